@@ -1,0 +1,163 @@
+"""Files, resampling, the log-mel front end, and the way back to sound."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import soundfile
+import torch
+from torch import Tensor
+
+from frami import _torchaudio
+from frami.errors import Failed, WrongUse
+
+SHORTEST_SECONDS = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontEnd:
+    """What turns a waveform into the spectrogram that a model hears; it travels in the model's bundle.
+
+    Attributes:
+        sample_rate: Rate of the waveform, Hz.
+        n_fft: Length of the Fourier transform, samples.
+        win_length: Length of the Hann window, samples.
+        hop_length: Distance of two frames, samples.
+        n_mels: Number of mel bands F.
+        f_min: Lower edge of the lowest band, Hz.
+        f_max: Upper edge of the highest band, Hz.
+        power_floor: Added to each band's power before the natural logarithm; the power is that of a waveform in [-1, 1].
+        mean: Subtracted from the logarithm.
+        std: What it is then divided by.
+        repeat_seconds: A clip shorter than this is repeated up to it, s.
+    """
+
+    sample_rate: int = 16000
+    n_fft: int = 1024
+    win_length: int = 1024
+    hop_length: int = 500
+    n_mels: int = 64
+    f_min: float = 50.0
+    f_max: float = 8000.0
+    power_floor: float = 1e-4
+    mean: float = 0.0
+    std: float = 1.0
+    repeat_seconds: float = 0.25
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Lowest and highest value that a spectrogram of this front end can take: silence, and a full-scale sine."""
+        loudest = (self.win_length / 4) ** 2 + self.power_floor
+        return (math.log(self.power_floor) - self.mean) / self.std, (math.log(loudest) - self.mean) / self.std
+
+    def frames(self, seconds: float) -> int:
+        """Return the number of frames N of a clip of this length (s)."""
+        return max(1, int(max(seconds, self.repeat_seconds) * self.sample_rate) // self.hop_length + 1)
+
+    def seconds(self, frames: int) -> float:
+        """Return the length (s) of a clip of this many frames."""
+        return (frames - 1) * self.hop_length / self.sample_rate
+
+    def __call__(self, waveform: Tensor) -> Tensor:
+        """Return the standardised log-mel spectrogram ``(..., F, N)`` of a waveform ``(..., T)`` at ``sample_rate``."""
+        shortest = int(self.repeat_seconds * self.sample_rate)
+        if waveform.shape[-1] < shortest:
+            copies = -(-shortest // max(1, waveform.shape[-1]))
+            waveform = waveform.repeat(*[1] * (waveform.dim() - 1), copies)[..., :shortest]
+        power = _mel(self)(waveform)
+        return ((power + self.power_floor).log() - self.mean) / self.std
+
+    def to_sound(self, mel: Tensor, iterations: int = 64) -> Tensor:
+        """Return a waveform ``(T,)`` whose spectrogram resembles ``mel`` (F, N): least squares, then Griffin-Lim."""
+        power = ((mel.float() * self.std + self.mean).exp() - self.power_floor).clamp(min=0)
+        bins = self.n_fft // 2 + 1
+        inverse = _torchaudio.transforms.InverseMelScale(
+            bins, self.n_mels, self.sample_rate, self.f_min, self.f_max, driver="gelsd"
+        )
+        griffin_lim = _torchaudio.transforms.GriffinLim(
+            self.n_fft, n_iter=iterations, win_length=self.win_length, hop_length=self.hop_length, power=2.0
+        )
+        waveform = griffin_lim(inverse(power).clamp(min=0))
+        return waveform / waveform.abs().max().clamp(min=1.0)
+
+
+@cache
+def _mel(front_end: FrontEnd) -> torch.nn.Module:
+    return _torchaudio.transforms.MelSpectrogram(
+        sample_rate=front_end.sample_rate,
+        n_fft=front_end.n_fft,
+        win_length=front_end.win_length,
+        hop_length=front_end.hop_length,
+        f_min=front_end.f_min,
+        f_max=front_end.f_max,
+        n_mels=front_end.n_mels,
+        power=2.0,
+    )
+
+
+def resample(waveform: Tensor, rate: int, to: int) -> Tensor:
+    """Return a waveform ``(..., T)`` of ``rate`` Hz at ``to`` Hz."""
+    return waveform if rate == to else _torchaudio.functional.resample(waveform, rate, to)
+
+
+def read(path: str | Path, sample_rate: int) -> Tensor:
+    """Return an audio file (wav, flac, ogg) as a mono waveform ``(T,)`` within [-1, 1] at ``sample_rate`` Hz.
+
+    Raises:
+        WrongUse: there is no such file.
+        Failed: it is not audio, empty, cut off, silent, shorter than 20 ms, holds NaN, or has more than two channels.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WrongUse(f"There is no file {str(path)!r}.")
+    if path.stat().st_size == 0:
+        raise Failed(f"{path} is an empty file: fetch it again.")
+    try:
+        with soundfile.SoundFile(path) as file:
+            announced, rate = file.frames, file.samplerate
+            samples = file.read(dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        if _cut_off(path):
+            raise Failed(f"{path} is cut off: fetch it again.") from error
+        raise Failed(f"{path} is not audio that can be read ({error}); wav, flac and ogg are.") from error
+    if len(samples) < announced or _cut_off(path):
+        raise Failed(f"{path} is cut off after {len(samples) / rate:.2f} s: fetch it again.")
+    return resample(_checked(path, torch.from_numpy(samples), rate), rate, sample_rate)
+
+
+def _checked(path: Path, samples: Tensor, rate: int) -> Tensor:
+    """Return ``samples`` (T, channels) as one channel, or say why they cannot be used."""
+    length, channels = samples.shape
+    if channels > 2:
+        raise Failed(f"{path} has {channels} channels; 1 or 2 are allowed: mix it down first.")
+    if length < SHORTEST_SECONDS * rate:
+        raise Failed(
+            f"{path} lasts {1000 * length / rate:.0f} ms; the shortest clip allowed is {1000 * SHORTEST_SECONDS:.0f} ms."
+        )
+    mono = samples.mean(dim=1)
+    if not bool(mono.isfinite().all()):
+        raise Failed(f"{path} holds samples that are not numbers (NaN or infinity): export it again.")
+    if not bool(mono.any()):
+        raise Failed(f"{path} is silent: every one of its {length} samples is zero; leave it out or record it again.")
+    return mono.clamp(-1, 1)
+
+
+def _cut_off(path: Path) -> bool:
+    """Tell from the container whether the end of a file is missing; the decoder passes over that without a word."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] == b"RIFF":
+            announced = int.from_bytes(head[4:8], "little")
+            # Both are what a recorder writes that could not seek back to fill in the length.
+            return announced not in (0, 0xFFFFFFFF) and announced + 8 > size + 1
+        if head[:4] == b"OggS":
+            file.seek(max(0, size - 65536))
+            tail = file.read()
+            page = tail.rfind(b"OggS")
+            ends_stream = page >= 0 and page + 5 < len(tail) and bool(tail[page + 5] & 4)
+            return not ends_stream
+    return False

@@ -1,0 +1,115 @@
+"""Sets of real recordings, for auditing and for the upper bound: one file each, found by its name.
+
+A data set is a module with
+
+    SECONDS, SAMPLE_RATE    how long a clip of it is at most, and the rate it is published at
+    FOLDER                  what its folder is called below a folder that holds several sets
+    test_folds(folder)      the names that ``--test-fold`` may take
+    split(folder, fold)     a `Split`: the recordings to train on and those to test on
+    ARCHIVES                what ``frami data get`` downloads (absent for a generated set)
+
+Folds are never mixed: every `Recordings` comes out of one call of ``split``, which puts a whole fold on one side.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from frami import audio, catalog
+from frami.errors import WrongUse
+
+SUFFIXES = (".wav", ".flac", ".ogg")
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Clips on disk (or made from a seed) with their labels.
+
+    Attributes:
+        names: One name a clip: its path below the data set's folder.
+        targets: One class index a clip.
+        read: Clip number and rate (Hz) to a mono waveform ``(T,)``, float32 within [-1, 1].
+    """
+
+    names: tuple[str, ...]
+    targets: tuple[int, ...]
+    read: Callable[[int, int], Tensor]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def waveforms(self, sample_rate: int) -> Iterator[Tensor]:
+        """Yield every clip as a mono waveform ``(T,)`` at ``sample_rate`` (Hz)."""
+        return (self.read(index, sample_rate) for index in range(len(self)))
+
+    @classmethod
+    def of_files(cls, folder: Path, items: list[tuple[str, int]]) -> Recordings:
+        """Return the recordings of ``(name, target)`` pairs; names are paths below ``folder``."""
+        names, targets = zip(*items, strict=True) if items else ((), ())
+        return cls(names, targets, lambda index, rate: audio.read(folder / names[index], rate))
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a data set's official protocol.
+
+    Attributes:
+        dataset: Name of the data set.
+        test_fold: The fold (or speaker, or takes) held out, as given to ``--test-fold``.
+        labels: Class names, by class index.
+        train: Recordings that a teacher may learn from; they share no fold with ``test``.
+        test: Recordings held out.
+        missing: One sentence on what the protocol has and this copy lacks; empty if complete.
+    """
+
+    dataset: str
+    test_fold: str
+    labels: tuple[str, ...]
+    train: Recordings
+    test: Recordings
+    missing: str = ""
+
+
+def find(folder: Path, stem: str) -> str | None:
+    """Return the name below ``folder`` of the audio file ``stem`` (a path without suffix), or None if it is not there."""
+    for suffix in SUFFIXES:
+        if (folder / (stem + suffix)).is_file():
+            return stem + suffix
+    return None
+
+
+def folder_of(dataset: str, data: str | Path | None) -> Path:
+    """Return the folder of ``dataset``: ``data`` itself, or the folder of that name in it (default: ``FRAMI_DATA``)."""
+    module = catalog.load("datasets", dataset)
+    if not module.FOLDER:
+        return Path()
+    data = data if data is not None else os.environ.get("FRAMI_DATA")
+    if not data:
+        raise WrongUse(
+            f"Where are the recordings of {dataset}? Name their folder with --data or FRAMI_DATA, "
+            f"or download them: frami data get {dataset} --out DIR."
+        )
+    if not Path(data).is_dir():
+        raise WrongUse(f"There is no folder {str(data)!r}; --data names the folder of {dataset}, or one that holds {module.FOLDER}/.")
+    below = Path(data) / module.FOLDER
+    return below if below.is_dir() else Path(data)
+
+
+def split(dataset: str, data: str | Path | None = None, *, test_fold: str | int) -> Split:
+    """Return one split of a data set's official protocol.
+
+    Args:
+        dataset: Name of a module of this folder: ``esc50``, ``esc10``, ``urbansound8k``, ``audiomnist``, ``fsdd``, ``tones``.
+        data: The data set's folder, or one that holds it under its usual name; by default ``FRAMI_DATA``.
+        test_fold: What is held out, in the protocol's own words: a fold's number, ``takes`` or a speaker's name.
+
+    Raises:
+        WrongUse: there is no such data set, folder or fold, or the folder has another layout.
+    """
+    module = catalog.load("datasets", dataset)
+    return module.split(folder_of(dataset, data), str(test_fold))
