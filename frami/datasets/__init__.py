@@ -96,8 +96,8 @@ def folder_of(dataset: str, data: str | Path | None) -> Path:
         )
     if not Path(data).is_dir():
         raise WrongUse(f"There is no folder {str(data)!r}; --data names the folder of {dataset}, or one that holds {module.FOLDER}/.")
-    below = Path(data) / module.FOLDER
-    return below if below.is_dir() else Path(data)
+    named = [path for path in sorted(Path(data).iterdir()) if path.name.lower() == module.FOLDER.lower()]
+    return next((path for path in named if path.is_dir()), Path(data))
 
 
 def split(dataset: str, data: str | Path | None = None, *, test_fold: str | int) -> Split:

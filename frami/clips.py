@@ -1,0 +1,93 @@
+"""Where the clips of a batch come from: a store of synthetic ones, or recordings. Both look the same from here on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from frami.audio import FrontEnd
+from frami.datasets import Recordings
+from frami.seeds import generator
+
+
+class Clips(Protocol):
+    """Spectrograms with targets, read by number.
+
+    Attributes:
+        frames: Number of valid frames a clip, ``(S,)``.
+        targets: Class index a clip, ``(S,)``.
+    """
+
+    frames: np.ndarray
+    targets: np.ndarray
+
+    def mel(self, index: int) -> Tensor:
+        """Return clip ``index`` as ``(F, N)``, valid frames only."""
+        ...
+
+
+@dataclass(frozen=True)
+class Spectrograms:
+    """Clips held in memory as float16: recordings, heard once through a front end."""
+
+    mels: list[Tensor]
+    frames: np.ndarray
+    targets: np.ndarray
+
+    @classmethod
+    def of(cls, recordings: Recordings, front_end: FrontEnd) -> Spectrograms:
+        """Return the spectrograms of recordings."""
+        mels = [front_end(waveform).half() for waveform in recordings.waveforms(front_end.sample_rate)]
+        frames = np.array([mel.shape[1] for mel in mels], dtype=np.int64)
+        return cls(mels, frames, np.array(recordings.targets, dtype=np.int64))
+
+    def mel(self, index: int) -> Tensor:
+        return self.mels[index].float()
+
+
+def fit(mel: Tensor, frames: int, draw: Generator) -> Tensor:
+    """Return a clip ``(F, N)`` with ``frames`` frames: a random part of a longer one, a shorter one repeated."""
+    length = mel.shape[1]
+    start = int(torch.randint(max(1, length - frames + 1), (), generator=draw))
+    if length >= frames:
+        return mel[:, start : start + frames]
+    return mel.repeat(1, -(-frames // length))[:, :frames]
+
+
+def endless(clips: Clips, size: int, seed: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield batches ``(B, F, N)`` with targets ``(B,)`` forever; each pass sees every clip at most once.
+
+    A batch has one length. Clips of about the same length share a batch, at the median of their lengths, so that
+    little is cut off and little is repeated. Batch ``k`` depends on the seed and on ``k`` alone: what was cut off
+    goes on with ``start``.
+    """
+    count = len(clips.targets)
+    size = min(size, count)
+    while True:
+        index, place = divmod(start, count // size)
+        draw = generator(seed, index)
+        order = torch.randperm(count, generator=draw).numpy()
+        if np.ptp(clips.frames):
+            jitter = 1 + 0.1 * torch.rand(count, generator=draw).numpy()
+            order = order[np.argsort(clips.frames[order] * jitter, kind="stable")]
+        for number in torch.randperm(count // size, generator=draw).tolist()[place:]:
+            chosen = order[number * size : (number + 1) * size]
+            frames = int(np.median(clips.frames[chosen]))
+            draw_part = generator(seed, index, number)
+            mels = [fit(clips.mel(int(clip)), frames, draw_part) for clip in chosen]
+            start += 1
+            yield torch.stack(mels), torch.from_numpy(clips.targets[chosen])
+
+
+def of_one_length(clips: Clips, size: int) -> Iterator[tuple[Tensor, np.ndarray]]:
+    """Yield every clip once, untouched, in batches of one length, with the numbers of the clips in the batch."""
+    for frames in np.unique(clips.frames):
+        same = np.flatnonzero(clips.frames == frames)
+        for start in range(0, len(same), size):
+            chosen = same[start : start + size]
+            yield torch.stack([clips.mel(int(index)) for index in chosen]), chosen

@@ -1,0 +1,49 @@
+"""AudioMNIST: 10 English digits by 60 speakers, 50 takes each, at 48 kHz (MIT licence).
+
+Five folds of twelve speakers: the test speakers of the authors' digit task, numbered as theirs.
+Differs: their twelve validation speakers are trained on as well.
+Source: Becker et al., "AudioMNIST: Exploring Explainable Artificial Intelligence for Audio Analysis on a
+Simple Benchmark", Journal of the Franklin Institute 2024, arXiv:1807.03418; github.com/soerenab/AudioMNIST.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+from frami.datasets import Split, _folds
+
+SECONDS = 1.0
+SAMPLE_RATE = 48000
+FOLDER = "audiomnist"
+LABELS = tuple("0123456789")
+TAKES = 50
+TEST_SPEAKERS = {
+    "0": (26, 52, 60, 18, 32, 42, 5, 13, 22, 33, 45, 51),
+    "1": (28, 56, 7, 19, 35, 1, 6, 16, 23, 34, 46, 53),
+    "2": (36, 57, 9, 24, 37, 2, 8, 17, 29, 39, 48, 54),
+    "3": (43, 58, 14, 25, 38, 3, 10, 20, 30, 40, 49, 55),
+    "4": (12, 47, 59, 15, 27, 41, 4, 11, 21, 31, 44, 50),
+}
+
+
+def test_folds(folder: Path) -> list[str]:
+    """Return the official folds that are there: ``0`` to ``4``."""
+    return _folds.folds_there("audiomnist", folder, _clips(folder))
+
+
+def split(folder: Path, fold: str) -> Split:
+    """Return the split that tests on the twelve speakers of one fold and trains on the 48 others."""
+    return _folds.hold_out("audiomnist", folder, _clips(folder), LABELS, fold, parts="speakers")
+
+
+def _clips(folder: Path) -> list[_folds.Clip]:
+    """Return the 30,000 clips, folds in order; the speakers' folders lie in ``data/`` or in ``folder``."""
+    above = "data/" if (folder / "data").is_dir() else ""
+    return [
+        _folds.Clip(f"{above}{speaker}/{digit}_{speaker}_{take}", int(digit), fold, part=speaker)
+        for fold, speakers in TEST_SPEAKERS.items()
+        for speaker, digit, take in product(
+            (f"{number:02}" for number in sorted(speakers)), LABELS, range(TAKES)
+        )
+    ]

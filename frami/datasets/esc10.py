@@ -1,0 +1,25 @@
+"""ESC-10: the 400 clips of ESC-50, in 10 classes, whose licence is free (CC BY 3.0); the same 5 folds.
+
+Labels are in the order of their ESC-50 targets.
+Source: Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from frami.datasets import Split, _folds, esc50
+
+SECONDS = esc50.SECONDS
+SAMPLE_RATE = esc50.SAMPLE_RATE
+FOLDER = esc50.FOLDER
+
+
+def test_folds(folder: Path) -> list[str]:
+    """Return the official folds that are there: ``1`` to ``5``."""
+    return _folds.folds_there("esc10", folder, esc50.clips("esc10", folder, esc10=True)[0])
+
+
+def split(folder: Path, fold: str) -> Split:
+    """Return the split that tests on one official fold and trains on the four others."""
+    return _folds.hold_out("esc10", folder, *esc50.clips("esc10", folder, esc10=True), fold)

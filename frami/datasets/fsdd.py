@@ -1,0 +1,46 @@
+"""Free Spoken Digit Dataset: 10 English digits by 6 speakers, 50 takes each, at 8 kHz (CC BY-SA 4.0).
+
+The official split tests on takes 0 to 4 (``takes``); a speaker's name holds that speaker out instead.
+Source: Jackson and others, https://github.com/Jakobovski/free-spoken-digit-dataset.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+from frami.datasets import Split, _folds
+
+SECONDS = 1.0
+SAMPLE_RATE = 8000
+FOLDER = "fsdd"
+LABELS = tuple("0123456789")
+SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+TAKES = 50
+TEST_TAKES = 5
+
+
+def test_folds(folder: Path) -> list[str]:
+    """Return ``takes`` (the official split) and the speakers that are there."""
+    return ["takes", *_folds.folds_there("fsdd", folder, _clips(by_speaker=True))]
+
+
+def split(folder: Path, fold: str) -> Split:
+    """Return the official split (``takes``), or the one that holds the speaker ``fold`` out."""
+    there = test_folds(folder)
+    if fold not in there:
+        raise _folds.no_fold("fsdd", folder, fold, there)
+    return _folds.hold_out("fsdd", folder, _clips(by_speaker=fold != "takes"), LABELS, fold, parts="speakers")
+
+
+def _clips(*, by_speaker: bool) -> list[_folds.Clip]:
+    """Return the 3,000 clips, with the speaker as fold or with ``takes`` and the rest."""
+    return [
+        _folds.Clip(
+            f"recordings/{digit}_{speaker}_{take}",
+            int(digit),
+            fold=speaker if by_speaker else "takes" if take < TEST_TAKES else "rest",
+            part=speaker,
+        )
+        for speaker, digit, take in product(SPEAKERS, LABELS, range(TAKES))
+    ]

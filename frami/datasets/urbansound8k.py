@@ -1,0 +1,38 @@
+"""UrbanSound8K: 8,732 city sounds up to 4 s in 10 classes, 10 folds; not for commercial use (CC BY-NC 3.0).
+
+Published scores are means over all ten folds; slices of one recording stay within one fold.
+Source: Salamon, Jacoby and Bello, "A Dataset and Taxonomy for Urban Sound Research", ACM Multimedia 2014.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from frami.datasets import Split, _folds
+
+SECONDS = 4.0
+SAMPLE_RATE = 44100
+FOLDER = "urbansound8k"
+TABLE = "metadata/UrbanSound8K.csv"
+COLUMNS = ("slice_file_name", "fold", "classID", "class")
+
+
+def test_folds(folder: Path) -> list[str]:
+    """Return the official folds that are there: ``1`` to ``10``."""
+    return _folds.folds_there("urbansound8k", folder, _clips(folder)[0])
+
+
+def split(folder: Path, fold: str) -> Split:
+    """Return the split that tests on one official fold and trains on all the others that are there."""
+    return _folds.hold_out("urbansound8k", folder, *_clips(folder), fold)
+
+
+def _clips(folder: Path) -> tuple[list[_folds.Clip], tuple[str, ...]]:
+    """Return the clips that the csv file lists, folds in order, and the labels in the order of classID."""
+    rows = _folds.rows("urbansound8k", folder, TABLE, COLUMNS)
+    rows.sort(key=lambda row: (int(row["fold"]), row["slice_file_name"]))
+    labels = dict(sorted((int(row["classID"]), row["class"]) for row in rows))
+    index = {target: position for position, target in enumerate(labels)}
+    listed = [(Path(row["slice_file_name"]).stem, index[int(row["classID"])], row["fold"]) for row in rows]
+    clips = [_folds.Clip(f"audio/fold{fold}/{stem}", target, fold) for stem, target, fold in listed]
+    return clips, tuple(labels.values())

@@ -1,0 +1,210 @@
+"""The one loop that trains a network: on labels, or on what a teacher says; on recordings, or on a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from frami import clips as sources
+from frami import objectives, progress, seeds, views
+from frami.clips import Clips
+from frami.errors import Failed
+from frami.machine import Machine
+from frami.model import Model
+from frami.network import Network, Output, frozen, statistics_pooling
+from frami.recipes import Recipe
+from frami.run import Run
+from frami.settings import setting
+
+STEPS_BETWEEN_LINES = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a network is trained."""
+
+    steps: int = setting(2000, "number of steps", low=1)
+    batch_size: int = setting(64, "clips a step", low=2)
+    learning_rate: float = setting(3e-3, "peak of the schedule: linear rise, then cosine to 0", low=0)
+    weight_decay: float = setting(0.05, "AdamW's weight decay", low=0)
+    warm_up: float = setting(0.1, "part of the steps in which the learning rate rises", low=0, high=1)
+    roll: bool = setting(True, "rotate each clip in time by any number of frames")
+    gain: float = setting(0.2, "make each clip louder or softer by up to this, in standard deviations", low=0)
+    band_mask: float = setting(0.2, "mask up to this part of the mel bands", low=0, high=1)
+    time_mask: float = setting(0.2, "mask up to this part of the frames", low=0, high=1)
+    mixup: float = setting(0.5, "part of the clips that are mixed with another", low=0, high=1)
+
+
+class Student(nn.Module):
+    """A network in training, and the projection of its frames to the teacher's channels where an objective needs one.
+
+    The projection is a 1x1 convolution over time, trained with the network and then dropped.
+    """
+
+    def __init__(self, network: Network, channels: int | None) -> None:
+        super().__init__()
+        self.network = network
+        self.projection = nn.Conv1d(network.channels, channels, 1) if channels else None
+
+    def forward(self, mel: Tensor) -> Output:
+        output = self.network(mel)
+        if self.projection is None:
+            return output
+        frames = self.projection(output.frames)
+        return replace(output, frames=frames, stats=statistics_pooling(frames))
+
+
+def augment(mel: Tensor, target: Tensor, settings: Settings, draw: Generator) -> tuple[Tensor, Tensor]:
+    """Return altered clips and their targets ``(B, K)``; the teacher hears the same alteration as the student."""
+    if settings.roll:
+        mel = views.roll(mel, draw)
+    if settings.gain:
+        mel = views.gain(mel, draw, amount=settings.gain)
+    if settings.mixup:
+        mel, partner, own = views.mixup(mel, draw, share=settings.mixup)
+        target = own.unsqueeze(1) * target + (1 - own).unsqueeze(1) * target[partner]
+    for dim, fraction in ((1, settings.band_mask), (2, settings.time_mask)):
+        if fraction:
+            mel = views.mask(mel, draw, dim=dim, fraction=fraction)
+    return mel, target
+
+
+def take_over_head(student: Network, teacher: Network) -> None:
+    """Give a student its teacher's head, frozen."""
+    student.head.load_state_dict(teacher.head.state_dict())
+    student.head.requires_grad_(False)
+
+
+def fit(
+    student: Model,
+    clips: Clips,
+    recipe: Recipe,
+    settings: Settings,
+    machine: Machine,
+    *,
+    teacher: Model | None = None,
+    seed: int = 0,
+    run: Run | None = None,
+    report: progress.Report = progress.silent,
+) -> Model:
+    """Train ``student`` in place and return it, in eval mode; its weights are those of the last step.
+
+    Args:
+        student: The model to train.
+        clips: What it is trained on.
+        recipe: What it is asked to match.
+        settings: How.
+        machine: Where.
+        teacher: Whom it is asked to match; not needed for labels alone. It is left as it was.
+        seed: Of the order of the clips, their alterations and the projection.
+        run: Where losses and the state to go on from are kept.
+        report: Called with the number of finished steps.
+    """
+    hidden = any(recipe.weights.get(name) for name in ("frames", "stats"))
+    with seeds.seeded(seed, 1):
+        channels = teacher.network.channels if teacher is not None and hidden and not recipe.reuse_head else None
+        learner = Student(student.network, channels)
+    machine.place(learner)
+    learner.requires_grad_(True).train()
+    if teacher is not None:
+        machine.place(teacher.network)
+        if recipe.reuse_head:
+            take_over_head(student.network, teacher.network)
+    with frozen(teacher.network) if teacher is not None else frozen(nn.Identity()) as guide:
+        _steps(learner, guide if teacher is not None else None, clips, recipe, settings, machine, seed, run, report)
+    student.network.eval().requires_grad_(False)
+    return student
+
+
+def _steps(
+    learner: Student,
+    guide: nn.Module | None,
+    clips: Clips,
+    recipe: Recipe,
+    settings: Settings,
+    machine: Machine,
+    seed: int,
+    run: Run | None,
+    report: progress.Report,
+) -> None:
+    optimiser, schedule = _optimiser(learner, settings)
+    start = _go_on(run, learner, optimiser, schedule)
+    batches = sources.endless(clips, settings.batch_size, seed, start)
+    for step in range(start, settings.steps):
+        mel, target = next(batches)
+        target = F.one_hot(target, learner.network.classes).float()
+        mel, target = augment(mel.to(machine.device), target.to(machine.device), settings, seeds.generator(seed, 2, step))
+        if recipe.reuse_head:
+            learner.network.head.eval()  # its moments are the teacher's
+        with machine.autocast():
+            said = learner(mel)
+            with torch.no_grad():
+                told = guide(mel) if guide is not None else None
+        parts = {n: getattr(objectives, n)(told, said, target) for n, w in recipe.weights.items() if w}
+        loss = sum(recipe.weights[name] * part for name, part in parts.items())
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        if (step + 1) % STEPS_BETWEEN_LINES == 0 or step + 1 == settings.steps:
+            _note(run, report, step + 1, parts, lambda: _state(step + 1, learner, optimiser, schedule))
+
+
+def _note(run: Run | None, report: progress.Report, step: int, parts: dict[str, Tensor], state) -> None:
+    values = {name: float(part.detach()) for name, part in parts.items()}
+    if not all(value == value and abs(value) != float("inf") for value in values.values()):
+        raise Failed(f"The loss is no longer a number at step {step} ({values}); lower learning_rate.")
+    report(step, ", ".join(f"{name} {value:.3f}" for name, value in values.items()))
+    if run is not None:
+        run.log(step=step, **values)
+        run.save(state)
+
+
+def _optimiser(learner: nn.Module, settings: Settings) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    # Decay pulls weights of matrices and kernels to zero; scales and biases are no part of what it is meant for.
+    learning = [p for p in learner.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in learning if p.dim() > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in learning if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser,
+        settings.learning_rate,
+        total_steps=settings.steps + 1,
+        pct_start=max(settings.warm_up, 1 / settings.steps),
+        cycle_momentum=False,
+    )
+    return optimiser, schedule
+
+
+def _state(step: int, learner: nn.Module, optimiser: torch.optim.Optimizer, schedule) -> dict:
+    return {
+        "step": step,
+        "learner": learner.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "schedule": schedule.state_dict(),
+    }
+
+
+def _go_on(run: Run | None, learner: nn.Module, optimiser: torch.optim.Optimizer, schedule) -> int:
+    """Load the state of a run that was cut off; return its step."""
+    state = run.state() if run is not None else None
+    if state is None:
+        return 0
+    learner.load_state_dict(state["learner"])
+    optimiser.load_state_dict(state["optimiser"])
+    schedule.load_state_dict(state["schedule"])
+    return state["step"]
+
+
+def predictions(model: Model, clips: Clips, machine: Machine, batch_size: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield ``logits (B, K)`` and the numbers of the clips ``(B,)`` for every clip, each at its own length."""
+    machine.place(model.network)
+    with torch.inference_mode(), frozen(model.network):
+        for mel, chosen in sources.of_one_length(clips, batch_size):
+            yield model.network(mel.to(machine.device)).logits.cpu(), torch.from_numpy(chosen)

@@ -1,0 +1,79 @@
+"""Where and how numbers are computed: device, threads, precision and memory layout, decided once and recorded."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from frami.errors import WrongUse, unknown
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A device, and how convolutions run on it.
+
+    Attributes:
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        precision: ``float32``, or ``bfloat16`` for autocast; moments, losses and weights stay in float32.
+        channels_last: Whether 2-d convolutions run with channels as the last dimension in memory.
+    """
+
+    device: str
+    precision: str
+    channels_last: bool
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Return the context in which networks run."""
+        kind = torch.device(self.device).type
+        return torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bfloat16")
+
+    def place(self, network: nn.Module) -> nn.Module:
+        """Return the network on this device, in this memory layout."""
+        network.to(self.device)
+        if self.channels_last:
+            network.to(memory_format=torch.channels_last)
+        return network
+
+
+def choose(device: str = "auto", threads: int | None = None, precision: str = "auto") -> Machine:
+    """Return how to compute on this machine.
+
+    ``auto`` goes by what the processor says of itself and not by a stopwatch, so that a run repeats: bfloat16 and
+    channels-last where there are instructions for bfloat16 (half the time of float32 or less there), else float32.
+
+    Args:
+        device: ``auto`` is the first GPU, else the CPU.
+        threads: Threads of the CPU; None leaves torch's choice.
+        precision: ``auto``, ``float32`` or ``bfloat16``.
+    """
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
+    if threads is not None:
+        if threads < 1:
+            raise WrongUse(f"--threads is {threads}; 1 or more is allowed.")
+        torch.set_num_threads(threads)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise WrongUse(f"There is no device {device!r} on this machine; allowed: auto, cpu, or cuda with a GPU.") from error
+    if kind == "cuda":
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        # oneDNN emulates bfloat16 on older processors, more slowly than it runs float32.
+        fast = kind == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and _has_bfloat16()
+    if precision == "auto":
+        precision = "bfloat16" if fast else "float32"
+    return Machine(device, precision, channels_last=precision == "bfloat16")
+
+
+def _has_bfloat16() -> bool:
+    capabilities = torch.cpu.get_capabilities()
+    return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))

@@ -1,0 +1,98 @@
+"""What every network of frami is: frames, statistics pooling, embedding, classifier, and what it says of a clip.
+
+Shapes: B batch, F mel bands, N frames of the spectrogram, N' frames before pooling, D channels, E embedding, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+POOLING_EPSILON = 1e-4
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a network says of a batch of clips; every method reads these names only.
+
+    Attributes:
+        logits: ``(B, K)``.
+        frames: ``(B, D, N')``, the hidden state before statistics pooling.
+        stats: ``(B, 2D)``, mean and standard deviation of ``frames`` over time.
+        embedding: ``(B, E)``, the layer before the classifier.
+        frame_logits: ``(B, K, N')``, or None for a network that judges whole clips only.
+    """
+
+    logits: Tensor
+    frames: Tensor
+    stats: Tensor
+    embedding: Tensor
+    frame_logits: Tensor | None = None
+
+
+def statistics_pooling(frames: Tensor) -> Tensor:
+    """Return mean and standard deviation over time, ``(B, D, N') -> (B, 2D)``, in float32.
+
+    The epsilon stands inside the root: the gradient of a constant feature's deviation would be infinite.
+
+    Source: Snyder et al., "X-vectors: Robust DNN Embeddings for Speaker Recognition", ICASSP 2018.
+    """
+    frames = frames.float()
+    deviation = (frames.var(dim=2, correction=0) + POOLING_EPSILON).sqrt()
+    return torch.cat([frames.mean(dim=2), deviation], dim=1)
+
+
+class Head(nn.Module):
+    """Statistics ``(B, 2D)`` to embedding ``(B, E)`` and logits ``(B, K)``."""
+
+    def __init__(self, stats: int, embedding: int, classes: int) -> None:
+        super().__init__()
+        self.embedding = nn.Linear(stats, embedding)
+        self.norm = nn.BatchNorm1d(embedding)
+        self.classifier = nn.Linear(embedding, classes)
+
+    def forward(self, stats: Tensor) -> tuple[Tensor, Tensor]:
+        embedding = torch.relu(self.norm(self.embedding(stats)))
+        return embedding, self.classifier(embedding)
+
+
+class Network(nn.Module):
+    """An encoder ``(B, 1, F, N) -> (B, D, N')`` with statistics pooling and a head.
+
+    Any number of frames goes in. In eval mode a clip's output does not depend on its batch.
+
+    Attributes:
+        channels: D.
+        classes: K.
+    """
+
+    def __init__(self, encoder: nn.Module, *, channels: int, classes: int, embedding: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = Head(2 * channels, embedding, classes)
+        self.channels, self.classes = channels, classes
+
+    def forward(self, mel: Tensor) -> Output:
+        """Return what the network says of spectrograms ``(B, F, N)``; the moments are taken in float32."""
+        frames = self.encoder(mel.unsqueeze(1))
+        stats = statistics_pooling(frames)
+        embedding, logits = self.head(stats)
+        return Output(logits.float(), frames, stats, embedding)
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[nn.Module]:
+    """Hold a network in eval mode without gradients; afterwards mode and gradients are as before."""
+    training = network.training
+    learning = [p for p in network.parameters() if p.requires_grad]
+    network.eval().requires_grad_(False)
+    try:
+        yield network
+    finally:
+        network.train(training)
+        for parameter in learning:
+            parameter.requires_grad_(True)

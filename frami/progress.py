@@ -1,0 +1,86 @@
+"""Progress of long work: a bar in a terminal, a line every few seconds elsewhere; both say how long it will take."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class Report(Protocol):
+    """How work reports that ``done`` of its units are finished, and what it would like shown beside."""
+
+    def __call__(self, done: int, note: str = "") -> None: ...
+
+
+def silent(done: int, note: str = "") -> None:
+    """Report nothing: what the Python functions do unless told otherwise."""
+
+
+@contextmanager
+def shown(title: str, total: int, start: int = 0) -> Iterator[Report]:
+    """Show progress on standard error.
+
+    Args:
+        title: What is being done.
+        total: Units in all.
+        start: Units that an earlier run had finished; they do not count for the time left.
+    """
+    if sys.stderr.isatty():
+        with _bar(title, total, start) as report:
+            yield report
+    else:
+        yield _lines(title, total, start)
+
+
+@contextmanager
+def _bar(title: str, total: int, start: int) -> Iterator[Report]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=total, completed=start, note="")
+        yield lambda done, note="": progress.update(task, completed=done, note=note)
+
+
+def _lines(title: str, total: int, start: int) -> Report:
+    began = last = time.monotonic()
+
+    def report(done: int, note: str = "") -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done < total and now - last < SECONDS_BETWEEN_LINES:
+            return
+        last = now
+        left = (now - began) / max(1, done - start) * (total - done)
+        when = f"{duration(left)} left" if done < total else f"took {duration(now - began)}"
+        print(f"{title}: {done}/{total}, {when}{'; ' + note if note else ''}", file=sys.stderr, flush=True)
+
+    return report
+
+
+def duration(seconds: float) -> str:
+    """Return a duration for people.
+
+    >>> duration(5), duration(75), duration(3700)
+    ('5 s', '1 min 15 s', '1 h 01 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

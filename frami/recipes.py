@@ -1,0 +1,53 @@
+"""Published methods as named choices: which objectives, with which weights, and whether the teacher's head is kept.
+
+A weight of 0 means that the objective is not computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Mapping
+
+from frami.errors import WrongUse, unknown
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A weighted sum of objectives.
+
+    Attributes:
+        weights: Weight of each objective, by its name in `frami.objectives`.
+        reuse_head: Whether the student ends in the teacher's own head, frozen, on its projected statistics. The
+            projection is then part of the student, and counted.
+    """
+
+    weights: Mapping[str, float] = field(default_factory=dict)
+    reuse_head: bool = False
+
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        # Plain supervised training; what `frami train` does.
+        "labels": Recipe({"cross_entropy": 1.0}),
+        # Hinton et al. 2015.
+        "kd": Recipe({"logits": 1.0}),
+        # Kang et al. 2023, second stage: logits, and the hidden states before and after statistics pooling.
+        "frami": Recipe({"logits": 1.0, "frames": 1.0, "stats": 1.0}),
+        # The same, with the teacher's head reused at inference as in SimKD (Chen et al. 2022).
+        "frami-head": Recipe({"logits": 1.0, "frames": 1.0, "stats": 1.0}, reuse_head=True),
+    }
+)
+
+
+def find(name: str, weights: Mapping[str, float] | None = None) -> Recipe:
+    """Return the recipe of a name, with some of its weights replaced."""
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    recipe = RECIPES[name]
+    for objective, weight in (weights or {}).items():
+        if objective not in recipe.weights:
+            raise unknown(f"objective in recipe {name}:", objective, recipe.weights)
+        if not isinstance(weight, int | float) or weight < 0:
+            raise WrongUse(f"The weight of {objective} is {weight!r}; 0 or more is allowed.")
+    return Recipe({**recipe.weights, **(weights or {})}, recipe.reuse_head)

@@ -1,0 +1,132 @@
+"""The record that every command leaves: run.json, metrics.jsonl, and the state from which cut-off work goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import io
+import json
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from frami import files
+from frami.errors import Failed, WrongUse
+
+SECONDS_BETWEEN_STATES = 20.0
+PACKAGES = ("frami", "torch", "torchaudio", "numpy", "h5py", "soundfile", "safetensors")
+
+
+def identity(settings: Mapping[str, Any]) -> str:
+    """Return 8 hex digits of the settings; equal settings, equal digits."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:8]
+
+
+def environment() -> dict[str, Any]:
+    """Return versions, machine and commit, for the record."""
+    commit = ""
+    source = Path(__file__).resolve().parent.parent
+    if (source / ".git").exists():
+        ask = ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=12"]
+        commit = subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in PACKAGES},
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}",
+        "commit": commit,
+    }
+
+
+class Run:
+    """A run folder.
+
+    Work with the same settings in the same folder goes on where it was; other settings are refused, so that nothing
+    is overwritten.
+
+    Attributes:
+        folder: Where the record is.
+        finished: Whether the work was done already.
+    """
+
+    def __init__(self, folder: Path, command: str, settings: Mapping[str, Any], **facts: Any) -> None:
+        self.folder = files.folder(folder)
+        self._record = self.folder / "run.json"
+        self._began = time.monotonic()
+        self._saved = -float("inf")
+        # As JSON gives it back: a tuple becomes a list.
+        settings = json.loads(json.dumps(dict(settings), default=str))
+        before = read(self.folder) if self._record.is_file() else None
+        if before is not None and before["settings"] != settings:
+            changed = [n for n in {**settings, **before["settings"]} if settings.get(n) != before["settings"].get(n)]
+            raise WrongUse(
+                f"{self.folder} holds a run with other settings ({', '.join(sorted(changed)[:4])}); "
+                f"choose another --out, or repeat those settings to go on with it."
+            )
+        self.finished = before is not None and before["status"] == "finished"
+        self.content = before or {"command": command, "id": identity(settings), "settings": settings, "seconds": 0.0}
+        self._seconds_before = self.content["seconds"]
+        if not self.finished:
+            self.content |= {"status": "running", **facts, **environment()}
+            files.write_json(self._record, self.content)
+
+    def log(self, **values: Any) -> None:
+        """Append one line to metrics.jsonl."""
+        with files.told(), (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def save(self, state: Callable[[], Mapping[str, Any]], *, always: bool = False) -> None:
+        """Write the state to go on from; at most every 20 s, unless ``always``."""
+        if not always and time.monotonic() - self._saved < SECONDS_BETWEEN_STATES:
+            return
+        buffer = io.BytesIO()
+        torch.save(dict(state()), buffer)
+        files.write_bytes(self.folder / "state.pt", buffer.getvalue())
+        self._saved = time.monotonic()
+
+    def state(self) -> dict[str, Any] | None:
+        """Return the state that was saved last, or None."""
+        path = self.folder / "state.pt"
+        if self.finished or not path.is_file():
+            return None
+        try:
+            return torch.load(path, weights_only=True)
+        except Exception as error:
+            raise Failed(f"{path} cannot be read ({error}); delete it to begin anew.") from error
+
+    def finish(self, **scores: Any) -> None:
+        """Write the scores and take away the state."""
+        self.content |= {"status": "finished", "seconds": self._seconds_before + time.monotonic() - self._began, "scores": scores}
+        files.write_json(self._record, self.content)
+        (self.folder / "state.pt").unlink(missing_ok=True)
+        self.finished = True
+
+
+def read(folder: str | Path) -> dict[str, Any]:
+    """Return the record of a run folder."""
+    path = Path(folder) / "run.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WrongUse(f"There is no run in {folder}: it has no run.json.") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise Failed(f"{path} is not readable JSON ({error}).") from error
+    if not isinstance(record, dict) or not {"settings", "status", "command", "seconds"} <= record.keys():
+        raise Failed(f"{path} is no record of a run: it lacks settings, status, command or seconds.")
+    return record
+
+
+def metrics(folder: str | Path) -> list[dict[str, Any]]:
+    """Return the lines of a run's metrics.jsonl; a last line that was cut off is left out."""
+    path = Path(folder) / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    rows = []
+    for line in lines:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return rows

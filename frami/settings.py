@@ -1,0 +1,71 @@
+"""Settings are frozen dataclasses: from ``name=value`` on the command line, into run.json, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import Field, field, fields
+from typing import Any, TypeVar
+
+from frami.errors import Failed, WrongUse, unknown
+
+T = TypeVar("T")
+
+
+def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
+    """Return a dataclass field with a help text and the range that its value may have."""
+    return field(default=default, metadata={"help": help, "low": low, "high": high})
+
+
+def parse(assignments: Iterable[str], names: Iterable[str]) -> dict[str, Any]:
+    """Return ``name=value`` texts as a dict of Python values.
+
+    >>> parse(["steps=10", "contrast=0.5"], ["steps", "contrast"])
+    {'steps': 10, 'contrast': 0.5}
+    """
+    allowed, values = list(names), {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise WrongUse(f"--set {assignment!r} has no '='; write --set name=value.")
+        if name not in allowed:
+            raise unknown("setting", name, allowed)
+        try:
+            values[name] = json.loads(text)
+        except json.JSONDecodeError:
+            values[name] = text
+    return values
+
+
+def make(cls: type[T], values: Mapping[str, Any]) -> T:
+    """Return a settings object; unknown names, wrong types and values out of range are refused by name."""
+    known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+    for name, value in values.items():
+        if name not in known:
+            raise unknown("setting", name, known)
+        _check(known[name], value)
+    return cls(**values)
+
+
+def _check(known: Field[Any], value: Any) -> None:
+    expected = type(known.default)
+    fits = isinstance(value, int | float) if expected is float else isinstance(value, expected)
+    if not fits or (isinstance(value, bool) and expected is not bool):
+        raise WrongUse(f"{known.name} is {value!r}; it takes a value like {known.default!r}: {known.metadata.get('help', '')}")
+    low, high = known.metadata.get("low"), known.metadata.get("high")
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
+        bounds = f"{low} or more" if high is None else f"{low} to {high}"
+        raise WrongUse(f"{known.name} is {value!r}; {bounds} is allowed.")
+
+
+def from_json(cls: type[T], values: Mapping[str, Any], source: str) -> T:
+    """Return a settings object from what a file holds; an unknown key is an error of that file."""
+    try:
+        return make(cls, values)
+    except (WrongUse, TypeError) as error:
+        raise Failed(f"{source}: {error}") from error
+
+
+def describe(cls: type) -> list[tuple[str, Any, str]]:
+    """Return name, default and help text of every setting."""
+    return [(f.name, f.default, f.metadata.get("help", "")) for f in fields(cls)]

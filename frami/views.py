@@ -1,0 +1,72 @@
+"""Audio transforms under which the meaning of a spectrogram stays; none reverses time.
+
+Each takes spectrograms ``(B, F, N)`` and a CPU generator, and draws for every clip of the batch on its own.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+
+def roll(mel: Tensor, generator: Generator) -> Tensor:
+    """Return the clips rotated in time by any number of frames."""
+    batch, bands, frames = mel.shape
+    shift = torch.randint(frames, (batch, 1), generator=generator).to(mel.device)
+    index = (torch.arange(frames, device=mel.device) - shift) % frames
+    return mel.gather(2, index.unsqueeze(1).expand(batch, bands, frames))
+
+
+def shift_bands(mel: Tensor, generator: Generator, *, bands: int = 1) -> Tensor:
+    """Return the clips moved by up to ``bands`` mel bands up or down; the edge band is repeated."""
+    batch, count, frames = mel.shape
+    shift = torch.randint(-bands, bands + 1, (batch, 1), generator=generator).to(mel.device)
+    index = (torch.arange(count, device=mel.device) - shift).clamp(0, count - 1)
+    return mel.gather(1, index.unsqueeze(2).expand(batch, count, frames))
+
+
+def crop(mel: Tensor, generator: Generator, *, frames: int) -> Tensor:
+    """Return ``frames`` successive frames of each clip, from anywhere in it."""
+    batch, bands, length = mel.shape
+    start = torch.randint(length - frames + 1, (batch, 1), generator=generator).to(mel.device)
+    index = start + torch.arange(frames, device=mel.device)
+    return mel.gather(2, index.unsqueeze(1).expand(batch, bands, frames))
+
+
+def gain(mel: Tensor, generator: Generator, *, amount: float) -> Tensor:
+    """Return the clips louder or softer by up to ``amount`` (in the spectrogram's own units)."""
+    offset = (2 * torch.rand(mel.shape[0], 1, 1, generator=generator) - 1) * amount
+    return mel + offset.to(mel.device)
+
+
+def mask(mel: Tensor, generator: Generator, *, dim: int, fraction: float) -> Tensor:
+    """Return the clips with one stretch of bands (``dim=1``) or frames (``dim=2``) set to the clip's mean.
+
+    The stretch covers up to ``fraction`` of the dimension.
+
+    Source: Park et al., "SpecAugment", Interspeech 2019, section 2. Differs: the mean, not zero, fills the mask.
+    """
+    batch, size = mel.shape[0], mel.shape[dim]
+    width = torch.rand(batch, 1, generator=generator) * fraction * size
+    start = torch.rand(batch, 1, generator=generator) * (size - width)
+    position = torch.arange(size).unsqueeze(0)
+    inside = ((position >= start) & (position < start + width)).to(mel.device).unsqueeze(3 - dim)
+    return torch.where(inside, mel.mean(dim=(1, 2), keepdim=True), mel)
+
+
+def mixup(mel: Tensor, generator: Generator, *, share: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return clips mixed with one another, the partner of each, and each clip's own part in the mix.
+
+    A ``share`` of the batch is mixed, with a part drawn from [0.5, 1]; the rest keeps a part of 1.
+
+    Source: Zhang et al., "mixup", ICLR 2018, eq. 1. Differs: a uniform part that is never below one half.
+
+    Returns:
+        Mixed clips ``(B, F, N)``, partners ``(B,)`` and own parts ``(B,)``.
+    """
+    batch = mel.shape[0]
+    partner = torch.randperm(batch, generator=generator).to(mel.device)
+    own = 1 - 0.5 * torch.rand(batch, generator=generator)
+    own = torch.where(torch.rand(batch, generator=generator) < share, own, torch.ones(())).to(mel.device)
+    weight = own.view(-1, 1, 1)
+    return weight * mel + (1 - weight) * mel[partner], partner, own
