@@ -22,12 +22,17 @@ def cross_entropy(teacher: Output | None, student: Output, target: Tensor) -> Te
 
 
 def logits(teacher: Output, student: Output, target: Tensor) -> Tensor:
-    """Return ``T^2 KL(teacher || student)`` of the softened probabilities, summed over classes, mean over the batch.
+    """Return `softened` of the two's logits."""
+    return softened(teacher.logits, student.logits)
+
+
+def softened(teacher: Tensor, student: Tensor) -> Tensor:
+    """Return ``T^2 KL(teacher || student)`` of softened logits ``(B, K)``, summed over classes, mean over the batch.
 
     Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, arXiv:1503.02531, section 2.
     """
-    soft_student = F.log_softmax(student.logits / TEMPERATURE, dim=1)
-    soft_teacher = F.log_softmax(teacher.logits / TEMPERATURE, dim=1)
+    soft_student = F.log_softmax(student / TEMPERATURE, dim=1)
+    soft_teacher = F.log_softmax(teacher / TEMPERATURE, dim=1)
     return TEMPERATURE**2 * F.kl_div(soft_student, soft_teacher, reduction="batchmean", log_target=True)
 
 

@@ -13,6 +13,7 @@ from frami.datasets import Split, _folds, esc50
 SECONDS = esc50.SECONDS
 SAMPLE_RATE = esc50.SAMPLE_RATE
 FOLDER = esc50.FOLDER
+ARCHIVES = esc50.ARCHIVES
 
 
 def test_folds(folder: Path) -> list[str]:

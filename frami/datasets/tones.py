@@ -80,7 +80,7 @@ def test_folds(folder: Path) -> list[str]:
 
 
 def split(folder: Path, fold: str) -> Split:
-    """Return 640 clips to train on and 160 to test on, of seeds that no other fold has; ``folder`` is unused."""
+    """Return 640 clips to train on and 160 to test on, of seeds all their own; ``folder`` is unused."""
     if fold not in FOLDS:
         raise unknown("fold of tones", fold, FOLDS)
     train, test = _recordings(fold, "train", TRAIN_PER_CLASS), _recordings(fold, "test", TEST_PER_CLASS)

@@ -9,10 +9,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from frami.datasets import Split, _folds
+from frami.download import Archive
 
 SECONDS = 4.0
 SAMPLE_RATE = 44100
 FOLDER = "urbansound8k"
+ARCHIVES = (
+    Archive(
+        "UrbanSound8K.tar.gz",
+        "https://zenodo.org/records/1203745/files/UrbanSound8K.tar.gz",
+        "md5:9aa69802bbf37fb986f71ec1483a196e",
+    ),
+)
 TABLE = "metadata/UrbanSound8K.csv"
 COLUMNS = ("slice_file_name", "fold", "classID", "class")
 

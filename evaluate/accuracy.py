@@ -1,0 +1,95 @@
+"""How accurate is a model on real recordings?
+
+Metrics: accuracy and macro-F1, both in [0, 1], higher is better. Each clip is heard at its own length.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import confusion_matrix, f1_score
+
+from frami import datasets, machine
+from frami.clips import Clips, Spectrograms
+from frami.errors import Failed, WrongUse
+from frami.learn import predictions
+from frami.machine import Machine
+from frami.model import Model, load
+
+
+def classes_heard(model: Model, clips: Clips, where: Machine) -> np.ndarray:
+    """Return the class ``(S,)`` that the model gives each clip."""
+    heard = np.zeros(len(clips.targets), dtype=np.int64)
+    for logits, chosen in predictions(model, clips, where):
+        heard[chosen.numpy()] = logits.argmax(dim=1).numpy()
+    return heard
+
+
+def scores(labels: tuple[str, ...], targets: np.ndarray, heard: np.ndarray) -> dict[str, Any]:
+    """Return accuracy, macro-F1, the number of clips, and precision, recall and clips of every class that occurs.
+
+    Args:
+        labels: Class names, by class index.
+        targets: True class a clip, ``(S,)``.
+        heard: Class given, ``(S,)``.
+    """
+    if not len(targets):
+        raise Failed("There is no clip to score.")
+    counts = confusion_matrix(targets, heard, labels=np.arange(len(labels)))
+    occurring = np.flatnonzero(counts.sum(axis=1))
+    per_class = {
+        labels[index]: {
+            "clips": int(counts[index].sum()),
+            "recall": float(counts[index, index] / counts[index].sum()),
+            "precision": float(counts[index, index] / max(1, counts[:, index].sum())),
+        }
+        for index in occurring
+    }
+    return {
+        "accuracy": float((targets == heard).mean()),
+        "macro_f1": float(f1_score(targets, heard, labels=occurring, average="macro", zero_division=0)),
+        "clips": int(len(targets)),
+        "per_class": per_class,
+        "confusion": counts.tolist(),
+    }
+
+
+def evaluate(
+    model: Model | str | Path,
+    dataset: str,
+    data: str | Path | None = None,
+    *,
+    test_fold: str | int,
+    device: str = "auto",
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Score a model on the held-out recordings of a data set, in float32.
+
+    Args:
+        model: A model, a bundle's folder, or the name of one that ships with the package.
+        dataset: A module of ``frami.datasets``.
+        data: Its folder, or one that holds it; by default ``FRAMI_DATA``.
+        test_fold: What is held out, in the words of the data set's protocol.
+        device: ``auto``, ``cpu``, ``cuda``.
+        threads: Threads of the CPU; None leaves torch's choice.
+
+    Returns:
+        ``accuracy``, ``macro_f1``, ``clips``, ``per_class``, ``confusion`` (true class by row) and ``missing``.
+
+    Raises:
+        WrongUse: the model knows other classes than the data set has.
+    """
+    model = model if isinstance(model, Model) else load(model)
+    split = datasets.split(dataset, data, test_fold=test_fold)
+    if model.labels != split.labels:
+        raise WrongUse(
+            f"The model knows {len(model.labels)} classes ({', '.join(model.labels[:3])}, ...), "
+            f"{dataset} has {len(split.labels)} others ({', '.join(split.labels[:3])}, ...); name the model's own data set."
+        )
+    clips = Spectrograms.of(split.test, model.front_end)
+    with torch.inference_mode():
+        heard = classes_heard(model, clips, machine.choose(device, threads, "float32"))
+    return scores(split.labels, clips.targets, heard) | {"missing": split.missing}

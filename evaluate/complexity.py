@@ -1,0 +1,62 @@
+"""How large and how slow is a model: parameters, multiply-adds, bytes, and the time for one clip."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+
+import safetensors.torch
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from frami.model import Model
+
+REPETITIONS = 15
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """What a model costs.
+
+    Attributes:
+        parameters: Number of weights.
+        multiply_adds: For one clip, of the network alone, without the front end.
+        bytes: Size of the weights as a file.
+        milliseconds: Median time of the network for one clip on the CPU, float32, one thread.
+    """
+
+    parameters: int
+    multiply_adds: int
+    bytes: int
+    milliseconds: float
+
+
+def multiply_adds(model: Model, seconds: float = 1.0) -> int:
+    """Return the network's multiply-adds for a clip of this length: those of convolutions and matrix products."""
+    mel = torch.zeros(1, model.front_end.n_mels, model.front_end.frames(seconds))
+    network = model.network.to("cpu")
+    # Fused kernels hide from the counter what they multiply.
+    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
+        network(mel)
+    return counter.get_total_flops() // 2
+
+
+def measure(model: Model, seconds: float = 1.0) -> Complexity:
+    """Return what the model costs for a clip of this length (s)."""
+    network = model.network.to("cpu").eval()
+    mel = torch.zeros(1, model.front_end.n_mels, model.front_end.frames(seconds))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        times = []
+        with torch.inference_mode():
+            network(mel)
+            for _ in range(REPETITIONS):
+                began = time.perf_counter()
+                network(mel)
+                times.append(time.perf_counter() - began)
+    finally:
+        torch.set_num_threads(threads)
+    size = len(safetensors.torch.save({n: t.contiguous() for n, t in network.state_dict().items()}))
+    return Complexity(model.parameters, multiply_adds(model, seconds), size, 1000 * statistics.median(times))

@@ -1,0 +1,5 @@
+"""`python -m frami` is the same as `frami`."""
+
+from frami.cli import main
+
+main()

@@ -1,0 +1,74 @@
+"""The parametrisation that the generative methods share: a light decoder from latents to spectrograms of any length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+
+SCALE = 8
+
+
+@dataclass(frozen=True)
+class Latents:
+    """What a batch of spectrograms is decoded from.
+
+    Attributes:
+        clip: ``(B, Z)``, what holds for a whole clip.
+        time: ``(B, Z', F/8, N/8)``, what varies within it.
+    """
+
+    clip: Tensor
+    time: Tensor
+
+    def parameters(self) -> list[Tensor]:
+        """Return the tensors to optimise."""
+        return [self.clip, self.time]
+
+
+class Decoder(nn.Module):
+    """Latents and classes to spectrograms ``(B, F, N)`` within the front end's range; 0.3 M parameters.
+
+    It is convolutional in time, so one decoder serves every length. The class enters as a learned embedding: a decoder
+    that lives through many rounds then knows where to begin for each class, and the latents are free to vary it.
+    """
+
+    def __init__(
+        self, bands: int, classes: int, value_range: tuple[float, float], *, width: int = 64, latent: int = 64, local: int = 8
+    ) -> None:
+        super().__init__()
+        self.bands, self.latent, self.local, self.width = bands, latent, local, width
+        self.rows = -(-bands // SCALE)
+        self.classes = nn.Embedding(classes, latent)
+        self.expand = nn.Linear(2 * latent, width * self.rows)
+        self.first = _stage(width + local, width)
+        self.second = _stage(width, width // 2)
+        self.third = _stage(width // 2, width // 4)
+        self.out = nn.Conv2d(width // 4, 1, 3, 1, 1)
+        low, high = value_range
+        self.centre, self.half = (low + high) / 2, (high - low) / 2
+
+    def draw(self, batch: int, frames: int, draw: Generator, device: str) -> Latents:
+        """Return fresh normal latents for ``batch`` clips of ``frames`` frames."""
+        columns = -(-frames // SCALE)
+        clip = torch.randn(batch, self.latent, generator=draw)
+        time = torch.randn(batch, self.local, self.rows, columns, generator=draw)
+        return Latents(clip.to(device).requires_grad_(True), time.to(device).requires_grad_(True))
+
+    def forward(self, latents: Latents, target: Tensor, frames: int) -> Tensor:
+        """Return spectrograms ``(B, F, frames)`` in float32."""
+        clip = torch.cat([latents.clip, self.classes(target)], dim=1)
+        base = self.expand(clip).view(len(clip), self.width, self.rows, 1)
+        hidden = torch.cat([base.expand(-1, -1, -1, latents.time.shape[3]), latents.time], dim=1)
+        for stage in (self.first, self.second, self.third):
+            hidden = stage(nn.functional.interpolate(hidden, scale_factor=2.0, mode="nearest"))
+        raw = self.out(hidden)[:, 0, : self.bands, :frames].float()
+        # Nearly the identity inside the range, and never outside of it.
+        return self.centre + self.half * torch.tanh((raw - self.centre) / self.half)
+
+
+def _stage(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True)
+    )

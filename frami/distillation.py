@@ -1,0 +1,156 @@
+"""From a teacher, and clips from a store or from recordings, to a student."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from frami import datasets, learn, machine, progress, recipes, seeds, settings
+from frami.clips import Clips, Spectrograms
+from frami.errors import Failed, WrongUse
+from frami.evaluate import agreement
+from frami.model import Architecture, Model, load
+from frami.run import Run
+from frami.store import Part, Store
+from frami.training import architecture
+
+HELD_OUT = 0.05
+
+
+def distill(
+    teacher: Model | str | Path,
+    *,
+    out: str | Path,
+    samples: Store | str | Path | None = None,
+    dataset: str | None = None,
+    data: str | Path | None = None,
+    test_fold: str | int | None = None,
+    student: str = "small",
+    width: int | None = None,
+    depth: int | None = None,
+    recipe: str = "frami",
+    options: Mapping[str, Any] | None = None,
+    any_teacher: bool = False,
+    seed: int = 0,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str = "auto",
+    report: progress.Report = progress.silent,
+) -> Model:
+    """Distil a student from a store of synthetic clips, or from recordings (the upper bound); write and return it.
+
+    The last 5 % of a store are not trained on: the student's agreement with its teacher on them goes into the record.
+    A run that was cut off goes on where it was; one that is finished is loaded.
+
+    Args:
+        teacher: A model, a bundle's folder, or the name of one that ships with the package. It is left as it was.
+        out: Folder of the student's bundle and of the run's record.
+        samples: The store; or
+        dataset: a data set of recordings, with ``data`` and ``test_fold`` as for `frami.train`.
+        data: See ``dataset``.
+        test_fold: See ``dataset``.
+        student: A module of ``frami.students`` or ``frami.teachers``.
+        width: Channels of the student; None is its default.
+        depth: Layers of the student; None is its default.
+        recipe: A name of `frami.recipes`.
+        options: Other `frami.learn.Settings` and weights of the recipe's objectives, by name.
+        any_teacher: Allow a store that was made from another teacher.
+        seed: Of the student's first weights, the order of the clips and their alterations.
+        device: ``auto``, ``cpu``, ``cuda``.
+        threads: Threads of the CPU; None leaves torch's choice.
+        precision: ``auto``, ``float32`` or ``bfloat16``.
+        report: Called with the number of finished steps.
+
+    Raises:
+        WrongUse: an unknown student, recipe or setting, or not exactly one source of clips.
+        Failed: the store is of another teacher or of another front end, or empty.
+    """
+    if (samples is None) == (dataset is None):
+        raise WrongUse("Name either a store (--samples) or recordings (--dataset with --test-fold) to distil from, not both.")
+    teacher = teacher if isinstance(teacher, Model) else load(teacher)
+    chosen, found = _settings(recipe, options or {})
+    built = _architecture(teacher, student, width, depth, found)
+    where = machine.choose(device, threads, precision)
+    clips, held_out, source = _clips(teacher, samples, dataset, data, test_fold, any_teacher)
+    facts = {
+        "source": source,
+        "student": student,
+        "arguments": dict(built.arguments),
+        "recipe": recipe,
+        "weights": dict(found.weights),
+        "options": asdict(chosen),
+        "seed": seed,
+        "precision": where.precision,
+    }
+    run = Run(Path(out), "distill", facts, teacher=teacher.fingerprint)
+    if run.finished:
+        return load(out)
+    with seeds.seeded(seed, 0):
+        model = Model.build(built, teacher.front_end, teacher.labels, frames=teacher.frames)
+    learn.fit(model, clips, found, chosen, where, teacher=teacher, seed=seed, run=run, report=report)
+    scores = {"agreement_on_held_out_clips": agreement.agreement(teacher, model, held_out, where)} if held_out else {}
+    model.save(out, teacher=teacher.fingerprint, source=source, recipe=recipe, seed=seed, settings=asdict(chosen))
+    run.finish(fingerprint=model.fingerprint, **scores)
+    return load(out)
+
+
+def _settings(recipe: str, options: Mapping[str, Any]) -> tuple[learn.Settings, recipes.Recipe]:
+    """Return the settings of the loop and the recipe; an option names one of the two."""
+    objectives = recipes.find(recipe).weights
+    weights = {name: value for name, value in options.items() if name in objectives}
+    others = {name: value for name, value in options.items() if name not in objectives}
+    return settings.make(learn.Settings, others), recipes.find(recipe, weights)
+
+
+def _architecture(
+    teacher: Model, student: str, width: int | None, depth: int | None, recipe: recipes.Recipe
+) -> Architecture:
+    built = architecture(student, width, depth)
+    if not recipe.reuse_head:
+        return built
+    arguments = {**built.arguments, "embedding": teacher.network.head.embedding.out_features}
+    return Architecture(student, arguments, projection=teacher.network.channels)
+
+
+def _clips(
+    teacher: Model,
+    samples: Store | str | Path | None,
+    dataset: str | None,
+    data: str | Path | None,
+    test_fold: str | int | None,
+    any_teacher: bool,
+) -> tuple[Clips, Clips | None, dict[str, Any]]:
+    """Return what to train on, what to hold out, and a description for the record."""
+    if dataset is not None:
+        if test_fold is None:
+            raise WrongUse("--dataset needs --test-fold: what is held out must never be distilled from.")
+        split = datasets.split(dataset, data, test_fold=test_fold)
+        if split.labels != teacher.labels:
+            raise WrongUse(f"The teacher knows {len(teacher.labels)} classes other than those of {dataset}; name its own data set.")
+        recordings = Spectrograms.of(split.train, teacher.front_end)
+        return recordings, None, {"dataset": dataset, "test_fold": str(test_fold)}
+    store = samples if isinstance(samples, Store) else Store(Path(str(samples)))
+    check_store(store, teacher, any_teacher)
+    numbers = np.arange(len(store))
+    held = max(1, round(HELD_OUT * len(store)))
+    source = {"method": store.method, "clips": len(store), "settings": store.settings, "teacher": store.teacher}
+    return Part(store, numbers[:-held]), Part(store, numbers[-held:]), source
+
+
+def check_store(store: Store, teacher: Model, any_teacher: bool = False) -> None:
+    """Refuse a store that this teacher's student cannot learn from."""
+    if len(store) < 4:
+        raise Failed(f"{store.path} holds {len(store)} clips; 4 or more are needed: frami synthesize goes on with it.")
+    if store.front_end != teacher.front_end:
+        raise Failed(f"{store.path} was made for another front end than this teacher's; synthesise one from this teacher.")
+    if store.teacher != teacher.fingerprint and not any_teacher:
+        raise Failed(
+            f"{store.path} was inverted from the teacher {store.teacher}, this one is {teacher.fingerprint}; "
+            f"synthesise one from this teacher, or say --any-teacher if it is meant."
+        )
+    if len(store.labels) != len(teacher.labels):
+        raise Failed(f"{store.path} has {len(store.labels)} classes, this teacher {len(teacher.labels)}.")

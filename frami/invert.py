@@ -1,0 +1,67 @@
+"""The one loop of inversion: a parametrisation draws clips, priors judge them, an optimiser moves what they are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from frami.errors import Failed
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """What a round of inversion gives.
+
+    Attributes:
+        mel: The clips of the step with the least loss, ``(B, F, N)`` float32, detached and cloned.
+        parts: The unweighted losses at that step, by name.
+        step: Which step it was, from 0.
+    """
+
+    mel: Tensor
+    parts: Mapping[str, float]
+    step: int
+
+
+def invert(
+    draw: Callable[[], Tensor],
+    judge: Callable[[Tensor], Mapping[str, Tensor]],
+    weights: Mapping[str, float],
+    optimiser: torch.optim.Optimizer,
+    steps: int,
+    *,
+    after_backward: Callable[[], None] = lambda: None,
+) -> Inverted:
+    """Return the best clips of ``steps`` steps of descent.
+
+    Args:
+        draw: Gives the clips ``(B, F, N)``, with gradient to what the optimiser moves.
+        judge: Gives the unweighted losses of clips by name; one whose weight is 0 is not among them.
+        weights: Weight of each loss.
+        optimiser: Moves the parametrisation, and whatever the losses learn with it.
+        steps: Number of steps, 1 or more.
+        after_backward: Called when the gradients of a step are there, before the optimiser uses them.
+
+    Raises:
+        Failed: a loss is not a number.
+    """
+    best: Inverted | None = None
+    least = float("inf")
+    for step in range(steps):
+        mel = draw()
+        parts = judge(mel)
+        total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
+        if not bool(total.isfinite()):
+            raise Failed(f"The loss of inversion is no longer a number at step {step}; lower the learning rates.")
+        if total.item() < least:
+            least = total.item()
+            best = Inverted(mel.detach().clone(), {name: part.item() for name, part in parts.items()}, step)
+        optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        after_backward()
+        optimiser.step()
+    assert best is not None
+    return best

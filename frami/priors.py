@@ -1,0 +1,88 @@
+"""What is asked of a synthetic clip: pure functions of what the teacher saw, each a scalar in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from frami.network import Output
+from frami.taps import Moments
+
+
+def class_prior(said: Output, target: Tensor) -> Tensor:
+    """Return the cross-entropy of the teacher's logits against the wanted classes ``(B,)``, mean over the batch.
+
+    Source: Yin et al., "Dreaming to Distill", CVPR 2020, arXiv:1912.08795, eq. 2.
+    """
+    return F.cross_entropy(said.logits, target)
+
+
+def batch_norm_moments(
+    batch: Mapping[str, Moments],
+    stored: Mapping[str, Moments],
+    past: Mapping[str, Moments] | None = None,
+    momentum: float = 0.9,
+) -> Tensor:
+    """Return how far the moments at the batch norms' inputs are from those of the teacher's training data.
+
+        sum over layers of ||mean - mean_stored||_2 + ||var - var_stored||_2                        (eq. 4)
+
+    With ``past``, the moments compared are ``(1 - momentum) * batch + momentum * past``: those of one small batch are
+    noisy, and what earlier rounds have covered need not be covered by each batch again.
+
+    Args:
+        batch: Moments of this batch, by layer.
+        stored: The layers' running moments.
+        past: Average of earlier rounds' moments, without gradient; None in the first round.
+        momentum: Weight of ``past``, in [0, 1).
+
+    Returns:
+        Scalar >= 0; 0 where all moments agree, and for a teacher without batch norm.
+
+    Source: Yin et al., as above, eq. 4; Fang et al., "Up to 100x Faster Data-free Knowledge Distillation", AAAI 2022,
+    arXiv:2112.06253 (the average). Differs: 1-d batch norms count too; moments are taken in float32.
+    """
+    gaps = [torch.zeros(())]
+    for name, now in batch.items():
+        mean, var = now.mean, now.var
+        if past is not None and name in past:
+            mean = (1 - momentum) * mean + momentum * past[name].mean
+            var = (1 - momentum) * var + momentum * past[name].var
+        gaps += [(mean - stored[name].mean).norm(), (var - stored[name].var).norm()]
+    return torch.stack([gap.to(gaps[-1].device) for gap in gaps]).sum()
+
+
+def contrast(pulled: Tensor, anchors: Tensor, queue: Tensor | None = None, *, temperature: float = 0.1) -> Tensor:
+    """Return how badly each clip's feature in one view is told from other clips' by the feature of its other view.
+
+        mean over i of -log( exp(u_i . v_i / t) / sum over j of exp(u_i . v_j / t) )
+
+    with ``u`` the pulled view and ``v`` the anchors of the batch and of the queue. Only ``u`` carries a gradient, and the matrix is N x (N + M).
+
+    Args:
+        pulled: Features of one view, unit length, ``(N, C)``.
+        anchors: Features of the other view, unit length, ``(N, C)``.
+        queue: Features of earlier clips, unit length, ``(M, C)``.
+        temperature: t > 0.
+
+    Source: Fang et al., "Contrastive Model Inversion", IJCAI 2021, arXiv:2105.08584, eq. 6. Differs: rows of the queue
+    are negatives only; their own loss does not reach the clips of this batch.
+    """
+    others = anchors if queue is None else torch.cat([anchors, queue])
+    similarity = pulled @ others.detach().T / temperature
+    return F.cross_entropy(similarity, torch.arange(len(pulled), device=pulled.device))
+
+
+def disagreement(teacher: Output, student: Output) -> Tensor:
+    """Return minus the KL divergence of student from teacher on the clips whose class both agree on, mean over the batch.
+
+    Source: Fang et al., "Contrastive Model Inversion", section 3.4, as in the authors' code (temperature 1).
+    """
+    agree = (teacher.logits.argmax(1) == student.logits.argmax(1)).float()
+    divergence = F.kl_div(
+        F.log_softmax(student.logits, dim=1), F.log_softmax(teacher.logits, dim=1), reduction="none", log_target=True
+    ).sum(dim=1)
+    return -(agree * divergence).mean()

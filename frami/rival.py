@@ -1,0 +1,69 @@
+"""A student in the making: what it has not understood yet is where the next synthetic clips should be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from frami import objectives, seeds, views
+from frami.machine import Machine
+from frami.model import Architecture, Model
+
+BATCH = 64
+LEARNING_RATE = 2e-3
+
+
+class Rival:
+    """A small network that learns from the synthetic clips as they come, so that inversion can aim at its mistakes.
+
+    It remembers the last ``memory`` clips with what the teacher said of them, as float16.
+    """
+
+    def __init__(self, teacher: Model, network: str, memory: int, machine: Machine, seed: int) -> None:
+        self.machine, self.memory = machine, memory
+        with seeds.seeded(seed, 11):
+            self.network = Model.build(Architecture(network), teacher.front_end, teacher.labels).network
+        machine.place(self.network)
+        self.network.eval().requires_grad_(False)
+        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
+        self.mels: list[Tensor] = []
+        self.logits: list[Tensor] = []
+
+    def learn(self, mel: Tensor, logits: Tensor, steps: int, draw: Generator) -> None:
+        """Remember a round's clips ``(B, F, N)`` with the teacher's logits, then learn for some steps."""
+        self.mels.append(mel.half())
+        self.logits.append(logits.float())
+        while len(self.mels) > 1 and sum(map(len, self.mels)) - len(self.mels[0]) >= self.memory:
+            del self.mels[0], self.logits[0]
+        self.network.train().requires_grad_(True)
+        for _ in range(steps):
+            self._step(draw)
+        self.network.eval().requires_grad_(False)
+
+    def _step(self, draw: Generator) -> None:
+        # A round's clips share one length, so a batch comes from one round.
+        chosen = int(torch.randint(len(self.mels), (), generator=draw))
+        mel, told = views.roll(self.mels[chosen].float(), draw), self.logits[chosen]
+        with self.machine.autocast():
+            said = self.network(mel)
+        loss = objectives.softened(told, said.logits)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+
+    def state(self) -> dict[str, Any]:
+        """Return all that it takes to go on, as plain tensors and lists."""
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "mels": list(self.mels),
+            "logits": list(self.logits),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.mels, self.logits = list(state["mels"]), list(state["logits"])

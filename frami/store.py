@@ -1,0 +1,245 @@
+"""samples.h5: synthetic spectrograms with where each came from. Plain h5py opens it, after a kill at any instant too.
+
+HDF5 changes its indices in place, so a file that is written to when the process dies may never open again. A store is
+therefore never written to where it stands: a batch is appended to a spare copy, which then takes the store's place in
+one rename; the file that it displaces lacks one batch and becomes the next spare. Each batch is written twice, no
+matter how large the store is.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from frami import files, settings
+from frami.audio import FrontEnd
+from frami.errors import Failed, WrongUse
+
+FORMAT = "frami store 1"
+COLUMNS = {
+    "frames_valid": "int32",
+    "target": "int32",
+    "teacher_logits": "float32",
+    "method": "S32",
+    "seed": "int64",
+    "round": "int32",
+    "step": "int32",
+    "losses": "float32",
+}
+
+
+def run_folder(path: str | Path) -> Path:
+    """Return the folder of the run that writes a store: its record, the state to go on from, the spare copy.
+
+    >>> run_folder("a/samples.h5").as_posix()
+    'a/samples.run'
+    """
+    return Path(path).with_suffix(".run")
+
+
+class Store:
+    """A finished or growing store, open for reading; it is a `frami.clips.Clips`.
+
+    Attributes:
+        frames: Valid frames a clip, ``(S,)``.
+        targets: Class index a clip, ``(S,)``.
+        front_end: What the spectrograms are made for.
+        teacher: Fingerprint of the teacher that they were inverted from.
+        labels: Class names, by class index.
+        method: The method's name.
+        settings: The settings of the run.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._file = _open(self.path)
+        attributes = self._file.attrs
+        if attributes.get("format") != FORMAT:
+            raise Failed(f"{self.path} is an HDF5 file, but no store of frami ({FORMAT!r} is not in its attributes).")
+        columns = {"mel", *COLUMNS}
+        missing = sorted(columns - set(self._file))
+        if missing or len({len(self._file[name]) for name in columns}) != 1:
+            raise Failed(f"{self.path} is damaged: {', '.join(missing) or 'its columns differ in length'}; synthesise it again.")
+        self.frames = self._file["frames_valid"][:].astype(np.int64)
+        self.targets = self._file["target"][:].astype(np.int64)
+        self.front_end = settings.from_json(FrontEnd, json.loads(attributes["front_end"]), str(self.path))
+        self.teacher = str(attributes["teacher"])
+        self.labels = tuple(json.loads(attributes["labels"]))
+        self.method = str(attributes["method"])
+        self.settings: dict[str, Any] = json.loads(attributes["settings"])
+        self.loss_names = list(json.loads(attributes["loss_names"]))
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def mel(self, index: int) -> Tensor:
+        """Return clip ``index`` as ``(F, N)`` float32, valid frames only."""
+        return torch.from_numpy(self._file["mel"][index, :, : self.frames[index]].astype(np.float32))
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a column in full: ``teacher_logits`` (S, K), ``losses`` (S, L), ``round``, ``step``, ``seed``, ``method``."""
+        return self._file[name][:]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class Part:
+    """Some of the clips of a store, by number; it is a `frami.clips.Clips` as well."""
+
+    def __init__(self, store: Store, chosen: np.ndarray) -> None:
+        self.store, self.chosen = store, chosen
+        self.frames, self.targets = store.frames[chosen], store.targets[chosen]
+
+    def mel(self, index: int) -> Tensor:
+        """Return the part's clip ``index`` as ``(F, N)``."""
+        return self.store.mel(int(self.chosen[index]))
+
+
+def _open(path: Path) -> h5py.File:
+    if not path.is_file():
+        raise WrongUse(f"There is no store {str(path)!r}; make one: frami synthesize --teacher TEACHER --out {path}.")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        what = "is empty" if path.stat().st_size == 0 else "is truncated, or no HDF5 file"
+        raise Failed(f"{path} {what}; copy it again, or delete it and synthesise anew.") from error
+
+
+class Writer:
+    """The one process that may add to a store.
+
+    Args:
+        path: The store; it need not be there.
+        description: Attributes of a new store: ``front_end``, ``teacher``, ``labels``, ``method``, ``settings``, ...
+        frames: Longest clip, in frames.
+        losses: Names of the losses kept for each clip.
+
+    Raises:
+        WrongUse: another process writes to the store, or it was made with another description.
+    """
+
+    def __init__(self, path: Path, description: Mapping[str, Any], *, frames: int, losses: list[str]) -> None:
+        self.path, self.frames, self.losses = path, frames, losses
+        self.front_end, self.classes = description["front_end"], len(description["labels"])
+        folder = files.folder(run_folder(path))
+        self._spare = folder / "spare.h5"
+        self._lock = _locked(folder / "lock", path)
+        self._attributes = {
+            name: value if isinstance(value, str) else json.dumps(value, default=asdict) for name, value in description.items()
+        } | {"format": FORMAT, "loss_names": json.dumps(losses)}
+        try:
+            self.rows = self._agreed() if path.exists() else self._create()
+        except BaseException:
+            self.close()
+            raise
+
+    def _agreed(self) -> int:
+        """Return the number of clips that an earlier run has left, if that run was like this one."""
+        with Store(self.path) as store:
+            for name in ("teacher", "front_end", "method", "settings"):
+                if store._file.attrs[name] != self._attributes[name]:
+                    raise WrongUse(
+                        f"{self.path} was made with another {name} ({_short(store._file.attrs[name])}, now "
+                        f"{_short(self._attributes[name])}); choose another --out, or repeat what it was made with."
+                    )
+            return len(store)
+
+    def _create(self) -> int:
+        bands, frames = self.front_end.n_mels, self.frames
+        shapes = {"teacher_logits": (self.classes,), "losses": (len(self.losses),)}
+        with files.told():
+            with h5py.File(self._spare, "w") as file:
+                file.attrs.update(self._attributes)
+                file.create_dataset("mel", (0, bands, frames), "float16", maxshape=(None, bands, frames), chunks=(1, bands, frames))
+                for name, kind in COLUMNS.items():
+                    rest = shapes.get(name, ())
+                    # HDF5 has no chunk of size 0, which a method without losses would ask for.
+                    chunk = (256, *(max(1, size) for size in rest))
+                    file.create_dataset(name, (0, *rest), kind, maxshape=(None, *rest), chunks=chunk)
+            self._spare.replace(self.path)
+        return 0
+
+    def append(self, mel: Tensor, **columns: Any) -> None:
+        """Add a batch: ``mel`` (B, F, N), N at most ``frames``, and every column, ``(B, ...)`` or one value for all."""
+        batch, bands, frames = mel.shape
+        padded = np.full((batch, bands, self.frames), self.front_end.range[0], dtype=np.float16)
+        padded[:, :, :frames] = mel.detach().cpu().numpy()
+        with files.told():
+            self._refresh_spare()
+            with h5py.File(self._spare, "r+") as file:
+                _extend(file, {"mel": padded, "frames_valid": frames, **columns}, batch)
+                file.flush()
+            _swap(self.path, self._spare)
+        self.rows += batch
+
+    def _refresh_spare(self) -> None:
+        """Bring the spare up to the store: by the one batch that it lacks, or by a copy where there is none."""
+        try:
+            with h5py.File(self._spare, "r+") as spare, h5py.File(self.path, "r") as store:
+                have, want = len(spare["mel"]), len(store["mel"])
+                if have <= want and dict(spare.attrs) == dict(store.attrs):
+                    if have < want:
+                        _extend(spare, {name: store[name][have:want] for name in ("mel", *COLUMNS)}, want - have)
+                    return
+        except (OSError, KeyError, RuntimeError):
+            pass  # not there, or the process died over it
+        shutil.copyfile(self.path, self._spare)
+
+    def close(self) -> None:
+        """Let other processes write again; the spare copy goes."""
+        self._spare.unlink(missing_ok=True)
+        os.close(self._lock)
+
+
+def _extend(file: h5py.File, columns: Mapping[str, Any], batch: int) -> None:
+    for name in ("mel", *COLUMNS):
+        column = file[name]
+        column.resize(len(column) + batch, axis=0)
+        column[len(column) - batch :] = columns[name]
+
+
+def _swap(path: Path, spare: Path) -> None:
+    """Put ``spare`` in the place of ``path`` in one rename; what stood there becomes the spare."""
+    displaced = spare.with_name("displaced.h5")
+    displaced.unlink(missing_ok=True)
+    try:
+        os.link(path, displaced)
+    except OSError:  # a file system without links: the next batch begins with a copy
+        spare.replace(path)
+        return
+    spare.replace(path)
+    displaced.replace(spare)
+
+
+def _locked(lock: Path, path: Path) -> int:
+    with files.told():
+        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise WrongUse(f"Another process is writing to {path}; wait for it, or choose another --out.") from error
+    return descriptor
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,175 @@
+"""From a frozen teacher to a store of synthetic spectrograms, with any method; nothing here reads a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from frami import catalog, machine, progress, seeds, settings, taps
+from frami.errors import WrongUse
+from frami.invert import Inverted
+from frami.machine import Machine
+from frami.model import Model, load
+from frami.network import frozen
+from frami.run import Run
+from frami.store import Store, Writer, run_folder
+
+BATCH = 64
+
+
+def synthesize(
+    teacher: Model | str | Path,
+    out: str | Path,
+    *,
+    samples: int = 4000,
+    method: str = "frami",
+    frames: tuple[int, int] | None = None,
+    batch_size: int = BATCH,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str = "auto",
+    report: progress.Report = progress.silent,
+) -> Store:
+    """Invert a teacher into a store of synthetic spectrograms; return it, open for reading.
+
+    A store that is there already, made with the same settings, is gone on with where it stopped.
+
+    Args:
+        teacher: A model, a bundle's folder, or the name of one that ships with the package. It is left as it was.
+        out: The HDF5 file to write; its run record is in the folder of the same name with ``.run``.
+        samples: Clips in all; the last batch is a whole one, so there may be up to ``batch_size - 1`` more.
+        method: A module of ``frami.generators``.
+        frames: Shortest and longest clip; by default what the teacher was trained on.
+        batch_size: Clips a round.
+        options: The method's own settings, by name.
+        seed: Of everything that is drawn.
+        device: ``auto``, ``cpu``, ``cuda``.
+        threads: Threads of the CPU; None leaves torch's choice.
+        precision: ``auto``, ``float32`` or ``bfloat16``.
+        report: Called with the number of finished clips.
+
+    Raises:
+        WrongUse: an unknown method or setting, a store made with others, or one that another process writes to.
+    """
+    teacher = teacher if isinstance(teacher, Model) else load(teacher)
+    shortest, longest = frames or teacher.frames
+    if not 1 <= shortest <= longest or samples < 1 or batch_size < 2:
+        raise WrongUse(
+            f"{samples} samples of {shortest} to {longest} frames in batches of {batch_size} cannot be made; "
+            f"1 sample or more, 1 frame or more and batches of 2 or more are allowed."
+        )
+    module = catalog.load("generators", method)
+    chosen = settings.make(module.Settings, options or {})
+    where = machine.choose(device, threads, precision)
+    facts = {
+        "method": method,
+        "options": asdict(chosen),
+        "frames": [shortest, longest],
+        "batch_size": batch_size,
+        "seed": seed,
+        "precision": where.precision,
+    }
+    losses = _loss_names(chosen)
+    description = {
+        "teacher": teacher.fingerprint,
+        "front_end": teacher.front_end,
+        "labels": list(teacher.labels),
+        "method": method,
+        "settings": facts,
+    }
+    out = Path(out)
+    writer = Writer(out, description, frames=longest, losses=losses)
+    try:
+        run = Run(run_folder(out), "synthesize", facts, teacher=teacher.fingerprint, priors=_priors(teacher, chosen))
+        _rounds(teacher, module.Generator(teacher, chosen, where, seed), writer, run, where, facts, samples, report)
+    finally:
+        writer.close()
+    return Store(out)
+
+
+def without_batch_norm(teacher: Model) -> bool:
+    """Return whether the teacher keeps no moments of its training data, so that the batch-norm prior is void."""
+    return not taps.batch_norms(teacher.network)
+
+
+def _rounds(
+    teacher: Model,
+    generator: Any,
+    writer: Writer,
+    run: Run,
+    where: Machine,
+    facts: Mapping[str, Any],
+    samples: int,
+    report: progress.Report,
+) -> None:
+    batch, seed = facts["batch_size"], facts["seed"]
+    where.place(teacher.network)
+    state = run.state()
+    number = 0
+    if state is not None:
+        number = state["round"]
+        generator.load(state["generator"])
+    with frozen(teacher.network):
+        while number * batch < samples:
+            target = targets(len(teacher.labels), batch, number, seed)
+            length = frames_of_round(tuple(facts["frames"]), number, seed)
+            inverted = generator.round(number, target, length)
+            number += 1
+            # A kill may have come between the batch and the state: then the batch is there already.
+            if number * batch > writer.rows:
+                _append(writer, inverted, teacher, where, target, facts, number - 1)
+                run.log(round=number, clips=writer.rows, frames=length, **inverted.parts)
+            run.save(lambda: {"round": number, "generator": generator.state()}, always=True)
+            report(min(writer.rows, samples), ", ".join(f"{n} {v:.2f}" for n, v in inverted.parts.items()))
+    run.finish(clips=writer.rows)
+
+
+def _append(
+    writer: Writer, inverted: Inverted, teacher: Model, where: Machine, target: Tensor, facts: Mapping[str, Any], number: int
+) -> None:
+    stored = inverted.mel.half()
+    with torch.no_grad(), where.autocast():
+        logits = teacher.network(stored.float()).logits
+    writer.append(
+        stored,
+        target=target.numpy(),
+        teacher_logits=logits.cpu().numpy(),
+        method=facts["method"].encode(),
+        seed=facts["seed"],
+        round=number,
+        step=inverted.step,
+        losses=np.array([inverted.parts.get(name, np.nan) for name in writer.losses], dtype=np.float32),
+    )
+
+
+def targets(classes: int, batch: int, number: int, seed: int) -> Tensor:
+    """Return the classes ``(B,)`` of a round; over all rounds no class is asked for twice more than another."""
+    first = number * batch
+    passes = range(first // classes, (first + batch - 1) // classes + 1)
+    order = torch.cat([torch.randperm(classes, generator=seeds.generator(seed, 30, index)) for index in passes])
+    return order[first % classes :][:batch]
+
+
+def frames_of_round(frames: tuple[int, int], number: int, seed: int) -> int:
+    """Return the length of a round's clips, drawn evenly from the range."""
+    shortest, longest = frames
+    return shortest + int(torch.randint(longest - shortest + 1, (), generator=seeds.generator(seed, 31, number)))
+
+
+def _loss_names(chosen: Any) -> list[str]:
+    names = ("class_prior", "batch_norm", "contrast", "adversary")
+    return [name for name in names if getattr(chosen, name, 0.0)]
+
+
+def _priors(teacher: Model, chosen: Any) -> list[str]:
+    """Return the losses that can tell the clips anything, for the record."""
+    void = {"batch_norm"} if without_batch_norm(teacher) else set()
+    return [name for name in _loss_names(chosen) if name not in void]

@@ -1,0 +1,136 @@
+"""From recordings to a teacher, or to a reference student."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from frami import catalog, datasets, learn, machine, progress, recipes, seeds, settings
+from frami.audio import FrontEnd
+from frami.clips import Spectrograms
+from frami.errors import WrongUse
+from frami.model import Architecture, Model, load
+from frami.run import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(learn.Settings):
+    """How a network is trained on recordings."""
+
+    steps: int = settings.setting(1800, "number of steps", low=1)
+
+
+def front_end_for(dataset: ModuleType) -> FrontEnd:
+    """Return the front end for a data set: words and notes at 80 frames a second, longer scenes at 32."""
+    rate = min(16000, dataset.SAMPLE_RATE)
+    window, hop, bands = (0.032, 0.0125, 40) if dataset.SECONDS <= 2 else (0.064, 0.03125, 64)
+    length = round(window * rate)
+    return FrontEnd(
+        sample_rate=rate,
+        n_fft=length,
+        win_length=length,
+        hop_length=round(hop * rate),
+        n_mels=bands,
+        f_max=rate / 2,
+    )
+
+
+def standardised(front_end: FrontEnd, clips: Spectrograms) -> FrontEnd:
+    """Return the front end with the mean and the deviation that make ``clips`` (heard without) standard."""
+    values = torch.cat([mel.float().flatten() for mel in clips.mels])
+    return replace(front_end, mean=round(float(values.mean()), 4), std=round(float(values.std()), 4))
+
+
+def architecture(network: str, width: int | None = None, depth: int | None = None) -> Architecture:
+    """Return how to build a network; None leaves its own default."""
+    catalog.network(network)
+    arguments = {name: value for name, value in (("width", width), ("depth", depth)) if value is not None}
+    for name, value in arguments.items():
+        if value < 1:
+            raise WrongUse(f"--{name} is {value}; 1 or more is allowed.")
+    return Architecture(network, arguments)
+
+
+def train(
+    dataset: str,
+    data: str | Path | None = None,
+    *,
+    test_fold: str | int,
+    out: str | Path,
+    network: str = "resnet",
+    width: int | None = None,
+    depth: int | None = None,
+    front_end: FrontEnd | None = None,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str = "auto",
+    report: progress.Report = progress.silent,
+) -> Model:
+    """Train a network on the recordings outside the test fold; write its bundle and return it, frozen.
+
+    A run that was cut off goes on where it was; one that is finished is loaded.
+
+    Args:
+        dataset: A module of ``frami.datasets``.
+        data: Its folder, or one that holds it; by default ``FRAMI_DATA``.
+        test_fold: What is left out, in the words of the data set's protocol.
+        out: Folder of the bundle and of the run's record.
+        network: A module of ``frami.teachers`` or ``frami.students``.
+        width: Channels of the network; None is its default.
+        depth: Layers of the network; None is its default.
+        front_end: What it hears through; by default what suits the data set. Mean and deviation are measured here.
+        options: Other `Settings`, by name.
+        seed: Of the first weights, the order of the clips and their alterations.
+        device: ``auto``, ``cpu``, ``cuda``.
+        threads: Threads of the CPU; None leaves torch's choice.
+        precision: ``auto``, ``float32`` or ``bfloat16``.
+        report: Called with the number of finished steps.
+    """
+    chosen = settings.make(Settings, options or {})
+    built = architecture(network, width, depth)
+    split = datasets.split(dataset, data, test_fold=test_fold)
+    if not len(split.train):
+        raise WrongUse(f"Without fold {test_fold}, this copy of {dataset} has no clips to train on. {split.missing}")
+    where = machine.choose(device, threads, precision)
+    facts = {
+        "dataset": dataset,
+        "test_fold": str(test_fold),
+        "network": network,
+        "arguments": dict(built.arguments),
+        "front_end": asdict(front_end) if front_end else "for the data set",
+        "options": asdict(chosen),
+        "seed": seed,
+        "precision": where.precision,
+    }
+    run = Run(Path(out), "train", facts, missing=split.missing)
+    if run.finished:
+        return load(out)
+    clips, front_end = hear(split.train, front_end or front_end_for(catalog.load("datasets", dataset)))
+    with seeds.seeded(seed, 0):
+        model = Model.build(built, front_end, split.labels, frames=usual_frames(clips))
+    learn.fit(model, clips, recipes.find("labels"), chosen, where, seed=seed, run=run, report=report)
+    model.save(out, dataset=dataset, test_fold=str(test_fold), clips=len(clips.targets), seed=seed, settings=asdict(chosen))
+    run.finish(fingerprint=model.fingerprint)
+    return load(out)
+
+
+def hear(recordings: datasets.Recordings, front_end: FrontEnd) -> tuple[Spectrograms, FrontEnd]:
+    """Return the standardised spectrograms of recordings, and the front end that gives them."""
+    raw = Spectrograms.of(recordings, replace(front_end, mean=0.0, std=1.0))
+    fitted = standardised(front_end, raw)
+    mels = [((mel.float() - fitted.mean) / fitted.std).half() for mel in raw.mels]
+    return replace(raw, mels=mels), fitted
+
+
+def usual_frames(clips: Spectrograms) -> tuple[int, int]:
+    """Return the 5th and the 95th percentile of the clips' frames: the lengths that an inversion should draw."""
+    low, high = np.percentile(clips.frames, [5, 95])
+    return int(low), int(high)

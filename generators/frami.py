@@ -1,0 +1,242 @@
+"""FRAMI: feature-invariant contrastive inversion of an audio classifier, from a meta-learned start.
+
+Source: Kang et al., "Feature-Rich Audio Model Inversion for Data-Free Knowledge Distillation Towards General Sound
+Classification", ICASSP 2023, arXiv:2303.07643. Published: spectrograms are inverted under a feature-invariant
+contrastive loss, and audio varies in length. The paper's equations, weights and networks are not known to us; ours:
+
+    L = class CE + bn L_BN + contrast (L_before + L_after) + adversary L_adv
+
+    L_BN      `priors.batch_norm_moments`, with an average over past rounds
+    L_before  `priors.contrast` of the frames before statistics pooling, projected and then averaged over time
+    L_after   `priors.contrast` of the statistics after it, projected
+    L_adv     `priors.disagreement` with a student in the making
+
+The two views that must agree are the whole clip, rotated in time, and a shorter part of it with other gain and masks;
+pooling makes both legal inputs. The clips come out of a light decoder, which each round is moved for a few steps from
+a meta-learned start (first-order MAML, as FastMeta: Fang et al., AAAI 2022, arXiv:2112.06253).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from frami import priors, seeds, views
+from frami.decoder import Decoder, Latents
+from frami.invert import Inverted, invert
+from frami.machine import Machine
+from frami.model import Model
+from frami.network import Output
+from frami.rival import Rival
+from frami.settings import setting
+from frami.taps import Moments, batch_norm_inputs
+
+CODE = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every number of FRAMI's first stage."""
+
+    steps: int = setting(10, "steps a round", low=1)
+    class_prior: float = setting(1.0, "weight of the class prior", low=0)
+    batch_norm: float = setting(10.0, "weight of the batch-norm moments", low=0)
+    momentum: float = setting(0.9, "part of past rounds in the moments compared", low=0, high=0.999)
+    contrast: float = setting(0.5, "weight of the feature-invariant contrast", low=0)
+    temperature: float = setting(0.1, "temperature of the contrast", low=0.001)
+    queue: int = setting(1024, "clips of past rounds to be told from", low=0)
+    crop: float = setting(0.6, "length of the shorter view, as a part of the clip", low=0.1, high=1)
+    adversary: float = setting(1.0, "weight of the disagreement with a student in the making", low=0)
+    rival: str = setting("small", "network of that student")
+    rival_steps: int = setting(5, "steps that it learns after each round", low=0)
+    rival_memory: int = setting(2048, "clips that it remembers", low=1)
+    rival_from: int = setting(10, "rounds before its disagreement counts", low=0)
+    learning_rate: float = setting(5e-3, "of the decoder within a round", low=0)
+    latent_rate: float = setting(2e-2, "of the latents within a round", low=0)
+    meta_rate: float = setting(1e-2, "of the decoder's meta-learned start", low=0)
+
+
+class Contrast(nn.Module):
+    """Features before and after statistics pooling, each projected to the unit sphere, and a queue of past ones."""
+
+    def __init__(self, channels: int, size: int) -> None:
+        super().__init__()
+        self.before = nn.Sequential(nn.Conv1d(channels, CODE, 1), nn.ReLU(), nn.Conv1d(CODE, CODE, 1))
+        self.after = nn.Sequential(nn.Linear(2 * channels, CODE), nn.ReLU(), nn.Linear(CODE, CODE))
+        self.size = size
+        self.register_buffer("queue_before", torch.zeros(0, CODE))
+        self.register_buffer("queue_after", torch.zeros(0, CODE))
+
+    def forward(self, said: Output) -> tuple[Tensor, Tensor]:
+        """Return the two features, ``(B, CODE)`` each."""
+        before = self.before(said.frames.float()).mean(dim=2)
+        return F.normalize(before, dim=1), F.normalize(self.after(said.stats), dim=1)
+
+    def loss(self, pulled: Output, anchor: Output, temperature: float) -> Tensor:
+        """Return the contrast before pooling plus that after it."""
+        before, after = self(pulled)
+        anchor_before, anchor_after = self(anchor)
+        return priors.contrast(before, anchor_before, self.queue_before, temperature=temperature) + priors.contrast(
+            after, anchor_after, self.queue_after, temperature=temperature
+        )
+
+    @torch.no_grad()
+    def remember(self, anchor: Output) -> None:
+        """Put a round's features into the queue; the oldest leave."""
+        before, after = self(anchor)
+        self.queue_before = torch.cat([self.queue_before, before])[-self.size or len(before) + len(self.queue_before) :]
+        self.queue_after = torch.cat([self.queue_after, after])[-self.size or len(after) + len(self.queue_after) :]
+
+
+class Generator:
+    """The state that lives through the rounds: the meta-learned decoder, the moments so far, the queue, the rival."""
+
+    def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
+        self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
+        front_end = teacher.front_end
+        with seeds.seeded(seed, 10):
+            self.decoder = Decoder(front_end.n_mels, len(teacher.labels), front_end.range)
+            self.contrast = Contrast(teacher.network.channels, settings.queue)
+        machine.place(self.decoder)
+        self.contrast.to(machine.device)
+        self.meta = torch.optim.Adam(self.decoder.parameters(), lr=settings.meta_rate, betas=(0.5, 0.999))
+        self.contrast_optimiser = torch.optim.Adam(self.contrast.parameters(), lr=settings.learning_rate)
+        self.past: dict[str, Moments] = {}
+        self.rival = (
+            Rival(teacher, settings.rival, settings.rival_memory, machine, seed) if settings.adversary else None
+        )
+
+    def round(self, number: int, target: Tensor, frames: int) -> Inverted:
+        """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
+        settings, target = self.settings, target.to(self.machine.device)
+        draw = seeds.generator(self.seed, 20, number)
+        decoder = copy.deepcopy(self.decoder).train()
+        latents = decoder.draw(len(target), frames, draw, self.machine.device)
+        optimiser = torch.optim.Adam(
+            [
+                {"params": decoder.parameters(), "lr": settings.learning_rate},
+                {"params": latents.parameters(), "lr": settings.latent_rate},
+            ],
+            betas=(0.5, 0.999),
+        )
+        self.meta.zero_grad(set_to_none=False)
+        weights = {
+            "class_prior": settings.class_prior,
+            "batch_norm": settings.batch_norm,
+            "contrast": settings.contrast,
+            "adversary": settings.adversary if number >= settings.rival_from else 0.0,
+        }
+        with batch_norm_inputs(self.teacher.network) as seen:
+            judge = Judge(self, seen, target, weights, draw)
+            inverted = invert(
+                lambda: self._decode(decoder, latents, target, frames),
+                judge,
+                weights,
+                optimiser,
+                settings.steps,
+                after_backward=lambda: self._after_backward(decoder),
+            )
+        self._meta_step(decoder)
+        self._remember(judge, inverted, number)
+        return inverted
+
+    def _decode(self, decoder: Decoder, latents: Latents, target: Tensor, frames: int) -> Tensor:
+        with self.machine.autocast():
+            return decoder(latents, target, frames)
+
+    def _after_backward(self, decoder: Decoder) -> None:
+        """Add this step's gradients to those of the meta-learned start (first-order MAML); let the contrast learn."""
+        for start, now in zip(self.decoder.parameters(), decoder.parameters(), strict=True):
+            if now.grad is not None:
+                start.grad = now.grad.clone() if start.grad is None else start.grad.add_(now.grad)
+        if self.settings.contrast:
+            self.contrast_optimiser.step()
+            self.contrast_optimiser.zero_grad(set_to_none=True)
+
+    def _meta_step(self, decoder: Decoder) -> None:
+        self.meta.step()
+        # The moving averages of the decoder's own batch norms follow along; they take part in no loss.
+        for start, now in zip(self.decoder.buffers(), decoder.buffers(), strict=True):
+            start.copy_(now)
+
+    def _remember(self, judge: Judge, inverted: Inverted, number: int) -> None:
+        momentum = self.settings.momentum
+        for name, now in judge.moments.items():
+            before = self.past.get(name, now)
+            self.past[name] = Moments(
+                momentum * before.mean + (1 - momentum) * now.mean, momentum * before.var + (1 - momentum) * now.var
+            )
+        if self.settings.contrast:
+            self.contrast.remember(judge.whole)
+        if self.rival is not None:
+            draw = seeds.generator(self.seed, 21, number)
+            with torch.no_grad(), self.machine.autocast():
+                told = self.teacher.network(inverted.mel).logits
+            self.rival.learn(inverted.mel, told, self.settings.rival_steps, draw)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next round depends on, as plain tensors, numbers and lists."""
+        return {
+            "decoder": self.decoder.state_dict(),
+            "meta": self.meta.state_dict(),
+            "contrast": self.contrast.state_dict(),
+            "contrast_optimiser": self.contrast_optimiser.state_dict(),
+            "past": {name: [m.mean, m.var] for name, m in self.past.items()},
+            "rival": self.rival.state() if self.rival is not None else None,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`."""
+        self.decoder.load_state_dict(state["decoder"])
+        self.meta.load_state_dict(state["meta"])
+        for name in ("queue_before", "queue_after"):
+            setattr(self.contrast, name, state["contrast"][name])
+        self.contrast.load_state_dict(state["contrast"])
+        self.contrast_optimiser.load_state_dict(state["contrast_optimiser"])
+        self.past = {name: Moments(mean, var) for name, (mean, var) in state["past"].items()}
+        if self.rival is not None:
+            self.rival.load(state["rival"])
+
+
+class Judge:
+    """The losses of one round; it keeps what the teacher last said and saw."""
+
+    def __init__(self, generator: Generator, seen: Any, target: Tensor, weights: Mapping[str, float], draw: Any) -> None:
+        self.generator, self.seen, self.target, self.weights, self.draw = generator, seen, target, weights, draw
+        self.moments: dict[str, Moments] = {}
+        self.whole: Output
+
+    def __call__(self, mel: Tensor) -> dict[str, Tensor]:
+        generator, settings, parts = self.generator, self.generator.settings, {}
+        teacher, machine = generator.teacher.network, generator.machine
+        view = views.roll(mel, self.draw)
+        self.seen.batch.clear()
+        with machine.autocast():
+            self.whole = whole = teacher(view)
+        self.moments = {name: Moments(m.mean.detach(), m.var.detach()) for name, m in self.seen.batch.items()}
+        if self.weights["class_prior"]:
+            parts["class_prior"] = priors.class_prior(whole, self.target)
+        if self.weights["batch_norm"]:
+            parts["batch_norm"] = priors.batch_norm_moments(
+                self.seen.batch, self.seen.stored, generator.past, settings.momentum
+            )
+        if self.weights["contrast"]:
+            with machine.autocast():
+                part = teacher(self._shorter(mel))
+            parts["contrast"] = generator.contrast.loss(part, whole, settings.temperature)
+        if self.weights["adversary"]:
+            with machine.autocast():
+                parts["adversary"] = priors.disagreement(whole, generator.rival.network(view))
+        return parts
+
+    def _shorter(self, mel: Tensor) -> Tensor:
+        frames = max(1, round(self.generator.settings.crop * mel.shape[2]))
+        part = views.crop(views.roll(mel, self.draw), self.draw, frames=frames)
+        part = views.gain(part, self.draw, amount=0.2)
+        return views.mask(views.mask(part, self.draw, dim=1, fraction=0.2), self.draw, dim=2, fraction=0.2)

@@ -1,0 +1,39 @@
+"""The control: random input that matches the front end's range. What a student learns from it, inversion must beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from frami import seeds
+from frami.invert import Inverted
+from frami.machine import Machine
+from frami.model import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Noise has nothing to set: it has the mean 0 and the deviation 1 that the front end gives its training data."""
+
+
+class Generator:
+    """Draws each value from N(0, 1), clipped to the front end's range; the target is whatever was asked for."""
+
+    def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
+        self.front_end, self.seed = teacher.front_end, seed
+
+    def round(self, number: int, target: Tensor, frames: int) -> Inverted:
+        """Return noise ``(B, F, frames)``, one clip for each target."""
+        draw = seeds.generator(self.seed, 20, number)
+        mel = torch.randn(len(target), self.front_end.n_mels, frames, generator=draw)
+        return Inverted(mel.clamp(*self.front_end.range), {}, 0)
+
+    def state(self) -> dict[str, Any]:
+        """Return nothing: a round depends on its number alone."""
+        return {}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`."""
