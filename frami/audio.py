@@ -71,16 +71,25 @@ class FrontEnd:
         return ((power + self.power_floor).log() - self.mean) / self.std
 
     def to_sound(self, mel: Tensor, iterations: int = 64) -> Tensor:
-        """Return a waveform ``(T,)`` whose spectrogram resembles ``mel`` (F, N): least squares, then Griffin-Lim."""
+        """Return a waveform ``(T,)`` whose spectrogram resembles ``mel`` (F, N); equal input, equal sound.
+
+        Multiplicative updates find the power of each Fourier bin, Griffin-Lim its phase. Least squares would give
+        negative powers; cut off at 0, they leave the quiet bands too loud.
+
+        Source: Lee and Seung, "Algorithms for Non-negative Matrix Factorization", NIPS 2000, eq. 5.
+        """
+        # Griffin-Lim mirrors half a window at the ends: a clip must be longer than that.
+        mel = mel.repeat(1, -(-(self.n_fft // (2 * self.hop_length) + 2) // mel.shape[1]))
         power = ((mel.float() * self.std + self.mean).exp() - self.power_floor).clamp(min=0)
-        bins = self.n_fft // 2 + 1
-        inverse = _torchaudio.transforms.InverseMelScale(
-            bins, self.n_mels, self.sample_rate, self.f_min, self.f_max, driver="gelsd"
-        )
+        bank = _mel(self).get_buffer("mel_scale.fb")  # (bins, F)
+        bins = torch.ones(len(bank), mel.shape[1])
+        for _ in range(iterations):
+            excess = bank @ (power / (bank.T @ bins).clamp(min=1e-10))
+            bins *= excess / bank.sum(dim=1, keepdim=True).clamp(min=1e-10)
         griffin_lim = _torchaudio.transforms.GriffinLim(
-            self.n_fft, n_iter=iterations, win_length=self.win_length, hop_length=self.hop_length, power=2.0
+            self.n_fft, iterations, self.win_length, self.hop_length, power=2.0, rand_init=False
         )
-        waveform = griffin_lim(inverse(power).clamp(min=0))
+        waveform = griffin_lim(bins)
         return waveform / waveform.abs().max().clamp(min=1.0)
 
 

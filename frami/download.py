@@ -9,7 +9,6 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PureWindowsPath
 from types import ModuleType
@@ -18,27 +17,13 @@ import pooch
 import requests
 
 from frami import catalog
+from frami.datasets import Archive
 from frami.errors import Failed, WrongUse
 
 BLOCK = 1 << 16  # bytes
 TIMEOUT = (10, 60)  # s: to connect, between two blocks
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Archive:
-    """One file to download.
-
-    Attributes:
-        name: Its name here and on a mirror.
-        url: Its official address.
-        checksum: ``md5:`` or ``sha256:`` and the hexadecimal digits; None where the publisher fixes no bytes.
-    """
-
-    name: str
-    url: str
-    checksum: str | None
 
 
 def get(

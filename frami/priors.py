@@ -25,10 +25,16 @@ def batch_norm_moments(
     stored: Mapping[str, Moments],
     past: Mapping[str, Moments] | None = None,
     momentum: float = 0.9,
+    *,
+    relative: bool = True,
 ) -> Tensor:
     """Return how far the moments at the batch norms' inputs are from those of the teacher's training data.
 
         sum over layers of ||mean - mean_stored||_2 + ||var - var_stored||_2                        (eq. 4)
+
+    That sum grows with the width, the depth and the scale of the teacher, from tens to tens of thousands. If
+    ``relative``, each norm is divided by what it is compared with, ``||sqrt(var_stored)||_2`` and
+    ``||var_stored||_2``, and the mean over layers is taken: one weight then serves every teacher.
 
     With ``past``, the moments compared are ``(1 - momentum) * batch + momentum * past``: those of one small batch are
     noisy, and what earlier rounds have covered need not be covered by each batch again.
@@ -38,6 +44,7 @@ def batch_norm_moments(
         stored: The layers' running moments.
         past: Average of earlier rounds' moments, without gradient; None in the first round.
         momentum: Weight of ``past``, in [0, 1).
+        relative: Whether the gaps are taken relative to the teacher's own spread (ours), or as they are (published).
 
     Returns:
         Scalar >= 0; 0 where all moments agree, and for a teacher without batch norm.
@@ -45,14 +52,19 @@ def batch_norm_moments(
     Source: Yin et al., as above, eq. 4; Fang et al., "Up to 100x Faster Data-free Knowledge Distillation", AAAI 2022,
     arXiv:2112.06253 (the average). Differs: 1-d batch norms count too; moments are taken in float32.
     """
-    gaps = [torch.zeros(())]
+    gaps = []
     for name, now in batch.items():
-        mean, var = now.mean, now.var
+        mean, var, wanted = now.mean, now.var, stored[name]
         if past is not None and name in past:
             mean = (1 - momentum) * mean + momentum * past[name].mean
             var = (1 - momentum) * var + momentum * past[name].var
-        gaps += [(mean - stored[name].mean).norm(), (var - stored[name].var).norm()]
-    return torch.stack([gap.to(gaps[-1].device) for gap in gaps]).sum()
+        mean_gap, var_gap = (mean - wanted.mean).norm(), (var - wanted.var).norm()
+        if relative:
+            mean_gap, var_gap = mean_gap / wanted.var.sum().sqrt(), var_gap / wanted.var.norm()
+        gaps.append(mean_gap + var_gap)
+    if not gaps:
+        return torch.zeros(())
+    return torch.stack(gaps).mean() if relative else torch.stack(gaps).sum()
 
 
 def contrast(pulled: Tensor, anchors: Tensor, queue: Tensor | None = None, *, temperature: float = 0.1) -> Tensor:

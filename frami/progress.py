@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -35,6 +35,13 @@ def shown(title: str, total: int, start: int = 0) -> Iterator[Report]:
             yield report
     else:
         yield _lines(title, total, start)
+
+
+@contextmanager
+def shown_bytes(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show the progress of a download in percent; its size is known only once it has begun (0 until then)."""
+    with shown(f"{title}, percent", 100) as report:
+        yield lambda done, total: report(min(100, 100 * done // total) if total else 0, f"{done / 1e6:.1f} MB")
 
 
 @contextmanager

@@ -132,16 +132,15 @@ class Generator:
             "contrast": settings.contrast,
             "adversary": settings.adversary if number >= settings.rival_from else 0.0,
         }
-        with batch_norm_inputs(self.teacher.network) as seen:
-            judge = Judge(self, seen, target, weights, draw)
-            inverted = invert(
-                lambda: self._decode(decoder, latents, target, frames),
-                judge,
-                weights,
-                optimiser,
-                settings.steps,
-                after_backward=lambda: self._after_backward(decoder),
-            )
+        judge = Judge(self, target, weights, draw)
+        inverted = invert(
+            lambda: self._decode(decoder, latents, target, frames),
+            judge,
+            weights,
+            optimiser,
+            settings.steps,
+            after_backward=lambda: self._after_backward(decoder),
+        )
         self._meta_step(decoder)
         self._remember(judge, inverted, number)
         return inverted
@@ -207,25 +206,23 @@ class Generator:
 class Judge:
     """The losses of one round; it keeps what the teacher last said and saw."""
 
-    def __init__(self, generator: Generator, seen: Any, target: Tensor, weights: Mapping[str, float], draw: Any) -> None:
-        self.generator, self.seen, self.target, self.weights, self.draw = generator, seen, target, weights, draw
+    def __init__(self, generator: Generator, target: Tensor, weights: Mapping[str, float], draw: torch.Generator) -> None:
+        self.generator, self.target, self.weights, self.draw = generator, target, weights, draw
         self.moments: dict[str, Moments] = {}
         self.whole: Output
 
     def __call__(self, mel: Tensor) -> dict[str, Tensor]:
+        """Return the unweighted losses of clips ``(B, F, N)``; those whose weight is 0 are left out."""
         generator, settings, parts = self.generator, self.generator.settings, {}
         teacher, machine = generator.teacher.network, generator.machine
         view = views.roll(mel, self.draw)
-        self.seen.batch.clear()
-        with machine.autocast():
+        with batch_norm_inputs(teacher) as seen, machine.autocast():
             self.whole = whole = teacher(view)
-        self.moments = {name: Moments(m.mean.detach(), m.var.detach()) for name, m in self.seen.batch.items()}
+        self.moments = {name: Moments(m.mean.detach(), m.var.detach()) for name, m in seen.batch.items()}
         if self.weights["class_prior"]:
             parts["class_prior"] = priors.class_prior(whole, self.target)
         if self.weights["batch_norm"]:
-            parts["batch_norm"] = priors.batch_norm_moments(
-                self.seen.batch, self.seen.stored, generator.past, settings.momentum
-            )
+            parts["batch_norm"] = priors.batch_norm_moments(seen.batch, seen.stored, generator.past, settings.momentum)
         if self.weights["contrast"]:
             with machine.autocast():
                 part = teacher(self._shorter(mel))

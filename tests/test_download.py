@@ -18,7 +18,7 @@ import soundfile
 
 from frami import catalog, datasets, download
 from frami.datasets import esc50
-from frami.download import Archive
+from frami.datasets import Archive
 from frami.errors import Failed, WrongUse
 
 NAME = "ESC-50-master.zip"

@@ -27,6 +27,21 @@ SUFFIXES = (".wav", ".flac", ".ogg")
 
 
 @dataclass(frozen=True)
+class Archive:
+    """One file to download.
+
+    Attributes:
+        name: Its name here and on a mirror.
+        url: Its official address.
+        checksum: ``md5:`` or ``sha256:`` and the hexadecimal digits; None where the publisher fixes no bytes.
+    """
+
+    name: str
+    url: str
+    checksum: str | None
+
+
+@dataclass(frozen=True)
 class Recordings:
     """Clips on disk (or made from a seed) with their labels.
 

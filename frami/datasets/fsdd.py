@@ -10,7 +10,7 @@ from itertools import product
 from pathlib import Path
 
 from frami.datasets import Split, _folds
-from frami.download import Archive
+from frami.datasets import Archive
 
 SECONDS = 1.0
 SAMPLE_RATE = 8000

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from frami.datasets import Split, _folds
-from frami.download import Archive
+from frami.datasets import Archive
 
 SECONDS = 4.0
 SAMPLE_RATE = 44100

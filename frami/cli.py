@@ -1,0 +1,292 @@
+"""The command line. Nothing heavy is imported before a command runs, so that `frami --help` is there at once."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from frami import catalog
+from frami.errors import FramiError, WrongUse
+
+Function = Callable[..., Any]
+
+
+def _options(*options: Function) -> Function:
+    """Return a decorator that adds several options in the order given."""
+
+    def add(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+_machine = _options(
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything that is drawn."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda."),
+    click.option("--threads", type=click.IntRange(min=1), help="Threads of the CPU; by default one a core."),
+)
+_precision = click.option("--precision", default="auto", show_default=True, help="auto, float32, bfloat16.")
+_set = click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Another setting; --list-settings names them.")
+_list = click.option("--list-settings", is_flag=True, help="Print what --set can set, with defaults, and stop.")
+
+
+def _recordings(required: bool) -> Function:
+    known = ", ".join(catalog.names("datasets"))
+    return _options(
+        click.option("--dataset", required=required, help=f"Data set of recordings: {known}."),
+        click.option("--data", type=click.Path(), help="Its folder, or one that holds it. [default: FRAMI_DATA]"),
+        click.option("--test-fold", required=required, help="What is held out: a fold's number, 'takes' or a speaker (fsdd)."),
+    )
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="frami")
+def frami() -> None:
+    """Data-free distillation and model inversion of audio classifiers.
+
+    A frozen teacher is inverted into synthetic spectrograms, and a small student learns from those what the teacher
+    knows; no recording is read in between. Begin with: frami demo
+    """
+
+
+@frami.command()
+@_recordings(required=True)
+@click.option("--network", default="resnet", show_default=True, help="resnet, tdnn, or a student network.")
+@click.option("--width", type=int, help="Channels; by default the network's own choice.")
+@click.option("--depth", type=int, help="Layers or blocks; by default the network's own choice.")
+@click.option("--out", required=True, type=click.Path(), help="Folder to write the bundle to.")
+@_machine
+@_precision
+@_set
+@_list
+def train(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -> None:
+    """Train a teacher, or a reference student, on recordings."""
+    from frami import progress, training
+
+    if _listed(list_settings, training.Settings):
+        return
+    options = _parsed(assignments, training.Settings)
+    steps = options.get("steps", training.Settings().steps)
+    with progress.shown("training", steps) as report:
+        model = training.train(**arguments, options=options, report=report)
+    out, fold = arguments["out"], _fold(arguments)
+    click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
+    _next(f"frami evaluate {out} {fold}", f"frami synthesize --teacher {out} --out samples.h5")
+
+
+@frami.command()
+@click.option("--teacher", required=True, help="A bundle's folder, or 'digits', which ships with the package.")
+@click.option("--samples", type=click.IntRange(min=1), default=4000, show_default=True, help="Clips to make in all.")
+@click.option("--out", required=True, type=click.Path(), help="Store to write, or to go on with (HDF5).")
+@click.option("--method", default="frami", show_default=True, help=f"One of: {', '.join(catalog.names('generators'))}.")
+@click.option("--frames", nargs=2, type=int, help="Shortest and longest clip in frames. [default: as in training]")
+@click.option("--batch-size", type=click.IntRange(min=2), default=64, show_default=True, help="Clips a round.")
+@_machine
+@_precision
+@_set
+@_list
+def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -> None:
+    """Invert a frozen teacher into a store of synthetic spectrograms."""
+    from frami import model, progress, synthesis
+    from frami.store import Store
+
+    settings = catalog.load("generators", arguments["method"]).Settings
+    if _listed(list_settings, settings):
+        return
+    teacher = model.load(arguments.pop("teacher"))
+    if synthesis.without_batch_norm(teacher):
+        click.echo("This teacher has no batch norm: its moments cannot guide the inversion; class prior and contrast are left.", err=True)
+    out, samples = Path(arguments["out"]), arguments["samples"]
+    there = 0
+    if out.is_file():
+        with Store(out) as store:
+            there = len(store)
+    with progress.shown("synthesis", samples, start=there) as report:
+        store = synthesis.synthesize(teacher, **arguments, options=_parsed(assignments, settings), report=report)
+    click.echo(f"{len(store)} clips ({len(store) - there} new) are in {out}; the record of the run in {out.with_suffix('.run')}.")
+    _next(f"frami inspect {out}", f"frami distill --teacher {_typed('--teacher')} --samples {out} --student small --out STUDENT")
+
+
+@frami.command()
+@click.option("--teacher", required=True, help="A bundle's folder, or 'digits', which ships with the package.")
+@click.option("--samples", type=click.Path(), help="Store of synthetic clips to distil from; or --dataset.")
+@_recordings(required=False)
+@click.option("--student", default="small", show_default=True, help="small, dscnn, or a teacher network.")
+@click.option("--width", type=int, help="Channels; by default the network's own choice.")
+@click.option("--depth", type=int, help="Layers or blocks; by default the network's own choice.")
+@click.option("--recipe", default="frami", show_default=True, help="What the student is asked to match: frami, frami-head, kd, labels.")
+@click.option("--any-teacher", is_flag=True, help="Allow a store that was made from another teacher.")
+@click.option("--out", required=True, type=click.Path(), help="Folder to write the student's bundle to.")
+@_machine
+@_precision
+@_set
+@_list
+def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -> None:
+    """Distil a student from a store (data-free), or from recordings (the upper bound)."""
+    from frami import distillation, learn, progress, recipes, run
+
+    weights = recipes.find(arguments["recipe"]).weights
+    if _listed(list_settings, learn.Settings, weights):
+        return
+    options = _parsed(assignments, learn.Settings, weights)
+    steps = options.get("steps", learn.Settings().steps)
+    with progress.shown("distillation", steps) as report:
+        student = distillation.distill(**arguments, options=options, report=report)
+    out = arguments["out"]
+    click.echo(f"Student {student.fingerprint} ({student.parameters:,} parameters) is in {out}.")
+    for name, value in run.read(out).get("scores", {}).items():
+        if name != "fingerprint":
+            click.echo(f"{name.replace('_', ' ')}: {value:.3f}")
+    fold = _fold(arguments) if arguments["dataset"] else "--dataset DATASET --data DIR --test-fold FOLD"
+    _next(f"frami inspect {out}", f"frami evaluate {out} {fold}")
+
+
+@frami.command()
+@click.argument("model")
+@_recordings(required=True)
+@click.option("--json", "json_file", type=click.Path(), help="Write scores and record here. [default: runs/evaluate-ID.json]")
+@_machine
+def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> None:
+    """Score a model on real recordings that it was not trained on."""
+    import time
+
+    from frami import files, run
+    from frami.evaluate import accuracy
+    from frami.model import load
+
+    began = time.monotonic()
+    loaded = load(model)
+    scores = accuracy.evaluate(loaded, **arguments)
+    settings = {"model": model, "seed": seed, **arguments}
+    record = {"command": "evaluate", "id": run.identity(settings), "settings": settings, "status": "finished"}
+    record |= {"fingerprint": loaded.fingerprint, "seconds": time.monotonic() - began, **run.environment()}
+    path = Path(json_file or f"runs/evaluate-{record['id']}.json")
+    files.folder(path.parent)
+    files.write_json(path, scores | {"run": record})
+    click.echo(f"accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f} on {scores['clips']} clips", nl=False)
+    click.echo(f" of {arguments['dataset']}, fold {arguments['test_fold']}. {scores['missing']}".rstrip())
+    hardest = sorted(scores["per_class"].items(), key=lambda item: item[1]["recall"])[:3]
+    click.echo("Hardest classes: " + ", ".join(f"{name} {found['recall']:.2f}" for name, found in hardest) + " (recall).")
+    click.echo(f"All scores are in {path}.")
+    _next(f"frami inspect {model}")
+
+
+@frami.command()
+@click.argument("path")
+@click.option("--out", type=click.Path(), help="Folder to write its pictures (and sounds) to.")
+@click.option("--teacher", help="Bundle that a store was made from: adds the map of its features.")
+@_recordings(required=False)
+@_machine
+def inspect(path: str, out: str | None, seed: int, device: str, threads: int | None, **arguments: Any) -> None:
+    """Say what a bundle, a store or a run is, in one screen."""
+    from frami import inspection, machine
+
+    machine.choose(device, threads)
+    click.echo(inspection.inspect(path, out, **arguments))
+    if out is None:
+        _next(f"frami inspect {path} --out pictures")
+
+
+@frami.group()
+def data() -> None:
+    """Recordings to train on and to measure with."""
+
+
+@data.command()
+@click.argument("dataset")
+@click.option("--out", required=True, type=click.Path(), help="Folder to put the data set's folder into.")
+@click.option("--from", "base_url", metavar="URL", help="Mirror to download from.")
+@_machine
+def get(dataset: str, out: str, base_url: str | None, **machine: Any) -> None:
+    """Download a data set, checked; what was cut off goes on."""
+    from frami import download, progress
+
+    with progress.shown_bytes(f"download of {dataset}") as report:
+        folder = download.get(dataset, Path(out), base_url=base_url, progress=report)
+    click.echo(f"{dataset} is in {folder}.")
+    folds = catalog.load("datasets", dataset).test_folds(folder)
+    _next(f"frami train --dataset {dataset} --data {folder} --test-fold {folds[-1]} --out TEACHER")
+
+
+@frami.command()
+@click.option("--out", default="demo", show_default=True, type=click.Path(), help="Folder for all that the demo makes.")
+@click.option("--data", type=click.Path(), help="Recordings (fsdd) to measure with. [default: FRAMI_DATA, if set]")
+@_machine
+def demo(out: str, data: str | None, **arguments: Any) -> None:
+    """Invert the shipped teacher of spoken digits and distil a student from that, in minutes."""
+    from frami import demo as module
+
+    module.demo(Path(out), data, say=click.echo, **arguments)
+
+
+def _listed(wanted: bool, settings: type, weights: Any = None) -> bool:
+    """Print what --set can set, where that was asked for."""
+    if wanted:
+        from frami.settings import describe
+
+        for name, default, text in describe(settings):
+            click.echo(f"{name} = {default}   {text}")
+        for name, weight in (weights or {}).items():
+            click.echo(f"{name} = {weight}   weight of this objective")
+    return wanted
+
+
+def _parsed(assignments: tuple[str, ...], settings: type, weights: Any = ()) -> dict[str, Any]:
+    from frami.settings import describe, parse
+
+    return parse(assignments, [name for name, *_ in describe(settings)] + list(weights))
+
+
+def _fold(arguments: dict[str, Any]) -> str:
+    """Return the options that name the recordings, as they were given."""
+    data = f" --data {shlex.quote(arguments['data'])}" if arguments["data"] else ""
+    return f"--dataset {arguments['dataset']}{data} --test-fold {arguments['test_fold']}"
+
+
+def _typed(option: str) -> str:
+    """Return what was typed after an option."""
+    words = sys.argv
+    for index, word in enumerate(words):
+        if word == option and index + 1 < len(words):
+            return shlex.quote(words[index + 1])
+        if word.startswith(option + "="):
+            return shlex.quote(word.partition("=")[2])
+    return "TEACHER"
+
+
+def _next(*commands: str) -> None:
+    for command in commands:
+        click.echo(f"Next: {command}")
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    click.echo(f"frami: {message}", err=True)
+    sys.exit(code)
+
+
+def main() -> None:
+    """Run the command line: 0 if all went well, 1 for what failed, 2 for wrong use, 130 after Ctrl-C."""
+    again = shlex.join(["frami", *sys.argv[1:]])
+    try:
+        frami(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        _stop(f"stopped; what was finished is kept. To go on: {again}", 130)
+    except FramiError as error:
+        _stop(str(error), error.exit_code)
+    except OSError as error:
+        _stop(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.", 1)
+    except Exception as error:
+        if os.environ.get("FRAMI_TRACEBACK"):
+            raise
+        _stop(f"{type(error).__name__}: {error}. This is a defect of frami; FRAMI_TRACEBACK=1 shows where.", 1)

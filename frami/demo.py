@@ -1,0 +1,139 @@
+"""The main job on the teacher that ships with the package: no recordings, no network, a few minutes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from frami import distillation, inspection, machine, progress, synthesis
+from frami.distillation import HELD_OUT
+from frami.errors import WrongUse
+from frami.evaluate import accuracy, agreement, complexity
+from frami.model import Model, load
+from frami.store import Part, Store
+
+TEACHER = "digits"
+SAMPLES = 1536
+STEPS = 600
+WIDTH = 12
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the demo's table."""
+
+    name: str
+    model: Model
+    agreement: float
+    accuracy: float | None
+
+
+def demo(
+    out: Path,
+    data: str | Path | None = None,
+    *,
+    samples: int = SAMPLES,
+    steps: int = STEPS,
+    seed: int = 0,
+    device: str = "auto",
+    threads: int | None = None,
+    say: Callable[[str], Any] = lambda text: None,
+) -> list[Row]:
+    """Invert the shipped teacher, distil a student from that and another from noise, and compare the three.
+
+    Args:
+        out: Folder for stores, students and pictures; a second call goes on with what is there.
+        data: Recordings of spoken digits (fsdd) to measure with; by default ``FRAMI_DATA``, if that is set.
+        samples: Synthetic clips, and as many of noise.
+        steps: Steps of each distillation.
+        seed: Of everything that is drawn.
+        device: ``auto``, ``cpu``, ``cuda``.
+        threads: Threads of the CPU; None leaves torch's choice.
+        say: Called with each line for the reader.
+    """
+    began = time.monotonic()
+    common: dict[str, Any] = {"seed": seed, "device": device, "threads": threads}
+    teacher = load(TEACHER)
+    say(f"Teacher: {TEACHER}, {teacher.parameters:,} parameters, trained on {_heritage(teacher)}.")
+    students: dict[str, Model] = {}
+    for method in ("frami", "noise"):
+        store = _store(teacher, method, out, samples, common)
+        with progress.shown(f"student from {method}", steps) as report:
+            students[method] = distillation.distill(
+                teacher,
+                samples=store,
+                student="small",
+                width=WIDTH,
+                out=out / f"student-{method}",
+                options={"steps": steps},
+                report=report,
+                **common,
+            )
+    with Store(out / "frami.h5") as store:
+        held_out = Part(store, np.arange(len(store))[-max(1, round(HELD_OUT * len(store))) :])
+        named = {"teacher": teacher, "student (frami)": students["frami"], "student (noise)": students["noise"]}
+        rows = [_row(name, model, teacher, held_out, data, common) for name, model in named.items()]
+        clips = len(held_out.targets)
+    for line in table(rows, clips):
+        say(line)
+    for line in inspection.inspect(out / "frami.h5", out / "pictures").splitlines():
+        if "pictures" in line:
+            say(line)
+    say(f"All of it is in {out}; it took {progress.duration(time.monotonic() - began)}.")
+    say(f"Next: frami inspect {out / 'student-frami'}")
+    return rows
+
+
+def _heritage(teacher: Model) -> str:
+    known = teacher.provenance
+    return f"{known.get('dataset', 'recordings')} ({known.get('clips', '?')} clips; speakers {known.get('speakers', '?')})"
+
+
+def _store(teacher: Model, method: str, out: Path, samples: int, common: dict[str, Any]) -> Path:
+    path = out / f"{method}.h5"
+    with progress.shown(f"clips by {method}", samples) as report:
+        synthesis.synthesize(teacher, path, samples=samples, method=method, report=report, **common).close()
+    return path
+
+
+def _row(name: str, model: Model, teacher: Model, held_out: Part, data: Any, common: dict[str, Any]) -> Row:
+    where = machine.choose(common["device"], common["threads"], "float32")
+    real = None
+    if data is not None or os.environ.get("FRAMI_DATA"):
+        try:
+            real = accuracy.evaluate(model, "fsdd", data, test_fold="takes")["accuracy"]
+        except WrongUse:
+            # FRAMI_DATA may hold other sets than this one; a folder that was named must hold it.
+            if data is not None:
+                raise
+    return Row(name, model, agreement.agreement(teacher, model, held_out, where), real)
+
+
+def table(rows: list[Row], clips: int) -> list[str]:
+    """Return the table as lines: what was heard of real speech is told apart from agreement on synthetic clips."""
+    real = any(row.accuracy is not None for row in rows)
+    heads = ["", "parameters", "mult-adds, 1 s", "size", "one clip", f"agreement, {clips} synthetic clips"]
+    heads += ["accuracy, real speech"] if real else []
+    body = []
+    for row in rows:
+        cost = complexity.measure(row.model)
+        cells = [
+            row.name,
+            f"{cost.parameters:,}",
+            f"{cost.multiply_adds / 1e6:.1f} M",
+            f"{cost.bytes / 1000:.0f} kB",
+            f"{cost.milliseconds:.2f} ms",
+            f"{row.agreement:.3f}",
+        ]
+        body.append(cells + ([f"{row.accuracy:.3f}" if row.accuracy is not None else "-"] if real else []))
+    widths = [max(len(line[column]) for line in [heads, *body]) for column in range(len(heads))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in [heads, *body]]
+    if not real:
+        lines.append("No recordings at hand (FRAMI_DATA or --data), so nothing above was measured on real speech.")
+    return lines

@@ -1,0 +1,262 @@
+"""What is this? One screen of text on a bundle, a store or a run; its pictures and sounds on request."""
+
+from __future__ import annotations
+
+import io
+import re
+import textwrap
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import soundfile
+from matplotlib.figure import Figure
+
+from frami import datasets, files, machine, plots, run
+from frami.audio import FrontEnd
+from frami.clips import Spectrograms
+from frami.errors import WrongUse
+from frami.evaluate import accuracy, complexity
+from frami.model import Model, find, load, shipped
+from frami.progress import duration
+from frami.store import Store, run_folder
+
+WIDTH = 100
+MARGIN = 14
+LAST_ROUNDS = 5
+DOTS_PER_INCH = 120
+
+Rows = list[tuple[str, str]]
+
+
+def inspect(
+    path: str | Path,
+    out: str | Path | None = None,
+    *,
+    dataset: str | None = None,
+    data: str | Path | None = None,
+    test_fold: str | int | None = None,
+    teacher: Model | str | Path | None = None,
+) -> str:
+    """Return what a bundle, a store or a run is: plain text, at most 24 lines of 100 columns.
+
+    Args:
+        path: A bundle's folder or the name of one that ships with the package, a store, or a run's folder.
+        out: Folder for pictures (PNG), and for a sound a class: the clip that a store's teacher is surest of.
+        dataset: With ``out``, a module of ``frami.datasets`` whose held-out recordings are drawn beside.
+        data: Its folder, or one that holds it; by default ``FRAMI_DATA``.
+        test_fold: What is held out, in the words of the data set's protocol.
+        teacher: With ``out`` and a store, the model whose features are mapped.
+
+    Raises:
+        WrongUse: ``path`` is none of the three, or the recordings or the teacher are not of its kind.
+        Failed: it is one of the three, and damaged.
+    """
+    if out is None and (dataset is not None or teacher is not None):
+        raise WrongUse("Recordings and a teacher serve the pictures; name a folder for those with --out.")
+    if dataset is not None and test_fold is None:
+        raise WrongUse("--dataset needs --test-fold: the recordings drawn are those held out.")
+    split = None if dataset is None else datasets.split(dataset, data, test_fold=str(test_fold))
+    path, out = Path(path), None if out is None else Path(out)
+    if (path / "model.json").is_file() or (not path.exists() and str(path) in shipped()):
+        rows = _of_bundle(find(path), out, split)
+    elif path.is_file() and (path.suffix == ".h5" or h5py.is_hdf5(path)):
+        with Store(path) as store:
+            rows = _of_store(store, out, split, teacher)
+    elif (path / "run.json").is_file():
+        rows = _of_run(path, out)
+    else:
+        came = "is neither a bundle, a store nor a run" if path.exists() else "is not there"
+        raise WrongUse(
+            f"{path} {came}; give a bundle's folder (it has model.json), a store (.h5), "
+            f"a run's folder (it has run.json), or one of: {', '.join(shipped()) or 'none'}."
+        )
+    return _text(rows)
+
+
+def _of_bundle(path: Path, out: Path | None, split: datasets.Split | None) -> Rows:
+    model = load(path)
+    built, size = model.architecture, _size((path / "weights.safetensors").stat().st_size)
+    projected = f", frames projected to {built.projection} channels" if built.projection else ""
+    work = f"{complexity.multiply_adds(model) / 1e6:.1f} M multiply-adds for a clip of 1 s"
+    rows = [
+        ("bundle", str(path)),
+        ("network", f"{built.network} ({_words(built.arguments) or 'as by default'}){projected}"),
+        ("size", f"{model.parameters:,} parameters, {size} on disk; {work}"),
+        *_front_end(model.front_end),
+        ("trained on", _length(model.front_end, model.frames)),
+        ("task", model.task),
+        ("labels", f"{len(model.labels)}: {', '.join(model.labels)}"),
+        ("provenance", _words(model.provenance) or "not recorded"),
+        ("fingerprint", model.fingerprint),
+    ]
+    pictures = _losses(path)
+    if split is not None:
+        real = _hear(split, model.front_end, model.labels)
+        heard = accuracy.classes_heard(model, real, machine.choose(precision="float32"))
+        scores = accuracy.scores(split.labels, real.targets, heard)
+        numbers = {name: scores[name] for name in ("accuracy", "macro_f1", "clips")}
+        rows.append(("scores", f"{split.dataset}, fold {split.test_fold}: {_words(numbers)}"))
+        pictures["features"] = plots.feature_map(model, None, real)
+        pictures["confusion"] = plots.confusion(split.labels, scores["confusion"])
+    return rows + _written(out, pictures, {})
+
+
+def _of_store(
+    store: Store, out: Path | None, split: datasets.Split | None, teacher: Model | str | Path | None
+) -> Rows:
+    rows = [
+        ("store", f"{store.path} ({_size(store.path.stat().st_size)})"),
+        *_clips(store),
+        ("method", f"{store.method}: {_words({k: v for k, v in store.settings.items() if k != 'method'})}"),
+        ("teacher", store.teacher),
+        *_front_end(store.front_end),
+        ("labels", f"{len(store.labels)}: {', '.join(store.labels)}"),
+    ]
+    if out is None:
+        return rows
+    real = None if split is None else _hear(split, store.front_end, store.labels)
+    pictures = {"grid": plots.grid(store, store.front_end, store.labels, real)}
+    pictures |= _losses(run_folder(store.path))
+    if teacher is not None:
+        judge = teacher if isinstance(teacher, Model) else load(teacher)
+        if judge.front_end != store.front_end or judge.labels != store.labels:
+            raise WrongUse(
+                f"{store.path} was made for another front end or other labels than this teacher's; "
+                f"name the teacher {store.teacher}."
+            )
+        pictures["features"] = plots.feature_map(judge, store, real)
+    return rows + _written(out, pictures, _sounds(store))
+
+
+def _of_run(path: Path, out: Path | None) -> Rows:
+    record, logged = run.read(path), run.metrics(path)
+    rows = [
+        ("run", str(path)),
+        ("command", f"{record['command']}, {record['status']} after {duration(record['seconds'])}"),
+        ("settings", _words(record["settings"])),
+        ("teacher", str(record.get("teacher", ""))),
+        ("last logged", _words(logged[-1]) if logged else "nothing"),
+        ("scores", _words(record.get("scores", {})) or "none yet"),
+        ("made with", _words(record.get("versions", {}))),
+    ]
+    return [row for row in rows if row[1]] + _written(out, _losses(path), {})
+
+
+def _front_end(heard: FrontEnd) -> Rows:
+    milliseconds = 1000 / heard.sample_rate
+    window, hop = heard.win_length * milliseconds, heard.hop_length * milliseconds
+    text = (
+        f"{heard.sample_rate} Hz; Hann window of {heard.win_length} samples ({window:g} ms) in an FFT of "
+        f"{heard.n_fft}, every {heard.hop_length} samples ({hop:g} ms); {heard.n_mels} mel bands from "
+        f"{heard.f_min:g} to {heard.f_max:g} Hz; ln(power + {heard.power_floor:g}), standardised by mean "
+        f"{heard.mean:g} and deviation {heard.std:g}; repeated up to {heard.repeat_seconds:g} s"
+    )
+    return [("front end", text)]
+
+
+def _length(front_end: FrontEnd, frames: tuple[int, int]) -> str:
+    low, high = (f"{count} frames ({front_end.seconds(count):.2f} s)" for count in frames)
+    return low if low == high else f"{low} to {high}"
+
+
+def _clips(store: Store) -> Rows:
+    """Return what the clips of a store are; a new store has none."""
+    if not len(store):
+        return [("clips", "none yet")]
+    each = np.bincount(store.targets, minlength=len(store.labels))
+    sure, rounds = _confidence(store), store.column("round")
+    agrees = 100 * (sure.argmax(axis=1) == store.targets).mean()
+    recent = store.column("losses")[rounds > rounds.max() - LAST_ROUNDS]
+    # A loss that does not count yet is stored as NaN.
+    counting = ~np.isnan(recent).all(axis=0)
+    means = np.nanmean(recent[:, counting], axis=0).tolist()
+    losses = _words(dict(zip(np.array(store.loss_names, str)[counting].tolist(), means, strict=True)))
+    return [
+        ("clips", f"{len(store):,}, {each.min()} to {each.max()} a class"),
+        ("length", _length(store.front_end, (int(store.frames.min()), int(store.frames.max())))),
+        ("agreement", f"the teacher gives {agrees:.1f} % of the clips the class that they were made for"),
+        ("confidence", f"{sure.max(axis=1).mean():.2f}, the mean of the teacher's highest probability"),
+        ("losses", f"{losses or 'none'} (mean of the last {LAST_ROUNDS} rounds)"),
+    ]
+
+
+def _confidence(store: Store) -> np.ndarray:
+    """Return the teacher's probabilities ``(S, K)``."""
+    logits = store.column("teacher_logits").astype(np.float64)
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
+def _hear(split: datasets.Split, front_end: FrontEnd, labels: tuple[str, ...]) -> Spectrograms:
+    if split.labels != labels:
+        came = f"{split.dataset} has other classes than {', '.join(labels[:3])}, ..."
+        raise WrongUse(f"{came}; name the data set that the model knows.")
+    if not len(split.test):
+        raise WrongUse(f"This copy of {split.dataset} lacks fold {split.test_fold}. {split.missing}")
+    return Spectrograms.of(split.test, front_end)
+
+
+def _losses(folder: Path) -> dict[str, Figure]:
+    rows = run.metrics(folder)
+    return {"losses": plots.losses(rows)} if plots.loss_names(rows) else {}
+
+
+def _sounds(store: Store) -> dict[str, bytes]:
+    """Return a wav file a class, by file name: the clip that the teacher is surest of."""
+    sure, rate, sounds = _confidence(store), store.front_end.sample_rate, {}
+    for k in np.unique(store.targets):
+        of_class = np.flatnonzero(store.targets == k)
+        waveform = store.front_end.to_sound(store.mel(int(of_class[sure[of_class, k].argmax()])))
+        buffer = io.BytesIO()
+        soundfile.write(buffer, waveform.numpy(), rate, format="WAV")
+        # A label is any text, a path among others.
+        sounds[f"{k:02}_{re.sub(r'[^A-Za-z0-9-]+', '_', store.labels[k])[:40]}.wav"] = buffer.getvalue()
+    return sounds
+
+
+def _written(out: Path | None, pictures: Mapping[str, Figure], sounds: Mapping[str, bytes]) -> Rows:
+    """Write pictures and sounds into a folder; return the row that lists them."""
+    if out is None:
+        return []
+    contents: dict[str, bytes] = {}
+    for name, figure in pictures.items():
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
+        contents[f"{name}.png"] = buffer.getvalue()
+    contents |= sounds
+    for name, content in contents.items():
+        files.write_bytes(files.folder(out) / name, content)
+    return [("written", f"to {out}: {', '.join(contents) or 'nothing, as no loss was logged'}")]
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
+def _words(values: Mapping[str, Any]) -> str:
+    """Return settings or scores in one line; what is nested is told flat, and last.
+
+    >>> _words({"options": {"steps": 5, "rate": 0.001234567}, "frames": [40, 81]})
+    'frames [40, 81], steps 5, rate 0.001235'
+    """
+    plain = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
+    texts = [
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in plain.items()
+    ]
+    nested = [_words(value) for value in values.values() if isinstance(value, Mapping)]
+    return ", ".join(filter(None, texts + nested))
+
+
+def _text(rows: Iterable[tuple[str, str]]) -> str:
+    """Return two columns of text; a value takes three lines at most, and then an ellipsis."""
+    lines = []
+    for name, value in rows:
+        # A bundle may come from anywhere: what it says must not steer the terminal.
+        clean = "".join(letter if letter.isprintable() else " " for letter in value)
+        text = textwrap.wrap(clean, WIDTH - MARGIN, max_lines=3, placeholder=" ...", break_on_hyphens=False)
+        lines += [f"{'' if number else name:<{MARGIN}}{line}" for number, line in enumerate(text)]
+    return "\n".join(lines)

@@ -1,0 +1,255 @@
+"""Every picture that a notebook or `inspect` shows: pure functions from numbers to a figure, nothing global.
+
+Colours are told apart by colour-blind readers: viridis for what is ordered, Petroff's ten for classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
+from sklearn.decomposition import PCA
+from torch import Tensor
+
+from frami.audio import FrontEnd
+from frami.clips import Clips, Spectrograms, of_one_length
+from frami.errors import WrongUse
+from frami.model import Model
+from frami.network import frozen
+
+CLASSES_SHOWN = 10
+CLIPS_A_ROW = 4
+CLIPS_ON_MAP = 40  # a class
+COLOURS = "viridis"
+MARKERS = {"synthetic": "x", "real": "o"}
+POWER = "standardised log power"
+OCTAVES = (250, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
+PLACES = ("step", "round", "clips", "frames")  # in a row of metrics, what is no loss
+SMALL = 7.5  # pt
+
+
+def grid(store: Clips, front_end: FrontEnd, labels: Sequence[str], real: Clips | None = None) -> Figure:
+    """Return synthetic spectrograms, one row a class, and beside them the mean of its recordings.
+
+    Args:
+        store: Synthetic clips; of each class a few are shown, evenly from first to last.
+        front_end: What they are made for; it gives the axes.
+        labels: Class names, by class index; ten of them, evenly chosen, if there are more.
+        real: Recordings heard through the same front end.
+
+    Raises:
+        WrongUse: there is no clip to show.
+    """
+    panels: dict[int, list[tuple[str, Tensor]]] = {}
+    for k in _classes(store):
+        clips = _evenly(np.flatnonzero(store.targets == k), CLIPS_A_ROW)
+        panels[k] = [(f"clip {clip}", store.mel(int(clip))) for clip in clips]
+        panels[k] += [mean_spectrogram(real, k)] if real is not None else []
+    columns = max(map(len, panels.values()))
+    figure = Figure(figsize=(1.6 + 1.9 * columns, 0.9 + 1.25 * len(panels)), layout="constrained")
+    axes = figure.subplots(len(panels), columns, sharex=True, sharey=True, squeeze=False)
+    shown = [mel for row in panels.values() for _, mel in row]
+    low, high = np.nanpercentile(torch.cat([mel.flatten() for mel in shown]), [1, 99.5])
+    for row, (k, drawn) in zip(axes, panels.items(), strict=True):
+        for ax, (title, mel) in zip(row, drawn, strict=False):
+            image = _show(ax, mel, front_end, title, (low, high))
+        for ax in row[len(drawn) :]:
+            ax.set_axis_off()
+        row[0].set_ylabel(labels[k], rotation=0, ha="right", va="center")
+    # imshow narrows shared axes to the picture that it drew last.
+    axes[0, 0].set_xlim(*_seconds(front_end, max(mel.shape[1] for mel in shown)))
+    axes[0, 0].xaxis.set_major_locator(MaxNLocator(4, prune="upper"))
+    figure.colorbar(image, ax=axes, label=POWER, shrink=min(1, 4 / len(panels)), pad=0.02)
+    figure.supxlabel("time (s)", fontsize="medium")
+    figure.supylabel("frequency (kHz)", fontsize="medium")
+    return figure
+
+
+def mean_spectrogram(clips: Clips, target: int) -> tuple[str, Tensor]:
+    """Return a caption and the mean ``(F, N)`` of a class's recordings, N their median length.
+
+    A shorter one counts for as long as it lasts; the mean of none is not a number.
+    """
+    mels = [clips.mel(int(index)) for index in np.flatnonzero(clips.targets == target)]
+    if not mels:
+        return "no recording", torch.full((1, 1), torch.nan)
+    frames = int(np.median([mel.shape[1] for mel in mels]))
+    missing = [frames - mel.shape[1] for mel in mels]
+    # A negative pad cuts off.
+    padded = [F.pad(mel, (0, count), value=torch.nan) for mel, count in zip(mels, missing, strict=True)]
+    return f"mean of {len(mels)} recordings", torch.stack(padded).nanmean(dim=0)
+
+
+def spectrogram(mel: Tensor, front_end: FrontEnd, title: str = "") -> Figure:
+    """Return the picture of one spectrogram ``(F, N)``."""
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    ax = figure.subplots()
+    image = _show(ax, mel, front_end, title, (None, None))
+    ax.title.set_fontsize("medium")
+    ax.set(xlabel="time (s)", ylabel="frequency (kHz)")
+    figure.colorbar(image, ax=ax, label=POWER)
+    return figure
+
+
+def feature_map(model: Model, synthetic: Clips | None, real: Clips | None = None) -> Figure:
+    """Return a 2-d map of clips by their pooled statistics: the first two principal components of them all.
+
+    Args:
+        model: Whose statistics; its front end must be that of the clips.
+        synthetic: Clips drawn as crosses.
+        real: Clips drawn as circles.
+
+    Raises:
+        WrongUse: there are fewer than 2 clips.
+    """
+    # Circles first: crosses stay visible on top of them.
+    clips = {name: kind for name, kind in (("real", real), ("synthetic", synthetic)) if kind is not None}
+    shown = _classes(*clips.values())
+    drawn = {name: kind for name, kind in clips.items() if np.isin(kind.targets, shown).any()}
+    heard = {name: _statistics(model, kind, shown) for name, kind in drawn.items()}
+    if sum(len(targets) for _, targets in heard.values()) < 2:
+        raise WrongUse("A map of a single clip cannot be drawn; 2 or more are needed.")
+    projection = PCA(2, svd_solver="full").fit(np.concatenate([stats for stats, _ in heard.values()]))
+    figure = Figure(figsize=(8, 5.5), layout="constrained")
+    ax = figure.subplots()
+    colour = dict(zip(shown, matplotlib.color_sequences["petroff10"], strict=False))
+    for name, (stats, targets) in heard.items():
+        x, y = projection.transform(stats).T
+        ax.scatter(x, y, s=24, c=[colour[int(k)] for k in targets], marker=MARKERS[name], alpha=0.6)
+        ax.scatter([], [], s=24, color="black", marker=MARKERS[name], label=name)
+    for k in shown:
+        ax.scatter([], [], s=40, color=colour[k], marker="s", label=model.labels[k])
+    explained = 100 * projection.explained_variance_ratio_
+    ax.set(xlabel=f"first component ({explained[0]:.0f} % of the variance)")
+    ax.set(ylabel=f"second component ({explained[1]:.0f} %)", title="Statistics after pooling")
+    figure.legend(loc="outside right upper", frameon=False)
+    return figure
+
+
+def losses(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
+    """Return one panel a loss, over the steps or rounds of a run.
+
+    Args:
+        run_metrics: Rows of `frami.run.metrics`; a loss may be absent from some of them.
+
+    Raises:
+        WrongUse: no row names a loss.
+    """
+    names = loss_names(run_metrics)
+    if not names:
+        raise WrongUse("There are no losses to draw: the run has logged none, so far or by its nature.")
+    time = next((place for place in PLACES if place in run_metrics[0]), "line")
+    columns = 2 if len(names) == 4 else min(3, len(names))
+    lines = -(-len(names) // columns)
+    figure = Figure(figsize=(0.6 + 3.2 * columns, 0.4 + 2.3 * lines), layout="constrained")
+    axes = figure.subplots(lines, columns, sharex=True, squeeze=False).flatten()
+    for ax, name in zip(axes, names, strict=False):
+        points = [(row.get(time, number), row[name]) for number, row in enumerate(run_metrics) if name in row]
+        x, y = np.array(points, dtype=float).T
+        ax.plot(x, y, color="C0", linewidth=1.2, marker="." if len(x) < 50 else "")
+        if y.min() > 0 and y.max() > 100 * y.min():
+            ax.set_yscale("log")
+        ax.set_title(name.replace("_", " "), fontsize="medium")
+        ax.grid(alpha=0.3)
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        ax.tick_params(labelbottom=True)
+    for ax in axes[len(names) :]:
+        ax.set_axis_off()
+    figure.supxlabel(time, fontsize="medium")
+    return figure
+
+
+def loss_names(run_metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the losses that a run has logged, in that order."""
+    return list(dict.fromkeys(name for row in run_metrics for name in row if name not in PLACES))
+
+
+def confusion(labels: Sequence[str], counts: ArrayLike) -> Figure:
+    """Return a confusion matrix, coloured by the part of each true class's clips.
+
+    Args:
+        labels: K class names.
+        counts: Clips by true class (row) and class given (column), ``(K, K)``.
+    """
+    table: NDArray[np.float64] = np.asarray(counts, dtype=float)
+    parts = table / np.maximum(1, table.sum(axis=1, keepdims=True))
+    size = min(12.0, 3.0 + 0.35 * len(labels))
+    font = SMALL if len(labels) > 12 else 9
+    figure = Figure(figsize=(size + 1, size), layout="constrained")
+    ax = figure.subplots()
+    image = ax.imshow(parts, cmap=COLOURS, vmin=0, vmax=1)
+    ax.set_xticks(range(len(labels)), labels, rotation=90, fontsize=font)
+    ax.set_yticks(range(len(labels)), labels, fontsize=font)
+    ax.set(xlabel="class given", ylabel="true class")
+    if len(labels) <= 20:
+        for row, column in np.argwhere(table):
+            text = ax.text(column, row, f"{table[row, column]:.0f}", ha="center", va="center", fontsize=font)
+            text.set_color("black" if parts[row, column] > 0.6 else "white")
+    figure.colorbar(image, ax=ax, label="part of the true class's clips", shrink=0.8)
+    return figure
+
+
+def band_centres(front_end: FrontEnd) -> NDArray[np.float64]:
+    """Return the centre frequency (Hz) of each mel band, ``(F,)``, on the scale 2595 log10(1 + f / 700)."""
+    low, high = (2595 * np.log10(1 + edge / 700) for edge in (front_end.f_min, front_end.f_max))
+    return 700 * (10 ** (np.linspace(low, high, front_end.n_mels + 2)[1:-1] / 2595) - 1)
+
+
+def _show(
+    ax: Axes, mel: Tensor, front_end: FrontEnd, title: str, span: tuple[float | None, float | None]
+) -> AxesImage:
+    """Draw a spectrogram with seconds along and the frequencies of its mel bands up."""
+    bands, centres = front_end.n_mels, band_centres(front_end)
+    extent = (*_seconds(front_end, mel.shape[1]), -0.5, bands - 0.5)
+    image = ax.imshow(mel, COLOURS, origin="lower", aspect="auto", extent=extent, vmin=span[0], vmax=span[1])
+    octaves = [hz for hz in OCTAVES if centres[0] <= hz <= centres[-1]]
+    ticks = octaves if len(octaves) > 1 else [centres[0], centres[-1]]
+    ax.set_yticks(np.interp(ticks, centres, np.arange(bands)), [f"{hz / 1000:.3g}" for hz in ticks])
+    ax.tick_params(labelsize=SMALL)
+    ax.set_title(title, fontsize=SMALL, pad=3)
+    return image
+
+
+def _seconds(front_end: FrontEnd, frames: int) -> tuple[float, float]:
+    """Return where the first frame begins and the last one ends, s; each is centred on its time."""
+    half = front_end.hop_length / front_end.sample_rate / 2
+    return -half, front_end.seconds(frames) + half
+
+
+def _classes(*clips: Clips) -> list[int]:
+    """Return the classes to show: those that occur, ten of them evenly chosen if there are more."""
+    occurring = np.unique([int(k) for kind in clips for k in kind.targets])
+    if not len(occurring):
+        raise WrongUse("There are no clips to show; synthesise some first.")
+    return [int(k) for k in _evenly(occurring, CLASSES_SHOWN)]
+
+
+def _evenly(values: NDArray[Any], count: int) -> NDArray[Any]:
+    """Return at most ``count`` of the values, evenly from the first to the last."""
+    places = np.linspace(0, max(0, len(values) - 1), count).round().astype(int)
+    return values[np.unique(places)[: len(values)]]
+
+
+def _statistics(
+    model: Model, clips: Clips, shown: list[int]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return pooled statistics ``(S, 2D)`` and classes ``(S,)`` of some clips, each at its own length."""
+    chosen = np.concatenate([_evenly(np.flatnonzero(clips.targets == k), CLIPS_ON_MAP) for k in shown])
+    mels = [clips.mel(int(index)) for index in chosen]
+    some = Spectrograms(mels, clips.frames[chosen], clips.targets[chosen])
+    device = next(model.network.parameters()).device
+    stats, targets = [], []
+    with torch.inference_mode(), frozen(model.network):
+        for mel, rows in of_one_length(some, 64):
+            stats.append(model.network(mel.to(device)).stats.cpu().numpy())
+            targets.append(some.targets[rows])
+    return np.concatenate(stats), np.concatenate(targets)

@@ -1,0 +1,66 @@
+"""A tiny world for the tests: a front end, an untrained teacher, its bundle and its store."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from frami.audio import FrontEnd
+from frami.machine import Machine
+from frami.model import Architecture, Model
+from frami.store import Store
+from frami.synthesis import synthesize
+
+LABELS = ("rise", "fall", "pulse")
+# One step a round, and the student in the making from the start: every loss is at work.
+FAST = {"steps": 2, "rival_from": 0, "rival_steps": 1, "queue": 16}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not os.environ.get("FRAMI_DATA"):
+        skip = pytest.mark.skip(reason="FRAMI_DATA names no recordings")
+        for item in items:
+            if "recordings" in item.keywords:
+                item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def front_end() -> FrontEnd:
+    return FrontEnd(
+        sample_rate=8000, n_fft=256, win_length=256, hop_length=128, n_mels=24, f_max=4000.0, mean=-3.0, std=3.0
+    )
+
+
+@pytest.fixture(scope="session")
+def machine() -> Machine:
+    return Machine("cpu", "float32", channels_last=False)
+
+
+def make_teacher(front_end: FrontEnd, network: str = "resnet", width: int = 4, depth: int = 1) -> Model:
+    """Return an untrained model whose batch norms hold moments as if it had been trained."""
+    torch.manual_seed(3)
+    arguments = {"width": width, "depth": depth, "embedding": 8}
+    model = Model.build(Architecture(network, arguments), front_end, LABELS, frames=(12, 24))
+    with torch.no_grad():
+        for _ in range(5):
+            model.network.train()(torch.randn(8, front_end.n_mels, 20))
+    model.network.eval().requires_grad_(False)
+    return model
+
+
+@pytest.fixture
+def teacher(front_end: FrontEnd) -> Model:
+    return make_teacher(front_end)
+
+
+@pytest.fixture
+def bundle(teacher: Model, tmp_path: Path) -> Path:
+    return teacher.save(tmp_path / "teacher")
+
+
+@pytest.fixture
+def store(teacher: Model, tmp_path: Path) -> Store:
+    return synthesize(teacher, tmp_path / "samples.h5", samples=16, batch_size=8, options=FAST, precision="float32")

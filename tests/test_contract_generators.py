@@ -1,0 +1,104 @@
+"""What every inversion method keeps to; a new file in generators/ is found and held to it."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import fields
+from typing import Any
+
+import pytest
+import torch
+
+from frami import catalog, settings
+from frami.audio import FrontEnd
+from frami.generators.frami import Generator as FramiGenerator
+from frami.generators.frami import Settings as FramiSettings
+from frami.machine import Machine
+from frami.model import Model
+from tests.conftest import FAST, make_teacher
+
+METHODS = catalog.names("generators")
+TARGET = torch.tensor([0, 1, 2, 1, 0, 2])
+
+
+def generator(method: str, teacher: Model, machine: Machine, seed: int = 0, **options: Any) -> Any:
+    module = catalog.load("generators", method)
+    known = {field.name for field in fields(module.Settings)}
+    fast = {name: value for name, value in FAST.items() if name in known}
+    return module.Generator(teacher, settings.make(module.Settings, fast | options), machine, seed)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("network", catalog.names("teachers") + catalog.names("students"))
+def test_clips_have_the_shape_and_range_asked_for(method: str, network: str, front_end: FrontEnd, machine: Machine) -> None:
+    made = generator(method, make_teacher(front_end, network, width=8), machine)
+    low, high = front_end.range
+    for number, frames in enumerate((17, 24)):
+        mel = made.round(number, TARGET, frames).mel
+        assert mel.shape == (len(TARGET), front_end.n_mels, frames)
+        assert mel.dtype == torch.float32 and not mel.requires_grad
+        assert bool(((mel >= low - 1e-4) & (mel <= high + 1e-4)).all())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_same_seed_same_bytes_and_another_seed_others(method: str, teacher: Model, machine: Machine) -> None:
+    runs = []
+    for seed in (0, 0, 1):
+        made = generator(method, teacher, machine, seed)
+        runs.append(torch.cat([made.round(number, TARGET, 16).mel for number in range(3)]))
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.equal(runs[0], runs[2])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_state_is_all_that_the_next_round_needs(method: str, teacher: Model, machine: Machine) -> None:
+    first = generator(method, teacher, machine)
+    for number in range(2):
+        first.round(number, TARGET, 16)
+    second = generator(method, teacher, machine)
+    second.load(copy.deepcopy(first.state()))
+    for number in (2, 3):
+        assert torch.equal(first.round(number, TARGET, 20).mel, second.round(number, TARGET, 20).mel)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_teacher_is_untouched_and_keeps_no_hook(method: str, teacher: Model, machine: Machine) -> None:
+    before = {name: tensor.clone() for name, tensor in teacher.network.state_dict().items()}
+    generator(method, teacher, machine).round(0, TARGET, 16)
+    assert all(torch.equal(before[name], tensor) for name, tensor in teacher.network.state_dict().items())
+    for layer in teacher.network.modules():
+        assert not layer._forward_hooks and not layer._forward_pre_hooks and not layer._backward_hooks
+    assert not any(p.requires_grad or p.grad is not None for p in teacher.network.parameters())
+
+
+WEIGHTS = ("class_prior", "batch_norm", "contrast", "adversary")
+
+
+@pytest.mark.parametrize("weight", WEIGHTS)
+def test_a_weight_of_zero_leaves_its_loss_out(weight: str, teacher: Model, machine: Machine) -> None:
+    parts = generator("frami", teacher, machine, **{weight: 0.0}).round(0, TARGET, 16).parts
+    assert set(parts) == set(WEIGHTS) - {weight}
+
+
+def test_losses_fall(teacher: Model, machine: Machine) -> None:
+    options = {"steps": 5, "momentum": 0.0, "adversary": 0.0, "contrast": 0.0}
+    made = generator("frami", teacher, machine, **options)
+    chosen = FramiSettings()
+    totals = []
+    for number in range(30):
+        parts = made.round(number, TARGET, 16).parts
+        totals.append(chosen.class_prior * parts["class_prior"] + chosen.batch_norm * parts["batch_norm"])
+    assert sum(totals[-5:]) < 0.8 * sum(totals[:5]), totals
+
+
+def test_the_student_in_the_making_disagrees(teacher: Model, machine: Machine) -> None:
+    made = generator("frami", teacher, machine, rival_steps=3)
+    found = [made.round(number, TARGET, 16).parts["adversary"] for number in range(6)]
+    assert min(found) < -1e-4
+
+
+def test_the_queue_is_of_fixed_length(teacher: Model, machine: Machine) -> None:
+    made: FramiGenerator = generator("frami", teacher, machine, queue=8)
+    for number in range(3):
+        made.round(number, TARGET, 16)
+    assert len(made.contrast.queue_before) == len(made.contrast.queue_after) == 8

@@ -1,0 +1,57 @@
+"""The three folders at the top level are the packages `frami.generators`, `frami.students` and `frami.evaluate`."""
+
+from __future__ import annotations
+
+import configparser
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import frami
+
+ROOT = Path(__file__).resolve().parent.parent
+MAPPED = ("generators", "students", "evaluate")
+
+
+@pytest.fixture(scope="module")
+def options() -> configparser.SectionProxy:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    return config["options"]
+
+
+@pytest.mark.parametrize("name", MAPPED)
+def test_folder_is_flat_real_and_linked(name: str) -> None:
+    folder, link = ROOT / name, ROOT / "frami" / name
+    assert folder.is_dir() and not folder.is_symlink()
+    assert (folder / "__init__.py").is_file()
+    assert not [entry for entry in folder.iterdir() if entry.is_dir() and entry.name != "__pycache__"]
+    if link.is_symlink():
+        assert link.resolve() == folder
+
+
+def test_setup_maps_the_folders_and_lists_every_package(options: configparser.SectionProxy) -> None:
+    mapping = dict(line.split(" = ") for line in options["package_dir"].split("\n") if line)
+    assert mapping == {f"frami.{name}": name for name in MAPPED}
+    inside = {f"frami.{p.parent.name}" for p in (ROOT / "frami").glob("*/__init__.py")}
+    assert set(options["packages"].split()) == {"frami"} | inside | set(mapping)
+
+
+def test_evaluate_is_a_folder_and_a_function() -> None:
+    from frami.evaluate import accuracy
+
+    assert callable(frami.evaluate)
+    assert frami.evaluate.accuracy is accuracy
+
+
+@pytest.mark.parametrize("name", frami.__all__)
+def test_public_names_are_there(name: str) -> None:
+    assert getattr(frami, name) is not None
+
+
+def test_nothing_heavy_is_imported_for_the_names_alone() -> None:
+    code = "import sys, frami.cli; print([m for m in ('torch', 'numpy', 'matplotlib', 'h5py') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
+    assert found.stdout.strip() == "[]"

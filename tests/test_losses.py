@@ -1,0 +1,183 @@
+"""Every loss against a slow reference, written from its formula in plain loops."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from frami import objectives, priors
+from frami.network import POOLING_EPSILON, Output, statistics_pooling
+from frami.taps import Moments, batch_norm_inputs, batch_norms, moments
+
+
+def softmax(row: list[float], temperature: float) -> list[float]:
+    powers = [math.exp(value / temperature) for value in row]
+    return [power / sum(powers) for power in powers]
+
+
+def output(*, batch: int = 3, classes: int = 4, channels: int = 5, frames: int = 6, seed: int = 0) -> Output:
+    draw = torch.Generator().manual_seed(seed)
+    hidden = torch.randn(batch, channels, frames, generator=draw)
+    logits = torch.randn(batch, classes, generator=draw)
+    return Output(logits, hidden, statistics_pooling(hidden), torch.zeros(batch, 2))
+
+
+def test_statistics_pooling_is_mean_and_deviation_over_time() -> None:
+    hidden = output().frames
+    pooled = statistics_pooling(hidden)
+    for clip in range(3):
+        for channel in range(5):
+            values = hidden[clip, channel].tolist()
+            mean = sum(values) / len(values)
+            var = sum((value - mean) ** 2 for value in values) / len(values)
+            assert pooled[clip, channel].item() == pytest.approx(mean, abs=1e-6)
+            assert pooled[clip, 5 + channel].item() == pytest.approx(math.sqrt(var + POOLING_EPSILON), abs=1e-6)
+
+
+def test_gradient_of_pooled_constant_features_is_finite() -> None:
+    hidden = torch.ones(2, 3, 4, requires_grad=True)
+    statistics_pooling(hidden).sum().backward()
+    assert hidden.grad is not None and bool(hidden.grad.isfinite().all())
+
+
+def test_logits_is_softened_divergence() -> None:
+    teacher, student = output(seed=1), output(seed=2)
+    total, heat = 0.0, objectives.TEMPERATURE
+    for told, said in zip(teacher.logits.tolist(), student.logits.tolist(), strict=True):
+        for p, q in zip(softmax(told, heat), softmax(said, heat), strict=True):
+            total += heat**2 * p * math.log(p / q)
+    value = objectives.logits(teacher, student, torch.zeros(3, 4))
+    assert value.item() == pytest.approx(total / 3, rel=1e-5)
+
+
+def test_cross_entropy_of_mixed_targets() -> None:
+    said = output(seed=2)
+    target = torch.tensor([[0.5, 0.5, 0, 0], [0, 0, 1.0, 0], [0.25, 0, 0, 0.75]])
+    total = 0.0
+    for row, wanted in zip(said.logits.tolist(), target.tolist(), strict=True):
+        total -= sum(w * math.log(p) for w, p in zip(wanted, softmax(row, 1.0), strict=True))
+    assert objectives.cross_entropy(None, said, target).item() == pytest.approx(total / 3, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["frames", "stats"])
+def test_hidden_states_are_compared_in_units_of_the_teacher(name: str) -> None:
+    teacher, student = output(seed=1), output(seed=2)
+    theirs, ours = (getattr(said, name).flatten().tolist() for said in (teacher, student))
+    gap = sum((a - b) ** 2 for a, b in zip(theirs, ours, strict=True)) / sum(a**2 for a in theirs)
+    assert getattr(objectives, name)(teacher, student, None).item() == pytest.approx(gap, rel=1e-5)
+
+
+def test_frames_of_another_rate_are_interpolated() -> None:
+    teacher, student = output(seed=1, frames=6), output(seed=1, frames=3)
+    assert math.isfinite(objectives.frames(teacher, student, None).item())
+
+
+@pytest.mark.parametrize("name", ["logits", "frames", "stats"])
+def test_a_student_equal_to_its_teacher_has_no_loss(name: str) -> None:
+    teacher = output(seed=1)
+    assert getattr(objectives, name)(teacher, teacher, None).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_class_prior() -> None:
+    said, target = output(seed=1), torch.tensor([2, 0, 3])
+    rows = said.logits.tolist()
+    expected = -sum(math.log(softmax(row, 1.0)[k]) for row, k in zip(rows, target.tolist(), strict=True)) / 3
+    assert priors.class_prior(said, target).item() == pytest.approx(expected, rel=1e-5)
+
+
+def some_moments(seed: int) -> dict[str, Moments]:
+    draw = torch.Generator().manual_seed(seed)
+    return {
+        name: Moments(torch.randn(size, generator=draw), torch.rand(size, generator=draw) + 0.5)
+        for name, size in (("a", 3), ("b", 5))
+    }
+
+
+def norm(values: list[float]) -> float:
+    return math.sqrt(sum(value**2 for value in values))
+
+
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize("with_past", [False, True])
+def test_batch_norm_moments(relative: bool, with_past: bool) -> None:
+    batch, stored, past = some_moments(1), some_moments(2), some_moments(3) if with_past else None
+    per_layer = []
+    for name in batch:
+        gaps = []
+        for kind in ("mean", "var"):
+            now, wanted = getattr(batch[name], kind).tolist(), getattr(stored[name], kind).tolist()
+            if past is not None:
+                now = [0.3 * n + 0.7 * p for n, p in zip(now, getattr(past[name], kind).tolist(), strict=True)]
+            gaps.append(norm([n - w for n, w in zip(now, wanted, strict=True)]))
+        if relative:
+            var = stored[name].var.tolist()
+            gaps = [gaps[0] / math.sqrt(sum(var)), gaps[1] / norm(var)]
+        per_layer.append(sum(gaps))
+    expected = sum(per_layer) / (len(per_layer) if relative else 1)
+    value = priors.batch_norm_moments(batch, stored, past, 0.7, relative=relative)
+    assert value.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_teacher_without_batch_norm_has_no_moments_to_miss() -> None:
+    assert priors.batch_norm_moments({}, {}).item() == 0
+
+
+def unit(seed: int, rows: int) -> Tensor:
+    return nn.functional.normalize(torch.randn(rows, 6, generator=torch.Generator().manual_seed(seed)), dim=1)
+
+
+@pytest.mark.parametrize("queued", [0, 4])
+def test_contrast(queued: int) -> None:
+    pulled, anchors, queue = unit(1, 3), unit(2, 3), unit(3, queued)
+    others, total = anchors.tolist() + queue.tolist(), 0.0
+    for index, u in enumerate(pulled.tolist()):
+        powers = [math.exp(sum(a * b for a, b in zip(u, v, strict=True)) / 0.2) for v in others]
+        total -= math.log(powers[index] / sum(powers))
+    assert priors.contrast(pulled, anchors, queue, temperature=0.2).item() == pytest.approx(total / 3, rel=1e-5)
+
+
+def test_contrast_pulls_one_view_only() -> None:
+    pulled, anchors = unit(1, 3).requires_grad_(True), unit(2, 3).requires_grad_(True)
+    priors.contrast(pulled, anchors).backward()
+    assert pulled.grad is not None and anchors.grad is None
+
+
+def test_disagreement_counts_where_both_agree_on_the_class() -> None:
+    teacher, student = output(seed=1, batch=8), output(seed=1, batch=8)
+    student = replace(student, logits=0.5 * student.logits + 0.3 * output(seed=5, batch=8).logits)
+    total = 0.0
+    for told, said in zip(teacher.logits.tolist(), student.logits.tolist(), strict=True):
+        if told.index(max(told)) == said.index(max(said)):
+            total += sum(p * math.log(p / q) for p, q in zip(softmax(told, 1), softmax(said, 1), strict=True))
+    value = priors.disagreement(teacher, student).item()
+    assert value == pytest.approx(-total / 8, rel=1e-5)
+    assert value < 0
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (4, 3, 7), (4, 3, 5, 7)])
+def test_moments_and_their_gradient_are_those_of_the_definition(shape: tuple[int, ...]) -> None:
+    x = torch.randn(*shape, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
+    others = [dim for dim in range(x.dim()) if dim != 1]
+    weight = torch.tensor([1.0, -2.0, 3.0])
+    found = moments(x)
+    var, mean = torch.var_mean(x, dim=others, correction=0)
+    torch.testing.assert_close(found.mean, mean)
+    torch.testing.assert_close(found.var, var)
+    gradient = torch.autograd.grad((found.mean * weight).sum() + (found.var * weight.flip(0)).sum(), x)[0]
+    expected = torch.autograd.grad((mean * weight).sum() + (var * weight.flip(0)).sum(), x)[0]
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_taps_see_batch_norms_of_both_dimensions_and_leave_no_hook() -> None:
+    network = nn.Sequential(nn.Conv1d(2, 3, 1), nn.BatchNorm1d(3), nn.Flatten(2), nn.Unflatten(2, (2, 2)), nn.BatchNorm2d(3))
+    x = torch.randn(5, 2, 4)
+    with pytest.raises(RuntimeError, match="inside"), batch_norm_inputs(network) as seen:
+        network.eval()(x)
+        raise RuntimeError("inside")
+    assert list(seen.batch) == ["1", "4"] == list(batch_norms(network))
+    torch.testing.assert_close(seen.batch["1"].mean, network[0](x).mean(dim=(0, 2)))
+    assert not any(layer._forward_pre_hooks for layer in network)

@@ -1,0 +1,59 @@
+"""What every network keeps to, teacher or student."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from frami import catalog
+from frami.audio import FrontEnd
+from frami.evaluate import complexity
+from frami.model import Architecture, Model
+from tests.conftest import make_teacher
+
+NETWORKS = catalog.names("teachers") + catalog.names("students")
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("frames", [1, 2, 13, 40])
+def test_output_has_the_named_shapes_for_any_number_of_frames(network: str, frames: int, front_end: FrontEnd) -> None:
+    model = make_teacher(front_end, network, width=8)
+    said = model.network(torch.randn(2, front_end.n_mels, frames))
+    channels = model.network.channels
+    assert said.logits.shape == (2, 3)
+    assert said.frames.shape[:2] == (2, channels)
+    assert said.stats.shape == (2, 2 * channels)
+    assert said.embedding.shape == (2, 8)
+    assert all(bool(x.isfinite().all()) for x in (said.logits, said.frames, said.stats, said.embedding))
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_clip_is_heard_alike_in_any_batch(network: str, front_end: FrontEnd) -> None:
+    model = make_teacher(front_end, network, width=8)
+    mel = torch.randn(6, front_end.n_mels, 21)
+    together = model.network(mel).logits
+    alone = torch.cat([model.network(clip.unsqueeze(0)).logits for clip in mel])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_width_and_depth_change_the_size(network: str, front_end: FrontEnd) -> None:
+    sizes = {
+        (width, depth): Model.build(Architecture(network, {"width": width, "depth": depth}), front_end, ("a", "b")).parameters
+        for width, depth in ((8, 1), (16, 1), (8, 2))
+    }
+    assert sizes[8, 1] < sizes[8, 2] and sizes[8, 1] < sizes[16, 1]
+
+
+def test_small_keeps_to_the_limits_of_a_microcontroller() -> None:
+    model = Model.build(Architecture("small"), FrontEnd(hop_length=200), tuple(map(str, range(50))))
+    assert model.parameters < 128_000
+    assert complexity.multiply_adds(model, seconds=1.0) < 30_000_000
+
+
+def test_multiply_adds_are_counted_exactly(front_end: FrontEnd) -> None:
+    model = Model.build(Architecture("tdnn", {"width": 8, "depth": 1, "embedding": 4}), front_end, ("a", "b"))
+    frames = front_end.frames(1.0)
+    half = (frames + 1) // 2
+    encoder = frames * 8 * 24 * 5 + half * (8 * 8 * 3 + 8 * 8 * 3 + 8 * 8)
+    assert complexity.multiply_adds(model, seconds=1.0) == encoder + 16 * 4 + 4 * 2
