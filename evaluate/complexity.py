@@ -11,6 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from frami.model import Model
+from frami.network import frozen
 
 REPETITIONS = 15
 
@@ -36,7 +37,7 @@ def multiply_adds(model: Model, seconds: float = 1.0) -> int:
     """Return the network's multiply-adds for a clip of this length: those of convolutions and matrix products."""
     mel = torch.zeros(1, model.front_end.n_mels, model.front_end.frames(seconds))
     network = model.network.to("cpu")
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), frozen(network), FlopCounterMode(display=False) as counter:
         network(mel)
     return counter.get_total_flops() // 2
 

@@ -73,8 +73,8 @@ class FrontEnd:
     def to_sound(self, mel: Tensor, iterations: int = 64) -> Tensor:
         """Return a waveform ``(T,)`` whose spectrogram resembles ``mel`` (F, N); equal input, equal sound.
 
-        Multiplicative updates find the power of each Fourier bin, Griffin-Lim its phase. Least squares would give
-        negative powers; cut off at 0, they leave the quiet bands too loud.
+        Multiplicative updates find the power of each Fourier bin, Griffin-Lim its phase. Least squares would
+        give negative powers too; cut off at 0, they leave the rest too loud.
 
         Source: Lee and Seung, "Algorithms for Non-negative Matrix Factorization", NIPS 2000, eq. 5.
         """

@@ -58,7 +58,7 @@ def grid(store: Clips, front_end: FrontEnd, labels: Sequence[str], real: Clips |
     figure = Figure(figsize=(1.6 + 1.9 * columns, 0.9 + 1.25 * len(panels)), layout="constrained")
     axes = figure.subplots(len(panels), columns, sharex=True, sharey=True, squeeze=False)
     shown = [mel for row in panels.values() for _, mel in row]
-    low, high = np.nanpercentile(torch.cat([mel.flatten() for mel in shown]), [1, 99.5])
+    low, high = np.nanpercentile(np.concatenate([mel.flatten() for mel in shown]), [1, 99.5])
     for row, (k, drawn) in zip(axes, panels.items(), strict=True):
         for ax, (title, mel) in zip(row, drawn, strict=False):
             image = _show(ax, mel, front_end, title, (low, high))
@@ -67,7 +67,7 @@ def grid(store: Clips, front_end: FrontEnd, labels: Sequence[str], real: Clips |
         row[0].set_ylabel(labels[k], rotation=0, ha="right", va="center")
     # imshow narrows shared axes to the picture that it drew last.
     axes[0, 0].set_xlim(*_seconds(front_end, max(mel.shape[1] for mel in shown)))
-    axes[0, 0].xaxis.set_major_locator(MaxNLocator(4, prune="upper"))
+    axes[0, 0].xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], prune="upper"))
     figure.colorbar(image, ax=axes, label=POWER, shrink=min(1, 4 / len(panels)), pad=0.02)
     figure.supxlabel("time (s)", fontsize="medium")
     figure.supylabel("frequency (kHz)", fontsize="medium")
@@ -210,7 +210,8 @@ def _show(
     """Draw a spectrogram with seconds along and the frequencies of its mel bands up."""
     bands, centres = front_end.n_mels, band_centres(front_end)
     extent = (*_seconds(front_end, mel.shape[1]), -0.5, bands - 0.5)
-    image = ax.imshow(mel, COLOURS, origin="lower", aspect="auto", extent=extent, vmin=span[0], vmax=span[1])
+    low, high = span
+    image = ax.imshow(mel.numpy(), COLOURS, vmin=low, vmax=high, origin="lower", aspect="auto", extent=extent)
     octaves = [hz for hz in OCTAVES if centres[0] <= hz <= centres[-1]]
     ticks = octaves if len(octaves) > 1 else [centres[0], centres[-1]]
     ax.set_yticks(np.interp(ticks, centres, np.arange(bands)), [f"{hz / 1000:.3g}" for hz in ticks])
