@@ -23,8 +23,11 @@ class Clips(Protocol):
         targets: Class index a clip, ``(S,)``.
     """
 
-    frames: np.ndarray
-    targets: np.ndarray
+    @property
+    def frames(self) -> np.ndarray: ...
+
+    @property
+    def targets(self) -> np.ndarray: ...
 
     def mel(self, index: int) -> Tensor:
         """Return clip ``index`` as ``(F, N)``, valid frames only."""

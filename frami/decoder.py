@@ -28,17 +28,18 @@ class Latents:
 
 
 class Decoder(nn.Module):
-    """Latents and classes to spectrograms ``(B, F, N)`` within the front end's range; 0.2 M parameters.
+    """Latents and classes to spectrograms ``(B, F, N)`` within the front end's range; 0.25 M parameters.
 
     It is convolutional in time, so one decoder serves every length. The class enters as a learned embedding: a decoder
     that lives through many rounds then knows where to begin for each class, and the latents are free to vary it.
 
     No convolution runs at full resolution, where most of the time would go: the last one gives four neighbouring
-    values at once, which are then set side by side.
+    values at once, which are set side by side and averaged two by two. Without the average they are free to differ
+    by a fixed pattern, which the teacher's first stride hides from it; the student would learn that pattern.
     """
 
     def __init__(
-        self, bands: int, classes: int, value_range: tuple[float, float], *, width: int = 96, latent: int = 64, local: int = 16
+        self, bands: int, classes: int, value_range: tuple[float, float], *, width: int = 96, latent: int = 64, local: int = 32
     ) -> None:
         super().__init__()
         self.bands, self.latent, self.local, self.width = bands, latent, local, width
@@ -53,8 +54,8 @@ class Decoder(nn.Module):
         self.centre, self.half = (low + high) / 2, (high - low) / 2
 
     def draw(self, batch: int, frames: int, draw: Generator, device: str) -> Latents:
-        """Return fresh normal latents for ``batch`` clips of ``frames`` frames."""
-        columns = -(-frames // SCALE)
+        """Return fresh normal latents for ``batch`` clips of ``frames`` frames, and of a margin on either side."""
+        columns = -(-frames // SCALE) + 2
         clip = torch.randn(batch, self.latent, generator=draw)
         time = torch.randn(batch, self.local, self.rows, columns, generator=draw)
         return Latents(clip.to(device).requires_grad_(True), time.to(device).requires_grad_(True))
@@ -67,7 +68,9 @@ class Decoder(nn.Module):
         hidden = self.first(hidden.contiguous(memory_format=torch.channels_last))
         for stage in (self.second, self.third):
             hidden = stage(nn.functional.interpolate(hidden, scale_factor=2.0, mode="nearest"))
-        raw = nn.functional.pixel_shuffle(self.out(hidden), 2)[:, 0, : self.bands, :frames].float()
+        fine = nn.functional.pad(nn.functional.pixel_shuffle(self.out(hidden), 2).float(), (0, 0, 0, 1), mode="replicate")
+        # The margin goes: what the convolutions' zero padding does to the ends of a clip is no part of any sound.
+        raw = nn.functional.avg_pool2d(fine, 2, stride=1)[:, 0, : self.bands, SCALE : SCALE + frames]
         # Nearly the identity inside the range, and never outside of it.
         return self.centre + self.half * torch.tanh((raw - self.centre) / self.half)
 

@@ -29,6 +29,7 @@ LAST_ROUNDS = 5
 DOTS_PER_INCH = 120
 
 Rows = list[tuple[str, str]]
+Bundle = Model | str | Path
 
 
 def inspect(
@@ -38,7 +39,7 @@ def inspect(
     dataset: str | None = None,
     data: str | Path | None = None,
     test_fold: str | int | None = None,
-    teacher: Model | str | Path | None = None,
+    teacher: Bundle | None = None,
 ) -> str:
     """Return what a bundle, a store or a run is: plain text, at most 24 lines of 100 columns.
 
@@ -85,13 +86,15 @@ def _of_bundle(path: Path, out: Path | None, split: datasets.Split | None) -> Ro
         ("bundle", str(path)),
         ("network", f"{built.network} ({_words(built.arguments) or 'as by default'}){projected}"),
         ("size", f"{model.parameters:,} parameters, {size} on disk; {work}"),
-        *_front_end(model.front_end),
+        ("front end", _front_end(model.front_end)),
         ("trained on", _length(model.front_end, model.frames)),
         ("task", model.task),
         ("labels", f"{len(model.labels)}: {', '.join(model.labels)}"),
         ("provenance", _words(model.provenance) or "not recorded"),
         ("fingerprint", model.fingerprint),
     ]
+    if out is None:
+        return rows
     pictures = _losses(path)
     if split is not None:
         real = _hear(split, model.front_end, model.labels)
@@ -104,15 +107,13 @@ def _of_bundle(path: Path, out: Path | None, split: datasets.Split | None) -> Ro
     return rows + _written(out, pictures, {})
 
 
-def _of_store(
-    store: Store, out: Path | None, split: datasets.Split | None, teacher: Model | str | Path | None
-) -> Rows:
+def _of_store(store: Store, out: Path | None, split: datasets.Split | None, teacher: Bundle | None) -> Rows:
     rows = [
         ("store", f"{store.path} ({_size(store.path.stat().st_size)})"),
         *_clips(store),
         ("method", f"{store.method}: {_words({k: v for k, v in store.settings.items() if k != 'method'})}"),
         ("teacher", store.teacher),
-        *_front_end(store.front_end),
+        ("front end", _front_end(store.front_end)),
         ("labels", f"{len(store.labels)}: {', '.join(store.labels)}"),
     ]
     if out is None:
@@ -142,19 +143,18 @@ def _of_run(path: Path, out: Path | None) -> Rows:
         ("scores", _words(record.get("scores", {})) or "none yet"),
         ("made with", _words(record.get("versions", {}))),
     ]
-    return [row for row in rows if row[1]] + _written(out, _losses(path), {})
+    told = [row for row in rows if row[1]]
+    return told if out is None else told + _written(out, _losses(path), {})
 
 
-def _front_end(heard: FrontEnd) -> Rows:
-    milliseconds = 1000 / heard.sample_rate
-    window, hop = heard.win_length * milliseconds, heard.hop_length * milliseconds
-    text = (
+def _front_end(heard: FrontEnd) -> str:
+    window, hop = (1000 * samples / heard.sample_rate for samples in (heard.win_length, heard.hop_length))
+    return (
         f"{heard.sample_rate} Hz; Hann window of {heard.win_length} samples ({window:g} ms) in an FFT of "
         f"{heard.n_fft}, every {heard.hop_length} samples ({hop:g} ms); {heard.n_mels} mel bands from "
         f"{heard.f_min:g} to {heard.f_max:g} Hz; ln(power + {heard.power_floor:g}), standardised by mean "
         f"{heard.mean:g} and deviation {heard.std:g}; repeated up to {heard.repeat_seconds:g} s"
     )
-    return [("front end", text)]
 
 
 def _length(front_end: FrontEnd, frames: tuple[int, int]) -> str:
@@ -192,8 +192,9 @@ def _confidence(store: Store) -> np.ndarray:
 
 def _hear(split: datasets.Split, front_end: FrontEnd, labels: tuple[str, ...]) -> Spectrograms:
     if split.labels != labels:
-        came = f"{split.dataset} has other classes than {', '.join(labels[:3])}, ..."
-        raise WrongUse(f"{came}; name the data set that the model knows.")
+        raise WrongUse(
+            f"{split.dataset} has other classes than {', '.join(labels[:3])}, ...; name their own."
+        )
     if not len(split.test):
         raise WrongUse(f"This copy of {split.dataset} lacks fold {split.test_fold}. {split.missing}")
     return Spectrograms.of(split.test, front_end)
@@ -217,19 +218,18 @@ def _sounds(store: Store) -> dict[str, bytes]:
     return sounds
 
 
-def _written(out: Path | None, pictures: Mapping[str, Figure], sounds: Mapping[str, bytes]) -> Rows:
+def _written(out: Path, pictures: Mapping[str, Figure], sounds: Mapping[str, bytes]) -> Rows:
     """Write pictures and sounds into a folder; return the row that lists them."""
-    if out is None:
-        return []
-    contents: dict[str, bytes] = {}
-    for name, figure in pictures.items():
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
-        contents[f"{name}.png"] = buffer.getvalue()
-    contents |= sounds
+    contents = {f"{name}.png": _png(figure) for name, figure in pictures.items()} | dict(sounds)
     for name, content in contents.items():
         files.write_bytes(files.folder(out) / name, content)
     return [("written", f"to {out}: {', '.join(contents) or 'nothing, as no loss was logged'}")]
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
+    return buffer.getvalue()
 
 
 def _size(count: int) -> str:

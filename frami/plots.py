@@ -83,9 +83,8 @@ def mean_spectrogram(clips: Clips, target: int) -> tuple[str, Tensor]:
     if not mels:
         return "no recording", torch.full((1, 1), torch.nan)
     frames = int(np.median([mel.shape[1] for mel in mels]))
-    missing = [frames - mel.shape[1] for mel in mels]
     # A negative pad cuts off.
-    padded = [F.pad(mel, (0, count), value=torch.nan) for mel, count in zip(mels, missing, strict=True)]
+    padded = [F.pad(mel, (0, frames - mel.shape[1]), value=torch.nan) for mel in mels]
     return f"mean of {len(mels)} recordings", torch.stack(padded).nanmean(dim=0)
 
 
@@ -128,9 +127,11 @@ def feature_map(model: Model, synthetic: Clips | None, real: Clips | None = None
         ax.scatter([], [], s=24, color="black", marker=MARKERS[name], label=name)
     for k in shown:
         ax.scatter([], [], s=40, color=colour[k], marker="s", label=model.labels[k])
-    explained = 100 * projection.explained_variance_ratio_
-    ax.set(xlabel=f"first component ({explained[0]:.0f} % of the variance)")
-    ax.set(ylabel=f"second component ({explained[1]:.0f} %)", title="Statistics after pooling")
+    first, second = 100 * projection.explained_variance_ratio_
+    ax.set(
+        xlabel=f"first component ({first:.0f} % of the variance)", ylabel=f"second component ({second:.0f} %)"
+    )
+    ax.set_title("Statistics after pooling")
     figure.legend(loc="outside right upper", frameon=False)
     return figure
 
@@ -248,9 +249,7 @@ def _statistics(
     mels = [clips.mel(int(index)) for index in chosen]
     some = Spectrograms(mels, clips.frames[chosen], clips.targets[chosen])
     device = next(model.network.parameters()).device
-    stats, targets = [], []
     with torch.inference_mode(), frozen(model.network):
-        for mel, rows in of_one_length(some, 64):
-            stats.append(model.network(mel.to(device)).stats.cpu().numpy())
-            targets.append(some.targets[rows])
-    return np.concatenate(stats), np.concatenate(targets)
+        heard = [(model.network(mel.to(device)).stats.cpu(), rows) for mel, rows in of_one_length(some, 64)]
+    stats, rows = (np.concatenate(parts) for parts in zip(*heard, strict=True))
+    return stats, some.targets[rows]
