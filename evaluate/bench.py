@@ -23,6 +23,7 @@ import click
 
 import frami
 from frami import files, progress, run
+from frami.evaluate.accuracy import evaluate
 from frami.model import Model
 from frami.store import run_folder
 
@@ -137,7 +138,7 @@ class Bench:
         store = self.store(task, source, teacher, samples) if source.method else None
         kind = f"{source.method or 'recordings'}{_suffix(source.synthesis)}-{source.recipe}{_suffix(source.distillation)}"
         out = self.out / f"{task.dataset}-{self.seed}" / f"{student.network}-{kind}-{steps}"
-        recordings = {} if store else {"dataset": task.dataset, "data": self.data, "test_fold": task.fold}
+        recordings: dict[str, Any] = {} if store else {"dataset": task.dataset, "data": self.data, "test_fold": task.fold}
         with progress.shown(f"{task.dataset}: {student.name} from {source.name}", steps) as report:
             model = frami.distill(
                 teacher,
@@ -168,7 +169,7 @@ class Bench:
         """Return a model's accuracy on the held-out fold; it is measured once."""
         path = out / "scores.json"
         if not path.is_file():
-            scores = frami.evaluate(model, task.dataset, self.data, test_fold=task.fold)
+            scores = evaluate(model, task.dataset, self.data, test_fold=task.fold)
             files.write_json(path, scores | {"fingerprint": model.fingerprint})
         found = json.loads(path.read_text(encoding="utf-8"))
         return float(found["accuracy"])

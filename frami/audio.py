@@ -47,6 +47,16 @@ class FrontEnd:
     std: float = 1.0
     repeat_seconds: float = 0.25
 
+    def __post_init__(self) -> None:
+        largest = {"sample_rate": 768_000, "n_fft": 65_536, "win_length": self.n_fft, "hop_length": 65_536, "n_mels": 1024}
+        possible = all(1 <= getattr(self, name) <= limit for name, limit in largest.items())
+        possible &= 0 <= self.f_min < self.f_max <= self.sample_rate / 2 and 0 <= self.repeat_seconds <= 3600
+        if not (possible and self.power_floor > 0 and self.std > 0 and math.isfinite(self.mean)):
+            raise WrongUse(
+                f"No front end is possible with {self}: its lengths are 1 or more, win_length is at most n_fft, "
+                f"f_min < f_max <= sample_rate / 2, power_floor and std are above 0."
+            )
+
     @property
     def range(self) -> tuple[float, float]:
         """Lowest and highest value that a spectrogram of this front end can take: silence, and a full-scale sine."""
@@ -55,7 +65,7 @@ class FrontEnd:
 
     def frames(self, seconds: float) -> int:
         """Return the number of frames N of a clip of this length (s)."""
-        return max(1, int(max(seconds, self.repeat_seconds) * self.sample_rate) // self.hop_length + 1)
+        return max(1, round(max(seconds, self.repeat_seconds) * self.sample_rate) // self.hop_length + 1)
 
     def seconds(self, frames: int) -> float:
         """Return the length (s) of a clip of this many frames."""
@@ -63,7 +73,7 @@ class FrontEnd:
 
     def __call__(self, waveform: Tensor) -> Tensor:
         """Return the standardised log-mel spectrogram ``(..., F, N)`` of a waveform ``(..., T)`` at ``sample_rate``."""
-        shortest = int(self.repeat_seconds * self.sample_rate)
+        shortest = round(self.repeat_seconds * self.sample_rate)
         if waveform.shape[-1] < shortest:
             copies = -(-shortest // max(1, waveform.shape[-1]))
             waveform = waveform.repeat(*[1] * (waveform.dim() - 1), copies)[..., :shortest]
@@ -124,13 +134,16 @@ def read(path: str | Path, sample_rate: int) -> Tensor:
         raise WrongUse(f"There is no file {str(path)!r}.")
     if path.stat().st_size == 0:
         raise Failed(f"{path} is an empty file: fetch it again.")
+    announced = None
     try:
         with soundfile.SoundFile(path) as file:
             announced, rate = file.frames, file.samplerate
             samples = file.read(dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+    except (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError) as error:
         if _cut_off(path):
             raise Failed(f"{path} is cut off: fetch it again.") from error
+        if announced is not None:  # the head is fine, the rest is not; in a flac file there is no telling how
+            raise Failed(f"{path} is cut off or damaged: fetch it again, or convert it to wav.") from error
         raise Failed(f"{path} is not audio that can be read ({error}); wav, flac and ogg are.") from error
     if len(samples) < announced or _cut_off(path):
         raise Failed(f"{path} is cut off after {len(samples) / rate:.2f} s: fetch it again.")
@@ -166,7 +179,13 @@ def _cut_off(path: Path) -> bool:
         if head[:4] == b"OggS":
             file.seek(max(0, size - 65536))
             tail = file.read()
-            page = tail.rfind(b"OggS")
-            ends_stream = page >= 0 and page + 5 < len(tail) and bool(tail[page + 5] & 4)
-            return not ends_stream
+            return not _ends_stream(tail[tail.rfind(b"OggS") :])
     return False
+
+
+def _ends_stream(page: bytes) -> bool:
+    """Tell whether an Ogg page is whole, and the last of its stream."""
+    if len(page) < 27 or not page[5] & 4:
+        return False
+    segments = page[27 : 27 + page[26]]
+    return len(page) >= 27 + page[26] + sum(segments)

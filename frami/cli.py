@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from frami import catalog
-from frami.errors import FramiError, WrongUse
+from frami.errors import FramiError
 
 Function = Callable[..., Any]
 
@@ -29,7 +29,7 @@ def _options(*options: Function) -> Function:
 
 
 _machine = _options(
-    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything that is drawn."),
+    click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of everything that is drawn."),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda."),
     click.option("--threads", type=click.IntRange(min=1), help="Threads of the CPU; by default one a core."),
 )
@@ -166,8 +166,8 @@ def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> 
     loaded = load(model)
     scores = accuracy.evaluate(loaded, **arguments)
     settings = {"model": model, "seed": seed, **arguments}
-    record = {"command": "evaluate", "id": run.identity(settings), "settings": settings, "status": "finished"}
-    record |= {"fingerprint": loaded.fingerprint, "seconds": time.monotonic() - began, **run.environment()}
+    record: dict[str, Any] = {"command": "evaluate", "id": run.identity(settings), "settings": settings}
+    record |= {"status": "finished", "fingerprint": loaded.fingerprint, "seconds": time.monotonic() - began, **run.environment()}
     path = Path(json_file or f"runs/evaluate-{record['id']}.json")
     files.folder(path.parent)
     files.write_json(path, scores | {"run": record})
@@ -276,7 +276,7 @@ def main() -> None:
     """Run the command line: 0 if all went well, 1 for what failed, 2 for wrong use, 130 after Ctrl-C."""
     again = shlex.join(["frami", *sys.argv[1:]])
     try:
-        frami(standalone_mode=False)
+        frami(prog_name="frami", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(2)

@@ -50,8 +50,7 @@ class Decoder(nn.Module):
         self.second = _stage(width, 2 * width // 3)
         self.third = _stage(2 * width // 3, width // 3)
         self.out = nn.Conv2d(width // 3, 4, 3, 1, 1)
-        low, high = value_range
-        self.centre, self.half = (low + high) / 2, (high - low) / 2
+        self.low, self.high = value_range
 
     def draw(self, batch: int, frames: int, draw: Generator, device: str) -> Latents:
         """Return fresh normal latents for ``batch`` clips of ``frames`` frames, and of a margin on either side."""
@@ -71,8 +70,9 @@ class Decoder(nn.Module):
         fine = nn.functional.pad(nn.functional.pixel_shuffle(self.out(hidden), 2).float(), (0, 0, 0, 1), mode="replicate")
         # The margin goes: what the convolutions' zero padding does to the ends of a clip is no part of any sound.
         raw = nn.functional.avg_pool2d(fine, 2, stride=1)[:, 0, : self.bands, SCALE : SCALE + frames]
-        # Nearly the identity inside the range, and never outside of it.
-        return self.centre + self.half * torch.tanh((raw - self.centre) / self.half)
+        # Clamped, with the gradient going through: real clips stand at the floor for long, where a squashing
+        # function only tends to and a plain clamp would not let go again.
+        return raw + (raw.clamp(self.low, self.high) - raw).detach()
 
 
 def _stage(inputs: int, outputs: int) -> nn.Sequential:

@@ -75,8 +75,8 @@ def demo(
                 report=report,
                 **common,
             )
-    with Store(out / "frami.h5") as store:
-        held_out = Part(store, np.arange(len(store))[-max(1, round(HELD_OUT * len(store))) :])
+    with Store(out / "frami.h5") as made:
+        held_out = Part(made, np.arange(len(made))[-max(1, round(HELD_OUT * len(made))) :])
         named = {"teacher": teacher, "student (frami)": students["frami"], "student (noise)": students["noise"]}
         rows = [_row(name, model, teacher, held_out, data, common) for name, model in named.items()]
         clips = len(held_out.targets)

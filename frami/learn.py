@@ -34,6 +34,8 @@ class Settings:
     warm_up: float = setting(0.1, "part of the steps in which the learning rate rises", low=0, high=1)
     roll: bool = setting(True, "rotate each clip in time by any number of frames")
     gain: float = setting(0.2, "make each clip louder or softer by up to this, in standard deviations", low=0)
+    band_curve: float = setting(0.0, "filter each clip by a random curve of this deviation, in standard deviations", low=0)
+    time_curve: float = setting(0.0, "the same along time: an envelope", low=0)
     band_mask: float = setting(0.2, "mask up to this part of the mel bands", low=0, high=1)
     time_mask: float = setting(0.2, "mask up to this part of the frames", low=0, high=1)
     mixup: float = setting(0.5, "part of the clips that are mixed with another", low=0, high=1)
@@ -64,6 +66,9 @@ def augment(mel: Tensor, target: Tensor, settings: Settings, draw: Generator) ->
         mel = views.roll(mel, draw)
     if settings.gain:
         mel = views.gain(mel, draw, amount=settings.gain)
+    for dim, amount in ((1, settings.band_curve), (2, settings.time_curve)):
+        if amount:
+            mel = views.curve(mel, draw, dim=dim, amount=amount)
     if settings.mixup:
         mel, partner, own = views.mixup(mel, draw, share=settings.mixup)
         target = own.unsqueeze(1) * target + (1 - own).unsqueeze(1) * target[partner]

@@ -36,7 +36,7 @@ class Machine:
         """Return the network on this device, in this memory layout."""
         network.to(self.device)
         if self.channels_last:
-            network.to(memory_format=torch.channels_last)
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
 
 

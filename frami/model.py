@@ -23,6 +23,9 @@ from frami.errors import Failed, WrongUse
 from frami.network import Head, Network, Output
 
 FORMAT = "frami bundle 1"
+KEYS = {"format": str, "network": str, "arguments": dict, "projection": int, "front_end": dict, "labels": list, "task": str}
+KEYS |= {"provenance": dict, "frames": list}
+LARGEST = 10_000  # width, depth or embedding: beyond it even a network without memory takes long to build
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,12 @@ class Architecture:
     def build(self, bands: int, classes: int) -> Network:
         """Return the network with fresh weights, drawn from torch's global generator."""
         build = catalog.network(self.network).build
+        for name, value in {**self.arguments, "projection": self.projection or 1}.items():
+            if not 0 < value <= LARGEST:
+                raise WrongUse(f"The network {self.network!r} cannot have a {name} of {value}; 1 to {LARGEST} is allowed.")
         try:
             network = build(bands, classes, **self.arguments)
-        except TypeError as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             raise WrongUse(f"The network {self.network!r} does not take these arguments: {dict(self.arguments)}.") from error
         if self.projection:
             # After a ReLU as the teacher's own frames are, so that its head meets what it knows.
@@ -175,13 +181,18 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
     tensors = _read_tensors(folder / "weights.safetensors")
     labels = tuple(description["labels"])
     # On the meta device first: nothing is allocated for a bundle that asks for a network of absurd size.
-    with torch.device("meta"):
-        network = architecture.build(front_end.n_mels, len(labels))
+    try:
+        with torch.device("meta"):
+            network = architecture.build(front_end.n_mels, len(labels))
+    except WrongUse as error:
+        raise Failed(f"The bundle {folder} cannot be built: {error}") from error
     _check_tensors(folder, network.state_dict(), tensors)
     network.load_state_dict(tensors, assign=True)
     network.eval().requires_grad_(False)
-    frames = tuple(description.get("frames", (100, 100)))
-    return Model(architecture, network, front_end, labels, description["task"], description["provenance"], frames)
+    shortest, longest = description["frames"]
+    return Model(
+        architecture, network, front_end, labels, description["task"], description["provenance"], (shortest, longest)
+    )
 
 
 def trainable(model: Model) -> Model:
@@ -197,18 +208,22 @@ def _read_description(path: Path) -> dict[str, Any]:
         description = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise Failed(f"{path} is not readable JSON ({error}); copy the bundle again.") from error
-    needed = {"format", "network", "arguments", "projection", "front_end", "labels", "task", "provenance"}
-    missing = sorted(needed - set(description)) if isinstance(description, dict) else sorted(needed)
+    missing = sorted(KEYS.keys() - set(description)) if isinstance(description, dict) else sorted(KEYS)
     if missing:
         raise Failed(f"{path} lacks {', '.join(missing)}; it is no bundle of frami, or was cut off: copy it again.")
     if description["format"] != FORMAT:
         raise Failed(f"{path} has the format {description['format']!r}; this frami reads {FORMAT!r}.")
+    for name, kind in KEYS.items():
+        if not isinstance(description[name], kind):
+            raise Failed(f"{path} has {description[name]!r} as its {name}; copy the bundle again.")
     if not description["labels"] or not all(isinstance(label, str) for label in description["labels"]):
         raise Failed(f"{path} names no labels; a bundle has one name for each class.")
-    if not isinstance(description["arguments"], dict) or not all(
-        isinstance(value, int | float) and math.isfinite(value) for value in description["arguments"].values()
-    ):
+    numbers = description["arguments"].values()
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in numbers):
         raise Failed(f"{path} gives the network arguments that are not numbers: {description['arguments']!r}.")
+    frames = description["frames"]
+    if len(frames) != 2 or not all(isinstance(n, int) for n in frames) or not 1 <= frames[0] <= frames[1] <= 10 * LARGEST:
+        raise Failed(f"{path} has {frames!r} as its frames; the shortest and the longest clip are needed there.")
     return description
 
 

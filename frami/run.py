@@ -49,11 +49,14 @@ class Run:
 
     Attributes:
         folder: Where the record is.
-        finished: Whether the work was done already.
+        finished: Whether the work was done already; never so for work that ``grows``, of which more can be asked.
     """
 
-    def __init__(self, folder: Path, command: str, settings: Mapping[str, Any], **facts: Any) -> None:
+    def __init__(
+        self, folder: Path, command: str, settings: Mapping[str, Any], *, grows: bool = False, **facts: Any
+    ) -> None:
         self.folder = files.folder(folder)
+        self._grows = grows
         self._record = self.folder / "run.json"
         self._began = time.monotonic()
         self._saved = -float("inf")
@@ -66,7 +69,7 @@ class Run:
                 f"{self.folder} holds a run with other settings ({', '.join(sorted(changed)[:4])}); "
                 f"choose another --out, or repeat those settings to go on with it."
             )
-        self.finished = before is not None and before["status"] == "finished"
+        self.finished = before is not None and before["status"] == "finished" and not grows
         self.content = before or {"command": command, "id": identity(settings), "settings": settings, "seconds": 0.0}
         self._seconds_before = self.content["seconds"]
         if not self.finished:
@@ -98,11 +101,12 @@ class Run:
             raise Failed(f"{path} cannot be read ({error}); delete it to begin anew.") from error
 
     def finish(self, **scores: Any) -> None:
-        """Write the scores and take away the state."""
+        """Write the scores and take away the state, unless more can be asked for."""
         self.content |= {"status": "finished", "seconds": self._seconds_before + time.monotonic() - self._began, "scores": scores}
         files.write_json(self._record, self.content)
-        (self.folder / "state.pt").unlink(missing_ok=True)
-        self.finished = True
+        if not self._grows:
+            (self.folder / "state.pt").unlink(missing_ok=True)
+            self.finished = True
 
 
 def read(folder: str | Path) -> dict[str, Any]:

@@ -8,11 +8,13 @@ matter how large the store is.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from frami.audio import FrontEnd
 from frami.errors import Failed, WrongUse
 
 FORMAT = "frami store 1"
+MARGIN = 1 << 20  # bytes that a batch may take beside its spectrograms
 COLUMNS = {
     "frames_valid": "int32",
     "target": "int32",
@@ -64,6 +67,13 @@ class Store:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._file = _open(self.path)
+        try:
+            self._read()
+        except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
+            raise Failed(f"{self.path} is damaged ({error}); copy it again, or synthesise it again.") from error
+
+    def _read(self) -> None:
+        """Read all but the spectrograms and the columns that only some ask for."""
         attributes = self._file.attrs
         if attributes.get("format") != FORMAT:
             raise Failed(f"{self.path} is an HDF5 file, but no store of frami ({FORMAT!r} is not in its attributes).")
@@ -143,6 +153,9 @@ class Writer:
         folder = files.folder(run_folder(path))
         self._spare = folder / "spare.h5"
         self._lock = _locked(folder / "lock", path)
+        # What a process left that died in the middle of a write may open, and yet hold anything.
+        for left in ("spare.h5", "displaced.h5"):
+            (folder / left).unlink(missing_ok=True)
         self._attributes = {
             name: value if isinstance(value, str) else json.dumps(value, default=asdict) for name, value in description.items()
         } | {"format": FORMAT, "loss_names": json.dumps(losses)}
@@ -167,6 +180,7 @@ class Writer:
         bands, frames = self.front_end.n_mels, self.frames
         shapes = {"teacher_logits": (self.classes,), "losses": (len(self.losses),)}
         with files.told():
+            _reserve(self._spare, 0)
             with h5py.File(self._spare, "w") as file:
                 file.attrs.update(self._attributes)
                 file.create_dataset("mel", (0, bands, frames), "float16", maxshape=(None, bands, frames), chunks=(1, bands, frames))
@@ -184,15 +198,18 @@ class Writer:
         padded = np.full((batch, bands, self.frames), self.front_end.range[0], dtype=np.float16)
         padded[:, :, :frames] = mel.detach().cpu().numpy()
         with files.told():
-            self._refresh_spare()
+            self._refresh_spare(padded.nbytes)
+            _reserve(self._spare, padded.nbytes)
             with h5py.File(self._spare, "r+") as file:
                 _extend(file, {"mel": padded, "frames_valid": frames, **columns}, batch)
                 file.flush()
             _swap(self.path, self._spare)
         self.rows += batch
 
-    def _refresh_spare(self) -> None:
-        """Bring the spare up to the store: by the one batch that it lacks, or by a copy where there is none."""
+    def _refresh_spare(self, size: int) -> None:
+        """Bring the spare up to the store: by the one batch (of ``size`` bytes) that it lacks, or by a copy."""
+        if self._spare.is_file():
+            _reserve(self._spare, size)
         try:
             with h5py.File(self._spare, "r+") as spare, h5py.File(self.path, "r") as store:
                 have, want = len(spare["mel"]), len(store["mel"])
@@ -201,7 +218,8 @@ class Writer:
                         _extend(spare, {name: store[name][have:want] for name in ("mel", *COLUMNS)}, want - have)
                     return
         except (OSError, KeyError, RuntimeError):
-            pass  # not there, or the process died over it
+            pass  # not there, or someone reads it, who opened it while it was the store
+        self._spare.unlink(missing_ok=True)
         shutil.copyfile(self.path, self._spare)
 
     def close(self) -> None:
@@ -215,6 +233,19 @@ def _extend(file: h5py.File, columns: Mapping[str, Any], batch: int) -> None:
         column = file[name]
         column.resize(len(column) + batch, axis=0)
         column[len(column) - batch :] = columns[name]
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Take up room behind the end of a file, which HDF5 fills and cuts to size.
+
+    A disk that is full says so here; told in the middle of a write, HDF5 prints tracebacks and crashes at exit.
+    """
+    with path.open("ab") as file, suppress(AttributeError):  # macOS has no such call
+        try:
+            os.posix_fallocate(file.fileno(), file.tell(), size + MARGIN)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _swap(path: Path, spare: Path) -> None:

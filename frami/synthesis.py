@@ -88,7 +88,7 @@ def synthesize(
     out = Path(out)
     writer = Writer(out, description, frames=longest, losses=losses)
     try:
-        run = Run(run_folder(out), "synthesize", facts, teacher=teacher.fingerprint, priors=_priors(teacher, chosen))
+        run = Run(run_folder(out), "synthesize", facts, grows=True, teacher=teacher.fingerprint, priors=_priors(teacher, chosen))
         _rounds(teacher, module.Generator(teacher, chosen, where, seed), writer, run, where, facts, samples, report)
     finally:
         writer.close()
@@ -114,7 +114,8 @@ def _rounds(
     where.place(teacher.network)
     state = run.state()
     number = 0
-    if state is not None:
+    # A state ahead of the store is that of another store, which has been taken away.
+    if state is not None and state["round"] * batch <= writer.rows:
         number = state["round"]
         generator.load(state["generator"])
     with frozen(teacher.network):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Seen:
     stored: dict[str, Moments] = field(default_factory=dict)
 
 
-def batch_norms(network: nn.Module) -> dict[str, nn.Module]:
+def batch_norms(network: nn.Module) -> dict[str, BatchNorm]:
     """Return the batch norms of a network that keep running moments, of any dimension, by name."""
     return {
         name: layer
         for name, layer in network.named_modules()
-        if isinstance(layer, BATCH_NORMS) and layer.running_mean is not None
+        if isinstance(layer, BatchNorm) and layer.running_mean is not None
     }
 
 
@@ -55,6 +55,7 @@ def batch_norm_inputs(network: nn.Module) -> Iterator[Seen]:
         return look
 
     for name, layer in batch_norms(network).items():
+        assert layer.running_mean is not None and layer.running_var is not None
         seen.stored[name] = Moments(layer.running_mean, layer.running_var)
         handles.append(layer.register_forward_pre_hook(hook(name)))
     try:

@@ -39,6 +39,18 @@ def gain(mel: Tensor, generator: Generator, *, amount: float) -> Tensor:
     return mel + offset.to(mel.device)
 
 
+def curve(mel: Tensor, generator: Generator, *, dim: int, amount: float, points: int = 6) -> Tensor:
+    """Return the clips with a random curve added along the bands (``dim=1``, a filter) or frames (``dim=2``, an envelope).
+
+    The curve joins ``points`` normal values of deviation ``amount`` (in the spectrogram's own units).
+
+    Source: Nam et al., "FilterAugment", ICASSP 2022, arXiv:2110.03282 (linear type, along the bands).
+    """
+    values = amount * torch.randn(mel.shape[0], 1, points, generator=generator)
+    joined = torch.nn.functional.interpolate(values, size=mel.shape[dim], mode="linear", align_corners=True)
+    return mel + joined.transpose(2, dim).to(mel.device)
+
+
 def mask(mel: Tensor, generator: Generator, *, dim: int, fraction: float) -> Tensor:
     """Return the clips with one stretch of bands (``dim=1``) or frames (``dim=2``) set to the clip's mean.
 

@@ -70,8 +70,7 @@ class Contrast(nn.Module):
         self.before = nn.Sequential(nn.Conv1d(channels, CODE, 1), nn.ReLU(), nn.Conv1d(CODE, CODE, 1))
         self.after = nn.Sequential(nn.Linear(2 * channels, CODE), nn.ReLU(), nn.Linear(CODE, CODE))
         self.size = size
-        self.register_buffer("queue_before", torch.zeros(0, CODE))
-        self.register_buffer("queue_after", torch.zeros(0, CODE))
+        self.queue_before, self.queue_after = torch.zeros(0, CODE), torch.zeros(0, CODE)
 
     def forward(self, said: Output) -> tuple[Tensor, Tensor]:
         """Return the two features, ``(B, CODE)`` each."""
@@ -82,16 +81,17 @@ class Contrast(nn.Module):
         """Return the contrast before pooling plus that after it."""
         before, after = self(pulled)
         anchor_before, anchor_after = self(anchor)
-        return priors.contrast(before, anchor_before, self.queue_before, temperature=temperature) + priors.contrast(
-            after, anchor_after, self.queue_after, temperature=temperature
+        queue_before, queue_after = self.queue_before.to(before.device), self.queue_after.to(after.device)
+        return priors.contrast(before, anchor_before, queue_before, temperature=temperature) + priors.contrast(
+            after, anchor_after, queue_after, temperature=temperature
         )
 
     @torch.no_grad()
     def remember(self, anchor: Output) -> None:
         """Put a round's features into the queue; the oldest leave."""
         before, after = self(anchor)
-        self.queue_before = torch.cat([self.queue_before, before])[-self.size or len(before) + len(self.queue_before) :]
-        self.queue_after = torch.cat([self.queue_after, after])[-self.size or len(after) + len(self.queue_after) :]
+        self.queue_before = torch.cat([before, self.queue_before.to(before.device)])[: self.size]
+        self.queue_after = torch.cat([after, self.queue_after.to(after.device)])[: self.size]
 
 
 class Generator:
@@ -185,6 +185,7 @@ class Generator:
             "decoder": self.decoder.state_dict(),
             "meta": self.meta.state_dict(),
             "contrast": self.contrast.state_dict(),
+            "queues": [self.contrast.queue_before, self.contrast.queue_after],
             "contrast_optimiser": self.contrast_optimiser.state_dict(),
             "past": {name: [m.mean, m.var] for name, m in self.past.items()},
             "rival": self.rival.state() if self.rival is not None else None,
@@ -194,8 +195,7 @@ class Generator:
         """Go on from a `state`."""
         self.decoder.load_state_dict(state["decoder"])
         self.meta.load_state_dict(state["meta"])
-        for name in ("queue_before", "queue_after"):
-            setattr(self.contrast, name, state["contrast"][name])
+        self.contrast.queue_before, self.contrast.queue_after = state["queues"]
         self.contrast.load_state_dict(state["contrast"])
         self.contrast_optimiser.load_state_dict(state["contrast_optimiser"])
         self.past = {name: Moments(mean, var) for name, (mean, var) in state["past"].items()}
@@ -227,7 +227,7 @@ class Judge:
             with machine.autocast():
                 part = teacher(self._shorter(mel))
             parts["contrast"] = generator.contrast.loss(part, whole, settings.temperature)
-        if self.weights["adversary"]:
+        if self.weights["adversary"] and generator.rival is not None:
             with machine.autocast():
                 parts["adversary"] = priors.disagreement(whole, generator.rival.network(view))
         return parts
