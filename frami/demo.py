@@ -92,7 +92,7 @@ def demo(
 
 def _heritage(teacher: Model) -> str:
     known = teacher.provenance
-    return f"{known.get('dataset', 'recordings')} ({known.get('clips', '?')} clips; speakers {known.get('speakers', '?')})"
+    return f"{known['clips']} clips of {known['source']}; speakers {', '.join(known['speakers'])}, takes {known['takes']}"
 
 
 def _store(teacher: Model, method: str, out: Path, samples: int, common: dict[str, Any]) -> Path:

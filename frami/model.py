@@ -230,13 +230,14 @@ def _read_description(path: Path) -> dict[str, Any]:
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise Failed(f"{path} is missing; a bundle is model.json and weights.safetensors: copy both.")
-    with path.open("rb") as file:
-        head = file.read(2)
-    if head[:1] == b"\x80" or head == b"PK":
-        raise Failed(f"{path} is a pickle, which could run code; save the weights with safetensors.")
     try:
         return safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
+        # Only now: a whole safetensors file may begin with these bytes too, the length of its header.
+        with path.open("rb") as file:
+            head = file.read(2)
+        if head[:1] == b"\x80" or head == b"PK":
+            raise Failed(f"{path} is a pickle, which could run code; save the weights with safetensors.") from error
         raise Failed(f"{path} is truncated or no safetensors file ({error}); copy the bundle again.") from error
 
 

@@ -1,0 +1,272 @@
+"""Bundles: what is saved comes back to the bit, what is broken is refused by name, and nothing in one is run."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from frami import files
+from frami.audio import FrontEnd
+from frami.distillation import distill
+from frami.errors import Failed, WrongUse
+from frami.model import Architecture, Model, load, trainable
+from frami.store import Store
+from frami.synthesis import synthesize
+from tests.conftest import FAST, LABELS, full_disk, make_teacher
+
+WEIGHT = "head.classifier.weight"
+
+
+def weights_of(model: Model) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def describe(bundle: Path, **changes: Any) -> None:
+    """Change what a bundle's model.json says."""
+    path = bundle / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def put_tensors(bundle: Path, changes: dict[str, torch.Tensor | None]) -> None:
+    """Replace tensors of a bundle; None takes one away."""
+    path = bundle / "weights.safetensors"
+    tensors = safetensors.torch.load_file(path) | changes
+    safetensors.torch.save_file({name: t for name, t in tensors.items() if t is not None}, path)
+
+
+@pytest.mark.parametrize("network", ["resnet", "tdnn", "dscnn", "small"])
+def test_a_bundle_comes_back_to_the_bit(network: str, front_end: FrontEnd, tmp_path: Path) -> None:
+    model = make_teacher(front_end, network, width=8)
+    back = load(model.save(tmp_path / "bundle", made="here"))
+    assert same(weights_of(model), weights_of(back))
+    assert (back.architecture, back.front_end, back.labels) == (model.architecture, model.front_end, model.labels)
+    assert (back.task, back.frames, back.provenance) == (model.task, model.frames, {"made": "here"})
+    assert back.fingerprint == model.fingerprint
+    mel = torch.randn(3, front_end.n_mels, 20)
+    assert torch.equal(back.network(mel).logits, model.network(mel).logits)
+
+
+def test_a_projected_student_comes_back_to_the_bit(front_end: FrontEnd, tmp_path: Path) -> None:
+    model = Model.build(Architecture("small", {"width": 4}, projection=6), front_end, LABELS)
+    assert same(weights_of(model), weights_of(load(model.save(tmp_path / "bundle"))))
+
+
+def test_a_loaded_model_is_frozen_and_in_eval_mode(bundle: Path) -> None:
+    network = load(bundle).network
+    assert not any(layer.training for layer in network.modules())
+    assert not any(p.requires_grad for p in network.parameters())
+
+
+def test_a_trainable_copy_shares_nothing(teacher: Model) -> None:
+    before, copy = weights_of(teacher), trainable(teacher)
+    assert copy.network.training and all(p.requires_grad for p in copy.network.parameters())
+    with torch.no_grad():
+        for tensor in copy.network.state_dict().values():
+            tensor.add_(1)
+    assert same(weights_of(teacher), before)
+
+
+def test_the_fingerprint_tells_weights_front_end_and_labels(teacher: Model, front_end: FrontEnd) -> None:
+    heavier = make_teacher(front_end)
+    heavier.network.head.classifier.bias[0] += 1e-6
+    others = [
+        heavier,
+        replace(teacher, front_end=replace(front_end, mean=-2.0)),
+        replace(teacher, labels=("rise", "fall", "other")),
+    ]
+    assert make_teacher(front_end).fingerprint == teacher.fingerprint
+    assert len({teacher.fingerprint, *(other.fingerprint for other in others)}) == 4
+
+
+def test_a_teacher_stays_as_it_was_through_synthesis_and_distillation(bundle: Path, tmp_path: Path) -> None:
+    teacher = load(bundle)
+    before, content = weights_of(teacher), (bundle / "weights.safetensors").read_bytes()
+    with synthesize(teacher, tmp_path / "samples.h5", samples=8, batch_size=8, options=FAST) as store:
+        for recipe in ("frami", "frami-head"):
+            distill(teacher, out=tmp_path / recipe, samples=store, recipe=recipe, options={"steps": 2, "batch_size": 4})
+    assert same(weights_of(teacher), before) and (bundle / "weights.safetensors").read_bytes() == content
+    assert not any(layer.training or layer._forward_pre_hooks for layer in teacher.network.modules())
+    assert not any(p.requires_grad or p.grad is not None for p in teacher.network.parameters())
+
+
+def test_a_name_that_is_not_there_offers_what_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frami.model.shipped", lambda: ["digits"])
+    with pytest.raises(WrongUse, match="'digit' is not there; give a bundle's folder, or one of: digits"):
+        load("digit")
+    with pytest.raises(WrongUse, match=r"has no model\.json"):
+        load(tmp_path)
+
+
+TENSORS: dict[str, dict[str, torch.Tensor | None]] = {
+    f"lacks tensor: {WEIGHT}": {WEIGHT: None},
+    "has an extra tensor: more": {"more": torch.zeros(1)},
+    rf"has {WEIGHT} of \(3, 9\) .* needs \(3, 8\)": {WEIGHT: torch.zeros(3, 9)},
+    rf"has {WEIGHT} of .* torch.float64": {WEIGHT: torch.zeros(3, 8, dtype=torch.float64)},
+    f"values in {WEIGHT} that are not numbers": {WEIGHT: torch.full((3, 8), torch.nan)},
+}
+
+
+@pytest.mark.parametrize("message", TENSORS)
+def test_a_bundle_with_wrong_tensors_is_refused(message: str, bundle: Path) -> None:
+    put_tensors(bundle, TENSORS[message])
+    with pytest.raises(Failed, match=message):
+        load(bundle)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 100, -1])
+def test_truncated_weights_are_refused(kept: int, bundle: Path) -> None:
+    path = bundle / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(Failed, match="is truncated or no safetensors file"):
+        load(bundle)
+
+
+def test_weights_that_begin_like_a_pickle_are_read(bundle: Path) -> None:
+    # The first bytes of a safetensors file are the length of its header: here 0x..80, as a pickle begins.
+    path = bundle / "weights.safetensors"
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    longer = size + (0x80 - size) % 256
+    path.write_bytes(longer.to_bytes(8, "little") + content[8 : 8 + size] + b" " * (longer - size) + content[8 + size :])
+    assert path.read_bytes()[:1] == b"\x80"
+    load(bundle)
+
+
+def test_missing_weights_are_refused(bundle: Path) -> None:
+    (bundle / "weights.safetensors").unlink()
+    with pytest.raises(Failed, match=r"weights\.safetensors is missing"):
+        load(bundle)
+
+
+class Bomb:
+    """A pickle of it creates a file when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("disguise", ["protocol 2", "protocol 0", "zip"])
+def test_a_pickle_in_disguise_is_refused_and_not_run(disguise: str, bundle: Path, tmp_path: Path) -> None:
+    bomb, path = Bomb(tmp_path / "ran"), bundle / "weights.safetensors"
+    if disguise == "zip":
+        torch.save({"weight": bomb}, path)
+    else:
+        path.write_bytes(pickle.dumps(bomb, protocol=int(disguise[-1])))
+    message = "no safetensors file" if disguise == "protocol 0" else "is a pickle, which could run code"
+    with pytest.raises(Failed, match=message):
+        load(bundle)
+    assert not bomb.path.exists()
+
+
+DESCRIPTIONS: dict[str, dict[str, Any]] = {
+    "has the format 'frami bundle 9'": {"format": "frami bundle 9"},
+    "Did you mean 'resnet'": {"network": "resnt"},
+    "has 5 as its network": {"network": 5},
+    "does not take these arguments": {"arguments": {"breadth": 4}},
+    "arguments that are not numbers": {"arguments": {"width": "4"}},
+    "cannot have a width of -4": {"arguments": {"width": -4}},
+    "cannot have a depth of 1000000000": {"arguments": {"depth": 10**9}},
+    "cannot have a projection of 1000000000": {"projection": 10**9},
+    "names no labels": {"labels": []},
+    "as its labels": {"labels": "abc"},
+    "as its frames": {"frames": [24, 12]},
+    "There is no setting 'hop'": {"front_end": {"hop": 1}},
+    "hop_length is 'x'": {"front_end": {"hop_length": "x"}},
+    "No front end is possible": {"front_end": {"hop_length": 0}},
+}
+
+
+@pytest.mark.parametrize("message", DESCRIPTIONS)
+def test_a_bundle_with_a_wrong_description_is_refused(message: str, bundle: Path) -> None:
+    describe(bundle, **DESCRIPTIONS[message])
+    with pytest.raises(Failed, match=message):
+        load(bundle)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"format": "frami bundle 1"}', "\0"])
+def test_a_cut_off_description_is_refused(content: str, bundle: Path) -> None:
+    (bundle / "model.json").write_text(content)
+    with pytest.raises(Failed, match=r"model\.json (is not readable JSON|lacks)"):
+        load(bundle)
+
+
+@pytest.mark.parametrize("width", [9_999, 10**6, 10**18])
+def test_an_absurd_width_is_refused_without_allocating(width: int, bundle: Path) -> None:
+    describe(bundle, arguments={"width": width, "depth": 1, "embedding": 8})
+    began = time.process_time()
+    with pytest.raises(Failed, match="its network needs" if width == 9_999 else "cannot have a width"):
+        load(bundle)
+    assert time.process_time() - began < 1
+
+
+@pytest.fixture
+def own_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A user's own network, in a package of their own; importing it leaves a file behind."""
+    package = tmp_path / "path" / "lab"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    code = f"open({str(tmp_path / 'ran')!r}, 'w').close()\nfrom frami.students.small import build\n"
+    (package / "net.py").write_text(code)
+    monkeypatch.syspath_prepend(package.parent)
+    yield "lab.net"
+    for name in ("lab", "lab.net"):
+        sys.modules.pop(name, None)
+
+
+def test_code_of_a_stranger_runs_only_when_trusted(
+    own_network: str, front_end: FrontEnd, tmp_path: Path
+) -> None:
+    model = Model.build(Architecture("small", {"width": 4}), front_end, LABELS)
+    bundle = model.save(tmp_path / "bundle")
+    describe(bundle, network=own_network)
+    with pytest.raises(Failed, match=r"wants to run code of its own \(lab\.net\)"):
+        load(bundle)
+    assert not (tmp_path / "ran").exists()
+    assert same(weights_of(load(bundle, trust_code=True)), weights_of(model))
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("room", [0, 1000, 8000])
+def test_a_full_disk_leaves_the_old_bundle_whole(room: int, bundle: Path, front_end: FrontEnd) -> None:
+    before = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    with full_disk(room), pytest.raises(Failed, match="Cannot write.*File too large; free space"):
+        make_teacher(front_end, width=6).save(bundle)
+    assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
+
+
+def test_a_file_that_is_interrupted_in_writing_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_bytes(tmp_path / "file", b"content")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_of_another_teacher_or_front_end_is_refused(
+    store: Store, teacher: Model, front_end: FrontEnd, tmp_path: Path
+) -> None:
+    with store, pytest.raises(Failed, match="--any-teacher"):
+        distill(make_teacher(front_end, width=5), out=tmp_path / "student", samples=store)
+    other = replace(teacher, front_end=replace(front_end, mean=-2.0))
+    with pytest.raises(Failed, match="another front end"):
+        distill(other, out=tmp_path / "student", samples=store, any_teacher=True)
+    assert not (tmp_path / "student").exists()
