@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from frami import _torchaudio
 from frami.errors import Failed, WrongUse
 
 SHORTEST_SECONDS = 0.02
+RATES = (1000, 768_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +50,7 @@ class FrontEnd:
     repeat_seconds: float = 0.25
 
     def __post_init__(self) -> None:
-        largest = {"sample_rate": 768_000, "n_fft": 65_536, "win_length": self.n_fft, "hop_length": 65_536, "n_mels": 1024}
+        largest = {"sample_rate": RATES[1], "n_fft": 65_536, "win_length": self.n_fft, "hop_length": 65_536, "n_mels": 1024}
         possible = all(1 <= getattr(self, name) <= limit for name, limit in largest.items())
         possible &= 0 <= self.f_min < self.f_max <= self.sample_rate / 2 and 0 <= self.repeat_seconds <= 3600
         if not (possible and self.power_floor > 0 and self.std > 0 and math.isfinite(self.mean)):
@@ -118,8 +120,12 @@ def _mel(front_end: FrontEnd) -> torch.nn.Module:
 
 
 def resample(waveform: Tensor, rate: int, to: int) -> Tensor:
-    """Return a waveform ``(..., T)`` of ``rate`` Hz at ``to`` Hz."""
-    return waveform if rate == to else _torchaudio.functional.resample(waveform, rate, to)
+    """Return a waveform ``(..., T)`` of ``rate`` Hz at ``to`` Hz.
+
+    The filter grows with the terms of the ratio, to gigabytes for 44101 Hz: it is rounded, by less than 0.02 %.
+    """
+    ratio = Fraction(to, rate).limit_denominator(4000)
+    return waveform if rate == to else _torchaudio.functional.resample(waveform, ratio.denominator, ratio.numerator)
 
 
 def read(path: str | Path, sample_rate: int) -> Tensor:
@@ -153,6 +159,8 @@ def read(path: str | Path, sample_rate: int) -> Tensor:
 def _checked(path: Path, samples: Tensor, rate: int) -> Tensor:
     """Return ``samples`` (T, channels) as one channel, or say why they cannot be used."""
     length, channels = samples.shape
+    if not RATES[0] <= rate <= RATES[1]:
+        raise Failed(f"{path} announces {rate} Hz; {RATES[0]} to {RATES[1]} Hz are allowed: export it again.")
     if channels > 2:
         raise Failed(f"{path} has {channels} channels; 1 or 2 are allowed: mix it down first.")
     if length < SHORTEST_SECONDS * rate:

@@ -178,7 +178,7 @@ class Writer:
 
     def _create(self) -> int:
         bands, frames = self.front_end.n_mels, self.frames
-        shapes = {"teacher_logits": (self.classes,), "losses": (len(self.losses),)}
+        shapes = {"teacher_logits": (self.classes,), "losses": (max(1, len(self.losses)),)}
         with files.told():
             _reserve(self._spare, 0)
             with h5py.File(self._spare, "w") as file:
@@ -186,9 +186,7 @@ class Writer:
                 file.create_dataset("mel", (0, bands, frames), "float16", maxshape=(None, bands, frames), chunks=(1, bands, frames))
                 for name, kind in COLUMNS.items():
                     rest = shapes.get(name, ())
-                    # HDF5 has no chunk of size 0, which a method without losses would ask for.
-                    chunk = (256, *(max(1, size) for size in rest))
-                    file.create_dataset(name, (0, *rest), kind, maxshape=(None, *rest), chunks=chunk)
+                    file.create_dataset(name, (0, *rest), kind, maxshape=(None, *rest), chunks=(256, *rest))
             self._spare.replace(self.path)
         return 0
 

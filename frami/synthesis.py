@@ -147,7 +147,8 @@ def _append(
         seed=facts["seed"],
         round=number,
         step=inverted.step,
-        losses=np.array([inverted.parts.get(name, np.nan) for name in writer.losses], dtype=np.float32),
+        # HDF5 has no column of width 0: a method without losses leaves one that says so.
+        losses=np.array([inverted.parts.get(name, np.nan) for name in writer.losses] or [np.nan], dtype=np.float32),
     )
 
 

@@ -33,7 +33,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def front_end() -> FrontEnd:
     return FrontEnd(
-        sample_rate=8000, n_fft=256, win_length=256, hop_length=128, n_mels=24, f_max=4000.0, mean=-3.0, std=3.0
+        sample_rate=8000,
+        n_fft=256,
+        win_length=256,
+        hop_length=128,
+        n_mels=24,
+        f_max=4000.0,
+        mean=-3.0,
+        std=3.0,
     )
 
 
@@ -86,4 +93,6 @@ def bundle(teacher: Model, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(teacher: Model, tmp_path: Path) -> Store:
-    return synthesize(teacher, tmp_path / "samples.h5", samples=16, batch_size=8, options=FAST, precision="float32")
+    return synthesize(
+        teacher, tmp_path / "samples.h5", samples=16, batch_size=8, options=FAST, precision="float32"
+    )

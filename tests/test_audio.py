@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,7 +80,15 @@ def test_a_batch_is_heard_clip_by_clip(front_end: FrontEnd) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"hop_length": 0}, {"n_mels": 10**9}, {"win_length": 512}, {"f_min": 4000.0}, {"std": 0.0}, {"mean": math.nan}]
+    "wrong",
+    [
+        {"hop_length": 0},
+        {"n_mels": 10**9},
+        {"win_length": 512},
+        {"f_min": 4000.0},
+        {"std": 0.0},
+        {"mean": math.nan},
+    ],
 )
 def test_an_impossible_front_end_is_refused(wrong: dict[str, float], front_end: FrontEnd) -> None:
     with pytest.raises(WrongUse, match="No front end is possible"):
@@ -92,6 +101,16 @@ def test_resampling_keeps_pitch_level_and_length(rate: int) -> None:
     assert len(there) == RATE
     inside = slice(500, -500)
     torch.testing.assert_close(there[inside], sine(440, RATE)[inside], rtol=0, atol=5e-3)
+
+
+@pytest.mark.parametrize("rate", [7993, 44101, 47989])
+def test_resampling_an_odd_rate_is_fast_and_close(rate: int) -> None:
+    began = time.process_time()
+    there = audio.resample(sine(440, rate), rate, RATE)
+    assert time.process_time() - began < 2
+    assert abs(len(there) - RATE) <= 2
+    first = slice(500, 2500)
+    torch.testing.assert_close(there[first], sine(440, RATE)[first], rtol=0, atol=0.1)
 
 
 def test_resampling_removes_what_the_lower_rate_cannot_hold() -> None:
@@ -153,6 +172,13 @@ def test_a_file_that_is_cut_off_is_refused(suffix: str, lost: int, noise: np.nda
     path.write_bytes(path.read_bytes()[:-lost])
     with pytest.raises(Failed, match=rf"a\.{suffix} is cut off"):
         audio.read(path, RATE)
+
+
+@pytest.mark.parametrize("rate", [1, 2**31 - 1])
+def test_an_absurd_rate_is_refused(rate: int, noise: np.ndarray, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", noise, rate)
+    with pytest.raises(Failed, match=rf"announces {rate} Hz"):
+        audio.read(tmp_path / "a.wav", RATE)
 
 
 def test_a_flac_that_announces_no_length_is_refused(noise: np.ndarray, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Bundles: what is saved comes back to the bit, what is broken is refused by name, and nothing in one is run."""
+"""Bundles: what is saved comes back to the bit, what is broken is refused by name, and nothing is run."""
 
 from __future__ import annotations
 
@@ -53,7 +53,11 @@ def test_a_bundle_comes_back_to_the_bit(network: str, front_end: FrontEnd, tmp_p
     model = make_teacher(front_end, network, width=8)
     back = load(model.save(tmp_path / "bundle", made="here"))
     assert same(weights_of(model), weights_of(back))
-    assert (back.architecture, back.front_end, back.labels) == (model.architecture, model.front_end, model.labels)
+    assert (back.architecture, back.front_end, back.labels) == (
+        model.architecture,
+        model.front_end,
+        model.labels,
+    )
     assert (back.task, back.frames, back.provenance) == (model.task, model.frames, {"made": "here"})
     assert back.fingerprint == model.fingerprint
     mel = torch.randn(3, front_end.n_mels, 20)
@@ -97,7 +101,13 @@ def test_a_teacher_stays_as_it_was_through_synthesis_and_distillation(bundle: Pa
     before, content = weights_of(teacher), (bundle / "weights.safetensors").read_bytes()
     with synthesize(teacher, tmp_path / "samples.h5", samples=8, batch_size=8, options=FAST) as store:
         for recipe in ("frami", "frami-head"):
-            distill(teacher, out=tmp_path / recipe, samples=store, recipe=recipe, options={"steps": 2, "batch_size": 4})
+            distill(
+                teacher,
+                out=tmp_path / recipe,
+                samples=store,
+                recipe=recipe,
+                options={"steps": 2, "batch_size": 4},
+            )
     assert same(weights_of(teacher), before) and (bundle / "weights.safetensors").read_bytes() == content
     assert not any(layer.training or layer._forward_pre_hooks for layer in teacher.network.modules())
     assert not any(p.requires_grad or p.grad is not None for p in teacher.network.parameters())
@@ -141,7 +151,9 @@ def test_weights_that_begin_like_a_pickle_are_read(bundle: Path) -> None:
     content = path.read_bytes()
     size = int.from_bytes(content[:8], "little")
     longer = size + (0x80 - size) % 256
-    path.write_bytes(longer.to_bytes(8, "little") + content[8 : 8 + size] + b" " * (longer - size) + content[8 + size :])
+    path.write_bytes(
+        longer.to_bytes(8, "little") + content[8 : 8 + size] + b" " * (longer - size) + content[8 + size :]
+    )
     assert path.read_bytes()[:1] == b"\x80"
     load(bundle)
 
@@ -251,7 +263,9 @@ def test_a_full_disk_leaves_the_old_bundle_whole(room: int, bundle: Path, front_
     assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
 
 
-def test_a_file_that_is_interrupted_in_writing_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_interrupted_in_writing_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(descriptor: int) -> None:
         raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""A store holds every finished batch, whatever happens to the process, the disk or another process meanwhile."""
+"""A store holds every finished batch, whatever happens to the process, the disk or other processes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,14 @@ WORDS += [word for name, value in FAST.items() for word in ("--set", f"{name}={v
 def made(teacher: Model | Path, path: Path, samples: int, **options: Any) -> Store:
     """Return a store, made in this process as the command line above makes it."""
     return synthesize(
-        teacher, path, samples=samples, batch_size=BATCH, options=FAST, precision="float32", threads=1, **options
+        teacher,
+        path,
+        samples=samples,
+        batch_size=BATCH,
+        options=FAST,
+        precision="float32",
+        threads=1,
+        **options,
     )
 
 
@@ -54,7 +61,15 @@ def writer(teacher: Model, path: Path, frames: int = 16) -> Writer:
 
 def append(to: Writer, value: float, batch: int = BATCH, frames: int = 12) -> None:
     """Append a batch of clips that are ``value`` throughout."""
-    rows = {"target": 1, "teacher_logits": value, "method": b"noise", "seed": 0, "round": 0, "step": 0, "losses": value}
+    rows = {
+        "target": 1,
+        "teacher_logits": value,
+        "method": b"noise",
+        "seed": 0,
+        "round": 0,
+        "step": 0,
+        "losses": value,
+    }
     to.append(torch.full((batch, to.front_end.n_mels, frames), value), **rows)
 
 
@@ -65,7 +80,7 @@ def columns(path: Path, rows: int | None = None) -> dict[str, bytes]:
 
 
 def rows(path: Path) -> int:
-    """Return the number of clips, read by plain h5py; every column must have as many, and they are whole batches."""
+    """Return the number of clips, as plain h5py reads it; they must be whole batches, in every column."""
     with h5py.File(path, "r") as file:
         counts = {len(file[name]) for name in ("mel", *COLUMNS)}
         assert len(counts) == 1
@@ -254,7 +269,8 @@ def test_a_store_is_not_gone_on_with_under_another_description(
 def test_a_second_process_is_refused(teacher: Model, tmp_path: Path) -> None:
     path = tmp_path / "samples.h5"
     writer(teacher, path).close()
-    code = "import fcntl, sys; lock = open(sys.argv[1]); fcntl.flock(lock, fcntl.LOCK_EX); print('held', flush=True); input()"
+    code = "import fcntl, sys; lock = open(sys.argv[1]); fcntl.flock(lock, fcntl.LOCK_EX)\n"
+    code += "print('held', flush=True); input()"
     holder = [sys.executable, "-c", code, str(run_folder(path) / "lock")]
     with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline() == b"held\n"
@@ -295,7 +311,9 @@ def test_a_disk_that_fails_leaves_the_store_as_it_was(
 
 
 @pytest.mark.parametrize("room", [0, 10_000, 1_000_000, 1_060_000])
-def test_a_full_disk_leaves_every_finished_batch(room: int, teacher: Model, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+def test_a_full_disk_leaves_every_finished_batch(
+    room: int, teacher: Model, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
     path = tmp_path / "samples.h5"
     made(teacher, path, 8).close()
     before = columns(path)
@@ -313,7 +331,9 @@ def test_a_new_store_on_a_full_disk_is_not_there(teacher: Model, tmp_path: Path)
     assert not (tmp_path / "samples.h5").exists()
 
 
-def test_a_disk_without_hard_links_serves_too(teacher: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_hard_links_serves_too(
+    teacher: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*arguments: Any) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
@@ -371,7 +391,7 @@ def long_run(tmp_path_factory: pytest.TempPathFactory, front_end: FrontEnd) -> t
 
 
 def assert_goes_on_to_the_same(bundle: Path, path: Path, whole: Path) -> None:
-    """Go on with a store until it is as large as the whole one: the bytes must be the same, and no spare is left."""
+    """Go on with a store up to the size of the whole one: the bytes are the same, and no spare is left."""
     with Store(whole) as store:
         samples = len(store)
     made(bundle, path, samples).close()
@@ -387,7 +407,9 @@ def test_a_kill_within_an_append_loses_no_finished_batch(long_run: tuple[Path, P
     for point in ("within the write", "before the rename", "after the rename", "before the state"):
         # At the first two points the second batch of the process is not there yet.
         finished = BATCH * (2 if point in ("after the rename", "before the state") else 1)
-        code = subprocess.run([sys.executable, "-c", KILLED, point, str(there), *words], capture_output=True, check=False)
+        code = subprocess.run(
+            [sys.executable, "-c", KILLED, point, str(there), *words], capture_output=True, check=False
+        )
         assert code.returncode == -signal.SIGKILL, code.stderr
         there += finished
         assert rows(path) == there, point
@@ -397,7 +419,9 @@ def test_a_kill_within_an_append_loses_no_finished_batch(long_run: tuple[Path, P
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_kill_at_any_instant_loses_no_finished_batch(seed: int, long_run: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_kill_at_any_instant_loses_no_finished_batch(
+    seed: int, long_run: tuple[Path, Path], tmp_path: Path
+) -> None:
     bundle, whole = long_run
     path, record = tmp_path / "samples.h5", tmp_path / "samples.run" / "metrics.jsonl"
     words = [*CLI, *WORDS, "--teacher", str(bundle), "--samples", "4000", "--out", str(path)]
