@@ -87,7 +87,8 @@ def evaluate(
     if model.labels != split.labels:
         raise WrongUse(
             f"The model knows {len(model.labels)} classes ({', '.join(model.labels[:3])}, ...), "
-            f"{dataset} has {len(split.labels)} others ({', '.join(split.labels[:3])}, ...); name the model's own data set."
+            f"{dataset} has {len(split.labels)} others ({', '.join(split.labels[:3])}, ...); "
+            f"name the model's own data set."
         )
     clips = Spectrograms.of(split.test, model.front_end)
     with torch.inference_mode():

@@ -129,16 +129,28 @@ class Bench:
         path = self.out / f"{task.dataset}-{self.seed}" / f"{source.method}{_suffix(source.synthesis)}-{samples}.h5"
         with progress.shown(f"{task.dataset}: {source.name}, {samples} clips", samples) as report:
             frami.synthesize(
-                teacher, path, samples=samples, method=source.method, options=source.synthesis, seed=self.seed, report=report
+                teacher,
+                path,
+                samples=samples,
+                method=source.method,
+                options=source.synthesis,
+                seed=self.seed,
+                report=report,
             ).close()
         return path
 
-    def student(self, task: Task, source: Source, student: Student, teacher: Model, samples: int, steps: int) -> dict[str, Any]:
+    def student(
+        self, task: Task, source: Source, student: Student, teacher: Model, samples: int, steps: int
+    ) -> dict[str, Any]:
         """Return the row of one student, trained and scored if it is not there."""
         store = self.store(task, source, teacher, samples) if source.method else None
-        kind = f"{source.method or 'recordings'}{_suffix(source.synthesis)}-{source.recipe}{_suffix(source.distillation)}"
+        kind = (
+            f"{source.method or 'recordings'}{_suffix(source.synthesis)}-{source.recipe}{_suffix(source.distillation)}"
+        )
         out = self.out / f"{task.dataset}-{self.seed}" / f"{student.network}-{kind}-{steps}"
-        recordings: dict[str, Any] = {} if store else {"dataset": task.dataset, "data": self.data, "test_fold": task.fold}
+        recordings: dict[str, Any] = (
+            {} if store else {"dataset": task.dataset, "data": self.data, "test_fold": task.fold}
+        )
         with progress.shown(f"{task.dataset}: {student.name} from {source.name}", steps) as report:
             model = frami.distill(
                 teacher,
@@ -207,7 +219,10 @@ def merged(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def write(rows: list[dict[str, Any]], page: Path) -> None:
     """Write bench.csv and bench.md from all rows."""
     names = list(rows[0])
-    files.write_bytes(page / "bench.csv", "\n".join([",".join(names)] + [_line(row, names) for row in rows]).encode() + b"\n")
+    files.write_bytes(
+        page / "bench.csv",
+        "\n".join([",".join(names)] + [_line(row, names) for row in rows]).encode() + b"\n",
+    )
     files.write_bytes(page / "bench.md", (_prose(rows) + "\n").encode())
 
 
@@ -260,7 +275,9 @@ def _prose(rows: list[dict[str, Any]]) -> str:
         "# Bench",
         "Written by `make bench`; never edited by hand. Accuracy on the held-out fold after the last step, ratio to the "
         "teacher, wall-clock minutes of synthesis and distillation together; mean ± standard deviation where there are "
-        "several seeds. No setting was chosen on these folds. Machine: " + rows[0]["machine"] + ", bfloat16 where it gains.",
+        "several seeds. No setting was chosen on these folds. Machine: "
+        + rows[0]["machine"]
+        + ", bfloat16 where it gains.",
     ]
     for (name,), group in _grouped([row for row in rows if row["table"] == "main"], "task").items():
         task = TASKS[name]

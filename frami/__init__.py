@@ -36,7 +36,18 @@ _PUBLIC = {
     "FrontEnd": "frami.audio",
     "FramiError": "frami.errors",
 }
-__all__ = ["FramiError", "FrontEnd", "Model", "Store", "distill", "evaluate", "inspect", "load", "synthesize", "train"]
+__all__ = [
+    "FramiError",
+    "FrontEnd",
+    "Model",
+    "Store",
+    "distill",
+    "evaluate",
+    "inspect",
+    "load",
+    "synthesize",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

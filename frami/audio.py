@@ -50,7 +50,13 @@ class FrontEnd:
     repeat_seconds: float = 0.25
 
     def __post_init__(self) -> None:
-        largest = {"sample_rate": RATES[1], "n_fft": 65_536, "win_length": self.n_fft, "hop_length": 65_536, "n_mels": 1024}
+        largest = {
+            "sample_rate": RATES[1],
+            "n_fft": 65_536,
+            "win_length": self.n_fft,
+            "hop_length": 65_536,
+            "n_mels": 1024,
+        }
         possible = all(1 <= getattr(self, name) <= limit for name, limit in largest.items())
         possible &= 0 <= self.f_min < self.f_max <= self.sample_rate / 2 and 0 <= self.repeat_seconds <= 3600
         if not (possible and self.power_floor > 0 and self.std > 0 and math.isfinite(self.mean)):

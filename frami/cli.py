@@ -29,12 +29,24 @@ def _options(*options: Function) -> Function:
 
 
 _machine = _options(
-    click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of everything that is drawn."),
+    click.option(
+        "--seed",
+        type=click.IntRange(0, 2**63 - 1),
+        default=0,
+        show_default=True,
+        help="Seed of everything that is drawn.",
+    ),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda."),
     click.option("--threads", type=click.IntRange(min=1), help="Threads of the CPU; by default one a core."),
 )
 _precision = click.option("--precision", default="auto", show_default=True, help="auto, float32, bfloat16.")
-_set = click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="Another setting; --list-settings names them.")
+_set = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Another setting; --list-settings names them.",
+)
 _list = click.option("--list-settings", is_flag=True, help="Print what --set can set, with defaults, and stop.")
 
 
@@ -43,7 +55,11 @@ def _recordings(required: bool) -> Function:
     return _options(
         click.option("--dataset", required=required, help=f"Data set of recordings: {known}."),
         click.option("--data", type=click.Path(), help="Its folder, or one that holds it. [default: FRAMI_DATA]"),
-        click.option("--test-fold", required=required, help="What is held out: a fold's number, 'takes' or a speaker (fsdd)."),
+        click.option(
+            "--test-fold",
+            required=required,
+            help="What is held out: a fold's number, 'takes' or a speaker (fsdd).",
+        ),
     )
 
 
@@ -103,7 +119,10 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
         return
     teacher = model.load(arguments.pop("teacher"))
     if synthesis.without_batch_norm(teacher):
-        click.echo("This teacher has no batch norm: its moments cannot guide the inversion; class prior and contrast are left.", err=True)
+        click.echo(
+            "This teacher has no batch norm: its moments cannot guide the inversion; class prior and contrast are left.",
+            err=True,
+        )
     out, samples = Path(arguments["out"]), arguments["samples"]
     there = 0
     if out.is_file():
@@ -111,8 +130,13 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
             there = len(store)
     with progress.shown("synthesis", samples, start=there) as report:
         store = synthesis.synthesize(teacher, **arguments, options=_parsed(assignments, settings), report=report)
-    click.echo(f"{len(store)} clips ({len(store) - there} new) are in {out}; the record of the run in {out.with_suffix('.run')}.")
-    _next(f"frami inspect {out}", f"frami distill --teacher {_typed('--teacher')} --samples {out} --student small --out STUDENT")
+    click.echo(
+        f"{len(store)} clips ({len(store) - there} new) are in {out}; the record of the run in {out.with_suffix('.run')}."
+    )
+    _next(
+        f"frami inspect {out}",
+        f"frami distill --teacher {_typed('--teacher')} --samples {out} --student small --out STUDENT",
+    )
 
 
 @frami.command()
@@ -122,7 +146,12 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
 @click.option("--student", default="small", show_default=True, help="small, dscnn, or a teacher network.")
 @click.option("--width", type=int, help="Channels; by default the network's own choice.")
 @click.option("--depth", type=int, help="Layers or blocks; by default the network's own choice.")
-@click.option("--recipe", default="frami", show_default=True, help="What the student is asked to match: frami, frami-head, kd, labels.")
+@click.option(
+    "--recipe",
+    default="frami",
+    show_default=True,
+    help="What the student is asked to match: frami, frami-head, kd, labels.",
+)
 @click.option("--any-teacher", is_flag=True, help="Allow a store that was made from another teacher.")
 @click.option("--out", required=True, type=click.Path(), help="Folder to write the student's bundle to.")
 @_machine
@@ -152,7 +181,12 @@ def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any)
 @frami.command()
 @click.argument("model")
 @_recordings(required=True)
-@click.option("--json", "json_file", type=click.Path(), help="Write scores and record here. [default: runs/evaluate-ID.json]")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(),
+    help="Write scores and record here. [default: runs/evaluate-ID.json]",
+)
 @_machine
 def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> None:
     """Score a model on real recordings that it was not trained on."""
@@ -167,14 +201,24 @@ def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> 
     scores = accuracy.evaluate(loaded, **arguments)
     settings = {"model": model, "seed": seed, **arguments}
     record: dict[str, Any] = {"command": "evaluate", "id": run.identity(settings), "settings": settings}
-    record |= {"status": "finished", "fingerprint": loaded.fingerprint, "seconds": time.monotonic() - began, **run.environment()}
+    record |= {
+        "status": "finished",
+        "fingerprint": loaded.fingerprint,
+        "seconds": time.monotonic() - began,
+        **run.environment(),
+    }
     path = Path(json_file or f"runs/evaluate-{record['id']}.json")
     files.folder(path.parent)
     files.write_json(path, scores | {"run": record})
-    click.echo(f"accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f} on {scores['clips']} clips", nl=False)
+    click.echo(
+        f"accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f} on {scores['clips']} clips",
+        nl=False,
+    )
     click.echo(f" of {arguments['dataset']}, fold {arguments['test_fold']}. {scores['missing']}".rstrip())
     hardest = sorted(scores["per_class"].items(), key=lambda item: item[1]["recall"])[:3]
-    click.echo("Hardest classes: " + ", ".join(f"{name} {found['recall']:.2f}" for name, found in hardest) + " (recall).")
+    click.echo(
+        "Hardest classes: " + ", ".join(f"{name} {found['recall']:.2f}" for name, found in hardest) + " (recall)."
+    )
     click.echo(f"All scores are in {path}.")
     _next(f"frami inspect {model}")
 

@@ -62,10 +62,15 @@ def fit(mel: Tensor, frames: int, draw: Generator) -> Tensor:
     return mel.repeat(1, -(-frames // length))[:, :frames]
 
 
+def _rounded(frames: int) -> int:
+    """Return a length near ``frames``, of few: convolutions are compiled anew for every shape."""
+    return max(1, round(frames / 8)) * 8
+
+
 def endless(clips: Clips, size: int, seed: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield batches ``(B, F, N)`` with targets ``(B,)`` forever; each pass sees every clip at most once.
 
-    A batch has one length. Clips of about the same length share a batch, at the median of their lengths, so that
+    A batch has one length. Clips of about the same length share a batch, near the median of their lengths, so that
     little is cut off and little is repeated. Batch ``k`` depends on the seed and on ``k`` alone: what was cut off
     goes on with ``start``.
     """
@@ -80,7 +85,7 @@ def endless(clips: Clips, size: int, seed: int, start: int = 0) -> Iterator[tupl
             order = order[np.argsort(clips.frames[order] * jitter, kind="stable")]
         for number in torch.randperm(count // size, generator=draw).tolist()[place:]:
             chosen = order[number * size : (number + 1) * size]
-            frames = int(np.median(clips.frames[chosen]))
+            frames = _rounded(int(np.median(clips.frames[chosen])))
             draw_part = generator(seed, index, number)
             mels = [fit(clips.mel(int(clip)), frames, draw_part) for clip in chosen]
             start += 1

@@ -39,7 +39,14 @@ class Decoder(nn.Module):
     """
 
     def __init__(
-        self, bands: int, classes: int, value_range: tuple[float, float], *, width: int = 96, latent: int = 64, local: int = 32
+        self,
+        bands: int,
+        classes: int,
+        value_range: tuple[float, float],
+        *,
+        width: int = 96,
+        latent: int = 64,
+        local: int = 32,
     ) -> None:
         super().__init__()
         self.bands, self.latent, self.local, self.width = bands, latent, local, width
@@ -67,7 +74,9 @@ class Decoder(nn.Module):
         hidden = self.first(hidden.contiguous(memory_format=torch.channels_last))
         for stage in (self.second, self.third):
             hidden = stage(nn.functional.interpolate(hidden, scale_factor=2.0, mode="nearest"))
-        fine = nn.functional.pad(nn.functional.pixel_shuffle(self.out(hidden), 2).float(), (0, 0, 0, 1), mode="replicate")
+        fine = nn.functional.pad(
+            nn.functional.pixel_shuffle(self.out(hidden), 2).float(), (0, 0, 0, 1), mode="replicate"
+        )
         # The margin goes: what the convolutions' zero padding does to the ends of a clip is no part of any sound.
         raw = nn.functional.avg_pool2d(fine, 2, stride=1)[:, 0, : self.bands, SCALE : SCALE + frames]
         # Clamped, with the gradient going through: real clips stand at the floor for long, where a squashing
@@ -77,5 +86,7 @@ class Decoder(nn.Module):
 
 def _stage(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True)
+        nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.LeakyReLU(0.2, inplace=True),
     )

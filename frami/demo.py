@@ -77,7 +77,11 @@ def demo(
             )
     with Store(out / "frami.h5") as made:
         held_out = Part(made, np.arange(len(made))[-max(1, round(HELD_OUT * len(made))) :])
-        named = {"teacher": teacher, "student (frami)": students["frami"], "student (noise)": students["noise"]}
+        named = {
+            "teacher": teacher,
+            "student (frami)": students["frami"],
+            "student (noise)": students["noise"],
+        }
         rows = [_row(name, model, teacher, held_out, data, common) for name, model in named.items()]
         clips = len(held_out.targets)
     for line in table(rows, clips):
@@ -92,7 +96,9 @@ def demo(
 
 def _heritage(teacher: Model) -> str:
     known = teacher.provenance
-    return f"{known['clips']} clips of {known['source']}; speakers {', '.join(known['speakers'])}, takes {known['takes']}"
+    return (
+        f"{known['clips']} clips of {known['source']}; speakers {', '.join(known['speakers'])}, takes {known['takes']}"
+    )
 
 
 def _store(teacher: Model, method: str, out: Path, samples: int, common: dict[str, Any]) -> Path:

@@ -70,7 +70,9 @@ def distill(
         Failed: the store is of another teacher or of another front end, or empty.
     """
     if (samples is None) == (dataset is None):
-        raise WrongUse("Name either a store (--samples) or recordings (--dataset with --test-fold) to distil from, not both.")
+        raise WrongUse(
+            "Name either a store (--samples) or recordings (--dataset with --test-fold) to distil from, not both."
+        )
     teacher = teacher if isinstance(teacher, Model) else load(teacher)
     chosen, found = _settings(recipe, options or {})
     built = _architecture(teacher, student, width, depth, found)
@@ -130,14 +132,21 @@ def _clips(
             raise WrongUse("--dataset needs --test-fold: what is held out must never be distilled from.")
         split = datasets.split(dataset, data, test_fold=test_fold)
         if split.labels != teacher.labels:
-            raise WrongUse(f"The teacher knows {len(teacher.labels)} classes other than those of {dataset}; name its own data set.")
+            raise WrongUse(
+                f"The teacher knows {len(teacher.labels)} classes other than those of {dataset}; name its own data set."
+            )
         recordings = Spectrograms.of(split.train, teacher.front_end)
         return recordings, None, {"dataset": dataset, "test_fold": str(test_fold)}
     store = samples if isinstance(samples, Store) else Store(Path(str(samples)))
     check_store(store, teacher, any_teacher)
     numbers = np.arange(len(store))
     held = max(1, round(HELD_OUT * len(store)))
-    source = {"method": store.method, "clips": len(store), "settings": store.settings, "teacher": store.teacher}
+    source = {
+        "method": store.method,
+        "clips": len(store),
+        "settings": store.settings,
+        "teacher": store.teacher,
+    }
     return Part(store, numbers[:-held]), Part(store, numbers[-held:]), source
 
 
@@ -146,7 +155,9 @@ def check_store(store: Store, teacher: Model, any_teacher: bool = False) -> None
     if len(store) < 4:
         raise Failed(f"{store.path} holds {len(store)} clips; 4 or more are needed: frami synthesize goes on with it.")
     if store.front_end != teacher.front_end:
-        raise Failed(f"{store.path} was made for another front end than this teacher's; synthesise one from this teacher.")
+        raise Failed(
+            f"{store.path} was made for another front end than this teacher's; synthesise one from this teacher."
+        )
     if store.teacher != teacher.fingerprint and not any_teacher:
         raise Failed(
             f"{store.path} was inverted from the teacher {store.teacher}, this one is {teacher.fingerprint}; "

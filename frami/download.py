@@ -26,9 +26,7 @@ TIMEOUT = (10, 60)  # s: to connect, between two blocks
 Progress = Callable[[int, int], None]
 
 
-def get(
-    dataset: str, out: str | Path, *, base_url: str | None = None, progress: Progress | None = None
-) -> Path:
+def get(dataset: str, out: str | Path, *, base_url: str | None = None, progress: Progress | None = None) -> Path:
     """Download a data set, unless it is there, and return its folder in ``out``, in the official layout.
 
     Args:
@@ -68,9 +66,7 @@ def _fetch(archive: Archive, out: Path, base_url: str | None, progress: Progress
     try:
         return Path(pooch.retrieve(url, archive.checksum, archive.name, out, downloader=downloader))
     except ValueError as error:
-        raise Failed(
-            f"{url} is not the file that was published: its checksum is not {archive.checksum}."
-        ) from error
+        raise Failed(f"{url} is not the file that was published: its checksum is not {archive.checksum}.") from error
 
 
 def _resume(url: str, path: str, _: object, *, partly: Path, progress: Progress | None) -> None:
@@ -136,9 +132,7 @@ def _unpack(archive: Path, folder: Path) -> None:
             with zipfile.ZipFile(archive) as file:
                 outside = [name for name in file.namelist() if _escapes(name)]
                 if outside:
-                    raise Failed(
-                        f"{archive.name} names a path outside its folder ({outside[0]}): do not trust it."
-                    )
+                    raise Failed(f"{archive.name} names a path outside its folder ({outside[0]}): do not trust it.")
                 file.extractall(folder)
         else:
             with tarfile.open(archive) as file:

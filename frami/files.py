@@ -19,7 +19,9 @@ def told() -> Iterator[None]:
         yield
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
-        raise Failed(f"Cannot write{where}: {error.strerror or error}; free space there, or choose another --out.") from error
+        raise Failed(
+            f"Cannot write{where}: {error.strerror or error}; free space there, or choose another --out."
+        ) from error
 
 
 def folder(path: str | Path) -> Path:

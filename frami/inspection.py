@@ -192,9 +192,7 @@ def _confidence(store: Store) -> np.ndarray:
 
 def _hear(split: datasets.Split, front_end: FrontEnd, labels: tuple[str, ...]) -> Spectrograms:
     if split.labels != labels:
-        raise WrongUse(
-            f"{split.dataset} has other classes than {', '.join(labels[:3])}, ...; name their own."
-        )
+        raise WrongUse(f"{split.dataset} has other classes than {', '.join(labels[:3])}, ...; name their own.")
     if not len(split.test):
         raise WrongUse(f"This copy of {split.dataset} lacks fold {split.test_fold}. {split.missing}")
     return Spectrograms.of(split.test, front_end)
@@ -243,10 +241,7 @@ def _words(values: Mapping[str, Any]) -> str:
     'frames [40, 81], steps 5, rate 0.001235'
     """
     plain = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
-    texts = [
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in plain.items()
-    ]
+    texts = [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in plain.items()]
     nested = [_words(value) for value in values.values() if isinstance(value, Mapping)]
     return ", ".join(filter(None, texts + nested))
 

@@ -1,4 +1,4 @@
-"""The one loop of inversion: a parametrisation draws clips, priors judge them, an optimiser moves what they are drawn from."""
+"""The one loop of inversion: a parametrisation draws clips, priors judge them, an optimiser moves the parametrisation."""
 
 from __future__ import annotations
 

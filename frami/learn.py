@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +23,7 @@ from frami.run import Run
 from frami.settings import setting
 
 STEPS_BETWEEN_LINES = 20
+Schedule = torch.optim.lr_scheduler.LRScheduler
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,9 @@ class Settings:
     warm_up: float = setting(0.1, "part of the steps in which the learning rate rises", low=0, high=1)
     roll: bool = setting(True, "rotate each clip in time by any number of frames")
     gain: float = setting(0.2, "make each clip louder or softer by up to this, in standard deviations", low=0)
-    band_curve: float = setting(0.0, "filter each clip by a random curve of this deviation, in standard deviations", low=0)
+    band_curve: float = setting(
+        0.0, "filter each clip by a random curve of this deviation, in standard deviations", low=0
+    )
     time_curve: float = setting(0.0, "the same along time: an envelope", low=0)
     band_mask: float = setting(0.2, "mask up to this part of the mel bands", low=0, high=1)
     time_mask: float = setting(0.2, "mask up to this part of the frames", low=0, high=1)
@@ -120,7 +125,17 @@ def fit(
         if recipe.reuse_head:
             take_over_head(student.network, teacher.network)
     with frozen(teacher.network) if teacher is not None else frozen(nn.Identity()) as guide:
-        _steps(learner, guide if teacher is not None else None, clips, recipe, settings, machine, seed, run, report)
+        _steps(
+            learner,
+            guide if teacher is not None else None,
+            clips,
+            recipe,
+            settings,
+            machine,
+            seed,
+            run,
+            report,
+        )
     student.network.eval().requires_grad_(False)
     return student
 
@@ -142,7 +157,9 @@ def _steps(
     for step in range(start, settings.steps):
         mel, target = next(batches)
         target = F.one_hot(target, learner.network.classes).float()
-        mel, target = augment(mel.to(machine.device), target.to(machine.device), settings, seeds.generator(seed, 2, step))
+        mel, target = augment(
+            mel.to(machine.device), target.to(machine.device), settings, seeds.generator(seed, 2, step)
+        )
         if recipe.reuse_head:
             learner.network.head.eval()  # its moments are the teacher's
         with machine.autocast():
@@ -156,10 +173,12 @@ def _steps(
         optimiser.step()
         schedule.step()
         if (step + 1) % STEPS_BETWEEN_LINES == 0 or step + 1 == settings.steps:
-            _note(run, report, step + 1, parts, lambda: _state(step + 1, learner, optimiser, schedule))
+            _note(run, report, step + 1, parts, partial(_state, step + 1, learner, optimiser, schedule))
 
 
-def _note(run: Run | None, report: progress.Report, step: int, parts: dict[str, Tensor], state) -> None:
+def _note(
+    run: Run | None, report: progress.Report, step: int, parts: dict[str, Tensor], state: Callable[[], dict[str, Any]]
+) -> None:
     values = {name: float(part.detach()) for name, part in parts.items()}
     if not all(value == value and abs(value) != float("inf") for value in values.values()):
         raise Failed(f"The loss is no longer a number at step {step} ({values}); lower learning_rate.")
@@ -169,7 +188,7 @@ def _note(run: Run | None, report: progress.Report, step: int, parts: dict[str, 
         run.save(state)
 
 
-def _optimiser(learner: nn.Module, settings: Settings) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+def _optimiser(learner: nn.Module, settings: Settings) -> tuple[torch.optim.Optimizer, Schedule]:
     # Decay pulls weights of matrices and kernels to zero; scales and biases are no part of what it is meant for.
     learning = [p for p in learner.parameters() if p.requires_grad]
     groups = [
@@ -187,7 +206,7 @@ def _optimiser(learner: nn.Module, settings: Settings) -> tuple[torch.optim.Opti
     return optimiser, schedule
 
 
-def _state(step: int, learner: nn.Module, optimiser: torch.optim.Optimizer, schedule) -> dict:
+def _state(step: int, learner: nn.Module, optimiser: torch.optim.Optimizer, schedule: Schedule) -> dict[str, Any]:
     return {
         "step": step,
         "learner": learner.state_dict(),
@@ -196,7 +215,7 @@ def _state(step: int, learner: nn.Module, optimiser: torch.optim.Optimizer, sche
     }
 
 
-def _go_on(run: Run | None, learner: nn.Module, optimiser: torch.optim.Optimizer, schedule) -> int:
+def _go_on(run: Run | None, learner: nn.Module, optimiser: torch.optim.Optimizer, schedule: Schedule) -> int:
     """Load the state of a run that was cut off; return its step."""
     state = run.state() if run is not None else None
     if state is None:

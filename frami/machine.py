@@ -63,7 +63,9 @@ def choose(device: str = "auto", threads: int | None = None, precision: str = "a
         kind = torch.device(device).type
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise WrongUse(f"There is no device {device!r} on this machine; allowed: auto, cpu, or cuda with a GPU.") from error
+        raise WrongUse(
+            f"There is no device {device!r} on this machine; allowed: auto, cpu, or cuda with a GPU."
+        ) from error
     if kind == "cuda":
         fast = torch.cuda.is_bf16_supported()
     else:

@@ -23,7 +23,15 @@ from frami.errors import Failed, WrongUse
 from frami.network import Head, Network, Output
 
 FORMAT = "frami bundle 1"
-KEYS = {"format": str, "network": str, "arguments": dict, "projection": int, "front_end": dict, "labels": list, "task": str}
+KEYS = {
+    "format": str,
+    "network": str,
+    "arguments": dict,
+    "projection": int,
+    "front_end": dict,
+    "labels": list,
+    "task": str,
+}
 KEYS |= {"provenance": dict, "frames": list}
 LARGEST = 10_000  # width, depth or embedding: beyond it even a network without memory takes long to build
 
@@ -48,11 +56,15 @@ class Architecture:
         build = catalog.network(self.network).build
         for name, value in {**self.arguments, "projection": self.projection or 1}.items():
             if not 0 < value <= LARGEST:
-                raise WrongUse(f"The network {self.network!r} cannot have a {name} of {value}; 1 to {LARGEST} is allowed.")
+                raise WrongUse(
+                    f"The network {self.network!r} cannot have a {name} of {value}; 1 to {LARGEST} is allowed."
+                )
         try:
             network = build(bands, classes, **self.arguments)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise WrongUse(f"The network {self.network!r} does not take these arguments: {dict(self.arguments)}.") from error
+            raise WrongUse(
+                f"The network {self.network!r} does not take these arguments: {dict(self.arguments)}."
+            ) from error
         if self.projection:
             # After a ReLU as the teacher's own frames are, so that its head meets what it knows.
             network.encoder = nn.Sequential(network.encoder, nn.Conv1d(network.channels, self.projection, 1), nn.ReLU())
@@ -84,9 +96,17 @@ class Model:
     frames: tuple[int, int] = (100, 100)
 
     @classmethod
-    def build(cls, architecture: Architecture, front_end: FrontEnd, labels: tuple[str, ...], **attributes: Any) -> Model:
+    def build(
+        cls, architecture: Architecture, front_end: FrontEnd, labels: tuple[str, ...], **attributes: Any
+    ) -> Model:
         """Return a model with fresh weights, drawn from torch's global generator."""
-        return cls(architecture, architecture.build(front_end.n_mels, len(labels)), front_end, tuple(labels), **attributes)
+        return cls(
+            architecture,
+            architecture.build(front_end.n_mels, len(labels)),
+            front_end,
+            tuple(labels),
+            **attributes,
+        )
 
     @cached_property
     def fingerprint(self) -> str:
@@ -191,7 +211,13 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
     network.eval().requires_grad_(False)
     shortest, longest = description["frames"]
     return Model(
-        architecture, network, front_end, labels, description["task"], description["provenance"], (shortest, longest)
+        architecture,
+        network,
+        front_end,
+        labels,
+        description["task"],
+        description["provenance"],
+        (shortest, longest),
     )
 
 
@@ -222,7 +248,11 @@ def _read_description(path: Path) -> dict[str, Any]:
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in numbers):
         raise Failed(f"{path} gives the network arguments that are not numbers: {description['arguments']!r}.")
     frames = description["frames"]
-    if len(frames) != 2 or not all(isinstance(n, int) for n in frames) or not 1 <= frames[0] <= frames[1] <= 10 * LARGEST:
+    if (
+        len(frames) != 2
+        or not all(isinstance(n, int) for n in frames)
+        or not 1 <= frames[0] <= frames[1] <= 10 * LARGEST
+    ):
         raise Failed(f"{path} has {frames!r} as its frames; the shortest and the longest clip are needed there.")
     return description
 
@@ -242,7 +272,10 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _check_tensors(folder: Path, wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
-    for problem, tensors in (("lacks", wanted.keys() - given.keys()), ("has an extra", given.keys() - wanted.keys())):
+    for problem, tensors in (
+        ("lacks", wanted.keys() - given.keys()),
+        ("has an extra", given.keys() - wanted.keys()),
+    ):
         if tensors:
             raise Failed(f"The bundle {folder} {problem} tensor: {', '.join(sorted(tensors)[:3])}; save it again.")
     for name, tensor in given.items():

@@ -128,9 +128,7 @@ def feature_map(model: Model, synthetic: Clips | None, real: Clips | None = None
     for k in shown:
         ax.scatter([], [], s=40, color=colour[k], marker="s", label=model.labels[k])
     first, second = 100 * projection.explained_variance_ratio_
-    ax.set(
-        xlabel=f"first component ({first:.0f} % of the variance)", ylabel=f"second component ({second:.0f} %)"
-    )
+    ax.set(xlabel=f"first component ({first:.0f} % of the variance)", ylabel=f"second component ({second:.0f} %)")
     ax.set_title("Statistics after pooling")
     figure.legend(loc="outside right upper", frameon=False)
     return figure
@@ -205,9 +203,7 @@ def band_centres(front_end: FrontEnd) -> NDArray[np.float64]:
     return 700 * (10 ** (np.linspace(low, high, front_end.n_mels + 2)[1:-1] / 2595) - 1)
 
 
-def _show(
-    ax: Axes, mel: Tensor, front_end: FrontEnd, title: str, span: tuple[float | None, float | None]
-) -> AxesImage:
+def _show(ax: Axes, mel: Tensor, front_end: FrontEnd, title: str, span: tuple[float | None, float | None]) -> AxesImage:
     """Draw a spectrogram with seconds along and the frequencies of its mel bands up."""
     bands, centres = front_end.n_mels, band_centres(front_end)
     extent = (*_seconds(front_end, mel.shape[1]), -0.5, bands - 0.5)
@@ -241,9 +237,7 @@ def _evenly(values: NDArray[Any], count: int) -> NDArray[Any]:
     return values[np.unique(places)[: len(values)]]
 
 
-def _statistics(
-    model: Model, clips: Clips, shown: list[int]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _statistics(model: Model, clips: Clips, shown: list[int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return pooled statistics ``(S, 2D)`` and classes ``(S,)`` of some clips, each at its own length."""
     chosen = np.concatenate([_evenly(np.flatnonzero(clips.targets == k), CLIPS_ON_MAP) for k in shown])
     mels = [clips.mel(int(index)) for index in chosen]

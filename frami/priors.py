@@ -72,7 +72,8 @@ def contrast(pulled: Tensor, anchors: Tensor, queue: Tensor | None = None, *, te
 
         mean over i of -log( exp(u_i . v_i / t) / sum over j of exp(u_i . v_j / t) )
 
-    with ``u`` the pulled view and ``v`` the anchors of the batch and of the queue. Only ``u`` carries a gradient, and the matrix is N x (N + M).
+    with ``u`` the pulled view and ``v`` the anchors of the batch and of the queue. Only ``u`` carries a gradient, and
+    the matrix is N x (N + M).
 
     Args:
         pulled: Features of one view, unit length, ``(N, C)``.
@@ -89,12 +90,15 @@ def contrast(pulled: Tensor, anchors: Tensor, queue: Tensor | None = None, *, te
 
 
 def disagreement(teacher: Output, student: Output) -> Tensor:
-    """Return minus the KL divergence of student from teacher on the clips whose class both agree on, mean over the batch.
+    """Return minus the divergence of student from teacher on clips whose class both agree on, mean over the batch.
 
     Source: Fang et al., "Contrastive Model Inversion", section 3.4, as in the authors' code (temperature 1).
     """
     agree = (teacher.logits.argmax(1) == student.logits.argmax(1)).float()
     divergence = F.kl_div(
-        F.log_softmax(student.logits, dim=1), F.log_softmax(teacher.logits, dim=1), reduction="none", log_target=True
+        F.log_softmax(student.logits, dim=1),
+        F.log_softmax(teacher.logits, dim=1),
+        reduction="none",
+        log_target=True,
     ).sum(dim=1)
     return -(agree * divergence).mean()

@@ -5,9 +5,9 @@ A weight of 0 means that the objective is not computed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Mapping
 
 from frami.errors import WrongUse, unknown
 

@@ -70,11 +70,20 @@ class Run:
                 f"choose another --out, or repeat those settings to go on with it."
             )
         self.finished = before is not None and before["status"] == "finished" and not grows
-        self.content = before or {"command": command, "id": identity(settings), "settings": settings, "seconds": 0.0}
+        self.content = before or {
+            "command": command,
+            "id": identity(settings),
+            "settings": settings,
+            "seconds": 0.0,
+        }
         self._seconds_before = self.content["seconds"]
         if not self.finished:
             self.content |= {"status": "running", **facts, **environment()}
             files.write_json(self._record, self.content)
+
+    def _elapsed(self) -> float:
+        """Return the seconds that the work has taken, sittings that were cut off included up to their last state."""
+        return float(self._seconds_before + time.monotonic() - self._began)
 
     def log(self, **values: Any) -> None:
         """Append one line to metrics.jsonl."""
@@ -89,6 +98,8 @@ class Run:
         torch.save(dict(state()), buffer)
         files.write_bytes(self.folder / "state.pt", buffer.getvalue())
         self._saved = time.monotonic()
+        self.content["seconds"] = self._elapsed()
+        files.write_json(self._record, self.content)
 
     def state(self) -> dict[str, Any] | None:
         """Return the state that was saved last, or None."""
@@ -102,7 +113,11 @@ class Run:
 
     def finish(self, **scores: Any) -> None:
         """Write the scores and take away the state, unless more can be asked for."""
-        self.content |= {"status": "finished", "seconds": self._seconds_before + time.monotonic() - self._began, "scores": scores}
+        self.content |= {
+            "status": "finished",
+            "seconds": self._elapsed(),
+            "scores": scores,
+        }
         files.write_json(self._record, self.content)
         if not self._grows:
             (self.folder / "state.pt").unlink(missing_ok=True)

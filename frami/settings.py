@@ -51,7 +51,9 @@ def _check(known: Field[Any], value: Any) -> None:
     expected = type(known.default)
     fits = isinstance(value, int | float) if expected is float else isinstance(value, expected)
     if not fits or (isinstance(value, bool) and expected is not bool):
-        raise WrongUse(f"{known.name} is {value!r}; it takes a value like {known.default!r}: {known.metadata.get('help', '')}")
+        raise WrongUse(
+            f"{known.name} is {value!r}; it takes a value like {known.default!r}: {known.metadata.get('help', '')}"
+        )
     low, high = known.metadata.get("low"), known.metadata.get("high")
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         bounds = f"{low} or more" if high is None else f"{low} to {high}"

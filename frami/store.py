@@ -80,7 +80,9 @@ class Store:
         columns = {"mel", *COLUMNS}
         missing = sorted(columns - set(self._file))
         if missing or len({len(self._file[name]) for name in columns}) != 1:
-            raise Failed(f"{self.path} is damaged: {', '.join(missing) or 'its columns differ in length'}; synthesise it again.")
+            raise Failed(
+                f"{self.path} is damaged: {', '.join(missing) or 'its columns differ in length'}; synthesise it again."
+            )
         self.frames = self._file["frames_valid"][:].astype(np.int64)
         self.targets = self._file["target"][:].astype(np.int64)
         self.front_end = settings.from_json(FrontEnd, json.loads(attributes["front_end"]), str(self.path))
@@ -157,7 +159,8 @@ class Writer:
         for left in ("spare.h5", "displaced.h5"):
             (folder / left).unlink(missing_ok=True)
         self._attributes = {
-            name: value if isinstance(value, str) else json.dumps(value, default=asdict) for name, value in description.items()
+            name: value if isinstance(value, str) else json.dumps(value, default=asdict)
+            for name, value in description.items()
         } | {"format": FORMAT, "loss_names": json.dumps(losses)}
         try:
             self.rows = self._agreed() if path.exists() else self._create()
@@ -183,7 +186,13 @@ class Writer:
             _reserve(self._spare, 0)
             with h5py.File(self._spare, "w") as file:
                 file.attrs.update(self._attributes)
-                file.create_dataset("mel", (0, bands, frames), "float16", maxshape=(None, bands, frames), chunks=(1, bands, frames))
+                file.create_dataset(
+                    "mel",
+                    (0, bands, frames),
+                    "float16",
+                    maxshape=(None, bands, frames),
+                    chunks=(1, bands, frames),
+                )
                 for name, kind in COLUMNS.items():
                     rest = shapes.get(name, ())
                     file.create_dataset(name, (0, *rest), kind, maxshape=(None, *rest), chunks=(256, *rest))

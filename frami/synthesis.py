@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from frami.run import Run
 from frami.store import Store, Writer, run_folder
 
 BATCH = 64
+# Convolutions are compiled anew for every shape, which costs more than a round of short clips.
+LENGTHS = 6
 
 
 def synthesize(
@@ -88,8 +91,24 @@ def synthesize(
     out = Path(out)
     writer = Writer(out, description, frames=longest, losses=losses)
     try:
-        run = Run(run_folder(out), "synthesize", facts, grows=True, teacher=teacher.fingerprint, priors=_priors(teacher, chosen))
-        _rounds(teacher, module.Generator(teacher, chosen, where, seed), writer, run, where, facts, samples, report)
+        run = Run(
+            run_folder(out),
+            "synthesize",
+            facts,
+            grows=True,
+            teacher=teacher.fingerprint,
+            priors=_priors(teacher, chosen),
+        )
+        _rounds(
+            teacher,
+            module.Generator(teacher, chosen, where, seed),
+            writer,
+            run,
+            where,
+            facts,
+            samples,
+            report,
+        )
     finally:
         writer.close()
     return Store(out)
@@ -124,17 +143,27 @@ def _rounds(
             length = frames_of_round(tuple(facts["frames"]), number, seed)
             inverted = generator.round(number, target, length)
             number += 1
-            # A kill may have come between the batch and the state: then the batch is there already.
+            # The state is older than the store by some seconds: after a kill those batches are there already.
             if number * batch > writer.rows:
                 _append(writer, inverted, teacher, where, target, facts, number - 1)
                 run.log(round=number, clips=writer.rows, frames=length, **inverted.parts)
-            run.save(lambda: {"round": number, "generator": generator.state()}, always=True)
+            run.save(partial(_state, number, generator), always=number * batch >= samples)
             report(min(writer.rows, samples), ", ".join(f"{n} {v:.2f}" for n, v in inverted.parts.items()))
     run.finish(clips=writer.rows)
 
 
+def _state(number: int, generator: Any) -> dict[str, Any]:
+    return {"round": number, "generator": generator.state()}
+
+
 def _append(
-    writer: Writer, inverted: Inverted, teacher: Model, where: Machine, target: Tensor, facts: Mapping[str, Any], number: int
+    writer: Writer,
+    inverted: Inverted,
+    teacher: Model,
+    where: Machine,
+    target: Tensor,
+    facts: Mapping[str, Any],
+    number: int,
 ) -> None:
     stored = inverted.mel.half()
     with torch.no_grad(), where.autocast():
@@ -161,9 +190,11 @@ def targets(classes: int, batch: int, number: int, seed: int) -> Tensor:
 
 
 def frames_of_round(frames: tuple[int, int], number: int, seed: int) -> int:
-    """Return the length of a round's clips, drawn evenly from the range."""
+    """Return the length of a round's clips: one of up to ``LENGTHS`` that cover the range evenly, ends included."""
     shortest, longest = frames
-    return shortest + int(torch.randint(longest - shortest + 1, (), generator=seeds.generator(seed, 31, number)))
+    count = min(LENGTHS, longest - shortest + 1)
+    lengths = torch.linspace(shortest, longest, count).round().int().tolist()
+    return lengths[int(torch.randint(count, (), generator=seeds.generator(seed, 31, number)))]
 
 
 def _loss_names(chosen: Any) -> list[str]:

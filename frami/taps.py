@@ -66,7 +66,7 @@ def batch_norm_inputs(network: nn.Module) -> Iterator[Seen]:
 
 
 class _ChannelMoments(torch.autograd.Function):
-    """Moments in one pass over memory each way; `torch.var_mean` takes eight times as long on channels-last bfloat16."""
+    """Moments in one pass over memory each way; `torch.var_mean` takes eight times as long in channels-last bfloat16."""
 
     @staticmethod
     def forward(context: Any, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -117,7 +117,14 @@ def train(
     with seeds.seeded(seed, 0):
         model = Model.build(built, front_end, split.labels, frames=usual_frames(clips))
     learn.fit(model, clips, recipes.find("labels"), chosen, where, seed=seed, run=run, report=report)
-    model.save(out, dataset=dataset, test_fold=str(test_fold), clips=len(clips.targets), seed=seed, settings=asdict(chosen))
+    model.save(
+        out,
+        dataset=dataset,
+        test_fold=str(test_fold),
+        clips=len(clips.targets),
+        seed=seed,
+        settings=asdict(chosen),
+    )
     run.finish(fingerprint=model.fingerprint)
     return load(out)
 

@@ -169,7 +169,8 @@ class Generator:
         for name, now in judge.moments.items():
             before = self.past.get(name, now)
             self.past[name] = Moments(
-                momentum * before.mean + (1 - momentum) * now.mean, momentum * before.var + (1 - momentum) * now.var
+                momentum * before.mean + (1 - momentum) * now.mean,
+                momentum * before.var + (1 - momentum) * now.var,
             )
         if self.settings.contrast:
             self.contrast.remember(judge.whole)
@@ -206,7 +207,9 @@ class Generator:
 class Judge:
     """The losses of one round; it keeps what the teacher last said and saw."""
 
-    def __init__(self, generator: Generator, target: Tensor, weights: Mapping[str, float], draw: torch.Generator) -> None:
+    def __init__(
+        self, generator: Generator, target: Tensor, weights: Mapping[str, float], draw: torch.Generator
+    ) -> None:
         self.generator, self.target, self.weights, self.draw = generator, target, weights, draw
         self.moments: dict[str, Moments] = {}
         self.whole: Output

@@ -13,8 +13,18 @@ class Encoder(nn.Sequential):
     def __init__(self, width: int, depth: int) -> None:
         layers: list[nn.Module] = []
         inputs = 1
-        for outputs, stride in ((width, 2), (2 * width, 2), (3 * width, 1), (4 * width, 2), *[(4 * width, 1)] * depth):
-            layers += [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+        for outputs, stride in (
+            (width, 2),
+            (2 * width, 2),
+            (3 * width, 1),
+            (4 * width, 2),
+            *[(4 * width, 1)] * depth,
+        ):
+            layers += [
+                nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+                nn.BatchNorm2d(outputs),
+                nn.ReLU(),
+            ]
             inputs = outputs
         super().__init__(*layers)
 

@@ -93,6 +93,4 @@ def bundle(teacher: Model, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(teacher: Model, tmp_path: Path) -> Store:
-    return synthesize(
-        teacher, tmp_path / "samples.h5", samples=16, batch_size=8, options=FAST, precision="float32"
-    )
+    return synthesize(teacher, tmp_path / "samples.h5", samples=16, batch_size=8, options=FAST, precision="float32")

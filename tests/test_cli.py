@@ -158,49 +158,28 @@ def test_the_whole_way_on_tones(call: Frami, tmp_path: Path, monkeypatch: pytest
     assert trained.code == 0 and "is in teacher" in trained.out and "training: 4/4, took" in trained.err
     assert [line.split()[1] for line in next_commands(trained)] == ["evaluate", "synthesize"]
 
-    inverted = call(
-        "synthesize", "--teacher", "teacher", "--samples", "16", "--out", "samples.h5", *INVERSION
-    )
+    inverted = call("synthesize", "--teacher", "teacher", "--samples", "16", "--out", "samples.h5", *INVERSION)
     assert inverted.code == 0 and "16 clips (16 new) are in samples.h5" in inverted.out
-    assert (
-        re.search(r"synthesis: 8/16, \d+ s left", inverted.err) and "synthesis: 16/16, took" in inverted.err
-    )
+    assert re.search(r"synthesis: 8/16, \d+ s left", inverted.err) and "synthesis: 16/16, took" in inverted.err
     assert [line.split()[1] for line in next_commands(inverted)] == ["inspect", "distill"]
 
-    distilled = call(
-        "distill", "--teacher", "teacher", "--samples", "samples.h5", "--out", "student", *TRAINING
-    )
-    assert (
-        distilled.code == 0
-        and "is in student" in distilled.out
-        and "agreement on held out clips:" in distilled.out
-    )
+    distilled = call("distill", "--teacher", "teacher", "--samples", "samples.h5", "--out", "student", *TRAINING)
+    assert distilled.code == 0 and "is in student" in distilled.out and "agreement on held out clips:" in distilled.out
     assert [line.split()[1] for line in next_commands(distilled)] == ["inspect", "evaluate"]
 
     evaluated = call("evaluate", "student", *TONES, "--json", "scores.json", "--threads", "1")
-    assert (
-        evaluated.code == 0
-        and "on 20 clips of tones, fold 0" in evaluated.out
-        and "scores.json" in evaluated.out
-    )
+    assert evaluated.code == 0 and "on 20 clips of tones, fold 0" in evaluated.out and "scores.json" in evaluated.out
     assert [line.split()[1] for line in next_commands(evaluated)] == ["inspect"]
     scores = json.loads(Path("scores.json").read_text())
     assert set(scores) == {"accuracy", "macro_f1", "clips", "per_class", "confusion", "missing", "run"}
-    assert (
-        0 <= scores["accuracy"] <= 1
-        and scores["clips"] == 20
-        and set(scores["per_class"]) == set(tones.CLASSES)
-    )
+    assert 0 <= scores["accuracy"] <= 1 and scores["clips"] == 20 and set(scores["per_class"]) == set(tones.CLASSES)
 
     for folder, command in (("teacher", "train"), ("samples.run", "synthesize"), ("student", "distill")):
         record = run.read(folder)
         assert record["command"] == command and record["status"] == "finished"
         assert record["settings"]["seed"] == 0 and record["versions"]["torch"] == torch.__version__
         assert call("inspect", folder).code == 0
-    assert (
-        scores["run"]["command"] == "evaluate"
-        and scores["run"]["fingerprint"] == frami.load("student").fingerprint
-    )
+    assert scores["run"]["command"] == "evaluate" and scores["run"]["fingerprint"] == frami.load("student").fingerprint
 
 
 def test_inspect_tells_of_a_store_and_of_a_bundle(call: Frami, made: Path) -> None:
@@ -334,9 +313,7 @@ def test_a_recording_that_cannot_be_read_is_named(call: Frami, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("room", [10, 3000, 100_000])
-def test_a_full_disk_ends_a_command_in_one_sentence(
-    room: int, call: Frami, made: Path, tmp_path: Path
-) -> None:
+def test_a_full_disk_ends_a_command_in_one_sentence(room: int, call: Frami, made: Path, tmp_path: Path) -> None:
     words = {
         "train": ["train", *TONES, *TRAINING, "--out", tmp_path / "out"],
         "synthesize": [
@@ -369,9 +346,7 @@ def test_a_read_only_disk_ends_a_command_in_one_sentence(
     monkeypatch.setattr(Path, "mkdir", refuse)
     said = call("synthesize", "--teacher", made / "teacher", *INVERSION, "--out", tmp_path / "samples.h5")
     assert said.code == 1
-    sentence = (
-        f"frami: Cannot write {tmp_path}/samples.run: Read-only file system; free space there, or choose"
-    )
+    sentence = f"frami: Cannot write {tmp_path}/samples.run: Read-only file system; free space there, or choose"
     assert said.err == f"{sentence} another --out.\n"
 
 
@@ -414,9 +389,7 @@ def test_it_is_said_which_priors_are_left(
     call: Frami, front_end: FrontEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model, "load", lambda name: without_norms(make_teacher(front_end)))
-    said = call(
-        "synthesize", "--teacher", "any", "--samples", "8", "--out", tmp_path / "samples.h5", *INVERSION
-    )
+    said = call("synthesize", "--teacher", "any", "--samples", "8", "--out", tmp_path / "samples.h5", *INVERSION)
     assert (
         said.code == 0
         and "This teacher has no batch norm" in said.err
@@ -479,9 +452,7 @@ cli.main()
 
 
 @pytest.mark.parametrize("command", ["train", "distill"])
-def test_killed_and_gone_on_with_gives_the_same_weights(
-    command: str, call: Frami, made: Path, tmp_path: Path
-) -> None:
+def test_killed_and_gone_on_with_gives_the_same_weights(command: str, call: Frami, made: Path, tmp_path: Path) -> None:
     words = {
         "train": ["train", *TONES, "--width", "4", "--depth", "1"],
         "distill": ["distill", "--teacher", str(made / "teacher"), "--samples", str(made / "samples.h5")],
@@ -494,10 +465,7 @@ def test_killed_and_gone_on_with_gives_the_same_weights(
         env=os.environ,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert (
-        run.read(tmp_path / "killed")["status"] == "running"
-        and not (tmp_path / "killed" / "model.json").exists()
-    )
+    assert run.read(tmp_path / "killed")["status"] == "running" and not (tmp_path / "killed" / "model.json").exists()
     for folder in ("killed", "whole"):
         assert call(*words, tmp_path / folder).code == 0
         assert [line["step"] for line in run.metrics(tmp_path / folder)] == [20, 40, 60]

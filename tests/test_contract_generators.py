@@ -30,7 +30,9 @@ def generator(method: str, teacher: Model, machine: Machine, seed: int = 0, **op
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("network", catalog.names("teachers") + catalog.names("students"))
-def test_clips_have_the_shape_and_range_asked_for(method: str, network: str, front_end: FrontEnd, machine: Machine) -> None:
+def test_clips_have_the_shape_and_range_asked_for(
+    method: str, network: str, front_end: FrontEnd, machine: Machine
+) -> None:
     made = generator(method, make_teacher(front_end, network, width=8), machine)
     low, high = front_end.range
     for number, frames in enumerate((17, 24)):

@@ -88,9 +88,7 @@ def assert_disjoint(split: datasets.Split) -> None:
 def test_every_data_set_keeps_the_contract() -> None:
     for name in catalog.names("datasets"):
         module = catalog.load("datasets", name)
-        assert (
-            module.SECONDS > 0 and module.SAMPLE_RATE > 0 and (not module.FOLDER or module.FOLDER.islower())
-        )
+        assert module.SECONDS > 0 and module.SAMPLE_RATE > 0 and (not module.FOLDER or module.FOLDER.islower())
         assert callable(module.test_folds) and callable(module.split)
         assert bool(module.FOLDER) == bool(getattr(module, "ARCHIVES", ()))
 
@@ -144,9 +142,7 @@ def test_folds_of_urbansound8k_are_the_official_ones(tmp_path: Path) -> None:
 
 def test_fsdd_by_takes_and_by_speaker(tmp_path: Path) -> None:
     there = product(range(10), ("george", "theo"), (0, 4, 5, 49))
-    write_clips(
-        tmp_path, [f"recordings/{digit}_{speaker}_{take}" for digit, speaker, take in there], (".flac",)
-    )
+    write_clips(tmp_path, [f"recordings/{digit}_{speaker}_{take}" for digit, speaker, take in there], (".flac",))
     takes = datasets.split("fsdd", tmp_path, test_fold="takes")
     assert_disjoint(takes)
     assert (len(takes.train), len(takes.test)) == (40, 40)
@@ -176,9 +172,7 @@ def test_audiomnist_keeps_speakers_apart(tmp_path: Path, above: str) -> None:
 
 
 def test_the_test_speakers_of_audiomnist_are_each_of_the_60_once() -> None:
-    assert sorted(speaker for fold in audiomnist.TEST_SPEAKERS.values() for speaker in fold) == list(
-        range(1, 61)
-    )
+    assert sorted(speaker for fold in audiomnist.TEST_SPEAKERS.values() for speaker in fold) == list(range(1, 61))
 
 
 @pytest.mark.parametrize("name", ["esc50", "esc10", "urbansound8k", "fsdd", "audiomnist"])

@@ -17,14 +17,11 @@ import pytest
 import soundfile
 
 from frami import catalog, datasets, download
-from frami.datasets import esc50
-from frami.datasets import Archive
+from frami.datasets import Archive, esc50
 from frami.errors import Failed, WrongUse
 
 NAME = "ESC-50-master.zip"
-TABLE = "filename,fold,target,category,esc10\n" + "".join(
-    f"{n}-1-A-0.wav,{n},0,dog,True\n" for n in range(1, 6)
-)
+TABLE = "filename,fold,target,category,esc10\n" + "".join(f"{n}-1-A-0.wav,{n},0,dog,True\n" for n in range(1, 6))
 
 
 def members(folds: range = range(1, 6)) -> dict[str, bytes]:
@@ -119,9 +116,7 @@ def publish(monkeypatch: pytest.MonkeyPatch, checksum: str | None) -> None:
     monkeypatch.setattr(esc50, "ARCHIVES", (Archive(NAME, "http://127.0.0.1:9/never", checksum),))
 
 
-def test_what_is_fetched_is_read_back(
-    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_fetched_is_read_back(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(monkeypatch, f"md5:{hashlib.md5(server.content).hexdigest()}")
     steps: list[tuple[int, int]] = []
     folder = download.get(
@@ -149,9 +144,7 @@ def test_a_cut_connection_is_gone_on_from(tmp_path: Path, server: Server, knows_
     assert 0 < size <= 200_000
     server.cut = None
     steps: list[int] = []
-    folder = download.get(
-        "esc50", tmp_path, base_url=server.address, progress=lambda done, _: steps.append(done)
-    )
+    folder = download.get("esc50", tmp_path, base_url=server.address, progress=lambda done, _: steps.append(done))
     assert server.ranges == [None, f"bytes={size}-"]
     assert (steps[0] > size) is knows_ranges and steps[-1] == len(server.content)
     assert {path.name: path.read_bytes() for path in (folder / "audio").iterdir()} == {
@@ -165,9 +158,7 @@ def test_a_partial_file_longer_than_the_whole_is_dropped(tmp_path: Path, server:
     assert server.ranges[1] is None
 
 
-def test_a_wrong_checksum_leaves_nothing(
-    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_checksum_leaves_nothing(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(monkeypatch, f"md5:{'0' * 32}")
     with pytest.raises(Failed, match="its checksum is not md5:000"):
         download.get("esc50", tmp_path, base_url=server.address)
@@ -176,9 +167,7 @@ def test_a_wrong_checksum_leaves_nothing(
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
 @pytest.mark.parametrize("name", ["../../outside.txt", "ESC-50-master/../../../outside.txt"])
-def test_an_archive_that_climbs_out_is_refused(
-    tmp_path: Path, server: Server, pack: object, name: str
-) -> None:
+def test_an_archive_that_climbs_out_is_refused(tmp_path: Path, server: Server, pack: object, name: str) -> None:
     assert callable(pack)
     server.content = pack(members() | {name: b"gotcha"})
     with pytest.raises(Failed, match=r"names a path outside its folder \(.*outside.txt\)"):
@@ -200,9 +189,7 @@ def test_a_tar_file_is_unpacked_too(tmp_path: Path, server: Server) -> None:
     ],
     ids=["page", "empty", "partial"],
 )
-def test_what_is_not_the_data_set_leaves_nothing(
-    tmp_path: Path, server: Server, content: bytes, said: str
-) -> None:
+def test_what_is_not_the_data_set_leaves_nothing(tmp_path: Path, server: Server, content: bytes, said: str) -> None:
     server.content = content
     with pytest.raises(Failed, match=said):
         download.get("esc50", tmp_path, base_url=server.address)

@@ -63,9 +63,7 @@ def make_store(tmp_path: Path) -> MakeStore:
 
     def make(teacher: Model) -> Store:
         frames = (20, 24)
-        return synthesize(
-            teacher, tmp_path / "made.h5", samples=16, batch_size=8, frames=frames, options=options
-        )
+        return synthesize(teacher, tmp_path / "made.h5", samples=16, batch_size=8, frames=frames, options=options)
 
     return make
 
@@ -91,9 +89,7 @@ def test_bundle_keeps_to_its_screen_and_steers_no_terminal(front_end: FrontEnd, 
     assert rows["provenance"].endswith("...")
 
 
-def test_bundle_with_recordings_is_scored_and_drawn(
-    tones_teacher: Model, few_tones: None, tmp_path: Path
-) -> None:
+def test_bundle_with_recordings_is_scored_and_drawn(tones_teacher: Model, few_tones: None, tmp_path: Path) -> None:
     folder = tones_teacher.save(tmp_path / "teacher")
     rows = screen(inspect(folder, tmp_path / "out", dataset="tones", test_fold=0))
     assert rows["scores"].startswith("tones, fold 0: accuracy ") and rows["scores"].endswith("clips 20")
@@ -103,9 +99,7 @@ def test_bundle_with_recordings_is_scored_and_drawn(
     assert all(path.read_bytes()[:4] == PNG for path in written)
 
 
-def test_shipped_bundle_is_found_by_name(
-    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shipped_bundle_is_found_by_name(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "bundles"
     shutil.copytree(bundle, package / "demo")
     monkeypatch.setattr(model.resources, "files", lambda _: package)
@@ -148,9 +142,7 @@ def test_store_in_pictures_and_sounds(
     rows = screen(inspect(store.path, out, dataset="tones", test_fold="0", teacher=bundle))
     sounds = [f"{k:02}_{label}.wav" for k, label in enumerate(store.labels)]
     assert rows["written"].startswith(f"to {out}: grid.png, losses.png, features.png, {sounds[0]}, ")
-    assert sorted(path.name for path in out.iterdir()) == sorted(
-        ["grid.png", "losses.png", "features.png", *sounds]
-    )
+    assert sorted(path.name for path in out.iterdir()) == sorted(["grid.png", "losses.png", "features.png", *sounds])
     samples, rate = soundfile.read(out / sounds[0])
     assert rate == 8000 and 0 < np.abs(samples).max() <= 1
 
@@ -234,9 +226,7 @@ def test_pictures_need_a_folder_and_a_fold(bundle: Path, tmp_path: Path) -> None
         inspect(bundle, tmp_path / "out", dataset="tones")
 
 
-def test_recordings_and_teacher_of_another_kind_are_refused(
-    store: Store, tones_teacher: Model, tmp_path: Path
-) -> None:
+def test_recordings_and_teacher_of_another_kind_are_refused(store: Store, tones_teacher: Model, tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="other classes than rise, fall, pulse"):
         inspect(store.path, tmp_path / "out", dataset="tones", test_fold="0")
     with pytest.raises(WrongUse, match=f"name the teacher {store.teacher}"):

@@ -173,7 +173,9 @@ def test_moments_and_their_gradient_are_those_of_the_definition(shape: tuple[int
 
 
 def test_taps_see_batch_norms_of_both_dimensions_and_leave_no_hook() -> None:
-    network = nn.Sequential(nn.Conv1d(2, 3, 1), nn.BatchNorm1d(3), nn.Flatten(2), nn.Unflatten(2, (2, 2)), nn.BatchNorm2d(3))
+    network = nn.Sequential(
+        nn.Conv1d(2, 3, 1), nn.BatchNorm1d(3), nn.Flatten(2), nn.Unflatten(2, (2, 2)), nn.BatchNorm2d(3)
+    )
     x = torch.randn(5, 2, 4)
     with pytest.raises(RuntimeError, match="inside"), batch_norm_inputs(network) as seen:
         network.eval()(x)

@@ -242,9 +242,7 @@ def own_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
         sys.modules.pop(name, None)
 
 
-def test_code_of_a_stranger_runs_only_when_trusted(
-    own_network: str, front_end: FrontEnd, tmp_path: Path
-) -> None:
+def test_code_of_a_stranger_runs_only_when_trusted(own_network: str, front_end: FrontEnd, tmp_path: Path) -> None:
     model = Model.build(Architecture("small", {"width": 4}), front_end, LABELS)
     bundle = model.save(tmp_path / "bundle")
     describe(bundle, network=own_network)
@@ -263,9 +261,7 @@ def test_a_full_disk_leaves_the_old_bundle_whole(room: int, bundle: Path, front_
     assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
 
 
-def test_a_file_that_is_interrupted_in_writing_is_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_is_interrupted_in_writing_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(descriptor: int) -> None:
         raise KeyboardInterrupt
 

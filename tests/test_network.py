@@ -39,7 +39,9 @@ def test_a_clip_is_heard_alike_in_any_batch(network: str, front_end: FrontEnd) -
 @pytest.mark.parametrize("network", NETWORKS)
 def test_width_and_depth_change_the_size(network: str, front_end: FrontEnd) -> None:
     sizes = {
-        (width, depth): Model.build(Architecture(network, {"width": width, "depth": depth}), front_end, ("a", "b")).parameters
+        (width, depth): Model.build(
+            Architecture(network, {"width": width, "depth": depth}), front_end, ("a", "b")
+        ).parameters
         for width, depth in ((8, 1), (16, 1), (8, 2))
     }
     assert sizes[8, 1] < sizes[8, 2] and sizes[8, 1] < sizes[16, 1]

@@ -106,9 +106,7 @@ def test_feature_map_is_the_same_each_time_and_leaves_the_teacher_alone(teacher:
 def test_feature_map_of_many_classes_needs_no_more_than_ten_colours(front_end: FrontEnd) -> None:
     labels = tuple(f"class {k}" for k in range(50))
     model = Model.build(Architecture("small", {"width": 4}), front_end, labels)
-    figure = plots.feature_map(
-        model, clips([*range(0, 50, 2)], [20] * 25), clips([*range(1, 50, 2)], [20] * 25)
-    )
+    figure = plots.feature_map(model, clips([*range(0, 50, 2)], [20] * 25), clips([*range(1, 50, 2)], [20] * 25))
     assert len([text for text in texts(figure) if text.startswith("class ")]) == 10
 
 

@@ -331,9 +331,7 @@ def test_a_new_store_on_a_full_disk_is_not_there(teacher: Model, tmp_path: Path)
     assert not (tmp_path / "samples.h5").exists()
 
 
-def test_a_disk_without_hard_links_serves_too(
-    teacher: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_without_hard_links_serves_too(teacher: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: Any) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
@@ -419,9 +417,7 @@ def test_a_kill_within_an_append_loses_no_finished_batch(long_run: tuple[Path, P
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_kill_at_any_instant_loses_no_finished_batch(
-    seed: int, long_run: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_a_kill_at_any_instant_loses_no_finished_batch(seed: int, long_run: tuple[Path, Path], tmp_path: Path) -> None:
     bundle, whole = long_run
     path, record = tmp_path / "samples.h5", tmp_path / "samples.run" / "metrics.jsonl"
     words = [*CLI, *WORDS, "--teacher", str(bundle), "--samples", "4000", "--out", str(path)]

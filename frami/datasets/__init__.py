@@ -91,7 +91,7 @@ class Split:
 
 
 def find(folder: Path, stem: str) -> str | None:
-    """Return the name below ``folder`` of the audio file ``stem`` (a path without suffix), or None if it is not there."""
+    """Return the name below ``folder`` of the audio file ``stem`` (a path without suffix), None if it is not there."""
     for suffix in SUFFIXES:
         if (folder / (stem + suffix)).is_file():
             return stem + suffix
@@ -99,7 +99,7 @@ def find(folder: Path, stem: str) -> str | None:
 
 
 def folder_of(dataset: str, data: str | Path | None) -> Path:
-    """Return the folder of ``dataset``: ``data`` itself, or the folder of that name in it (default: ``FRAMI_DATA``)."""
+    """Return the folder of ``dataset``: ``data`` (default: ``FRAMI_DATA``) itself, or the folder of that name in it."""
     module = catalog.load("datasets", dataset)
     if not module.FOLDER:
         return Path()
@@ -110,7 +110,9 @@ def folder_of(dataset: str, data: str | Path | None) -> Path:
             f"or download them: frami data get {dataset} --out DIR."
         )
     if not Path(data).is_dir():
-        raise WrongUse(f"There is no folder {str(data)!r}; --data names the folder of {dataset}, or one that holds {module.FOLDER}/.")
+        raise WrongUse(
+            f"There is no folder {str(data)!r}; --data names the folder of {dataset}, or one that holds {module.FOLDER}/."
+        )
     named = [path for path in sorted(Path(data).iterdir()) if path.name.lower() == module.FOLDER.lower()]
     return next((path for path in named if path.is_dir()), Path(data))
 

@@ -11,16 +11,13 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
-from frami.datasets import Split, _folds
-from frami.datasets import Archive
+from frami.datasets import Archive, Split, _folds
 
 SECONDS = 1.0
 SAMPLE_RATE = 48000
 FOLDER = "audiomnist"
 # No checksum: GitHub packs this archive when asked and fixes no bytes; the layout is checked instead.
-ARCHIVES = (
-    Archive("AudioMNIST-master.zip", "https://github.com/soerenab/AudioMNIST/archive/master.zip", None),
-)
+ARCHIVES = (Archive("AudioMNIST-master.zip", "https://github.com/soerenab/AudioMNIST/archive/master.zip", None),)
 LABELS = tuple("0123456789")
 TAKES = 50
 TEST_SPEAKERS = {
@@ -48,7 +45,5 @@ def _clips(folder: Path) -> list[_folds.Clip]:
     return [
         _folds.Clip(f"{above}{speaker}/{digit}_{speaker}_{take}", int(digit), fold, part=speaker)
         for fold, speakers in TEST_SPEAKERS.items()
-        for speaker, digit, take in product(
-            (f"{number:02}" for number in sorted(speakers)), LABELS, range(TAKES)
-        )
+        for speaker, digit, take in product((f"{number:02}" for number in sorted(speakers)), LABELS, range(TAKES))
     ]

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frami.datasets import Split, _folds
-from frami.datasets import Archive
+from frami.datasets import Archive, Split, _folds
 
 SECONDS = 5.0
 SAMPLE_RATE = 44100
@@ -37,9 +36,7 @@ def clips(dataset: str, folder: Path, *, esc10: bool = False) -> tuple[list[_fol
         esc10: Keep the ESC-10 subset only; targets are then the indices of its ten labels.
     """
     rows = _folds.rows(dataset, folder, "meta/esc50.csv", COLUMNS)
-    rows = sorted(
-        (row for row in rows if row["esc10"] == "True" or not esc10), key=lambda row: row["filename"]
-    )
+    rows = sorted((row for row in rows if row["esc10"] == "True" or not esc10), key=lambda row: row["filename"])
     labels = dict(sorted((int(row["target"]), row["category"]) for row in rows))
     index = {target: position for position, target in enumerate(labels)}
     listed = [(f"audio/{Path(row['filename']).stem}", index[int(row["target"])], row["fold"]) for row in rows]

@@ -9,8 +9,7 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
-from frami.datasets import Split, _folds
-from frami.datasets import Archive
+from frami.datasets import Archive, Split, _folds
 
 SECONDS = 1.0
 SAMPLE_RATE = 8000

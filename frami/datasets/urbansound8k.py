@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frami.datasets import Split, _folds
-from frami.datasets import Archive
+from frami.datasets import Archive, Split, _folds
 
 SECONDS = 4.0
 SAMPLE_RATE = 44100
