@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 SCALE = 8
+POINTS = 12
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,11 @@ class Latents:
 
 
 class Decoder(nn.Module):
-    """Latents and classes to spectrograms ``(B, F, N)`` within the front end's range; 0.25 M parameters.
+    """Latents and classes to spectrograms ``(B, F, N)`` within the front end's range; 0.5 M parameters.
 
-    It is convolutional in time, so one decoder serves every length. The class enters as a learned embedding: a decoder
-    that lives through many rounds then knows where to begin for each class, and the latents are free to vary it.
+    A clip's course is decoded at `POINTS` moments, which are then spread over its length: a sound has a beginning and an
+    end, and one decoder serves every length. The class enters as a learned embedding: a decoder that lives through many
+    rounds then knows where to begin for each class, and the latents are free to vary it.
 
     No convolution runs at full resolution, where most of the time would go: the last one gives four neighbouring
     values at once, which are set side by side and averaged two by two. Without the average they are free to differ
@@ -45,15 +48,16 @@ class Decoder(nn.Module):
         value_range: tuple[float, float],
         *,
         width: int = 96,
+        course: int = 48,
         latent: int = 64,
-        local: int = 32,
+        local: int = 16,
     ) -> None:
         super().__init__()
-        self.bands, self.latent, self.local, self.width = bands, latent, local, width
+        self.bands, self.latent, self.local, self.course = bands, latent, local, course
         self.rows = -(-bands // SCALE)
         self.classes = nn.Embedding(classes, latent)
-        self.expand = nn.Linear(2 * latent, width * self.rows)
-        self.first = _stage(width + local, width)
+        self.expand = nn.Linear(2 * latent, course * self.rows * POINTS)
+        self.first = _stage(course + local, width)
         self.second = _stage(width, 2 * width // 3)
         self.third = _stage(2 * width // 3, width // 3)
         self.out = nn.Conv2d(width // 3, 4, 3, 1, 1)
@@ -69,16 +73,15 @@ class Decoder(nn.Module):
     def forward(self, latents: Latents, target: Tensor, frames: int) -> Tensor:
         """Return spectrograms ``(B, F, frames)`` in float32."""
         clip = torch.cat([latents.clip, self.classes(target)], dim=1)
-        base = self.expand(clip).view(len(clip), self.width, self.rows, 1)
-        hidden = torch.cat([base.expand(-1, -1, -1, latents.time.shape[3]), latents.time], dim=1)
+        course = self.expand(clip).view(len(clip), self.course, self.rows, POINTS)
+        spread = F.interpolate(course, size=latents.time.shape[2:], mode="bilinear", align_corners=True)
+        hidden = torch.cat([spread, latents.time], dim=1)
         hidden = self.first(hidden.contiguous(memory_format=torch.channels_last))
         for stage in (self.second, self.third):
-            hidden = stage(nn.functional.interpolate(hidden, scale_factor=2.0, mode="nearest"))
-        fine = nn.functional.pad(
-            nn.functional.pixel_shuffle(self.out(hidden), 2).float(), (0, 0, 0, 1), mode="replicate"
-        )
+            hidden = stage(F.interpolate(hidden, scale_factor=2.0, mode="nearest"))
+        fine = F.pad(F.pixel_shuffle(self.out(hidden), 2).float(), (0, 0, 0, 1), mode="replicate")
         # The margin goes: what the convolutions' zero padding does to the ends of a clip is no part of any sound.
-        raw = nn.functional.avg_pool2d(fine, 2, stride=1)[:, 0, : self.bands, SCALE : SCALE + frames]
+        raw = F.avg_pool2d(fine, 2, stride=1)[:, 0, : self.bands, SCALE : SCALE + frames]
         # Clamped, with the gradient going through: real clips stand at the floor for long, where a squashing
         # function only tends to and a plain clamp would not let go again.
         return raw + (raw.clamp(self.low, self.high) - raw).detach()

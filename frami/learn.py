@@ -43,6 +43,7 @@ class Settings:
     time_curve: float = setting(0.0, "the same along time: an envelope", low=0)
     band_mask: float = setting(0.2, "mask up to this part of the mel bands", low=0, high=1)
     time_mask: float = setting(0.2, "mask up to this part of the frames", low=0, high=1)
+    splice: float = setting(0.5, "part of the clips in which a stretch of time is another clip's", low=0, high=1)
     mixup: float = setting(0.5, "part of the clips that are mixed with another", low=0, high=1)
 
 
@@ -74,6 +75,8 @@ def augment(mel: Tensor, target: Tensor, settings: Settings, draw: Generator) ->
     for dim, amount in ((1, settings.band_curve), (2, settings.time_curve)):
         if amount:
             mel = views.curve(mel, draw, dim=dim, amount=amount)
+    if settings.splice:
+        mel = views.splice(mel, draw, share=settings.splice)
     if settings.mixup:
         mel, partner, own = views.mixup(mel, draw, share=settings.mixup)
         target = own.unsqueeze(1) * target + (1 - own).unsqueeze(1) * target[partner]

@@ -34,7 +34,9 @@ def batch_norm_moments(
 
     That sum grows with the width, the depth and the scale of the teacher, from tens to tens of thousands. If
     ``relative``, each norm is divided by what it is compared with, ``||sqrt(var_stored)||_2`` and
-    ``||var_stored||_2``, and the mean over layers is taken: one weight then serves every teacher.
+    ``||var_stored||_2``, and the mean over layers before statistics pooling and that over layers after it are added:
+    one weight then serves every teacher. The few layers after pooling are the only ones to know how much of the
+    variance is within a clip; among all the others they would hardly count, and clips would not change over time.
 
     With ``past``, the moments compared are ``(1 - momentum) * batch + momentum * past``: those of one small batch are
     noisy, and what earlier rounds have covered need not be covered by each batch again.
@@ -52,7 +54,7 @@ def batch_norm_moments(
     Source: Yin et al., as above, eq. 4; Fang et al., "Up to 100x Faster Data-free Knowledge Distillation", AAAI 2022,
     arXiv:2112.06253 (the average). Differs: 1-d batch norms count too; moments are taken in float32.
     """
-    gaps = []
+    gaps: dict[bool, list[Tensor]] = {False: [], True: []}
     for name, now in batch.items():
         mean, var, wanted = now.mean, now.var, stored[name]
         if past is not None and name in past:
@@ -61,10 +63,11 @@ def batch_norm_moments(
         mean_gap, var_gap = (mean - wanted.mean).norm(), (var - wanted.var).norm()
         if relative:
             mean_gap, var_gap = mean_gap / wanted.var.sum().sqrt(), var_gap / wanted.var.norm()
-        gaps.append(mean_gap + var_gap)
-    if not gaps:
+        gaps[now.pooled].append(mean_gap + var_gap)
+    groups = [torch.stack(group) for group in gaps.values() if group]
+    if not groups:
         return torch.zeros(())
-    return torch.stack(gaps).mean() if relative else torch.stack(gaps).sum()
+    return torch.stack([group.mean() if relative else group.sum() for group in groups]).sum()
 
 
 def contrast(pulled: Tensor, anchors: Tensor, queue: Tensor | None = None, *, temperature: float = 0.1) -> Tensor:

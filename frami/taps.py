@@ -15,10 +15,11 @@ BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and variance (biased) of each channel, ``(C,)``."""
+    """Mean and variance (biased) of each channel, ``(C,)``, and whether they are of values pooled over time."""
 
     mean: Tensor
     var: Tensor
+    pooled: bool = False
 
 
 @dataclass
@@ -90,6 +91,7 @@ class _ChannelMoments(torch.autograd.Function):
 def moments(x: Tensor) -> Moments:
     """Return the moments of ``(B, C, ...)`` over all but the channels, in float32."""
     if x.numel() // x.shape[1] > 1 and x.device.type in ("cpu", "cuda"):
-        return Moments(*_ChannelMoments.apply(x))
+        mean, var = _ChannelMoments.apply(x)
+        return Moments(mean, var, pooled=x.dim() == 2)
     var, mean = torch.var_mean(x.float(), dim=[dim for dim in range(x.dim()) if dim != 1], correction=0)
-    return Moments(mean, var)
+    return Moments(mean, var, pooled=x.dim() == 2)

@@ -82,3 +82,20 @@ def mixup(mel: Tensor, generator: Generator, *, share: float) -> tuple[Tensor, T
     own = torch.where(torch.rand(batch, generator=generator) < share, own, torch.ones(())).to(mel.device)
     weight = own.view(-1, 1, 1)
     return weight * mel + (1 - weight) * mel[partner], partner, own
+
+
+def splice(mel: Tensor, generator: Generator, *, share: float) -> Tensor:
+    """Return clips in which a stretch of time is another clip's, for a ``share`` of the batch.
+
+    What a teacher says of the result has to be asked of it anew.
+
+    Source: Yun et al., "CutMix", ICCV 2019, arXiv:1905.04899. Differs: all bands are cut, as sounds follow one another.
+    """
+    batch, _, frames = mel.shape
+    width = torch.rand(batch, 1, generator=generator) * frames
+    width = torch.where(torch.rand(batch, 1, generator=generator) < share, width, torch.zeros(()))
+    start = torch.rand(batch, 1, generator=generator) * (frames - width)
+    position = torch.arange(frames).unsqueeze(0)
+    inside = ((position >= start) & (position < start + width)).to(mel.device).unsqueeze(1)
+    partner = torch.randperm(batch, generator=generator).to(mel.device)
+    return torch.where(inside, mel[partner], mel)

@@ -11,9 +11,10 @@ contrastive loss, and audio varies in length. The paper's equations, weights and
     L_after   `priors.contrast` of the statistics after it, projected
     L_adv     `priors.disagreement` with a student in the making
 
-The two views that must agree are the whole clip, rotated in time, and a shorter part of it with other gain and masks;
-pooling makes both legal inputs. The clips come out of a light decoder, which each round is moved for a few steps from
-a meta-learned start (first-order MAML, as FastMeta: Fang et al., AAAI 2022, arXiv:2112.06253).
+The two views that must agree are the clip rotated in time, and it rotated otherwise with other gain and masks. Pooling
+makes a shorter part a legal input too (``crop``), but parts that must agree make for clips that hardly change over
+time. The clips come out of a light decoder, which each round is moved for a few steps from a meta-learned start
+(first-order MAML, as FastMeta: Fang et al., AAAI 2022, arXiv:2112.06253).
 """
 
 from __future__ import annotations
@@ -48,13 +49,13 @@ class Settings:
     class_prior: float = setting(1.0, "weight of the class prior", low=0)
     batch_norm: float = setting(10.0, "weight of the batch-norm moments", low=0)
     momentum: float = setting(0.9, "part of past rounds in the moments compared", low=0, high=0.999)
-    contrast: float = setting(0.5, "weight of the feature-invariant contrast", low=0)
+    contrast: float = setting(0.2, "weight of the feature-invariant contrast", low=0)
     temperature: float = setting(0.1, "temperature of the contrast", low=0.001)
     queue: int = setting(1024, "clips of past rounds to be told from", low=0)
-    crop: float = setting(0.6, "length of the shorter view, as a part of the clip", low=0.1, high=1)
-    adversary: float = setting(1.0, "weight of the disagreement with a student in the making", low=0)
+    crop: float = setting(1.0, "length of the second view, as a part of the clip", low=0.1, high=1)
+    adversary: float = setting(2.0, "weight of the disagreement with a student in the making", low=0)
     rival: str = setting("small", "network of that student")
-    rival_steps: int = setting(5, "steps that it learns after each round", low=0)
+    rival_steps: int = setting(10, "steps that it learns after each round", low=0)
     rival_memory: int = setting(2048, "clips that it remembers", low=1)
     rival_from: int = setting(10, "rounds before its disagreement counts", low=0)
     learning_rate: float = setting(5e-3, "of the decoder within a round", low=0)

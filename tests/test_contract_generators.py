@@ -12,7 +12,6 @@ import torch
 from frami import catalog, settings
 from frami.audio import FrontEnd
 from frami.generators.frami import Generator as FramiGenerator
-from frami.generators.frami import Settings as FramiSettings
 from frami.machine import Machine
 from frami.model import Model
 from tests.conftest import FAST, make_teacher
@@ -83,14 +82,11 @@ def test_a_weight_of_zero_leaves_its_loss_out(weight: str, teacher: Model, machi
 
 
 def test_losses_fall(teacher: Model, machine: Machine) -> None:
-    options = {"steps": 5, "momentum": 0.0, "adversary": 0.0, "contrast": 0.0}
-    made = generator("frami", teacher, machine, **options)
-    chosen = FramiSettings()
-    totals = []
-    for number in range(30):
-        parts = made.round(number, TARGET, 16).parts
-        totals.append(chosen.class_prior * parts["class_prior"] + chosen.batch_norm * parts["batch_norm"])
-    assert sum(totals[-5:]) < 0.95 * sum(totals[:5])
+    made = generator("frami", teacher, machine, steps=5, momentum=0.0, adversary=0.0, contrast=0.0)
+    rounds = [made.round(number, TARGET, 16).parts for number in range(30)]
+    for name, fraction in (("class_prior", 0.5), ("batch_norm", 0.98)):
+        first, last = ([parts[name] for parts in part] for part in (rounds[:5], rounds[-5:]))
+        assert sum(last) < fraction * sum(first), name
 
 
 def test_the_student_in_the_making_disagrees(teacher: Model, machine: Machine) -> None:

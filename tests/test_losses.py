@@ -92,8 +92,8 @@ def test_class_prior() -> None:
 def some_moments(seed: int) -> dict[str, Moments]:
     draw = torch.Generator().manual_seed(seed)
     return {
-        name: Moments(torch.randn(size, generator=draw), torch.rand(size, generator=draw) + 0.5)
-        for name, size in (("a", 3), ("b", 5))
+        name: Moments(torch.randn(size, generator=draw), torch.rand(size, generator=draw) + 0.5, pooled)
+        for name, size, pooled in (("a", 3, False), ("b", 5, False), ("c", 4, True))
     }
 
 
@@ -117,7 +117,7 @@ def test_batch_norm_moments(relative: bool, with_past: bool) -> None:
             var = stored[name].var.tolist()
             gaps = [gaps[0] / math.sqrt(sum(var)), gaps[1] / norm(var)]
         per_layer.append(sum(gaps))
-    expected = sum(per_layer) / (len(per_layer) if relative else 1)
+    expected = (per_layer[0] + per_layer[1]) / (2 if relative else 1) + per_layer[2]
     value = priors.batch_norm_moments(batch, stored, past, 0.7, relative=relative)
     assert value.item() == pytest.approx(expected, rel=1e-5)
 
