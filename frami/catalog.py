@@ -11,7 +11,7 @@ import pkgutil
 from pathlib import Path
 from types import ModuleType
 
-from frami.errors import unknown
+from frami.errors import WrongUse, unknown
 
 KINDS = {"generators": "method", "students": "network", "teachers": "network", "datasets": "data set"}
 
@@ -35,7 +35,7 @@ def names(family: str) -> list[str]:
 def load(family: str, name: str) -> ModuleType:
     """Return the module of ``name`` in a family; the nearest name is offered where there is none."""
     if "." in name:
-        return importlib.import_module(name)
+        return _own(name)
     if name not in names(family):
         raise unknown(KINDS.get(family, family), name, names(family))
     return importlib.import_module(f"frami.{family}.{name}")
@@ -44,8 +44,18 @@ def load(family: str, name: str) -> ModuleType:
 def network(name: str) -> ModuleType:
     """Return the module of a teacher or student network; any network may play either part."""
     if "." in name:
-        return importlib.import_module(name)
+        return _own(name)
     for family in ("teachers", "students"):
         if name in names(family):
             return load(family, name)
     raise unknown("network", name, names("teachers") + names("students"))
+
+
+def _own(name: str) -> ModuleType:
+    """Return a module of the user's own."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise WrongUse(
+            f"There is no module {name!r} ({error}); a name with a dot is a module on Python's path."
+        ) from error

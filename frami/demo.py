@@ -19,8 +19,8 @@ from frami.model import Model, load
 from frami.store import Part, Store
 
 TEACHER = "digits"
-SAMPLES = 1536
-STEPS = 600
+SAMPLES = 3072
+STEPS = 1200
 WIDTH = 12
 
 

@@ -55,8 +55,9 @@ def make_teacher(front_end: FrontEnd, network: str = "resnet", width: int = 4, d
     arguments = {"width": width, "depth": depth, "embedding": 8}
     model = Model.build(Architecture(network, arguments), front_end, LABELS, frames=(12, 24))
     with torch.no_grad():
-        for _ in range(5):
+        for _ in range(40):
             model.network.train()(torch.randn(8, front_end.n_mels, 20))
+        model.network.head.classifier.weight *= 5
     model.network.eval().requires_grad_(False)
     return model
 

@@ -1,0 +1,43 @@
+"""The demo on the model that ships with the package, at a fraction of its budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import frami
+from frami import demo
+
+
+def run(out: Path) -> tuple[list[demo.Row], list[str]]:
+    said: list[str] = []
+    rows = demo.demo(out, samples=64, steps=10, threads=1, say=said.append)
+    return rows, said
+
+
+def test_shipped_teacher_is_small_and_says_where_it_is_from() -> None:
+    teacher = frami.load("digits")
+    assert teacher.labels == tuple("0123456789")
+    assert 4 * teacher.parameters < 1_500_000
+    assert {"speakers", "takes", "command", "source"} <= set(teacher.provenance)
+
+
+def test_demo_without_recordings_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FRAMI_DATA", raising=False)
+    rows, said = run(tmp_path)
+    assert [row.name for row in rows] == ["teacher", "student (frami)", "student (noise)"]
+    assert rows[0].agreement == 1.0 and all(row.accuracy is None for row in rows)
+    assert 4 * rows[1].model.parameters <= rows[0].model.parameters
+    text = "\n".join(said)
+    assert "nothing above was measured on real speech" in text
+    assert (tmp_path / "pictures" / "grid.png").stat().st_size > 10_000
+    assert str(tmp_path / "pictures") in text
+    again, _ = run(tmp_path)
+    assert [row.model.fingerprint for row in again] == [row.model.fingerprint for row in rows]
+
+
+@pytest.mark.recordings
+def test_shipped_teacher_hears_real_digits() -> None:
+    scores = frami.evaluate("digits", "fsdd", test_fold="takes")
+    assert scores["accuracy"] > 0.98
