@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# Sizes here are too small for a second thread to help, and threads of several processes stand in each other's way.
+# It holds for the processes that the tests start, too.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
 import torch
 

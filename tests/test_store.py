@@ -347,7 +347,8 @@ def test_a_disk_without_hard_links_serves_too(teacher: Model, tmp_path: Path, mo
 # Run by a process of its own, which kills itself at one point of its second append.
 KILLED = """
 import os, signal, sys
-from frami import cli, store
+from frami import cli, run, store
+run.SECONDS_BETWEEN_STATES = 0
 point = sys.argv.pop(1)
 seen = 0
 
