@@ -276,9 +276,7 @@ def _prose(rows: list[dict[str, Any]]) -> str:
         "Written by `make bench`; never edited by hand. Accuracy on the held-out fold after the last step, ratio to the "
         "teacher, wall-clock minutes of synthesis and distillation together; mean ± standard deviation where there are "
         "several seeds. The settings were chosen on fsdd with the speaker lucas left out, and 50 of the 250 test clips of "
-        "fsdd's takes split are his. Machine: "
-        + rows[0]["machine"]
-        + ", bfloat16 where it gains.",
+        "fsdd's takes split are his. Machine: " + rows[0]["machine"] + ", bfloat16 where it gains.",
     ]
     for (name,), group in _grouped([row for row in rows if row["table"] == "main"], "task").items():
         task = TASKS[name]

@@ -86,9 +86,8 @@ def demo(
         clips = len(held_out.targets)
     for line in table(rows, clips):
         say(line)
-    for line in inspection.inspect(out / "frami.h5", out / "pictures").splitlines():
-        if "pictures" in line:
-            say(line)
+    inspection.inspect(out / "frami.h5", out / "pictures")
+    say(f"Pictures of the inverted spectrograms, class by class, and their sounds are in {out / 'pictures'}.")
     say(f"All of it is in {out}; it took {progress.duration(time.monotonic() - began)}.")
     say(f"Next: frami inspect {out / 'student-frami'}")
     return rows
