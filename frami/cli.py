@@ -117,7 +117,8 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
     settings = catalog.load("generators", arguments["method"]).Settings
     if _listed(list_settings, settings):
         return
-    teacher = model.load(arguments.pop("teacher"))
+    name = arguments.pop("teacher")
+    teacher = model.load(name)
     if synthesis.without_batch_norm(teacher):
         click.echo(
             "This teacher has no batch norm: its moments cannot guide the inversion; class prior and contrast are left.",
@@ -135,7 +136,7 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
     )
     _next(
         f"frami inspect {out}",
-        f"frami distill --teacher {_typed('--teacher')} --samples {out} --student small --out STUDENT",
+        f"frami distill --teacher {shlex.quote(name)} --samples {out} --student small --out STUDENT",
     )
 
 
@@ -293,17 +294,6 @@ def _fold(arguments: dict[str, Any]) -> str:
     """Return the options that name the recordings, as they were given."""
     data = f" --data {shlex.quote(arguments['data'])}" if arguments["data"] else ""
     return f"--dataset {arguments['dataset']}{data} --test-fold {arguments['test_fold']}"
-
-
-def _typed(option: str) -> str:
-    """Return what was typed after an option."""
-    words = sys.argv
-    for index, word in enumerate(words):
-        if word == option and index + 1 < len(words):
-            return shlex.quote(words[index + 1])
-        if word.startswith(option + "="):
-            return shlex.quote(word.partition("=")[2])
-    return "TEACHER"
 
 
 def _next(*commands: str) -> None:
