@@ -30,7 +30,7 @@ class Latents:
 
 
 class Decoder(nn.Module):
-    """Latents and classes to spectrograms ``(B, F, N)`` within the front end's range; 0.5 M parameters.
+    """Latents and classes to spectrograms ``(B, F, N)`` within the front end's range; 0.5 to 0.7 M parameters.
 
     A clip's course is decoded at `POINTS` moments, which are then spread over its length: a sound has a beginning and an
     end, and one decoder serves every length. The class enters as a learned embedding: a decoder that lives through many

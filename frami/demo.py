@@ -9,14 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from frami import distillation, inspection, machine, progress, synthesis
-from frami.distillation import HELD_OUT
 from frami.errors import WrongUse
 from frami.evaluate import accuracy, agreement, complexity
 from frami.model import Model, load
-from frami.store import Part, Store
+from frami.store import Part, Store, parts
 
 TEACHER = "digits"
 SAMPLES = 3072
@@ -76,7 +73,7 @@ def demo(
                 **common,
             )
     with Store(out / "frami.h5") as made:
-        held_out = Part(made, np.arange(len(made))[-max(1, round(HELD_OUT * len(made))) :])
+        _, held_out = parts(made)
         named = {
             "teacher": teacher,
             "student (frami)": students["frami"],

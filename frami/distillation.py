@@ -7,18 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from frami import datasets, learn, machine, progress, recipes, seeds, settings
 from frami.clips import Clips, Spectrograms
 from frami.errors import Failed, WrongUse
 from frami.evaluate import agreement
 from frami.model import Architecture, Model, load
 from frami.run import Run
-from frami.store import Part, Store
+from frami.store import Store, parts
 from frami.training import architecture
-
-HELD_OUT = 0.05
 
 
 def distill(
@@ -139,15 +135,13 @@ def _clips(
         return recordings, None, {"dataset": dataset, "test_fold": str(test_fold)}
     store = samples if isinstance(samples, Store) else Store(Path(str(samples)))
     check_store(store, teacher, any_teacher)
-    numbers = np.arange(len(store))
-    held = max(1, round(HELD_OUT * len(store)))
     source = {
         "method": store.method,
         "clips": len(store),
         "settings": store.settings,
         "teacher": store.teacher,
     }
-    return Part(store, numbers[:-held]), Part(store, numbers[-held:]), source
+    return *parts(store), source
 
 
 def check_store(store: Store, teacher: Model, any_teacher: bool = False) -> None:

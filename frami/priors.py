@@ -84,8 +84,8 @@ def contrast(pulled: Tensor, anchors: Tensor, queue: Tensor | None = None, *, te
         queue: Features of earlier clips, unit length, ``(M, C)``.
         temperature: t > 0.
 
-    Source: Fang et al., "Contrastive Model Inversion", IJCAI 2021, arXiv:2105.08584, eq. 6. Differs: rows of the queue
-    are negatives only; their own loss does not reach the clips of this batch.
+    Source: Fang et al., "Contrastive Model Inversion", IJCAI 2021, arXiv:2105.08584, as in the authors' code. Differs: rows
+    of the queue are negatives only; their own loss does not reach the clips of this batch.
     """
     others = anchors if queue is None else torch.cat([anchors, queue])
     similarity = pulled @ others.detach().T / temperature
@@ -95,7 +95,7 @@ def contrast(pulled: Tensor, anchors: Tensor, queue: Tensor | None = None, *, te
 def disagreement(teacher: Output, student: Output) -> Tensor:
     """Return minus the divergence of student from teacher on clips whose class both agree on, mean over the batch.
 
-    Source: Fang et al., "Contrastive Model Inversion", section 3.4, as in the authors' code (temperature 1).
+    Source: Fang et al., "Contrastive Model Inversion", as above (temperature 1).
     """
     agree = (teacher.logits.argmax(1) == student.logits.argmax(1)).float()
     divergence = F.kl_div(

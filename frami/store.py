@@ -29,6 +29,7 @@ from frami.audio import FrontEnd
 from frami.errors import Failed, WrongUse
 
 FORMAT = "frami store 1"
+HELD_OUT = 0.05
 MARGIN = 1 << 20  # bytes that a batch may take beside its spectrograms
 COLUMNS = {
     "frames_valid": "int32",
@@ -124,6 +125,13 @@ class Part:
     def mel(self, index: int) -> Tensor:
         """Return the part's clip ``index`` as ``(F, N)``."""
         return self.store.mel(int(self.chosen[index]))
+
+
+def parts(store: Store) -> tuple[Part, Part]:
+    """Return what of a store is trained on, and its last 5 %, which are held out."""
+    held = max(1, round(HELD_OUT * len(store)))
+    numbers = np.arange(len(store))
+    return Part(store, numbers[:-held]), Part(store, numbers[-held:])
 
 
 def _open(path: Path) -> h5py.File:
