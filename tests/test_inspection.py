@@ -103,6 +103,9 @@ def test_shipped_bundle_is_found_by_name(bundle: Path, tmp_path: Path, monkeypat
     package = tmp_path / "bundles"
     shutil.copytree(bundle, package / "demo")
     monkeypatch.setattr(model.resources, "files", lambda _: package)
+    monkeypatch.chdir(
+        tmp_path
+    )  # a folder of that name in the working directory, as `make demo` leaves one, comes first
     assert screen(inspect("demo"))["bundle"] == str(package / "demo")
 
 
