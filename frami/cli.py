@@ -200,14 +200,7 @@ def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> 
     began = time.monotonic()
     loaded = load(model)
     scores = accuracy.evaluate(loaded, **arguments)
-    settings = {"model": model, "seed": seed, **arguments}
-    record: dict[str, Any] = {"command": "evaluate", "id": run.identity(settings), "settings": settings}
-    record |= {
-        "status": "finished",
-        "fingerprint": loaded.fingerprint,
-        "seconds": time.monotonic() - began,
-        **run.environment(),
-    }
+    record = run.note("evaluate", {"model": model, "seed": seed, **arguments}, began, fingerprint=loaded.fingerprint)
     path = Path(json_file or f"runs/evaluate-{record['id']}.json")
     files.folder(path.parent)
     files.write_json(path, scores | {"run": record})
@@ -232,11 +225,17 @@ def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> 
 @_machine
 def inspect(path: str, out: str | None, seed: int, device: str, threads: int | None, **arguments: Any) -> None:
     """Say what a bundle, a store or a run is, in one screen."""
-    from frami import inspection, machine
+    import time
 
+    from frami import files, inspection, machine, run
+
+    began = time.monotonic()
     machine.choose(device, threads)
     click.echo(inspection.inspect(path, out, **arguments))
-    if out is None:
+    if out is not None:
+        record = run.note("inspect", {"path": path, "out": out, "seed": seed, **arguments}, began)
+        files.write_json(Path(out) / "inspect.json", record)
+    else:
         _next(f"frami inspect {path} --out pictures")
 
 
@@ -252,11 +251,16 @@ def data() -> None:
 @_machine
 def get(dataset: str, out: str, base_url: str | None, **machine: Any) -> None:
     """Download a data set, checked; what was cut off goes on."""
-    from frami import download, progress
+    import time
 
+    from frami import download, files, progress, run
+
+    began = time.monotonic()
     with progress.shown_bytes(f"download of {dataset}") as report:
         folder = download.get(dataset, Path(out), base_url=base_url, progress=report)
-    click.echo(f"{dataset} is in {folder}.")
+    record = Path(out) / f"{folder.name}.json"
+    files.write_json(record, run.note("data get", {"dataset": dataset, "out": out, "from": base_url, **machine}, began))
+    click.echo(f"{dataset} is in {folder}, the record of its download in {record}.")
     folds = catalog.load("datasets", dataset).test_folds(folder)
     _next(f"frami train --dataset {dataset} --data {folder} --test-fold {folds[-1]} --out TEACHER")
 

@@ -91,7 +91,7 @@ def _append(url: str, partly: Path, progress: Progress | None) -> None:
             return _append(url, partly, progress)
         if not answer.ok:
             said = f"{answer.status_code} {answer.reason}"
-            raise Failed(f"{url} answered {said}: try later, or name a mirror with --base-url.")
+            raise Failed(f"{url} answered {said}: try later, or name a mirror with --from.")
         resumed = answer.status_code == requests.codes.partial_content
         done = done if resumed else 0
         total = done + int(answer.headers["Content-Length"]) if "Content-Length" in answer.headers else 0

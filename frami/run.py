@@ -124,6 +124,12 @@ class Run:
             self.finished = True
 
 
+def note(command: str, settings: Mapping[str, Any], began: float, **facts: Any) -> dict[str, Any]:
+    """Return the record of a command that is done at once and keeps no folder; ``began`` is of `time.monotonic`."""
+    record = {"command": command, "id": identity(settings), "settings": dict(settings), "status": "finished"}
+    return record | {"seconds": time.monotonic() - began, **facts, **environment()}
+
+
 def read(folder: str | Path) -> dict[str, Any]:
     """Return the record of a run folder."""
     path = Path(folder) / "run.json"

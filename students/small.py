@@ -23,7 +23,7 @@ class Encoder(nn.Sequential):
             layers += [
                 nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
                 nn.BatchNorm2d(outputs),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
             ]
             inputs = outputs
         super().__init__(*layers)

@@ -189,6 +189,12 @@ def test_inspect_tells_of_a_store_and_of_a_bundle(call: Frami, made: Path) -> No
     assert all(next_commands(said) for said in (store, bundle))
 
 
+def test_inspect_leaves_a_record_beside_its_pictures(call: Frami, made: Path, tmp_path: Path) -> None:
+    assert call("inspect", made / "samples.h5", "--out", tmp_path).code == 0
+    record = json.loads((tmp_path / "inspect.json").read_text())
+    assert record["command"] == "inspect" and record["versions"] and record["settings"]["seed"] == 0
+
+
 def test_more_samples_are_added_to_a_finished_store(call: Frami, made: Path, tmp_path: Path) -> None:
     words = ["synthesize", "--teacher", made / "teacher", "--out", tmp_path / "samples.h5", *INVERSION]
     assert call(*words, "--samples", 8).code == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import re
 import tarfile
 import threading
@@ -15,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner
 
-from frami import catalog, datasets, download
+from frami import catalog, cli, datasets, download
 from frami.datasets import Archive, esc50
 from frami.errors import Failed, WrongUse
 
@@ -132,6 +134,17 @@ def test_what_is_fetched_is_read_back(tmp_path: Path, server: Server, monkeypatc
     assert steps[-1] == (len(server.content), len(server.content)) and steps == sorted(steps)
     assert download.get("esc50", tmp_path / "new", base_url=server.address) == folder
     assert len(server.ranges) == 1
+
+
+def test_the_command_says_where_it_wrote_and_leaves_a_record(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(monkeypatch, None)
+    said = CliRunner().invoke(cli.frami, ["data", "get", "esc50", "--out", str(tmp_path), "--from", server.address])
+    assert said.exit_code == 0, said.output
+    record = json.loads((tmp_path / "esc50.json").read_text())
+    assert str(tmp_path / "esc50.json") in said.output and "Next: frami train --dataset esc50" in said.output
+    assert record["command"] == "data get" and record["settings"]["from"] == server.address
 
 
 @pytest.mark.parametrize("knows_ranges", [True, False])

@@ -27,15 +27,15 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = torch.relu(self.first_norm(self.first(x)))
-        return torch.relu(self.second_norm(self.second(hidden)) + self.shortcut(x))
+        hidden = torch.relu_(self.first_norm(self.first(x)))
+        return torch.relu_(self.second_norm(self.second(hidden)) + self.shortcut(x))
 
 
 class Encoder(nn.Sequential):
     """Stem and stages; the first stage runs at half the time and frequency resolution of the spectrogram."""
 
     def __init__(self, width: int, depth: int) -> None:
-        stem = [nn.Conv2d(1, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+        stem = [nn.Conv2d(1, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
         stages: list[nn.Module] = []
         for stage in range(3):
             outputs = width << stage
