@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -82,9 +83,25 @@ class Decoder(nn.Module):
         fine = F.pad(F.pixel_shuffle(self.out(hidden), 2).float(), (0, 0, 0, 1), mode="replicate")
         # The margin goes: what the convolutions' zero padding does to the ends of a clip is no part of any sound.
         raw = F.avg_pool2d(fine, 2, stride=1)[:, 0, : self.bands, SCALE : SCALE + frames]
-        # Clamped, with the gradient going through: real clips stand at the floor for long, where a squashing
-        # function only tends to and a plain clamp would not let go again.
-        return raw + (raw.clamp(self.low, self.high) - raw).detach()
+        return Clamp.apply(raw, self.low, self.high)
+
+
+class Clamp(torch.autograd.Function):
+    """Values within a range; what stands at an end of it can be moved back in and is not moved further out.
+
+    Real clips stand at the floor for long. A squashing function only tends to it, a plain clamp would not let go again,
+    and a gradient that always goes through moves what is out ever further, until no step brings it back.
+    """
+
+    @staticmethod
+    def forward(context: Any, raw: Tensor, low: float, high: float) -> Tensor:
+        context.save_for_backward(raw < low, raw > high)
+        return raw.clamp(low, high)
+
+    @staticmethod
+    def backward(context: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        below, above = context.saved_tensors
+        return grad.masked_fill((below & (grad > 0)) | (above & (grad < 0)), 0.0), None, None
 
 
 def _stage(inputs: int, outputs: int) -> nn.Sequential:

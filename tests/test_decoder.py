@@ -1,0 +1,28 @@
+"""The decoder that the generative methods share: any size, within the range, and never pushed outside it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from frami.decoder import Clamp, Decoder
+
+LOW, HIGH = -1.5, 3.0
+
+
+@pytest.mark.parametrize(("bands", "frames"), [(40, 1), (64, 161), (13, 24)])
+def test_any_size_comes_out_within_the_range(bands: int, frames: int) -> None:
+    decoder = Decoder(bands, 5, (LOW, HIGH))
+    latents = decoder.draw(3, frames, torch.Generator().manual_seed(0), "cpu")
+    mel = decoder(latents, torch.tensor([0, 1, 4]), frames)
+    assert mel.shape == (3, bands, frames) and mel.dtype == torch.float32
+    assert LOW <= mel.min() and mel.max() <= HIGH
+
+
+def test_what_stands_at_an_end_is_moved_in_and_not_out() -> None:
+    raw = torch.tensor([-2.0, -2.0, 0.0, 0.0, 4.0, 4.0], requires_grad=True)
+    held = Clamp.apply(raw, LOW, HIGH)
+    assert held.tolist() == [LOW, LOW, 0.0, 0.0, HIGH, HIGH]
+    # Descent moves against the gradient.
+    held.backward(torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0, -1.0]))
+    assert raw.grad is not None and raw.grad.tolist() == [0.0, -1.0, 1.0, -1.0, 1.0, 0.0]
