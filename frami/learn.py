@@ -86,12 +86,6 @@ def augment(mel: Tensor, target: Tensor, settings: Settings, draw: Generator) ->
     return mel, target
 
 
-def take_over_head(student: Network, teacher: Network) -> None:
-    """Give a student its teacher's head, frozen."""
-    student.head.load_state_dict(teacher.head.state_dict())
-    student.head.requires_grad_(False)
-
-
 def fit(
     student: Model,
     clips: Clips,
@@ -126,7 +120,7 @@ def fit(
     if teacher is not None:
         machine.place(teacher.network)
         if recipe.reuse_head:
-            take_over_head(student.network, teacher.network)
+            student.network.head.load_state_dict(teacher.network.head.state_dict())
     with frozen(teacher.network) if teacher is not None else frozen(nn.Identity()) as guide:
         _steps(
             learner,
@@ -163,8 +157,6 @@ def _steps(
         mel, target = augment(
             mel.to(machine.device), target.to(machine.device), settings, seeds.generator(seed, 2, step)
         )
-        if recipe.reuse_head:
-            learner.network.head.eval()  # its moments are the teacher's
         with machine.autocast():
             said = learner(mel)
             with torch.no_grad():

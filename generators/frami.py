@@ -14,7 +14,9 @@ contrastive loss, and audio varies in length. The paper's equations, weights and
 The two views that must agree are the clip rotated in time, and it rotated otherwise with other gain and masks. Pooling
 makes a shorter part a legal input too (``crop``), but parts that must agree make for clips that hardly change over
 time. The clips come out of a light decoder, which each round is moved for a few steps from a meta-learned start
-(first-order MAML, as FastMeta: Fang et al., AAAI 2022, arXiv:2112.06253).
+(first-order MAML, as FastMeta: Fang et al., AAAI 2022, arXiv:2112.06253). A decoder that lives through many rounds
+comes to make nearly the same clip of a class each time; so each clip is given a recording condition of its own, a
+random level, filter and envelope, with which it has to be of its class.
 """
 
 from __future__ import annotations
@@ -53,6 +55,9 @@ class Settings:
     temperature: float = setting(0.1, "temperature of the contrast", low=0.001)
     queue: int = setting(1024, "clips of past rounds to be told from", low=0)
     crop: float = setting(1.0, "length of the second view, as a part of the clip", low=0.1, high=1)
+    level: float = setting(0.4, "deviation of the clips' random levels, in standard deviations of the input", low=0)
+    filter: float = setting(0.4, "the same of a random curve along the bands", low=0)
+    envelope: float = setting(0.2, "the same of a random curve along time", low=0)
     adversary: float = setting(2.0, "weight of the disagreement with a student in the making", low=0)
     rival: str = setting("small", "network of that student")
     rival_steps: int = setting(10, "steps that it learns after each round", low=0)
@@ -119,6 +124,7 @@ class Generator:
         draw = seeds.generator(self.seed, 20, number)
         decoder = copy.deepcopy(self.decoder).train()
         latents = decoder.draw(len(target), frames, draw, self.machine.device)
+        condition = self._condition(len(target), frames, draw)
         optimiser = torch.optim.Adam(
             [
                 {"params": decoder.parameters(), "lr": settings.learning_rate},
@@ -135,7 +141,7 @@ class Generator:
         }
         judge = Judge(self, target, weights, draw)
         inverted = invert(
-            lambda: self._decode(decoder, latents, target, frames),
+            lambda: self._decode(decoder, latents, target, condition),
             judge,
             weights,
             optimiser,
@@ -146,9 +152,16 @@ class Generator:
         self._remember(judge, inverted, number)
         return inverted
 
-    def _decode(self, decoder: Decoder, latents: Latents, target: Tensor, frames: int) -> Tensor:
+    def _condition(self, batch: int, frames: int, draw: torch.Generator) -> Tensor:
+        """Return what the circumstances of its recording add to each clip, ``(B, F, frames)``."""
+        level = self.settings.level * torch.randn(batch, 1, 1, generator=draw)
+        condition = level.expand(batch, self.decoder.bands, frames)
+        condition = views.curve(condition, draw, dim=1, amount=self.settings.filter)
+        return views.curve(condition, draw, dim=2, amount=self.settings.envelope).to(self.machine.device)
+
+    def _decode(self, decoder: Decoder, latents: Latents, target: Tensor, condition: Tensor) -> Tensor:
         with self.machine.autocast():
-            return decoder(latents, target, frames)
+            return decoder(latents, target, condition.shape[2], condition)
 
     def _after_backward(self, decoder: Decoder) -> None:
         """Add this step's gradients to those of the meta-learned start (first-order MAML); let the contrast learn."""

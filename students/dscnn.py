@@ -33,7 +33,11 @@ class Encoder(nn.Sequential):
     """Stem and three stages; the first runs at half the time and frequency resolution of the spectrogram."""
 
     def __init__(self, width: int, depth: int) -> None:
-        layers: list[nn.Module] = [nn.Conv2d(1, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+        layers: list[nn.Module] = [
+            nn.Conv2d(1, width, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+        ]
         for inputs, outputs in ((width, width), (width, 2 * width), (2 * width, 4 * width)):
             layers += [Block(inputs, outputs, 1 if inputs == outputs else 2)]
             layers += [Block(outputs, outputs, 1) for _ in range(depth - 1)]
