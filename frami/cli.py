@@ -5,62 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from frami import catalog
+from frami import catalog, options
 from frami.errors import FramiError
-
-Function = Callable[..., Any]
-
-
-def _options(*options: Function) -> Function:
-    """Return a decorator that adds several options in the order given."""
-
-    def add(function: Function) -> Function:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return add
-
-
-_machine = _options(
-    click.option(
-        "--seed",
-        type=click.IntRange(0, 2**63 - 1),
-        default=0,
-        show_default=True,
-        help="Seed of everything that is drawn.",
-    ),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda."),
-    click.option("--threads", type=click.IntRange(min=1), help="Threads of the CPU; by default one a core."),
-)
-_precision = click.option("--precision", default="auto", show_default=True, help="auto, float32, bfloat16.")
-_set = click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Another setting; --list-settings names them.",
-)
-_list = click.option("--list-settings", is_flag=True, help="Print what --set can set, with defaults, and stop.")
-
-
-def _recordings(required: bool) -> Function:
-    known = ", ".join(catalog.names("datasets"))
-    return _options(
-        click.option("--dataset", required=required, help=f"Data set of recordings: {known}."),
-        click.option("--data", type=click.Path(), help="Its folder, or one that holds it. [default: FRAMI_DATA]"),
-        click.option(
-            "--test-fold",
-            required=required,
-            help="What is held out: a fold's number, 'takes' or a speaker (fsdd).",
-        ),
-    )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,28 +25,28 @@ def frami() -> None:
 
 
 @frami.command()
-@_recordings(required=True)
+@options.recordings(required=True)
 @click.option("--network", default="resnet", show_default=True, help="resnet, tdnn, or a student network.")
 @click.option("--width", type=int, help="Channels; by default the network's own choice.")
 @click.option("--depth", type=int, help="Layers or blocks; by default the network's own choice.")
 @click.option("--out", required=True, type=click.Path(), help="Folder to write the bundle to.")
-@_machine
-@_precision
-@_set
-@_list
+@options.machine
+@options.precision
+@options.assignments
+@options.list_settings
 def train(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -> None:
     """Train a teacher, or a reference student, on recordings."""
     from frami import progress, training
 
-    if _listed(list_settings, training.Settings):
+    if options.listed(list_settings, training.Settings):
         return
-    options = _parsed(assignments, training.Settings)
-    steps = options.get("steps", training.Settings().steps)
+    chosen = options.parsed(assignments, training.Settings)
+    steps = chosen.get("steps", training.Settings().steps)
     with progress.shown("training", steps) as report:
-        model = training.train(**arguments, options=options, report=report)
-    out, fold = arguments["out"], _fold(arguments)
+        model = training.train(**arguments, options=chosen, report=report)
+    out, fold = arguments["out"], options.fold(arguments)
     click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
-    _next(f"frami evaluate {out} {fold}", f"frami synthesize --teacher {out} --out samples.h5")
+    options.then(f"frami evaluate {out} {fold}", f"frami synthesize --teacher {out} --out samples.h5")
 
 
 @frami.command()
@@ -105,17 +56,17 @@ def train(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -
 @click.option("--method", default="frami", show_default=True, help=f"One of: {', '.join(catalog.names('generators'))}.")
 @click.option("--frames", nargs=2, type=int, help="Shortest and longest clip in frames. [default: as in training]")
 @click.option("--batch-size", type=click.IntRange(min=2), default=64, show_default=True, help="Clips a round.")
-@_machine
-@_precision
-@_set
-@_list
+@options.machine
+@options.precision
+@options.assignments
+@options.list_settings
 def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -> None:
     """Invert a frozen teacher into a store of synthetic spectrograms."""
     from frami import model, progress, synthesis
     from frami.store import Store
 
     settings = catalog.load("generators", arguments["method"]).Settings
-    if _listed(list_settings, settings):
+    if options.listed(list_settings, settings):
         return
     name = arguments.pop("teacher")
     teacher = model.load(name)
@@ -130,11 +81,11 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
         with Store(out) as store:
             there = len(store)
     with progress.shown("synthesis", samples, start=there) as report:
-        store = synthesis.synthesize(teacher, **arguments, options=_parsed(assignments, settings), report=report)
+        store = synthesis.synthesize(teacher, **arguments, options=options.parsed(assignments, settings), report=report)
     click.echo(
         f"{len(store)} clips ({len(store) - there} new) are in {out}; the record of the run in {out.with_suffix('.run')}."
     )
-    _next(
+    options.then(
         f"frami inspect {out}",
         f"frami distill --teacher {shlex.quote(name)} --samples {out} --student small --out STUDENT",
     )
@@ -143,7 +94,7 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
 @frami.command()
 @click.option("--teacher", required=True, help="A bundle's folder, or 'digits', which ships with the package.")
 @click.option("--samples", type=click.Path(), help="Store of synthetic clips to distil from; or --dataset.")
-@_recordings(required=False)
+@options.recordings(required=False)
 @click.option("--student", default="small", show_default=True, help="small, dscnn, or a teacher network.")
 @click.option("--width", type=int, help="Channels; by default the network's own choice.")
 @click.option("--depth", type=int, help="Layers or blocks; by default the network's own choice.")
@@ -155,40 +106,40 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
 )
 @click.option("--any-teacher", is_flag=True, help="Allow a store that was made from another teacher.")
 @click.option("--out", required=True, type=click.Path(), help="Folder to write the student's bundle to.")
-@_machine
-@_precision
-@_set
-@_list
+@options.machine
+@options.precision
+@options.assignments
+@options.list_settings
 def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -> None:
     """Distil a student from a store (data-free), or from recordings (the upper bound)."""
     from frami import distillation, learn, progress, recipes, run
 
     weights = recipes.find(arguments["recipe"]).weights
-    if _listed(list_settings, learn.Settings, weights):
+    if options.listed(list_settings, learn.Settings, weights):
         return
-    options = _parsed(assignments, learn.Settings, weights)
-    steps = options.get("steps", learn.Settings().steps)
+    chosen = options.parsed(assignments, learn.Settings, weights)
+    steps = chosen.get("steps", learn.Settings().steps)
     with progress.shown("distillation", steps) as report:
-        student = distillation.distill(**arguments, options=options, report=report)
+        student = distillation.distill(**arguments, options=chosen, report=report)
     out = arguments["out"]
     click.echo(f"Student {student.fingerprint} ({student.parameters:,} parameters) is in {out}.")
     for name, value in run.read(out).get("scores", {}).items():
         if name != "fingerprint":
             click.echo(f"{name.replace('_', ' ')}: {value:.3f}")
-    fold = _fold(arguments) if arguments["dataset"] else "--dataset DATASET --data DIR --test-fold FOLD"
-    _next(f"frami inspect {out}", f"frami evaluate {out} {fold}")
+    fold = options.fold(arguments) if arguments["dataset"] else "--dataset DATASET --data DIR --test-fold FOLD"
+    options.then(f"frami inspect {out}", f"frami evaluate {out} {fold}")
 
 
 @frami.command()
 @click.argument("model")
-@_recordings(required=True)
+@options.recordings(required=True)
 @click.option(
     "--json",
     "json_file",
     type=click.Path(),
     help="Write scores and record here. [default: runs/evaluate-ID.json]",
 )
-@_machine
+@options.machine
 def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> None:
     """Score a model on real recordings that it was not trained on."""
     import time
@@ -214,15 +165,15 @@ def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> 
         "Hardest classes: " + ", ".join(f"{name} {found['recall']:.2f}" for name, found in hardest) + " (recall)."
     )
     click.echo(f"All scores are in {path}.")
-    _next(f"frami inspect {model}")
+    options.then(f"frami inspect {model}")
 
 
 @frami.command()
 @click.argument("path")
 @click.option("--out", type=click.Path(), help="Folder to write its pictures (and sounds) to.")
 @click.option("--teacher", help="Bundle that a store was made from: adds the map of its features.")
-@_recordings(required=False)
-@_machine
+@options.recordings(required=False)
+@options.machine
 def inspect(path: str, out: str | None, seed: int, device: str, threads: int | None, **arguments: Any) -> None:
     """Say what a bundle, a store or a run is, in one screen."""
     import time
@@ -236,7 +187,7 @@ def inspect(path: str, out: str | None, seed: int, device: str, threads: int | N
         record = run.note("inspect", {"path": path, "out": out, "seed": seed, **arguments}, began)
         files.write_json(Path(out) / "inspect.json", record)
     else:
-        _next(f"frami inspect {path} --out pictures")
+        options.then(f"frami inspect {path} --out pictures")
 
 
 @frami.group()
@@ -248,7 +199,7 @@ def data() -> None:
 @click.argument("dataset")
 @click.option("--out", required=True, type=click.Path(), help="Folder to put the data set's folder into.")
 @click.option("--from", "base_url", metavar="URL", help="Mirror to download from.")
-@_machine
+@options.machine
 def get(dataset: str, out: str, base_url: str | None, **machine: Any) -> None:
     """Download a data set, checked; what was cut off goes on."""
     import time
@@ -262,47 +213,18 @@ def get(dataset: str, out: str, base_url: str | None, **machine: Any) -> None:
     files.write_json(record, run.note("data get", {"dataset": dataset, "out": out, "from": base_url, **machine}, began))
     click.echo(f"{dataset} is in {folder}, the record of its download in {record}.")
     folds = catalog.load("datasets", dataset).test_folds(folder)
-    _next(f"frami train --dataset {dataset} --data {folder} --test-fold {folds[-1]} --out TEACHER")
+    options.then(f"frami train --dataset {dataset} --data {folder} --test-fold {folds[-1]} --out TEACHER")
 
 
 @frami.command()
 @click.option("--out", default="demo", show_default=True, type=click.Path(), help="Folder for all that the demo makes.")
 @click.option("--data", type=click.Path(), help="Recordings (fsdd) to measure with. [default: FRAMI_DATA, if set]")
-@_machine
+@options.machine
 def demo(out: str, data: str | None, **arguments: Any) -> None:
     """Invert the shipped teacher of spoken digits and distil a student from that, in minutes."""
     from frami import demo as module
 
     module.demo(Path(out), data, say=click.echo, **arguments)
-
-
-def _listed(wanted: bool, settings: type, weights: Any = None) -> bool:
-    """Print what --set can set, where that was asked for."""
-    if wanted:
-        from frami.settings import describe
-
-        for name, default, text in describe(settings):
-            click.echo(f"{name} = {default}   {text}")
-        for name, weight in (weights or {}).items():
-            click.echo(f"{name} = {weight}   weight of this objective")
-    return wanted
-
-
-def _parsed(assignments: tuple[str, ...], settings: type, weights: Any = ()) -> dict[str, Any]:
-    from frami.settings import describe, parse
-
-    return parse(assignments, [name for name, *_ in describe(settings)] + list(weights))
-
-
-def _fold(arguments: dict[str, Any]) -> str:
-    """Return the options that name the recordings, as they were given."""
-    data = f" --data {shlex.quote(arguments['data'])}" if arguments["data"] else ""
-    return f"--dataset {arguments['dataset']}{data} --test-fold {arguments['test_fold']}"
-
-
-def _next(*commands: str) -> None:
-    for command in commands:
-        click.echo(f"Next: {command}")
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -14,26 +13,12 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from frami import catalog, files, settings
+from frami import bundle, catalog, files, settings
 from frami.audio import FrontEnd
 from frami.errors import Failed, WrongUse
 from frami.network import Head, Network, Output
-
-FORMAT = "frami bundle 1"
-KEYS = {
-    "format": str,
-    "network": str,
-    "arguments": dict,
-    "projection": int,
-    "front_end": dict,
-    "labels": list,
-    "task": str,
-}
-KEYS |= {"provenance": dict, "frames": list}
-LARGEST = 10_000  # width, depth or embedding: beyond it even a network without memory takes long to build
 
 
 @dataclass(frozen=True)
@@ -55,9 +40,9 @@ class Architecture:
         """Return the network with fresh weights, drawn from torch's global generator."""
         build = catalog.network(self.network).build
         for name, value in {**self.arguments, "projection": self.projection or 1}.items():
-            if not 0 < value <= LARGEST:
+            if not 0 < value <= bundle.LARGEST:
                 raise WrongUse(
-                    f"The network {self.network!r} cannot have a {name} of {value}; 1 to {LARGEST} is allowed."
+                    f"The network {self.network!r} cannot have a {name} of {value}; 1 to {bundle.LARGEST} is allowed."
                 )
         try:
             network = build(bands, classes, **self.arguments)
@@ -131,7 +116,7 @@ class Model:
     def _description(self) -> dict[str, Any]:
         """Return what identifies the model beside its weights."""
         return {
-            "format": FORMAT,
+            "format": bundle.FORMAT,
             "network": self.architecture.network,
             "arguments": dict(self.architecture.arguments),
             "projection": self.architecture.projection,
@@ -144,14 +129,14 @@ class Model:
         """Write the model as a bundle, ``model.json`` and ``weights.safetensors``; return the folder."""
         folder = files.folder(folder)
         tensors = {name: t.detach().cpu().contiguous() for name, t in self.network.state_dict().items()}
-        files.write_bytes(folder / "weights.safetensors", safetensors.torch.save(tensors))
+        files.write_bytes(folder / bundle.WEIGHTS, safetensors.torch.save(tensors))
         description = self._description() | {
             "frames": list(self.frames),
             "provenance": dict(self.provenance) | provenance,
             "parameters": self.parameters,
             "fingerprint": self.fingerprint,
         }
-        files.write_json(folder / "model.json", description)
+        files.write_json(folder / bundle.DESCRIPTION, description)
         return folder
 
 
@@ -162,7 +147,7 @@ def shipped() -> list[str]:
     ['digits']
     """
     root = resources.files("frami.bundles")
-    return sorted(entry.name for entry in root.iterdir() if entry.joinpath("model.json").is_file())
+    return sorted(entry.name for entry in root.iterdir() if entry.joinpath(bundle.DESCRIPTION).is_file())
 
 
 def find(model: str | Path) -> Path:
@@ -170,7 +155,7 @@ def find(model: str | Path) -> Path:
     folder = Path(model)
     if not folder.exists() and str(model) in shipped():
         folder = Path(str(resources.files("frami.bundles").joinpath(str(model))))
-    if not (folder / "model.json").is_file():
+    if not (folder / bundle.DESCRIPTION).is_file():
         came = "has no model.json" if folder.exists() else "is not there"
         raise WrongUse(f"The bundle {str(model)!r} {came}; give a bundle's folder, or one of: {', '.join(shipped())}.")
     return folder
@@ -190,7 +175,7 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
         Failed: the bundle is broken, with the tensor or the key that is wrong.
     """
     folder = find(model)
-    description = _read_description(folder / "model.json")
+    description = bundle.description(folder / bundle.DESCRIPTION)
     architecture = Architecture(description["network"], description["arguments"], description["projection"])
     if "." in architecture.network and not trust_code:
         raise Failed(
@@ -198,7 +183,7 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
             f"trust_code=True if you know where it is from."
         )
     front_end = settings.from_json(FrontEnd, description["front_end"], f"{folder}/model.json")
-    tensors = _read_tensors(folder / "weights.safetensors")
+    tensors = bundle.tensors(folder / bundle.WEIGHTS)
     labels = tuple(description["labels"])
     # On the meta device first: nothing is allocated for a bundle that asks for a network of absurd size.
     try:
@@ -206,7 +191,7 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
             network = architecture.build(front_end.n_mels, len(labels))
     except WrongUse as error:
         raise Failed(f"The bundle {folder} cannot be built: {error}") from error
-    _check_tensors(folder, network.state_dict(), tensors)
+    bundle.check(folder, network.state_dict(), tensors)
     network.load_state_dict(tensors, assign=True)
     network.eval().requires_grad_(False)
     shortest, longest = description["frames"]
@@ -227,62 +212,3 @@ def trainable(model: Model) -> Model:
         network = model.architecture.build(model.front_end.n_mels, len(model.labels))
     network.load_state_dict({n: t.clone() for n, t in model.network.state_dict().items()}, assign=True)
     return replace(model, network=network.train().requires_grad_(True))
-
-
-def _read_description(path: Path) -> dict[str, Any]:
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise Failed(f"{path} is not readable JSON ({error}); copy the bundle again.") from error
-    missing = sorted(KEYS.keys() - set(description)) if isinstance(description, dict) else sorted(KEYS)
-    if missing:
-        raise Failed(f"{path} lacks {', '.join(missing)}; it is no bundle of frami, or was cut off: copy it again.")
-    if description["format"] != FORMAT:
-        raise Failed(f"{path} has the format {description['format']!r}; this frami reads {FORMAT!r}.")
-    for name, kind in KEYS.items():
-        if not isinstance(description[name], kind):
-            raise Failed(f"{path} has {description[name]!r} as its {name}; copy the bundle again.")
-    if not description["labels"] or not all(isinstance(label, str) for label in description["labels"]):
-        raise Failed(f"{path} names no labels; a bundle has one name for each class.")
-    numbers = description["arguments"].values()
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in numbers):
-        raise Failed(f"{path} gives the network arguments that are not numbers: {description['arguments']!r}.")
-    frames = description["frames"]
-    if (
-        len(frames) != 2
-        or not all(isinstance(n, int) for n in frames)
-        or not 1 <= frames[0] <= frames[1] <= 10 * LARGEST
-    ):
-        raise Failed(f"{path} has {frames!r} as its frames; the shortest and the longest clip are needed there.")
-    return description
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise Failed(f"{path} is missing; a bundle is model.json and weights.safetensors: copy both.")
-    try:
-        return safetensors.torch.load_file(path)
-    except (SafetensorError, OSError) as error:
-        # Only now: a whole safetensors file may begin with these bytes too, the length of its header.
-        with path.open("rb") as file:
-            head = file.read(2)
-        if head[:1] == b"\x80" or head == b"PK":
-            raise Failed(f"{path} is a pickle, which could run code; save the weights with safetensors.") from error
-        raise Failed(f"{path} is truncated or no safetensors file ({error}); copy the bundle again.") from error
-
-
-def _check_tensors(folder: Path, wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
-    for problem, tensors in (
-        ("lacks", wanted.keys() - given.keys()),
-        ("has an extra", given.keys() - wanted.keys()),
-    ):
-        if tensors:
-            raise Failed(f"The bundle {folder} {problem} tensor: {', '.join(sorted(tensors)[:3])}; save it again.")
-    for name, tensor in given.items():
-        if tensor.shape != wanted[name].shape or tensor.dtype != wanted[name].dtype:
-            raise Failed(
-                f"The bundle {folder} has {name} of {tuple(tensor.shape)} {tensor.dtype}; "
-                f"its network needs {tuple(wanted[name].shape)} {wanted[name].dtype}."
-            )
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise Failed(f"The bundle {folder} has values in {name} that are not numbers (NaN or infinity).")

@@ -1,0 +1,91 @@
+"""What the commands share: options, and how they speak of recordings, settings and the next command."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from frami import catalog
+
+Function = Callable[..., Any]
+
+
+def _options(*options: Function) -> Function:
+    """Return a decorator that adds several options in the order given."""
+
+    def add(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+machine = _options(
+    click.option(
+        "--seed",
+        type=click.IntRange(0, 2**63 - 1),
+        default=0,
+        show_default=True,
+        help="Seed of everything that is drawn.",
+    ),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda."),
+    click.option("--threads", type=click.IntRange(min=1), help="Threads of the CPU; by default one a core."),
+)
+precision = click.option("--precision", default="auto", show_default=True, help="auto, float32, bfloat16.")
+assignments = click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Another setting; --list-settings names them.",
+)
+list_settings = click.option("--list-settings", is_flag=True, help="Print what --set can set, with defaults, and stop.")
+
+
+def recordings(required: bool) -> Function:
+    """Return the options that name a data set, its folder and what is held out."""
+    known = ", ".join(catalog.names("datasets"))
+    return _options(
+        click.option("--dataset", required=required, help=f"Data set of recordings: {known}."),
+        click.option("--data", type=click.Path(), help="Its folder, or one that holds it. [default: FRAMI_DATA]"),
+        click.option(
+            "--test-fold",
+            required=required,
+            help="What is held out: a fold's number, 'takes' or a speaker (fsdd).",
+        ),
+    )
+
+
+def listed(wanted: bool, settings: type, weights: Any = None) -> bool:
+    """Print what --set can set, where that was asked for."""
+    if wanted:
+        from frami.settings import describe
+
+        for name, default, text in describe(settings):
+            click.echo(f"{name} = {default}   {text}")
+        for name, weight in (weights or {}).items():
+            click.echo(f"{name} = {weight}   weight of this objective")
+    return wanted
+
+
+def parsed(assignments: tuple[str, ...], settings: type, weights: Any = ()) -> dict[str, Any]:
+    """Return what --set sets."""
+    from frami.settings import describe, parse
+
+    return parse(assignments, [name for name, *_ in describe(settings)] + list(weights))
+
+
+def fold(arguments: dict[str, Any]) -> str:
+    """Return the options that name the recordings, as they were given."""
+    data = f" --data {shlex.quote(arguments['data'])}" if arguments["data"] else ""
+    return f"--dataset {arguments['dataset']}{data} --test-fold {arguments['test_fold']}"
+
+
+def then(*commands: str) -> None:
+    """Print what to type next."""
+    for command in commands:
+        click.echo(f"Next: {command}")
