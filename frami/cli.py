@@ -44,9 +44,10 @@ def train(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -
     steps = chosen.get("steps", training.Settings().steps)
     with progress.shown("training", steps) as report:
         model = training.train(**arguments, options=chosen, report=report)
-    out, fold = arguments["out"], options.fold(arguments)
+    out = arguments["out"]
     click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
-    options.then(f"frami evaluate {out} {fold}", f"frami synthesize --teacher {out} --out samples.h5")
+    options.then("evaluate", out, *options.recordings_given(arguments))
+    options.then("synthesize", "--teacher", out, "--out", "samples.h5")
 
 
 @frami.command()
@@ -85,10 +86,8 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
     click.echo(
         f"{len(store)} clips ({len(store) - there} new) are in {out}; the record of the run in {out.with_suffix('.run')}."
     )
-    options.then(
-        f"frami inspect {out}",
-        f"frami distill --teacher {shlex.quote(name)} --samples {out} --student small --out STUDENT",
-    )
+    options.then("inspect", out)
+    options.then("distill", "--teacher", name, "--samples", out, "--student", "small", "--out", "STUDENT")
 
 
 @frami.command()
@@ -126,8 +125,9 @@ def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any)
     for name, value in run.read(out).get("scores", {}).items():
         if name != "fingerprint":
             click.echo(f"{name.replace('_', ' ')}: {value:.3f}")
-    fold = options.fold(arguments) if arguments["dataset"] else "--dataset DATASET --data DIR --test-fold FOLD"
-    options.then(f"frami inspect {out}", f"frami evaluate {out} {fold}")
+    unknown = {"dataset": "DATASET", "data": "DIR", "test_fold": "FOLD"}
+    options.then("inspect", out)
+    options.then("evaluate", out, *options.recordings_given(arguments if arguments["dataset"] else unknown))
 
 
 @frami.command()
@@ -165,7 +165,7 @@ def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> 
         "Hardest classes: " + ", ".join(f"{name} {found['recall']:.2f}" for name, found in hardest) + " (recall)."
     )
     click.echo(f"All scores are in {path}.")
-    options.then(f"frami inspect {model}")
+    options.then("inspect", model)
 
 
 @frami.command()
@@ -182,12 +182,12 @@ def inspect(path: str, out: str | None, seed: int, device: str, threads: int | N
 
     began = time.monotonic()
     machine.choose(device, threads)
-    click.echo(inspection.inspect(path, out, **arguments))
+    click.echo(inspection.inspect(path, out, device=device, **arguments))
     if out is not None:
-        record = run.note("inspect", {"path": path, "out": out, "seed": seed, **arguments}, began)
-        files.write_json(Path(out) / "inspect.json", record)
+        settings = {"path": path, "out": out, "seed": seed, "device": device, "threads": threads, **arguments}
+        files.write_json(files.folder(out) / "inspect.json", run.note("inspect", settings, began))
     else:
-        options.then(f"frami inspect {path} --out pictures")
+        options.then("inspect", path, "--out", "pictures")
 
 
 @frami.group()
@@ -210,10 +210,12 @@ def get(dataset: str, out: str, base_url: str | None, **machine: Any) -> None:
     with progress.shown_bytes(f"download of {dataset}") as report:
         folder = download.get(dataset, Path(out), base_url=base_url, progress=report)
     record = Path(out) / f"{folder.name}.json"
-    files.write_json(record, run.note("data get", {"dataset": dataset, "out": out, "from": base_url, **machine}, began))
+    if not record.exists():
+        settings = {"dataset": dataset, "out": out, "from": base_url, **machine}
+        files.write_json(record, run.note("data get", settings, began))
     click.echo(f"{dataset} is in {folder}, the record of its download in {record}.")
     folds = catalog.load("datasets", dataset).test_folds(folder)
-    options.then(f"frami train --dataset {dataset} --data {folder} --test-fold {folds[-1]} --out TEACHER")
+    options.then("train", "--dataset", dataset, "--data", folder, "--test-fold", folds[-1], "--out", "TEACHER")
 
 
 @frami.command()

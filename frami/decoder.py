@@ -71,8 +71,8 @@ class Decoder(nn.Module):
         time = torch.randn(batch, self.local, self.rows, columns, generator=draw)
         return Latents(clip.to(device).requires_grad_(True), time.to(device).requires_grad_(True))
 
-    def forward(self, latents: Latents, target: Tensor, frames: int, condition: Tensor | float = 0.0) -> Tensor:
-        """Return spectrograms ``(B, F, frames)`` in float32, with ``condition`` (of that shape) added before the clamp."""
+    def forward(self, latents: Latents, target: Tensor, frames: int, added: Tensor | float = 0.0) -> Tensor:
+        """Return spectrograms ``(B, F, frames)`` in float32, with ``added`` (of that shape) put on before the clamp."""
         clip = torch.cat([latents.clip, self.classes(target)], dim=1)
         course = self.expand(clip).view(len(clip), self.course, self.rows, POINTS)
         spread = F.interpolate(course, size=latents.time.shape[2:], mode="bilinear", align_corners=True)
@@ -83,7 +83,7 @@ class Decoder(nn.Module):
         fine = F.pad(F.pixel_shuffle(self.out(hidden), 2).float(), (0, 0, 0, 1), mode="replicate")
         # The margin goes: what the convolutions' zero padding does to the ends of a clip is no part of any sound.
         raw = F.avg_pool2d(fine, 2, stride=1)[:, 0, : self.bands, SCALE : SCALE + frames]
-        return Clamp.apply(raw + condition, self.low, self.high)
+        return Clamp.apply(raw + added, self.low, self.high)
 
 
 class Clamp(torch.autograd.Function):

@@ -76,6 +76,7 @@ def distill(
     clips, held_out, source = _clips(teacher, samples, dataset, data, test_fold, any_teacher)
     facts = {
         "source": source,
+        "teacher": teacher.fingerprint,
         "student": student,
         "arguments": dict(built.arguments),
         "recipe": recipe,

@@ -40,6 +40,7 @@ def inspect(
     data: str | Path | None = None,
     test_fold: str | int | None = None,
     teacher: Bundle | None = None,
+    device: str = "auto",
 ) -> str:
     """Return what a bundle, a store or a run is: plain text, at most 24 lines of 100 columns.
 
@@ -50,6 +51,7 @@ def inspect(
         data: Its folder, or one that holds it; by default ``FRAMI_DATA``.
         test_fold: What is held out, in the words of the data set's protocol.
         teacher: With ``out`` and a store, the model whose features are mapped.
+        device: Where models run: ``auto``, ``cpu``, ``cuda``.
 
     Raises:
         WrongUse: ``path`` is none of the three, or the recordings or the teacher are not of its kind.
@@ -62,7 +64,7 @@ def inspect(
     split = None if dataset is None else datasets.split(dataset, data, test_fold=str(test_fold))
     path, out = Path(path), None if out is None else Path(out)
     if (path / "model.json").is_file() or (not path.exists() and str(path) in shipped()):
-        rows = _of_bundle(find(path), out, split)
+        rows = _of_bundle(find(path), out, split, machine.choose(device, precision="float32"))
     elif path.is_file() and (path.suffix == ".h5" or h5py.is_hdf5(path)):
         with Store(path) as store:
             rows = _of_store(store, out, split, teacher)
@@ -77,7 +79,7 @@ def inspect(
     return _text(rows)
 
 
-def _of_bundle(path: Path, out: Path | None, split: datasets.Split | None) -> Rows:
+def _of_bundle(path: Path, out: Path | None, split: datasets.Split | None, where: machine.Machine) -> Rows:
     model = load(path)
     built, size = model.architecture, _size((path / "weights.safetensors").stat().st_size)
     projected = f", frames projected to {built.projection} channels" if built.projection else ""
@@ -98,7 +100,7 @@ def _of_bundle(path: Path, out: Path | None, split: datasets.Split | None) -> Ro
     pictures = _losses(path)
     if split is not None:
         real = _hear(split, model.front_end, model.labels)
-        heard = accuracy.classes_heard(model, real, machine.choose(precision="float32"))
+        heard = accuracy.classes_heard(model, real, where)
         scores = accuracy.scores(split.labels, real.targets, heard)
         numbers = {name: scores[name] for name in ("accuracy", "macro_f1", "clips")}
         rows.append(("scores", f"{split.dataset}, fold {split.test_fold}: {_words(numbers)}"))

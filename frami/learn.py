@@ -101,7 +101,7 @@ def fit(
     """Train ``student`` in place and return it, in eval mode; its weights are those of the last step.
 
     Args:
-        student: The model to train.
+        student: The model to train. Where the recipe reuses the teacher's head, that replaces its own.
         clips: What it is trained on.
         recipe: What it is asked to match.
         settings: How.
@@ -185,7 +185,7 @@ def _note(
 
 def _optimiser(learner: nn.Module, settings: Settings) -> tuple[torch.optim.Optimizer, Schedule]:
     # Decay pulls weights of matrices and kernels to zero; scales and biases are no part of what it is meant for.
-    learning = [p for p in learner.parameters() if p.requires_grad]
+    learning = list(learner.parameters())
     groups = [
         {"params": [p for p in learning if p.dim() > 1], "weight_decay": settings.weight_decay},
         {"params": [p for p in learning if p.dim() <= 1], "weight_decay": 0.0},
@@ -212,9 +212,9 @@ def _state(step: int, learner: nn.Module, optimiser: torch.optim.Optimizer, sche
 
 def _go_on(run: Run | None, learner: nn.Module, optimiser: torch.optim.Optimizer, schedule: Schedule) -> int:
     """Load the state of a run that was cut off; return its step."""
-    state = run.state() if run is not None else None
-    if state is None:
+    if run is None or (state := run.state()) is None:
         return 0
+    run.rewind(state["step"])
     learner.load_state_dict(state["learner"])
     optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])

@@ -47,6 +47,7 @@ def choose(device: str = "auto", threads: int | None = None, precision: str = "a
 
     ``auto`` goes by what the processor says of itself and not by a stopwatch, so that a run repeats: bfloat16 and
     channels-last where there are instructions for bfloat16 (half the time of float32 or less there), else float32.
+    On a CPU, the process keeps freed memory from here on.
 
     Args:
         device: ``auto`` is the first GPU, else the CPU.

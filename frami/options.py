@@ -61,7 +61,7 @@ def recordings(required: bool) -> Function:
 
 
 def listed(wanted: bool, settings: type, weights: Any = None) -> bool:
-    """Print what --set can set, where that was asked for."""
+    """Print what --set can set, where that was asked for; return whether it was."""
     if wanted:
         from frami.settings import describe
 
@@ -79,13 +79,12 @@ def parsed(assignments: tuple[str, ...], settings: type, weights: Any = ()) -> d
     return parse(assignments, [name for name, *_ in describe(settings)] + list(weights))
 
 
-def fold(arguments: dict[str, Any]) -> str:
+def recordings_given(arguments: dict[str, Any]) -> list[str]:
     """Return the options that name the recordings, as they were given."""
-    data = f" --data {shlex.quote(arguments['data'])}" if arguments["data"] else ""
-    return f"--dataset {arguments['dataset']}{data} --test-fold {arguments['test_fold']}"
+    data = ["--data", arguments["data"]] if arguments["data"] else []
+    return ["--dataset", arguments["dataset"], *data, "--test-fold", arguments["test_fold"]]
 
 
-def then(*commands: str) -> None:
-    """Print what to type next."""
-    for command in commands:
-        click.echo(f"Next: {command}")
+def then(*words: object) -> None:
+    """Print what to type next, quoted where the shell needs it."""
+    click.echo(f"Next: {shlex.join(['frami', *map(str, words)])}")

@@ -1,4 +1,4 @@
-"""Published methods as named choices: which objectives, with which weights, and whether the teacher's head is kept.
+"""Published methods as named choices: which objectives, with which weights, and whether the teacher's head is reused.
 
 A weight of 0 means that the objective is not computed.
 """

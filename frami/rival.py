@@ -66,4 +66,5 @@ class Rival:
         """Go on from a `state`."""
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.mels, self.logits = list(state["mels"]), list(state["logits"])
+        self.mels = [mel.to(self.machine.device) for mel in state["mels"]]
+        self.logits = [logits.to(self.machine.device) for logits in state["logits"]]

@@ -90,6 +90,11 @@ class Run:
         with files.told(), (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
 
+    def rewind(self, step: int) -> None:
+        """Drop the lines of metrics.jsonl beyond a step: what is done again is logged again."""
+        lines = [json.dumps(row) + "\n" for row in metrics(self.folder) if row["step"] <= step]
+        files.write_bytes(self.folder / "metrics.jsonl", "".join(lines).encode())
+
     def save(self, state: Callable[[], Mapping[str, Any]], *, always: bool = False) -> None:
         """Write the state to go on from; at most every 20 s, unless ``always``."""
         if not always and time.monotonic() - self._saved < SECONDS_BETWEEN_STATES:
@@ -107,7 +112,7 @@ class Run:
         if self.finished or not path.is_file():
             return None
         try:
-            return torch.load(path, weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
             raise Failed(f"{path} cannot be read ({error}); delete it to begin anew.") from error
 

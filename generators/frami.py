@@ -15,7 +15,7 @@ The two views that must agree are the clip rotated in time, and it rotated other
 makes a shorter part a legal input too (``crop``), but parts that must agree make for clips that hardly change over
 time. The clips come out of a light decoder, which each round is moved for a few steps from a meta-learned start
 (first-order MAML, as FastMeta: Fang et al., AAAI 2022, arXiv:2112.06253). A decoder that lives through many rounds
-comes to make nearly the same clip of a class each time; so each clip is given a recording condition of its own, a
+comes to make nearly the same clip of a class each time; so each clip is recorded under circumstances of its own, a
 random level, filter and envelope, with which it has to be of its class.
 """
 
@@ -124,7 +124,7 @@ class Generator:
         draw = seeds.generator(self.seed, 20, number)
         decoder = copy.deepcopy(self.decoder).train()
         latents = decoder.draw(len(target), frames, draw, self.machine.device)
-        condition = self._condition(len(target), frames, draw)
+        recording = self._recording(len(target), frames, draw)
         optimiser = torch.optim.Adam(
             [
                 {"params": decoder.parameters(), "lr": settings.learning_rate},
@@ -141,7 +141,7 @@ class Generator:
         }
         judge = Judge(self, target, weights, draw)
         inverted = invert(
-            lambda: self._decode(decoder, latents, target, condition),
+            lambda: self._decode(decoder, latents, target, recording),
             judge,
             weights,
             optimiser,
@@ -152,16 +152,15 @@ class Generator:
         self._remember(judge, inverted, number)
         return inverted
 
-    def _condition(self, batch: int, frames: int, draw: torch.Generator) -> Tensor:
+    def _recording(self, batch: int, frames: int, draw: torch.Generator) -> Tensor:
         """Return what the circumstances of its recording add to each clip, ``(B, F, frames)``."""
         level = self.settings.level * torch.randn(batch, 1, 1, generator=draw)
-        condition = level.expand(batch, self.decoder.bands, frames)
-        condition = views.curve(condition, draw, dim=1, amount=self.settings.filter)
-        return views.curve(condition, draw, dim=2, amount=self.settings.envelope).to(self.machine.device)
+        added = views.curve(level.expand(batch, self.decoder.bands, frames), draw, dim=1, amount=self.settings.filter)
+        return views.curve(added, draw, dim=2, amount=self.settings.envelope).to(self.machine.device)
 
-    def _decode(self, decoder: Decoder, latents: Latents, target: Tensor, condition: Tensor) -> Tensor:
+    def _decode(self, decoder: Decoder, latents: Latents, target: Tensor, recording: Tensor) -> Tensor:
         with self.machine.autocast():
-            return decoder(latents, target, condition.shape[2], condition)
+            return decoder(latents, target, recording.shape[2], recording)
 
     def _after_backward(self, decoder: Decoder) -> None:
         """Add this step's gradients to those of the meta-learned start (first-order MAML); let the contrast learn."""
@@ -213,7 +212,8 @@ class Generator:
         self.contrast.queue_before, self.contrast.queue_after = state["queues"]
         self.contrast.load_state_dict(state["contrast"])
         self.contrast_optimiser.load_state_dict(state["contrast_optimiser"])
-        self.past = {name: Moments(mean, var) for name, (mean, var) in state["past"].items()}
+        device = self.machine.device
+        self.past = {name: Moments(mean.to(device), var.to(device)) for name, (mean, var) in state["past"].items()}
         if self.rival is not None:
             self.rival.load(state["rival"])
 
@@ -239,7 +239,8 @@ class Judge:
         if self.weights["class_prior"]:
             parts["class_prior"] = priors.class_prior(whole, self.target)
         if self.weights["batch_norm"]:
-            parts["batch_norm"] = priors.batch_norm_moments(seen.batch, seen.stored, generator.past, settings.momentum)
+            gap = priors.batch_norm_moments(seen.batch, seen.stored, generator.past, settings.momentum)
+            parts["batch_norm"] = gap.to(machine.device)  # that of a teacher without batch norm is on no device
         if self.weights["contrast"]:
             with machine.autocast():
                 part = teacher(self._shorter(mel))

@@ -190,8 +190,9 @@ def test_inspect_tells_of_a_store_and_of_a_bundle(call: Frami, made: Path) -> No
 
 
 def test_inspect_leaves_a_record_beside_its_pictures(call: Frami, made: Path, tmp_path: Path) -> None:
-    assert call("inspect", made / "samples.h5", "--out", tmp_path).code == 0
-    record = json.loads((tmp_path / "inspect.json").read_text())
+    # A bundle without recordings has no picture to write; the folder is new.
+    assert call("inspect", "digits", "--out", tmp_path / "new").code == 0
+    record = json.loads((tmp_path / "new" / "inspect.json").read_text())
     assert record["command"] == "inspect" and record["versions"] and record["settings"]["seed"] == 0
 
 
@@ -212,6 +213,16 @@ def test_a_finished_training_is_not_done_again(call: Frami, made: Path, tmp_path
     assert (tmp_path / "teacher" / "weights.safetensors").stat().st_mtime_ns == first
     other = call(*words, "--seed", "1")
     assert other.code == 2 and "holds a run with other settings (seed)" in other.err
+
+
+def test_another_teacher_does_not_get_the_student_that_is_there(call: Frami, made: Path, tmp_path: Path) -> None:
+    other = frami.load(made / "teacher")
+    other.network.head.classifier.bias += 1
+    other.save(tmp_path / "other")
+    words = ["distill", *TONES, *TRAINING, "--out", tmp_path / "student"]
+    assert call(*words, "--teacher", made / "teacher").code == 0
+    said = call(*words, "--teacher", tmp_path / "other")
+    assert said.code == 2 and "holds a run with other settings (teacher)" in said.err
 
 
 def test_a_student_is_distilled_from_recordings(call: Frami, made: Path, tmp_path: Path) -> None:
@@ -433,6 +444,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(call: Frami, made: 
     assert 8 <= there < 160 and there % 8 == 0
     again = call(*shlex.split(stopped.partition("To go on: frami ")[2]))
     assert again.code == 0 and f"160 clips ({160 - there} new)" in again.out
+    assert all(str(path) in shlex.split(line) for line in next_commands(again))
 
 
 # Run by a process of its own, which kills itself after its second state is saved.
@@ -448,6 +460,7 @@ def save(self, *arguments, save=run.Run.save, **keywords):
     save(self, *arguments, **keywords)
     saved += 1
     if saved == 2:
+        self.log(step=50, lost=1.0)
         os.kill(os.getpid(), signal.SIGKILL)
 
 tones.TRAIN_PER_CLASS, tones.TEST_PER_CLASS = 4, 2
@@ -457,12 +470,13 @@ cli.main()
 """
 
 
-@pytest.mark.parametrize("command", ["train", "distill"])
+@pytest.mark.parametrize("command", ["train", "distill", "distill --recipe frami-head"])
 def test_killed_and_gone_on_with_gives_the_same_weights(command: str, call: Frami, made: Path, tmp_path: Path) -> None:
     words = {
-        "train": ["train", *TONES, "--width", "4", "--depth", "1"],
-        "distill": ["distill", "--teacher", str(made / "teacher"), "--samples", str(made / "samples.h5")],
-    }[command]
+        "train": [*TONES, "--width", "4", "--depth", "1"],
+        "distill": ["--teacher", str(made / "teacher"), "--samples", str(made / "samples.h5")],
+    }
+    words = command.split() + words[command.split()[0]]
     words += ["--set", "steps=60", "--set", "batch_size=4", *FLOAT, "--out"]
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, *words, str(tmp_path / "killed")],

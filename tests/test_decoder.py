@@ -19,6 +19,15 @@ def test_any_size_comes_out_within_the_range(bands: int, frames: int) -> None:
     assert mel.min() >= LOW and mel.max() <= HIGH
 
 
+def test_what_is_added_comes_before_the_clamp() -> None:
+    decoder, target = Decoder(16, 2, (LOW, HIGH)).eval(), torch.tensor([0, 1])
+    latents = decoder.draw(2, 24, torch.Generator().manual_seed(0), "cpu")
+    plain, much = decoder(latents, target, 24), torch.full((2, 16, 24), 100.0)
+    assert torch.equal(decoder(latents, target, 24, much), torch.full((2, 16, 24), HIGH))
+    inside = (plain > LOW + 0.2) & (plain < HIGH - 0.2)
+    assert inside.any() and torch.allclose(decoder(latents, target, 24, 0.1)[inside], plain[inside] + 0.1)
+
+
 def test_what_stands_at_an_end_is_moved_in_and_not_out() -> None:
     raw = torch.tensor([-2.0, -2.0, 0.0, 0.0, 4.0, 4.0], requires_grad=True)
     held = Clamp.apply(raw, LOW, HIGH)

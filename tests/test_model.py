@@ -113,6 +113,18 @@ def test_a_teacher_stays_as_it_was_through_synthesis_and_distillation(bundle: Pa
     assert not any(p.requires_grad or p.grad is not None for p in teacher.network.parameters())
 
 
+@pytest.mark.parametrize(("rate", "kept"), [(0.0, True), (1e-2, False)])
+def test_a_reused_head_begins_as_the_teachers_and_learns_on(
+    bundle: Path, tmp_path: Path, rate: float, kept: bool
+) -> None:
+    teacher = load(bundle)
+    with synthesize(teacher, tmp_path / "samples.h5", samples=8, batch_size=8, options=FAST) as store:
+        options = {"steps": 2, "batch_size": 4, "learning_rate": rate}
+        student = distill(teacher, out=tmp_path / "s", samples=store, recipe="frami-head", options=options)
+    pairs = zip(student.network.head.parameters(), teacher.network.head.parameters(), strict=True)
+    assert all(torch.equal(ours, theirs) == kept for ours, theirs in pairs)
+
+
 def test_a_name_that_is_not_there_offers_what_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("frami.model.shipped", lambda: ["digits"])
     with pytest.raises(WrongUse, match="'digit' is not there; give a bundle's folder, or one of: digits"):
@@ -194,6 +206,8 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "does not take these arguments": {"arguments": {"breadth": 4}},
     "arguments that are not numbers": {"arguments": {"width": "4"}},
     "cannot have a width of -4": {"arguments": {"width": -4}},
+    "cannot have a width of 1000": {"arguments": {"width": 10**400}},
+    "cannot have a width of nan": {"arguments": {"width": float("nan")}},
     "cannot have a depth of 1000000000": {"arguments": {"depth": 10**9}},
     "cannot have a projection of 1000000000": {"projection": 10**9},
     "names no labels": {"labels": []},
