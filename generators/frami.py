@@ -27,10 +27,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from frami import priors, seeds, views
+from frami.contrast import Contrast
 from frami.decoder import Decoder, Latents
 from frami.invert import Inverted, invert
 from frami.machine import Machine
@@ -39,8 +39,6 @@ from frami.network import Output
 from frami.rival import Rival
 from frami.settings import setting
 from frami.taps import Moments, batch_norm_inputs
-
-CODE = 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,38 +64,6 @@ class Settings:
     learning_rate: float = setting(5e-3, "of the decoder within a round", low=0)
     latent_rate: float = setting(2e-2, "of the latents within a round", low=0)
     meta_rate: float = setting(1e-2, "of the decoder's meta-learned start", low=0)
-
-
-class Contrast(nn.Module):
-    """Features before and after statistics pooling, each projected to the unit sphere, and a queue of past ones."""
-
-    def __init__(self, channels: int, size: int) -> None:
-        super().__init__()
-        self.before = nn.Sequential(nn.Conv1d(channels, CODE, 1), nn.ReLU(), nn.Conv1d(CODE, CODE, 1))
-        self.after = nn.Sequential(nn.Linear(2 * channels, CODE), nn.ReLU(), nn.Linear(CODE, CODE))
-        self.size = size
-        self.queue_before, self.queue_after = torch.zeros(0, CODE), torch.zeros(0, CODE)
-
-    def forward(self, said: Output) -> tuple[Tensor, Tensor]:
-        """Return the two features, ``(B, CODE)`` each."""
-        before = self.before(said.frames.float()).mean(dim=2)
-        return F.normalize(before, dim=1), F.normalize(self.after(said.stats), dim=1)
-
-    def loss(self, pulled: Output, anchor: Output, temperature: float) -> Tensor:
-        """Return the contrast before pooling plus that after it."""
-        before, after = self(pulled)
-        anchor_before, anchor_after = self(anchor)
-        queue_before, queue_after = self.queue_before.to(before.device), self.queue_after.to(after.device)
-        return priors.contrast(before, anchor_before, queue_before, temperature=temperature) + priors.contrast(
-            after, anchor_after, queue_after, temperature=temperature
-        )
-
-    @torch.no_grad()
-    def remember(self, anchor: Output) -> None:
-        """Put a round's features into the queue; the oldest leave."""
-        before, after = self(anchor)
-        self.queue_before = torch.cat([before, self.queue_before.to(before.device)])[: self.size]
-        self.queue_after = torch.cat([after, self.queue_after.to(after.device)])[: self.size]
 
 
 class Generator:

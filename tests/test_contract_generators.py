@@ -100,3 +100,11 @@ def test_the_queue_is_of_fixed_length(teacher: Model, machine: Machine) -> None:
     for number in range(3):
         made.round(number, TARGET, 16)
     assert len(made.contrast.queue_before) == len(made.contrast.queue_after) == 8
+
+
+def test_clips_differ_by_the_circumstances_of_their_recording(teacher: Model, machine: Machine) -> None:
+    spread = {}
+    for level in (0.0, 2.0):
+        made = generator("frami", teacher, machine, steps=1, level=level, filter=0.0, envelope=0.0)
+        spread[level] = float(made.round(0, TARGET, 16).mel.mean(dim=(1, 2)).std())
+    assert spread[2.0] > 3 * spread[0.0]
