@@ -19,7 +19,8 @@ from frami.machine import Machine
 from frami.model import Model, load
 from frami.network import frozen
 from frami.run import Run
-from frami.store import Store, Writer, run_folder
+from frami.store import Store, run_folder
+from frami.writer import Writer
 
 BATCH = 64
 # Convolutions are compiled anew for every shape, which costs more than a round of short clips.

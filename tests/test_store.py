@@ -20,12 +20,12 @@ import pytest
 import torch
 
 from frami import run
-from frami import store as module
 from frami.audio import FrontEnd
 from frami.errors import Failed, WrongUse
 from frami.model import Model
-from frami.store import COLUMNS, Part, Store, Writer, run_folder
+from frami.store import COLUMNS, Part, Store, run_folder
 from frami.synthesis import synthesize
+from frami.writer import MARGIN, Writer
 from tests.conftest import FAST, full_disk, make_teacher
 
 BATCH = 4
@@ -301,7 +301,7 @@ def test_a_disk_that_fails_leaves_the_store_as_it_was(
     append(to, 1.0)
     before = columns(path)
     with monkeypatch.context() as patch:
-        patch.setattr(f"frami.store.{name}", fail)
+        patch.setattr(f"frami.writer.{name}", fail)
         if name == "shutil.copyfile":
             to._spare.unlink()
         with pytest.raises(Failed, match="Cannot write: No space left on device; free space there"):
@@ -347,7 +347,7 @@ def test_a_disk_without_hard_links_serves_too(teacher: Model, tmp_path: Path, mo
 # Run by a process of its own, which kills itself at one point of its second append.
 KILLED = """
 import os, signal, sys
-from frami import cli, run, store
+from frami import cli, run, store, writer
 run.SECONDS_BETWEEN_STATES = 0
 point = sys.argv.pop(1)
 seen = 0
@@ -366,7 +366,7 @@ def replace(source, target, replace=os.replace):
     if seen == 2 and swap and point == "after the rename":
         die()
 
-def extend(file, columns, batch, extend=store._extend):
+def extend(file, columns, batch, extend=writer._extend):
     if point == "within the write" and seen == 1 and len(file["mel"]) == FIRST + 4:
         file["mel"].resize(len(file["mel"]) + batch, axis=0)
         file["mel"][-batch:] = 0
@@ -374,7 +374,7 @@ def extend(file, columns, batch, extend=store._extend):
         die()
     extend(file, columns, batch)
 
-os.replace, store._extend = replace, extend
+os.replace, writer._extend = replace, extend
 FIRST = int(sys.argv.pop(1))
 cli.main()
 """
@@ -443,4 +443,4 @@ def test_the_room_that_is_taken_up_is_given_back(teacher: Model, tmp_path: Path)
     to = writer(teacher, tmp_path / "samples.h5")
     append(to, 1.0)
     to.close()
-    assert (tmp_path / "samples.h5").stat().st_size < module.MARGIN
+    assert (tmp_path / "samples.h5").stat().st_size < MARGIN
