@@ -13,7 +13,11 @@ from frami.taps import Moments
 
 
 def class_prior(said: Output, target: Tensor) -> Tensor:
-    """Return the cross-entropy of the teacher's logits against the wanted classes ``(B,)``, mean over the batch.
+    """Return the cross-entropy of the teacher's logits against the wanted classes, mean over the batch.
+
+    Args:
+        said: What the teacher says of the clips.
+        target: Class indices ``(B,)``, or probabilities ``(B, K)``.
 
     Source: Yin et al., "Dreaming to Distill", CVPR 2020, arXiv:1912.08795, eq. 2.
     """

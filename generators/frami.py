@@ -16,7 +16,8 @@ makes a shorter part a legal input too (``crop``), but parts that must agree mak
 time. The clips come out of a light decoder, which each round is moved for a few steps from a meta-learned start
 (first-order MAML, as FastMeta: Fang et al., AAAI 2022, arXiv:2112.06253). A decoder that lives through many rounds
 comes to make nearly the same clip of a class each time; so each clip is recorded under circumstances of its own, a
-random level, filter and envelope, with which it has to be of its class.
+random level, filter and envelope, with which it has to be of its class. Part of the clips are asked to be between two
+classes that are similar to the teacher (`targets.between_classes`), since real clips are.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from frami.network import Output
 from frami.rival import Rival
 from frami.settings import setting
 from frami.taps import Moments, batch_norm_inputs
+from frami.targets import between_classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,7 @@ class Settings:
     temperature: float = setting(0.1, "temperature of the contrast", low=0.001)
     queue: int = setting(1024, "clips of past rounds to be told from", low=0)
     crop: float = setting(1.0, "length of the second view, as a part of the clip", low=0.1, high=1)
+    between: float = setting(0.5, "part of the clips that are asked to be between two similar classes", low=0, high=1)
     level: float = setting(0.4, "deviation of the clips' random levels, in standard deviations of the input", low=0)
     filter: float = setting(0.4, "the same of a random curve along the bands", low=0)
     envelope: float = setting(0.2, "the same of a random curve along time", low=0)
@@ -105,7 +108,9 @@ class Generator:
             "contrast": settings.contrast,
             "adversary": settings.adversary if number >= settings.rival_from else 0.0,
         }
-        judge = Judge(self, target, weights, draw)
+        classifier = self.teacher.network.head.classifier.weight
+        wanted = between_classes(target, classifier, draw, share=settings.between)
+        judge = Judge(self, wanted, weights, draw)
         inverted = invert(
             lambda: self._decode(decoder, latents, target, recording),
             judge,
@@ -188,9 +193,9 @@ class Judge:
     """The losses of one round; it keeps what the teacher last said and saw."""
 
     def __init__(
-        self, generator: Generator, target: Tensor, weights: Mapping[str, float], draw: torch.Generator
+        self, generator: Generator, wanted: Tensor, weights: Mapping[str, float], draw: torch.Generator
     ) -> None:
-        self.generator, self.target, self.weights, self.draw = generator, target, weights, draw
+        self.generator, self.wanted, self.weights, self.draw = generator, wanted, weights, draw
         self.moments: dict[str, Moments] = {}
         self.whole: Output
 
@@ -203,7 +208,7 @@ class Judge:
             self.whole = whole = teacher(view)
         self.moments = {name: Moments(m.mean.detach(), m.var.detach()) for name, m in seen.batch.items()}
         if self.weights["class_prior"]:
-            parts["class_prior"] = priors.class_prior(whole, self.target)
+            parts["class_prior"] = priors.class_prior(whole, self.wanted)
         if self.weights["batch_norm"]:
             gap = priors.batch_norm_moments(seen.batch, seen.stored, generator.past, settings.momentum)
             parts["batch_norm"] = gap.to(machine.device)  # that of a teacher without batch norm is on no device
