@@ -55,7 +55,7 @@ class Settings:
     temperature: float = setting(0.1, "temperature of the contrast", low=0.001)
     queue: int = setting(1024, "clips of past rounds to be told from", low=0)
     crop: float = setting(1.0, "length of the second view, as a part of the clip", low=0.1, high=1)
-    between: float = setting(0.5, "part of the clips that are asked to be between two similar classes", low=0, high=1)
+    between: float = setting(0.3, "part of the clips that are asked to be between two similar classes", low=0, high=1)
     level: float = setting(0.4, "deviation of the clips' random levels, in standard deviations of the input", low=0)
     filter: float = setting(0.4, "the same of a random curve along the bands", low=0)
     envelope: float = setting(0.2, "the same of a random curve along time", low=0)
