@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -142,8 +143,6 @@ def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any)
 @options.machine
 def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> None:
     """Score a model on real recordings that it was not trained on."""
-    import time
-
     from frami import files, run
     from frami.evaluate import accuracy
     from frami.model import load
@@ -176,8 +175,6 @@ def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> 
 @options.machine
 def inspect(path: str, out: str | None, seed: int, device: str, threads: int | None, **arguments: Any) -> None:
     """Say what a bundle, a store or a run is, in one screen."""
-    import time
-
     from frami import files, inspection, machine, run
 
     began = time.monotonic()
@@ -202,8 +199,6 @@ def data() -> None:
 @options.machine
 def get(dataset: str, out: str, base_url: str | None, **machine: Any) -> None:
     """Download a data set, checked; what was cut off goes on."""
-    import time
-
     from frami import download, files, progress, run
 
     began = time.monotonic()

@@ -37,10 +37,6 @@ class Settings:
     warm_up: float = setting(0.1, "part of the steps in which the learning rate rises", low=0, high=1)
     roll: bool = setting(True, "rotate each clip in time by any number of frames")
     gain: float = setting(0.2, "make each clip louder or softer by up to this, in standard deviations", low=0)
-    band_curve: float = setting(
-        0.0, "filter each clip by a random curve of this deviation, in standard deviations", low=0
-    )
-    time_curve: float = setting(0.0, "the same along time: an envelope", low=0)
     band_mask: float = setting(0.2, "mask up to this part of the mel bands", low=0, high=1)
     time_mask: float = setting(0.2, "mask up to this part of the frames", low=0, high=1)
     splice: float = setting(0.5, "part of the clips in which a stretch of time is another clip's", low=0, high=1)
@@ -72,9 +68,6 @@ def augment(mel: Tensor, target: Tensor, settings: Settings, draw: Generator) ->
         mel = views.roll(mel, draw)
     if settings.gain:
         mel = views.gain(mel, draw, amount=settings.gain)
-    for dim, amount in ((1, settings.band_curve), (2, settings.time_curve)):
-        if amount:
-            mel = views.curve(mel, draw, dim=dim, amount=amount)
     if settings.splice:
         mel = views.splice(mel, draw, share=settings.splice)
     if settings.mixup:

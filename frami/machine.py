@@ -89,7 +89,7 @@ def _has_bfloat16() -> bool:
 def _keep_freed_memory() -> None:
     """Have glibc keep what is freed: it would hand every activation back, and its pages would be zeroed at each step.
 
-    A forward and backward pass of a small CNN takes 1.3 to 2 times less time so; elsewhere nothing is done.
+    With other C libraries nothing is done.
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
         trim_threshold, most_mapped = -1, -4  # of malloc.h

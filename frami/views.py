@@ -17,14 +17,6 @@ def roll(mel: Tensor, generator: Generator) -> Tensor:
     return mel.gather(2, index.unsqueeze(1).expand(batch, bands, frames))
 
 
-def shift_bands(mel: Tensor, generator: Generator, *, bands: int = 1) -> Tensor:
-    """Return the clips moved by up to ``bands`` mel bands up or down; the edge band is repeated."""
-    batch, count, frames = mel.shape
-    shift = torch.randint(-bands, bands + 1, (batch, 1), generator=generator).to(mel.device)
-    index = (torch.arange(count, device=mel.device) - shift).clamp(0, count - 1)
-    return mel.gather(1, index.unsqueeze(2).expand(batch, count, frames))
-
-
 def crop(mel: Tensor, generator: Generator, *, frames: int) -> Tensor:
     """Return ``frames`` successive frames of each clip, from anywhere in it."""
     batch, bands, length = mel.shape
