@@ -19,11 +19,13 @@ class Inverted:
         mel: The clips of the step with the least loss, ``(B, F, N)`` float32, detached and cloned.
         parts: The unweighted losses at that step, by name.
         step: Which step it was, from 0.
+        target: Their classes ``(B,)``, of a method that does not make what it is asked for; None for others.
     """
 
     mel: Tensor
     parts: Mapping[str, float]
     step: int
+    target: Tensor | None = None
 
 
 def invert(
@@ -53,6 +55,8 @@ def invert(
     for step in range(steps):
         mel = draw()
         parts = judge(mel)
+        if not parts:
+            return Inverted(mel.detach().clone(), {}, step)
         total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
         if not bool(total.isfinite()):
             raise Failed(f"The loss of inversion is no longer a number at step {step}; lower the learning rates.")

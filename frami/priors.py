@@ -96,16 +96,91 @@ def contrast(pulled: Tensor, anchors: Tensor, queue: Tensor | None = None, *, te
     return F.cross_entropy(similarity, torch.arange(len(pulled), device=pulled.device))
 
 
+def own_class(said: Output) -> Tensor:
+    """Return the cross-entropy of the teacher's logits against the class that it finds likeliest, mean over the batch.
+
+    Source: Chen et al., "Data-Free Learning of Student Networks", ICCV 2019, arXiv:1904.01186 (one-hot loss).
+    """
+    return F.cross_entropy(said.logits, said.logits.argmax(1))
+
+
+def balance(said: Output) -> Tensor:
+    """Return minus the entropy (in decimal digits) of the batch's mean probabilities: least where classes are even.
+
+    Source: Chen et al., as `own_class` (information entropy loss); the base 10 is that of the authors' code.
+    """
+    mean = said.logits.float().softmax(dim=1).mean(dim=0)
+    return (mean * mean.clamp_min(1e-8).log10()).sum()
+
+
+def activation(said: Output) -> Tensor:
+    """Return minus the mean size of the teacher's statistics: real clips excite a network more than others do.
+
+    Source: Chen et al., as `own_class`. Differs: statistics pooling stands where they pool over an image.
+    """
+    return -said.stats.abs().mean()
+
+
+def total_variation(mel: Tensor) -> Tensor:
+    """Return the sum of the norms of the differences of neighbours: in time, in frequency and on both diagonals.
+
+    Args:
+        mel: Clips ``(B, F, N)``.
+
+    Source: Yin et al., as `class_prior`, R_TV; as in the authors' code, norms over the whole batch.
+    """
+    return torch.stack(
+        [
+            (mel[:, :, :-1] - mel[:, :, 1:]).norm(),
+            (mel[:, :-1] - mel[:, 1:]).norm(),
+            (mel[:, :-1, :-1] - mel[:, 1:, 1:]).norm(),
+            (mel[:, 1:, :-1] - mel[:, :-1, 1:]).norm(),
+        ]
+    ).sum()
+
+
+def divergence(teacher: Output, student: Output) -> Tensor:
+    """Return minus the divergence of student from teacher, mean over the batch.
+
+    Source: Micaelli and Storkey, "Zero-shot Knowledge Transfer via Adversarial Belief Matching", NeurIPS 2019,
+    arXiv:1905.09768 (temperature 1).
+    """
+    return -_divergences(teacher, student).mean()
+
+
+def distance(teacher: Output, student: Output) -> Tensor:
+    """Return minus the mean absolute difference of student's and teacher's logits.
+
+    Source: Fang et al., "Data-Free Adversarial Distillation", 2019, arXiv:1912.11006.
+    """
+    return -(teacher.logits - student.logits).abs().mean()
+
+
+def competition(teacher: Output, student: Output, *, temperature: float = 3.0) -> Tensor:
+    """Return one minus the Jensen-Shannon divergence of student and teacher, mean over the batch, in [0, 1].
+
+    Source: Yin et al., as `class_prior` (adaptive form); temperature and clamps of the authors' code.
+    """
+    ours = (student.logits / temperature).softmax(dim=1).clamp(0.01, 0.99)
+    theirs = (teacher.logits / temperature).softmax(dim=1).clamp(0.01, 0.99)
+    middle = ((ours + theirs) / 2).log()
+    both = F.kl_div(middle, ours, reduction="batchmean") + F.kl_div(middle, theirs, reduction="batchmean")
+    return 1 - (both / 2).clamp(0, 1)
+
+
 def disagreement(teacher: Output, student: Output) -> Tensor:
     """Return minus the divergence of student from teacher on clips whose class both agree on, mean over the batch.
 
     Source: Fang et al., "Contrastive Model Inversion", as above (temperature 1).
     """
     agree = (teacher.logits.argmax(1) == student.logits.argmax(1)).float()
-    divergence = F.kl_div(
+    return -(agree * _divergences(teacher, student)).mean()
+
+
+def _divergences(teacher: Output, student: Output) -> Tensor:
+    return F.kl_div(
         F.log_softmax(student.logits, dim=1),
         F.log_softmax(teacher.logits, dim=1),
         reduction="none",
         log_target=True,
     ).sum(dim=1)
-    return -(agree * divergence).mean()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,8 +22,16 @@ class Rival:
     It remembers the last ``memory`` clips with what the teacher said of them, as float16.
     """
 
-    def __init__(self, teacher: Model, network: str, memory: int, machine: Machine, seed: int) -> None:
-        self.machine, self.memory = machine, memory
+    def __init__(
+        self,
+        teacher: Model,
+        network: str,
+        memory: int,
+        machine: Machine,
+        seed: int,
+        loss: Callable[[Tensor, Tensor], Tensor] = objectives.softened,
+    ) -> None:
+        self.machine, self.memory, self.loss = machine, memory, loss
         with seeds.seeded(seed, 11):
             self.network = Model.build(Architecture(network), teacher.front_end, teacher.labels).network
         machine.place(self.network)
@@ -31,27 +40,32 @@ class Rival:
         self.mels: list[Tensor] = []
         self.logits: list[Tensor] = []
 
+    def hear(self, mel: Tensor, teacher: Model, steps: int, draw: Generator) -> None:
+        """Ask the teacher of a round's clips ``(B, F, N)``, and `learn` that."""
+        with torch.no_grad(), self.machine.autocast():
+            told = teacher.network(mel).logits
+        self.learn(mel, told, steps, draw)
+
     def learn(self, mel: Tensor, logits: Tensor, steps: int, draw: Generator) -> None:
         """Remember a round's clips ``(B, F, N)`` with the teacher's logits, then learn for some steps."""
         self.mels.append(mel.half())
         self.logits.append(logits.float())
         while len(self.mels) > 1 and sum(map(len, self.mels)) - len(self.mels[0]) >= self.memory:
             del self.mels[0], self.logits[0]
-        self.network.train().requires_grad_(True)
         for _ in range(steps):
-            self._step(draw)
-        self.network.eval().requires_grad_(False)
+            # A round's clips share one length, so a batch comes from one round.
+            chosen = int(torch.randint(len(self.mels), (), generator=draw))
+            self.step(views.roll(self.mels[chosen].float(), draw), self.logits[chosen])
 
-    def _step(self, draw: Generator) -> None:
-        # A round's clips share one length, so a batch comes from one round.
-        chosen = int(torch.randint(len(self.mels), (), generator=draw))
-        mel, told = views.roll(self.mels[chosen].float(), draw), self.logits[chosen]
+    def step(self, mel: Tensor, told: Tensor) -> None:
+        """Learn from clips ``(B, F, N)`` what the teacher said of them, its logits ``(B, K)``; remember nothing."""
+        self.network.train().requires_grad_(True)
         with self.machine.autocast():
             said = self.network(mel)
-        loss = objectives.softened(told, said.logits)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        self.loss(told, said.logits).backward()
         self.optimiser.step()
+        self.network.eval().requires_grad_(False)
 
     def state(self) -> dict[str, Any]:
         """Return all that it takes to go on, as plain tensors and lists."""

@@ -171,7 +171,7 @@ def _append(
         logits = teacher.network(stored.float()).logits
     writer.append(
         stored,
-        target=target.numpy(),
+        target=(target if inverted.target is None else inverted.target).cpu().numpy(),
         teacher_logits=logits.cpu().numpy(),
         method=facts["method"].encode(),
         seed=facts["seed"],

@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from frami.machine import Machine
+from frami.network import Output
+
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
 
@@ -29,10 +32,27 @@ class Seen:
     Attributes:
         batch: Moments of the last forward pass, by layer name, in float32 and with gradient.
         stored: The layer's running moments.
+        clips: Mean of each channel over the inside of each clip, ``(B, C)``, where that was asked for.
     """
 
     batch: dict[str, Moments] = field(default_factory=dict)
     stored: dict[str, Moments] = field(default_factory=dict)
+    clips: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What a teacher said of a batch of clips, and what came into its batch norms on the way."""
+
+    said: Output
+    seen: Seen
+
+
+def hear(teacher: nn.Module, mel: Tensor, machine: Machine, *, each_clip: bool = False) -> Heard:
+    """Return what a teacher says of clips ``(B, F, N)``, with what it saw; see `batch_norm_inputs`."""
+    with batch_norm_inputs(teacher, each_clip=each_clip) as seen, machine.autocast():
+        said = teacher(mel)
+    return Heard(said, seen)
 
 
 def batch_norms(network: nn.Module) -> dict[str, BatchNorm]:
@@ -45,13 +65,18 @@ def batch_norms(network: nn.Module) -> dict[str, BatchNorm]:
 
 
 @contextmanager
-def batch_norm_inputs(network: nn.Module) -> Iterator[Seen]:
-    """Within the block, every forward pass of the network leaves the moments of its batch norms' inputs in `Seen`."""
+def batch_norm_inputs(network: nn.Module, *, each_clip: bool = False) -> Iterator[Seen]:
+    """Within the block, every forward pass of the network leaves the moments of its batch norms' inputs in `Seen`.
+
+    With ``each_clip``, the mean of each clip on its own too.
+    """
     seen, handles = Seen(), []
 
     def hook(name: str):
         def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             seen.batch[name] = moments(inputs[0])
+            if each_clip:
+                seen.clips[name] = inputs[0].flatten(2).float().mean(2) if inputs[0].dim() > 2 else inputs[0].float()
 
         return look
 
@@ -95,3 +120,33 @@ def moments(x: Tensor) -> Moments:
         return Moments(mean, var, pooled=x.dim() == 2)
     var, mean = torch.var_mean(x.float(), dim=[dim for dim in range(x.dim()) if dim != 1], correction=0)
     return Moments(mean, var, pooled=x.dim() == 2)
+
+
+class PastMoments:
+    """The average of earlier rounds' moments, without gradient; empty before the first.
+
+    Attributes:
+        moments: By layer name.
+        momentum: Part that the past keeps when a round is added, in [0, 1).
+    """
+
+    def __init__(self, momentum: float) -> None:
+        self.momentum = momentum
+        self.moments: dict[str, Moments] = {}
+
+    def add(self, batch: dict[str, Moments]) -> None:
+        """Take in the moments of a round."""
+        for name, now in batch.items():
+            mean, var = now.mean.detach(), now.var.detach()
+            before = self.moments.get(name, Moments(mean, var))
+            self.moments[name] = Moments(
+                torch.lerp(mean, before.mean, self.momentum), torch.lerp(var, before.var, self.momentum)
+            )
+
+    def state(self) -> dict[str, list[Tensor]]:
+        """Return all that it takes to go on, as plain tensors."""
+        return {name: [moments.mean, moments.var] for name, moments in self.moments.items()}
+
+    def load(self, state: dict[str, list[Tensor]], device: str) -> None:
+        """Go on from a `state`."""
+        self.moments = {name: Moments(mean.to(device), var.to(device)) for name, (mean, var) in state.items()}

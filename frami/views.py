@@ -5,8 +5,22 @@ Each takes spectrograms ``(B, F, N)`` and a CPU generator, and draws for every c
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Generator, Tensor
+
+from frami import image_views
+from frami.errors import unknown
+
+View = Callable[[Tensor, Generator], Tensor]
+
+
+def of(kind: str) -> tuple[View, View]:
+    """Return the two views of inversion, of the whole clip and of part of it: of ``audio``, or of ``image``."""
+    if kind not in VIEWS:
+        raise unknown("kind of views", kind, VIEWS)
+    return VIEWS[kind]
 
 
 def roll(mel: Tensor, generator: Generator) -> Tensor:
@@ -91,3 +105,18 @@ def splice(mel: Tensor, generator: Generator, *, share: float) -> Tensor:
     inside = ((position >= start) & (position < start + width)).to(mel.device).unsqueeze(1)
     partner = torch.randperm(batch, generator=generator).to(mel.device)
     return torch.where(inside, mel[partner], mel)
+
+
+def part(mel: Tensor, generator: Generator) -> Tensor:
+    """Return half of each clip, from anywhere in it, of other loudness and with a stretch of bands and frames masked."""
+    shorter = crop(mel, generator, frames=-(-mel.shape[2] // 2))
+    return altered(shorter, generator)
+
+
+def altered(mel: Tensor, generator: Generator) -> Tensor:
+    """Return the clips of other loudness, with a stretch of up to a fifth of the bands and of the frames masked."""
+    mel = gain(mel, generator, amount=0.2)
+    return mask(mask(mel, generator, dim=1, fraction=0.2), generator, dim=2, fraction=0.2)
+
+
+VIEWS: dict[str, tuple[View, View]] = {"audio": (roll, part), "image": (image_views.whole, image_views.part)}

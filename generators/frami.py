@@ -22,10 +22,9 @@ classes that are similar to the teacher (`targets.between_classes`), since real 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -35,11 +34,11 @@ from frami.contrast import Contrast
 from frami.decoder import Decoder, Latents
 from frami.invert import Inverted, invert
 from frami.machine import Machine
+from frami.meta import MetaLearned
 from frami.model import Model
-from frami.network import Output
 from frami.rival import Rival
 from frami.settings import setting
-from frami.taps import Moments, batch_norm_inputs
+from frami.taps import Heard, PastMoments, hear
 from frami.targets import between_classes
 
 
@@ -80,9 +79,9 @@ class Generator:
             self.contrast = Contrast(teacher.network.channels, settings.queue)
         machine.place(self.decoder)
         self.contrast.to(machine.device)
-        self.meta = torch.optim.Adam(self.decoder.parameters(), lr=settings.meta_rate, betas=(0.5, 0.999))
+        self.meta = MetaLearned(self.decoder, settings.meta_rate)
         self.contrast_optimiser = torch.optim.Adam(self.contrast.parameters(), lr=settings.learning_rate)
-        self.past: dict[str, Moments] = {}
+        self.past = PastMoments(settings.momentum)
         self.rival = (
             Rival(teacher, settings.rival, settings.rival_memory, machine, seed) if settings.adversary else None
         )
@@ -91,7 +90,7 @@ class Generator:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
         settings, target = self.settings, target.to(self.machine.device)
         draw = seeds.generator(self.seed, 20, number)
-        decoder = copy.deepcopy(self.decoder).train()
+        decoder = cast(Decoder, self.meta.begin())
         latents = decoder.draw(len(target), frames, draw, self.machine.device)
         recording = self._recording(len(target), frames, draw)
         optimiser = torch.optim.Adam(
@@ -101,7 +100,6 @@ class Generator:
             ],
             betas=(0.5, 0.999),
         )
-        self.meta.zero_grad(set_to_none=False)
         weights = {
             "class_prior": settings.class_prior,
             "batch_norm": settings.batch_norm,
@@ -119,7 +117,7 @@ class Generator:
             settings.steps,
             after_backward=lambda: self._after_backward(decoder),
         )
-        self._meta_step(decoder)
+        self.meta.finish(decoder)
         self._remember(judge, inverted, number)
         return inverted
 
@@ -134,57 +132,37 @@ class Generator:
             return decoder(latents, target, recording.shape[2], recording)
 
     def _after_backward(self, decoder: Decoder) -> None:
-        """Add this step's gradients to those of the meta-learned start (first-order MAML); let the contrast learn."""
-        for start, now in zip(self.decoder.parameters(), decoder.parameters(), strict=True):
-            if now.grad is not None:
-                start.grad = now.grad.clone() if start.grad is None else start.grad.add_(now.grad)
+        self.meta.gather(decoder)
         if self.settings.contrast:
             self.contrast_optimiser.step()
             self.contrast_optimiser.zero_grad(set_to_none=True)
 
-    def _meta_step(self, decoder: Decoder) -> None:
-        self.meta.step()
-        # The moving averages of the decoder's own batch norms follow along; they take part in no loss.
-        for start, now in zip(self.decoder.buffers(), decoder.buffers(), strict=True):
-            start.copy_(now)
-
     def _remember(self, judge: Judge, inverted: Inverted, number: int) -> None:
-        momentum = self.settings.momentum
-        for name, now in judge.moments.items():
-            before = self.past.get(name, now)
-            self.past[name] = Moments(
-                momentum * before.mean + (1 - momentum) * now.mean,
-                momentum * before.var + (1 - momentum) * now.var,
-            )
+        self.past.add(judge.heard.seen.batch)
         if self.settings.contrast:
-            self.contrast.remember(judge.whole)
+            self.contrast.remember(judge.heard.said)
         if self.rival is not None:
             draw = seeds.generator(self.seed, 21, number)
-            with torch.no_grad(), self.machine.autocast():
-                told = self.teacher.network(inverted.mel).logits
-            self.rival.learn(inverted.mel, told, self.settings.rival_steps, draw)
+            self.rival.hear(inverted.mel, self.teacher, self.settings.rival_steps, draw)
 
     def state(self) -> dict[str, Any]:
         """Return all that the next round depends on, as plain tensors, numbers and lists."""
         return {
-            "decoder": self.decoder.state_dict(),
-            "meta": self.meta.state_dict(),
+            "meta": self.meta.state(),
             "contrast": self.contrast.state_dict(),
             "queues": [self.contrast.queue_before, self.contrast.queue_after],
             "contrast_optimiser": self.contrast_optimiser.state_dict(),
-            "past": {name: [m.mean, m.var] for name, m in self.past.items()},
+            "past": self.past.state(),
             "rival": self.rival.state() if self.rival is not None else None,
         }
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
-        self.decoder.load_state_dict(state["decoder"])
-        self.meta.load_state_dict(state["meta"])
+        self.meta.load(state["meta"])
         self.contrast.queue_before, self.contrast.queue_after = state["queues"]
         self.contrast.load_state_dict(state["contrast"])
         self.contrast_optimiser.load_state_dict(state["contrast_optimiser"])
-        device = self.machine.device
-        self.past = {name: Moments(mean.to(device), var.to(device)) for name, (mean, var) in state["past"].items()}
+        self.past.load(state["past"], self.machine.device)
         if self.rival is not None:
             self.rival.load(state["rival"])
 
@@ -196,21 +174,20 @@ class Judge:
         self, generator: Generator, wanted: Tensor, weights: Mapping[str, float], draw: torch.Generator
     ) -> None:
         self.generator, self.wanted, self.weights, self.draw = generator, wanted, weights, draw
-        self.moments: dict[str, Moments] = {}
-        self.whole: Output
+        self.heard: Heard
 
     def __call__(self, mel: Tensor) -> dict[str, Tensor]:
         """Return the unweighted losses of clips ``(B, F, N)``; those whose weight is 0 are left out."""
         generator, settings, parts = self.generator, self.generator.settings, {}
         teacher, machine = generator.teacher.network, generator.machine
         view = views.roll(mel, self.draw)
-        with batch_norm_inputs(teacher) as seen, machine.autocast():
-            self.whole = whole = teacher(view)
-        self.moments = {name: Moments(m.mean.detach(), m.var.detach()) for name, m in seen.batch.items()}
+        self.heard = heard = hear(teacher, view, machine)
+        whole = heard.said
         if self.weights["class_prior"]:
             parts["class_prior"] = priors.class_prior(whole, self.wanted)
         if self.weights["batch_norm"]:
-            gap = priors.batch_norm_moments(seen.batch, seen.stored, generator.past, settings.momentum)
+            past = generator.past
+            gap = priors.batch_norm_moments(heard.seen.batch, heard.seen.stored, past.moments, past.momentum)
             parts["batch_norm"] = gap.to(machine.device)  # that of a teacher without batch norm is on no device
         if self.weights["contrast"]:
             with machine.autocast():
@@ -224,5 +201,4 @@ class Judge:
     def _shorter(self, mel: Tensor) -> Tensor:
         frames = max(1, round(self.generator.settings.crop * mel.shape[2]))
         part = views.crop(views.roll(mel, self.draw), self.draw, frames=frames)
-        part = views.gain(part, self.draw, amount=0.2)
-        return views.mask(views.mask(part, self.draw, dim=1, fraction=0.2), self.draw, dim=2, fraction=0.2)
+        return views.altered(part, self.draw)

@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not os.environ.get("FRAMI_DATA"):
         skip = pytest.mark.skip(reason="FRAMI_DATA names no recordings")
         for item in items:
-            if "recordings" in item.keywords:
+            if item.get_closest_marker("recordings"):
                 item.add_marker(skip)
 
 

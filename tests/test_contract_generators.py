@@ -11,20 +11,37 @@ import torch
 
 from frami import catalog, settings
 from frami.audio import FrontEnd
+from frami.datasets import tones
 from frami.generators.frami import Generator as FramiGenerator
 from frami.machine import Machine
 from frami.model import Model
 from tests.conftest import FAST, make_teacher
 
 METHODS = catalog.names("generators")
+LOSSES = (
+    "class_prior",
+    "batch_norm",
+    "contrast",
+    "own_class",
+    "balance",
+    "activation",
+    "total_variation",
+    "norm",
+)
+DUEL = {"turns": 2, "student_steps": 1}
 TARGET = torch.tensor([0, 1, 2, 1, 0, 2])
+
+
+@pytest.fixture(autouse=True)
+def few_tones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 2)
 
 
 def generator(method: str, teacher: Model, machine: Machine, seed: int = 0, **options: Any) -> Any:
     module = catalog.load("generators", method)
     known = {field.name for field in fields(module.Settings)}
-    fast = {name: value for name, value in FAST.items() if name in known}
-    return module.Generator(teacher, settings.make(module.Settings, fast | options), machine, seed)
+    chosen = {name: value for name, value in (FAST | DUEL | options).items() if name in known}
+    return module.Generator(teacher, settings.make(module.Settings, chosen), machine, seed)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -72,27 +89,45 @@ def test_teacher_is_untouched_and_keeps_no_hook(method: str, teacher: Model, mac
     assert not any(p.requires_grad or p.grad is not None for p in teacher.network.parameters())
 
 
-WEIGHTS = ("class_prior", "batch_norm", "contrast", "adversary")
+def weights(method: str) -> list[str]:
+    """Return the settings of a method that are weights of losses."""
+    known = {field.name for field in fields(catalog.load("generators", method).Settings)}
+    return sorted(known & {*LOSSES, "adversary"})
 
 
-@pytest.mark.parametrize("weight", WEIGHTS)
-def test_a_weight_of_zero_leaves_its_loss_out(weight: str, teacher: Model, machine: Machine) -> None:
-    parts = generator("frami", teacher, machine, **{weight: 0.0}).round(0, TARGET, 16).parts
-    assert set(parts) == set(WEIGHTS) - {weight}
+@pytest.mark.parametrize(("method", "weight"), [(method, weight) for method in METHODS for weight in weights(method)])
+def test_a_weight_of_zero_leaves_its_loss_out(method: str, weight: str, teacher: Model, machine: Machine) -> None:
+    every = dict.fromkeys(weights(method), 1.0)
+    assert set(generator(method, teacher, machine, **every).round(0, TARGET, 16).parts) == set(every)
+    left = generator(method, teacher, machine, **every | {weight: 0.0}).round(0, TARGET, 16).parts
+    assert set(left) == set(every) - {weight}
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if weights(method)])
+def test_all_losses_together_fall_within_a_round(method: str, teacher: Model, machine: Machine) -> None:
+    every = {name: 1.0 for name in weights(method) if name in LOSSES or method in ("dfad", "zskt")}
+    quiet = {"student_steps": 0, "adversary": float("adversary" in every), "queue": 0, "negatives": 0}
+    found = {}
+    for steps in (1, 40):
+        made = generator(method, teacher, machine, **(every | quiet | {"steps": steps, "turns": steps}))
+        found[steps] = sum(made.round(0, TARGET, 16).parts.values())
+    assert found[40] < found[1] - 0.02 * abs(found[1])
 
 
 @pytest.mark.parametrize(("weight", "fraction"), [("class_prior", 0.8), ("batch_norm", 0.98)])
 def test_each_loss_falls_alone(weight: str, fraction: float, teacher: Model, machine: Machine) -> None:
-    others = {name: 0.0 for name in WEIGHTS if name != weight}
+    others = {name: 0.0 for name in weights("frami") if name != weight}
     made = generator("frami", teacher, machine, steps=5, momentum=0.0, queue=0, **others)
     losses = [made.round(number, TARGET, 16).parts[weight] for number in range(30)]
     assert sum(losses[-5:]) < fraction * sum(losses[:5])
 
 
-def test_the_student_in_the_making_disagrees(teacher: Model, machine: Machine) -> None:
-    made = generator("frami", teacher, machine, rival_steps=3)
+@pytest.mark.parametrize("method", [method for method in METHODS if "adversary" in weights(method)])
+def test_the_student_in_the_making_is_another_and_learns(method: str, teacher: Model, machine: Machine) -> None:
+    made = generator(method, teacher, machine, rival_steps=3, adversary=1.0, student_steps=3)
     found = [made.round(number, TARGET, 16).parts["adversary"] for number in range(6)]
-    assert min(found) < -1e-4
+    assert max(abs(value) for value in found) > 1e-4
+    assert max(found) - min(found) > 1e-6
 
 
 def test_the_queue_is_of_fixed_length(teacher: Model, machine: Machine) -> None:

@@ -1,0 +1,168 @@
+"""CMI: clips that are told from all earlier ones by what the teacher sees in two views of each.
+
+Source: Fang et al., "Contrastive Model Inversion for Data-Free Knowledge Distillation", IJCAI 2021, arXiv:2105.08584:
+
+    L = class_prior CE + batch_norm L_BN + contrast L_cr + adversary L_adv
+
+Each round begins with a fresh generator, which is moved together with its noise. L_cr compares, after a learned
+projection, the means of what came into the teacher's batch norms: of part of a clip, of the whole clip, and of up to
+4,096 clips drawn from a bank of past ones. The defaults are those of the authors' scripts (256 clips a round, 200 steps;
+the paper's tables say 500). Differs: rows of the bank are negatives only, their own loss is left out, which reaches the
+projection alone and costs seventeen times the rest; a small student in the making stands for the one that is distilled
+from the store afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from frami import priors, seeds, views
+from frami.invert import Inverted, invert
+from frami.machine import Machine
+from frami.model import Model
+from frami.rival import Rival
+from frami.settings import setting
+from frami.taps import Heard, batch_norms, hear
+from frami.upsampler import Upsampler
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every number of CMI."""
+
+    steps: int = setting(200, "steps a round", low=1)
+    class_prior: float = setting(1.0, "weight of the class prior", low=0)
+    batch_norm: float = setting(1.0, "weight of the batch-norm moments", low=0)
+    relative: bool = setting(False, "take the moments relative to the teacher's spread; published: as they are")
+    contrast: float = setting(0.8, "weight of the contrast", low=0)
+    temperature: float = setting(0.1, "temperature of the contrast", low=0.001)
+    bank: int = setting(40960, "clips that the bank holds", low=1)
+    negatives: int = setting(4096, "clips of the bank that a step draws", low=0)
+    adversary: float = setting(0.5, "weight of the disagreement with a student in the making", low=0)
+    latent: int = setting(256, "size of the noise", low=1)
+    learning_rate: float = setting(1e-3, "of generator, noise and projection", low=0)
+    rival: str = setting("small", "network of that student")
+    rival_steps: int = setting(10, "steps that it learns after each round", low=0)
+    rival_memory: int = setting(2048, "clips that it remembers", low=1)
+    views: str = setting("audio", "views that are judged: audio, or image as published")
+
+
+class Projection(nn.Sequential):
+    """Features ``(B, C)`` to the unit sphere, ``(B, 256)``."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, 256))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return F.normalize(super().forward(features.float()), dim=1)
+
+
+class Generator:
+    """The state that lives through the rounds: the projection, the bank, the student."""
+
+    def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
+        self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
+        self.whole, self.part = views.of(settings.views)
+        layers = batch_norms(teacher.network).values()
+        channels = sum(layer.num_features for layer in layers) or teacher.network.channels
+        with seeds.seeded(seed, 10):
+            self.projection = Projection(channels).to(machine.device)
+        self.optimiser = torch.optim.Adam(self.projection.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999))
+        self.bank = torch.zeros(0, 2 * channels, dtype=torch.float16)
+        self.rival = (
+            Rival(teacher, settings.rival, settings.rival_memory, machine, seed) if settings.adversary else None
+        )
+
+    def round(self, number: int, target: Tensor, frames: int) -> Inverted:
+        """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
+        settings, machine = self.settings, self.machine
+        target, draw = target.to(machine.device), seeds.generator(self.seed, 20, number)
+        with seeds.seeded(self.seed, 12, number):
+            generator = self._fresh()
+        noise = generator.draw(len(target), draw, machine.device).requires_grad_(True)
+        names = ("class_prior", "batch_norm", "contrast", "adversary")
+        weights = {name: getattr(settings, name) for name in names}
+        features: list[Tensor] = []
+
+        def make() -> Tensor:
+            with machine.autocast():
+                return generator(noise, frames)
+
+        def judge(mel: Tensor) -> dict[str, Tensor]:
+            parts = self._judge(mel, target, draw, features)
+            return {name: part for name, part in parts.items() if weights[name]}
+
+        def after() -> None:
+            self.optimiser.step()
+            self.optimiser.zero_grad(set_to_none=True)
+
+        optimiser = torch.optim.Adam([*generator.parameters(), noise], lr=settings.learning_rate, betas=(0.5, 0.999))
+        inverted = invert(make, judge, weights, optimiser, settings.steps, after_backward=after)
+        if settings.contrast:
+            self.bank = torch.cat([features[0].half().cpu(), self.bank])[: settings.bank]
+        if self.rival is not None:
+            self.rival.hear(inverted.mel, self.teacher, settings.rival_steps, seeds.generator(self.seed, 21, number))
+        return inverted
+
+    def _fresh(self) -> Upsampler:
+        """Return a generator whose weights are drawn from N(0, 0.02)."""
+        front_end = self.teacher.front_end
+        generator = Upsampler(front_end.n_mels, self.teacher.frames[1], front_end.range, latent=self.settings.latent)
+        for layer in generator.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                nn.init.normal_(layer.weight, 0.0, 0.02)
+            elif isinstance(layer, nn.BatchNorm2d):
+                nn.init.normal_(layer.weight, 1.0, 0.02)
+        self.machine.place(generator)
+        return generator.train()
+
+    def _judge(self, mel: Tensor, target: Tensor, draw: torch.Generator, features: list[Tensor]) -> dict[str, Tensor]:
+        settings, teacher = self.settings, self.teacher.network
+        view = self.whole(mel, draw)
+        heard = hear(teacher, view, self.machine, each_clip=True)
+        gap = priors.batch_norm_moments(heard.seen.batch, heard.seen.stored, relative=settings.relative)
+        parts = {"class_prior": priors.class_prior(heard.said, target), "batch_norm": gap.to(mel.device)}
+        if settings.contrast:
+            whole = _features(heard).detach()
+            part = _features(hear(teacher, self.part(mel, draw), self.machine, each_clip=True))
+            chosen = torch.randperm(len(self.bank), generator=draw)[: settings.negatives]
+            kept = self.bank[chosen, part.shape[1] :].to(mel.device)
+            parts["contrast"] = priors.contrast(
+                self.projection(part),
+                self.projection(whole),
+                self.projection(kept) if len(kept) else None,
+                temperature=settings.temperature,
+            )
+            features[:] = [torch.cat([part.detach(), whole], dim=1)]
+        if self.rival is not None:
+            with self.machine.autocast():
+                parts["adversary"] = priors.disagreement(heard.said, self.rival.network(view))
+        return parts
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next round depends on, as plain tensors, numbers and lists."""
+        return {
+            "projection": self.projection.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "bank": self.bank,
+            "rival": self.rival.state() if self.rival is not None else None,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`."""
+        self.projection.load_state_dict(state["projection"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.bank = state["bank"]
+        if self.rival is not None:
+            self.rival.load(state["rival"])
+
+
+def _features(heard: Heard) -> Tensor:
+    """Return the features ``(B, C)`` by which clips are told apart; a teacher without batch norm gives its frames' means."""
+    clips = list(heard.seen.clips.values())
+    return torch.cat(clips, dim=1) if clips else heard.said.frames.float().mean(dim=2)

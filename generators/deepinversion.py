@@ -1,0 +1,105 @@
+"""DeepInversion: the values of each clip are moved from noise until the teacher is sure and finds them usual.
+
+Source: Yin et al., "Dreaming to Distill", CVPR 2020, arXiv:1912.08795:
+
+    L = class_prior CE + total_variation R_TV + norm ||x||_2 + batch_norm L_BN + adversary (1 - JS)
+
+The last term is that of the adaptive form, which looks for clips on which a student in the making and the teacher
+differ; its weight is 0 by default, and 0.2 is published for ImageNet. The defaults are those published for CIFAR-10
+(256 clips a round, 2,000 steps). Differs: every step judges the clip rotated in time by any number of frames, where they
+shift an image by two pixels; values stay within the front end's range.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from frami import priors, seeds, views
+from frami.decoder import Clamp
+from frami.invert import Inverted, invert
+from frami.machine import Machine
+from frami.model import Model
+from frami.rival import Rival
+from frami.settings import setting
+from frami.taps import hear
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every number of DeepInversion."""
+
+    steps: int = setting(2000, "steps a round", low=1)
+    class_prior: float = setting(1.0, "weight of the class prior", low=0)
+    batch_norm: float = setting(10.0, "weight of the batch-norm moments", low=0)
+    relative: bool = setting(False, "take the moments relative to the teacher's spread; published: as they are")
+    total_variation: float = setting(2.5e-5, "weight of the total variation", low=0)
+    norm: float = setting(0.0, "weight of the clips' norm", low=0)
+    adversary: float = setting(0.0, "weight of the difference to a student in the making (adaptive form)", low=0)
+    learning_rate: float = setting(0.05, "of the values", low=0)
+    rival: str = setting("small", "network of that student")
+    rival_steps: int = setting(10, "steps that it learns after each round", low=0)
+    rival_memory: int = setting(2048, "clips that it remembers", low=1)
+    views: str = setting("audio", "views that are judged: audio, or image as published")
+
+
+class Generator:
+    """Rounds depend on one another through the student of the adaptive form alone."""
+
+    def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
+        self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
+        self.view, _ = views.of(settings.views)
+        self.rival = (
+            Rival(teacher, settings.rival, settings.rival_memory, machine, seed) if settings.adversary else None
+        )
+
+    def round(self, number: int, target: Tensor, frames: int) -> Inverted:
+        """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
+        settings, front_end, device = self.settings, self.teacher.front_end, self.machine.device
+        target, draw = target.to(device), seeds.generator(self.seed, 20, number)
+        values = torch.randn(len(target), front_end.n_mels, frames, generator=draw).to(device).requires_grad_(True)
+        names = ("class_prior", "batch_norm", "total_variation", "norm", "adversary")
+        weights = {name: getattr(settings, name) for name in names}
+
+        def judge(mel: Tensor) -> dict[str, Tensor]:
+            parts = self._judge(mel, target, draw)
+            return {name: part for name, part in parts.items() if weights[name]}
+
+        inverted = invert(
+            lambda: Clamp.apply(values, *front_end.range),
+            judge,
+            weights,
+            torch.optim.Adam([values], lr=settings.learning_rate, betas=(0.5, 0.9)),
+            settings.steps,
+        )
+        if self.rival is not None:
+            self.rival.hear(inverted.mel, self.teacher, settings.rival_steps, seeds.generator(self.seed, 21, number))
+        return inverted
+
+    def _judge(self, mel: Tensor, target: Tensor, draw: torch.Generator) -> dict[str, Tensor]:
+        view = self.view(mel, draw)
+        heard = hear(self.teacher.network, view, self.machine)
+        seen = heard.seen
+        gap = priors.batch_norm_moments(seen.batch, seen.stored, relative=self.settings.relative)
+        parts = {
+            "class_prior": priors.class_prior(heard.said, target),
+            "batch_norm": gap.to(mel.device),
+            "total_variation": priors.total_variation(mel),
+            "norm": mel.norm(),
+        }
+        if self.rival is not None:
+            with self.machine.autocast():
+                parts["adversary"] = priors.competition(heard.said, self.rival.network(view))
+        return parts
+
+    def state(self) -> dict[str, Any]:
+        """Return what the next round depends on."""
+        return {"rival": self.rival.state() if self.rival is not None else None}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`."""
+        if self.rival is not None:
+            self.rival.load(state["rival"])

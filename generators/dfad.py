@@ -1,0 +1,41 @@
+"""DFAD: a generator looks for clips on which student and teacher differ; the student learns to agree on them.
+
+Source: Fang et al., "Data-Free Adversarial Distillation", 2019, arXiv:1912.11006: both play for the mean absolute
+difference of the logits, five steps of the student to one of the generator (Adam at 1e-3, noise of 256). Differs: a
+small student in the making, trained with AdamW, stands for the one that is distilled from the store afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from frami import duel, priors
+from frami.machine import Machine
+from frami.model import Model
+from frami.network import Output
+from frami.settings import setting
+from frami.taps import Heard
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(duel.Settings):
+    """Every number of DFAD."""
+
+    adversary: float = setting(1.0, "weight of the difference that the generator looks for", low=0)
+
+
+class Generator:
+    """The duel of DFAD."""
+
+    def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
+        played = duel.Duel(teacher, settings, losses, {"adversary": settings.adversary}, machine, seed, F.l1_loss)
+        self.round, self.state, self.load = played.round, played.state, played.load
+
+
+def losses(heard: Heard, student: Output) -> Mapping[str, Tensor]:
+    """Return what DFAD asks of clips."""
+    return {"adversary": priors.distance(heard.said, student)}

@@ -1,0 +1,52 @@
+"""DFQ: adversarial as ZSKT, with clips that match the teacher's batch-norm moments, sure of a class, of all alike.
+
+Source: Choi et al., "Data-Free Network Quantization With Adversarial Knowledge Distillation", CVPR Workshops 2020,
+arXiv:2005.04136, with the weights and turns of Fang et al. (CMI, IJCAI 2021): adversary 1, moments 1, sureness 1,
+balance 20, ten steps of the student to one of the generator. Differs: a small student in the making stands for the one
+that is distilled from the store afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from frami import duel, priors
+from frami.machine import Machine
+from frami.model import Model
+from frami.network import Output
+from frami.settings import setting
+from frami.taps import Heard
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(duel.Settings):
+    """Every number of DFQ."""
+
+    turns: int = setting(20, "turns of generator and student a round", low=1)
+    student_steps: int = setting(10, "steps of the student a turn", low=0)
+    adversary: float = setting(1.0, "weight of the divergence that the generator looks for", low=0)
+    batch_norm: float = setting(1.0, "weight of the batch-norm moments", low=0)
+    relative: bool = setting(False, "take the moments relative to the teacher's spread; published: as they are")
+    own_class: float = setting(1.0, "weight of being sure of a class", low=0)
+    balance: float = setting(20.0, "weight of the balance of classes", low=0)
+
+
+class Generator:
+    """The duel of DFQ."""
+
+    def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
+        def losses(heard: Heard, student: Output) -> Mapping[str, Tensor]:
+            gap = priors.batch_norm_moments(heard.seen.batch, heard.seen.stored, relative=settings.relative)
+            return {
+                "adversary": priors.divergence(heard.said, student),
+                "batch_norm": gap.to(machine.device),
+                "own_class": priors.own_class(heard.said),
+                "balance": priors.balance(heard.said),
+            }
+
+        weights = {name: getattr(settings, name) for name in ("adversary", "batch_norm", "own_class", "balance")}
+        played = duel.Duel(teacher, settings, losses, weights, machine, seed)
+        self.round, self.state, self.load = played.round, played.state, played.load

@@ -1,0 +1,128 @@
+"""FastMeta: a generator that is moved for a few steps a round from a meta-learned start.
+
+Source: Fang et al., "Up to 100x Faster Data-free Knowledge Distillation", AAAI 2022, arXiv:2112.06253, with the numbers
+of its ten-step form (256 clips a round):
+
+    L = class_prior CE + batch_norm L_BN + adversary L_adv
+
+L_BN with an average over past rounds, L_adv (`priors.disagreement`) after twenty rounds. Differs: a small student in the
+making stands for the one that is distilled from the store afterwards; the generator's first layer is never reset.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from frami import priors, seeds, views
+from frami.invert import Inverted, invert
+from frami.machine import Machine
+from frami.meta import MetaLearned
+from frami.model import Model
+from frami.rival import Rival
+from frami.settings import setting
+from frami.taps import Heard, PastMoments, hear
+from frami.upsampler import Upsampler
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every number of FastMeta."""
+
+    steps: int = setting(10, "steps a round", low=1)
+    form: str = setting("fomaml", "how the start learns: fomaml or reptile")
+    class_prior: float = setting(0.5, "weight of the class prior", low=0)
+    batch_norm: float = setting(10.0, "weight of the batch-norm moments", low=0)
+    relative: bool = setting(False, "take the moments relative to the teacher's spread; published: as they are")
+    momentum: float = setting(0.9, "part of past rounds in the moments compared", low=0, high=0.999)
+    adversary: float = setting(1.33, "weight of the disagreement with a student in the making", low=0)
+    latent: int = setting(256, "size of the noise", low=1)
+    learning_rate: float = setting(2e-3, "of the generator within a round; its start learns at steps times that", low=0)
+    latent_rate: float = setting(1e-2, "of the noise within a round", low=0)
+    rival: str = setting("small", "network of that student")
+    rival_steps: int = setting(10, "steps that it learns after each round", low=0)
+    rival_memory: int = setting(2048, "clips that it remembers", low=1)
+    rival_from: int = setting(20, "rounds before its disagreement counts", low=0)
+    views: str = setting("audio", "views that are judged: audio, or image as published")
+
+
+class Generator:
+    """The state that lives through the rounds: the meta-learned start, the moments so far, the student."""
+
+    def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
+        self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
+        self.view, _ = views.of(settings.views)
+        front_end = teacher.front_end
+        with seeds.seeded(seed, 10):
+            start = Upsampler(front_end.n_mels, teacher.frames[1], front_end.range, latent=settings.latent)
+        machine.place(start)
+        self.meta = MetaLearned(start, settings.learning_rate * settings.steps, settings.form)
+        self.past = PastMoments(settings.momentum)
+        self.rival = (
+            Rival(teacher, settings.rival, settings.rival_memory, machine, seed) if settings.adversary else None
+        )
+
+    def round(self, number: int, target: Tensor, frames: int) -> Inverted:
+        """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
+        settings, target = self.settings, target.to(self.machine.device)
+        draw = seeds.generator(self.seed, 20, number)
+        generator = cast(Upsampler, self.meta.begin())
+        noise = generator.draw(len(target), draw, self.machine.device).requires_grad_(True)
+        weights = {
+            "class_prior": settings.class_prior,
+            "batch_norm": settings.batch_norm,
+            "adversary": settings.adversary if number >= settings.rival_from else 0.0,
+        }
+        heard: list[Heard] = []
+
+        def make() -> Tensor:
+            with self.machine.autocast():
+                return generator(noise, frames)
+
+        def judge(mel: Tensor) -> dict[str, Tensor]:
+            view = self.view(mel, draw)
+            heard[:] = [hear(self.teacher.network, view, self.machine)]
+            parts = self._judge(view, heard[0], target)
+            return {name: part for name, part in parts.items() if weights[name]}
+
+        groups = [
+            {"params": generator.parameters(), "lr": settings.learning_rate},
+            {"params": [noise], "lr": settings.latent_rate},
+        ]
+        optimiser = torch.optim.Adam(groups, betas=(0.5, 0.999))
+        after = lambda: self.meta.gather(generator)  # noqa: E731
+        inverted = invert(make, judge, weights, optimiser, settings.steps, after_backward=after)
+        self.meta.finish(generator)
+        self.past.add(heard[0].seen.batch)
+        if self.rival is not None:
+            self.rival.hear(inverted.mel, self.teacher, settings.rival_steps, seeds.generator(self.seed, 21, number))
+        return inverted
+
+    def _judge(self, view: Tensor, heard: Heard, target: Tensor) -> dict[str, Tensor]:
+        seen, past = heard.seen, self.past
+        gap = priors.batch_norm_moments(
+            seen.batch, seen.stored, past.moments, past.momentum, relative=self.settings.relative
+        )
+        parts = {"class_prior": priors.class_prior(heard.said, target), "batch_norm": gap.to(view.device)}
+        if self.rival is not None:
+            with self.machine.autocast():
+                parts["adversary"] = priors.disagreement(heard.said, self.rival.network(view))
+        return parts
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next round depends on, as plain tensors, numbers and lists."""
+        return {
+            "meta": self.meta.state(),
+            "past": self.past.state(),
+            "rival": self.rival.state() if self.rival is not None else None,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`."""
+        self.meta.load(state["meta"])
+        self.past.load(state["past"], self.machine.device)
+        if self.rival is not None:
+            self.rival.load(state["rival"])

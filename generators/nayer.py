@@ -1,0 +1,193 @@
+"""NAYER: a generator is fed with what the classes are called, through a layer that is drawn anew all the time.
+
+Source: Tran et al., "NAYER: Noisy Layer Data Generation for Efficient and Effective Data-free Knowledge Distillation",
+CVPR 2024, arXiv:2310.00258:
+
+    L = class_prior CE + batch_norm L_BN + adversary L_adv
+
+The input is one constant embedding a class and no noise; variety comes from the noisy layer's random weights, which are
+drawn anew for every round. The generator lives on and is drawn anew every ten rounds. Published: 40 steps a round of 400
+clips. Differs: the embeddings are made on the spot, where theirs come from CLIP: from the letters of the class names
+(``names``, hashed groups of three), learned with the generator (``learned``), or a file of one row a class (.npy) from a
+text model of your own; one noisy layer serves the batch's classes together, one for each copy of the class list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from frami import priors, seeds, views
+from frami.errors import WrongUse
+from frami.invert import Inverted, invert
+from frami.machine import Machine
+from frami.model import Model
+from frami.rival import Rival
+from frami.settings import setting
+from frami.taps import Heard, PastMoments, hear
+from frami.upsampler import Upsampler
+
+EMBEDDING = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every number of NAYER."""
+
+    steps: int = setting(40, "steps a round", low=1)
+    embedding: str = setting("names", "of the classes: names, learned, or a .npy file of one row a class")
+    class_prior: float = setting(0.5, "weight of the class prior", low=0)
+    batch_norm: float = setting(10.0, "weight of the batch-norm moments", low=0)
+    relative: bool = setting(False, "take the moments relative to the teacher's spread; published: as they are")
+    momentum: float = setting(0.9, "part of past rounds in the moments compared", low=0, high=0.999)
+    adversary: float = setting(1.33, "weight of the disagreement with a student in the making", low=0)
+    latent: int = setting(256, "outputs of the noisy layer", low=1)
+    learning_rate: float = setting(4e-3, "of the generator and the noisy layer", low=0)
+    fresh: int = setting(10, "rounds after which the generator is drawn anew", low=1)
+    rival: str = setting("small", "network of that student")
+    rival_steps: int = setting(10, "steps that it learns after each round", low=0)
+    rival_memory: int = setting(2048, "clips that it remembers", low=1)
+    rival_from: int = setting(20, "rounds before its disagreement counts", low=0)
+    views: str = setting("audio", "views that are judged: audio, or image as published")
+
+
+class NoisyLayer(nn.Module):
+    """Normalised embeddings ``(B, E)`` through random linear maps, one for each time that a class comes up in the batch."""
+
+    def __init__(self, embedding: int, latent: int, copies: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(embedding)
+        self.maps = nn.Parameter(torch.randn(copies, embedding, latent) / embedding**0.5)
+
+    def forward(self, embedded: Tensor, copy: Tensor) -> Tensor:
+        """Return what feeds the generator, ``(B, Z)``; ``copy`` ``(B,)`` says which map a clip goes through."""
+        return torch.bmm(self.norm(embedded).unsqueeze(1), self.maps[copy]).squeeze(1)
+
+
+class Generator:
+    """The state that lives through the rounds: embeddings, generator, the moments so far, the student."""
+
+    def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
+        self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
+        self.view, _ = views.of(settings.views)
+        with seeds.seeded(seed, 13):
+            self.embedded = embeddings(teacher.labels, settings.embedding).to(machine.device)
+        self.embedded.requires_grad_(settings.embedding == "learned")
+        self.past = PastMoments(settings.momentum)
+        self.rival = (
+            Rival(teacher, settings.rival, settings.rival_memory, machine, seed) if settings.adversary else None
+        )
+        self._begin(0)
+
+    def _begin(self, number: int) -> None:
+        """Draw the generator anew."""
+        front_end = self.teacher.front_end
+        with seeds.seeded(self.seed, 12, number):
+            self.generator = Upsampler(
+                front_end.n_mels, self.teacher.frames[1], front_end.range, latent=self.settings.latent
+            )
+        self.machine.place(self.generator).train()
+        learning = [*self.generator.parameters(), *([self.embedded] if self.embedded.requires_grad else [])]
+        self.optimiser = torch.optim.Adam(learning, lr=self.settings.learning_rate, betas=(0.5, 0.999))
+
+    def round(self, number: int, target: Tensor, frames: int) -> Inverted:
+        """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
+        settings, machine = self.settings, self.machine
+        if number and number % settings.fresh == 0:
+            self._begin(number)
+        target, draw = target.to(machine.device), seeds.generator(self.seed, 20, number)
+        copy = torch.stack([(target[:i] == target[i]).sum() for i in range(len(target))])
+        with seeds.seeded(self.seed, 14, number):
+            noisy = NoisyLayer(self.embedded.shape[1], settings.latent, int(copy.max()) + 1).to(machine.device)
+        moved = torch.optim.Adam(noisy.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999))
+        weights = {
+            "class_prior": settings.class_prior,
+            "batch_norm": settings.batch_norm,
+            "adversary": settings.adversary if number >= settings.rival_from else 0.0,
+        }
+        heard: list[Heard] = []
+
+        def make() -> Tensor:
+            with machine.autocast():
+                return self.generator(noisy(self.embedded[target], copy), frames)
+
+        def judge(mel: Tensor) -> dict[str, Tensor]:
+            view = self.view(mel, draw)
+            heard[:] = [hear(self.teacher.network, view, machine)]
+            parts = self._judge(view, heard[0], target)
+            return {name: part for name, part in parts.items() if weights[name]}
+
+        def after() -> None:
+            moved.step()
+            moved.zero_grad(set_to_none=True)
+
+        inverted = invert(make, judge, weights, self.optimiser, settings.steps, after_backward=after)
+        self.past.add(heard[0].seen.batch)
+        if self.rival is not None:
+            self.rival.hear(inverted.mel, self.teacher, settings.rival_steps, seeds.generator(self.seed, 21, number))
+        return inverted
+
+    def _judge(self, view: Tensor, heard: Heard, target: Tensor) -> dict[str, Tensor]:
+        seen, past = heard.seen, self.past
+        gap = priors.batch_norm_moments(
+            seen.batch, seen.stored, past.moments, past.momentum, relative=self.settings.relative
+        )
+        parts = {"class_prior": priors.class_prior(heard.said, target), "batch_norm": gap.to(view.device)}
+        if self.rival is not None:
+            with self.machine.autocast():
+                parts["adversary"] = priors.disagreement(heard.said, self.rival.network(view))
+        return parts
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next round depends on, as plain tensors, numbers and lists."""
+        return {
+            "embedded": self.embedded.detach(),
+            "generator": self.generator.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "past": self.past.state(),
+            "rival": self.rival.state() if self.rival is not None else None,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`."""
+        with torch.no_grad():
+            self.embedded.copy_(state["embedded"])
+        self.generator.load_state_dict(state["generator"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.past.load(state["past"], self.machine.device)
+        if self.rival is not None:
+            self.rival.load(state["rival"])
+
+
+def embeddings(labels: tuple[str, ...], kind: str) -> Tensor:
+    """Return one embedding of unit length a class, ``(K, E)``.
+
+    Args:
+        labels: Names of the classes.
+        kind: ``names`` hashes groups of three letters, ``learned`` draws a start, else a .npy file of K rows.
+    """
+    if kind == "learned":
+        return F.normalize(torch.randn(len(labels), EMBEDDING), dim=1)
+    if kind == "names":
+        from sklearn.feature_extraction.text import HashingVectorizer
+
+        hashed = HashingVectorizer(analyzer="char_wb", ngram_range=(2, 3), n_features=EMBEDDING)
+        return torch.from_numpy(hashed.transform([name.replace("_", " ") for name in labels]).toarray()).float()
+    path = Path(kind)
+    if not path.is_file():
+        raise WrongUse(f"embedding is {kind!r}, and there is no such file; names, learned or a .npy file is allowed.")
+    try:
+        rows = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise WrongUse(f"{path} is not a .npy file of numbers ({error}).") from error
+    if rows.ndim != 2 or len(rows) != len(labels):
+        raise WrongUse(
+            f"{path} holds an array of shape {rows.shape}; one row for each of the {len(labels)} classes is allowed."
+        )
+    return F.normalize(torch.from_numpy(rows).float(), dim=1)

@@ -1,0 +1,41 @@
+"""ZSKT: a generator looks for clips on which the student's belief is far from the teacher's.
+
+Source: Micaelli and Storkey, "Zero-shot Knowledge Transfer via Adversarial Belief Matching", NeurIPS 2019,
+arXiv:1905.09768: both play for the divergence of the student from the teacher. One step of the generator to five of the
+student, as Fang et al. ran it (CMI, IJCAI 2021). Differs: without attention transfer; a small student in the making
+stands for the one that is distilled from the store afterwards, and it learns by softened logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from frami import duel, priors
+from frami.machine import Machine
+from frami.model import Model
+from frami.network import Output
+from frami.settings import setting
+from frami.taps import Heard
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(duel.Settings):
+    """Every number of ZSKT."""
+
+    adversary: float = setting(1.0, "weight of the divergence that the generator looks for", low=0)
+
+
+class Generator:
+    """The duel of ZSKT."""
+
+    def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
+        played = duel.Duel(teacher, settings, losses, {"adversary": settings.adversary}, machine, seed)
+        self.round, self.state, self.load = played.round, played.state, played.load
+
+
+def losses(heard: Heard, student: Output) -> Mapping[str, Tensor]:
+    """Return what ZSKT asks of clips."""
+    return {"adversary": priors.divergence(heard.said, student)}
