@@ -24,7 +24,8 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 
 bench: $(VENV)/installed
-	$(BIN)/python -m frami.evaluate.bench
+	$(BIN)/frami bench --suite main --page evaluate
+	$(BIN)/frami bench --suite ablation --page evaluate
 
 clean:
 	rm -rf $(VENV) build *.egg-info demo runs

@@ -224,6 +224,32 @@ def demo(out: str, data: str | None, **arguments: Any) -> None:
     module.demo(Path(out), data, say=click.echo, **arguments)
 
 
+@frami.command()
+@click.option(
+    "--suite",
+    type=click.Choice(["quick", "main", "ablation", "cpu", "gpu"]),
+    default="quick",
+    show_default=True,
+    help="quick: every method on generated tones, in minutes; main: FRAMI against its bounds; cpu, gpu: every method.",
+)
+@click.option("--data", type=click.Path(), help="Folder that holds esc50/, fsdd/, ... [default: FRAMI_DATA]")
+@click.option("--task", "tasks", multiple=True, help="Only this data set; may be given more than once.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds. [default: the suite's own]")
+@click.option("--out", default="runs/bench", show_default=True, type=click.Path(path_type=Path), help="For all pieces.")
+@click.option("--page", type=click.Path(path_type=Path), help="Folder of bench.csv and bench.md. [default: --out]")
+@click.option("--resume", is_flag=True, help="Go on where it was cut off; it does so without this, too.")
+@options.machine
+def bench(suite: str, tasks: tuple[str, ...], seeds: int | None, seed: int, resume: bool, **arguments: Any) -> None:
+    """Compare methods: data set x method x seed at an equal budget; writes a table and pictures."""
+    from frami.evaluate import bench as module
+
+    page = arguments.pop("page") or arguments["out"]
+    wanted = module.pieces(suite, tasks, seeds, seed)
+    module.bench(wanted, module.Bench(**arguments), page, click.echo)
+    click.echo(f"The table is in {page / 'bench.md'}, its numbers in {page / 'bench.csv'}.")
+    options.then("bench", "--suite", "cpu" if suite == "quick" else suite, "--data", "DIR")
+
+
 def _stop(message: str, code: int) -> NoReturn:
     click.echo(f"frami: {message}", err=True)
     sys.exit(code)

@@ -26,7 +26,6 @@ from frami.store import Store, run_folder
 WIDTH = 100
 MARGIN = 14
 LAST_ROUNDS = 5
-DOTS_PER_INCH = 120
 
 Rows = list[tuple[str, str]]
 Bundle = Model | str | Path
@@ -220,16 +219,10 @@ def _sounds(store: Store) -> dict[str, bytes]:
 
 def _written(out: Path, pictures: Mapping[str, Figure], sounds: Mapping[str, bytes]) -> Rows:
     """Write pictures and sounds into a folder; return the row that lists them."""
-    contents = {f"{name}.png": _png(figure) for name, figure in pictures.items()} | dict(sounds)
+    contents = {f"{name}.png": plots.png(figure) for name, figure in pictures.items()} | dict(sounds)
     for name, content in contents.items():
         files.write_bytes(files.folder(out) / name, content)
     return [("written", f"to {out}: {', '.join(contents) or 'nothing, as no loss was logged'}")]
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
-    return buffer.getvalue()
 
 
 def _size(count: int) -> str:

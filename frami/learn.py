@@ -36,6 +36,7 @@ class Settings:
     weight_decay: float = setting(0.05, "AdamW's weight decay", low=0)
     warm_up: float = setting(0.1, "part of the steps in which the learning rate rises", low=0, high=1)
     roll: bool = setting(True, "rotate each clip in time by any number of frames")
+    crop: int = setting(64, "most frames of a clip that are heard in a step; all of them where labels count", low=1)
     gain: float = setting(0.2, "make each clip louder or softer by up to this, in standard deviations", low=0)
     band_mask: float = setting(0.2, "mask up to this part of the mel bands", low=0, high=1)
     time_mask: float = setting(0.2, "mask up to this part of the frames", low=0, high=1)
@@ -62,10 +63,17 @@ class Student(nn.Module):
         return replace(output, frames=frames, stats=statistics_pooling(frames))
 
 
-def augment(mel: Tensor, target: Tensor, settings: Settings, draw: Generator) -> tuple[Tensor, Tensor]:
-    """Return altered clips and their targets ``(B, K)``; the teacher hears the same alteration as the student."""
+def augment(
+    mel: Tensor, target: Tensor, settings: Settings, draw: Generator, *, crop: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return altered clips and their targets ``(B, K)``; the teacher hears the same alteration as the student.
+
+    With ``crop``, no more than so many frames of each clip are left.
+    """
     if settings.roll:
         mel = views.roll(mel, draw)
+    if crop and mel.shape[2] > crop:
+        mel = views.crop(mel, draw, frames=crop)
     if settings.gain:
         mel = views.gain(mel, draw, amount=settings.gain)
     if settings.splice:
@@ -143,13 +151,14 @@ def _steps(
 ) -> None:
     optimiser, schedule = _optimiser(learner, settings)
     start = _go_on(run, learner, optimiser, schedule)
+    # A label is that of a whole clip; a teacher says what it hears in part of one.
+    crop = None if recipe.weights.get("cross_entropy") else settings.crop
     batches = sources.endless(clips, settings.batch_size, seed, start)
     for step in range(start, settings.steps):
         mel, target = next(batches)
         target = F.one_hot(target, learner.network.classes).float()
-        mel, target = augment(
-            mel.to(machine.device), target.to(machine.device), settings, seeds.generator(seed, 2, step)
-        )
+        draw = seeds.generator(seed, 2, step)
+        mel, target = augment(mel.to(machine.device), target.to(machine.device), settings, draw, crop=crop)
         with machine.autocast():
             said = learner(mel)
             with torch.no_grad():

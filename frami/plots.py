@@ -5,6 +5,7 @@ Colours are told apart by colour-blind readers: viridis for what is ordered, Pet
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ POWER = "standardised log power"
 OCTAVES = (250, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
 PLACES = ("step", "round", "clips", "frames")  # in a row of metrics, what is no loss
 SMALL = 7.5  # pt
+DOTS_PER_INCH = 120
 
 
 def grid(store: Clips, front_end: FrontEnd, labels: Sequence[str], real: Clips | None = None) -> Figure:
@@ -195,6 +197,42 @@ def confusion(labels: Sequence[str], counts: ArrayLike) -> Figure:
             text.set_color("black" if parts[row, column] > 0.6 else "white")
     figure.colorbar(image, ax=ax, label="part of the true class's clips", shrink=0.8)
     return figure
+
+
+def accuracy_against_cost(points: Mapping[str, tuple[float, Sequence[float]]], teacher: float) -> Figure:
+    """Return the accuracy of students over what they cost.
+
+    Args:
+        points: By what a student learned from: CPU seconds, and the accuracy of each seed.
+        teacher: Accuracy of the teacher, drawn as a line.
+    """
+    figure = Figure(figsize=(7.5, 4.5), layout="constrained")
+    ax = figure.subplots()
+    ax.axhline(teacher, color="0.6", linestyle="--", linewidth=1)
+    ax.annotate("teacher", (1, teacher), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4")
+    for name, (seconds, accuracies) in points.items():
+        mean, low, high = np.mean(accuracies), min(accuracies), max(accuracies)
+        known = name.startswith(("recordings", "other recordings", "noise"))
+        ax.errorbar(
+            seconds,
+            mean,
+            yerr=[[mean - low], [high - mean]],
+            marker="s" if known else "o",
+            color="C3" if name == "FRAMI" else "0.5" if known else "C0",
+            capsize=2,
+        )
+        ax.annotate(name, (seconds, mean), xytext=(5, 3), textcoords="offset points", fontsize=SMALL)
+    ax.set_xscale("log")
+    ax.set(xlabel="CPU seconds of synthesis and distillation", ylabel="accuracy on recordings")
+    ax.grid(alpha=0.3)
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
+    return buffer.getvalue()
 
 
 def band_centres(front_end: FrontEnd) -> NDArray[np.float64]:

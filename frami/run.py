@@ -17,6 +17,7 @@ import torch
 
 from frami import files
 from frami.errors import Failed, WrongUse
+from frami.meter import Meter
 
 SECONDS_BETWEEN_STATES = 20.0
 PACKAGES = ("frami", "torch", "torchaudio", "numpy", "h5py", "soundfile", "safetensors")
@@ -58,7 +59,6 @@ class Run:
         self.folder = files.folder(folder)
         self._grows = grows
         self._record = self.folder / "run.json"
-        self._began = time.monotonic()
         self._saved = -float("inf")
         # As JSON gives it back: a tuple becomes a list.
         settings = json.loads(json.dumps(dict(settings), default=str))
@@ -76,14 +76,11 @@ class Run:
             "settings": settings,
             "seconds": 0.0,
         }
-        self._seconds_before = self.content["seconds"]
+        # Sittings that were cut off count up to their last state.
+        self._meter = Meter(*(self.content.get(name, 0) for name in ("seconds", "cpu_seconds", "peak_memory")))
         if not self.finished:
             self.content |= {"status": "running", **facts, **environment()}
             files.write_json(self._record, self.content)
-
-    def _elapsed(self) -> float:
-        """Return the seconds that the work has taken, sittings that were cut off included up to their last state."""
-        return float(self._seconds_before + time.monotonic() - self._began)
 
     def log(self, **values: Any) -> None:
         """Append one line to metrics.jsonl."""
@@ -103,7 +100,7 @@ class Run:
         torch.save(dict(state()), buffer)
         files.write_bytes(self.folder / "state.pt", buffer.getvalue())
         self._saved = time.monotonic()
-        self.content["seconds"] = self._elapsed()
+        self.content |= self._meter.read()
         files.write_json(self._record, self.content)
 
     def state(self) -> dict[str, Any] | None:
@@ -118,11 +115,7 @@ class Run:
 
     def finish(self, **scores: Any) -> None:
         """Write the scores and take away the state, unless more can be asked for."""
-        self.content |= {
-            "status": "finished",
-            "seconds": self._elapsed(),
-            "scores": scores,
-        }
+        self.content |= {"status": "finished", **self._meter.read(), "scores": scores}
         files.write_json(self._record, self.content)
         if not self._grows:
             (self.folder / "state.pt").unlink(missing_ok=True)

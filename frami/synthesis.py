@@ -18,7 +18,7 @@ from frami.invert import Inverted
 from frami.machine import Machine
 from frami.model import Model, load
 from frami.network import frozen
-from frami.run import Run
+from frami.run import Run, read
 from frami.store import Store, run_folder
 from frami.writer import Writer
 
@@ -92,6 +92,8 @@ def synthesize(
     out = Path(out)
     writer = Writer(out, description, frames=longest, losses=losses)
     try:
+        if writer.rows >= samples and _finished(run_folder(out)):
+            return Store(out)
         run = Run(
             run_folder(out),
             "synthesize",
@@ -113,6 +115,10 @@ def synthesize(
     finally:
         writer.close()
     return Store(out)
+
+
+def _finished(folder: Path) -> bool:
+    return (folder / "run.json").is_file() and read(folder)["status"] == "finished"
 
 
 def without_batch_norm(teacher: Model) -> bool:

@@ -1,0 +1,184 @@
+"""What the bench measures: which students learn what from whom, at which budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Task:
+    """One data set and fold, its teacher, and the budget of a student.
+
+    Attributes:
+        dataset: A module of ``frami.datasets``.
+        fold: What is held out.
+        teacher_steps: Steps that the teacher is trained for.
+        samples: Synthetic clips.
+        steps: Steps of distillation.
+        network: Of the teacher.
+        least_teacher: Accuracy that the teacher is to reach; 0 for none.
+        least_ratio: Part of it that a student of FRAMI is to reach; 0 for none.
+        minutes: Of synthesis and distillation together, on two cores; 0 for any.
+    """
+
+    dataset: str
+    fold: str
+    teacher_steps: int
+    samples: int
+    steps: int
+    network: str = "resnet"
+    least_teacher: float = 0.0
+    least_ratio: float = 0.0
+    minutes: int = 0
+
+
+@dataclass(frozen=True)
+class Student:
+    """A student network; its name in the table, and how it is built."""
+
+    name: str
+    network: str
+    width: int | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a student learns from, and how.
+
+    Attributes:
+        name: In the table.
+        method: Of the store; None for recordings of the task itself.
+        recipe: What the student is asked to match.
+        synthesis: Settings of the method.
+        distillation: Settings of the loop, and weights of the recipe.
+    """
+
+    name: str
+    method: str | None
+    recipe: str = "frami-head"
+    synthesis: Mapping[str, Any] = field(default_factory=dict)
+    distillation: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One row of a table."""
+
+    suite: str
+    task: Task
+    student: Student
+    source: Source
+    seed: int
+
+
+FRAMI = Source("FRAMI", "frami")
+RECORDINGS = Source("recordings (upper bound)", None)
+LABELS = Source("recordings, labels only", None, "labels")
+NOISE = Source("noise", "noise")
+
+# With the teacher's head and the projection to it, 0.28 M and 0.12 M parameters at 50 classes.
+RESNET = Student("resnet, width 18", "resnet", 18)
+SMALL = Student("small, width 14", "small", 14)
+
+FSDD = Task("fsdd", "takes", 500, 4096, 3000, least_teacher=0.98, least_ratio=0.99, minutes=8)
+ESC10 = Task("esc10", "5", 500, 3072, 3000, least_teacher=0.85, least_ratio=0.95, minutes=20)
+ESC50 = Task("esc50", "5", 1500, 5120, 6000, least_teacher=0.68, least_ratio=0.95, minutes=40)
+URBANSOUND8K = Task("urbansound8k", "3", 1200, 4096, 4000, least_ratio=0.95, minutes=40)
+TONES = Task("tones", "0", 150, 128, 60)
+
+# What each part of FRAMI brings.
+ABLATIONS = (
+    Source("all of FRAMI", "frami"),
+    Source("no contrast", "frami", synthesis={"contrast": 0.0}),
+    Source("no adversary", "frami", synthesis={"adversary": 0.0}),
+    Source("no clips between classes", "frami", synthesis={"between": 0.0}),
+    Source("no recording conditions", "frami", synthesis={"level": 0.0, "filter": 0.0, "envelope": 0.0}),
+    Source("no frames before pooling", "frami", distillation={"frames": 0.0}),
+    Source("no statistics after pooling", "frami", distillation={"stats": 0.0}),
+    Source("logits alone, a head of its own", "frami", "kd"),
+    Source("a head of its own", "frami", "frami"),
+    Source("whole clips", "frami", distillation={"crop": 100000}),
+)
+
+# Rounds of the published length would take days on two cores; the table says what was cut.
+SHORT: Mapping[str, Mapping[str, Any]] = {
+    "deepinversion": {"steps": 100},
+    "cmi": {"steps": 50},
+    "dafl": {"turns": 20},
+    "dfad": {"turns": 10},
+    "zskt": {"turns": 10},
+    "dfq": {"turns": 10},
+}
+
+
+def main() -> Iterator[Piece]:
+    """FRAMI against its bounds with full budgets, both students."""
+    for task in (FSDD, ESC10, ESC50, URBANSOUND8K):
+        for student in (RESNET, SMALL):
+            for source in (FRAMI, RECORDINGS, LABELS, NOISE):
+                yield Piece("main", task, student, source, 0)
+
+
+def ablation() -> Iterator[Piece]:
+    """FRAMI taken apart on ESC-50, at a third of the budget."""
+    for source in ABLATIONS:
+        yield Piece("ablation", replace(ESC50, samples=1536, steps=1500), RESNET, source, 0)
+
+
+def methods(short: Mapping[str, Mapping[str, Any]], elsewhere: str | None) -> Iterator[Source]:
+    """Yield every row of a comparison: the bounds, the controls, and each method.
+
+    Args:
+        short: Settings that make a method's rounds shorter than published.
+        elsewhere: Data set of other sounds for the other-domain control; None leaves it out.
+    """
+    yield from (LABELS, RECORDINGS, NOISE)
+    if elsewhere:
+        yield Source(f"other recordings ({elsewhere})", "recordings", synthesis={"dataset": elsewhere})
+    yield FRAMI
+    yield Source("DeepInversion", "deepinversion", synthesis=short.get("deepinversion", {}))
+    adaptive = {**short.get("deepinversion", {}), "adversary": 0.2}
+    yield Source("DeepInversion, adaptive", "deepinversion", synthesis=adaptive)
+    named = {"CMI": "cmi", "FastMeta": "fastmeta", "NAYER": "nayer", "DAFL": "dafl", "DFAD": "dfad"}
+    for name, method in {**named, "ZSKT": "zskt", "DFQ": "dfq"}.items():
+        yield Source(name, method, synthesis=short.get(method, {}))
+
+
+def quick() -> Iterator[Piece]:
+    """Every method on generated tones, in minutes: what the tests run; it needs no recordings."""
+    short = {method: {"steps": 5} if "steps" in settings else {"turns": 2} for method, settings in SHORT.items()}
+    for source in methods(short, None):
+        yield Piece("quick", TONES, SMALL, source, 0)
+
+
+def cpu() -> Iterator[Piece]:
+    """Every method with small budgets, at most five hours on two cores."""
+    for task, elsewhere in ((replace(FSDD, samples=1024, steps=600), "esc10"), (_small(ESC10), "fsdd")):
+        for seed in range(3):
+            for source in methods(SHORT, elsewhere):
+                yield Piece("cpu", task, SMALL, source, seed)
+    for task in (_small(URBANSOUND8K), _small(ESC50)):
+        for seed in range(3):
+            for source in methods(SHORT, "fsdd"):
+                if seed == 0 or source.name in ("FRAMI", "CMI", "FastMeta", RECORDINGS.name):
+                    yield Piece("cpu", task, SMALL, source, seed)
+    for fold in "1234":
+        for source in (RECORDINGS, FRAMI):
+            yield Piece("cpu", _small(replace(ESC50, fold=fold)), SMALL, source, 0)
+
+
+def _small(task: Task) -> Task:
+    return replace(task, samples=1024, steps=800)
+
+
+def gpu() -> Iterator[Piece]:
+    """Every method with published rounds and full budgets, all folds of ESC-50, three seeds."""
+    for task in (FSDD, ESC10, URBANSOUND8K, *(replace(ESC50, fold=fold) for fold in "12345")):
+        for seed in range(3):
+            for source in methods({"cmi": {"steps": 500}}, "esc10" if task.dataset == "fsdd" else "fsdd"):
+                yield Piece("gpu", task, SMALL, source, seed)
+
+
+SUITES = {"main": main, "ablation": ablation, "quick": quick, "cpu": cpu, "gpu": gpu}

@@ -1,0 +1,82 @@
+"""The bench, end to end on generated tones: every method, cut off and gone on with, written down."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from frami import catalog
+from frami.cli import frami
+from frami.datasets import tones
+from frami.errors import WrongUse
+from frami.evaluate import bench, bench_page, suites
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 4)
+    monkeypatch.setattr(tones, "TEST_PER_CLASS", 2)
+    monkeypatch.setattr(suites, "TONES", suites.Task("tones", "0", 2, 64, 2, network="small"))
+    monkeypatch.setattr(suites, "SHORT", {**suites.SHORT, "fastmeta": {"steps": 1}, "nayer": {"steps": 1}})
+
+
+def _bench(*words: str | Path) -> str:
+    result = CliRunner().invoke(frami, ["bench", *map(str, words)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_every_method_is_measured_and_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+    out, page = tmp_path / "runs", tmp_path / "page"
+    printed = _bench("--suite", "quick", "--out", out, "--page", page)
+    assert str(page / "bench.md") in printed and "Next: frami bench" in printed
+    with (page / "bench.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    stores = {path.name.split("-")[0] for path in (out / "tones-0-small-0").glob("*.h5")}
+    assert stores == set(catalog.names("generators")) - {"recordings"}  # those of other sounds need a data set
+    assert len(rows) == len({row["source"] for row in rows}) == len(list(suites.quick()))
+    for row in rows:
+        assert 0 <= float(row["accuracy"]) <= 1 and 0 <= float(row["agreement"]) <= 1
+        assert (float(row["synthesis_cpu_s"]) >= 0) and float(row["peak_mb"]) > 0
+    text = (page / "bench.md").read_text(encoding="utf-8")
+    assert all(f"| {source.name}" in text for source in suites.methods({}, None))
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("weights.safetensors")}
+    _bench("--suite", "quick", "--out", out, "--page", page, "--resume")
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("weights.safetensors")}
+    assert (page / "bench.md").read_text(encoding="utf-8") == text
+
+
+def test_a_suite_knows_its_tasks_and_seeds() -> None:
+    assert {piece.task.dataset for piece in bench.pieces("main")} == {"fsdd", "esc10", "esc50", "urbansound8k"}
+    twice = bench.pieces("main", ["fsdd"], seeds=2, first=5)
+    assert {piece.seed for piece in twice} == {5, 6} and len(twice) == 2 * len(bench.pieces("main", ["fsdd"]))
+    with pytest.raises(WrongUse, match="esc50"):
+        bench.pieces("main", ["esc51"])
+    for suite in suites.SUITES:
+        keys = [(p.task, p.student, p.source.name, p.seed) for p in bench.pieces(suite)]
+        assert len(keys) == len(set(keys))
+
+
+def test_the_table_gives_mean_and_spread_and_the_ratio_to_the_upper_bound_of_the_same_seed() -> None:
+    shared = dict.fromkeys(bench_page.TABLE, "1") | {"suite": "cpu", "task": "esc10", "student": "s", "settings": ""}
+    shared |= dict.fromkeys(("macro_f1", "agreement", "coverage", "synthesis_s", "distillation_s"), "1")
+    shared |= dict.fromkeys(("cpu_ms_a_clip", "peak_mb", "teacher_parameters", "parameters"), "1")
+    shared |= {"machine": "a machine", "teacher_accuracy": "0.8", "clips": "1"}
+    measured = {
+        ("0", "recordings (upper bound)"): "0.8",
+        ("1", "recordings (upper bound)"): "0.4",
+        ("0", "FRAMI"): "0.4",
+        ("1", "FRAMI"): "0.4",
+    }
+    rows = [shared | {"seed": s, "source": n, "accuracy": a} for (s, n), a in measured.items()]
+    line = next(line for line in bench_page.text(rows).splitlines() if "| FRAMI |" in line)
+    assert "| 0.400 ± 0.000 | 0.500 ± 0.000 |" in line and "| 0.750 ± 0.354 |" in line
+    assert line.endswith("| 2 |")
+
+
+def test_wrong_use_is_one_sentence() -> None:
+    for words in (["--suite", "huge"], ["--suite", "main", "--task", "esc51"], ["--seeds", "0"]):
+        assert CliRunner().invoke(frami, ["bench", *words]).exit_code != 0
