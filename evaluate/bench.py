@@ -23,7 +23,7 @@ import numpy as np
 import frami
 from frami import datasets, files, machine, progress, run
 from frami.clips import Spectrograms
-from frami.errors import unknown
+from frami.errors import Failed, unknown
 from frami.evaluate import bench_page
 from frami.evaluate.accuracy import classes_heard, scores
 from frami.evaluate.suites import SUITES, Piece, Task
@@ -219,7 +219,10 @@ def read(page: Path) -> dict[tuple[str, ...], dict[str, str]]:
     if not path.is_file():
         return {}
     with path.open(encoding="utf-8", newline="") as file:
-        return {tuple(row[name] for name in KEY): row for row in csv.DictReader(file)}
+        rows = csv.DictReader(file)
+        if not set(KEY) <= set(rows.fieldnames or ()):
+            raise Failed(f"{path} is no table of frami bench: it lacks some of {', '.join(KEY)}; name another --page.")
+        return {tuple(row[name] for name in KEY): row for row in rows}
 
 
 def write(page: Path, rows: dict[tuple[str, ...], dict[str, str]]) -> None:

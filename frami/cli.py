@@ -65,6 +65,7 @@ def train(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -
 def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -> None:
     """Invert a frozen teacher into a store of synthetic spectrograms."""
     from frami import model, progress, synthesis
+    from frami.settings import make
     from frami.store import Store
 
     settings = catalog.load("generators", arguments["method"]).Settings
@@ -72,18 +73,16 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
         return
     name = arguments.pop("teacher")
     teacher = model.load(name)
-    if synthesis.without_batch_norm(teacher):
-        click.echo(
-            "This teacher has no batch norm: its moments cannot guide the inversion; class prior and contrast are left.",
-            err=True,
-        )
+    chosen = options.parsed(assignments, settings)
+    for remark in synthesis.remarks(teacher, make(settings, chosen)):
+        click.echo(remark, err=True)
     out, samples = Path(arguments["out"]), arguments["samples"]
     there = 0
     if out.is_file():
         with Store(out) as store:
             there = len(store)
     with progress.shown("synthesis", samples, start=there) as report:
-        store = synthesis.synthesize(teacher, **arguments, options=options.parsed(assignments, settings), report=report)
+        store = synthesis.synthesize(teacher, **arguments, options=chosen, report=report)
     click.echo(
         f"{len(store)} clips ({len(store) - there} new) are in {out}; the record of the run in {out.with_suffix('.run')}."
     )
@@ -227,10 +226,10 @@ def demo(out: str, data: str | None, **arguments: Any) -> None:
 @frami.command()
 @click.option(
     "--suite",
-    type=click.Choice(["quick", "main", "ablation", "cpu", "gpu"]),
+    type=click.Choice(["quick", "main", "ablation", "cpu", "gpu", "speed"]),
     default="quick",
     show_default=True,
-    help="quick: every method on generated tones, in minutes; main: FRAMI against its bounds; cpu, gpu: every method.",
+    help="quick: every method on generated tones, in minutes; main: FRAMI against its bounds; cpu, gpu: every method; speed: costs as ratios.",
 )
 @click.option("--data", type=click.Path(), help="Folder that holds esc50/, fsdd/, ... [default: FRAMI_DATA]")
 @click.option("--task", "tasks", multiple=True, help="Only this data set; may be given more than once.")
@@ -244,6 +243,13 @@ def bench(suite: str, tasks: tuple[str, ...], seeds: int | None, seed: int, resu
     from frami.evaluate import bench as module
 
     page = arguments.pop("page") or arguments["out"]
+    if suite == "speed":
+        from frami import machine
+        from frami.evaluate import speed
+
+        click.echo(speed.speed(machine.choose(arguments["device"], arguments["threads"]), page))
+        click.echo(f"The table is in {page / 'speed.md'}.")
+        return
     wanted = module.pieces(suite, tasks, seeds, seed)
     module.bench(wanted, module.Bench(**arguments), page, click.echo)
     click.echo(f"The table is in {page / 'bench.md'}, its numbers in {page / 'bench.csv'}.")

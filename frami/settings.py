@@ -17,6 +17,16 @@ def setting(default: Any, help: str, *, low: float | None = None, high: float | 
     return field(default=default, metadata={"help": help, "low": low, "high": high})
 
 
+def weight(default: float, help: str) -> Any:
+    """Return a dataclass field for the weight of a loss of the same name; at 0 it is left out."""
+    return field(default=default, metadata={"help": help, "low": 0, "high": None, "loss": True})
+
+
+def losses(settings: Any) -> list[str]:
+    """Return the names of the losses whose weight is not 0."""
+    return [f.name for f in fields(settings) if f.metadata.get("loss") and getattr(settings, f.name)]
+
+
 def parse(assignments: Iterable[str], names: Iterable[str]) -> dict[str, Any]:
     """Return ``name=value`` texts as a dict of Python values.
 

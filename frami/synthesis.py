@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frami import catalog, machine, progress, seeds, settings, taps
+from frami import catalog, image_views, machine, progress, seeds, settings, taps
 from frami.errors import WrongUse
 from frami.invert import Inverted
 from frami.machine import Machine
@@ -81,7 +81,7 @@ def synthesize(
         "seed": seed,
         "precision": where.precision,
     }
-    losses = _loss_names(chosen)
+    losses = settings.losses(chosen)
     description = {
         "teacher": teacher.fingerprint,
         "front_end": teacher.front_end,
@@ -121,9 +121,17 @@ def _finished(folder: Path) -> bool:
     return (folder / "run.json").is_file() and read(folder)["status"] == "finished"
 
 
-def without_batch_norm(teacher: Model) -> bool:
-    """Return whether the teacher keeps no moments of its training data, so that the batch-norm prior is void."""
-    return not taps.batch_norms(teacher.network)
+def remarks(teacher: Model, chosen: Any) -> list[str]:
+    """Return what there is to say before a method's settings meet this teacher, in sentences."""
+    said, left = [], _priors(teacher, chosen)
+    if left != settings.losses(chosen):
+        said.append(
+            "This teacher has no batch norm: its moments cannot guide the inversion; "
+            f"what is left: {', '.join(left).replace('_', ' ') or 'nothing'}."
+        )
+    if getattr(chosen, "views", "") == "image":
+        said.append(image_views.WARNING)
+    return said
 
 
 def _rounds(
@@ -204,12 +212,7 @@ def frames_of_round(frames: tuple[int, int], number: int, seed: int) -> int:
     return lengths[int(torch.randint(count, (), generator=seeds.generator(seed, 31, number)))]
 
 
-def _loss_names(chosen: Any) -> list[str]:
-    names = ("class_prior", "batch_norm", "contrast", "adversary")
-    return [name for name in names if getattr(chosen, name, 0.0)]
-
-
 def _priors(teacher: Model, chosen: Any) -> list[str]:
     """Return the losses that can tell the clips anything, for the record."""
-    void = {"batch_norm"} if without_batch_norm(teacher) else set()
-    return [name for name in _loss_names(chosen) if name not in void]
+    void = {"batch_norm"} if not taps.batch_norms(teacher.network) else set()
+    return [name for name in settings.losses(chosen) if name not in void]

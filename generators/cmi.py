@@ -26,7 +26,7 @@ from frami.invert import Inverted, invert
 from frami.machine import Machine
 from frami.model import Model
 from frami.rival import Rival
-from frami.settings import setting
+from frami.settings import setting, weight
 from frami.taps import Heard, batch_norms, hear
 from frami.upsampler import Upsampler
 
@@ -36,14 +36,14 @@ class Settings:
     """Every number of CMI."""
 
     steps: int = setting(200, "steps a round", low=1)
-    class_prior: float = setting(1.0, "weight of the class prior", low=0)
-    batch_norm: float = setting(1.0, "weight of the batch-norm moments", low=0)
+    class_prior: float = weight(1.0, "weight of the class prior")
+    batch_norm: float = weight(1.0, "weight of the batch-norm moments")
     relative: bool = setting(False, "take the moments relative to the teacher's spread; published: as they are")
-    contrast: float = setting(0.8, "weight of the contrast", low=0)
+    contrast: float = weight(0.8, "weight of the contrast")
     temperature: float = setting(0.1, "temperature of the contrast", low=0.001)
     bank: int = setting(40960, "clips that the bank holds", low=1)
     negatives: int = setting(4096, "clips of the bank that a step draws", low=0)
-    adversary: float = setting(0.5, "weight of the disagreement with a student in the making", low=0)
+    adversary: float = weight(0.5, "weight of the disagreement with a student in the making")
     latent: int = setting(256, "size of the noise", low=1)
     learning_rate: float = setting(1e-3, "of generator, noise and projection", low=0)
     rival: str = setting("small", "network of that student")

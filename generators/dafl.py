@@ -19,7 +19,7 @@ from frami import duel, priors
 from frami.machine import Machine
 from frami.model import Model
 from frami.network import Output
-from frami.settings import setting
+from frami.settings import setting, weight
 from frami.taps import Heard
 
 
@@ -28,9 +28,9 @@ class Settings(duel.Settings):
     """Every number of DAFL."""
 
     student_steps: int = setting(1, "steps of the student a turn", low=0)
-    own_class: float = setting(1.0, "weight of being sure of a class", low=0)
-    balance: float = setting(5.0, "weight of the balance of classes", low=0)
-    activation: float = setting(0.1, "weight of exciting the teacher", low=0)
+    own_class: float = weight(1.0, "weight of being sure of a class")
+    balance: float = weight(5.0, "weight of the balance of classes")
+    activation: float = weight(0.1, "weight of exciting the teacher")
     latent: int = setting(100, "size of the noise", low=1)
 
 

@@ -24,7 +24,7 @@ from frami.invert import Inverted, invert
 from frami.machine import Machine
 from frami.model import Model
 from frami.rival import Rival
-from frami.settings import setting
+from frami.settings import setting, weight
 from frami.taps import hear
 
 
@@ -33,12 +33,12 @@ class Settings:
     """Every number of DeepInversion."""
 
     steps: int = setting(2000, "steps a round", low=1)
-    class_prior: float = setting(1.0, "weight of the class prior", low=0)
-    batch_norm: float = setting(10.0, "weight of the batch-norm moments", low=0)
+    class_prior: float = weight(1.0, "weight of the class prior")
+    batch_norm: float = weight(10.0, "weight of the batch-norm moments")
     relative: bool = setting(False, "take the moments relative to the teacher's spread; published: as they are")
-    total_variation: float = setting(2.5e-5, "weight of the total variation", low=0)
-    norm: float = setting(0.0, "weight of the clips' norm", low=0)
-    adversary: float = setting(0.0, "weight of the difference to a student in the making (adaptive form)", low=0)
+    total_variation: float = weight(2.5e-5, "weight of the total variation")
+    norm: float = weight(0.0, "weight of the clips' norm")
+    adversary: float = weight(0.0, "weight of the difference to a student in the making (adaptive form)")
     learning_rate: float = setting(0.05, "of the values", low=0)
     rival: str = setting("small", "network of that student")
     rival_steps: int = setting(10, "steps that it learns after each round", low=0)

@@ -17,7 +17,7 @@ from frami import duel, priors
 from frami.machine import Machine
 from frami.model import Model
 from frami.network import Output
-from frami.settings import setting
+from frami.settings import setting, weight
 from frami.taps import Heard
 
 
@@ -27,11 +27,11 @@ class Settings(duel.Settings):
 
     turns: int = setting(20, "turns of generator and student a round", low=1)
     student_steps: int = setting(10, "steps of the student a turn", low=0)
-    adversary: float = setting(1.0, "weight of the divergence that the generator looks for", low=0)
-    batch_norm: float = setting(1.0, "weight of the batch-norm moments", low=0)
+    adversary: float = weight(1.0, "weight of the divergence that the generator looks for")
+    batch_norm: float = weight(1.0, "weight of the batch-norm moments")
     relative: bool = setting(False, "take the moments relative to the teacher's spread; published: as they are")
-    own_class: float = setting(1.0, "weight of being sure of a class", low=0)
-    balance: float = setting(20.0, "weight of the balance of classes", low=0)
+    own_class: float = weight(1.0, "weight of being sure of a class")
+    balance: float = weight(20.0, "weight of the balance of classes")
 
 
 class Generator:

@@ -23,7 +23,7 @@ from frami.machine import Machine
 from frami.meta import MetaLearned
 from frami.model import Model
 from frami.rival import Rival
-from frami.settings import setting
+from frami.settings import setting, weight
 from frami.taps import Heard, PastMoments, hear
 from frami.upsampler import Upsampler
 
@@ -34,11 +34,11 @@ class Settings:
 
     steps: int = setting(10, "steps a round", low=1)
     form: str = setting("fomaml", "how the start learns: fomaml or reptile")
-    class_prior: float = setting(0.5, "weight of the class prior", low=0)
-    batch_norm: float = setting(10.0, "weight of the batch-norm moments", low=0)
+    class_prior: float = weight(0.5, "weight of the class prior")
+    batch_norm: float = weight(10.0, "weight of the batch-norm moments")
     relative: bool = setting(False, "take the moments relative to the teacher's spread; published: as they are")
     momentum: float = setting(0.9, "part of past rounds in the moments compared", low=0, high=0.999)
-    adversary: float = setting(1.33, "weight of the disagreement with a student in the making", low=0)
+    adversary: float = weight(1.33, "weight of the disagreement with a student in the making")
     latent: int = setting(256, "size of the noise", low=1)
     learning_rate: float = setting(2e-3, "of the generator within a round; its start learns at steps times that", low=0)
     latent_rate: float = setting(1e-2, "of the noise within a round", low=0)

@@ -37,7 +37,7 @@ from frami.machine import Machine
 from frami.meta import MetaLearned
 from frami.model import Model
 from frami.rival import Rival
-from frami.settings import setting
+from frami.settings import setting, weight
 from frami.taps import Heard, PastMoments, hear
 from frami.targets import between_classes
 
@@ -47,10 +47,10 @@ class Settings:
     """Every number of FRAMI's first stage."""
 
     steps: int = setting(10, "steps a round", low=1)
-    class_prior: float = setting(1.0, "weight of the class prior", low=0)
-    batch_norm: float = setting(10.0, "weight of the batch-norm moments", low=0)
+    class_prior: float = weight(1.0, "weight of the class prior")
+    batch_norm: float = weight(10.0, "weight of the batch-norm moments")
     momentum: float = setting(0.9, "part of past rounds in the moments compared", low=0, high=0.999)
-    contrast: float = setting(0.2, "weight of the feature-invariant contrast", low=0)
+    contrast: float = weight(0.2, "weight of the feature-invariant contrast")
     temperature: float = setting(0.1, "temperature of the contrast", low=0.001)
     queue: int = setting(1024, "clips of past rounds to be told from", low=0)
     crop: float = setting(1.0, "length of the second view, as a part of the clip", low=0.1, high=1)
@@ -58,7 +58,7 @@ class Settings:
     level: float = setting(0.4, "deviation of the clips' random levels, in standard deviations of the input", low=0)
     filter: float = setting(0.4, "the same of a random curve along the bands", low=0)
     envelope: float = setting(0.2, "the same of a random curve along time", low=0)
-    adversary: float = setting(2.0, "weight of the disagreement with a student in the making", low=0)
+    adversary: float = weight(2.0, "weight of the disagreement with a student in the making")
     rival: str = setting("small", "network of that student")
     rival_steps: int = setting(10, "steps that it learns after each round", low=0)
     rival_memory: int = setting(2048, "clips that it remembers", low=1)

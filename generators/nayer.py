@@ -29,7 +29,7 @@ from frami.invert import Inverted, invert
 from frami.machine import Machine
 from frami.model import Model
 from frami.rival import Rival
-from frami.settings import setting
+from frami.settings import setting, weight
 from frami.taps import Heard, PastMoments, hear
 from frami.upsampler import Upsampler
 
@@ -42,11 +42,11 @@ class Settings:
 
     steps: int = setting(40, "steps a round", low=1)
     embedding: str = setting("names", "of the classes: names, learned, or a .npy file of one row a class")
-    class_prior: float = setting(0.5, "weight of the class prior", low=0)
-    batch_norm: float = setting(10.0, "weight of the batch-norm moments", low=0)
+    class_prior: float = weight(0.5, "weight of the class prior")
+    batch_norm: float = weight(10.0, "weight of the batch-norm moments")
     relative: bool = setting(False, "take the moments relative to the teacher's spread; published: as they are")
     momentum: float = setting(0.9, "part of past rounds in the moments compared", low=0, high=0.999)
-    adversary: float = setting(1.33, "weight of the disagreement with a student in the making", low=0)
+    adversary: float = weight(1.33, "weight of the disagreement with a student in the making")
     latent: int = setting(256, "outputs of the noisy layer", low=1)
     learning_rate: float = setting(4e-3, "of the generator and the noisy layer", low=0)
     fresh: int = setting(10, "rounds after which the generator is drawn anew", low=1)

@@ -17,7 +17,7 @@ from frami import duel, priors
 from frami.machine import Machine
 from frami.model import Model
 from frami.network import Output
-from frami.settings import setting
+from frami.settings import weight
 from frami.taps import Heard
 
 
@@ -25,7 +25,7 @@ from frami.taps import Heard
 class Settings(duel.Settings):
     """Every number of ZSKT."""
 
-    adversary: float = setting(1.0, "weight of the divergence that the generator looks for", low=0)
+    adversary: float = weight(1.0, "weight of the divergence that the generator looks for")
 
 
 class Generator:

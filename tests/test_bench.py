@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from frami import catalog
 from frami.cli import frami
 from frami.datasets import tones
-from frami.errors import WrongUse
+from frami.errors import Failed, WrongUse
 from frami.evaluate import bench, bench_page, suites
 
 
@@ -75,6 +75,12 @@ def test_the_table_gives_mean_and_spread_and_the_ratio_to_the_upper_bound_of_the
     line = next(line for line in bench_page.text(rows).splitlines() if "| FRAMI |" in line)
     assert "| 0.400 ± 0.000 | 0.500 ± 0.000 |" in line and "| 0.750 ± 0.354 |" in line
     assert line.endswith("| 2 |")
+
+
+def test_a_table_of_another_kind_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "bench.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(Failed, match="name another --page"):
+        bench.read(tmp_path)
 
 
 def test_wrong_use_is_one_sentence() -> None:

@@ -410,7 +410,7 @@ def test_it_is_said_which_priors_are_left(
     assert (
         said.code == 0
         and "This teacher has no batch norm" in said.err
-        and "class prior and contrast are left" in said.err
+        and "what is left: class prior, contrast, adversary." in said.err
     )
 
 
