@@ -164,9 +164,11 @@ def cpu() -> Iterator[Piece]:
             for source in methods(SHORT, "fsdd"):
                 if seed == 0 or source.name in ("FRAMI", "CMI", "FastMeta", RECORDINGS.name):
                     yield Piece("cpu", task, SMALL, source, seed)
-    for fold in "1234":
+    folds = [_small(replace(ESC50, fold=fold)) for fold in "1234"]
+    other_family = [replace(FSDD, samples=1024, steps=600, network="tdnn"), _small(replace(ESC10, network="tdnn"))]
+    for task in [*folds, *other_family]:
         for source in (RECORDINGS, FRAMI):
-            yield Piece("cpu", _small(replace(ESC50, fold=fold)), SMALL, source, 0)
+            yield Piece("cpu", task, SMALL, source, 0)
 
 
 def _small(task: Task) -> Task:

@@ -229,7 +229,7 @@ def demo(out: str, data: str | None, **arguments: Any) -> None:
     type=click.Choice(["quick", "main", "ablation", "cpu", "gpu", "speed"]),
     default="quick",
     show_default=True,
-    help="quick: every method on generated tones, in minutes; main: FRAMI against its bounds; cpu, gpu: every method; speed: costs as ratios.",
+    help="quick, cpu, gpu: every method; main, ablation: FRAMI, full and in parts; speed: costs as ratios.",
 )
 @click.option("--data", type=click.Path(), help="Folder that holds esc50/, fsdd/, ... [default: FRAMI_DATA]")
 @click.option("--task", "tasks", multiple=True, help="Only this data set; may be given more than once.")

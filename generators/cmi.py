@@ -73,7 +73,7 @@ class Generator:
         with seeds.seeded(seed, 10):
             self.projection = Projection(channels).to(machine.device)
         self.optimiser = torch.optim.Adam(self.projection.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999))
-        self.bank = torch.zeros(0, 2 * channels, dtype=torch.float16)
+        self.bank = torch.zeros(0, channels, dtype=torch.float16)
         self.rival = (
             Rival(teacher, settings.rival, settings.rival_memory, machine, seed) if settings.adversary else None
         )
@@ -87,14 +87,13 @@ class Generator:
         noise = generator.draw(len(target), draw, machine.device).requires_grad_(True)
         names = ("class_prior", "batch_norm", "contrast", "adversary")
         weights = {name: getattr(settings, name) for name in names}
-        features: list[Tensor] = []
 
         def make() -> Tensor:
             with machine.autocast():
                 return generator(noise, frames)
 
         def judge(mel: Tensor) -> dict[str, Tensor]:
-            parts = self._judge(mel, target, draw, features)
+            parts = self._judge(mel, target, draw)
             return {name: part for name, part in parts.items() if weights[name]}
 
         def after() -> None:
@@ -104,7 +103,7 @@ class Generator:
         optimiser = torch.optim.Adam([*generator.parameters(), noise], lr=settings.learning_rate, betas=(0.5, 0.999))
         inverted = invert(make, judge, weights, optimiser, settings.steps, after_backward=after)
         if settings.contrast:
-            self.bank = torch.cat([features[0].half().cpu(), self.bank])[: settings.bank]
+            self._remember(inverted.mel, draw)
         if self.rival is not None:
             self.rival.hear(inverted.mel, self.teacher, settings.rival_steps, seeds.generator(self.seed, 21, number))
         return inverted
@@ -121,28 +120,31 @@ class Generator:
         self.machine.place(generator)
         return generator.train()
 
-    def _judge(self, mel: Tensor, target: Tensor, draw: torch.Generator, features: list[Tensor]) -> dict[str, Tensor]:
+    def _judge(self, mel: Tensor, target: Tensor, draw: torch.Generator) -> dict[str, Tensor]:
         settings, teacher = self.settings, self.teacher.network
         view = self.whole(mel, draw)
         heard = hear(teacher, view, self.machine, each_clip=True)
         gap = priors.batch_norm_moments(heard.seen.batch, heard.seen.stored, relative=settings.relative)
         parts = {"class_prior": priors.class_prior(heard.said, target), "batch_norm": gap.to(mel.device)}
         if settings.contrast:
-            whole = _features(heard).detach()
             part = _features(hear(teacher, self.part(mel, draw), self.machine, each_clip=True))
-            chosen = torch.randperm(len(self.bank), generator=draw)[: settings.negatives]
-            kept = self.bank[chosen, part.shape[1] :].to(mel.device)
+            kept = self.bank[torch.randperm(len(self.bank), generator=draw)[: settings.negatives]].to(mel.device)
             parts["contrast"] = priors.contrast(
                 self.projection(part),
-                self.projection(whole),
+                self.projection(_features(heard).detach()),
                 self.projection(kept) if len(kept) else None,
                 temperature=settings.temperature,
             )
-            features[:] = [torch.cat([part.detach(), whole], dim=1)]
         if self.rival is not None:
             with self.machine.autocast():
                 parts["adversary"] = priors.disagreement(heard.said, self.rival.network(view))
         return parts
+
+    @torch.no_grad()
+    def _remember(self, mel: Tensor, draw: torch.Generator) -> None:
+        """Put what the teacher sees in whole clips into the bank; the oldest leave."""
+        heard = hear(self.teacher.network, self.whole(mel, draw), self.machine, each_clip=True)
+        self.bank = torch.cat([_features(heard).half().cpu(), self.bank])[: self.settings.bank]
 
     def state(self) -> dict[str, Any]:
         """Return all that the next round depends on, as plain tensors, numbers and lists."""

@@ -63,7 +63,7 @@ class NoisyLayer(nn.Module):
     def __init__(self, embedding: int, latent: int, copies: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm1d(embedding)
-        self.maps = nn.Parameter(torch.randn(copies, embedding, latent) / embedding**0.5)
+        self.maps = nn.Parameter(torch.randn(copies, embedding, latent))
 
     def forward(self, embedded: Tensor, copy: Tensor) -> Tensor:
         """Return what feeds the generator, ``(B, Z)``; ``copy`` ``(B,)`` says which map a clip goes through."""

@@ -12,7 +12,7 @@ from frami import catalog
 from frami.cli import frami
 from frami.datasets import tones
 from frami.errors import Failed, WrongUse
-from frami.evaluate import bench, bench_page, suites
+from frami.evaluate import bench, bench_page, speed, suites
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +47,19 @@ def test_every_method_is_measured_and_what_is_done_is_not_done_again(tmp_path: P
     _bench("--suite", "quick", "--out", out, "--page", page, "--resume")
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("weights.safetensors")}
     assert (page / "bench.md").read_text(encoding="utf-8") == text
+
+
+def test_speed_is_told_as_ratios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"FRAMES": 16, "BATCH": 4, "REPETITIONS": 1, "SMALL_CLIPS": (64, 640)}.items():
+        monkeypatch.setattr(speed, name, value)
+    monkeypatch.setattr(speed, "PUBLISHED", {"fastmeta": (10, 1)})
+    printed = _bench("--suite", "speed", "--out", tmp_path)
+    lines = (tmp_path / "speed.md").read_text(encoding="utf-8").splitlines()
+    assert set(lines) <= set(printed.splitlines())
+    ratios = [line.split("|")[3].strip() for line in lines if line.startswith("| a step of FRAMI")]
+    assert len(ratios) == 3 and all(float(ratio) > 0.5 for ratio in ratios)
+    few, many = [float(line.split("|")[2].split()[0]) for line in lines if line.startswith("| peak memory")]
+    assert many < 1.2 * few
 
 
 def test_a_suite_knows_its_tasks_and_seeds() -> None:
