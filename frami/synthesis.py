@@ -90,6 +90,7 @@ def synthesize(
         "settings": facts,
     }
     out = Path(out)
+    generator = module.Generator(teacher, chosen, where, seed)
     writer = Writer(out, description, frames=longest, losses=losses)
     try:
         if writer.rows >= samples and _finished(run_folder(out)):
@@ -104,7 +105,7 @@ def synthesize(
         )
         _rounds(
             teacher,
-            module.Generator(teacher, chosen, where, seed),
+            generator,
             writer,
             run,
             where,

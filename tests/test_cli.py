@@ -414,6 +414,14 @@ def test_it_is_said_which_priors_are_left(
     )
 
 
+def test_image_views_are_warned_of(call: Frami, bundle: Path, tmp_path: Path) -> None:
+    words = ["--teacher", bundle, "--samples", "4", "--batch-size", "4", "--method", "fastmeta", "--set", "steps=1"]
+    said = call("synthesize", *words, "--set", "views=image", "--out", tmp_path / "samples.h5")
+    assert said.code == 0 and "flips reverse time" in said.err
+    said = call("synthesize", *words, "--set", "views=images", "--out", tmp_path / "other.h5")
+    assert said.code == 2 and "image" in said.err and not (tmp_path / "other.h5").exists()
+
+
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(call: Frami, made: Path, tmp_path: Path) -> None:
     path, frami_command = tmp_path / "my samples.h5", Path(sys.executable).with_name("frami")
     words = [

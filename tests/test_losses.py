@@ -158,6 +158,45 @@ def test_disagreement_counts_where_both_agree_on_the_class() -> None:
     assert value < 0
 
 
+def test_divergence_distance_and_competition_of_student_and_teacher() -> None:
+    teacher, student = output(seed=1), output(seed=2)
+    apart, shared, away = 0.0, 0.0, []
+    for told, said in zip(teacher.logits.tolist(), student.logits.tolist(), strict=True):
+        apart += sum(p * math.log(p / q) for p, q in zip(softmax(told, 1), softmax(said, 1), strict=True))
+        away += [abs(a - b) for a, b in zip(told, said, strict=True)]
+        for p, q in zip(softmax(told, 3), softmax(said, 3), strict=True):
+            assert min(p, q) > 0.01 and max(p, q) < 0.99  # the authors' clamps do nothing here
+            shared += (p * math.log(2 * p / (p + q)) + q * math.log(2 * q / (p + q))) / 2
+    assert priors.divergence(teacher, student).item() == pytest.approx(-apart / 3, rel=1e-5)
+    assert priors.distance(teacher, student).item() == pytest.approx(-sum(away) / len(away), rel=1e-5)
+    assert priors.competition(teacher, student).item() == pytest.approx(1 - shared / 3, rel=1e-4)
+    assert priors.competition(teacher, teacher).item() == pytest.approx(1)
+
+
+def test_losses_of_a_clip_without_a_wanted_class() -> None:
+    said = output()
+    rows = [softmax(row, 1) for row in said.logits.tolist()]
+    sure = -sum(math.log(max(row)) for row in rows) / 3
+    mean = [sum(column) / 3 for column in zip(*rows, strict=True)]
+    assert priors.own_class(said).item() == pytest.approx(sure, rel=1e-5)
+    assert priors.balance(said).item() == pytest.approx(sum(p * math.log10(p) for p in mean), rel=1e-5)
+    excited = [abs(value) for row in said.stats.tolist() for value in row]
+    assert priors.activation(said).item() == pytest.approx(-sum(excited) / len(excited), rel=1e-5)
+
+
+def test_total_variation() -> None:
+    mel = torch.randn(2, 4, 5, generator=torch.Generator().manual_seed(0))
+    total = 0.0
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        squares = 0.0
+        for clip in mel.tolist():
+            for band in range(4 - down):
+                for frame in range(max(0, -right), 5 - max(0, right)):
+                    squares += (clip[band][frame] - clip[band + down][frame + right]) ** 2
+        total += math.sqrt(squares)
+    assert priors.total_variation(mel).item() == pytest.approx(total, rel=1e-5)
+
+
 @pytest.mark.parametrize("shape", [(4, 3), (4, 3, 7), (4, 3, 5, 7)])
 def test_moments_and_their_gradient_are_those_of_the_definition(shape: tuple[int, ...]) -> None:
     x = torch.randn(*shape, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
