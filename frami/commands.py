@@ -1,0 +1,245 @@
+"""The commands. Each imports what is heavy when it runs, so that `frami --help` is there at once."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from frami import catalog, options
+
+
+@click.command()
+@options.recordings(required=True)
+@click.option("--network", default="resnet", show_default=True, help="resnet, tdnn, or a student network.")
+@click.option("--width", type=int, help="Channels; by default the network's own choice.")
+@click.option("--depth", type=int, help="Layers or blocks; by default the network's own choice.")
+@click.option("--out", required=True, type=click.Path(), help="Folder to write the bundle to.")
+@options.machine
+@options.precision
+@options.assignments
+@options.list_settings
+def train(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -> None:
+    """Train a teacher, or a reference student, on recordings."""
+    from frami import progress, training
+
+    if options.listed(list_settings, training.Settings):
+        return
+    chosen = options.parsed(assignments, training.Settings)
+    steps = chosen.get("steps", training.Settings().steps)
+    with progress.shown("training", steps) as report:
+        model = training.train(**arguments, options=chosen, report=report)
+    out = arguments["out"]
+    click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
+    options.then("evaluate", out, *options.recordings_given(arguments))
+    options.then("synthesize", "--teacher", out, "--out", "samples.h5")
+
+
+@click.command()
+@click.option("--teacher", required=True, help="A bundle's folder, or 'digits', which ships with the package.")
+@click.option("--samples", type=click.IntRange(min=1), default=4000, show_default=True, help="Clips to make in all.")
+@click.option("--out", required=True, type=click.Path(), help="Store to write, or to go on with (HDF5).")
+@click.option("--method", default="frami", show_default=True, help=f"One of: {', '.join(catalog.names('generators'))}.")
+@click.option("--frames", nargs=2, type=int, help="Shortest and longest clip in frames. [default: as in training]")
+@click.option("--batch-size", type=click.IntRange(min=2), default=64, show_default=True, help="Clips a round.")
+@options.machine
+@options.precision
+@options.assignments
+@options.list_settings
+def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -> None:
+    """Invert a frozen teacher into a store of synthetic spectrograms."""
+    from frami import model, progress, synthesis
+    from frami.settings import make
+    from frami.store import Store
+
+    settings = catalog.load("generators", arguments["method"]).Settings
+    if options.listed(list_settings, settings):
+        return
+    name = arguments.pop("teacher")
+    teacher = model.load(name)
+    chosen = options.parsed(assignments, settings)
+    for remark in synthesis.remarks(teacher, make(settings, chosen)):
+        click.echo(remark, err=True)
+    out, samples = Path(arguments["out"]), arguments["samples"]
+    there = 0
+    if out.is_file():
+        with Store(out) as store:
+            there = len(store)
+    with progress.shown("synthesis", samples, start=there) as report:
+        store = synthesis.synthesize(teacher, **arguments, options=chosen, report=report)
+    click.echo(
+        f"{len(store)} clips ({len(store) - there} new) are in {out}; the record of the run in {out.with_suffix('.run')}."
+    )
+    options.then("inspect", out)
+    options.then("distill", "--teacher", name, "--samples", out, "--student", "small", "--out", "STUDENT")
+
+
+@click.command()
+@click.option("--teacher", required=True, help="A bundle's folder, or 'digits', which ships with the package.")
+@click.option("--samples", type=click.Path(), help="Store of synthetic clips to distil from; or --dataset.")
+@options.recordings(required=False)
+@click.option("--student", default="small", show_default=True, help="small, dscnn, or a teacher network.")
+@click.option("--width", type=int, help="Channels; by default the network's own choice.")
+@click.option("--depth", type=int, help="Layers or blocks; by default the network's own choice.")
+@click.option(
+    "--recipe",
+    default="frami",
+    show_default=True,
+    help="What the student is asked to match: frami, frami-head, kd, labels.",
+)
+@click.option("--any-teacher", is_flag=True, help="Allow a store that was made from another teacher.")
+@click.option("--out", required=True, type=click.Path(), help="Folder to write the student's bundle to.")
+@options.machine
+@options.precision
+@options.assignments
+@options.list_settings
+def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -> None:
+    """Distil a student from a store (data-free), or from recordings (the upper bound)."""
+    from frami import distillation, learn, progress, recipes, run
+
+    weights = recipes.find(arguments["recipe"]).weights
+    if options.listed(list_settings, learn.Settings, weights):
+        return
+    chosen = options.parsed(assignments, learn.Settings, weights)
+    steps = chosen.get("steps", learn.Settings().steps)
+    with progress.shown("distillation", steps) as report:
+        student = distillation.distill(**arguments, options=chosen, report=report)
+    out = arguments["out"]
+    click.echo(f"Student {student.fingerprint} ({student.parameters:,} parameters) is in {out}.")
+    for name, value in run.read(out).get("scores", {}).items():
+        if name != "fingerprint":
+            click.echo(f"{name.replace('_', ' ')}: {value:.3f}")
+    unknown = {"dataset": "DATASET", "data": "DIR", "test_fold": "FOLD"}
+    options.then("inspect", out)
+    options.then("evaluate", out, *options.recordings_given(arguments if arguments["dataset"] else unknown))
+
+
+@click.command()
+@click.argument("model")
+@options.recordings(required=True)
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(),
+    help="Write scores and record here. [default: runs/evaluate-ID.json]",
+)
+@options.machine
+def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> None:
+    """Score a model on real recordings that it was not trained on."""
+    from frami import files, run
+    from frami.evaluate import accuracy
+    from frami.model import load
+
+    began = time.monotonic()
+    loaded = load(model)
+    scores = accuracy.evaluate(loaded, **arguments)
+    record = run.note("evaluate", {"model": model, "seed": seed, **arguments}, began, fingerprint=loaded.fingerprint)
+    path = Path(json_file or f"runs/evaluate-{record['id']}.json")
+    files.folder(path.parent)
+    files.write_json(path, scores | {"run": record})
+    click.echo(
+        f"accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f} on {scores['clips']} clips",
+        nl=False,
+    )
+    click.echo(f" of {arguments['dataset']}, fold {arguments['test_fold']}. {scores['missing']}".rstrip())
+    hardest = sorted(scores["per_class"].items(), key=lambda item: item[1]["recall"])[:3]
+    click.echo(
+        "Hardest classes: " + ", ".join(f"{name} {found['recall']:.2f}" for name, found in hardest) + " (recall)."
+    )
+    click.echo(f"All scores are in {path}.")
+    options.then("inspect", model)
+
+
+@click.command()
+@click.argument("path")
+@click.option("--out", type=click.Path(), help="Folder to write its pictures (and sounds) to.")
+@click.option("--teacher", help="Bundle that a store was made from: adds the map of its features.")
+@options.recordings(required=False)
+@options.machine
+def inspect(path: str, out: str | None, seed: int, device: str, threads: int | None, **arguments: Any) -> None:
+    """Say what a bundle, a store or a run is, in one screen."""
+    from frami import files, inspection, machine, run
+
+    began = time.monotonic()
+    machine.choose(device, threads)
+    click.echo(inspection.inspect(path, out, device=device, **arguments))
+    if out is not None:
+        settings = {"path": path, "out": out, "seed": seed, "device": device, "threads": threads, **arguments}
+        files.write_json(files.folder(out) / "inspect.json", run.note("inspect", settings, began))
+    else:
+        options.then("inspect", path, "--out", "pictures")
+
+
+@click.group()
+def data() -> None:
+    """Recordings to train on and to measure with."""
+
+
+@data.command()
+@click.argument("dataset")
+@click.option("--out", required=True, type=click.Path(), help="Folder to put the data set's folder into.")
+@click.option("--from", "base_url", metavar="URL", help="Mirror to download from.")
+@options.machine
+def get(dataset: str, out: str, base_url: str | None, **machine: Any) -> None:
+    """Download a data set, checked; what was cut off goes on."""
+    from frami import download, files, progress, run
+
+    began = time.monotonic()
+    with progress.shown_bytes(f"download of {dataset}") as report:
+        folder = download.get(dataset, Path(out), base_url=base_url, progress=report)
+    record = Path(out) / f"{folder.name}.json"
+    if not record.exists():
+        settings = {"dataset": dataset, "out": out, "from": base_url, **machine}
+        files.write_json(record, run.note("data get", settings, began))
+    click.echo(f"{dataset} is in {folder}, the record of its download in {record}.")
+    folds = catalog.load("datasets", dataset).test_folds(folder)
+    options.then("train", "--dataset", dataset, "--data", folder, "--test-fold", folds[-1], "--out", "TEACHER")
+
+
+@click.command()
+@click.option("--out", default="demo", show_default=True, type=click.Path(), help="Folder for all that the demo makes.")
+@click.option("--data", type=click.Path(), help="Recordings (fsdd) to measure with. [default: FRAMI_DATA, if set]")
+@options.machine
+def demo(out: str, data: str | None, **arguments: Any) -> None:
+    """Invert the shipped teacher of spoken digits and distil a student from that, in minutes."""
+    from frami import demo as module
+
+    module.demo(Path(out), data, say=click.echo, **arguments)
+
+
+@click.command()
+@click.option(
+    "--suite",
+    type=click.Choice(["quick", "main", "ablation", "cpu", "gpu", "speed"]),
+    default="quick",
+    show_default=True,
+    help="quick, cpu, gpu: every method; main, ablation: FRAMI, full and in parts; speed: costs as ratios.",
+)
+@click.option("--data", type=click.Path(), help="Folder that holds esc50/, fsdd/, ... [default: FRAMI_DATA]")
+@click.option("--task", "tasks", multiple=True, help="Only this data set; may be given more than once.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds. [default: the suite's own]")
+@click.option("--out", default="runs/bench", show_default=True, type=click.Path(path_type=Path), help="For all pieces.")
+@click.option("--page", type=click.Path(path_type=Path), help="Folder of bench.csv and bench.md. [default: --out]")
+@click.option("--resume", is_flag=True, help="Go on where it was cut off; it does so without this, too.")
+@options.machine
+def bench(suite: str, tasks: tuple[str, ...], seeds: int | None, seed: int, resume: bool, **arguments: Any) -> None:
+    """Compare methods: data set x method x seed at an equal budget; writes a table and pictures."""
+    from frami.evaluate import bench as module
+
+    page = arguments.pop("page") or arguments["out"]
+    if suite == "speed":
+        from frami import machine
+        from frami.evaluate import speed
+
+        click.echo(speed.speed(machine.choose(arguments["device"], arguments["threads"]), page))
+        click.echo(f"The table is in {page / 'speed.md'}.")
+        return
+    wanted = module.pieces(suite, tasks, seeds, seed)
+    module.bench(wanted, module.Bench(**arguments), page, click.echo)
+    click.echo(f"The table is in {page / 'bench.md'}, its numbers in {page / 'bench.csv'}.")
+    options.then("bench", "--suite", "cpu" if suite == "quick" else suite, "--data", "DIR")
+
+
+COMMANDS = (train, synthesize, distill, evaluate, inspect, data, bench, demo)
