@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 import frami
-from frami import catalog, files, run, settings, synthesis, training
+from frami import catalog, files, priors, run, settings, synthesis, training
 from frami import clips as sources
 from frami.audio import FrontEnd
 from frami.datasets import esc50
@@ -27,6 +27,7 @@ from frami.machine import Machine
 from frami.model import Architecture, Model
 from frami.network import frozen
 from frami.store import Store, parts, run_folder
+from frami.taps import hear
 
 CLASSES = 50
 FRAMES = 160
@@ -114,6 +115,7 @@ def inversion(model: Model, where: Machine, both_ways: float) -> list[Line]:
         found = step(model, where, "frami", {"rival_from": 0, **off}, 3)
         of = f"{passes} forward and backward passes of the teacher" if passes > 1 else "one such pass"
         lines.append(Line(f"a step of FRAMI, {name}", 1000 * found, "ms", found / (passes * both_ways), of))
+    lines += profile(model, where, lines[0].value / 1000)
     steps = catalog.load("generators", "frami").Settings().steps
     ours = lines[0].value * steps / BATCH
     lines.append(Line("a finished clip of FRAMI", ours, "ms"))
@@ -123,6 +125,44 @@ def inversion(model: Model, where: Machine, both_ways: float) -> list[Line]:
             Line(f"a finished clip of {method}, {published} steps", 1000 * cost, "ms", 1000 * cost / ours, "FRAMI's")
         )
     return lines
+
+
+def profile(model: Model, where: Machine, a_step: float) -> list[Line]:
+    """Return what the parts of a step of FRAMI cost, each with its way back."""
+    module = catalog.load("generators", "frami")
+    generator = module.Generator(model, module.Settings(), where, 0)
+    target = synthesis.targets(CLASSES, BATCH, 0, 0).to(where.device)
+    decoder, draw = generator.meta.begin(), torch.Generator().manual_seed(0)
+    latents = decoder.draw(BATCH, FRAMES, draw, where.device)
+    mel = torch.randn(BATCH, model.front_end.n_mels, FRAMES, device=where.device)
+    with torch.no_grad(), where.autocast():
+        told = model.network(mel).logits
+
+    def decode() -> None:
+        with where.autocast():
+            made = decoder(latents, target, FRAMES)
+        made.sum().backward()
+
+    def judge() -> None:
+        moved = mel.clone().requires_grad_(True)
+        heard = hear(model.network, moved, where)
+        gap = priors.batch_norm_moments(heard.seen.batch, heard.seen.stored)
+        (heard.said.logits.float().sum() + gap).backward()
+
+    def ask_rival() -> None:
+        moved = mel.clone().requires_grad_(True)
+        with where.autocast():
+            said = generator.rival.network(moved)
+        said.logits.float().sum().backward()
+
+    parts = {
+        "the decoder": decode,
+        "the teacher's pass that gives moments": judge,
+        "the student in the making is asked": ask_rival,
+        "the student in the making learns": lambda: generator.rival.step(mel, told),
+    }
+    timed = {name: seconds(work) for name, work in parts.items()}
+    return [Line(name, 1000 * time, "ms", time / a_step, "that step") for name, time in timed.items()]
 
 
 def memory(where: Machine, folder: Path) -> list[Line]:
