@@ -19,7 +19,7 @@ from frami.machine import Machine
 from frami.model import Model
 from frami.network import Output
 from frami.rival import Rival
-from frami.settings import setting
+from frami.settings import setting, weights
 from frami.taps import Heard, hear
 from frami.upsampler import Upsampler
 
@@ -47,7 +47,6 @@ class Duel:
         teacher: Model,
         settings: Settings,
         losses: Losses,
-        weights: Mapping[str, float],
         machine: Machine,
         seed: int,
         student_loss: StudentLoss = objectives.softened,
@@ -56,15 +55,14 @@ class Duel:
 
         Args:
             teacher: Whom the student is to match.
-            settings: How they play.
+            settings: How they play, and the weight of each loss.
             losses: What is asked of clips, given what the teacher and the student say of them: scalars by name.
-            weights: Weight of each; one of 0 is left out.
             machine: Where.
             seed: Of all that is drawn.
             student_loss: What the student learns by, of the teacher's logits and its own.
         """
         self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
-        self.losses, self.weights = losses, weights
+        self.losses, self.weights = losses, weights(settings)
         self.rival = Rival(teacher, settings.rival, 1, machine, seed, student_loss)
         self.view, _ = views.of(settings.views)
         front_end = teacher.front_end
@@ -99,11 +97,11 @@ class Duel:
         with self.machine.autocast():
             return self.teacher.network(mel).logits
 
-    def _judge(self, mel: Tensor) -> dict[str, Tensor]:
+    def _judge(self, mel: Tensor) -> Mapping[str, Tensor]:
         heard = hear(self.teacher.network, mel, self.machine)
         with self.machine.autocast():
             student = self.rival.network(mel)
-        return {name: loss for name, loss in self.losses(heard, student).items() if self.weights[name]}
+        return self.losses(heard, student)
 
     def state(self) -> dict[str, Any]:
         """Return all that the next round depends on, as plain tensors, numbers and lists."""

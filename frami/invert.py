@@ -41,8 +41,8 @@ def invert(
 
     Args:
         draw: Gives the clips ``(B, F, N)``, with gradient to what the optimiser moves.
-        judge: Gives the unweighted losses of clips by name; one whose weight is 0 is not among them.
-        weights: Weight of each loss.
+        judge: Gives the unweighted losses of clips by name.
+        weights: Weight of each loss; one of 0 is left out.
         optimiser: Moves the parametrisation, and whatever the losses learn with it.
         steps: Number of steps, 1 or more.
         after_backward: Called when the gradients of a step are there, before the optimiser uses them.
@@ -54,7 +54,7 @@ def invert(
     least = float("inf")
     for step in range(steps):
         mel = draw()
-        parts = judge(mel)
+        parts = {name: part for name, part in judge(mel).items() if weights[name]}
         if not parts:
             return Inverted(mel.detach().clone(), {}, step)
         total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()

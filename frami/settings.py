@@ -22,9 +22,9 @@ def weight(default: float, help: str) -> Any:
     return field(default=default, metadata={"help": help, "low": 0, "high": None, "loss": True})
 
 
-def losses(settings: Any) -> list[str]:
-    """Return the names of the losses whose weight is not 0."""
-    return [f.name for f in fields(settings) if f.metadata.get("loss") and getattr(settings, f.name)]
+def weights(settings: Any) -> dict[str, float]:
+    """Return the weight of every loss."""
+    return {f.name: getattr(settings, f.name) for f in fields(settings) if f.metadata.get("loss")}
 
 
 def parse(assignments: Iterable[str], names: Iterable[str]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def synthesize(
         "seed": seed,
         "precision": where.precision,
     }
-    losses = settings.losses(chosen)
+    losses = _losses(chosen)
     description = {
         "teacher": teacher.fingerprint,
         "front_end": teacher.front_end,
@@ -125,7 +125,7 @@ def _finished(folder: Path) -> bool:
 def remarks(teacher: Model, chosen: Any) -> list[str]:
     """Return what there is to say before a method's settings meet this teacher, in sentences."""
     said, left = [], _priors(teacher, chosen)
-    if left != settings.losses(chosen):
+    if left != _losses(chosen):
         said.append(
             "This teacher has no batch norm: its moments cannot guide the inversion; "
             f"what is left: {', '.join(left).replace('_', ' ') or 'nothing'}."
@@ -216,4 +216,8 @@ def frames_of_round(frames: tuple[int, int], number: int, seed: int) -> int:
 def _priors(teacher: Model, chosen: Any) -> list[str]:
     """Return the losses that can tell the clips anything, for the record."""
     void = {"batch_norm"} if not taps.batch_norms(teacher.network) else set()
-    return [name for name in settings.losses(chosen) if name not in void]
+    return [name for name in _losses(chosen) if name not in void]
+
+
+def _losses(chosen: Any) -> list[str]:
+    return [name for name, weight in settings.weights(chosen).items() if weight]

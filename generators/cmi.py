@@ -26,7 +26,7 @@ from frami.invert import Inverted, invert
 from frami.machine import Machine
 from frami.model import Model
 from frami.rival import Rival
-from frami.settings import setting, weight
+from frami.settings import setting, weight, weights
 from frami.taps import Heard, batch_norms, hear
 from frami.upsampler import Upsampler
 
@@ -85,23 +85,20 @@ class Generator:
         with seeds.seeded(self.seed, 12, number):
             generator = self._fresh()
         noise = generator.draw(len(target), draw, machine.device).requires_grad_(True)
-        names = ("class_prior", "batch_norm", "contrast", "adversary")
-        weights = {name: getattr(settings, name) for name in names}
+        every = weights(settings)
 
         def make() -> Tensor:
             with machine.autocast():
                 return generator(noise, frames)
-
-        def judge(mel: Tensor) -> dict[str, Tensor]:
-            parts = self._judge(mel, target, draw)
-            return {name: part for name, part in parts.items() if weights[name]}
 
         def after() -> None:
             self.optimiser.step()
             self.optimiser.zero_grad(set_to_none=True)
 
         optimiser = torch.optim.Adam([*generator.parameters(), noise], lr=settings.learning_rate, betas=(0.5, 0.999))
-        inverted = invert(make, judge, weights, optimiser, settings.steps, after_backward=after)
+        inverted = invert(
+            make, lambda mel: self._judge(mel, target, draw), every, optimiser, settings.steps, after_backward=after
+        )
         if settings.contrast:
             self._remember(inverted.mel, draw)
         if self.rival is not None:

@@ -38,8 +38,7 @@ class Generator:
     """The duel of DAFL."""
 
     def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
-        weights = {name: getattr(settings, name) for name in ("own_class", "balance", "activation")}
-        played = duel.Duel(teacher, settings, losses, weights, machine, seed)
+        played = duel.Duel(teacher, settings, losses, machine, seed)
         self.round, self.state, self.load = played.round, played.state, played.load
 
 

@@ -24,7 +24,7 @@ from frami.invert import Inverted, invert
 from frami.machine import Machine
 from frami.model import Model
 from frami.rival import Rival
-from frami.settings import setting, weight
+from frami.settings import setting, weight, weights
 from frami.taps import hear
 
 
@@ -61,17 +61,11 @@ class Generator:
         settings, front_end, device = self.settings, self.teacher.front_end, self.machine.device
         target, draw = target.to(device), seeds.generator(self.seed, 20, number)
         values = torch.randn(len(target), front_end.n_mels, frames, generator=draw).to(device).requires_grad_(True)
-        names = ("class_prior", "batch_norm", "total_variation", "norm", "adversary")
-        weights = {name: getattr(settings, name) for name in names}
-
-        def judge(mel: Tensor) -> dict[str, Tensor]:
-            parts = self._judge(mel, target, draw)
-            return {name: part for name, part in parts.items() if weights[name]}
-
+        every = weights(settings)
         inverted = invert(
             lambda: Clamp.apply(values, *front_end.range),
-            judge,
-            weights,
+            lambda mel: self._judge(mel, target, draw),
+            every,
             torch.optim.Adam([values], lr=settings.learning_rate, betas=(0.5, 0.9)),
             settings.steps,
         )

@@ -32,7 +32,7 @@ class Generator:
     """The duel of DFAD."""
 
     def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
-        played = duel.Duel(teacher, settings, losses, {"adversary": settings.adversary}, machine, seed, F.l1_loss)
+        played = duel.Duel(teacher, settings, losses, machine, seed, F.l1_loss)
         self.round, self.state, self.load = played.round, played.state, played.load
 
 

@@ -47,6 +47,5 @@ class Generator:
                 "balance": priors.balance(heard.said),
             }
 
-        weights = {name: getattr(settings, name) for name in ("adversary", "batch_norm", "own_class", "balance")}
-        played = duel.Duel(teacher, settings, losses, weights, machine, seed)
+        played = duel.Duel(teacher, settings, losses, machine, seed)
         self.round, self.state, self.load = played.round, played.state, played.load

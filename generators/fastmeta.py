@@ -23,7 +23,7 @@ from frami.machine import Machine
 from frami.meta import MetaLearned
 from frami.model import Model
 from frami.rival import Rival
-from frami.settings import setting, weight
+from frami.settings import setting, weight, weights
 from frami.taps import Heard, PastMoments, hear
 from frami.upsampler import Upsampler
 
@@ -71,11 +71,9 @@ class Generator:
         draw = seeds.generator(self.seed, 20, number)
         generator = cast(Upsampler, self.meta.begin())
         noise = generator.draw(len(target), draw, self.machine.device).requires_grad_(True)
-        weights = {
-            "class_prior": settings.class_prior,
-            "batch_norm": settings.batch_norm,
-            "adversary": settings.adversary if number >= settings.rival_from else 0.0,
-        }
+        every = weights(settings)
+        if number < settings.rival_from:
+            every["adversary"] = 0.0
         heard: list[Heard] = []
 
         def make() -> Tensor:
@@ -85,8 +83,7 @@ class Generator:
         def judge(mel: Tensor) -> dict[str, Tensor]:
             view = self.view(mel, draw)
             heard[:] = [hear(self.teacher.network, view, self.machine)]
-            parts = self._judge(view, heard[0], target)
-            return {name: part for name, part in parts.items() if weights[name]}
+            return self._judge(view, heard[0], target)
 
         groups = [
             {"params": generator.parameters(), "lr": settings.learning_rate},
@@ -94,7 +91,7 @@ class Generator:
         ]
         optimiser = torch.optim.Adam(groups, betas=(0.5, 0.999))
         after = lambda: self.meta.gather(generator)  # noqa: E731
-        inverted = invert(make, judge, weights, optimiser, settings.steps, after_backward=after)
+        inverted = invert(make, judge, every, optimiser, settings.steps, after_backward=after)
         self.meta.finish(generator)
         self.past.add(heard[0].seen.batch)
         if self.rival is not None:

@@ -37,7 +37,7 @@ from frami.machine import Machine
 from frami.meta import MetaLearned
 from frami.model import Model
 from frami.rival import Rival
-from frami.settings import setting, weight
+from frami.settings import setting, weight, weights
 from frami.taps import Heard, PastMoments, hear
 from frami.targets import between_classes
 
@@ -100,19 +100,16 @@ class Generator:
             ],
             betas=(0.5, 0.999),
         )
-        weights = {
-            "class_prior": settings.class_prior,
-            "batch_norm": settings.batch_norm,
-            "contrast": settings.contrast,
-            "adversary": settings.adversary if number >= settings.rival_from else 0.0,
-        }
+        every = weights(settings)
+        if number < settings.rival_from:
+            every["adversary"] = 0.0
         classifier = self.teacher.network.head.classifier.weight
         wanted = between_classes(target, classifier, draw, share=settings.between)
-        judge = Judge(self, wanted, weights, draw)
+        judge = Judge(self, wanted, every, draw)
         inverted = invert(
             lambda: self._decode(decoder, latents, target, recording),
             judge,
-            weights,
+            every,
             optimiser,
             settings.steps,
             after_backward=lambda: self._after_backward(decoder),

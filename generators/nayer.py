@@ -29,7 +29,7 @@ from frami.invert import Inverted, invert
 from frami.machine import Machine
 from frami.model import Model
 from frami.rival import Rival
-from frami.settings import setting, weight
+from frami.settings import setting, weight, weights
 from frami.taps import Heard, PastMoments, hear
 from frami.upsampler import Upsampler
 
@@ -106,11 +106,9 @@ class Generator:
         with seeds.seeded(self.seed, 14, number):
             noisy = NoisyLayer(self.embedded.shape[1], settings.latent, int(copy.max()) + 1).to(machine.device)
         moved = torch.optim.Adam(noisy.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999))
-        weights = {
-            "class_prior": settings.class_prior,
-            "batch_norm": settings.batch_norm,
-            "adversary": settings.adversary if number >= settings.rival_from else 0.0,
-        }
+        every = weights(settings)
+        if number < settings.rival_from:
+            every["adversary"] = 0.0
         heard: list[Heard] = []
 
         def make() -> Tensor:
@@ -120,14 +118,13 @@ class Generator:
         def judge(mel: Tensor) -> dict[str, Tensor]:
             view = self.view(mel, draw)
             heard[:] = [hear(self.teacher.network, view, machine)]
-            parts = self._judge(view, heard[0], target)
-            return {name: part for name, part in parts.items() if weights[name]}
+            return self._judge(view, heard[0], target)
 
         def after() -> None:
             moved.step()
             moved.zero_grad(set_to_none=True)
 
-        inverted = invert(make, judge, weights, self.optimiser, settings.steps, after_backward=after)
+        inverted = invert(make, judge, every, self.optimiser, settings.steps, after_backward=after)
         self.past.add(heard[0].seen.batch)
         if self.rival is not None:
             self.rival.hear(inverted.mel, self.teacher, settings.rival_steps, seeds.generator(self.seed, 21, number))
