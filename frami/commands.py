@@ -199,6 +199,34 @@ def get(dataset: str, out: str, base_url: str | None, **machine: Any) -> None:
 
 
 @click.command()
+@click.option("--from", "dataset", required=True, help="Data set whose recordings are mixed: esc50, urbansound8k, ...")
+@click.option("--data", type=click.Path(), help="Its folder, or one that holds it. [default: FRAMI_DATA]")
+@click.option("--test-fold", required=True, help="Whose clips go into the soundscapes of validation.")
+@click.option("--class", "classes", multiple=True, help="Only this class; may be given more than once.")
+@click.option("--train", type=click.IntRange(min=0), default=1000, show_default=True, help="Soundscapes to train on.")
+@click.option("--validation", type=click.IntRange(min=0), default=200, show_default=True, help="And to validate on.")
+@click.option("--out", required=True, type=click.Path(), help="Folder to write, in the layout of DESED.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of everything drawn.")
+@options.assignments
+@options.list_settings
+def soundscapes(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -> None:
+    """Mix recordings into soundscapes whose events are known, as sound-event detectors need them."""
+    from frami import progress
+    from frami import soundscapes as module
+
+    if options.listed(list_settings, module.Settings):
+        return
+    chosen = options.parsed(assignments, module.Settings)
+    total = arguments["train"] + arguments["validation"]
+    with progress.shown("soundscapes", total) as report:
+        out = module.soundscapes(**arguments, options=chosen, report=report)
+    click.echo(
+        f"{total} synthetic mixtures of real recordings are in {out}, the record of the run in {out / 'run.json'}."
+    )
+    options.then("inspect", out)
+
+
+@click.command()
 @click.option("--out", default="demo", show_default=True, type=click.Path(), help="Folder for all that the demo makes.")
 @click.option("--data", type=click.Path(), help="Recordings (fsdd) to measure with. [default: FRAMI_DATA, if set]")
 @options.machine
@@ -242,4 +270,4 @@ def bench(suite: str, tasks: tuple[str, ...], seeds: int | None, seed: int, resu
     options.then("bench", "--suite", "cpu" if suite == "quick" else suite, "--data", "DIR")
 
 
-COMMANDS = (train, synthesize, distill, evaluate, inspect, data, bench, demo)
+COMMANDS = (train, synthesize, distill, evaluate, inspect, data, soundscapes, bench, demo)

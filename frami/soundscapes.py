@@ -1,0 +1,238 @@
+"""Soundscapes mixed from real recordings: events whose times are known, over a background, as sound-event detectors need.
+
+Mixed as URBAN-SED was (Salamon et al., "Scaper: A library for soundscape synthesis and augmentation", WASPAA 2017):
+each has a background of Brownian noise and one to nine events of random class, recording, onset, duration,
+signal-to-noise ratio, pitch and tempo. What comes out are synthetic mixtures of real recordings, and no recordings of
+real scenes. They are written in the layout of DESED (DCASE 2023 task 4):
+
+    audio/train/synthetic21_train/soundscapes/00000.wav    metadata/train/synthetic21_train/soundscapes.tsv
+    audio/validation/validation/00000.wav                  metadata/validation/validation.tsv
+                                                           metadata/validation/validation_durations.tsv
+
+Events of training come from all folds of the data set but one, those of validation from that one: the folds of ESC-50
+and UrbanSound8K keep clips of one source together.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from frami import datasets, files, progress, seeds, settings
+from frami._torchaudio import functional
+from frami.datasets import Recordings
+from frami.errors import WrongUse
+from frami.run import Run
+from frami.settings import setting
+
+SPLITS = {
+    "train": ("audio/train/synthetic21_train/soundscapes", "metadata/train/synthetic21_train/soundscapes.tsv"),
+    "validation": ("audio/validation/validation", "metadata/validation/validation.tsv"),
+}
+DURATIONS = "metadata/validation/validation_durations.tsv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the mixtures are like."""
+
+    seconds: float = setting(10.0, "length of a soundscape (s)", low=1)
+    sample_rate: int = setting(16000, "of what is written (Hz)", low=8000)
+    most_events: int = setting(9, "most events in a soundscape; the fewest are 1", low=1)
+    shortest: float = setting(0.5, "shortest event (s)", low=0.1)
+    longest: float = setting(4.0, "longest event (s)", low=0.1)
+    least_snr: float = setting(6.0, "least level of an event over the background (dB)")
+    most_snr: float = setting(30.0, "highest such level (dB)")
+    pitch: float = setting(3.0, "events are shifted in pitch by up to this (semitones)", low=0, high=12)
+    tempo: float = setting(0.2, "events are made faster or slower by up to this part", low=0, high=0.5)
+
+
+@dataclass(frozen=True)
+class Event:
+    """A sound of one class, from ``onset`` to ``offset`` (s)."""
+
+    onset: float
+    offset: float
+    label: str
+
+
+def soundscapes(
+    dataset: str,
+    out: str | Path,
+    data: str | Path | None = None,
+    *,
+    test_fold: str | int,
+    train: int = 1000,
+    validation: int = 200,
+    classes: Sequence[str] = (),
+    options: dict[str, Any] | None = None,
+    seed: int = 0,
+    report: progress.Report = progress.silent,
+) -> Path:
+    """Mix soundscapes from the recordings of a data set; return the folder.
+
+    What was cut off goes on where it was: a soundscape depends on the seed and its number alone.
+
+    Args:
+        dataset: A module of ``frami.datasets`` whose folds keep clips of one source together.
+        out: Folder to write.
+        data: Folder of the data set, or one that holds it; by default ``FRAMI_DATA``.
+        test_fold: Whose clips the events of validation come from; those of training come from the others.
+        train: Soundscapes to train on.
+        validation: Soundscapes to validate on.
+        classes: Labels to use; by default all.
+        options: Other `Settings`, by name.
+        seed: Of everything that is drawn.
+        report: Called with the number of finished soundscapes.
+
+    Raises:
+        WrongUse: an unknown data set, fold, class or setting.
+    """
+    chosen = settings.make(Settings, options or {})
+    found = datasets.split(dataset, data, test_fold=test_fold)
+    unknown = [name for name in classes if name not in found.labels]
+    if unknown:
+        raise WrongUse(f"{dataset} has no class {unknown[0]!r}; it has {', '.join(found.labels)}.")
+    if chosen.shortest > chosen.longest or chosen.longest > chosen.seconds or chosen.least_snr > chosen.most_snr:
+        raise WrongUse("shortest <= longest <= seconds and least_snr <= most_snr are allowed; others came.")
+    kept = tuple(classes) or found.labels
+    out = files.folder(out)
+    counts = {"train": train, "validation": validation}
+    facts = {"dataset": dataset, "test_fold": str(test_fold), "classes": list(kept), **counts, "seed": seed}
+    run = Run(out, "soundscapes", {**facts, **asdict(chosen)}, missing=found.missing)
+    if run.finished:
+        return out
+    done = 0
+    for number, (split, recordings) in enumerate((("train", found.train), ("validation", found.test))):
+        pool = [[i for i, t in enumerate(recordings.targets) if found.labels[t] == label] for label in kept]
+        if not all(pool) and counts[split]:
+            raise WrongUse(f"There is no clip of {kept[pool.index([])]!r} for {split} in this copy of {dataset}.")
+        done = _split(out, split, counts[split], recordings, pool, kept, chosen, (seed, number), done, report)
+    run.finish(soundscapes=done)
+    return out
+
+
+def _split(
+    out: Path,
+    split: str,
+    count: int,
+    recordings: Recordings,
+    pool: list[list[int]],
+    labels: Sequence[str],
+    chosen: Settings,
+    place: tuple[int, int],
+    done: int,
+    report: progress.Report,
+) -> int:
+    """Write the soundscapes of a split and their tables; return how many there are now in all."""
+    audio, table = SPLITS[split]
+    folder, lines = files.folder(out / audio), ["filename\tonset\toffset\tevent_label"]
+    for number in range(count):
+        name = f"{number:05}.wav"
+        draw = seeds.generator(place[0], 40 + place[1], number)
+        plan = _plan(pool, labels, chosen, draw)
+        events = [event for event, _ in plan]
+        if not (folder / name).is_file():
+            mixed = mix(plan, recordings, chosen, draw)
+            buffer = io.BytesIO()
+            soundfile.write(buffer, mixed.numpy(), chosen.sample_rate, format="WAV")
+            files.write_bytes(folder / name, buffer.getvalue())
+        lines += [f"{name}\t{event.onset:.3f}\t{event.offset:.3f}\t{event.label}" for event in events]
+        report(done + number + 1, f"{split}: {name}")
+    files.write_bytes(files.folder((out / table).parent) / Path(table).name, ("\n".join(lines) + "\n").encode())
+    if split == "validation":
+        durations = [f"{number:05}.wav\t{chosen.seconds}" for number in range(count)]
+        files.write_bytes(out / DURATIONS, ("\n".join(["filename\tduration", *durations]) + "\n").encode())
+    return done + count
+
+
+def _plan(pool: list[list[int]], labels: Sequence[str], chosen: Settings, draw: Generator) -> list[tuple[Event, int]]:
+    """Return events with the recording of each; two of one class never overlap."""
+    plan: list[tuple[Event, int]] = []
+    for _ in range(1 + _below(chosen.most_events, draw)):
+        label = _below(len(labels), draw)
+        recording = pool[label][_below(len(pool[label]), draw)]
+        duration = _between(chosen.shortest, chosen.longest, draw)
+        onset = _between(0.0, chosen.seconds - duration, draw)
+        event = Event(round(onset, 3), round(onset + duration, 3), labels[label])
+        if not any(e.label == event.label and e.onset < event.offset and event.onset < e.offset for e, _ in plan):
+            plan.append((event, recording))
+    return sorted(plan, key=lambda item: item[0].onset)
+
+
+def mix(plan: Sequence[tuple[Event, int]], recordings: Recordings, chosen: Settings, draw: Generator) -> Tensor:
+    """Return the soundscape of a plan, ``(T,)`` within [-1, 1]; the loudest of it is at 0.9."""
+    rate = chosen.sample_rate
+    scene = _brownian(round(chosen.seconds * rate), draw)
+    for event, recording in plan:
+        snr = _between(chosen.least_snr, chosen.most_snr, draw)
+        semitones, tempo = _between(-chosen.pitch, chosen.pitch, draw), _between(-chosen.tempo, chosen.tempo, draw)
+        first = round(event.onset * rate)
+        wanted = min(len(scene), round(event.offset * rate)) - first
+        sound = changed(active(recordings.read(recording, rate), rate), semitones, 1 + tempo)
+        start = _below(max(1, len(sound) - wanted + 1), draw)
+        # What is too short begins again: the annotation says that the class sounds for so long.
+        part = sound.repeat(-(-wanted // len(sound)))[start : start + wanted]
+        scene[first : first + wanted] += _faded(part, rate) * 10 ** (snr / 20) / _level(part)
+    return 0.9 * scene / scene.abs().max()
+
+
+def active(waveform: Tensor, rate: int) -> Tensor:
+    """Return a recording without the silence around it: what is 40 dB below its loudest 20 ms."""
+    hop = max(1, rate // 50)
+    levels = F.pad(waveform.square(), (0, -len(waveform) % hop)).view(-1, hop).mean(dim=1)
+    heard = torch.nonzero(levels > 1e-4 * levels.max()).flatten()
+    if not len(heard):
+        return waveform
+    return waveform[int(heard[0]) * hop : (int(heard[-1]) + 1) * hop]
+
+
+def changed(waveform: Tensor, semitones: float, tempo: float) -> Tensor:
+    """Return a sound shifted in pitch and played faster (``tempo`` > 1) or slower, each without the other."""
+    ratio = 2 ** (semitones / 12)
+    if len(waveform) < 1024:
+        return waveform
+    window = torch.hann_window(512)
+    spectrum = torch.stft(waveform, 512, 128, window=window, return_complex=True)
+    advance = torch.linspace(0, torch.pi * 128, spectrum.shape[0])[:, None]
+    stretched = functional.phase_vocoder(spectrum, tempo / ratio, advance)
+    longer = torch.istft(stretched, 512, 128, window=window)
+    size = max(1, round(len(longer) / ratio))
+    return F.interpolate(longer.view(1, 1, -1), size=size, mode="linear", align_corners=False).flatten()
+
+
+def _brownian(length: int, draw: Generator) -> Tensor:
+    """Return Brownian noise of level 1: its power falls by 6 dB an octave."""
+    spectrum = torch.fft.rfft(torch.randn(length, generator=draw))
+    spectrum /= torch.arange(len(spectrum)).clamp_min(20)
+    noise = torch.fft.irfft(spectrum, n=length)
+    return noise / _level(noise)
+
+
+def _faded(waveform: Tensor, rate: int) -> Tensor:
+    """Return a sound that comes and goes within 10 ms instead of with a click."""
+    length = min(len(waveform) // 2, rate // 100)
+    ramp = torch.ones(len(waveform))
+    ramp[:length] = torch.linspace(0, 1, length)
+    ramp[len(waveform) - length :] = torch.linspace(1, 0, length)
+    return waveform * ramp
+
+
+def _level(waveform: Tensor) -> Tensor:
+    return waveform.square().mean().sqrt().clamp_min(1e-6)
+
+
+def _below(count: int, draw: Generator) -> int:
+    return int(torch.randint(count, (), generator=draw))
+
+
+def _between(low: float, high: float, draw: Generator) -> float:
+    return low + (high - low) * float(torch.rand((), generator=draw))

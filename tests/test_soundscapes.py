@@ -1,0 +1,114 @@
+"""Soundscapes: what is annotated is heard, nothing else is, and the same seed gives the same folder."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+from click.testing import CliRunner
+
+from frami import soundscapes as module
+from frami.cli import frami
+from frami.datasets import tones
+from frami.errors import WrongUse
+from frami.soundscapes import SPLITS, active, changed, soundscapes
+
+
+@pytest.fixture(autouse=True)
+def few_tones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 2)
+    monkeypatch.setattr(tones, "TEST_PER_CLASS", 1)
+
+
+def made(out: Path, **options: float) -> Path:
+    return soundscapes("tones", out, test_fold="0", train=4, validation=2, options=options)
+
+
+def table(folder: Path, split: str) -> list[dict[str, str]]:
+    with (folder / SPLITS[split][1]).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.suffix in (".wav", ".tsv")}
+
+
+def test_events_lie_within_and_two_of_a_class_never_overlap(tmp_path: Path) -> None:
+    folder = made(tmp_path)
+    for split, count in (("train", 4), ("validation", 2)):
+        rows = table(folder, split)
+        assert {row["filename"] for row in rows} == {f"{number:05}.wav" for number in range(count)}
+        for row in rows:
+            assert 0 <= float(row["onset"]) < float(row["offset"]) <= 10
+            assert 0.499 <= float(row["offset"]) - float(row["onset"]) <= 4.001
+            others = [o for o in rows if o is not row and o["filename"] == row["filename"]]
+            same = [o for o in others if o["event_label"] == row["event_label"]]
+            assert all(o["offset"] <= row["onset"] or float(o["onset"]) >= float(row["offset"]) for o in same)
+        info = soundfile.info(folder / SPLITS[split][0] / "00000.wav")
+        assert (info.samplerate, info.frames, info.channels) == (16000, 160000, 1)
+
+
+def test_events_are_heard_above_the_background_where_they_are_annotated(tmp_path: Path) -> None:
+    folder = made(tmp_path, most_events=1, least_snr=20.0, most_snr=20.0)
+    for row in table(folder, "train"):
+        sound, rate = soundfile.read(folder / SPLITS["train"][0] / row["filename"], dtype="float32")
+        first, last = round(float(row["onset"]) * rate), round(float(row["offset"]) * rate)
+        inside, outside = torch.from_numpy(sound[first:last]), torch.from_numpy(sound).clone()
+        outside[first:last] = 0
+        quiet = outside.square().sum() / (len(sound) - (last - first))
+        decibels = 10 * torch.log10(inside.square().mean() / quiet)
+        assert 14 < float(decibels) < 24
+
+
+def test_the_same_seed_gives_the_same_folder_also_when_it_was_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = contents(made(tmp_path / "whole"))
+    mix, calls = module.mix, []
+
+    def breaks(*arguments: object) -> torch.Tensor:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return mix(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "mix", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        made(tmp_path / "cut")
+    assert 0 < len(contents(tmp_path / "cut")) < len(whole)
+    monkeypatch.undo()
+    monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 2)
+    monkeypatch.setattr(tones, "TEST_PER_CLASS", 1)
+    assert contents(made(tmp_path / "cut")) == whole
+    with pytest.raises(WrongUse, match="other settings"):
+        made(tmp_path / "cut", most_events=2)
+
+
+def test_silence_around_a_sound_is_left_out() -> None:
+    sound = torch.zeros(16000)
+    sound[4000:6000] = torch.sin(torch.arange(2000.0))
+    kept = active(sound, 16000)
+    assert 2000 <= len(kept) <= 2000 + 2 * 320
+    assert torch.equal(active(torch.zeros(100), 16000), torch.zeros(100))
+
+
+@pytest.mark.parametrize(("semitones", "tempo"), [(0.0, 1.2), (3.0, 1.0), (-3.0, 0.8)])
+def test_pitch_and_tempo_change_on_their_own(semitones: float, tempo: float) -> None:
+    time = torch.arange(16000) / 16000
+    sound = changed(torch.sin(2 * torch.pi * 500 * time), semitones, tempo)
+    assert len(sound) == pytest.approx(16000 / tempo, rel=0.03)
+    loudest = torch.fft.rfft(sound).abs().argmax() * 16000 / len(sound)
+    assert float(loudest) == pytest.approx(500 * 2 ** (semitones / 12), rel=0.03)
+
+
+def test_wrong_use_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="has no class 'dog'"):
+        soundscapes("tones", tmp_path, test_fold="0", classes=["dog"])
+    with pytest.raises(WrongUse, match="shortest <= longest"):
+        made(tmp_path, shortest=5.0)
+    words = ["soundscapes", "--from", "tones", "--test-fold", "0", "--train", "2", "--validation", "1", "--out"]
+    result = CliRunner().invoke(frami, [*words, str(tmp_path / "a")], catch_exceptions=False)
+    assert result.exit_code == 0 and "Next: frami inspect" in result.output
