@@ -1,10 +1,12 @@
-"""How accurate is a model on real recordings?
+"""How good is a model on real recordings?
 
-Metrics: accuracy and macro-F1, both in [0, 1], higher is better. Each clip is heard at its own length.
+For a model with one class a clip: accuracy and macro-F1, both in [0, 1], higher is better; for one with tags, see
+`frami.evaluate.tagging`. Each clip is heard at its own length.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +17,23 @@ from sklearn.metrics import confusion_matrix, f1_score
 from frami import datasets, machine
 from frami.clips import Clips, Spectrograms
 from frami.errors import Failed, WrongUse
+from frami.evaluate import tagging
 from frami.learn import predictions
 from frami.machine import Machine
 from frami.model import Model, load
 
 
+def said(model: Model, clips: Clips, where: Machine) -> torch.Tensor:
+    """Return the model's logits of every clip, ``(S, K)``."""
+    found = torch.zeros(len(clips.targets), len(model.labels))
+    for logits, chosen in predictions(model, clips, where):
+        found[chosen] = logits.float()
+    return found
+
+
 def classes_heard(model: Model, clips: Clips, where: Machine) -> np.ndarray:
     """Return the class ``(S,)`` that the model gives each clip."""
-    heard = np.zeros(len(clips.targets), dtype=np.int64)
-    for logits, chosen in predictions(model, clips, where):
-        heard[chosen.numpy()] = logits.argmax(dim=1).numpy()
-    return heard
+    return said(model, clips, where).argmax(dim=1).numpy()
 
 
 def scores(labels: tuple[str, ...], targets: np.ndarray, heard: np.ndarray) -> dict[str, Any]:
@@ -77,10 +85,11 @@ def evaluate(
         threads: Threads of the CPU; None leaves torch's choice.
 
     Returns:
-        ``accuracy``, ``macro_f1``, ``clips``, ``per_class``, ``confusion`` (true class by row) and ``missing``.
+        ``accuracy``, ``macro_f1``, ``clips``, ``per_class``, ``confusion`` (true class by row) and ``missing``; for
+        a model with tags, ``micro_auprc``, ``macro_auprc`` and ``mean_average_precision`` instead of the first two.
 
     Raises:
-        WrongUse: the model knows other classes than the data set has.
+        WrongUse: the model knows other classes than the data set has, or gives another kind of answer.
     """
     model = model if isinstance(model, Model) else load(model)
     split = datasets.split(dataset, data, test_fold=test_fold)
@@ -90,7 +99,22 @@ def evaluate(
             f"{dataset} has {len(split.labels)} others ({', '.join(split.labels[:3])}, ...); "
             f"name the model's own data set."
         )
+    if model.task != split.task:
+        raise WrongUse(f"The model is {model.task} and {dataset} is {split.task}; name the model's own data set.")
     clips = Spectrograms.of(split.test, model.front_end)
     with torch.inference_mode():
-        heard = classes_heard(model, clips, machine.choose(device, threads, "float32"))
-    return scores(split.labels, clips.targets, heard) | {"missing": split.missing}
+        logits = said(model, clips, machine.choose(device, threads, "float32")).numpy()
+    return METRICS[model.task](split.labels, clips.targets, logits) | {"missing": split.missing}
+
+
+TITLES = {
+    "macro_f1": "macro-F1",
+    "auprc": "AUPRC",
+    "micro_auprc": "micro-AUPRC",
+    "macro_auprc": "macro-AUPRC",
+    "mean_average_precision": "mAP",
+}
+METRICS: Mapping[str, Callable[[tuple[str, ...], np.ndarray, np.ndarray], dict[str, Any]]] = {
+    "single-label": lambda labels, targets, logits: scores(labels, targets, logits.argmax(axis=1)),
+    "multi-label": tagging.scores,
+}

@@ -20,7 +20,7 @@ class Clips(Protocol):
 
     Attributes:
         frames: Number of valid frames a clip, ``(S,)``.
-        targets: Class index a clip, ``(S,)``.
+        targets: Class index a clip, ``(S,)``, or the probability of each tag, ``(S, K)``.
     """
 
     @property
@@ -32,6 +32,12 @@ class Clips(Protocol):
     def mel(self, index: int) -> Tensor:
         """Return clip ``index`` as ``(F, N)``, valid frames only."""
         ...
+
+
+def of_class(clips: Clips, target: int) -> np.ndarray:
+    """Return the numbers of the clips of a class, or of those that more likely than not have a tag."""
+    targets = clips.targets
+    return np.flatnonzero(targets == target if targets.ndim == 1 else targets[:, target] >= 0.5)
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class Spectrograms:
         """Return the spectrograms of recordings."""
         mels = [front_end(waveform).half() for waveform in recordings.waveforms(front_end.sample_rate)]
         frames = np.array([mel.shape[1] for mel in mels], dtype=np.int64)
-        return cls(mels, frames, np.array(recordings.targets, dtype=np.int64))
+        return cls(mels, frames, np.array(recordings.targets))
 
     def mel(self, index: int) -> Tensor:
         return self.mels[index].float()

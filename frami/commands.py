@@ -139,15 +139,13 @@ def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> 
     path = Path(json_file or f"runs/evaluate-{record['id']}.json")
     files.folder(path.parent)
     files.write_json(path, scores | {"run": record})
-    click.echo(
-        f"accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f} on {scores['clips']} clips",
-        nl=False,
-    )
+    numbers = [f"{accuracy.TITLES.get(n, n)} {value:.4f}" for n, value in scores.items() if isinstance(value, float)]
+    click.echo(f"{', '.join(numbers)} on {scores['clips']} clips", nl=False)
     click.echo(f" of {arguments['dataset']}, fold {arguments['test_fold']}. {scores['missing']}".rstrip())
-    hardest = sorted(scores["per_class"].items(), key=lambda item: item[1]["recall"])[:3]
-    click.echo(
-        "Hardest classes: " + ", ".join(f"{name} {found['recall']:.2f}" for name, found in hardest) + " (recall)."
-    )
+    by = "recall" if "recall" in next(iter(scores["per_class"].values())) else "auprc"
+    hardest = sorted(scores["per_class"].items(), key=lambda item: item[1][by])[:3]
+    worst = ", ".join(f"{name} {found[by]:.2f}" for name, found in hardest)
+    click.echo(f"Hardest classes: {worst} ({accuracy.TITLES.get(by, by)}).")
     click.echo(f"All scores are in {path}.")
     options.then("inspect", model)
 
@@ -206,7 +204,7 @@ def get(dataset: str, out: str, base_url: str | None, **machine: Any) -> None:
 @click.option("--train", type=click.IntRange(min=0), default=1000, show_default=True, help="Soundscapes to train on.")
 @click.option("--validation", type=click.IntRange(min=0), default=200, show_default=True, help="And to validate on.")
 @click.option("--out", required=True, type=click.Path(), help="Folder to write, in the layout of DESED.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of everything drawn.")
+@options.machine
 @options.assignments
 @options.list_settings
 def soundscapes(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -> None:

@@ -72,8 +72,12 @@ class Decoder(nn.Module):
         return Latents(clip.to(device).requires_grad_(True), time.to(device).requires_grad_(True))
 
     def forward(self, latents: Latents, target: Tensor, frames: int, added: Tensor | float = 0.0) -> Tensor:
-        """Return spectrograms ``(B, F, frames)`` in float32, with ``added`` (of that shape) put on before the clamp."""
-        clip = torch.cat([latents.clip, self.classes(target)], dim=1)
+        """Return spectrograms ``(B, F, frames)`` in float32, with ``added`` (of that shape) put on before the clamp.
+
+        ``target`` is the class of each clip ``(B,)``, or its tags ``(B, K)``.
+        """
+        asked = self.classes(target) if target.dim() == 1 else target @ self.classes.weight
+        clip = torch.cat([latents.clip, asked], dim=1)
         course = self.expand(clip).view(len(clip), self.course, self.rows, POINTS)
         spread = F.interpolate(course, size=latents.time.shape[2:], mode="bilinear", align_corners=True)
         hidden = torch.cat([spread, latents.time], dim=1)

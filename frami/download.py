@@ -42,7 +42,8 @@ def get(dataset: str, out: str | Path, *, base_url: str | None = None, progress:
     """
     module = catalog.load("datasets", dataset)
     if not getattr(module, "ARCHIVES", ()):
-        raise WrongUse(f"{dataset} has nothing to download: use it without a folder.")
+        way = "its own page says how to collect it" if module.FOLDER else "use it without a folder"
+        raise WrongUse(f"{dataset} has nothing to download: {way}.")
     out, folder = Path(out), Path(out) / module.FOLDER
     if folder.is_dir() and any(folder.iterdir()):
         if lacking := _lacking(module, folder):

@@ -24,7 +24,7 @@ from frami.taps import Heard, hear
 from frami.upsampler import Upsampler
 
 Losses = Callable[[Heard, Output], Mapping[str, Tensor]]
-StudentLoss = Callable[[Tensor, Tensor], Tensor]
+StudentLoss = Callable[[Tensor, Output], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Duel:
             losses: What is asked of clips, given what the teacher and the student say of them: scalars by name.
             machine: Where.
             seed: Of all that is drawn.
-            student_loss: What the student learns by, of the teacher's logits and its own.
+            student_loss: What the student learns by, of the teacher's logits and what it says.
         """
         self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
         self.losses, self.weights = losses, weights(settings)
@@ -86,7 +86,7 @@ class Duel:
                 with torch.no_grad():
                     mel = self._make(len(target), frames, draw)
                 self.rival.step(mel, self._told(mel))
-        return replace(made, target=self._told(made.mel).argmax(1))
+        return replace(made, target=self.teacher.network.task.decide(self._told(made.mel)))
 
     def _make(self, batch: int, frames: int, draw: Generator) -> Tensor:
         with self.machine.autocast():

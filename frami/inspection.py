@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from frami import datasets, files, machine, plots, run
 from frami.audio import FrontEnd
-from frami.clips import Spectrograms
+from frami.clips import Spectrograms, of_class
 from frami.errors import WrongUse
 from frami.evaluate import accuracy, complexity
 from frami.model import Model, find, load, shipped
@@ -99,12 +99,13 @@ def _of_bundle(path: Path, out: Path | None, split: datasets.Split | None, where
     pictures = _losses(path)
     if split is not None:
         real = _hear(split, model.front_end, model.labels)
-        heard = accuracy.classes_heard(model, real, where)
-        scores = accuracy.scores(split.labels, real.targets, heard)
-        numbers = {name: scores[name] for name in ("accuracy", "macro_f1", "clips")}
+        logits = accuracy.said(model, real, where).numpy()
+        scores = accuracy.METRICS[model.task](split.labels, real.targets, logits)
+        numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
         rows.append(("scores", f"{split.dataset}, fold {split.test_fold}: {_words(numbers)}"))
         pictures["features"] = plots.feature_map(model, None, real)
-        pictures["confusion"] = plots.confusion(split.labels, scores["confusion"])
+        if "confusion" in scores:
+            pictures["confusion"] = plots.confusion(split.labels, scores["confusion"])
     return rows + _written(out, pictures, {})
 
 
@@ -167,9 +168,9 @@ def _clips(store: Store) -> Rows:
     """Return what the clips of a store are; a new store has none."""
     if not len(store):
         return [("clips", "none yet")]
-    each = np.bincount(store.targets, minlength=len(store.labels))
+    each = np.array([len(of_class(store, k)) for k in range(len(store.labels))])
     sure, rounds = _confidence(store), store.column("round")
-    agrees = 100 * (sure.argmax(axis=1) == store.targets).mean()
+    agrees = 100 * _as_asked(store, sure)
     recent = store.column("losses")[rounds > rounds.max() - LAST_ROUNDS]
     # A loss that does not count yet is stored as NaN.
     counting = ~np.isnan(recent).all(axis=0)
@@ -184,9 +185,18 @@ def _clips(store: Store) -> Rows:
     ]
 
 
+def _as_asked(store: Store, sure: np.ndarray) -> float:
+    """Return the part of the clips (of the tags of all clips) that the teacher hears as they were asked for."""
+    if store.targets.ndim == 1:
+        return float((sure.argmax(axis=1) == store.targets).mean())
+    return float(((sure > 0.5) == (store.targets > 0.5)).mean())
+
+
 def _confidence(store: Store) -> np.ndarray:
     """Return the teacher's probabilities ``(S, K)``."""
     logits = store.column("teacher_logits").astype(np.float64)
+    if store.targets.ndim > 1:
+        return 1 / (1 + np.exp(-logits))
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return odds / odds.sum(axis=1, keepdims=True)
 
@@ -207,9 +217,9 @@ def _losses(folder: Path) -> dict[str, Figure]:
 def _sounds(store: Store) -> dict[str, bytes]:
     """Return a wav file a class, by file name: the clip that the teacher is surest of."""
     sure, rate, sounds = _confidence(store), store.front_end.sample_rate, {}
-    for k in np.unique(store.targets):
-        of_class = np.flatnonzero(store.targets == k)
-        waveform = store.front_end.to_sound(store.mel(int(of_class[sure[of_class, k].argmax()])))
+    for k in [k for k in range(len(store.labels)) if len(of_class(store, k))]:
+        numbers = of_class(store, k)
+        waveform = store.front_end.to_sound(store.mel(int(numbers[sure[numbers, k].argmax()])))
         buffer = io.BytesIO()
         soundfile.write(buffer, waveform.numpy(), rate, format="WAV")
         # A label is any text, a path among others.

@@ -8,11 +8,10 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from frami import clips as sources
-from frami import objectives, progress, seeds, views
+from frami import objectives, progress, seeds, tasks, views
 from frami.clips import Clips
 from frami.errors import Failed
 from frami.machine import Machine
@@ -156,7 +155,7 @@ def _steps(
     batches = sources.endless(clips, settings.batch_size, seed, start)
     for step in range(start, settings.steps):
         mel, target = next(batches)
-        target = F.one_hot(target, learner.network.classes).float()
+        target = tasks.encoded(target, learner.network.classes)
         draw = seeds.generator(seed, 2, step)
         mel, target = augment(mel.to(machine.device), target.to(machine.device), settings, draw, crop=crop)
         with machine.autocast():

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from frami import bundle, catalog, files, settings
+from frami import bundle, catalog, files, settings, tasks
 from frami.audio import FrontEnd
 from frami.errors import Failed, WrongUse
 from frami.network import Head, Network, Output
@@ -67,7 +67,7 @@ class Model:
         network: The network.
         front_end: What it hears through.
         labels: Class names, by class index.
-        task: ``single-label``.
+        task: A name of `frami.tasks`: ``single-label`` or ``multi-label``.
         provenance: Where it comes from: data, settings, teacher.
         frames: Shortest and longest spectrogram that it was trained on.
     """
@@ -79,6 +79,9 @@ class Model:
     task: str = "single-label"
     provenance: Mapping[str, Any] = field(default_factory=dict)
     frames: tuple[int, int] = (100, 100)
+
+    def __post_init__(self) -> None:
+        self.network.task = tasks.find(self.task)
 
     @classmethod
     def build(

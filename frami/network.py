@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from frami.tasks import SINGLE_LABEL, Task
+
 POOLING_EPSILON = 1e-4
 
 
@@ -25,6 +27,7 @@ class Output:
         stats: ``(B, 2D)``, mean and standard deviation of ``frames`` over time.
         embedding: ``(B, E)``, the layer before the classifier.
         frame_logits: ``(B, K, N')``, or None for a network that judges whole clips only.
+        task: What kind of answer the logits are.
     """
 
     logits: Tensor
@@ -32,6 +35,7 @@ class Output:
     stats: Tensor
     embedding: Tensor
     frame_logits: Tensor | None = None
+    task: Task = SINGLE_LABEL
 
 
 def statistics_pooling(frames: Tensor) -> Tensor:
@@ -68,6 +72,7 @@ class Network(nn.Module):
     Attributes:
         channels: D.
         classes: K.
+        task: What kind of answer it gives; set by the `frami.model.Model` that it is part of.
     """
 
     def __init__(self, encoder: nn.Module, *, channels: int, classes: int, embedding: int) -> None:
@@ -75,13 +80,14 @@ class Network(nn.Module):
         self.encoder = encoder
         self.head = Head(2 * channels, embedding, classes)
         self.channels, self.classes = channels, classes
+        self.task = SINGLE_LABEL
 
     def forward(self, mel: Tensor) -> Output:
         """Return what the network says of spectrograms ``(B, F, N)``; the moments are taken in float32."""
         frames = self.encoder(mel.unsqueeze(1))
         stats = statistics_pooling(frames)
         embedding, logits = self.head(stats)
-        return Output(logits.float(), frames, stats, embedding)
+        return Output(logits.float(), frames, stats, embedding, task=self.task)
 
 
 @contextmanager

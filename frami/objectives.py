@@ -18,22 +18,22 @@ TEMPERATURE = 4.0
 
 def cross_entropy(teacher: Output | None, student: Output, target: Tensor) -> Tensor:
     """Return the cross-entropy of the student's logits against the target, mean over the batch."""
-    return F.cross_entropy(student.logits, target)
+    return student.task.error(student.logits, target)
 
 
 def logits(teacher: Output, student: Output, target: Tensor) -> Tensor:
     """Return `softened` of the two's logits."""
-    return softened(teacher.logits, student.logits)
+    return softened(teacher.logits, student)
 
 
-def softened(teacher: Tensor, student: Tensor) -> Tensor:
+def softened(teacher: Tensor, student: Output) -> Tensor:
     """Return ``T^2 KL(teacher || student)`` of softened logits ``(B, K)``, summed over classes, mean over the batch.
 
-    Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, arXiv:1503.02531, section 2.
+    Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, arXiv:1503.02531, section 2. For tags,
+    the divergences of each tag and its absence are summed.
     """
-    soft_student = F.log_softmax(student / TEMPERATURE, dim=1)
-    soft_teacher = F.log_softmax(teacher / TEMPERATURE, dim=1)
-    return TEMPERATURE**2 * F.kl_div(soft_student, soft_teacher, reduction="batchmean", log_target=True)
+    divergences = student.task.divergences(teacher / TEMPERATURE, student.logits / TEMPERATURE)
+    return TEMPERATURE**2 * divergences.sum(dim=1).mean()
 
 
 def frames(teacher: Output, student: Output, target: Tensor) -> Tensor:

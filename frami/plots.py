@@ -22,7 +22,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from frami.audio import FrontEnd
-from frami.clips import Clips, Spectrograms, of_one_length
+from frami.clips import Clips, Spectrograms, of_class, of_one_length
 from frami.errors import WrongUse
 from frami.model import Model
 from frami.network import frozen
@@ -53,7 +53,7 @@ def grid(store: Clips, front_end: FrontEnd, labels: Sequence[str], real: Clips |
     """
     panels: dict[int, list[tuple[str, Tensor]]] = {}
     for k in _classes(store):
-        clips = _evenly(np.flatnonzero(store.targets == k), CLIPS_A_ROW)
+        clips = _evenly(of_class(store, k), CLIPS_A_ROW)
         panels[k] = [(f"clip {clip}", store.mel(int(clip))) for clip in clips]
         panels[k] += [mean_spectrogram(real, k)] if real is not None else []
     columns = max(map(len, panels.values()))
@@ -81,7 +81,7 @@ def mean_spectrogram(clips: Clips, target: int) -> tuple[str, Tensor]:
 
     A shorter one counts for as long as it lasts; the mean of none is not a number.
     """
-    mels = [clips.mel(int(index)) for index in np.flatnonzero(clips.targets == target)]
+    mels = [clips.mel(int(index)) for index in of_class(clips, target)]
     if not mels:
         return "no recording", torch.full((1, 1), torch.nan)
     frames = int(np.median([mel.shape[1] for mel in mels]))
@@ -115,7 +115,7 @@ def feature_map(model: Model, synthetic: Clips | None, real: Clips | None = None
     # Circles first: crosses stay visible on top of them.
     clips = {name: kind for name, kind in (("real", real), ("synthetic", synthetic)) if kind is not None}
     shown = _classes(*clips.values())
-    drawn = {name: kind for name, kind in clips.items() if np.isin(kind.targets, shown).any()}
+    drawn = {name: kind for name, kind in clips.items() if any(len(of_class(kind, k)) for k in shown)}
     heard = {name: _statistics(model, kind, shown) for name, kind in drawn.items()}
     if sum(len(targets) for _, targets in heard.values()) < 2:
         raise WrongUse("A map of a single clip cannot be drawn; 2 or more are needed.")
@@ -263,7 +263,8 @@ def _seconds(front_end: FrontEnd, frames: int) -> tuple[float, float]:
 
 def _classes(*clips: Clips) -> list[int]:
     """Return the classes to show: those that occur, ten of them evenly chosen if there are more."""
-    occurring = np.unique([int(k) for kind in clips for k in kind.targets])
+    tagged = [np.flatnonzero(kind.targets.any(axis=0)) if kind.targets.ndim > 1 else kind.targets for kind in clips]
+    occurring = np.unique(np.concatenate([np.zeros(0, np.int64), *tagged]).astype(np.int64))
     if not len(occurring):
         raise WrongUse("There are no clips to show; synthesise some first.")
     return [int(k) for k in _evenly(occurring, CLASSES_SHOWN)]
@@ -277,9 +278,10 @@ def _evenly(values: NDArray[Any], count: int) -> NDArray[Any]:
 
 def _statistics(model: Model, clips: Clips, shown: list[int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return pooled statistics ``(S, 2D)`` and classes ``(S,)`` of some clips, each at its own length."""
-    chosen = np.concatenate([_evenly(np.flatnonzero(clips.targets == k), CLIPS_ON_MAP) for k in shown])
+    each = [_evenly(of_class(clips, k), CLIPS_ON_MAP) for k in shown]
+    chosen, classes = np.concatenate(each), np.repeat(shown, [len(numbers) for numbers in each])
     mels = [clips.mel(int(index)) for index in chosen]
-    some = Spectrograms(mels, clips.frames[chosen], clips.targets[chosen])
+    some = Spectrograms(mels, clips.frames[chosen], classes)
     device = next(model.network.parameters()).device
     with torch.inference_mode(), frozen(model.network):
         heard = [(model.network(mel.to(device)).stats.cpu(), rows) for mel, rows in of_one_length(some, 64)]

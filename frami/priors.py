@@ -21,7 +21,7 @@ def class_prior(said: Output, target: Tensor) -> Tensor:
 
     Source: Yin et al., "Dreaming to Distill", CVPR 2020, arXiv:1912.08795, eq. 2.
     """
-    return F.cross_entropy(said.logits, target)
+    return said.task.error(said.logits, target)
 
 
 def batch_norm_moments(
@@ -101,7 +101,7 @@ def own_class(said: Output) -> Tensor:
 
     Source: Chen et al., "Data-Free Learning of Student Networks", ICCV 2019, arXiv:1904.01186 (one-hot loss).
     """
-    return F.cross_entropy(said.logits, said.logits.argmax(1))
+    return said.task.error(said.logits, said.task.decide(said.logits))
 
 
 def balance(said: Output) -> Tensor:
@@ -109,7 +109,7 @@ def balance(said: Output) -> Tensor:
 
     Source: Chen et al., as `own_class` (information entropy loss); the base 10 is that of the authors' code.
     """
-    mean = said.logits.float().softmax(dim=1).mean(dim=0)
+    mean = said.task.log_probabilities(said.logits.float()).exp().mean(dim=0)
     return (mean * mean.clamp_min(1e-8).log10()).sum()
 
 
@@ -145,7 +145,7 @@ def divergence(teacher: Output, student: Output) -> Tensor:
     Source: Micaelli and Storkey, "Zero-shot Knowledge Transfer via Adversarial Belief Matching", NeurIPS 2019,
     arXiv:1905.09768 (temperature 1).
     """
-    return -_divergences(teacher, student).mean()
+    return -teacher.task.divergences(teacher.logits, student.logits).sum(dim=1).mean()
 
 
 def distance(teacher: Output, student: Output) -> Tensor:
@@ -161,11 +161,12 @@ def competition(teacher: Output, student: Output, *, temperature: float = 3.0) -
 
     Source: Yin et al., as `class_prior` (adaptive form); temperature and clamps of the authors' code.
     """
-    ours = (student.logits / temperature).softmax(dim=1).clamp(0.01, 0.99)
-    theirs = (teacher.logits / temperature).softmax(dim=1).clamp(0.01, 0.99)
+    ours, theirs = (
+        said.task.log_probabilities(said.logits / temperature).exp().clamp(0.01, 0.99) for said in (student, teacher)
+    )
     middle = ((ours + theirs) / 2).log()
-    both = F.kl_div(middle, ours, reduction="batchmean") + F.kl_div(middle, theirs, reduction="batchmean")
-    return 1 - (both / 2).clamp(0, 1)
+    both = ours * (ours.log() - middle) + theirs * (theirs.log() - middle)
+    return 1 - (both.sum(dim=2).mean() / 2).clamp(0, 1)
 
 
 def disagreement(teacher: Output, student: Output) -> Tensor:
@@ -173,14 +174,6 @@ def disagreement(teacher: Output, student: Output) -> Tensor:
 
     Source: Fang et al., "Contrastive Model Inversion", as above (temperature 1).
     """
-    agree = (teacher.logits.argmax(1) == student.logits.argmax(1)).float()
-    return -(agree * _divergences(teacher, student)).mean()
-
-
-def _divergences(teacher: Output, student: Output) -> Tensor:
-    return F.kl_div(
-        F.log_softmax(student.logits, dim=1),
-        F.log_softmax(teacher.logits, dim=1),
-        reduction="none",
-        log_target=True,
-    ).sum(dim=1)
+    task = teacher.task
+    divergences = task.divergences(teacher.logits, student.logits)
+    return -(task.agree(teacher.logits, student.logits) * divergences).sum(dim=1).mean()

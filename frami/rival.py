@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 from frami import objectives, seeds, views
 from frami.machine import Machine
 from frami.model import Architecture, Model
+from frami.network import Output
 
 BATCH = 64
 LEARNING_RATE = 2e-3
@@ -29,11 +30,13 @@ class Rival:
         memory: int,
         machine: Machine,
         seed: int,
-        loss: Callable[[Tensor, Tensor], Tensor] = objectives.softened,
+        loss: Callable[[Tensor, Output], Tensor] = objectives.softened,
     ) -> None:
         self.machine, self.memory, self.loss = machine, memory, loss
         with seeds.seeded(seed, 11):
-            self.network = Model.build(Architecture(network), teacher.front_end, teacher.labels).network
+            self.network = Model.build(
+                Architecture(network), teacher.front_end, teacher.labels, task=teacher.task
+            ).network
         machine.place(self.network)
         self.network.eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
@@ -63,7 +66,7 @@ class Rival:
         with self.machine.autocast():
             said = self.network(mel)
         self.optimiser.zero_grad(set_to_none=True)
-        self.loss(told, said.logits).backward()
+        self.loss(told, said).backward()
         self.optimiser.step()
         self.network.eval().requires_grad_(False)
 

@@ -26,9 +26,10 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from frami import datasets, files, progress, seeds, settings
+from frami import datasets, files, machine, progress, seeds, settings
 from frami._torchaudio import functional
 from frami.datasets import Recordings
+from frami.datasets._events import Event
 from frami.errors import WrongUse
 from frami.run import Run
 from frami.settings import setting
@@ -55,15 +56,6 @@ class Settings:
     tempo: float = setting(0.2, "events are made faster or slower by up to this part", low=0, high=0.5)
 
 
-@dataclass(frozen=True)
-class Event:
-    """A sound of one class, from ``onset`` to ``offset`` (s)."""
-
-    onset: float
-    offset: float
-    label: str
-
-
 def soundscapes(
     dataset: str,
     out: str | Path,
@@ -75,6 +67,8 @@ def soundscapes(
     classes: Sequence[str] = (),
     options: dict[str, Any] | None = None,
     seed: int = 0,
+    device: str = "auto",
+    threads: int | None = None,
     report: progress.Report = progress.silent,
 ) -> Path:
     """Mix soundscapes from the recordings of a data set; return the folder.
@@ -91,13 +85,20 @@ def soundscapes(
         classes: Labels to use; by default all.
         options: Other `Settings`, by name.
         seed: Of everything that is drawn.
+        device: As for the other commands; mixing runs on the CPU.
+        threads: Threads of the CPU; None leaves torch's choice.
         report: Called with the number of finished soundscapes.
 
     Raises:
         WrongUse: an unknown data set, fold, class or setting.
     """
+    machine.choose(device, threads)
     chosen = settings.make(Settings, options or {})
     found = datasets.split(dataset, data, test_fold=test_fold)
+    if found.task != "single-label":
+        raise WrongUse(
+            f"{dataset} has clips of several sounds; soundscapes are mixed from clips of one, such as esc50."
+        )
     unknown = [name for name in classes if name not in found.labels]
     if unknown:
         raise WrongUse(f"{dataset} has no class {unknown[0]!r}; it has {', '.join(found.labels)}.")

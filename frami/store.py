@@ -43,7 +43,7 @@ class Store:
 
     Attributes:
         frames: Valid frames a clip, ``(S,)``.
-        targets: Class index a clip, ``(S,)``.
+        targets: Class index a clip, ``(S,)``, or the probability of each tag, ``(S, K)``.
         front_end: What the spectrograms are made for.
         teacher: Fingerprint of the teacher that they were inverted from.
         labels: Class names, by class index.
@@ -71,7 +71,8 @@ class Store:
                 f"{self.path} is damaged: {', '.join(missing) or 'its columns differ in length'}; synthesise it again."
             )
         self.frames = self._file["frames_valid"][:].astype(np.int64)
-        self.targets = self._file["target"][:].astype(np.int64)
+        targets = self._file["target"][:]
+        self.targets = targets.astype(np.int64 if targets.ndim == 1 else np.float32)
         self.front_end = settings.from_json(FrontEnd, json.loads(attributes["front_end"]), str(self.path))
         self.teacher = str(attributes["teacher"])
         self.labels = tuple(json.loads(attributes["labels"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from frami import catalog, image_views, machine, progress, seeds, settings, taps
@@ -91,7 +92,7 @@ def synthesize(
     }
     out = Path(out)
     generator = module.Generator(teacher, chosen, where, seed)
-    writer = Writer(out, description, frames=longest, losses=losses)
+    writer = Writer(out, description, frames=longest, losses=losses, tags=teacher.task != "single-label")
     try:
         if writer.rows >= samples and _finished(run_folder(out)):
             return Store(out)
@@ -155,7 +156,7 @@ def _rounds(
         generator.load(state["generator"])
     with frozen(teacher.network):
         while number * batch < samples:
-            target = targets(len(teacher.labels), batch, number, seed)
+            target = TARGETS[teacher.task](len(teacher.labels), batch, number, seed)
             length = frames_of_round(tuple(facts["frames"]), number, seed)
             inverted = generator.round(number, target, length)
             number += 1
@@ -203,6 +204,24 @@ def targets(classes: int, batch: int, number: int, seed: int) -> Tensor:
     passes = range(first // classes, (first + batch - 1) // classes + 1)
     order = torch.cat([torch.randperm(classes, generator=seeds.generator(seed, 30, index)) for index in passes])
     return order[first % classes :][:batch]
+
+
+def label_sets(classes: int, batch: int, number: int, seed: int) -> Tensor:
+    """Return the tags ``(B, K)`` of a round's clips: one to three each, each tag as often as another.
+
+    The first tag of each clip is that of `targets`, and so every tag comes up; the others are drawn from all tags.
+    """
+    draw = seeds.generator(seed, 33, number)
+    first = targets(classes, batch, number, seed)
+    sets = F.one_hot(first, classes)
+    for more in range(2):
+        another = torch.randint(classes, (batch,), generator=draw)
+        wanted = torch.rand(batch, generator=draw) < (0.6, 0.5)[more]
+        sets = sets | (F.one_hot(another, classes) * wanted.unsqueeze(1))
+    return sets.float()
+
+
+TARGETS: Mapping[str, Callable[[int, int, int, int], Tensor]] = {"single-label": targets, "multi-label": label_sets}
 
 
 def frames_of_round(frames: tuple[int, int], number: int, seed: int) -> int:

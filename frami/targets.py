@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from frami.tasks import encoded
+
 
 def between_classes(
     target: Tensor, classifier: Tensor, draw: Generator, *, share: float, sharpness: float = 10.0
@@ -17,7 +19,7 @@ def between_classes(
     ``softmax(sharpness * cosine)`` and has up to half of the whole.
 
     Args:
-        target: Class indices ``(B,)``; each keeps at least one half.
+        target: Class indices ``(B,)``; each keeps at least one half. Tags ``(B, K)`` stay as they are.
         classifier: Weights of the teacher's last layer, ``(K, E)``.
         draw: CPU generator.
         share: Part of the clips that are between classes, in [0, 1].
@@ -27,8 +29,8 @@ def between_classes(
     classes from the last layer). Differs: two classes of uniform parts, where they draw from a Dirichlet distribution.
     """
     classes = len(classifier)
-    wanted = F.one_hot(target, classes).float()
-    if classes < 2:
+    wanted = encoded(target, classes)
+    if classes < 2 or target.dim() > 1:
         return wanted
     directions = F.normalize(classifier.float() - classifier.float().mean(dim=0), dim=1)
     cosine = (directions @ directions.T).fill_diagonal_(-torch.inf)

@@ -115,7 +115,7 @@ def train(
         return load(out)
     clips, front_end = hear(split.train, front_end or front_end_for(catalog.load("datasets", dataset)))
     with seeds.seeded(seed, 0):
-        model = Model.build(built, front_end, split.labels, frames=usual_frames(clips))
+        model = Model.build(built, front_end, split.labels, task=split.task, frames=usual_frames(clips))
     learn.fit(model, clips, recipes.find("labels"), chosen, where, seed=seed, run=run, report=report)
     model.save(
         out,

@@ -38,12 +38,16 @@ class Writer:
         description: Attributes of a new store: ``front_end``, ``teacher``, ``labels``, ``method``, ``settings``, ...
         frames: Longest clip, in frames.
         losses: Names of the losses kept for each clip.
+        tags: Whether a clip is asked for by the probability of each tag, and not by one class.
 
     Raises:
         WrongUse: another process writes to the store, or it was made with another description.
     """
 
-    def __init__(self, path: Path, description: Mapping[str, Any], *, frames: int, losses: list[str]) -> None:
+    def __init__(
+        self, path: Path, description: Mapping[str, Any], *, frames: int, losses: list[str], tags: bool = False
+    ) -> None:
+        self.tags = tags
         self.path, self.frames, self.losses = path, frames, losses
         self.front_end, self.classes = description["front_end"], len(description["labels"])
         folder = files.folder(run_folder(path))
@@ -75,7 +79,11 @@ class Writer:
 
     def _create(self) -> int:
         bands, frames = self.front_end.n_mels, self.frames
-        shapes = {"teacher_logits": (self.classes,), "losses": (max(1, len(self.losses)),)}
+        shapes = {
+            "teacher_logits": (self.classes,),
+            "target": (self.classes,) if self.tags else (),
+            "losses": (max(1, len(self.losses)),),
+        }
         with files.told():
             _reserve(self._spare, 0)
             with h5py.File(self._spare, "w") as file:
@@ -87,7 +95,8 @@ class Writer:
                     maxshape=(None, bands, frames),
                     chunks=(1, bands, frames),
                 )
-                for name, kind in COLUMNS.items():
+                columns = COLUMNS | ({"target": "float32"} if self.tags else {})
+                for name, kind in columns.items():
                     rest = shapes.get(name, ())
                     file.create_dataset(name, (0, *rest), kind, maxshape=(None, *rest), chunks=(256, *rest))
             self._spare.replace(self.path)

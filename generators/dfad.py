@@ -32,8 +32,13 @@ class Generator:
     """The duel of DFAD."""
 
     def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
-        played = duel.Duel(teacher, settings, losses, machine, seed, F.l1_loss)
+        played = duel.Duel(teacher, settings, losses, machine, seed, apart)
         self.round, self.state, self.load = played.round, played.state, played.load
+
+
+def apart(told: Tensor, student: Output) -> Tensor:
+    """Return the mean absolute difference of the logits, by which the student learns."""
+    return F.l1_loss(student.logits, told)
 
 
 def losses(heard: Heard, student: Output) -> Mapping[str, Tensor]:

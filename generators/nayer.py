@@ -74,6 +74,10 @@ class Generator:
     """The state that lives through the rounds: embeddings, generator, the moments so far, the student."""
 
     def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
+        if teacher.task != "single-label":
+            raise WrongUse(
+                f"nayer makes clips of one class each, and this teacher is {teacher.task}; frami makes both."
+            )
         self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
         self.view, _ = views.of(settings.views)
         with seeds.seeded(seed, 13):

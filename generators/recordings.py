@@ -49,7 +49,7 @@ class Generator:
         mel = mel.clamp(*self.teacher.front_end.range).to(self.machine.device)
         with torch.no_grad(), self.machine.autocast():
             told = self.teacher.network(mel).logits
-        return Inverted(mel, {}, 0, told.argmax(1))
+        return Inverted(mel, {}, 0, self.teacher.network.task.decide(told))
 
     def state(self) -> dict[str, Any]:
         """Return nothing: a round depends on its number alone."""

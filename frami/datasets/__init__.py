@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from frami import audio, catalog
@@ -47,12 +49,12 @@ class Recordings:
 
     Attributes:
         names: One name a clip: its path below the data set's folder.
-        targets: One class index a clip.
+        targets: One class index a clip; or for each clip 1 where it has a tag and 0 elsewhere, ``(S, K)``.
         read: Clip number and rate (Hz) to a mono waveform ``(T,)``, float32 within [-1, 1].
     """
 
     names: tuple[str, ...]
-    targets: tuple[int, ...]
+    targets: tuple[int, ...] | NDArray[np.float32]
     read: Callable[[int, int], Tensor]
 
     def __len__(self) -> int:
@@ -79,6 +81,7 @@ class Split:
         labels: Class names, by class index.
         train: Recordings that a teacher may learn from; they share no fold with ``test``.
         test: Recordings held out.
+        task: A name of `frami.tasks`: what kind of targets they are.
         missing: One sentence on what the protocol has and this copy lacks; empty if complete.
     """
 
@@ -87,6 +90,7 @@ class Split:
     labels: tuple[str, ...]
     train: Recordings
     test: Recordings
+    task: str = "single-label"
     missing: str = ""
 
 

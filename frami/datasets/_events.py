@@ -1,0 +1,83 @@
+"""Annotations of events: tables of file name, onset, offset and label, as DESED and URBAN-SED have them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+
+from frami.errors import WrongUse
+
+COLUMNS = ("filename", "onset", "offset", "event_label")
+SLACK = 0.05  # s; annotators round
+
+
+@dataclass(frozen=True)
+class Event:
+    """A sound of one class, from ``onset`` to ``offset`` (s)."""
+
+    onset: float
+    offset: float
+    label: str
+
+
+def strong(path: Path) -> dict[str, list[Event]]:
+    """Return the events of each file of a tab-separated table; a row without a label says that a file has none.
+
+    Raises:
+        WrongUse: no such table, other columns, an offset before its onset, or two events of one label that overlap.
+    """
+    found: dict[str, list[Event]] = {}
+    for number, row in enumerate(rows(path, COLUMNS), 2):
+        events = found.setdefault(row["filename"], [])
+        if not row["event_label"]:
+            continue
+        try:
+            event = Event(float(row["onset"]), float(row["offset"]), row["event_label"])
+        except ValueError as error:
+            raise WrongUse(f"{path}, line {number}: onset and offset are seconds; {error}.") from error
+        where = f"{path}, line {number}: {event.label} from {event.onset} to {event.offset} s in {row['filename']}"
+        if not 0 <= event.onset < event.offset:
+            raise WrongUse(f"{where}; an event begins at 0 or later and ends after that: mend this line.")
+        if any(e.label == event.label and e.onset < event.offset and event.onset < e.offset for e in events):
+            raise WrongUse(f"{where} overlaps another event of that label; make them one event.")
+        events.append(event)
+    return found
+
+
+def weak(path: Path) -> dict[str, list[str]]:
+    """Return the labels of each file of a table with the columns filename and event_labels (separated by commas)."""
+    listed = rows(path, ("filename", "event_labels"))
+    return {row["filename"]: [label for label in row["event_labels"].split(",") if label] for row in listed}
+
+
+def rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """Return the rows of a tab-separated table with at least these columns."""
+    if not path.is_file():
+        raise WrongUse(f"There is no {path}; --data names the folder that holds metadata/ and audio/.")
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file, delimiter="\t")
+        absent = [column for column in columns if column not in (reader.fieldnames or ())]
+        if absent:
+            raise WrongUse(f"{path} has no column {', '.join(absent)}; {', '.join(columns)} are needed, between tabs.")
+        listed = [{name: (row[name] or "").strip() for name in columns} for row in reader]
+    if not listed:
+        raise WrongUse(f"{path} holds no annotation; copy it again.")
+    return listed
+
+
+def within(folder: Path, annotated: Mapping[str, list[Event]]) -> None:
+    """Refuse events that end after their file does."""
+    for name, events in annotated.items():
+        last = max(events, key=lambda event: event.offset, default=None)
+        if last is None:
+            continue
+        seconds = soundfile.info(folder / name).duration
+        if last.offset > seconds + SLACK:
+            raise WrongUse(
+                f"{folder / name} lasts {seconds:.2f} s, and {last.label} is annotated up to {last.offset} s in it; "
+                "mend the annotation, or copy the file again."
+            )
