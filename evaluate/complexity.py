@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from frami.errors import WrongUse, unknown
 from frami.model import Model
 from frami.network import frozen
 
@@ -31,6 +32,41 @@ class Complexity:
     multiply_adds: int
     bytes: int
     milliseconds: float
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a model may cost at most.
+
+    Attributes:
+        parameters: Number of weights; one byte each, as they are counted after quantisation to 8 bits.
+        multiply_adds: For a clip of one second.
+    """
+
+    parameters: int
+    multiply_adds: int
+
+
+# Low-complexity acoustic scene classification, DCASE 2023 task 1: 128 kB of parameters, 30 M multiply-adds.
+BUDGETS = {"dcase2023": Budget(128_000, 30_000_000)}
+
+
+def within(model: Model, budget: str) -> str:
+    """Return a sentence on what a model takes of a budget.
+
+    Raises:
+        WrongUse: there is no such budget, or the model is beyond it.
+    """
+    if budget not in BUDGETS:
+        raise unknown("budget", budget, BUDGETS)
+    most, work = BUDGETS[budget], multiply_adds(model)
+    takes = (
+        f"{model.parameters:,} of {most.parameters:,} parameters and "
+        f"{work / 1e6:.1f} of {most.multiply_adds / 1e6:.0f} M multiply-adds for a clip of one second"
+    )
+    if model.parameters > most.parameters or work > most.multiply_adds:
+        raise WrongUse(f"This network takes {takes}, beyond the budget {budget}; choose another, or a smaller --width.")
+    return f"Within the budget {budget}: {takes}."
 
 
 def multiply_adds(model: Model, seconds: float = 1.0) -> int:

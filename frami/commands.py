@@ -16,6 +16,7 @@ from frami import catalog, options
 @click.option("--network", default="resnet", show_default=True, help="resnet, tdnn, or a student network.")
 @click.option("--width", type=int, help="Channels; by default the network's own choice.")
 @click.option("--depth", type=int, help="Layers or blocks; by default the network's own choice.")
+@options.budget
 @click.option("--out", required=True, type=click.Path(), help="Folder to write the bundle to.")
 @options.machine
 @options.precision
@@ -33,6 +34,7 @@ def train(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -
         model = training.train(**arguments, options=chosen, report=report)
     out = arguments["out"]
     click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
+    options.say_budget(model, arguments["budget"])
     options.then("evaluate", out, *options.recordings_given(arguments))
     options.then("synthesize", "--teacher", out, "--out", "samples.h5")
 
@@ -87,8 +89,9 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
     "--recipe",
     default="frami",
     show_default=True,
-    help="What the student is asked to match: frami, frami-head, kd, labels.",
+    help="What the student is asked to match: frami, frami-head, kd, labels, sp, iusp, embedding.",
 )
+@options.budget
 @click.option("--any-teacher", is_flag=True, help="Allow a store that was made from another teacher.")
 @click.option("--out", required=True, type=click.Path(), help="Folder to write the student's bundle to.")
 @options.machine
@@ -108,6 +111,7 @@ def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any)
         student = distillation.distill(**arguments, options=chosen, report=report)
     out = arguments["out"]
     click.echo(f"Student {student.fingerprint} ({student.parameters:,} parameters) is in {out}.")
+    options.say_budget(student, arguments["budget"])
     for name, value in run.read(out).get("scores", {}).items():
         if name != "fingerprint":
             click.echo(f"{name.replace('_', ' ')}: {value:.3f}")

@@ -10,7 +10,7 @@ from typing import Any
 from frami import datasets, learn, machine, progress, recipes, seeds, settings
 from frami.clips import Clips, Spectrograms
 from frami.errors import Failed, WrongUse
-from frami.evaluate import agreement
+from frami.evaluate import agreement, complexity
 from frami.model import Architecture, Model, load
 from frami.run import Run
 from frami.store import Store, parts
@@ -30,6 +30,7 @@ def distill(
     depth: int | None = None,
     recipe: str = "frami",
     options: Mapping[str, Any] | None = None,
+    budget: str | None = None,
     any_teacher: bool = False,
     seed: int = 0,
     device: str = "auto",
@@ -54,6 +55,7 @@ def distill(
         depth: Layers of the student; None is its default.
         recipe: A name of `frami.recipes`.
         options: Other `frami.learn.Settings` and weights of the recipe's objectives, by name.
+        budget: A name of `frami.evaluate.complexity.BUDGETS`, beyond which a student is refused.
         any_teacher: Allow a store that was made from another teacher.
         seed: Of the student's first weights, the order of the clips and their alterations.
         device: ``auto``, ``cpu``, ``cuda``.
@@ -85,6 +87,8 @@ def distill(
         "seed": seed,
         "precision": where.precision,
     }
+    if budget:
+        complexity.within(Model.build(built, teacher.front_end, teacher.labels), budget)
     run = Run(Path(out), "distill", facts, teacher=teacher.fingerprint)
     if run.finished:
         return load(out)

@@ -44,22 +44,26 @@ class Settings:
 
 
 class Student(nn.Module):
-    """A network in training, and the projection of its frames to the teacher's channels where an objective needs one.
+    """A network in training, with projections of its frames and its embedding to the teacher's size where needed.
 
-    The projection is a 1x1 convolution over time, trained with the network and then dropped.
+    They are a 1x1 convolution over time and a linear layer, trained with the network and then dropped.
     """
 
-    def __init__(self, network: Network, channels: int | None) -> None:
+    def __init__(self, network: Network, channels: int | None, embedding: int | None = None) -> None:
         super().__init__()
         self.network = network
+        own = network.head.embedding.out_features
         self.projection = nn.Conv1d(network.channels, channels, 1) if channels else None
+        self.embedding = nn.Linear(own, embedding) if embedding else None
 
     def forward(self, mel: Tensor) -> Output:
         output = self.network(mel)
-        if self.projection is None:
-            return output
-        frames = self.projection(output.frames)
-        return replace(output, frames=frames, stats=statistics_pooling(frames))
+        if self.projection is not None:
+            frames = self.projection(output.frames)
+            output = replace(output, frames=frames, stats=statistics_pooling(frames))
+        if self.embedding is not None:
+            output = replace(output, embedding=self.embedding(output.embedding))
+        return output
 
 
 def augment(
@@ -112,9 +116,11 @@ def fit(
         report: Called with the number of finished steps.
     """
     hidden = any(recipe.weights.get(name) for name in ("frames", "stats"))
+    embedded = bool(recipe.weights.get("embedding"))
     with seeds.seeded(seed, 1):
+        head = teacher.network.head if teacher is not None else student.network.head
         channels = teacher.network.channels if teacher is not None and hidden and not recipe.reuse_head else None
-        learner = Student(student.network, channels)
+        learner = Student(student.network, channels, head.embedding.out_features if embedded else None)
     machine.place(learner)
     learner.requires_grad_(True).train()
     if teacher is not None:

@@ -2,7 +2,8 @@
 
 Each takes ``(teacher, student, target)`` and returns a scalar in float32, 0 where the student does as it is asked
 (cross-entropy and KL: up to a constant). ``student`` is the *projected* student: its frames have the teacher's
-channels. ``target`` is ``(B, K)``, the probability of each class.
+channels, and its embedding the teacher's size, where an objective compares them. ``target`` is ``(B, K)``, the
+probability of each class.
 """
 
 from __future__ import annotations
@@ -48,6 +49,52 @@ def frames(teacher: Output, student: Output, target: Tensor) -> Tensor:
     if ours.shape[2] != theirs.shape[2]:
         ours = F.interpolate(ours, size=theirs.shape[2], mode="linear", align_corners=False)
     return F.mse_loss(ours, theirs) / _mean_square(theirs)
+
+
+def similarity(teacher: Output, student: Output, target: Tensor) -> Tensor:
+    """Return how differently the two find the clips of a batch alike, each by its own frames.
+
+        ||G_t - G_s||_F^2 / B^2,    G = rows of A A^T at unit length,    A = frames as (B, D N')
+
+    Networks of any width and frame rate can be compared: G is (B, B).
+
+    Source: Tung and Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019, as in the authors' code.
+    """
+    theirs, ours = (_similarities(said.frames.float().flatten(1).unsqueeze(0)) for said in (teacher, student))
+    return (theirs - ours).square().sum() / len(teacher.frames) ** 2
+
+
+def frame_similarity(teacher: Output, student: Output, target: Tensor) -> Tensor:
+    """Return how differently the two find the frames of each clip alike, mean over the batch.
+
+        sum over clips of ||G_t - G_s||_F^2 / (B N'^2),    G = rows of A A^T at unit length,    A = frames as (N', D)
+
+    The finer frame rate is averaged down to the coarser.
+
+    Source: Chang et al., "Intra-Utterance Similarity Preserving Knowledge Distillation for Audio Tagging", Interspeech
+    2020, arXiv:2009.01759: similarity between the frames of one utterance. Its equation is not known to us; this is
+    `similarity` with frames in place of clips.
+    """
+    count = min(teacher.frames.shape[2], student.frames.shape[2])
+    theirs, ours = (
+        _similarities(F.adaptive_avg_pool1d(said.frames.float(), count).transpose(1, 2)) for said in (teacher, student)
+    )
+    return (theirs - ours).square().sum() / (len(teacher.frames) * count**2)
+
+
+def _similarities(rows: Tensor) -> Tensor:
+    """Return the products of rows ``(B, M, X)`` with one another, ``(B, M, M)``, each row of it at unit length."""
+    return F.normalize(rows @ rows.transpose(1, 2), dim=2)
+
+
+def embedding(teacher: Output, student: Output, target: Tensor) -> Tensor:
+    """Return how far the student's (projected) embedding is from the teacher's, the layer before the classifier.
+
+    Mean squared error over batch and embedding, in units of the teacher's mean square.
+
+    Source: after Pham et al., 2023, arXiv:2305.09463, which publishes the idea; the form of the loss is our choice.
+    """
+    return F.mse_loss(student.embedding.float(), teacher.embedding.float()) / _mean_square(teacher.embedding.float())
 
 
 def stats(teacher: Output, student: Output, target: Tensor) -> Tensor:

@@ -36,6 +36,9 @@ machine = _options(
     click.option("--threads", type=click.IntRange(min=1), help="Threads of the CPU; by default one a core."),
 )
 precision = click.option("--precision", default="auto", show_default=True, help="auto, float32, bfloat16.")
+budget = click.option(
+    "--budget", help="Refuse a network beyond this: dcase2023 (128,000 parameters, 30 M multiply-adds for 1 s)."
+)
 assignments = click.option(
     "--set",
     "assignments",
@@ -58,6 +61,14 @@ def recordings(required: bool) -> Function:
             help="What is held out: a fold's number, 'takes' or a speaker (fsdd).",
         ),
     )
+
+
+def say_budget(model: Any, name: str | None) -> None:
+    """Print what a model takes of a budget, where one was named."""
+    if name is not None:
+        from frami.evaluate import complexity
+
+        click.echo(complexity.within(model, name))
 
 
 def listed(wanted: bool, settings: type, weights: Any = None) -> bool:

@@ -15,6 +15,7 @@ from frami import catalog, datasets, learn, machine, progress, recipes, seeds, s
 from frami.audio import FrontEnd
 from frami.clips import Spectrograms
 from frami.errors import WrongUse
+from frami.evaluate import complexity
 from frami.model import Architecture, Model, load
 from frami.run import Run
 
@@ -68,6 +69,7 @@ def train(
     depth: int | None = None,
     front_end: FrontEnd | None = None,
     options: Mapping[str, Any] | None = None,
+    budget: str | None = None,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -88,6 +90,7 @@ def train(
         depth: Layers of the network; None is its default.
         front_end: What it hears through; by default what suits the data set. Mean and deviation are measured here.
         options: Other `Settings`, by name.
+        budget: A name of `frami.evaluate.complexity.BUDGETS`, beyond which a network is refused.
         seed: Of the first weights, the order of the clips and their alterations.
         device: ``auto``, ``cpu``, ``cuda``.
         threads: Threads of the CPU; None leaves torch's choice.
@@ -110,10 +113,13 @@ def train(
         "seed": seed,
         "precision": where.precision,
     }
+    heard_through = front_end or front_end_for(catalog.load("datasets", dataset))
+    if budget:
+        complexity.within(Model.build(built, heard_through, split.labels), budget)
     run = Run(Path(out), "train", facts, missing=split.missing)
     if run.finished:
         return load(out)
-    clips, front_end = hear(split.train, front_end or front_end_for(catalog.load("datasets", dataset)))
+    clips, front_end = hear(split.train, heard_through)
     with seeds.seeded(seed, 0):
         model = Model.build(built, front_end, split.labels, task=split.task, frames=usual_frames(clips))
     learn.fit(model, clips, recipes.find("labels"), chosen, where, seed=seed, run=run, report=report)

@@ -23,7 +23,7 @@ def output(*, batch: int = 3, classes: int = 4, channels: int = 5, frames: int =
     draw = torch.Generator().manual_seed(seed)
     hidden = torch.randn(batch, channels, frames, generator=draw)
     logits = torch.randn(batch, classes, generator=draw)
-    return Output(logits, hidden, statistics_pooling(hidden), torch.zeros(batch, 2))
+    return Output(logits, hidden, statistics_pooling(hidden), torch.randn(batch, 7, generator=draw))
 
 
 def test_statistics_pooling_is_mean_and_deviation_over_time() -> None:
@@ -63,12 +63,37 @@ def test_cross_entropy_of_mixed_targets() -> None:
     assert objectives.cross_entropy(None, said, target).item() == pytest.approx(total / 3, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["frames", "stats"])
+@pytest.mark.parametrize("name", ["frames", "stats", "embedding"])
 def test_hidden_states_are_compared_in_units_of_the_teacher(name: str) -> None:
     teacher, student = output(seed=1), output(seed=2)
     theirs, ours = (getattr(said, name).flatten().tolist() for said in (teacher, student))
     gap = sum((a - b) ** 2 for a, b in zip(theirs, ours, strict=True)) / sum(a**2 for a in theirs)
     assert getattr(objectives, name)(teacher, student, None).item() == pytest.approx(gap, rel=1e-5)
+
+
+def unit_rows(rows: list[list[float]]) -> list[list[float]]:
+    """Return the products of rows with one another, each row of them at unit length."""
+    products = [[sum(a * b for a, b in zip(u, v, strict=True)) for v in rows] for u in rows]
+    return [[value / math.sqrt(sum(p * p for p in row)) for value in row] for row in products]
+
+
+def test_similarity_compares_the_clips_of_a_batch() -> None:
+    teacher, student = output(seed=1), output(seed=2, channels=4, frames=3)
+    theirs, ours = (unit_rows(said.frames.flatten(1).tolist()) for said in (teacher, student))
+    gap = sum((a - b) ** 2 for t, o in zip(theirs, ours, strict=True) for a, b in zip(t, o, strict=True))
+    assert objectives.similarity(teacher, student, torch.zeros(0)).item() == pytest.approx(gap / 9, rel=1e-5)
+
+
+def test_frame_similarity_compares_the_frames_of_a_clip() -> None:
+    teacher, student = output(seed=1, frames=6), output(seed=2, channels=4, frames=3)
+    gap = 0.0
+    for clip in range(3):
+        pairs = teacher.frames[clip].T.tolist()
+        halved = [[(a + b) / 2 for a, b in zip(pairs[2 * k], pairs[2 * k + 1], strict=True)] for k in range(3)]
+        theirs, ours = unit_rows(halved), unit_rows(student.frames[clip].T.tolist())
+        gap += sum((a - b) ** 2 for t, o in zip(theirs, ours, strict=True) for a, b in zip(t, o, strict=True))
+    value = objectives.frame_similarity(teacher, student, torch.zeros(0)).item()
+    assert value == pytest.approx(gap / (3 * 9), rel=1e-5)
 
 
 def test_frames_of_another_rate_are_interpolated() -> None:

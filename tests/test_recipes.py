@@ -1,0 +1,51 @@
+"""What every recipe keeps to; and budgets that a network may not break."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import frami
+from frami import recipes, run
+from frami.errors import WrongUse
+from frami.evaluate import complexity
+from frami.model import Model
+from frami.store import Store
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_a_student_learns_by_every_recipe_and_its_teacher_stays(
+    name: str, teacher: Model, store: Store, tmp_path: Path
+) -> None:
+    before = teacher.fingerprint
+    made = [
+        frami.distill(
+            teacher,
+            samples=store,
+            student="dscnn",
+            out=tmp_path / str(number),
+            recipe=name,
+            options={"steps": 3, "batch_size": 8},
+            precision="float32",
+        )
+        for number in range(2)
+    ]
+    assert made[0].fingerprint == made[1].fingerprint != before
+    frozen = frami.load(teacher.save(tmp_path / "teacher"))
+    assert frozen.fingerprint == before
+    weights = recipes.find(name).weights
+    logged = run.metrics(tmp_path / "0")[-1]
+    assert set(logged) - {"step"} == {objective for objective, weight in weights.items() if weight}
+    assert bool(made[0].architecture.projection) == recipes.find(name).reuse_head
+
+
+def test_a_network_beyond_the_budget_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    few = {"options": {"steps": 1, "batch_size": 8}, "budget": "dcase2023"}
+    with pytest.raises(WrongUse, match=r"of 128,000 parameters .* beyond the budget"):
+        frami.train("tones", test_fold="0", network="resnet", out=tmp_path / "large", **few)
+    assert not (tmp_path / "large").exists()
+    small = frami.train("tones", test_fold="0", network="small", out=tmp_path / "small", **few)
+    assert complexity.within(small, "dcase2023").startswith("Within the budget")
+    with pytest.raises(WrongUse, match="dcase2023"):
+        complexity.within(small, "dcase2032")
