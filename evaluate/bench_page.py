@@ -38,29 +38,16 @@ def text(rows: list[Row]) -> str:
     ).items():
         machines = ", or ".join(sorted({row["machine"] for row in of_suite}))
         parts += [f"## {TITLES[suite]}", f"`frami bench --suite {suite}`, on {machines}, bfloat16 where it gains."]
-        for (task, fold, teacher, clips, steps), group in grouped(_with_budget(of_suite), *TABLE).items():
-            parts += _task(suite, task, fold, teacher, clips, steps, group)
+        for (task, fold, teacher), group in grouped(of_suite, "task", "fold", "teacher").items():
+            parts += _task(suite, task, fold, teacher, group)
     return "\n\n".join(parts)
 
 
-TABLE = ("task", "fold", "teacher", "budget", "steps")
-
-
-def _with_budget(rows: list[Row]) -> list[Row]:
-    """Return the rows with the number of clips that the stores of their table have; recordings are not counted."""
-    budgets = {_place(row): row["clips"] for row in rows if row["clips"] != "0"}
-    return [row | {"budget": budgets.get(_place(row), "0")} for row in rows]
-
-
-def _place(row: Row) -> tuple[str, ...]:
-    return tuple(row[name] for name in ("suite", "task", "fold", "teacher", "steps"))
-
-
-def _task(suite: str, task: str, fold: str, teacher: str, clips: str, steps: str, rows: list[Row]) -> list[str]:
+def _task(suite: str, task: str, fold: str, teacher: str, rows: list[Row]) -> list[str]:
     accuracy = spread({row["seed"]: float(row["teacher_accuracy"]) for row in rows}.values())
     aim = next((t for t in (piece.task for piece in suites.main()) if t.dataset == task), None)
     size = int(rows[0]["teacher_parameters"])
-    says = f"Teacher: {teacher}, {size:,} parameters, accuracy **{accuracy}**. {clips} synthetic clips, {steps} steps."
+    says = f"Teacher: {teacher}, {size:,} parameters, accuracy **{accuracy}**."
     if suite == "main" and aim is not None:
         least = f"teacher {aim.least_teacher}, " if aim.least_teacher else ""
         says += f" Aim: {least}FRAMI {aim.least_ratio} of the teacher in {aim.minutes} minutes."
@@ -81,10 +68,11 @@ def _table(rows: list[Row]) -> str:
     upper = {
         (row["student"], row["seed"]): float(row["accuracy"]) for row in rows if row["source"] == suites.RECORDINGS.name
     }
-    heads = ["student", "parameters", "learns from", *COLUMNS, "of the upper bound", "minutes", "CPU ms a clip"]
-    heads += ["peak MB", "seeds"]
+    heads = ["student", "parameters", "learns from", "clips", "steps", *COLUMNS, "of the upper bound", "minutes"]
+    heads += ["CPU ms a clip", "peak MB", "seeds"]
     lines = [heads, ["---"] * len(heads)]
-    for (student, source), group in grouped(rows, "student", "source").items():
+    together = [row for of_student in grouped(rows, "student").values() for row in of_student]
+    for (student, source), group in grouped(together, "student", "source").items():
         bounded = [row for row in group if (student, row["seed"]) in upper]
         of_upper = [float(row["accuracy"]) / upper[student, row["seed"]] for row in bounded]
         settings = f" ({group[0]['settings']})" if group[0]["settings"] else ""
@@ -94,6 +82,8 @@ def _table(rows: list[Row]) -> str:
                 student,
                 group[0]["parameters"],
                 source + settings,
+                group[0]["clips"] if group[0]["clips"] != "0" else "",
+                group[0]["steps"],
                 *(spread(value(row) for row in group) for value in COLUMNS.values()),
                 spread(of_upper) if of_upper else "",
                 f"{minutes:.1f}",
