@@ -13,7 +13,7 @@ from frami import catalog, options
 
 @click.command()
 @options.recordings(required=True)
-@click.option("--network", default="resnet", show_default=True, help="resnet, tdnn, or a student network.")
+@click.option("--network", default="resnet", show_default=True, help="resnet, tdnn, crnn, or a student network.")
 @click.option("--width", type=int, help="Channels; by default the network's own choice.")
 @click.option("--depth", type=int, help="Layers or blocks; by default the network's own choice.")
 @options.budget

@@ -1,0 +1,81 @@
+"""A convolutional recurrent network: gated convolutions, then a recurrent layer that hears a clip both ways.
+
+Source: the baseline of DCASE 2023 task 4 (seven gated convolutions and two bidirectional GRUs of 128; 1.1 M
+parameters). Differs: statistics pooling and the head of every network here in place of attention pooling; frequency is
+averaged after the last convolution, so that it takes any number of bands.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from frami.network import Network
+
+WIDENING = (1, 2, 4, 8, 8, 8, 8)
+
+
+class Gated(nn.Module):
+    """A 3x3 convolution with batch norm, gated by a linear function of itself (GLU), ``(B, C, F, N) -> (B, C', F, N)``."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.gate = nn.Conv2d(outputs, outputs, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.norm(self.conv(x))
+        return self.dropout(hidden * torch.sigmoid(self.gate(hidden)))
+
+
+class Encoder(nn.Module):
+    """Frequency is halved by every convolution as far as it goes, time by the first two."""
+
+    def __init__(self, width: int, depth: int, recurrent: int, dropout: float) -> None:
+        super().__init__()
+        channels = [1, *(width * WIDENING[min(number, len(WIDENING) - 1)] for number in range(depth))]
+        self.layers = nn.ModuleList(Gated(a, b, dropout) for a, b in zip(channels, channels[1:], strict=False))
+        self.recurrent = nn.GRU(channels[-1], recurrent, 2, batch_first=True, bidirectional=True, dropout=dropout)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        hidden = mel
+        for number, layer in enumerate(self.layers):
+            hidden = F.avg_pool2d(layer(hidden), self._pool(hidden, number), ceil_mode=True)
+        sequence = hidden.mean(dim=2).transpose(1, 2).float()
+        # cuDNN gives no gradient through a recurrent layer in eval mode, and inversion asks for one; on a CPU, bfloat16
+        # is no faster here.
+        with torch.autocast(sequence.device.type, enabled=False), torch.backends.cudnn.flags(enabled=self.training):
+            heard, _ = self.recurrent(sequence)
+        return heard.transpose(1, 2)
+
+    @staticmethod
+    def _pool(hidden: Tensor, number: int) -> tuple[int, int]:
+        return (2 if hidden.shape[2] > 1 else 1, 2 if number < 2 else 1)
+
+
+def build(
+    bands: int,
+    classes: int,
+    *,
+    width: int = 16,
+    depth: int = 7,
+    recurrent: int = 128,
+    dropout: float = 0.3,
+    embedding: int = 128,
+) -> Network:
+    """Return a convolutional recurrent network; 1.2 M parameters by default.
+
+    Args:
+        bands: Mel bands F; the network takes any number.
+        classes: Classes K.
+        width: Channels of the first convolution; the last ones have eight times as many.
+        depth: Convolutions.
+        recurrent: Units of each of the two recurrent layers, each way.
+        dropout: After every convolution and between the recurrent layers.
+        embedding: Size E of the layer before the classifier.
+    """
+    encoder = Encoder(width, depth, recurrent, dropout)
+    return Network(encoder, channels=2 * recurrent, classes=classes, embedding=embedding)
