@@ -59,7 +59,7 @@ class Duel:
             losses: What is asked of clips, given what the teacher and the student say of them: scalars by name.
             machine: Where.
             seed: Of all that is drawn.
-            student_loss: What the student learns by, of the teacher's logits and what it says.
+            student_loss: What the student learns by, of the teacher's answer and what it says.
         """
         self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
         self.losses, self.weights = losses, weights(settings)
@@ -95,7 +95,7 @@ class Duel:
     @torch.no_grad()
     def _told(self, mel: Tensor) -> Tensor:
         with self.machine.autocast():
-            return self.teacher.network(mel).logits
+            return self.teacher.network(mel).answer
 
     def _judge(self, mel: Tensor) -> Mapping[str, Tensor]:
         heard = hear(self.teacher.network, mel, self.machine)

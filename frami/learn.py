@@ -69,21 +69,22 @@ class Student(nn.Module):
 def augment(
     mel: Tensor, target: Tensor, settings: Settings, draw: Generator, *, crop: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Return altered clips and their targets ``(B, K)``; the teacher hears the same alteration as the student.
+    """Return altered clips and their targets, ``(B, K)`` or ``(B, K, N)``; the teacher hears the same as the student.
 
     With ``crop``, no more than so many frames of each clip are left.
     """
     if settings.roll:
-        mel = views.roll(mel, draw)
+        mel, target = views.with_timeline(partial(views.roll, generator=draw), mel, target)
     if crop and mel.shape[2] > crop:
-        mel = views.crop(mel, draw, frames=crop)
+        mel, target = views.with_timeline(partial(views.crop, generator=draw, frames=crop), mel, target)
     if settings.gain:
         mel = views.gain(mel, draw, amount=settings.gain)
     if settings.splice:
-        mel = views.splice(mel, draw, share=settings.splice)
+        mel, target = views.with_timeline(partial(views.splice, generator=draw, share=settings.splice), mel, target)
     if settings.mixup:
         mel, partner, own = views.mixup(mel, draw, share=settings.mixup)
-        target = own.unsqueeze(1) * target + (1 - own).unsqueeze(1) * target[partner]
+        own = own.view(-1, *[1] * (target.dim() - 1))
+        target = own * target + (1 - own) * target[partner]
     for dim, fraction in ((1, settings.band_mask), (2, settings.time_mask)):
         if fraction:
             mel = views.mask(mel, draw, dim=dim, fraction=fraction)

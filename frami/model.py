@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from frami import bundle, catalog, files, settings, tasks
 from frami.audio import FrontEnd
 from frami.errors import Failed, WrongUse
-from frami.network import Head, Network, Output
+from frami.network import FrameHead, Head, Network, Output
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Architecture:
     arguments: Mapping[str, int | float] = field(default_factory=dict)
     projection: int = 0
 
-    def build(self, bands: int, classes: int) -> Network:
-        """Return the network with fresh weights, drawn from torch's global generator."""
+    def build(self, bands: int, classes: int, task: str = "single-label") -> Network:
+        """Return the network with fresh weights, drawn from torch's global generator, and the head of a task."""
         build = catalog.network(self.network).build
         for name, value in {**self.arguments, "projection": self.projection or 1}.items():
             if not 0 < value <= bundle.LARGEST:
@@ -53,8 +53,10 @@ class Architecture:
         if self.projection:
             # After a ReLU as the teacher's own frames are, so that its head meets what it knows.
             network.encoder = nn.Sequential(network.encoder, nn.Conv1d(network.channels, self.projection, 1), nn.ReLU())
-            network.head = Head(2 * self.projection, network.head.embedding.out_features, classes)
             network.channels = self.projection
+        if self.projection or task == "frames":
+            head = FrameHead if task == "frames" else Head
+            network.head = head(2 * network.channels, network.head.embedding.out_features, classes)
         return network
 
 
@@ -67,7 +69,7 @@ class Model:
         network: The network.
         front_end: What it hears through.
         labels: Class names, by class index.
-        task: A name of `frami.tasks`: ``single-label`` or ``multi-label``.
+        task: A name of `frami.tasks`: ``single-label``, ``multi-label`` or ``frames``.
         provenance: Where it comes from: data, settings, teacher.
         frames: Shortest and longest spectrogram that it was trained on.
     """
@@ -85,14 +87,20 @@ class Model:
 
     @classmethod
     def build(
-        cls, architecture: Architecture, front_end: FrontEnd, labels: tuple[str, ...], **attributes: Any
+        cls,
+        architecture: Architecture,
+        front_end: FrontEnd,
+        labels: tuple[str, ...],
+        task: str = "single-label",
+        **attributes: Any,
     ) -> Model:
         """Return a model with fresh weights, drawn from torch's global generator."""
         return cls(
             architecture,
-            architecture.build(front_end.n_mels, len(labels)),
+            architecture.build(front_end.n_mels, len(labels), task),
             front_end,
             tuple(labels),
+            task,
             **attributes,
         )
 
@@ -191,7 +199,7 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
     # On the meta device first: nothing is allocated for a bundle that asks for a network of absurd size.
     try:
         with torch.device("meta"):
-            network = architecture.build(front_end.n_mels, len(labels))
+            network = architecture.build(front_end.n_mels, len(labels), tasks.find(description["task"]).name)
     except WrongUse as error:
         raise Failed(f"The bundle {folder} cannot be built: {error}") from error
     bundle.check(folder, network.state_dict(), tensors)
@@ -212,6 +220,6 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
 def trainable(model: Model) -> Model:
     """Return a copy of a model whose weights may change, in training mode."""
     with torch.device("meta"):
-        network = model.architecture.build(model.front_end.n_mels, len(model.labels))
+        network = model.architecture.build(model.front_end.n_mels, len(model.labels), model.task)
     network.load_state_dict({n: t.clone() for n, t in model.network.state_dict().items()}, assign=True)
     return replace(model, network=network.train().requires_grad_(True))

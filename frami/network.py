@@ -37,6 +37,13 @@ class Output:
     frame_logits: Tensor | None = None
     task: Task = SINGLE_LABEL
 
+    @property
+    def answer(self) -> Tensor:
+        """What `frami.tasks` compares: ``(B, K)``, or ``(B, K, 1 + N')`` of the clip and of its frames."""
+        if self.frame_logits is None:
+            return self.logits
+        return torch.cat([self.logits.unsqueeze(2), self.frame_logits], dim=2)
+
 
 def statistics_pooling(frames: Tensor) -> Tensor:
     """Return mean and standard deviation over time, ``(B, D, N') -> (B, 2D)``, in float32.
@@ -59,9 +66,34 @@ class Head(nn.Module):
         self.norm = nn.BatchNorm1d(embedding)
         self.classifier = nn.Linear(embedding, classes)
 
-    def forward(self, stats: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, frames: Tensor, stats: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return embedding ``(B, E)``, logits ``(B, K)``, and no logits of frames."""
         embedding = torch.relu(self.norm(self.embedding(stats)))
-        return embedding, self.classifier(embedding)
+        return embedding, self.classifier(embedding).float(), None
+
+
+class FrameHead(nn.Module):
+    """Frames ``(B, D, N')`` to logits of every frame ``(B, K, N')``, and of the clip by attention over them.
+
+    What is in a clip is what is in its frames, each weighted by how much it tells of the class. The embedding takes no
+    part in that; it is what objectives of distillation compare.
+
+    Source: the head of the baseline of DCASE 2023 task 4. Differs: attention is a softmax over time alone.
+    """
+
+    def __init__(self, stats: int, embedding: int, classes: int) -> None:
+        super().__init__()
+        self.embedding = nn.Linear(stats, embedding)
+        self.norm = nn.BatchNorm1d(embedding)
+        self.strong = nn.Conv1d(stats // 2, classes, 1)
+        self.attention = nn.Conv1d(stats // 2, classes, 1)
+
+    def forward(self, frames: Tensor, stats: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return embedding ``(B, E)``, logits of the clip ``(B, K)`` and of its frames ``(B, K, N')``."""
+        strong = self.strong(frames).float()
+        attention = self.attention(frames).float().softmax(dim=2)
+        clip = (attention * strong.sigmoid()).sum(dim=2).clamp(1e-6, 1 - 1e-6)
+        return torch.relu(self.norm(self.embedding(stats))), clip.logit(), strong
 
 
 class Network(nn.Module):
@@ -78,7 +110,7 @@ class Network(nn.Module):
     def __init__(self, encoder: nn.Module, *, channels: int, classes: int, embedding: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = Head(2 * channels, embedding, classes)
+        self.head: Head | FrameHead = Head(2 * channels, embedding, classes)
         self.channels, self.classes = channels, classes
         self.task = SINGLE_LABEL
 
@@ -86,8 +118,8 @@ class Network(nn.Module):
         """Return what the network says of spectrograms ``(B, F, N)``; the moments are taken in float32."""
         frames = self.encoder(mel.unsqueeze(1))
         stats = statistics_pooling(frames)
-        embedding, logits = self.head(stats)
-        return Output(logits.float(), frames, stats, embedding, task=self.task)
+        embedding, logits, frame_logits = self.head(frames, stats)
+        return Output(logits, frames, stats, embedding, frame_logits, self.task)
 
 
 @contextmanager

@@ -18,22 +18,22 @@ TEMPERATURE = 4.0
 
 
 def cross_entropy(teacher: Output | None, student: Output, target: Tensor) -> Tensor:
-    """Return the cross-entropy of the student's logits against the target, mean over the batch."""
-    return student.task.error(student.logits, target)
+    """Return the cross-entropy of the student's answer against the target, mean over the batch."""
+    return student.task.error(student.answer, target)
 
 
 def logits(teacher: Output, student: Output, target: Tensor) -> Tensor:
-    """Return `softened` of the two's logits."""
-    return softened(teacher.logits, student)
+    """Return `softened` of the two's answers."""
+    return softened(teacher.answer, student)
 
 
 def softened(teacher: Tensor, student: Output) -> Tensor:
-    """Return ``T^2 KL(teacher || student)`` of softened logits ``(B, K)``, summed over classes, mean over the batch.
+    """Return ``T^2 KL(teacher || student)`` of softened answers (see `frami.tasks`), summed, mean over the batch.
 
     Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, arXiv:1503.02531, section 2. For tags,
-    the divergences of each tag and its absence are summed.
+    the divergences of each tag and its absence are summed; those of frames are averaged over the frames.
     """
-    divergences = student.task.divergences(teacher / TEMPERATURE, student.logits / TEMPERATURE)
+    divergences = student.task.divergences(teacher / TEMPERATURE, student.answer / TEMPERATURE)
     return TEMPERATURE**2 * divergences.sum(dim=1).mean()
 
 

@@ -21,7 +21,7 @@ def class_prior(said: Output, target: Tensor) -> Tensor:
 
     Source: Yin et al., "Dreaming to Distill", CVPR 2020, arXiv:1912.08795, eq. 2.
     """
-    return said.task.error(said.logits, target)
+    return said.task.error(said.answer, target)
 
 
 def batch_norm_moments(
@@ -101,7 +101,7 @@ def own_class(said: Output) -> Tensor:
 
     Source: Chen et al., "Data-Free Learning of Student Networks", ICCV 2019, arXiv:1904.01186 (one-hot loss).
     """
-    return said.task.error(said.logits, said.task.decide(said.logits))
+    return said.task.error(said.answer, said.task.decide(said.answer))
 
 
 def balance(said: Output) -> Tensor:
@@ -109,7 +109,7 @@ def balance(said: Output) -> Tensor:
 
     Source: Chen et al., as `own_class` (information entropy loss); the base 10 is that of the authors' code.
     """
-    mean = said.task.log_probabilities(said.logits.float()).exp().mean(dim=0)
+    mean = said.task.log_probabilities(said.answer.float()).exp().mean(dim=0)
     return (mean * mean.clamp_min(1e-8).log10()).sum()
 
 
@@ -145,7 +145,7 @@ def divergence(teacher: Output, student: Output) -> Tensor:
     Source: Micaelli and Storkey, "Zero-shot Knowledge Transfer via Adversarial Belief Matching", NeurIPS 2019,
     arXiv:1905.09768 (temperature 1).
     """
-    return -teacher.task.divergences(teacher.logits, student.logits).sum(dim=1).mean()
+    return -teacher.task.divergences(teacher.answer, student.answer).sum(dim=1).mean()
 
 
 def distance(teacher: Output, student: Output) -> Tensor:
@@ -153,7 +153,7 @@ def distance(teacher: Output, student: Output) -> Tensor:
 
     Source: Fang et al., "Data-Free Adversarial Distillation", 2019, arXiv:1912.11006.
     """
-    return -(teacher.logits - student.logits).abs().mean()
+    return -(teacher.answer - student.answer).abs().mean()
 
 
 def competition(teacher: Output, student: Output, *, temperature: float = 3.0) -> Tensor:
@@ -162,7 +162,7 @@ def competition(teacher: Output, student: Output, *, temperature: float = 3.0) -
     Source: Yin et al., as `class_prior` (adaptive form); temperature and clamps of the authors' code.
     """
     ours, theirs = (
-        said.task.log_probabilities(said.logits / temperature).exp().clamp(0.01, 0.99) for said in (student, teacher)
+        said.task.log_probabilities(said.answer / temperature).exp().clamp(0.01, 0.99) for said in (student, teacher)
     )
     middle = ((ours + theirs) / 2).log()
     both = ours * (ours.log() - middle) + theirs * (theirs.log() - middle)
@@ -175,5 +175,5 @@ def disagreement(teacher: Output, student: Output) -> Tensor:
     Source: Fang et al., "Contrastive Model Inversion", as above (temperature 1).
     """
     task = teacher.task
-    divergences = task.divergences(teacher.logits, student.logits)
-    return -(task.agree(teacher.logits, student.logits) * divergences).sum(dim=1).mean()
+    divergences = task.divergences(teacher.answer, student.answer)
+    return -(task.agree(teacher.answer, student.answer) * divergences).sum(dim=1).mean()

@@ -41,27 +41,29 @@ class Rival:
         self.network.eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
         self.mels: list[Tensor] = []
-        self.logits: list[Tensor] = []
+        self.told: list[Tensor] = []
 
     def hear(self, mel: Tensor, teacher: Model, steps: int, draw: Generator) -> None:
         """Ask the teacher of a round's clips ``(B, F, N)``, and `learn` that."""
         with torch.no_grad(), self.machine.autocast():
-            told = teacher.network(mel).logits
+            told = teacher.network(mel).answer
         self.learn(mel, told, steps, draw)
 
-    def learn(self, mel: Tensor, logits: Tensor, steps: int, draw: Generator) -> None:
-        """Remember a round's clips ``(B, F, N)`` with the teacher's logits, then learn for some steps."""
+    def learn(self, mel: Tensor, told: Tensor, steps: int, draw: Generator) -> None:
+        """Remember a round's clips ``(B, F, N)`` with the teacher's answer, then learn for some steps."""
         self.mels.append(mel.half())
-        self.logits.append(logits.float())
+        self.told.append(told.float())
         while len(self.mels) > 1 and sum(map(len, self.mels)) - len(self.mels[0]) >= self.memory:
-            del self.mels[0], self.logits[0]
+            del self.mels[0], self.told[0]
         for _ in range(steps):
             # A round's clips share one length, so a batch comes from one round.
             chosen = int(torch.randint(len(self.mels), (), generator=draw))
-            self.step(views.roll(self.mels[chosen].float(), draw), self.logits[chosen])
+            mel, answer = self.mels[chosen].float(), self.told[chosen]
+            # An answer for each frame does not move with the clip.
+            self.step(mel if answer.dim() > 2 else views.roll(mel, draw), answer)
 
     def step(self, mel: Tensor, told: Tensor) -> None:
-        """Learn from clips ``(B, F, N)`` what the teacher said of them, its logits ``(B, K)``; remember nothing."""
+        """Learn from clips ``(B, F, N)`` what the teacher said of them, its answer; remember nothing."""
         self.network.train().requires_grad_(True)
         with self.machine.autocast():
             said = self.network(mel)
@@ -76,7 +78,7 @@ class Rival:
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "mels": list(self.mels),
-            "logits": list(self.logits),
+            "told": list(self.told),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -84,4 +86,4 @@ class Rival:
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.mels = [mel.to(self.machine.device) for mel in state["mels"]]
-        self.logits = [logits.to(self.machine.device) for logits in state["logits"]]
+        self.told = [answer.to(self.machine.device) for answer in state["told"]]

@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from frami.network import FrameHead, Head
 from frami.tasks import encoded
 
 
 def between_classes(
-    target: Tensor, classifier: Tensor, draw: Generator, *, share: float, sharpness: float = 10.0
+    target: Tensor, head: Head | FrameHead, draw: Generator, *, share: float, sharpness: float = 10.0
 ) -> Tensor:
     """Return wanted probabilities ``(B, K)``: for some clips, part of the probability is another, similar class's.
 
@@ -19,8 +20,8 @@ def between_classes(
     ``softmax(sharpness * cosine)`` and has up to half of the whole.
 
     Args:
-        target: Class indices ``(B,)``; each keeps at least one half. Tags ``(B, K)`` stay as they are.
-        classifier: Weights of the teacher's last layer, ``(K, E)``.
+        target: Class indices ``(B,)``; each keeps at least one half. Tags and timelines stay as they are.
+        head: The teacher's; the weights of its last layer ``(K, E)`` say which classes are similar.
         draw: CPU generator.
         share: Part of the clips that are between classes, in [0, 1].
         sharpness: 0 draws any other class alike.
@@ -28,9 +29,12 @@ def between_classes(
     Source: Nayak et al., "Zero-Shot Knowledge Distillation in Deep Networks", ICML 2019, arXiv:1905.08114 (similarity of
     classes from the last layer). Differs: two classes of uniform parts, where they draw from a Dirichlet distribution.
     """
+    if target.dim() > 1 or isinstance(head, FrameHead):
+        return target.float()
+    classifier = head.classifier.weight
     classes = len(classifier)
     wanted = encoded(target, classes)
-    if classes < 2 or target.dim() > 1:
+    if classes < 2:
         return wanted
     directions = F.normalize(classifier.float() - classifier.float().mean(dim=0), dim=1)
     cosine = (directions @ directions.T).fill_diagonal_(-torch.inf)

@@ -1,8 +1,12 @@
 """What kind of answer a classifier gives. Losses and metrics go by it; the loops of inversion and distillation do not.
 
-An answer to a clip is one or more choices, each between alternatives: one choice between K classes, or K choices between
-a tag and its absence. Logits ``(B, K)`` and targets ``(B, K)`` become probabilities ``(B, J, C)`` of J choices between C
-alternatives, and every loss is written once for them all.
+An answer to a clip is one or more choices, each between alternatives: one choice between K classes; K choices between a
+tag and its absence; or those and, for every frame, K more between a sound and its absence. Answers and targets become
+probabilities ``(B, J, C)`` of J choices between C alternatives, and every loss is written once for them all.
+
+An *answer* is a tensor of logits: ``(B, K)``, or ``(B, K, 1 + N')`` for the task ``frames``: those of the clip, then those
+of its frames. A *target* is class indices ``(B,)``, probabilities ``(B, K)``, or the activity of each class in each frame of
+the spectrogram, ``(B, K, N)``.
 """
 
 from __future__ import annotations
@@ -24,58 +28,95 @@ class Task:
 
     Attributes:
         name: As in bundles and on the command line.
-        log_probabilities: Logits ``(B, K)`` to logarithms of the alternatives' probabilities ``(B, J, C)``.
-        probabilities: Targets ``(B, K)`` to those ``(B, J, C)``.
-        decide: Logits ``(B, K)`` to the likeliest answer, as a target: class indices ``(B,)``, or tags ``(B, K)``.
+        log_probabilities: An answer to logarithms of the alternatives' probabilities ``(B, J, C)``.
+        probabilities: A target and an answer (of whose shape it should be) to those ``(B, J, C)``.
+        decide: An answer to the likeliest target: class indices, tags, or activities at the answer's frame rate.
+        shares: An answer to what each choice counts, ``(J,)``.
     """
 
     name: str
     log_probabilities: Callable[[Tensor], Tensor]
-    probabilities: Callable[[Tensor], Tensor]
+    probabilities: Callable[[Tensor, Tensor], Tensor]
     decide: Callable[[Tensor], Tensor]
+    shares: Callable[[Tensor], Tensor]
 
-    def error(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the cross-entropy of logits against a target, summed over choices, mean over the batch.
+    def error(self, answer: Tensor, target: Tensor) -> Tensor:
+        """Return the cross-entropy of an answer against a target, summed over choices, mean over the batch.
 
-        Args:
-            logits: ``(B, K)``.
-            target: Class indices ``(B,)``, or probabilities ``(B, K)``.
+        Choices of frames are averaged over the frames.
         """
-        wanted = self.probabilities(encoded(target, logits.shape[1]))
-        return -(wanted * self.log_probabilities(logits.float())).sum(dim=(1, 2)).mean()
+        wanted = self.probabilities(encoded(target, answer.shape[1]), answer)
+        terms = -(wanted * self.log_probabilities(answer.float())).sum(dim=2)
+        return (terms @ self.shares(answer)).mean()
 
     def divergences(self, teacher: Tensor, student: Tensor) -> Tensor:
-        """Return the divergence of a student's logits from a teacher's, of each choice ``(B, J)``."""
-        ours, theirs = self.log_probabilities(student.float()), self.log_probabilities(teacher.float())
-        return (theirs.exp() * (theirs - ours)).sum(dim=2)
+        """Return the divergence of a student's answer from a teacher's, of each choice, with its share, ``(B, J)``."""
+        theirs = self.log_probabilities(at_rate_of(teacher.float(), student))
+        ours = self.log_probabilities(student.float())
+        return (theirs.exp() * (theirs - ours)).sum(dim=2) * self.shares(student)
 
-    def agree(self, one: Tensor, other: Tensor) -> Tensor:
-        """Return 1 where two networks' logits choose the same, else 0, ``(B, J)``."""
-        return (self.log_probabilities(one).argmax(dim=2) == self.log_probabilities(other).argmax(dim=2)).float()
+    def agree(self, teacher: Tensor, student: Tensor) -> Tensor:
+        """Return 1 where two answers choose the same, else 0, ``(B, J)``."""
+        theirs = self.log_probabilities(at_rate_of(teacher, student)).argmax(dim=2)
+        return (theirs == self.log_probabilities(student).argmax(dim=2)).float()
 
 
 def encoded(target: Tensor, classes: int) -> Tensor:
-    """Return class indices ``(B,)`` as ``(B, K)``; a target that has a value for each class already is left as it is."""
+    """Return class indices ``(B,)`` as ``(B, K)``; a target that has values for each class already is left as it is."""
     return F.one_hot(target, classes).float() if target.dim() == 1 else target.float()
 
 
+def at_rate_of(answer: Tensor, other: Tensor) -> Tensor:
+    """Return an answer with as many frames as another has."""
+    if answer.shape == other.shape:
+        return answer
+    frames = F.interpolate(answer[:, :, 1:], size=other.shape[2] - 1, mode="linear", align_corners=False)
+    return torch.cat([answer[:, :, :1], frames], dim=2)
+
+
 def _with_absence(logits: Tensor) -> Tensor:
-    return F.logsigmoid(torch.stack([logits, -logits], dim=2))
+    return F.logsigmoid(torch.stack([logits.flatten(1), -logits.flatten(1)], dim=2))
+
+
+def _or_absent(target: Tensor) -> Tensor:
+    return torch.stack([target.flatten(1), 1 - target.flatten(1)], dim=2)
+
+
+def _timeline(target: Tensor, answer: Tensor) -> Tensor:
+    """Return activities ``(B, K, N)`` as an answer has them: of the clip, then of each of its own frames."""
+    frames = F.adaptive_avg_pool1d(target, answer.shape[2] - 1)
+    return _or_absent(torch.cat([target.amax(dim=2, keepdim=True), frames], dim=2))
+
+
+def _frame_shares(answer: Tensor) -> Tensor:
+    classes, columns = answer.shape[1:]
+    shares = torch.full((classes, columns), 1 / max(1, columns - 1), device=answer.device)
+    shares[:, 0] = 1
+    return shares.flatten()
 
 
 SINGLE_LABEL = Task(
     "single-label",
-    log_probabilities=lambda logits: F.log_softmax(logits, dim=1).unsqueeze(1),
-    probabilities=lambda target: target.unsqueeze(1),
-    decide=lambda logits: logits.argmax(dim=1),
+    log_probabilities=lambda answer: F.log_softmax(answer, dim=1).unsqueeze(1),
+    probabilities=lambda target, answer: target.unsqueeze(1),
+    decide=lambda answer: answer.argmax(dim=1),
+    shares=lambda answer: torch.ones(1, device=answer.device),
 )
 MULTI_LABEL = Task(
     "multi-label",
     log_probabilities=_with_absence,
-    probabilities=lambda target: torch.stack([target, 1 - target], dim=2),
-    decide=lambda logits: (logits > 0).float(),
+    probabilities=lambda target, answer: _or_absent(target),
+    decide=lambda answer: (answer > 0).float(),
+    shares=lambda answer: torch.ones(answer.shape[1], device=answer.device),
 )
-TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in (SINGLE_LABEL, MULTI_LABEL)})
+FRAMES = Task(
+    "frames",
+    log_probabilities=_with_absence,
+    probabilities=_timeline,
+    decide=lambda answer: (answer[:, :, 1:] > 0).float(),
+    shares=_frame_shares,
+)
+TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in (SINGLE_LABEL, MULTI_LABEL, FRAMES)})
 
 
 def find(name: str) -> Task:

@@ -23,6 +23,14 @@ def of(kind: str) -> tuple[View, View]:
     return VIEWS[kind]
 
 
+def with_timeline(view: Callable[[Tensor], Tensor], mel: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what a view of time makes of clips ``(B, F, N)``, and of a target that has a course ``(B, K, N)`` with them."""
+    if target.dim() < 3:
+        return view(mel), target
+    both = view(torch.cat([mel, target], dim=1))
+    return both[:, : mel.shape[1]], both[:, mel.shape[1] :]
+
+
 def roll(mel: Tensor, generator: Generator) -> Tensor:
     """Return the clips rotated in time by any number of frames."""
     batch, bands, frames = mel.shape

@@ -38,7 +38,7 @@ class Generator:
 
 def apart(told: Tensor, student: Output) -> Tensor:
     """Return the mean absolute difference of the logits, by which the student learns."""
-    return F.l1_loss(student.logits, told)
+    return F.l1_loss(student.answer, told)
 
 
 def losses(heard: Heard, student: Output) -> Mapping[str, Tensor]:

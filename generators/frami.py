@@ -103,8 +103,7 @@ class Generator:
         every = weights(settings)
         if number < settings.rival_from:
             every["adversary"] = 0.0
-        classifier = self.teacher.network.head.classifier.weight
-        wanted = between_classes(target, classifier, draw, share=settings.between)
+        wanted = between_classes(target, self.teacher.network.head, draw, share=settings.between)
         judge = Judge(self, wanted, every, draw)
         inverted = invert(
             lambda: self._decode(decoder, latents, target, recording),
@@ -177,11 +176,11 @@ class Judge:
         """Return the unweighted losses of clips ``(B, F, N)``; those whose weight is 0 are left out."""
         generator, settings, parts = self.generator, self.generator.settings, {}
         teacher, machine = generator.teacher.network, generator.machine
-        view = views.roll(mel, self.draw)
+        view, wanted = views.with_timeline(lambda both: views.roll(both, self.draw), mel, self.wanted)
         self.heard = heard = hear(teacher, view, machine)
         whole = heard.said
         if self.weights["class_prior"]:
-            parts["class_prior"] = priors.class_prior(whole, self.wanted)
+            parts["class_prior"] = priors.class_prior(whole, wanted)
         if self.weights["batch_norm"]:
             past = generator.past
             gap = priors.batch_norm_moments(heard.seen.batch, heard.seen.stored, past.moments, past.momentum)

@@ -48,7 +48,7 @@ class Generator:
         mel = torch.stack([clips.fit(self.clips.mel(index), frames, draw) for index in chosen])
         mel = mel.clamp(*self.teacher.front_end.range).to(self.machine.device)
         with torch.no_grad(), self.machine.autocast():
-            told = self.teacher.network(mel).logits
+            told = self.teacher.network(mel).answer
         return Inverted(mel, {}, 0, self.teacher.network.task.decide(told))
 
     def state(self) -> dict[str, Any]:
