@@ -1,7 +1,7 @@
 """How good is a model on real recordings?
 
 For a model with one class a clip: accuracy and macro-F1, both in [0, 1], higher is better; for one with tags, see
-`frami.evaluate.tagging`. Each clip is heard at its own length.
+`frami.evaluate.tagging`, for one of events `frami.evaluate.events`. Each clip is heard at its own length.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from sklearn.metrics import confusion_matrix, f1_score
 
 from frami import datasets, machine
 from frami.clips import Clips, Spectrograms
+from frami.datasets import Split
 from frami.errors import Failed, WrongUse
-from frami.evaluate import tagging
+from frami.evaluate import events, tagging
 from frami.learn import predictions
 from frami.machine import Machine
 from frami.model import Model, load
 
 
 def said(model: Model, clips: Clips, where: Machine) -> torch.Tensor:
-    """Return the model's logits of every clip, ``(S, K)``."""
+    """Return the model's logits of every clip, ``(S, K)``; those of its frames are left out."""
     found = torch.zeros(len(clips.targets), len(model.labels))
-    for logits, chosen in predictions(model, clips, where):
-        found[chosen] = logits.float()
+    for answer, chosen in predictions(model, clips, where):
+        found[chosen] = answer.float() if answer.dim() == 2 else answer[:, :, 0].float()
     return found
 
 
@@ -86,7 +87,9 @@ def evaluate(
 
     Returns:
         ``accuracy``, ``macro_f1``, ``clips``, ``per_class``, ``confusion`` (true class by row) and ``missing``; for
-        a model with tags, ``micro_auprc``, ``macro_auprc`` and ``mean_average_precision`` instead of the first two.
+        a model with tags, ``micro_auprc``, ``macro_auprc`` and ``mean_average_precision`` instead of the first two;
+        for one of events, ``psds1``, ``psds2``, ``event_f1``, ``segment_f1``, ``segment_error_rate``, and the ``events``
+        that it finds in each clip.
 
     Raises:
         WrongUse: the model knows other classes than the data set has, or gives another kind of answer.
@@ -99,12 +102,42 @@ def evaluate(
             f"{dataset} has {len(split.labels)} others ({', '.join(split.labels[:3])}, ...); "
             f"name the model's own data set."
         )
-    if model.task != split.task:
-        raise WrongUse(f"The model is {model.task} and {dataset} is {split.task}; name the model's own data set.")
+    split = datasets.for_task(split, model.task)
     clips = Spectrograms.of(split.test, model.front_end)
     with torch.inference_mode():
-        logits = said(model, clips, machine.choose(device, threads, "float32")).numpy()
-    return METRICS[model.task](split.labels, clips.targets, logits) | {"missing": split.missing}
+        found = METRICS[model.task](model, split, clips, machine.choose(device, threads, "float32"))
+    return found | {"missing": split.missing}
+
+
+def _of_classes(model: Model, split: Split, clips: Clips, where: Machine) -> dict[str, Any]:
+    return scores(split.labels, clips.targets, classes_heard(model, clips, where))
+
+
+def _of_tags(model: Model, split: Split, clips: Clips, where: Machine) -> dict[str, Any]:
+    return tagging.scores(split.labels, clips.targets, said(model, clips, where).numpy())
+
+
+def _of_events(model: Model, split: Split, clips: Clips, where: Machine) -> dict[str, Any]:
+    names, annotated = split.test.names, split.test.events or ()
+    truth = {
+        name: [(*e[:2], split.labels[e[2]]) for e in found or ()] for name, found in zip(names, annotated, strict=True)
+    }
+    hop = model.front_end.hop_length / model.front_end.sample_rate
+    seconds, heard, listed = {}, {}, {}
+    for answer, chosen in predictions(model, clips, where):
+        for probabilities, number in zip(answer[:, :, 1:].sigmoid().double().numpy(), chosen.tolist(), strict=True):
+            name = names[number]
+            last = max((offset for _, offset, _ in truth[name]), default=0.0)
+            seconds[name] = max(hop * float(clips.frames[number]), last)
+            heard[name] = events.smoothed(probabilities.T, probabilities.shape[1] / seconds[name])
+            listed[name] = events.above(heard[name], split.labels, seconds[name])
+    return events.scores(split.labels, truth, heard, seconds) | {"events": listed}
+
+
+def as_table(listed: Mapping[str, events.Events]) -> str:
+    """Return events by clip as the tab-separated table of DCASE task 4."""
+    rows = [f"{name}\t{on:.3f}\t{off:.3f}\t{label}" for name, found in listed.items() for on, off, label in found]
+    return "\n".join(["filename\tonset\toffset\tevent_label", *rows]) + "\n"
 
 
 TITLES = {
@@ -113,8 +146,14 @@ TITLES = {
     "micro_auprc": "micro-AUPRC",
     "macro_auprc": "macro-AUPRC",
     "mean_average_precision": "mAP",
+    "psds1": "PSDS1",
+    "psds2": "PSDS2",
+    "event_f1": "event F1",
+    "segment_f1": "segment F1",
+    "segment_error_rate": "segment error rate",
 }
-METRICS: Mapping[str, Callable[[tuple[str, ...], np.ndarray, np.ndarray], dict[str, Any]]] = {
-    "single-label": lambda labels, targets, logits: scores(labels, targets, logits.argmax(axis=1)),
-    "multi-label": tagging.scores,
+METRICS: Mapping[str, Callable[[Model, Split, Clips, Machine], dict[str, Any]]] = {
+    "single-label": _of_classes,
+    "multi-label": _of_tags,
+    "frames": _of_events,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +33,10 @@ class Clips(Protocol):
         """Return clip ``index`` as ``(F, N)``, valid frames only."""
         ...
 
+    def target(self, index: int) -> Tensor:
+        """Return what clip ``index`` is: a class index ``()``, tags ``(K,)``, or activities over its frames ``(K, N)``."""
+        ...
+
 
 def of_class(clips: Clips, target: int) -> np.ndarray:
     """Return the numbers of the clips of a class, or of those that more likely than not have a tag."""
@@ -42,21 +46,52 @@ def of_class(clips: Clips, target: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Spectrograms:
-    """Clips held in memory as float16: recordings, heard once through a front end."""
+    """Clips held in memory as float16: recordings, heard once through a front end.
+
+    ``timelines`` are the activities of the classes in each clip, ``(K, N)``, where events are known.
+    """
 
     mels: list[Tensor]
     frames: np.ndarray
     targets: np.ndarray
+    timelines: list[Tensor] | None = None
 
     @classmethod
     def of(cls, recordings: Recordings, front_end: FrontEnd) -> Spectrograms:
         """Return the spectrograms of recordings."""
         mels = [front_end(waveform).half() for waveform in recordings.waveforms(front_end.sample_rate)]
         frames = np.array([mel.shape[1] for mel in mels], dtype=np.int64)
-        return cls(mels, frames, np.array(recordings.targets))
+        targets = np.array(recordings.targets)
+        if recordings.events is None:
+            return cls(mels, frames, targets)
+        lines = [
+            timeline(e or (), targets.shape[1], n, front_end) for e, n in zip(recordings.events, frames, strict=True)
+        ]
+        return cls(mels, frames, targets, lines)
 
     def mel(self, index: int) -> Tensor:
         return self.mels[index].float()
+
+    def target(self, index: int) -> Tensor:
+        if self.timelines is not None:
+            return self.timelines[index].float()
+        return torch.as_tensor(self.targets[index])
+
+
+def timeline(events: Iterable[tuple[float, float, int]], classes: int, frames: int, front_end: FrontEnd) -> Tensor:
+    """Return 1 where a class sounds at the middle of a frame, else 0, ``(K, N)`` bool.
+
+    An event that is shorter than a frame is in the one nearest to its middle.
+    """
+    active = torch.zeros(classes, frames, dtype=torch.bool)
+    seconds = front_end.hop_length / front_end.sample_rate
+    for onset, offset, target in events:
+        first, last = round(onset / seconds), round(offset / seconds)
+        if first == last:
+            first = min(frames - 1, int((onset + offset) / 2 / seconds))
+            last = first + 1
+        active[target, first:last] = True
+    return active
 
 
 def fit(mel: Tensor, frames: int, draw: Generator) -> Tensor:
@@ -68,13 +103,21 @@ def fit(mel: Tensor, frames: int, draw: Generator) -> Tensor:
     return mel.repeat(1, -(-frames // length))[:, :frames]
 
 
+def _fitted(mel: Tensor, target: Tensor, frames: int, draw: Generator) -> tuple[Tensor, Tensor]:
+    """Return a clip as `fit` does, and its target; one that has a course goes with it."""
+    if target.dim() < 2:
+        return fit(mel, frames, draw), target
+    both = fit(torch.cat([mel, target]), frames, draw)
+    return both[: len(mel)], both[len(mel) :]
+
+
 def _rounded(frames: int) -> int:
     """Return a length near ``frames``, of few: convolutions are compiled anew for every shape."""
     return max(1, round(frames / 8)) * 8
 
 
 def endless(clips: Clips, size: int, seed: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield batches ``(B, F, N)`` with targets ``(B,)`` forever; each pass sees every clip at most once.
+    """Yield batches ``(B, F, N)`` with targets ``(B, ...)`` forever; each pass sees every clip at most once.
 
     A batch has one length. Clips of about the same length share a batch, near the median of their lengths, so that
     little is cut off and little is repeated. Batch ``k`` depends on the seed and on ``k`` alone: what was cut off
@@ -93,9 +136,9 @@ def endless(clips: Clips, size: int, seed: int, start: int = 0) -> Iterator[tupl
             chosen = order[number * size : (number + 1) * size]
             frames = _rounded(int(np.median(clips.frames[chosen])))
             draw_part = generator(seed, index, number)
-            mels = [fit(clips.mel(int(clip)), frames, draw_part) for clip in chosen]
+            pairs = [_fitted(clips.mel(int(clip)), clips.target(int(clip)), frames, draw_part) for clip in chosen]
             start += 1
-            yield torch.stack(mels), torch.from_numpy(clips.targets[chosen])
+            yield torch.stack([mel for mel, _ in pairs]), torch.stack([target for _, target in pairs])
 
 
 def of_one_length(clips: Clips, size: int) -> Iterator[tuple[Tensor, np.ndarray]]:

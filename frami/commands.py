@@ -16,6 +16,7 @@ from frami import catalog, options
 @click.option("--network", default="resnet", show_default=True, help="resnet, tdnn, crnn, or a student network.")
 @click.option("--width", type=int, help="Channels; by default the network's own choice.")
 @click.option("--depth", type=int, help="Layers or blocks; by default the network's own choice.")
+@click.option("--task", help="single-label, multi-label or frames. [default: what the recordings are annotated for]")
 @options.budget
 @click.option("--out", required=True, type=click.Path(), help="Folder to write the bundle to.")
 @options.machine
@@ -142,15 +143,17 @@ def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> 
     record = run.note("evaluate", {"model": model, "seed": seed, **arguments}, began, fingerprint=loaded.fingerprint)
     path = Path(json_file or f"runs/evaluate-{record['id']}.json")
     files.folder(path.parent)
+    if "events" in scores:
+        files.write_bytes(path.with_suffix(".tsv"), accuracy.as_table(scores["events"]).encode())
     files.write_json(path, scores | {"run": record})
     numbers = [f"{accuracy.TITLES.get(n, n)} {value:.4f}" for n, value in scores.items() if isinstance(value, float)]
     click.echo(f"{', '.join(numbers)} on {scores['clips']} clips", nl=False)
     click.echo(f" of {arguments['dataset']}, fold {arguments['test_fold']}. {scores['missing']}".rstrip())
-    by = "recall" if "recall" in next(iter(scores["per_class"].values())) else "auprc"
+    by = next(name for name in ("recall", "auprc", "event_f1") if name in next(iter(scores["per_class"].values())))
     hardest = sorted(scores["per_class"].items(), key=lambda item: item[1][by])[:3]
     worst = ", ".join(f"{name} {found[by]:.2f}" for name, found in hardest)
     click.echo(f"Hardest classes: {worst} ({accuracy.TITLES.get(by, by)}).")
-    click.echo(f"All scores are in {path}.")
+    click.echo(f"All scores are in {path}{' and the events in ' + path.stem + '.tsv' if 'events' in scores else ''}.")
     options.then("inspect", model)
 
 

@@ -52,11 +52,14 @@ class Decoder(nn.Module):
         course: int = 48,
         latent: int = 64,
         local: int = 16,
+        timed: bool = False,
     ) -> None:
+        """Draw fresh weights; ``timed`` adds what follows the activity of each class over time."""
         super().__init__()
         self.bands, self.latent, self.local, self.course = bands, latent, local, course
         self.rows = -(-bands // SCALE)
         self.classes = nn.Embedding(classes, latent)
+        self.sounds = nn.Embedding(classes, course * self.rows) if timed else None
         self.expand = nn.Linear(2 * latent, course * self.rows * POINTS)
         self.first = _stage(course + local, width)
         self.second = _stage(width, 2 * width // 3)
@@ -74,12 +77,18 @@ class Decoder(nn.Module):
     def forward(self, latents: Latents, target: Tensor, frames: int, added: Tensor | float = 0.0) -> Tensor:
         """Return spectrograms ``(B, F, frames)`` in float32, with ``added`` (of that shape) put on before the clamp.
 
-        ``target`` is the class of each clip ``(B,)``, or its tags ``(B, K)``.
+        ``target`` is the class of each clip ``(B,)``, its tags ``(B, K)``, or when each class sounds ``(B, K, frames)``.
         """
-        asked = self.classes(target) if target.dim() == 1 else target @ self.classes.weight
+        tags = target.amax(dim=2) if target.dim() > 2 else target
+        asked = self.classes(tags) if tags.dim() == 1 else tags @ self.classes.weight
         clip = torch.cat([latents.clip, asked], dim=1)
         course = self.expand(clip).view(len(clip), self.course, self.rows, POINTS)
         spread = F.interpolate(course, size=latents.time.shape[2:], mode="bilinear", align_corners=True)
+        if self.sounds is not None:
+            # The margin on either side is as the end of the clip.
+            active = F.pad(F.interpolate(target, size=spread.shape[3] - 2, mode="area"), (1, 1), mode="replicate")
+            patterns = self.sounds.weight.view(-1, self.course, self.rows)
+            spread = spread + torch.einsum("bkt,kcr->bcrt", active, patterns)
         hidden = torch.cat([spread, latents.time], dim=1)
         hidden = self.first(hidden.contiguous(memory_format=torch.channels_last))
         for stage in (self.second, self.third):

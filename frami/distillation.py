@@ -131,7 +131,7 @@ def _clips(
     if dataset is not None:
         if test_fold is None:
             raise WrongUse("--dataset needs --test-fold: what is held out must never be distilled from.")
-        split = datasets.split(dataset, data, test_fold=test_fold)
+        split = datasets.for_task(datasets.split(dataset, data, test_fold=test_fold), teacher.task)
         if split.labels != teacher.labels:
             raise WrongUse(
                 f"The teacher knows {len(teacher.labels)} classes other than those of {dataset}; name its own data set."

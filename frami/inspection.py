@@ -98,9 +98,9 @@ def _of_bundle(path: Path, out: Path | None, split: datasets.Split | None, where
         return rows
     pictures = _losses(path)
     if split is not None:
+        split = datasets.for_task(split, model.task)
         real = _hear(split, model.front_end, model.labels)
-        logits = accuracy.said(model, real, where).numpy()
-        scores = accuracy.METRICS[model.task](split.labels, real.targets, logits)
+        scores = accuracy.METRICS[model.task](model, split, real, where)
         numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
         rows.append(("scores", f"{split.dataset}, fold {split.test_fold}: {_words(numbers)}"))
         pictures["features"] = plots.feature_map(model, None, real)
@@ -120,7 +120,8 @@ def _of_store(store: Store, out: Path | None, split: datasets.Split | None, teac
     ]
     if out is None:
         return rows
-    real = None if split is None else _hear(split, store.front_end, store.labels)
+    task = "single-label" if store.targets.ndim == 1 else "multi-label"
+    real = None if split is None else _hear(datasets.for_task(split, task), store.front_end, store.labels)
     pictures = {"grid": plots.grid(store, store.front_end, store.labels, real)}
     pictures |= _losses(run_folder(store.path))
     if teacher is not None:

@@ -230,8 +230,8 @@ def _go_on(run: Run | None, learner: nn.Module, optimiser: torch.optim.Optimizer
 
 
 def predictions(model: Model, clips: Clips, machine: Machine, batch_size: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield ``logits (B, K)`` and the numbers of the clips ``(B,)`` for every clip, each at its own length."""
+    """Yield the model's answers and the numbers of the clips ``(B,)`` for every clip, each at its own length."""
     machine.place(model.network)
     with torch.inference_mode(), frozen(model.network):
         for mel, chosen in sources.of_one_length(clips, batch_size):
-            yield model.network(mel.to(machine.device)).logits.cpu(), torch.from_numpy(chosen)
+            yield model.network(mel.to(machine.device)).answer.cpu(), torch.from_numpy(chosen)

@@ -17,6 +17,7 @@ from frami.errors import Failed, WrongUse
 
 FORMAT = "frami store 1"
 HELD_OUT = 0.05
+TIMELINE = "timeline"  # only where clips were asked for with events: (S, K, N) uint8
 COLUMNS = {
     "frames_valid": "int32",
     "target": "int32",
@@ -87,6 +88,12 @@ class Store:
         """Return clip ``index`` as ``(F, N)`` float32, valid frames only."""
         return torch.from_numpy(self._file["mel"][index, :, : self.frames[index]].astype(np.float32))
 
+    def target(self, index: int) -> Tensor:
+        """Return what clip ``index`` was made as; see `frami.clips.Clips`."""
+        if TIMELINE in self._file:
+            return torch.from_numpy(self._file[TIMELINE][index, :, : self.frames[index]].astype(np.float32))
+        return torch.as_tensor(self.targets[index])
+
     def column(self, name: str) -> np.ndarray:
         """Return a column in full: ``teacher_logits`` (S, K), ``losses`` (S, L), ``round``, ``step``, ``seed``, ``method``."""
         return self._file[name][:]
@@ -112,6 +119,10 @@ class Part:
     def mel(self, index: int) -> Tensor:
         """Return the part's clip ``index`` as ``(F, N)``."""
         return self.store.mel(int(self.chosen[index]))
+
+    def target(self, index: int) -> Tensor:
+        """Return what the part's clip ``index`` was made as."""
+        return self.store.target(int(self.chosen[index]))
 
 
 def parts(store: Store) -> tuple[Part, Part]:

@@ -92,7 +92,7 @@ def synthesize(
     }
     out = Path(out)
     generator = module.Generator(teacher, chosen, where, seed)
-    writer = Writer(out, description, frames=longest, losses=losses, tags=teacher.task != "single-label")
+    writer = Writer(out, description, frames=longest, losses=losses, task=teacher.task)
     try:
         if writer.rows >= samples and _finished(run_folder(out)):
             return Store(out)
@@ -156,8 +156,8 @@ def _rounds(
         generator.load(state["generator"])
     with frozen(teacher.network):
         while number * batch < samples:
-            target = TARGETS[teacher.task](len(teacher.labels), batch, number, seed)
             length = frames_of_round(tuple(facts["frames"]), number, seed)
+            target = ASKED[teacher.task](len(teacher.labels), batch, number, seed, length)
             inverted = generator.round(number, target, length)
             number += 1
             # The state is older than the store by some seconds: after a kill those batches are there already.
@@ -185,9 +185,14 @@ def _append(
     stored = inverted.mel.half()
     with torch.no_grad(), where.autocast():
         logits = teacher.network(stored.float()).logits
+    target = target if inverted.target is None else inverted.target
+    timed = target.dim() > 2
+    # What a teacher hears in frames of its own may be fewer than the spectrogram's.
+    timeline = F.interpolate(target.float(), size=stored.shape[2]).round() if timed else None
     writer.append(
         stored,
-        target=(target if inverted.target is None else inverted.target).cpu().numpy(),
+        timeline,
+        target=(target.amax(dim=2) if timed else target).cpu().numpy(),
         teacher_logits=logits.cpu().numpy(),
         method=facts["method"].encode(),
         seed=facts["seed"],
@@ -221,7 +226,30 @@ def label_sets(classes: int, batch: int, number: int, seed: int) -> Tensor:
     return sets.float()
 
 
-TARGETS: Mapping[str, Callable[[int, int, int, int], Tensor]] = {"single-label": targets, "multi-label": label_sets}
+def timelines(classes: int, batch: int, number: int, seed: int, frames: int) -> Tensor:
+    """Return when each class sounds in a round's clips, ``(B, K, frames)``: one to three events of each tag in turn.
+
+    The tags are those of `label_sets`; an event lasts from a twentieth to half of the clip. Events of one class that
+    overlap are one event.
+    """
+    draw = seeds.generator(seed, 34, number)
+    tags = label_sets(classes, batch, number, seed)
+    place = torch.arange(frames) / frames
+    active = torch.zeros(batch, classes, frames)
+    for more in (1.0, 0.5, 0.3):
+        length = 0.05 + 0.45 * torch.rand(batch, classes, 1, generator=draw)
+        onset = (1 - length) * torch.rand(batch, classes, 1, generator=draw)
+        there = (torch.rand(batch, classes, 1, generator=draw) < more) & (tags.unsqueeze(2) > 0)
+        active = active.maximum(((place >= onset) & (place < onset + length) & there).float())
+    return active
+
+
+Asked = Callable[[int, int, int, int, int], Tensor]
+ASKED: Mapping[str, Asked] = {
+    "single-label": lambda classes, batch, number, seed, frames: targets(classes, batch, number, seed),
+    "multi-label": lambda classes, batch, number, seed, frames: label_sets(classes, batch, number, seed),
+    "frames": timelines,
+}
 
 
 def frames_of_round(frames: tuple[int, int], number: int, seed: int) -> int:

@@ -69,6 +69,7 @@ def train(
     depth: int | None = None,
     front_end: FrontEnd | None = None,
     options: Mapping[str, Any] | None = None,
+    task: str | None = None,
     budget: str | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -90,6 +91,7 @@ def train(
         depth: Layers of the network; None is its default.
         front_end: What it hears through; by default what suits the data set. Mean and deviation are measured here.
         options: Other `Settings`, by name.
+        task: ``single-label``, ``multi-label`` or ``frames``; by default what the data set is annotated for.
         budget: A name of `frami.evaluate.complexity.BUDGETS`, beyond which a network is refused.
         seed: Of the first weights, the order of the clips and their alterations.
         device: ``auto``, ``cpu``, ``cuda``.
@@ -99,7 +101,7 @@ def train(
     """
     chosen = settings.make(Settings, options or {})
     built = architecture(network, width, depth)
-    split = datasets.split(dataset, data, test_fold=test_fold)
+    split = datasets.for_task(datasets.split(dataset, data, test_fold=test_fold), task)
     if not len(split.train):
         raise WrongUse(f"Without fold {test_fold}, this copy of {dataset} has no clips to train on. {split.missing}")
     where = machine.choose(device, threads, precision)
@@ -110,6 +112,7 @@ def train(
         "arguments": dict(built.arguments),
         "front_end": asdict(front_end) if front_end else "for the data set",
         "options": asdict(chosen),
+        **({"task": task} if task else {}),
         "seed": seed,
         "precision": where.precision,
     }

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from frami import files
 from frami.errors import WrongUse
-from frami.store import COLUMNS, FORMAT, Store, run_folder
+from frami.store import COLUMNS, FORMAT, TIMELINE, Store, run_folder
 
 MARGIN = 1 << 20  # bytes that a batch may take beside its spectrograms
 
@@ -38,16 +38,16 @@ class Writer:
         description: Attributes of a new store: ``front_end``, ``teacher``, ``labels``, ``method``, ``settings``, ...
         frames: Longest clip, in frames.
         losses: Names of the losses kept for each clip.
-        tags: Whether a clip is asked for by the probability of each tag, and not by one class.
+        task: A name of `frami.tasks`: whether a clip is asked for by a class, by tags, or by events as well.
 
     Raises:
         WrongUse: another process writes to the store, or it was made with another description.
     """
 
     def __init__(
-        self, path: Path, description: Mapping[str, Any], *, frames: int, losses: list[str], tags: bool = False
+        self, path: Path, description: Mapping[str, Any], *, frames: int, losses: list[str], task: str = "single-label"
     ) -> None:
-        self.tags = tags
+        self.tags, self.timed = task != "single-label", task == "frames"
         self.path, self.frames, self.losses = path, frames, losses
         self.front_end, self.classes = description["front_end"], len(description["labels"])
         folder = files.folder(run_folder(path))
@@ -99,14 +99,23 @@ class Writer:
                 for name, kind in columns.items():
                     rest = shapes.get(name, ())
                     file.create_dataset(name, (0, *rest), kind, maxshape=(None, *rest), chunks=(256, *rest))
+                if self.timed:
+                    shape = (self.classes, frames)
+                    file.create_dataset(TIMELINE, (0, *shape), "uint8", maxshape=(None, *shape), chunks=(1, *shape))
             self._spare.replace(self.path)
         return 0
 
-    def append(self, mel: Tensor, **columns: Any) -> None:
-        """Add a batch: ``mel`` (B, F, N), N at most ``frames``, and every column, ``(B, ...)`` or one value for all."""
+    def append(self, mel: Tensor, timeline: Tensor | None = None, **columns: Any) -> None:
+        """Add a batch: ``mel`` (B, F, N), N at most ``frames``, and every column, ``(B, ...)`` or one value for all.
+
+        ``timeline`` (B, K, N) says when each class sounds, where clips are asked for with events.
+        """
         batch, bands, frames = mel.shape
         padded = np.full((batch, bands, self.frames), self.front_end.range[0], dtype=np.float16)
         padded[:, :, :frames] = mel.detach().cpu().numpy()
+        if timeline is not None:
+            columns[TIMELINE] = np.zeros((batch, self.classes, self.frames), dtype=np.uint8)
+            columns[TIMELINE][:, :, :frames] = timeline.cpu().numpy()
         with files.told():
             self._refresh_spare(padded.nbytes)
             _reserve(self._spare, padded.nbytes)
@@ -125,7 +134,7 @@ class Writer:
                 have, want = len(spare["mel"]), len(store["mel"])
                 if have <= want and dict(spare.attrs) == dict(store.attrs):
                     if have < want:
-                        _extend(spare, {name: store[name][have:want] for name in ("mel", *COLUMNS)}, want - have)
+                        _extend(spare, {name: store[name][have:want] for name in store}, want - have)
                     return
         except (OSError, KeyError, RuntimeError):
             pass  # not there, or someone reads it, who opened it while it was the store
@@ -139,7 +148,7 @@ class Writer:
 
 
 def _extend(file: h5py.File, columns: Mapping[str, Any], batch: int) -> None:
-    for name in ("mel", *COLUMNS):
+    for name in file:
         column = file[name]
         column.resize(len(column) + batch, axis=0)
         column[len(column) - batch :] = columns[name]

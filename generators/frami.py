@@ -75,7 +75,8 @@ class Generator:
         self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
         front_end = teacher.front_end
         with seeds.seeded(seed, 10):
-            self.decoder = Decoder(front_end.n_mels, len(teacher.labels), front_end.range)
+            timed = teacher.task == "frames"
+            self.decoder = Decoder(front_end.n_mels, len(teacher.labels), front_end.range, timed=timed)
             self.contrast = Contrast(teacher.network.channels, settings.queue)
         machine.place(self.decoder)
         self.contrast.to(machine.device)

@@ -39,8 +39,8 @@ def scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_tags_are_those_of_the_events(scenes: Path) -> None:
-    split = datasets.split("desed", scenes.parent, test_fold="validation")
-    assert split.task == "multi-label" and len(split.train) == 10 and len(split.test) == 6
+    split = datasets.for_task(datasets.split("desed", scenes.parent, test_fold="validation"), "multi-label")
+    assert split.train.events is None and len(split.train) == 10 and len(split.test) == 6
     lines = [line.split("\t") for line in (scenes / VALIDATION).read_text().splitlines()[1:]]
     for name, target in zip(split.test.names, np.asarray(split.test.targets), strict=True):
         named = {label for file, _, _, label in lines if file == Path(name).name}
@@ -56,6 +56,10 @@ def test_weak_labels_join_the_soundscapes(scenes: Path) -> None:
     with_weak = datasets.split("desed", scenes, test_fold="validation")
     assert len(with_weak.train) == 11
     assert np.asarray(with_weak.train.targets)[with_weak.train.names.index("train/weak/a.wav")].tolist() == [1, 1]
+    assert len(datasets.for_task(with_weak, "multi-label").train) == 11
+    assert len(datasets.for_task(with_weak, "frames").train) == 10  # the times of its events are not known
+    with pytest.raises(WrongUse, match="not for single-label"):
+        datasets.for_task(with_weak, "single-label")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +144,7 @@ def test_from_annotated_scenes_to_a_student_that_heard_none(
     data = ["--dataset", "desed", "--data", scenes, "--test-fold", "validation"]
     teacher, store, student = tmp_path / "teacher", tmp_path / "samples.h5", tmp_path / "student"
     few = ["--set", "steps=2", "--set", "batch_size=4"]
-    call("train", *data, "--network", "small", "--out", teacher, *few)
+    call("train", *data, "--task", "multi-label", "--network", "small", "--out", teacher, *few)
     for method in ("frami", "fastmeta", "noise"):
         store = tmp_path / f"{method}.h5"
         words = ["--teacher", teacher, "--samples", "8", "--batch-size", "8", "--method", method, "--out", store]

@@ -14,15 +14,15 @@ Folds are never mixed: every `Recordings` comes out of one call of ``split``, wh
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frami import audio, catalog
+from frami import audio, catalog, tasks
 from frami.errors import WrongUse
 
 SUFFIXES = (".wav", ".flac", ".ogg")
@@ -50,12 +50,15 @@ class Recordings:
     Attributes:
         names: One name a clip: its path below the data set's folder.
         targets: One class index a clip; or for each clip 1 where it has a tag and 0 elsewhere, ``(S, K)``.
+        events: For each clip its events as (onset s, offset s, class index), or None where they are not timed; None for
+            clips that have none by their nature.
         read: Clip number and rate (Hz) to a mono waveform ``(T,)``, float32 within [-1, 1].
     """
 
     names: tuple[str, ...]
     targets: tuple[int, ...] | NDArray[np.float32]
     read: Callable[[int, int], Tensor]
+    events: tuple[tuple[tuple[float, float, int], ...] | None, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -63,6 +66,14 @@ class Recordings:
     def waveforms(self, sample_rate: int) -> Iterator[Tensor]:
         """Yield every clip as a mono waveform ``(T,)`` at ``sample_rate`` (Hz)."""
         return (self.read(index, sample_rate) for index in range(len(self)))
+
+    def some(self, chosen: Sequence[int]) -> Recordings:
+        """Return the clips of these numbers."""
+        targets = np.asarray(self.targets)[list(chosen)]
+        kept = tuple(targets.tolist()) if targets.ndim == 1 else targets
+        events = None if self.events is None else tuple(self.events[number] for number in chosen)
+        names = tuple(self.names[number] for number in chosen)
+        return Recordings(names, kept, lambda index, rate: self.read(chosen[index], rate), events)
 
     @classmethod
     def of_files(cls, folder: Path, items: list[tuple[str, int]]) -> Recordings:
@@ -81,7 +92,7 @@ class Split:
         labels: Class names, by class index.
         train: Recordings that a teacher may learn from; they share no fold with ``test``.
         test: Recordings held out.
-        task: A name of `frami.tasks`: what kind of targets they are.
+        task: A name of `frami.tasks`: what the recordings are annotated for.
         missing: One sentence on what the protocol has and this copy lacks; empty if complete.
     """
 
@@ -92,6 +103,26 @@ class Split:
     test: Recordings
     task: str = "single-label"
     missing: str = ""
+
+
+def for_task(found: Split, task: str | None) -> Split:
+    """Return a split for a task; None leaves its own. Clips with events have tags as well, but not the other way.
+
+    Raises:
+        WrongUse: the recordings are not annotated for that.
+    """
+    task = tasks.find(task or found.task).name
+    sides = (found.train, found.test)
+    if task == "frames" and found.task == "frames":
+        timed = [[number for number, events in enumerate(side.events or ()) if events is not None] for side in sides]
+        train, test = (side.some(chosen) for side, chosen in zip(sides, timed, strict=True))
+    elif task == "multi-label" and found.task == "frames":
+        train, test = (replace(side, events=None) for side in sides)
+    elif task == found.task:
+        return found
+    else:
+        raise WrongUse(f"{found.dataset} is annotated for the task {found.task}, not for {task}.")
+    return replace(found, train=train, test=test, task=task)
 
 
 def find(folder: Path, stem: str) -> str | None:

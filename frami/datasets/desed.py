@@ -1,8 +1,8 @@
 """DESED, sounds of the home in clips of 10 s, as laid out for DCASE 2023 task 4; and what `frami soundscapes` writes.
 
-Clips have tags: the labels of their events. To train on are the soundscapes of ``synthetic21_train`` and, where they are
-there, the clips with weak labels; ``--test-fold validation`` is the official validation set. Clips without labels are
-left out.
+To train on are the soundscapes of ``synthetic21_train``, whose events are known; for the task ``multi-label`` the clips
+with weak labels, where they are there, join them. ``--test-fold validation`` is the official validation set. Clips
+without labels are left out.
 
 Source: Turpault et al., "Sound event detection in domestic environments with weakly labeled data and soundscape
 synthesis", DCASE Workshop 2019. Its audio is collected from several places, so there is nothing to download here.
@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from frami import audio
 from frami.datasets import Recordings, Split, _events
@@ -24,6 +25,7 @@ FOLDER = "desed"
 SYNTHETIC = "train/synthetic21_train/soundscapes"
 WEAK = "train/weak"
 FOLDS = {"validation": "validation/validation"}
+Annotation = tuple[list[str], list[_events.Event] | None]  # tags, and events where they are timed
 
 
 def test_folds(folder: Path) -> list[str]:
@@ -40,15 +42,20 @@ def split(folder: Path, fold: str) -> Split:
     _events.within(folder / "audio" / FOLDS[fold], _there(folder, FOLDS[fold], tested))
     weak = _events.weak(_table(folder, WEAK)) if _table(folder, WEAK).is_file() else {}
     labels = tuple(sorted({event.label for events in strong.values() for event in events}))
-    tags = {f"{SYNTHETIC}/{name}": [event.label for event in events] for name, events in strong.items()}
-    tags |= {f"{WEAK}/{name}": named for name, named in weak.items()}
-    test = {f"{FOLDS[fold]}/{name}": [event.label for event in events] for name, events in tested.items()}
-    train, absent = _recordings(folder, tags, labels)
+    train: dict[str, Annotation] = {f"{SYNTHETIC}/{name}": (_labels(events), events) for name, events in strong.items()}
+    train |= {f"{WEAK}/{name}": (named, None) for name, named in weak.items()}
+    test: dict[str, Annotation] = {
+        f"{FOLDS[fold]}/{name}": (_labels(events), events) for name, events in tested.items()
+    }
+    learned, absent = _recordings(folder, train, labels)
     held_out, others = _recordings(folder, test, labels)
-    missing = (
-        f"{absent + others} of the {len(tags) + len(test)} annotated clips are not there." if absent + others else ""
-    )
-    return Split("desed", fold, labels, train, held_out, task="multi-label", missing=missing)
+    of = f"of the {len(train) + len(test)} annotated clips are not there."
+    missing = f"{absent + others} {of}" if absent + others else ""
+    return Split("desed", fold, labels, learned, held_out, task="frames", missing=missing)
+
+
+def _labels(events: list[_events.Event]) -> list[str]:
+    return [event.label for event in events]
 
 
 def _table(folder: Path, part: str) -> Path:
@@ -59,20 +66,27 @@ def _there(folder: Path, part: str, annotated: dict[str, list[_events.Event]]) -
     return {name: events for name, events in annotated.items() if (folder / "audio" / part / name).is_file()}
 
 
-def _recordings(folder: Path, tags: dict[str, list[str]], labels: tuple[str, ...]) -> tuple[Recordings, int]:
-    """Return the clips that are there with their tags, and how many are not."""
-    for name, named in tags.items():
+def _recordings(folder: Path, annotated: dict[str, Annotation], labels: tuple[str, ...]) -> tuple[Recordings, int]:
+    """Return the clips that are there with their tags and events, and how many are not."""
+    index = {label: number for number, label in enumerate(labels)}
+    for name, (named, _) in annotated.items():
         for label in named:
-            if label not in labels:
+            if label not in index:
                 raise WrongUse(
                     f"{folder / 'metadata'} tags {name} with {label!r}, which no soundscape of training has; "
                     f"allowed: {', '.join(labels)}."
                 )
-    names = [name for name in sorted(tags) if (folder / "audio" / name).is_file()]
+    names = [name for name in sorted(annotated) if (folder / "audio" / name).is_file()]
     if not names:
         raise WrongUse(f"None of the annotated clips is in {folder / 'audio'}; name another folder with --data.")
-    targets = np.array([[label in tags[name] for label in labels] for name in names], dtype=np.float32)
-    recordings = Recordings(
-        tuple(names), targets, lambda index, rate: audio.read(folder / "audio" / names[index], rate)
+    targets = np.array([[label in annotated[name][0] for label in labels] for name in names], dtype=np.float32)
+    timed = [annotated[name][1] for name in names]
+    events = tuple(
+        None if found is None else tuple((event.onset, event.offset, index[event.label]) for event in found)
+        for found in timed
     )
-    return recordings, len(tags) - len(names)
+
+    def read(number: int, rate: int) -> Tensor:
+        return audio.read(folder / "audio" / names[number], rate)
+
+    return Recordings(tuple(names), targets, read, events), len(annotated) - len(names)

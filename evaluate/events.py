@@ -1,0 +1,101 @@
+"""How well does a model find events in time? PSDS1 and PSDS2, event-based and segment-based F1, segment error rate.
+
+Through sed_scores_eval (the extra ``events``: pip install "frami[events]"), with the parameters of DCASE 2023 task 4:
+PSDS1 asks for events found with their times (tolerances 0.7), PSDS2 for their classes without confusion (0.1, cross
+triggers 0.3 at weight 0.5); event F1 allows 200 ms at onset and offset (or a fifth of the length), segments last 1 s.
+All but the error rate are in [0, 1], higher is better; F1 and error rate are those at probability 0.5. Event F1 and error
+rate are means over classes, segment F1 counts all segments together.
+
+Source: Ebbers et al., "Threshold Independent Evaluation of Sound Event Detection Scores", ICASSP 2022, arXiv:2201.13148;
+Bilen et al., "A Framework for the Robust Evaluation of Sound Event Detection", ICASSP 2020, arXiv:1910.08440.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frami.errors import Failed, WrongUse
+
+Events = list[tuple[float, float, str]]
+PSDS: dict[str, dict[str, Any]] = {
+    "psds1": {"dtc_threshold": 0.7, "gtc_threshold": 0.7, "cttc_threshold": None, "alpha_ct": 0.0, "alpha_st": 1.0},
+    "psds2": {"dtc_threshold": 0.1, "gtc_threshold": 0.1, "cttc_threshold": 0.3, "alpha_ct": 0.5, "alpha_st": 1.0},
+}
+THRESHOLD = 0.5
+MEDIAN = 7  # frames of the DCASE baseline's median filter, at 16 frames a second
+
+
+def scores(
+    labels: tuple[str, ...],
+    truth: dict[str, Events],
+    probabilities: dict[str, NDArray[np.float64]],
+    seconds: dict[str, float],
+) -> dict[str, Any]:
+    """Return the scores of events found in clips, by clip name.
+
+    Args:
+        labels: Class names, by index.
+        truth: Events (onset s, offset s, label) of each clip.
+        probabilities: Of each class in each frame of a clip, ``(N', K)``; frames are of equal length.
+        seconds: Length of each clip (s).
+
+    Raises:
+        WrongUse: the extra ``events`` is not installed.
+    """
+    if not truth:
+        raise Failed("There is no clip to score.")
+    collars, crossings, segments, frame = _library()
+    table = {
+        name: frame(values, np.linspace(0, seconds[name], len(values) + 1), event_classes=list(labels))
+        for name, values in probabilities.items()
+    }
+    found: dict[str, Any] = {}
+    for name, parameters in PSDS.items():
+        value, *_ = crossings.psds(table, truth, seconds, max_efpr=100.0, unit_of_time="hour", **parameters)
+        found[name] = float(value)
+    event, *_ = collars.fscore(table, truth, THRESHOLD, onset_collar=0.2, offset_collar=0.2, offset_collar_rate=0.2)
+    segment, *_ = segments.fscore(table, truth, seconds, THRESHOLD, segment_length=1.0)
+    error, *_ = segments.error_rate(table, truth, seconds, THRESHOLD, segment_length=1.0)
+    return found | {
+        "event_f1": float(event["macro_average"]),
+        "segment_f1": float(segment["micro_average"]),
+        "segment_error_rate": float(error["macro_average"]),
+        "clips": len(truth),
+        "per_class": {
+            label: {
+                "events": sum(event[2] == label for events in truth.values() for event in events),
+                "event_f1": float(event[label]),
+                "segment_f1": float(segment[label]),
+            }
+            for label in labels
+        },
+    }
+
+
+def smoothed(probabilities: NDArray[np.float64], frames_a_second: float) -> NDArray[np.float64]:
+    """Return probabilities ``(N', K)`` after a median filter of 7/16 s over time, as in the DCASE baseline."""
+    width = max(1, round(MEDIAN / 16 * frames_a_second)) // 2 * 2 + 1
+    padded = np.pad(probabilities, ((width // 2, width // 2), (0, 0)), mode="edge")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, width, axis=0), axis=2)
+
+
+def above(probabilities: NDArray[np.float64], labels: tuple[str, ...], seconds: float) -> Events:
+    """Return the events of a clip: stretches of frames in which a class is likelier than not."""
+    step, events = seconds / len(probabilities), []
+    for index, label in enumerate(labels):
+        active = np.diff(np.concatenate([[0], probabilities[:, index] > THRESHOLD, [0]]).astype(int))
+        for first, last in zip(np.flatnonzero(active == 1), np.flatnonzero(active == -1), strict=True):
+            events.append((first * step, last * step, label))
+    return sorted(events)
+
+
+def _library() -> tuple[Any, Any, Any, Any]:
+    try:
+        from sed_scores_eval import collar_based, intersection_based, segment_based
+        from sed_scores_eval.base_modules.scores import create_score_dataframe
+    except ImportError as error:
+        raise WrongUse(f"Events are scored by sed_scores_eval ({error}): pip install 'frami[events]'.") from error
+    return collar_based, intersection_based, segment_based, create_score_dataframe

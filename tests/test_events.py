@@ -1,0 +1,124 @@
+"""Sound events: timelines move with their clips, are asked for, kept, learned and scored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from frami import learn, tasks
+from frami.audio import FrontEnd
+from frami.cli import frami
+from frami.clips import timeline
+from frami.evaluate import events
+from frami.network import Output
+from frami.store import Store
+from frami.synthesis import timelines
+from tests.test_tagging import scenes  # noqa: F401
+
+
+def test_a_timeline_is_one_where_a_class_sounds(front_end: FrontEnd) -> None:
+    seconds = front_end.hop_length / front_end.sample_rate
+    found = timeline([(2 * seconds, 5 * seconds, 1), (0.0, 0.1 * seconds, 0)], 3, 8, front_end)
+    assert found.int().tolist() == [[1, 0, 0, 0, 0, 0, 0, 0], [0, 0, 1, 1, 1, 0, 0, 0], [0] * 8]
+
+
+def test_an_answer_of_frames_is_that_of_the_clip_and_the_mean_of_its_frames() -> None:
+    draw = torch.Generator().manual_seed(0)
+    answer, target = torch.randn(2, 3, 1 + 4, generator=draw), (torch.rand(2, 3, 8, generator=draw) > 0.5).float()
+    frames = target.view(2, 3, 4, 2).mean(dim=3)
+    each = torch.nn.functional.binary_cross_entropy_with_logits
+    clip = each(answer[:, :, 0], target.amax(dim=2), reduction="none").sum(dim=1).mean()
+    within = each(answer[:, :, 1:], frames, reduction="none").mean(dim=2).sum(dim=1).mean()
+    task = tasks.find("frames")
+    assert task.error(answer, target).item() == pytest.approx((clip + within).item(), rel=1e-5)
+    finer = torch.randn(2, 3, 1 + 8, generator=draw)
+    assert task.divergences(finer, answer).shape == (2, 15)
+    assert task.divergences(answer, answer).abs().max() < 1e-6
+    said = Output(answer[:, :, 0], answer, answer[:, 0], answer[:, 0], answer[:, :, 1:], task)
+    assert torch.equal(said.answer, answer)
+
+
+def test_timelines_ask_for_one_to_three_tags_and_events_of_several_lengths() -> None:
+    asked = timelines(5, 64, 0, 0, 100)
+    assert asked.shape == (64, 5, 100) and set(asked.unique().tolist()) == {0.0, 1.0}
+    tags = asked.amax(dim=2).sum(dim=1)
+    assert float(tags.min()) >= 1 and float(tags.max()) <= 3
+    assert 0.05 < float(asked.mean()) < 0.4
+    assert torch.equal(asked, timelines(5, 64, 0, 0, 100)) and not torch.equal(asked, timelines(5, 64, 1, 0, 100))
+
+
+def test_a_timeline_moves_with_its_clip() -> None:
+    mel = (torch.rand(8, 6, 40, generator=torch.Generator().manual_seed(0)) > 0.5).float()
+    settings = learn.Settings(gain=0.0, band_mask=0.0, time_mask=0.0)
+    moved, target = learn.augment(mel, mel[:, :3].clone(), settings, torch.Generator().manual_seed(1), crop=16)
+    assert moved.shape[2] == 16 and not torch.equal(moved, mel[:, :, :16])
+    torch.testing.assert_close(moved[:, :3], target)
+
+
+def test_events_are_stretches_of_likely_frames() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.1, 0.7], [0.6, 0.8]])
+    assert events.above(probabilities, ("a", "b"), 2.0) == [(0.0, 1.0, "a"), (1.0, 2.0, "b"), (1.5, 2.0, "a")]
+    spike = np.zeros((32, 1))
+    spike[5] = 1
+    assert events.smoothed(spike, 16.0).max() == 0
+    assert events.smoothed(np.ones((3, 1)), 16.0).tolist() == [[1], [1], [1]]
+
+
+def test_events_found_exactly_score_one() -> None:
+    pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")
+    truth = {"x.wav": [(1.0, 3.0, "a"), (4.0, 6.0, "b")], "y.wav": [(2.0, 5.0, "b")]}
+    probabilities = {name: np.zeros((100, 2)) for name in truth}
+    for name, found in truth.items():
+        for onset, offset, label in found:
+            probabilities[name][round(10 * onset) : round(10 * offset), "ab".index(label)] = 0.9
+    seconds = dict.fromkeys(truth, 10.0)
+    perfect = events.scores(("a", "b"), truth, probabilities, seconds)
+    for name in ("psds1", "psds2", "event_f1", "segment_f1"):
+        assert perfect[name] == pytest.approx(1.0)
+    assert perfect["segment_error_rate"] == pytest.approx(0.0)
+    late = {name: np.roll(values, 15, axis=0) for name, values in probabilities.items()}
+    assert events.scores(("a", "b"), truth, late, seconds)["event_f1"] == 0
+
+
+@pytest.fixture
+def call() -> Callable[..., str]:
+    def run(*words: object) -> str:
+        result = CliRunner().invoke(frami, [*map(str, words)], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return run
+
+
+def test_from_annotated_events_to_a_student_that_heard_none(
+    scenes: Path,  # noqa: F811
+    tmp_path: Path,
+    call: Callable[..., str],
+) -> None:
+    data = ["--dataset", "desed", "--data", scenes, "--test-fold", "validation"]
+    teacher, store, student = tmp_path / "teacher", tmp_path / "samples.h5", tmp_path / "student"
+    few = ["--set", "steps=2", "--set", "batch_size=4"]
+    call("train", *data, "--network", "crnn", "--width", "2", "--depth", "3", "--out", teacher, *few)
+    words = ["--teacher", teacher, "--samples", "8", "--batch-size", "8", "--out", store]
+    call("synthesize", *words, "--set", "steps=2", "--set", "rival_from=0")
+    with Store(store) as kept:
+        asked = kept.target(0)
+        assert asked.shape == (2, kept.mel(0).shape[1]) and 0 < float(asked.mean()) < 1
+        assert torch.equal(asked.amax(dim=1), torch.from_numpy(kept.targets[0]))
+    for recipe in ("frami", "frami-head"):
+        out = tmp_path / recipe
+        call("distill", "--teacher", teacher, "--samples", store, "--recipe", recipe, "--out", out, *few)
+    call("distill", "--teacher", teacher, *data, "--student", "dscnn", "--out", student, *few)
+    call("inspect", store, "--out", tmp_path / "pictures", *data)
+    pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")
+    scored = tmp_path / "scores.json"
+    printed = call("evaluate", tmp_path / "frami", *data, "--json", scored)
+    assert "PSDS1" in printed and "scores.tsv" in printed
+    assert 0 <= json.loads(scored.read_text())["psds2"] <= 1
+    assert scored.with_suffix(".tsv").read_text().startswith("filename\tonset\toffset\tevent_label\n")
