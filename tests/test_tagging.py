@@ -67,7 +67,7 @@ def test_weak_labels_join_the_soundscapes(scenes: Path) -> None:
     [
         (TRAIN, "filename\tonset\tlabel\n00000.wav\t0\tx\n", "no column offset, event_label"),
         (TRAIN, HEAD, "holds no annotation"),
-        (TRAIN, HEAD + "00000.wav\t1.0\t0.5\tx\n", "line 2: x from 1.0 to 0.5 s"),
+        (TRAIN, HEAD + "00000.wav\t1.0\t0.5\tx\n", "line 2, 00000.wav: x from 1.0 to 0.5 s"),
         (TRAIN, HEAD + "00000.wav\tsoon\t0.5\tx\n", "onset and offset are seconds"),
         (TRAIN, HEAD + "00000.wav\t0.1\t9.5\tx\n", "lasts 2.00 s, and x is annotated up to 9.5 s"),
         (TRAIN, HEAD + "00000.wav\t0\t1\tx\n00000.wav\t0.5\t1.5\tx\n", "overlaps another event of that label"),

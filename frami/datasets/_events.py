@@ -33,19 +33,36 @@ def strong(path: Path) -> dict[str, list[Event]]:
     found: dict[str, list[Event]] = {}
     for number, row in enumerate(rows(path, COLUMNS), 2):
         events = found.setdefault(row["filename"], [])
-        if not row["event_label"]:
-            continue
-        try:
-            event = Event(float(row["onset"]), float(row["offset"]), row["event_label"])
-        except ValueError as error:
-            raise WrongUse(f"{path}, line {number}: onset and offset are seconds; {error}.") from error
-        where = f"{path}, line {number}: {event.label} from {event.onset} to {event.offset} s in {row['filename']}"
-        if not 0 <= event.onset < event.offset:
-            raise WrongUse(f"{where}; an event begins at 0 or later and ends after that: mend this line.")
-        if any(e.label == event.label and e.onset < event.offset and event.onset < e.offset for e in events):
-            raise WrongUse(f"{where} overlaps another event of that label; make them one event.")
-        events.append(event)
+        if row["event_label"]:
+            where = f"{path}, line {number}, {row['filename']}"
+            _add(events, row["onset"], row["offset"], row["event_label"], where)
     return found
+
+
+def plain(path: Path, labels: tuple[str, ...]) -> list[Event]:
+    """Return the events of one file's table without a head: onset, offset and label, between tabs."""
+    events: list[Event] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        cells = line.split("\t")
+        if len(cells) != 3 or cells[2] not in labels:
+            raise WrongUse(
+                f"{path}, line {number} is {line!r}; onset, offset and one of {', '.join(labels)} are needed."
+            )
+        _add(events, cells[0], cells[1], cells[2], f"{path}, line {number}")
+    return events
+
+
+def _add(events: list[Event], onset: str, offset: str, label: str, where: str) -> None:
+    try:
+        event = Event(float(onset), float(offset), label)
+    except ValueError as error:
+        raise WrongUse(f"{where}: onset and offset are seconds; {error}.") from error
+    what = f"{where}: {label} from {event.onset} to {event.offset} s"
+    if not 0 <= event.onset < event.offset:
+        raise WrongUse(f"{what}; an event begins at 0 or later and ends after that: mend this line.")
+    if any(e.label == label and e.onset < event.offset and event.onset < e.offset for e in events):
+        raise WrongUse(f"{what} overlaps another event of that label; make them one event.")
+    events.append(event)
 
 
 def weak(path: Path) -> dict[str, list[str]]:

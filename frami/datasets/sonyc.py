@@ -1,0 +1,84 @@
+"""SONYC-UST, DCASE 2019 task 5: 10-s recordings of New York's streets with eight coarse tags (CC BY 4.0).
+
+A recording to train on was heard by three volunteers and has a tag that any of them heard, as in the challenge's
+baseline; one of ``validate`` has those that the authors agreed on (annotator 0). ``--test-fold validate`` is official.
+Source: Cartwright et al., "SONYC Urban Sound Tagging (SONYC-UST)", DCASE Workshop 2019.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from frami import audio
+from frami.datasets import Recordings, Split
+from frami.errors import WrongUse, unknown
+
+SECONDS = 10.0
+SAMPLE_RATE = 44100
+FOLDER = "sonyc-ust"
+TABLE = "annotations.csv"
+FOLDS = ("validate",)
+AUTHORS = "0"
+LABELS = (
+    "engine",
+    "machinery-impact",
+    "non-machinery-impact",
+    "powered-saw",
+    "alert-signal",
+    "music",
+    "human-voice",
+    "dog",
+)
+COLUMNS = tuple(f"{number}_{label}_presence" for number, label in enumerate(LABELS, 1))
+
+
+def test_folds(folder: Path) -> list[str]:
+    """Return the official sets to test on: ``validate``."""
+    return [fold for fold in FOLDS if any(row["split"] == fold for row in _rows(folder))]
+
+
+def split(folder: Path, fold: str) -> Split:
+    """Return the split that tests on one official set and trains on ``train``."""
+    if fold not in FOLDS:
+        raise unknown("fold of sonyc", fold, FOLDS)
+    rows = _rows(folder)
+    train, absent = _recordings(folder, [row for row in rows if row["split"] == "train"], "train")
+    agreed = [row for row in rows if row["split"] == fold and row["annotator_id"] == AUTHORS]
+    test, others = _recordings(folder, agreed, fold)
+    missing = f"{absent + others} annotated recordings have no audio here." if absent + others else ""
+    return Split("sonyc", fold, LABELS, train, test, task="multi-label", missing=missing)
+
+
+def _rows(folder: Path) -> list[dict[str, str]]:
+    path = folder / TABLE
+    if not path.is_file():
+        raise WrongUse(f"{folder} is not a folder of sonyc: there is no {TABLE} in it; name another with --data.")
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        needed = ("split", "audio_filename", "annotator_id", *COLUMNS)
+        absent = [column for column in needed if column not in (reader.fieldnames or ())]
+        if absent:
+            raise WrongUse(
+                f"{path} has no column {', '.join(absent[:3])}; it is no annotation of SONYC-UST's first version."
+            )
+        return list(reader)
+
+
+def _recordings(folder: Path, rows: list[dict[str, str]], part: str) -> tuple[Recordings, int]:
+    """Return the recordings of some rows that are there, with any tag of their rows, and how many are not there."""
+    tags: dict[str, np.ndarray] = {}
+    for row in rows:
+        heard = np.array([float(row[column] or 0) > 0 for column in COLUMNS], dtype=np.float32)
+        tags[row["audio_filename"]] = np.maximum(tags.get(row["audio_filename"], heard), heard)
+    names = [name for name in sorted(tags) if (folder / "audio" / name).is_file()]
+    if not names:
+        raise WrongUse(f"None of the recordings of {part} is in {folder / 'audio'}; copy them there.")
+
+    def read(number: int, rate: int) -> Tensor:
+        return audio.read(folder / "audio" / names[number], rate)
+
+    return Recordings(tuple(names), np.stack([tags[name] for name in names]), read), len(tags) - len(names)

@@ -1,0 +1,60 @@
+"""TAU Urban Acoustic Scenes 2022 Mobile, development set: 1-s excerpts of ten scenes, from several devices.
+
+As for DCASE 2023 task 1; ``--test-fold 1`` is the official fold, the only one. Not for commercial use.
+Source: Heittola, Mesaros and Virtanen, "Acoustic Scene Classification in DCASE 2020 Challenge", DCASE Workshop 2020.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from frami.datasets import Recordings, Split, _events
+from frami.errors import WrongUse, unknown
+
+SECONDS = 1.0
+SAMPLE_RATE = 44100
+FOLDER = "tau-urban-acoustic-scenes-2022-mobile-development"
+FOLDS = ("1",)
+SETUP = "evaluation_setup/fold1_{}.csv"
+COLUMNS = ("filename", "scene_label")
+LABELS = (
+    "airport",
+    "bus",
+    "metro",
+    "metro_station",
+    "park",
+    "public_square",
+    "shopping_mall",
+    "street_pedestrian",
+    "street_traffic",
+    "tram",
+)
+
+
+def test_folds(folder: Path) -> list[str]:
+    """Return the official folds: ``1``."""
+    return [fold for fold in FOLDS if (folder / SETUP.format("evaluate")).is_file()]
+
+
+def split(folder: Path, fold: str) -> Split:
+    """Return the official split of training and evaluation."""
+    if fold not in FOLDS:
+        raise unknown("fold of tau2022", fold, FOLDS)
+    train, absent = _recordings(folder, folder / SETUP.format("train"))
+    test, others = _recordings(folder, folder / SETUP.format("evaluate"))
+    missing = f"{absent + others} listed excerpts have no audio here." if absent + others else ""
+    return Split("tau2022", fold, LABELS, train, test, missing=missing)
+
+
+def _recordings(folder: Path, table: Path) -> tuple[Recordings, int]:
+    """Return the listed excerpts that are there, and how many are not."""
+    items = []
+    rows = _events.rows(table, COLUMNS)
+    for row in rows:
+        if row["scene_label"] not in LABELS:
+            raise WrongUse(f"{table} has the scene {row['scene_label']!r}; allowed: {', '.join(LABELS)}.")
+        if (folder / row["filename"]).is_file():
+            items.append((row["filename"], LABELS.index(row["scene_label"])))
+    if not items:
+        raise WrongUse(f"None of the excerpts that {table} lists is in {folder / 'audio'}; copy them there.")
+    return Recordings.of_files(folder, items), len(rows) - len(items)

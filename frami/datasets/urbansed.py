@@ -1,0 +1,69 @@
+"""URBAN-SED 2.0: 10,000 synthetic soundscapes of 10 s in 10 classes, strongly labelled (CC BY 4.0).
+
+To train on are the soundscapes of ``train``; ``--test-fold`` is ``validate`` or ``test``.
+Source: Salamon et al., "Scaper: A library for soundscape synthesis and augmentation", WASPAA 2017.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from frami import audio
+from frami.datasets import Recordings, Split, _events
+from frami.errors import WrongUse, unknown
+
+SECONDS = 10.0
+SAMPLE_RATE = 44100
+FOLDER = "urban-sed_v2.0.0"
+FOLDS = ("validate", "test")
+# Those of UrbanSound8K, whose sounds they are.
+LABELS = (
+    "air_conditioner",
+    "car_horn",
+    "children_playing",
+    "dog_bark",
+    "drilling",
+    "engine_idling",
+    "gun_shot",
+    "jackhammer",
+    "siren",
+    "street_music",
+)
+
+
+def test_folds(folder: Path) -> list[str]:
+    """Return the official sets to test on that are there."""
+    return [fold for fold in FOLDS if any((folder / "annotations" / fold).glob("*.txt"))]
+
+
+def split(folder: Path, fold: str) -> Split:
+    """Return the split that tests on one official set and trains on ``train``."""
+    if fold not in FOLDS:
+        raise unknown("fold of urbansed", fold, FOLDS)
+    train, absent = _recordings(folder, "train")
+    test, others = _recordings(folder, fold)
+    missing = f"{absent + others} annotated soundscapes have no audio here." if absent + others else ""
+    return Split("urbansed", fold, LABELS, train, test, task="frames", missing=missing)
+
+
+def _recordings(folder: Path, part: str) -> tuple[Recordings, int]:
+    """Return the soundscapes of a part that are there, and how many are annotated and are not."""
+    tables = sorted((folder / "annotations" / part).glob("*.txt"))
+    there = [path for path in tables if (folder / "audio" / part / f"{path.stem}.wav").is_file()]
+    if not there:
+        raise WrongUse(
+            f"{folder} has no soundscapes in audio/{part} with annotations/{part}/*.txt; name another with --data."
+        )
+    names = [f"audio/{part}/{path.stem}.wav" for path in there]
+    listed = {name: _events.plain(path, LABELS) for name, path in zip(names, there, strict=True)}
+    _events.within(folder, listed)
+    targets = np.array([[label in {e.label for e in listed[name]} for label in LABELS] for name in names], np.float32)
+    events = tuple(tuple((e.onset, e.offset, LABELS.index(e.label)) for e in listed[name]) for name in names)
+
+    def read(number: int, rate: int) -> Tensor:
+        return audio.read(folder / names[number], rate)
+
+    return Recordings(tuple(names), targets, read, events), len(tables) - len(there)
