@@ -118,10 +118,7 @@ def _of_tags(model: Model, split: Split, clips: Clips, where: Machine) -> dict[s
 
 
 def _of_events(model: Model, split: Split, clips: Clips, where: Machine) -> dict[str, Any]:
-    names, annotated = split.test.names, split.test.events or ()
-    truth = {
-        name: [(*e[:2], split.labels[e[2]]) for e in found or ()] for name, found in zip(names, annotated, strict=True)
-    }
+    names, truth = split.test.names, annotated(split)
     hop = model.front_end.hop_length / model.front_end.sample_rate
     seconds, heard, listed = {}, {}, {}
     for answer, chosen in predictions(model, clips, where):
@@ -132,6 +129,12 @@ def _of_events(model: Model, split: Split, clips: Clips, where: Machine) -> dict
             heard[name] = events.smoothed(probabilities.T, probabilities.shape[1] / seconds[name])
             listed[name] = events.above(heard[name], split.labels, seconds[name])
     return events.scores(split.labels, truth, heard, seconds) | {"events": listed}
+
+
+def annotated(split: Split) -> dict[str, events.Events]:
+    """Return the events of the recordings to test on, by their name."""
+    found = zip(split.test.names, split.test.events or (), strict=True)
+    return {name: [(on, off, split.labels[index]) for on, off, index in listed or ()] for name, listed in found}
 
 
 def as_table(listed: Mapping[str, events.Events]) -> str:

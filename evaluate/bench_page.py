@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from frami import files
+import numpy as np
+from matplotlib.figure import Figure
+
+from frami import files, plots
 from frami.evaluate import suites
 
 Row = dict[str, str]
@@ -120,13 +123,40 @@ def _picture(suite: str, task: str, fold: str, teacher: str) -> str:
 
 def pictures(rows: list[Row], folder: Path) -> None:
     """Write a picture for each task of the suites that compare methods."""
-    from frami import plots
-
     compared = [row for row in rows if row["suite"] in ("cpu", "gpu")]
     for (suite, task, fold, teacher), group in grouped(compared, "suite", "task", "fold", "teacher").items():
         points = {}
         for (source,), of_source in grouped(group, "source").items():
             cost = [float(row["synthesis_cpu_s"]) + float(row["distillation_cpu_s"]) for row in of_source]
             points[source] = (statistics.mean(cost), [float(row["accuracy"]) for row in of_source])
-        figure = plots.accuracy_against_cost(points, float(group[0]["teacher_accuracy"]))
+        figure = accuracy_against_cost(points, float(group[0]["teacher_accuracy"]))
         files.write_bytes(folder / _picture(suite, task, fold, teacher), plots.png(figure))
+
+
+def accuracy_against_cost(points: Mapping[str, tuple[float, Sequence[float]]], teacher: float) -> Figure:
+    """Return the accuracy of students over what they cost.
+
+    Args:
+        points: By what a student learned from: CPU seconds, and the accuracy of each seed.
+        teacher: Accuracy of the teacher, drawn as a line.
+    """
+    figure = Figure(figsize=(7.5, 4.5), layout="constrained")
+    ax = figure.subplots()
+    ax.axhline(teacher, color="0.6", linestyle="--", linewidth=1)
+    ax.annotate("teacher", (1, teacher), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4")
+    for name, (seconds, accuracies) in points.items():
+        mean, low, high = np.mean(accuracies), min(accuracies), max(accuracies)
+        known = name.startswith(("recordings", "other recordings", "noise"))
+        ax.errorbar(
+            seconds,
+            mean,
+            yerr=[[mean - low], [high - mean]],
+            marker="s" if known else "o",
+            color="C3" if name == "FRAMI" else "0.5" if known else "C0",
+            capsize=2,
+        )
+        ax.annotate(name, (seconds, mean), xytext=(5, 3), textcoords="offset points", fontsize=plots.SMALL)
+    ax.set_xscale("log")
+    ax.set(xlabel="CPU seconds of synthesis and distillation", ylabel="accuracy on recordings")
+    ax.grid(alpha=0.3)
+    return figure

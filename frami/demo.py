@@ -17,7 +17,7 @@ from frami.store import Part, Store, parts
 
 TEACHER = "digits"
 SAMPLES = 3072
-STEPS = 1200
+STEPS = 2500
 WIDTH = 12
 
 

@@ -25,6 +25,7 @@ from frami.store import Store, run_folder
 
 WIDTH = 100
 MARGIN = 14
+ROLLS = 3  # clips whose events are drawn
 LAST_ROUNDS = 5
 
 Rows = list[tuple[str, str]]
@@ -104,6 +105,11 @@ def _of_bundle(path: Path, out: Path | None, split: datasets.Split | None, where
         numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
         rows.append(("scores", f"{split.dataset}, fold {split.test_fold}: {_words(numbers)}"))
         pictures["features"] = plots.feature_map(model, None, real)
+        if "events" in scores:
+            shown = [(name, real.mel(number)) for number, name in enumerate(split.test.names[:ROLLS])]
+            pictures["events"] = plots.event_rolls(
+                shown, model.front_end, model.labels, accuracy.annotated(split), scores["events"]
+            )
         if "confusion" in scores:
             pictures["confusion"] = plots.confusion(split.labels, scores["confusion"])
     return rows + _written(out, pictures, {})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -199,32 +200,36 @@ def confusion(labels: Sequence[str], counts: ArrayLike) -> Figure:
     return figure
 
 
-def accuracy_against_cost(points: Mapping[str, tuple[float, Sequence[float]]], teacher: float) -> Figure:
-    """Return the accuracy of students over what they cost.
+def event_rolls(
+    clips: Sequence[tuple[str, Tensor]],
+    front_end: FrontEnd,
+    labels: Sequence[str],
+    truth: Mapping[str, Sequence[tuple[float, float, str]]],
+    found: Mapping[str, Sequence[tuple[float, float, str]]],
+) -> Figure:
+    """Return spectrograms with the events below them, those annotated and those found.
 
     Args:
-        points: By what a student learned from: CPU seconds, and the accuracy of each seed.
-        teacher: Accuracy of the teacher, drawn as a line.
+        clips: Name and spectrogram ``(F, N)`` of each clip to show.
+        front_end: Of the spectrograms; it gives the axes.
+        labels: Class names; those that come up are shown.
+        truth: Events (onset s, offset s, label) of each clip.
+        found: The same of a model.
     """
-    figure = Figure(figsize=(7.5, 4.5), layout="constrained")
-    ax = figure.subplots()
-    ax.axhline(teacher, color="0.6", linestyle="--", linewidth=1)
-    ax.annotate("teacher", (1, teacher), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4")
-    for name, (seconds, accuracies) in points.items():
-        mean, low, high = np.mean(accuracies), min(accuracies), max(accuracies)
-        known = name.startswith(("recordings", "other recordings", "noise"))
-        ax.errorbar(
-            seconds,
-            mean,
-            yerr=[[mean - low], [high - mean]],
-            marker="s" if known else "o",
-            color="C3" if name == "FRAMI" else "0.5" if known else "C0",
-            capsize=2,
-        )
-        ax.annotate(name, (seconds, mean), xytext=(5, 3), textcoords="offset points", fontsize=SMALL)
-    ax.set_xscale("log")
-    ax.set(xlabel="CPU seconds of synthesis and distillation", ylabel="accuracy on recordings")
-    ax.grid(alpha=0.3)
+    figure = Figure(figsize=(5 * len(clips), 6), layout="constrained")
+    axes = figure.subplots(2, len(clips), squeeze=False, sharex="col", height_ratios=(2, 3))
+    for (upper, lower), (name, mel) in zip(axes.T, clips, strict=True):
+        _show(upper, mel, front_end, Path(name).name, (None, None))
+        shown = [label for label in labels if label in {e[2] for e in (*truth[name], *found[name])}]
+        for events, shift, colour, title in ((truth[name], 0.2, "C0", "annotated"), (found[name], -0.2, "C1", "found")):
+            for onset, offset, label in events:
+                lower.barh(shown.index(label) + shift, offset - onset, 0.35, onset, color=colour)
+            lower.barh(0, 0, color=colour, label=title)
+        lower.set_yticks(range(len(shown)), shown)
+        lower.set(xlabel="time (s)", xlim=(0, front_end.seconds(mel.shape[1])), ylim=(-0.6, max(1, len(shown)) - 0.4))
+        lower.grid(axis="x", alpha=0.3)
+    axes[1, 0].legend(loc="upper left", fontsize=SMALL)
+    axes[0, 0].set_ylabel("frequency (kHz)")
     return figure
 
 

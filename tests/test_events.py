@@ -122,3 +122,5 @@ def test_from_annotated_events_to_a_student_that_heard_none(
     assert "PSDS1" in printed and "scores.tsv" in printed
     assert 0 <= json.loads(scored.read_text())["psds2"] <= 1
     assert scored.with_suffix(".tsv").read_text().startswith("filename\tonset\toffset\tevent_label\n")
+    call("inspect", teacher, "--out", tmp_path / "rolls", *data)
+    assert (tmp_path / "rolls" / "events.png").stat().st_size > 1000
