@@ -90,7 +90,7 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
     "--recipe",
     default="frami",
     show_default=True,
-    help="What the student is asked to match: frami, frami-head, kd, labels, sp, iusp, embedding.",
+    help="What the student is asked to match: frami, frami-head, kd, labels, sp, iusp, embedding, dual.",
 )
 @options.budget
 @click.option("--any-teacher", is_flag=True, help="Allow a store that was made from another teacher.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,13 +16,13 @@ from frami.clips import Clips
 from frami.errors import Failed
 from frami.machine import Machine
 from frami.model import Model
-from frami.network import Network, Output, frozen, statistics_pooling
+from frami.network import frozen
 from frami.recipes import Recipe
 from frami.run import Run
 from frami.settings import setting
+from frami.student import MeanStudent, Student
 
 STEPS_BETWEEN_LINES = 20
-Schedule = torch.optim.lr_scheduler.LRScheduler
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,29 +41,6 @@ class Settings:
     time_mask: float = setting(0.2, "mask up to this part of the frames", low=0, high=1)
     splice: float = setting(0.5, "part of the clips in which a stretch of time is another clip's", low=0, high=1)
     mixup: float = setting(0.5, "part of the clips that are mixed with another", low=0, high=1)
-
-
-class Student(nn.Module):
-    """A network in training, with projections of its frames and its embedding to the teacher's size where needed.
-
-    They are a 1x1 convolution over time and a linear layer, trained with the network and then dropped.
-    """
-
-    def __init__(self, network: Network, channels: int | None, embedding: int | None = None) -> None:
-        super().__init__()
-        self.network = network
-        own = network.head.embedding.out_features
-        self.projection = nn.Conv1d(network.channels, channels, 1) if channels else None
-        self.embedding = nn.Linear(own, embedding) if embedding else None
-
-    def forward(self, mel: Tensor) -> Output:
-        output = self.network(mel)
-        if self.projection is not None:
-            frames = self.projection(output.frames)
-            output = replace(output, frames=frames, stats=statistics_pooling(frames))
-        if self.embedding is not None:
-            output = replace(output, embedding=self.embedding(output.embedding))
-        return output
 
 
 def augment(
@@ -155,8 +132,8 @@ def _steps(
     run: Run | None,
     report: progress.Report,
 ) -> None:
-    optimiser, schedule = _optimiser(learner, settings)
-    start = _go_on(run, learner, optimiser, schedule)
+    learning = _Learning(learner, settings, with_mean=bool(recipe.weights.get("mean_student")))
+    start = learning.go_on(run)
     # A label is that of a whole clip; a teacher says what it hears in part of one.
     crop = None if recipe.weights.get("cross_entropy") else settings.crop
     batches = sources.endless(clips, settings.batch_size, seed, start)
@@ -169,14 +146,17 @@ def _steps(
             said = learner(mel)
             with torch.no_grad():
                 told = guide(mel) if guide is not None else None
-        parts = {n: getattr(objectives, n)(told, said, target) for n, w in recipe.weights.items() if w}
-        loss = sum(recipe.weights[name] * part for name, part in parts.items())
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        schedule.step()
+            mean = learning.mean(mel) if learning.mean is not None else None
+        parts = {
+            n: getattr(objectives, n)(told, said, target)
+            for n, w in recipe.weights.items()
+            if w and n != "mean_student"
+        }
+        if mean is not None:
+            parts["mean_student"] = objectives.logits(mean, said, target)
+        learning.step(sum(recipe.weights[name] * part for name, part in parts.items()))
         if (step + 1) % STEPS_BETWEEN_LINES == 0 or step + 1 == settings.steps:
-            _note(run, report, step + 1, parts, partial(_state, step + 1, learner, optimiser, schedule))
+            _note(run, report, step + 1, parts, partial(learning.state, step + 1))
 
 
 def _note(
@@ -191,42 +171,57 @@ def _note(
         run.save(state)
 
 
-def _optimiser(learner: nn.Module, settings: Settings) -> tuple[torch.optim.Optimizer, Schedule]:
-    # Decay pulls weights of matrices and kernels to zero; scales and biases are no part of what it is meant for.
-    learning = list(learner.parameters())
-    groups = [
-        {"params": [p for p in learning if p.dim() > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in learning if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser,
-        settings.learning_rate,
-        total_steps=settings.steps + 1,
-        pct_start=max(settings.warm_up, 1 / settings.steps),
-        cycle_momentum=False,
-    )
-    return optimiser, schedule
+class _Learning:
+    """A network in training, with all that its next step depends on."""
 
+    def __init__(self, learner: nn.Module, settings: Settings, *, with_mean: bool) -> None:
+        self.learner = learner
+        # Decay pulls weights of matrices and kernels to zero; scales and biases are no part of what it is meant for.
+        moved = list(learner.parameters())
+        groups = [
+            {"params": [p for p in moved if p.dim() > 1], "weight_decay": settings.weight_decay},
+            {"params": [p for p in moved if p.dim() <= 1], "weight_decay": 0.0},
+        ]
+        self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser,
+            settings.learning_rate,
+            total_steps=settings.steps + 1,
+            pct_start=max(settings.warm_up, 1 / settings.steps),
+            cycle_momentum=False,
+        )
+        self.mean = MeanStudent(learner) if with_mean else None
 
-def _state(step: int, learner: nn.Module, optimiser: torch.optim.Optimizer, schedule: Schedule) -> dict[str, Any]:
-    return {
-        "step": step,
-        "learner": learner.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "schedule": schedule.state_dict(),
-    }
+    def step(self, loss: Tensor) -> None:
+        """Go one step down a loss."""
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.schedule.step()
+        if self.mean is not None:
+            self.mean.follow(self.learner)
 
+    def state(self, step: int) -> dict[str, Any]:
+        """Return what to go on from after ``step`` steps."""
+        return {
+            "step": step,
+            "learner": self.learner.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "mean": self.mean.network.state_dict() if self.mean is not None else None,
+        }
 
-def _go_on(run: Run | None, learner: nn.Module, optimiser: torch.optim.Optimizer, schedule: Schedule) -> int:
-    """Load the state of a run that was cut off; return its step."""
-    if run is None or (state := run.state()) is None:
-        return 0
-    run.rewind(state["step"])
-    learner.load_state_dict(state["learner"])
-    optimiser.load_state_dict(state["optimiser"])
-    schedule.load_state_dict(state["schedule"])
-    return state["step"]
+    def go_on(self, run: Run | None) -> int:
+        """Load the state of a run that was cut off; return its step."""
+        if run is None or (state := run.state()) is None:
+            return 0
+        run.rewind(state["step"])
+        self.learner.load_state_dict(state["learner"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        if self.mean is not None:
+            self.mean.network.load_state_dict(state["mean"])
+        return state["step"]
 
 
 def predictions(model: Model, clips: Clips, machine: Machine, batch_size: int = 64) -> Iterator[tuple[Tensor, Tensor]]:

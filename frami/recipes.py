@@ -17,7 +17,8 @@ class Recipe:
     """A weighted sum of objectives.
 
     Attributes:
-        weights: Weight of each objective, by its name in `frami.objectives`.
+        weights: Weight of each objective, by its name in `frami.objectives`; ``mean_student`` is `logits` with the
+            student's own average (`frami.student.MeanStudent`) for a teacher.
         reuse_head: Whether the student's head begins as its teacher's own, on projected statistics. The projection is
             then part of the student, and counted.
     """
@@ -43,6 +44,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "iusp": Recipe({"logits": 1.0, "frame_similarity": 300.0}),
         # After Pham et al. 2023: labels, and the teacher's embedding.
         "embedding": Recipe({"cross_entropy": 1.0, "logits": 0.0, "embedding": 1.0}),
+        # After Xiao and Das 2024: labels, the teacher by way of the student's own average, and the teacher's frames.
+        "dual": Recipe({"cross_entropy": 1.0, "logits": 1.0, "mean_student": 1.0, "frames": 1.0}),
     }
 )
 

@@ -478,7 +478,7 @@ cli.main()
 """
 
 
-@pytest.mark.parametrize("command", ["train", "distill", "distill --recipe frami-head"])
+@pytest.mark.parametrize("command", ["train", "distill", "distill --recipe frami-head", "distill --recipe dual"])
 def test_killed_and_gone_on_with_gives_the_same_weights(command: str, call: Frami, made: Path, tmp_path: Path) -> None:
     words = {
         "train": [*TONES, "--width", "4", "--depth", "1"],

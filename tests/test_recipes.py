@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 import frami
 from frami import recipes, run
@@ -12,6 +13,7 @@ from frami.errors import WrongUse
 from frami.evaluate import complexity
 from frami.model import Model
 from frami.store import Store
+from frami.student import MeanStudent
 
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
@@ -49,3 +51,18 @@ def test_a_network_beyond_the_budget_is_refused_before_anything_is_written(tmp_p
     assert complexity.within(small, "dcase2023").startswith("Within the budget")
     with pytest.raises(WrongUse, match="dcase2023"):
         complexity.within(small, "dcase2032")
+
+
+def test_the_mean_student_is_the_moving_average_of_the_students_weights() -> None:
+    student = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    mean = MeanStudent(student, 0.9)
+    expected = student[0].weight.detach().clone()
+    for step in range(3):
+        with torch.no_grad():
+            student[0].weight += step + 1
+        student(torch.randn(4, 2))
+        mean.follow(student)
+        expected = 0.9 * expected + 0.1 * student[0].weight.detach()
+    torch.testing.assert_close(mean.network[0].weight, expected)
+    torch.testing.assert_close(mean.network[1].running_mean, student[1].running_mean)
+    assert not any(p.requires_grad for p in mean.network.parameters())
