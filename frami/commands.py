@@ -80,7 +80,12 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
 
 
 @click.command()
-@click.option("--teacher", required=True, help="A bundle's folder, or 'digits', which ships with the package.")
+@click.option(
+    "--teacher",
+    required=True,
+    multiple=True,
+    help="A bundle's folder, or 'digits', which ships with the package; several teach together.",
+)
 @click.option("--samples", type=click.Path(), help="Store of synthetic clips to distil from; or --dataset.")
 @options.recordings(required=False)
 @click.option("--student", default="small", show_default=True, help="small, dscnn, or a teacher network.")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from frami import datasets, learn, machine, progress, recipes, seeds, settings
+from frami import datasets, ensemble, learn, machine, progress, recipes, seeds, settings
 from frami.clips import Clips, Spectrograms
 from frami.errors import Failed, WrongUse
 from frami.evaluate import agreement, complexity
@@ -16,9 +16,11 @@ from frami.run import Run
 from frami.store import Store, parts
 from frami.training import architecture
 
+Teacher = Model | str | Path
+
 
 def distill(
-    teacher: Model | str | Path,
+    teacher: Teacher | Sequence[Teacher],
     *,
     out: str | Path,
     samples: Store | str | Path | None = None,
@@ -44,7 +46,8 @@ def distill(
     A run that was cut off goes on where it was; one that is finished is loaded.
 
     Args:
-        teacher: A model, a bundle's folder, or the name of one that ships with the package. It is left as it was.
+        teacher: A model, a bundle's folder, or the name of one that ships with the package; or several of them, which
+            then teach together (`frami.ensemble`). They are left as they were.
         out: Folder of the student's bundle and of the run's record.
         samples: The store; or
         dataset: a data set of recordings, with ``data`` and ``test_fold`` as for `frami.train`.
@@ -71,11 +74,17 @@ def distill(
         raise WrongUse(
             "Name either a store (--samples) or recordings (--dataset with --test-fold) to distil from, not both."
         )
-    teacher = teacher if isinstance(teacher, Model) else load(teacher)
+    listed = [teacher] if isinstance(teacher, Model | str | Path) else list(teacher)
+    teachers = [one if isinstance(one, Model) else load(one) for one in listed]
+    if not teachers:
+        raise WrongUse("There is no teacher; name one or several.")
+    teacher = teachers[0]
     chosen, found = _settings(recipe, options or {})
     built = _architecture(teacher, student, width, depth, found)
     where = machine.choose(device, threads, precision)
-    clips, held_out, source = _clips(teacher, samples, dataset, data, test_fold, any_teacher)
+    clips, held_out, source = _clips(teachers, samples, dataset, data, test_fold, any_teacher)
+    if len(teachers) > 1:
+        teacher = ensemble.together(teachers, clips, where)
     facts = {
         "source": source,
         "teacher": teacher.fingerprint,
@@ -120,7 +129,7 @@ def _architecture(
 
 
 def _clips(
-    teacher: Model,
+    teachers: Sequence[Model],
     samples: Store | str | Path | None,
     dataset: str | None,
     data: str | Path | None,
@@ -128,6 +137,7 @@ def _clips(
     any_teacher: bool,
 ) -> tuple[Clips, Clips | None, dict[str, Any]]:
     """Return what to train on, what to hold out, and a description for the record."""
+    teacher = teachers[0]
     if dataset is not None:
         if test_fold is None:
             raise WrongUse("--dataset needs --test-fold: what is held out must never be distilled from.")
@@ -139,7 +149,7 @@ def _clips(
         recordings = Spectrograms.of(split.train, teacher.front_end)
         return recordings, None, {"dataset": dataset, "test_fold": str(test_fold)}
     store = samples if isinstance(samples, Store) else Store(Path(str(samples)))
-    check_store(store, teacher, any_teacher)
+    check_store(store, teacher, any_teacher or store.teacher in [one.fingerprint for one in teachers])
     source = {
         "method": store.method,
         "clips": len(store),

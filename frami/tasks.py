@@ -32,6 +32,8 @@ class Task:
         probabilities: A target and an answer (of whose shape it should be) to those ``(B, J, C)``.
         decide: An answer to the likeliest target: class indices, tags, or activities at the answer's frame rate.
         shares: An answer to what each choice counts, ``(J,)``.
+        probable: An answer to the probability of each class, of the same shape.
+        logits: Such probabilities back to an answer.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Task:
     probabilities: Callable[[Tensor, Tensor], Tensor]
     decide: Callable[[Tensor], Tensor]
     shares: Callable[[Tensor], Tensor]
+    probable: Callable[[Tensor], Tensor] = torch.sigmoid
+    logits: Callable[[Tensor], Tensor] = lambda probabilities: probabilities.logit(eps=1e-6)
 
     def error(self, answer: Tensor, target: Tensor) -> Tensor:
         """Return the cross-entropy of an answer against a target, summed over choices, mean over the batch.
@@ -101,6 +105,8 @@ SINGLE_LABEL = Task(
     probabilities=lambda target, answer: target.unsqueeze(1),
     decide=lambda answer: answer.argmax(dim=1),
     shares=lambda answer: torch.ones(1, device=answer.device),
+    probable=lambda answer: answer.softmax(dim=1),
+    logits=lambda probabilities: probabilities.clamp_min(1e-12).log(),
 )
 MULTI_LABEL = Task(
     "multi-label",

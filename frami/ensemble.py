@@ -1,0 +1,89 @@
+"""Several teachers as one: for each class, the mean of what they say, weighted by how well each knows that class.
+
+Source: after Fu et al., "Multi Model-Based Distillation for Sound Event Detection", IEICE Trans. Inf. & Syst. E102-D(10),
+2019, which publishes the idea of several complementary teachers; the weights are our choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import torch
+from sklearn.metrics import average_precision_score
+from torch import Tensor, nn
+
+from frami import learn, tasks
+from frami.clips import Clips
+from frami.errors import WrongUse
+from frami.machine import Machine
+from frami.model import Model
+from frami.network import Network, Output
+
+
+class Ensemble(nn.Module):
+    """Networks that hear a clip side by side; what is not an answer (frames, statistics, embedding) is the first one's."""
+
+    def __init__(self, networks: Sequence[Network], weights: Tensor) -> None:
+        """Take M networks and the weight of each for each class, ``(M, K)``."""
+        super().__init__()
+        self.weights: Tensor
+        self.networks = nn.ModuleList(networks)
+        self.register_buffer("weights", weights / weights.sum(dim=0))
+        first = networks[0]
+        self.channels, self.classes, self.head, self.task = first.channels, first.classes, first.head, first.task
+
+    def forward(self, mel: Tensor) -> Output:
+        """Return the answer of them all to clips ``(B, F, N)``."""
+        said = [network(mel) for network in self.networks]
+        answers = torch.stack([self.task.probable(each.answer) for each in said])
+        weights = self.weights.view(len(said), 1, self.classes, *[1] * (answers.dim() - 3))
+        answer = self.task.logits((weights * answers).sum(dim=0))
+        if said[0].frame_logits is None:
+            return replace(said[0], logits=answer)
+        return replace(said[0], logits=answer[:, :, 0], frame_logits=answer[:, :, 1:])
+
+
+def together(teachers: Sequence[Model], clips: Clips, where: Machine) -> Model:
+    """Return several teachers as one model, each weighted by class by its average precision on some clips.
+
+    Raises:
+        WrongUse: they do not know the same classes, hear through the same front end and answer alike.
+    """
+    first = teachers[0]
+    for other in teachers[1:]:
+        for what, differs in (
+            ("labels", other.labels != first.labels),
+            ("a front end", other.front_end != first.front_end),
+            ("a task", other.task != first.task),
+            ("a frame rate", _frames(other) != _frames(first)),
+        ):
+            if differs:
+                raise WrongUse(
+                    f"The teachers {first.fingerprint} and {other.fingerprint} have {what} that differ; "
+                    f"allowed are teachers alike in that."
+                )
+    weights = torch.stack([qualities(teacher, clips, where) for teacher in teachers])
+    network = Ensemble([teacher.network for teacher in teachers], weights).eval().requires_grad_(False)
+    return replace(first, network=cast(Network, network))
+
+
+def qualities(teacher: Model, clips: Clips, where: Machine) -> Tensor:
+    """Return the average precision of each class on some clips, ``(K,)``; the mean of the others for one that is absent."""
+    targets = tasks.encoded(torch.as_tensor(clips.targets), len(teacher.labels)).numpy() >= 0.5
+    said = np.zeros(targets.shape)
+    for answer, chosen in learn.predictions(teacher, clips, where):
+        said[chosen.numpy()] = (answer if answer.dim() == 2 else answer[:, :, 0]).float().numpy()
+    there = [index for index in range(targets.shape[1]) if targets[:, index].any()]
+    found = {index: average_precision_score(targets[:, index], said[:, index]) for index in there}
+    mean = float(np.mean(list(found.values()))) if found else 1.0
+    return torch.tensor([found.get(index, mean) for index in range(targets.shape[1])], dtype=torch.float32)
+
+
+def _frames(model: Model) -> int | None:
+    """Return how many frames of its own a model judges in a clip."""
+    with torch.no_grad():
+        said = model.network.cpu()(torch.zeros(1, model.front_end.n_mels, 64))
+    return None if said.frame_logits is None else said.frame_logits.shape[2]

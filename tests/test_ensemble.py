@@ -1,0 +1,73 @@
+"""Several teachers: each counts for what it knows, and together they teach as one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import frami
+from frami import ensemble
+from frami.audio import FrontEnd
+from frami.clips import Spectrograms
+from frami.errors import WrongUse
+from frami.machine import Machine
+from frami.model import Model
+from frami.store import Store
+from tests.conftest import make_teacher
+
+
+def some_clips(front_end: FrontEnd, targets: list[int]) -> Spectrograms:
+    mels = [torch.randn(front_end.n_mels, 16, generator=torch.Generator().manual_seed(n)) for n in range(len(targets))]
+    return Spectrograms(mels, np.full(len(targets), 16), np.array(targets))
+
+
+def test_two_of_one_teacher_say_what_it_says(front_end: FrontEnd, machine: Machine) -> None:
+    for task in ("single-label", "multi-label"):
+        teacher = replace(make_teacher(front_end), task=task)
+        both = ensemble.together([teacher, teacher], some_clips(front_end, [0, 1, 2, 0]), machine)
+        mel = torch.randn(3, front_end.n_mels, 16)
+        one, two = teacher.network(mel), both.network(mel)
+        probable = teacher.network.task.probable
+        torch.testing.assert_close(probable(one.answer), probable(two.answer), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(one.frames, two.frames)
+
+
+def test_a_teacher_counts_for_what_it_ranks_well(front_end: FrontEnd, machine: Machine) -> None:
+    good, bad = make_teacher(front_end), make_teacher(front_end, "tdnn")
+    clips = some_clips(front_end, [0] * 6)
+    said = [int(good.network(clips.mel(n).unsqueeze(0)).logits[0, 0] > 0) for n in range(6)]
+    ranks = [float(good.network(clips.mel(n).unsqueeze(0)).logits[0, 0]) for n in range(6)]
+    assert len(set(said)) <= 2
+    # The three clips that the first teacher finds likeliest to be of class 0 are those that are.
+    known = replace(clips, targets=np.array([0 if rank >= sorted(ranks)[3] else 1 for rank in ranks]))
+    assert float(ensemble.qualities(good, known, machine)[0]) == pytest.approx(1.0)
+    weights = ensemble.together([good, bad], known, machine).network.weights
+    assert float(weights[0, 0]) >= float(weights[1, 0])
+    torch.testing.assert_close(weights.sum(dim=0), torch.ones(3))
+
+
+def test_teachers_that_are_not_alike_are_refused(front_end: FrontEnd, machine: Machine) -> None:
+    teacher, clips = make_teacher(front_end), some_clips(front_end, [0, 1])
+    others = {
+        "labels": replace(make_teacher(front_end), labels=("a", "b", "c")),
+        "a front end": make_teacher(replace(front_end, mean=0.0)),
+        "a task": replace(make_teacher(front_end), task="multi-label"),
+    }
+    for what, other in others.items():
+        with pytest.raises(WrongUse, match=f"have {what} that differ"):
+            ensemble.together([teacher, other], clips, machine)
+
+
+def test_a_student_of_several_teachers(teacher: Model, store: Store, front_end: FrontEnd, tmp_path: Path) -> None:
+    second = make_teacher(front_end, "tdnn").save(tmp_path / "second")
+    few = {"samples": store, "options": {"steps": 2, "batch_size": 8}, "precision": "float32"}
+    for recipe in ("kd", "frami"):
+        alone = frami.distill(teacher, out=tmp_path / f"{recipe}-alone", recipe=recipe, **few)
+        both = frami.distill([teacher, second], out=tmp_path / f"{recipe}-both", recipe=recipe, **few)
+        assert alone.fingerprint != both.fingerprint and alone.parameters == both.parameters
+    with pytest.raises(WrongUse, match="no teacher"):
+        frami.distill([], out=tmp_path / "none", **few)
