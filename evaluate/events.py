@@ -12,6 +12,7 @@ Bilen et al., "A Framework for the Robust Evaluation of Sound Event Detection", 
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -94,8 +95,10 @@ def above(probabilities: NDArray[np.float64], labels: tuple[str, ...], seconds: 
 
 def _library() -> tuple[Any, Any, Any, Any]:
     try:
-        from sed_scores_eval import collar_based, intersection_based, segment_based
-        from sed_scores_eval.base_modules.scores import create_score_dataframe
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a package that it needs warns of its own age
+            from sed_scores_eval import collar_based, intersection_based, segment_based
+            from sed_scores_eval.base_modules.scores import create_score_dataframe
     except ImportError as error:
         raise WrongUse(f"Events are scored by sed_scores_eval ({error}): pip install 'frami[events]'.") from error
     return collar_based, intersection_based, segment_based, create_score_dataframe

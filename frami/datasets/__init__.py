@@ -5,7 +5,7 @@ A data set is a module with
     SECONDS, SAMPLE_RATE    how long a clip of it is at most, and the rate it is published at
     FOLDER                  what its folder is called below a folder that holds several sets
     test_folds(folder)      the names that ``--test-fold`` may take
-    split(folder, fold)     a `Split`: the recordings to train on and those to test on
+    split(folder, fold)     a `Split`: the recordings to train on and those to test on, and what they are annotated for
     ARCHIVES                what ``frami data get`` downloads (absent for a generated set)
 
 Folds are never mixed: every `Recordings` comes out of one call of ``split``, which puts a whole fold on one side.
