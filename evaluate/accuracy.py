@@ -120,15 +120,16 @@ def _of_tags(model: Model, split: Split, clips: Clips, where: Machine) -> dict[s
 def _of_events(model: Model, split: Split, clips: Clips, where: Machine) -> dict[str, Any]:
     names, truth = split.test.names, annotated(split)
     hop = model.front_end.hop_length / model.front_end.sample_rate
-    seconds, heard, listed = {}, {}, {}
+    edges, heard, listed = {}, {}, {}
     for answer, chosen in predictions(model, clips, where):
         for probabilities, number in zip(answer[:, :, 1:].sigmoid().double().numpy(), chosen.tolist(), strict=True):
-            name = names[number]
+            name, frames = names[number], int(clips.frames[number])
             last = max((offset for _, offset, _ in truth[name]), default=0.0)
-            seconds[name] = max(hop * float(clips.frames[number]), last)
-            heard[name] = events.smoothed(probabilities.T, probabilities.shape[1] / seconds[name])
-            listed[name] = events.above(heard[name], split.labels, seconds[name])
-    return events.scores(split.labels, truth, heard, seconds) | {"events": listed}
+            edges[name] = times = events.frame_edges(probabilities.shape[1], frames, hop, max(hop * frames, last))
+            kept = probabilities.T[: len(times) - 1]
+            heard[name] = events.smoothed(kept, 1 / (times[1] - times[0]))
+            listed[name] = events.above(heard[name], split.labels, times)
+    return events.scores(split.labels, truth, heard, edges) | {"events": listed}
 
 
 def annotated(split: Split) -> dict[str, events.Events]:

@@ -19,10 +19,11 @@ INTRODUCTION = """\
 Written by `frami bench`; never edited by hand. Accuracy, macro-F1, agreement with the teacher and coverage (the part of \
 the classes of which any clip is known) are those of the last step on recordings that neither teacher nor student \
 learned from; mean ± standard deviation where there are several seeds. Students are distilled by the recipe frami-head, \
-unless the row says otherwise, and rows of one table begin as the same student. No setting was chosen on these clips: \
+unless the row says otherwise, and rows of one recipe begin as the same student. No setting was chosen on these clips: \
 FRAMI's were chosen on ESC-50 with fold 1 held out and on FSDD with the speaker lucas held out (50 of the 250 test clips \
 of FSDD's takes split are his; recordings of fold 1 are among those that a teacher tested on fold 5 learned from). \
-Settings of the other methods are those published, but for what a row names."""
+Settings of the other methods are those that their files in generators/ give as published, but for rounds of 64 clips and \
+for what a row names."""
 
 TITLES = {
     "main": "FRAMI against its bounds",

@@ -33,26 +33,28 @@ def scores(
     labels: tuple[str, ...],
     truth: dict[str, Events],
     probabilities: dict[str, NDArray[np.float64]],
-    seconds: dict[str, float],
+    edges: dict[str, NDArray[np.float64]],
 ) -> dict[str, Any]:
-    """Return the scores of events found in clips, by clip name.
+    """Return the scores of events found in clips, by clip name; classes of which no clip has an event are left out.
 
     Args:
         labels: Class names, by index.
         truth: Events (onset s, offset s, label) of each clip.
-        probabilities: Of each class in each frame of a clip, ``(N', K)``; frames are of equal length.
-        seconds: Length of each clip (s).
+        probabilities: Of each class in each frame of a clip, ``(N', K)``.
+        edges: Times (s) at which a clip's frames begin, and the end of the last, ``(N' + 1,)``.
 
     Raises:
         WrongUse: the extra ``events`` is not installed.
     """
-    if not truth:
-        raise Failed("There is no clip to score.")
+    there = [
+        index for index, label in enumerate(labels) if any(e[2] == label for found in truth.values() for e in found)
+    ]
+    if not there:
+        raise Failed("There is no event in these clips to score.")
     collars, crossings, segments, frame = _library()
-    table = {
-        name: frame(values, np.linspace(0, seconds[name], len(values) + 1), event_classes=list(labels))
-        for name, values in probabilities.items()
-    }
+    kept = [labels[index] for index in there]
+    table = {name: frame(each[:, there], edges[name], event_classes=kept) for name, each in probabilities.items()}
+    seconds = {name: float(times[-1]) for name, times in edges.items()}
     found: dict[str, Any] = {}
     for name, parameters in PSDS.items():
         value, *_ = crossings.psds(table, truth, seconds, max_efpr=100.0, unit_of_time="hour", **parameters)
@@ -67,13 +69,26 @@ def scores(
         "clips": len(truth),
         "per_class": {
             label: {
-                "events": sum(event[2] == label for events in truth.values() for event in events),
+                "events": sum(e[2] == label for listed in truth.values() for e in listed),
                 "event_f1": float(event[label]),
                 "segment_f1": float(segment[label]),
             }
-            for label in labels
+            for label in kept
         },
     }
+
+
+def frame_edges(frames: int, spectrogram: int, hop: float, seconds: float) -> NDArray[np.float64]:
+    """Return when the frames of an answer begin, and when the last ends (s), at most ``frames + 1`` of them.
+
+    Args:
+        frames: N' of the answer.
+        spectrogram: N of the spectrogram; a frame of the answer covers a whole number of its frames.
+        hop: Of the spectrogram (s).
+        seconds: Length of the clip; frames that begin after it are left out.
+    """
+    begins = np.arange(frames) * round(spectrogram / frames) * hop
+    return np.append(begins[begins < seconds - 1e-6], seconds)
 
 
 def smoothed(probabilities: NDArray[np.float64], frames_a_second: float) -> NDArray[np.float64]:
@@ -83,13 +98,13 @@ def smoothed(probabilities: NDArray[np.float64], frames_a_second: float) -> NDAr
     return np.median(np.lib.stride_tricks.sliding_window_view(padded, width, axis=0), axis=2)
 
 
-def above(probabilities: NDArray[np.float64], labels: tuple[str, ...], seconds: float) -> Events:
+def above(probabilities: NDArray[np.float64], labels: tuple[str, ...], edges: NDArray[np.float64]) -> Events:
     """Return the events of a clip: stretches of frames in which a class is likelier than not."""
-    step, events = seconds / len(probabilities), []
+    events = []
     for index, label in enumerate(labels):
         active = np.diff(np.concatenate([[0], probabilities[:, index] > THRESHOLD, [0]]).astype(int))
         for first, last in zip(np.flatnonzero(active == 1), np.flatnonzero(active == -1), strict=True):
-            events.append((first * step, last * step, label))
+            events.append((float(edges[first]), float(edges[last]), label))
     return sorted(events)
 
 

@@ -10,6 +10,7 @@ are needed.
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,10 +67,17 @@ def seconds(work: Callable[[], object], repetitions: int = REPETITIONS) -> float
     work()
     times = []
     for _ in range(repetitions):
-        began = time.perf_counter()
+        began = _now()
         work()
-        times.append(time.perf_counter() - began)
+        times.append(_now() - began)
     return statistics.median(times)
+
+
+def _now() -> float:
+    """Return the time, after all that a GPU has been asked for is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def limits(model: Model, where: Machine) -> list[Line]:
@@ -97,11 +105,11 @@ def step(model: Model, where: Machine, method: str, chosen: dict[str, Any], roun
     generator = module.Generator(model, settings.make(module.Settings, chosen), where, 0)
     for number in range(2):  # the first rounds allocate
         generator.round(number, synthesis.targets(CLASSES, BATCH, number, 0), FRAMES)
-    began = time.perf_counter()
+    began = _now()
     for number in range(2, 2 + rounds):
         generator.round(number, synthesis.targets(CLASSES, BATCH, number, 0), FRAMES)
     steps = chosen.get("steps", getattr(module.Settings(), "steps", 1))
-    return (time.perf_counter() - began) / rounds / steps
+    return (_now() - began) / rounds / steps
 
 
 def inversion(model: Model, where: Machine, both_ways: float) -> list[Line]:
@@ -196,7 +204,9 @@ def speed(where: Machine, folder: Path) -> str:
     with frozen(model.network):
         lines = limits(model, where)
         lines += inversion(model, where, lines[1].value / 1000)
-    lines += memory(where, files.folder(folder))
+    files.folder(folder)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        lines += memory(where, Path(scratch))
     heads = ["what", "", "ratio", "of"]
     body = [
         [

@@ -97,7 +97,7 @@ def distill(
         "precision": where.precision,
     }
     if budget:
-        complexity.within(Model.build(built, teacher.front_end, teacher.labels), budget)
+        complexity.within(Model.build(built, teacher.front_end, teacher.labels, teacher.task), budget)
     run = Run(Path(out), "distill", facts, teacher=teacher.fingerprint)
     if run.finished:
         return load(out)
@@ -172,5 +172,7 @@ def check_store(store: Store, teacher: Model, any_teacher: bool = False) -> None
             f"{store.path} was inverted from the teacher {store.teacher}, this one is {teacher.fingerprint}; "
             f"synthesise one from this teacher, or say --any-teacher if it is meant."
         )
+    if store.task != teacher.task:
+        raise Failed(f"{store.path} was made for the task {store.task}, this teacher's is {teacher.task}.")
     if len(store.labels) != len(teacher.labels):
         raise Failed(f"{store.path} has {len(store.labels)} classes, this teacher {len(teacher.labels)}.")

@@ -126,8 +126,7 @@ def _of_store(store: Store, out: Path | None, split: datasets.Split | None, teac
     ]
     if out is None:
         return rows
-    task = "single-label" if store.targets.ndim == 1 else "multi-label"
-    real = None if split is None else _hear(datasets.for_task(split, task), store.front_end, store.labels)
+    real = None if split is None else _hear(datasets.for_task(split, store.task), store.front_end, store.labels)
     pictures = {"grid": plots.grid(store, store.front_end, store.labels, real)}
     pictures |= _losses(run_folder(store.path))
     if teacher is not None:

@@ -142,7 +142,7 @@ def _steps(
         target = tasks.encoded(target, learner.network.classes)
         draw = seeds.generator(seed, 2, step)
         mel, target = augment(mel.to(machine.device), target.to(machine.device), settings, draw, crop=crop)
-        with machine.autocast():
+        with seeds.seeded(seed, 3, step), machine.autocast():
             said = learner(mel)
             with torch.no_grad():
                 told = guide(mel) if guide is not None else None

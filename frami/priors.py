@@ -10,6 +10,7 @@ from torch import Tensor
 
 from frami.network import Output
 from frami.taps import Moments
+from frami.tasks import at_rate_of
 
 
 def class_prior(said: Output, target: Tensor) -> Tensor:
@@ -110,7 +111,7 @@ def balance(said: Output) -> Tensor:
     Source: Chen et al., as `own_class` (information entropy loss); the base 10 is that of the authors' code.
     """
     mean = said.task.log_probabilities(said.answer.float()).exp().mean(dim=0)
-    return (mean * mean.clamp_min(1e-8).log10()).sum()
+    return (mean * mean.clamp_min(1e-8).log10()).sum(dim=1) @ said.task.shares(said.answer)
 
 
 def activation(said: Output) -> Tensor:
@@ -153,7 +154,7 @@ def distance(teacher: Output, student: Output) -> Tensor:
 
     Source: Fang et al., "Data-Free Adversarial Distillation", 2019, arXiv:1912.11006.
     """
-    return -(teacher.answer - student.answer).abs().mean()
+    return -(at_rate_of(teacher.answer, student.answer) - student.answer).abs().mean()
 
 
 def competition(teacher: Output, student: Output, *, temperature: float = 3.0) -> Tensor:
@@ -162,7 +163,8 @@ def competition(teacher: Output, student: Output, *, temperature: float = 3.0) -
     Source: Yin et al., as `class_prior` (adaptive form); temperature and clamps of the authors' code.
     """
     ours, theirs = (
-        said.task.log_probabilities(said.answer / temperature).exp().clamp(0.01, 0.99) for said in (student, teacher)
+        student.task.log_probabilities(answer / temperature).exp().clamp(0.01, 0.99)
+        for answer in (student.answer, at_rate_of(teacher.answer, student.answer))
     )
     middle = ((ours + theirs) / 2).log()
     both = ours * (ours.log() - middle) + theirs * (theirs.log() - middle)

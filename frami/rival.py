@@ -33,6 +33,7 @@ class Rival:
         loss: Callable[[Tensor, Output], Tensor] = objectives.softened,
     ) -> None:
         self.machine, self.memory, self.loss = machine, memory, loss
+        self.seed, self.steps = seed, 0
         with seeds.seeded(seed, 11):
             self.network = Model.build(
                 Architecture(network), teacher.front_end, teacher.labels, task=teacher.task
@@ -65,8 +66,10 @@ class Rival:
     def step(self, mel: Tensor, told: Tensor) -> None:
         """Learn from clips ``(B, F, N)`` what the teacher said of them, its answer; remember nothing."""
         self.network.train().requires_grad_(True)
-        with self.machine.autocast():
+        # Dropout draws from torch's global generator.
+        with seeds.seeded(self.seed, 15, self.steps), self.machine.autocast():
             said = self.network(mel)
+        self.steps += 1
         self.optimiser.zero_grad(set_to_none=True)
         self.loss(told, said).backward()
         self.optimiser.step()
@@ -79,11 +82,13 @@ class Rival:
             "optimiser": self.optimiser.state_dict(),
             "mels": list(self.mels),
             "told": list(self.told),
+            "steps": self.steps,
         }
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
+        self.steps = state["steps"]
         self.mels = [mel.to(self.machine.device) for mel in state["mels"]]
         self.told = [answer.to(self.machine.device) for answer in state["told"]]

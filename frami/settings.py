@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, field, fields
 from typing import Any, TypeVar
@@ -64,6 +65,8 @@ def _check(known: Field[Any], value: Any) -> None:
         raise WrongUse(
             f"{known.name} is {value!r}; it takes a value like {known.default!r}: {known.metadata.get('help', '')}"
         )
+    if expected is float and not math.isfinite(value):
+        raise WrongUse(f"{known.name} is {value!r}; a finite number is allowed.")
     low, high = known.metadata.get("low"), known.metadata.get("high")
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         bounds = f"{low} or more" if high is None else f"{low} to {high}"

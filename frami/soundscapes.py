@@ -105,18 +105,23 @@ def soundscapes(
     if chosen.shortest > chosen.longest or chosen.longest > chosen.seconds or chosen.least_snr > chosen.most_snr:
         raise WrongUse("shortest <= longest <= seconds and least_snr <= most_snr are allowed; others came.")
     kept = tuple(classes) or found.labels
-    out = files.folder(out)
     counts = {"train": train, "validation": validation}
+    sides = {"train": found.train, "validation": found.test}
+    pools = {
+        split: [[n for n, target in enumerate(side.targets) if found.labels[target] == label] for label in kept]
+        for split, side in sides.items()
+    }
+    for split, pool in pools.items():
+        if not all(pool) and counts[split]:
+            raise WrongUse(f"There is no clip of {kept[pool.index([])]!r} for {split} in this copy of {dataset}.")
+    out = files.folder(out)
     facts = {"dataset": dataset, "test_fold": str(test_fold), "classes": list(kept), **counts, "seed": seed}
     run = Run(out, "soundscapes", {**facts, **asdict(chosen)}, missing=found.missing)
     if run.finished:
         return out
     done = 0
-    for number, (split, recordings) in enumerate((("train", found.train), ("validation", found.test))):
-        pool = [[i for i, t in enumerate(recordings.targets) if found.labels[t] == label] for label in kept]
-        if not all(pool) and counts[split]:
-            raise WrongUse(f"There is no clip of {kept[pool.index([])]!r} for {split} in this copy of {dataset}.")
-        done = _split(out, split, counts[split], recordings, pool, kept, chosen, (seed, number), done, report)
+    for number, (split, side) in enumerate(sides.items()):
+        done = _split(out, split, counts[split], side, pools[split], kept, chosen, (seed, number), done, report)
     run.finish(soundscapes=done)
     return out
 
@@ -164,7 +169,7 @@ def _plan(pool: list[list[int]], labels: Sequence[str], chosen: Settings, draw: 
         duration = _between(chosen.shortest, chosen.longest, draw)
         onset = _between(0.0, chosen.seconds - duration, draw)
         event = Event(round(onset, 3), round(onset + duration, 3), labels[label])
-        if not any(e.label == event.label and e.onset < event.offset and event.onset < e.offset for e, _ in plan):
+        if not any(e.label == event.label and e.onset <= event.offset and event.onset <= e.offset for e, _ in plan):
             plan.append((event, recording))
     return sorted(plan, key=lambda item: item[0].onset)
 

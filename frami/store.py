@@ -65,7 +65,7 @@ class Store:
         attributes = self._file.attrs
         if attributes.get("format") != FORMAT:
             raise Failed(f"{self.path} is an HDF5 file, but no store of frami ({FORMAT!r} is not in its attributes).")
-        columns = {"mel", *COLUMNS}
+        columns = {"mel", *COLUMNS, *({TIMELINE} & set(self._file))}
         missing = sorted(columns - set(self._file))
         if missing or len({len(self._file[name]) for name in columns}) != 1:
             raise Failed(
@@ -93,6 +93,13 @@ class Store:
         if TIMELINE in self._file:
             return torch.from_numpy(self._file[TIMELINE][index, :, : self.frames[index]].astype(np.float32))
         return torch.as_tensor(self.targets[index])
+
+    @property
+    def task(self) -> str:
+        """The task of the teachers that such clips are for."""
+        if TIMELINE in self._file:
+            return "frames"
+        return "single-label" if self.targets.ndim == 1 else "multi-label"
 
     def column(self, name: str) -> np.ndarray:
         """Return a column in full: ``teacher_logits`` (S, K), ``losses`` (S, L), ``round``, ``step``, ``seed``, ``method``."""

@@ -73,6 +73,8 @@ def synthesize(
         )
     module = catalog.load("generators", method)
     chosen = settings.make(module.Settings, options or {})
+    if teacher.task == "frames" and getattr(chosen, "views", "") == "image":
+        raise WrongUse("Image views also move bands, and this teacher is asked about times; views=audio is allowed.")
     where = machine.choose(device, threads, precision)
     facts = {
         "method": method,

@@ -118,7 +118,7 @@ def train(
     }
     heard_through = front_end or front_end_for(catalog.load("datasets", dataset))
     if budget:
-        complexity.within(Model.build(built, heard_through, split.labels), budget)
+        complexity.within(Model.build(built, heard_through, split.labels, split.task), budget)
     run = Run(Path(out), "train", facts, missing=split.missing)
     if run.finished:
         return load(out)

@@ -117,8 +117,9 @@ class Writer:
             columns[TIMELINE] = np.zeros((batch, self.classes, self.frames), dtype=np.uint8)
             columns[TIMELINE][:, :, :frames] = timeline.cpu().numpy()
         with files.told():
-            self._refresh_spare(padded.nbytes)
-            _reserve(self._spare, padded.nbytes)
+            size = padded.nbytes + (columns[TIMELINE].nbytes if timeline is not None else 0)
+            self._refresh_spare(size)
+            _reserve(self._spare, size)
             with h5py.File(self._spare, "r+") as file:
                 _extend(file, {"mel": padded, "frames_valid": frames, **columns}, batch)
                 file.flush()

@@ -119,10 +119,10 @@ class Generator:
 
     def _judge(self, mel: Tensor, target: Tensor, draw: torch.Generator) -> dict[str, Tensor]:
         settings, teacher = self.settings, self.teacher.network
-        view = self.whole(mel, draw)
+        view, wanted = views.with_timeline(lambda both: self.whole(both, draw), mel, target)
         heard = hear(teacher, view, self.machine, each_clip=True)
         gap = priors.batch_norm_moments(heard.seen.batch, heard.seen.stored, relative=settings.relative)
-        parts = {"class_prior": priors.class_prior(heard.said, target), "batch_norm": gap.to(mel.device)}
+        parts = {"class_prior": priors.class_prior(heard.said, wanted), "batch_norm": gap.to(mel.device)}
         if settings.contrast:
             part = _features(hear(teacher, self.part(mel, draw), self.machine, each_clip=True))
             kept = self.bank[torch.randperm(len(self.bank), generator=draw)[: settings.negatives]].to(mel.device)

@@ -66,7 +66,7 @@ class Generator:
             lambda: Clamp.apply(values, *front_end.range),
             lambda mel: self._judge(mel, target, draw),
             every,
-            torch.optim.Adam([values], lr=settings.learning_rate, betas=(0.5, 0.9)),
+            torch.optim.Adam([values], lr=settings.learning_rate),
             settings.steps,
         )
         if self.rival is not None:
@@ -74,12 +74,12 @@ class Generator:
         return inverted
 
     def _judge(self, mel: Tensor, target: Tensor, draw: torch.Generator) -> dict[str, Tensor]:
-        view = self.view(mel, draw)
+        view, wanted = views.with_timeline(lambda both: self.view(both, draw), mel, target)
         heard = hear(self.teacher.network, view, self.machine)
         seen = heard.seen
         gap = priors.batch_norm_moments(seen.batch, seen.stored, relative=self.settings.relative)
         parts = {
-            "class_prior": priors.class_prior(heard.said, target),
+            "class_prior": priors.class_prior(heard.said, wanted),
             "batch_norm": gap.to(mel.device),
             "total_variation": priors.total_variation(mel),
             "norm": mel.norm(),

@@ -19,6 +19,7 @@ from frami.model import Model
 from frami.network import Output
 from frami.settings import weight
 from frami.taps import Heard
+from frami.tasks import at_rate_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class Generator:
 
 def apart(told: Tensor, student: Output) -> Tensor:
     """Return the mean absolute difference of the logits, by which the student learns."""
-    return F.l1_loss(student.answer, told)
+    return F.l1_loss(student.answer, at_rate_of(told, student.answer))
 
 
 def losses(heard: Heard, student: Output) -> Mapping[str, Tensor]:

@@ -81,9 +81,9 @@ class Generator:
                 return generator(noise, frames)
 
         def judge(mel: Tensor) -> dict[str, Tensor]:
-            view = self.view(mel, draw)
+            view, wanted = views.with_timeline(lambda both: self.view(both, draw), mel, target)
             heard[:] = [hear(self.teacher.network, view, self.machine)]
-            return self._judge(view, heard[0], target)
+            return self._judge(view, heard[0], wanted)
 
         groups = [
             {"params": generator.parameters(), "lr": settings.learning_rate},

@@ -8,7 +8,7 @@ CVPR 2024, arXiv:2310.00258:
 The input is one constant embedding a class and no noise; variety comes from the noisy layer's random weights, which are
 drawn anew for every round. The generator lives on and is drawn anew every ten rounds. Published: 40 steps a round of 400
 clips. Differs: the embeddings are made on the spot, where theirs come from CLIP: from the letters of the class names
-(``names``, hashed groups of three), learned with the generator (``learned``), or a file of one row a class (.npy) from a
+(``names``, hashed groups of two and three), learned with the generator (``learned``), or a file of one row a class (.npy) from a
 text model of your own; one noisy layer serves the batch's classes together, one for each copy of the class list.
 """
 
@@ -171,7 +171,7 @@ def embeddings(labels: tuple[str, ...], kind: str) -> Tensor:
 
     Args:
         labels: Names of the classes.
-        kind: ``names`` hashes groups of three letters, ``learned`` draws a start, else a .npy file of K rows.
+        kind: ``names`` hashes groups of two and three letters, ``learned`` draws a start, else a .npy file of K rows.
     """
     if kind == "learned":
         return F.normalize(torch.randn(len(labels), EMBEDDING), dim=1)
@@ -187,6 +187,8 @@ def embeddings(labels: tuple[str, ...], kind: str) -> Tensor:
         rows = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise WrongUse(f"{path} is not a .npy file of numbers ({error}).") from error
+    if rows.dtype.kind not in "fiu" or not np.isfinite(rows).all():
+        raise WrongUse(f"{path} holds {rows.dtype} values, or some that are not finite; finite numbers are allowed.")
     if rows.ndim != 2 or len(rows) != len(labels):
         raise WrongUse(
             f"{path} holds an array of shape {rows.shape}; one row for each of the {len(labels)} classes is allowed."

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from frami import catalog, clips, datasets, seeds
+from frami.errors import WrongUse
 from frami.invert import Inverted
 from frami.machine import Machine
 from frami.model import Model
@@ -34,8 +35,14 @@ class Generator:
     def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
         self.teacher, self.machine, self.seed = teacher, machine, seed
         folder = datasets.folder_of(settings.dataset, settings.data or None)
-        fold = catalog.load("datasets", settings.dataset).test_folds(folder)[-1]
-        found = datasets.split(settings.dataset, folder, test_fold=fold)
+        folds = catalog.load("datasets", settings.dataset).test_folds(folder)
+        if not folds:
+            raise WrongUse(
+                f"There is nothing of {settings.dataset} in {folder}; name another folder with --set data=DIR."
+            )
+        found = datasets.split(settings.dataset, folder, test_fold=folds[-1])
+        if not len(found.train):
+            raise WrongUse(f"This copy of {settings.dataset} has no clips beside fold {folds[-1]}. {found.missing}")
         self.clips = clips.Spectrograms.of(found.train, teacher.front_end)
 
     def round(self, number: int, target: Tensor, frames: int) -> Inverted:

@@ -14,8 +14,9 @@ from frami.audio import FrontEnd
 from frami.datasets import tones
 from frami.generators.frami import Generator as FramiGenerator
 from frami.machine import Machine
-from frami.model import Model
-from tests.conftest import FAST, make_teacher
+from frami.model import Architecture, Model
+from frami.synthesis import ASKED
+from tests.conftest import FAST, LABELS, make_teacher
 
 METHODS = catalog.names("generators")
 DUEL = {"turns": 2, "student_steps": 1}
@@ -77,6 +78,24 @@ def test_teacher_is_untouched_and_keeps_no_hook(method: str, teacher: Model, mac
     for layer in teacher.network.modules():
         assert not layer._forward_hooks and not layer._forward_pre_hooks and not layer._backward_hooks
     assert not any(p.requires_grad or p.grad is not None for p in teacher.network.parameters())
+
+
+@pytest.mark.parametrize("task", ["multi-label", "frames"])
+@pytest.mark.parametrize("method", [method for method in METHODS if method != "nayer"])
+def test_teachers_of_tags_and_of_events_are_inverted_as_well(
+    method: str, task: str, front_end: FrontEnd, machine: Machine
+) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        arguments = {"width": 4, "depth": 2, "embedding": 8}
+        teacher = Model.build(Architecture("crnn", arguments), front_end, LABELS, task, frames=(32, 32))
+    teacher.network.eval().requires_grad_(False)
+    made = generator(method, teacher, machine, adversary=1.0)
+    for number in range(2):
+        target = ASKED[task](len(LABELS), 6, number, 0, 32)
+        inverted = made.round(number, target, 32)
+        assert inverted.mel.shape == (6, front_end.n_mels, 32)
+        assert inverted.target is None or inverted.target.shape[:2] == target.shape[:2]
 
 
 def weights(method: str) -> list[str]:

@@ -63,7 +63,8 @@ def test_a_timeline_moves_with_its_clip() -> None:
 
 def test_events_are_stretches_of_likely_frames() -> None:
     probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.1, 0.7], [0.6, 0.8]])
-    assert events.above(probabilities, ("a", "b"), 2.0) == [(0.0, 1.0, "a"), (1.0, 2.0, "b"), (1.5, 2.0, "a")]
+    edges = np.linspace(0, 2, 5)
+    assert events.above(probabilities, ("a", "b"), edges) == [(0.0, 1.0, "a"), (1.0, 2.0, "b"), (1.5, 2.0, "a")]
     spike = np.zeros((32, 1))
     spike[5] = 1
     assert events.smoothed(spike, 16.0).max() == 0
@@ -77,13 +78,22 @@ def test_events_found_exactly_score_one() -> None:
     for name, found in truth.items():
         for onset, offset, label in found:
             probabilities[name][round(10 * onset) : round(10 * offset), "ab".index(label)] = 0.9
-    seconds = dict.fromkeys(truth, 10.0)
-    perfect = events.scores(("a", "b"), truth, probabilities, seconds)
+    edges = dict.fromkeys(truth, np.linspace(0, 10, 101))
+    perfect = events.scores(("a", "b"), truth, probabilities, edges)
     for name in ("psds1", "psds2", "event_f1", "segment_f1"):
         assert perfect[name] == pytest.approx(1.0)
     assert perfect["segment_error_rate"] == pytest.approx(0.0)
     late = {name: np.roll(values, 15, axis=0) for name, values in probabilities.items()}
-    assert events.scores(("a", "b"), truth, late, seconds)["event_f1"] == 0
+    assert events.scores(("a", "b"), truth, late, edges)["event_f1"] == 0
+    # A class that no clip has an event of is not scored.
+    one_more = {name: np.pad(values, ((0, 0), (0, 1))) for name, values in probabilities.items()}
+    assert events.scores(("a", "b", "c"), truth, one_more, edges)["psds1"] == pytest.approx(1.0)
+
+
+def test_frames_of_an_answer_begin_where_those_of_the_spectrogram_do() -> None:
+    edges = events.frame_edges(81, 321, 0.03125, 10.0)
+    assert len(edges) == 81 and edges[80] == 10.0 and edges[79] == pytest.approx(79 * 0.125)
+    assert events.frame_edges(4, 8, 0.5, 4.5).tolist() == [0.0, 1.0, 2.0, 3.0, 4.5]
 
 
 @pytest.fixture

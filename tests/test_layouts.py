@@ -28,7 +28,8 @@ def urbansed(tmp_path: Path) -> Path:
             sound(folder / "audio" / part / f"{stem}.wav", 2.0)
             table = folder / "annotations" / part / f"{stem}.txt"
             table.parent.mkdir(parents=True, exist_ok=True)
-            table.write_text("0.500\t1.250\tsiren\n1.000\t2.000\tdog_bark\n")
+            # As in the published files, events of one label may overlap.
+            table.write_text("0.500\t1.000\tsiren\n0.750\t1.250\tsiren\n1.000\t2.000\tdog_bark\n")
     return folder
 
 
@@ -58,8 +59,8 @@ def test_sonyc(tmp_path: Path) -> None:
         writer.writerows([part, 1, name, who, *tags] for part, name, who, tags in rows)
     with pytest.raises(WrongUse, match="None of the recordings of train"):
         datasets.split("sonyc", tmp_path, test_fold="validate")
-    for name in ("a.wav", "b.wav"):
-        sound(tmp_path / "audio" / name)
+    sound(tmp_path / "train" / "a.wav")
+    sound(tmp_path / "validate" / "b.wav")
     split = datasets.split("sonyc", tmp_path, test_fold="validate")
     assert split.task == "multi-label"
     assert np.asarray(split.train.targets).tolist() == [[1, 0, 0, 0, 0, 0, 1, 0]]  # any volunteer's

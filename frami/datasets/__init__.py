@@ -140,10 +140,8 @@ def folder_of(dataset: str, data: str | Path | None) -> Path:
         return Path()
     data = data if data is not None else os.environ.get("FRAMI_DATA")
     if not data:
-        raise WrongUse(
-            f"Where are the recordings of {dataset}? Name their folder with --data or FRAMI_DATA, "
-            f"or download them: frami data get {dataset} --out DIR."
-        )
+        way = f", or download them: frami data get {dataset} --out DIR" if getattr(module, "ARCHIVES", ()) else ""
+        raise WrongUse(f"Where are the recordings of {dataset}? Name their folder with --data or FRAMI_DATA{way}.")
     if not Path(data).is_dir():
         raise WrongUse(
             f"There is no folder {str(data)!r}; --data names the folder of {dataset}, or one that holds {module.FOLDER}/."

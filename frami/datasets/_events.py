@@ -9,7 +9,7 @@ from pathlib import Path
 
 import soundfile
 
-from frami.errors import WrongUse
+from frami.errors import Failed, WrongUse
 
 COLUMNS = ("filename", "onset", "offset", "event_label")
 SLACK = 0.05  # s; annotators round
@@ -40,7 +40,10 @@ def strong(path: Path) -> dict[str, list[Event]]:
 
 
 def plain(path: Path, labels: tuple[str, ...]) -> list[Event]:
-    """Return the events of one file's table without a head: onset, offset and label, between tabs."""
+    """Return the events of one file's table without a head: onset, offset and label, between tabs.
+
+    Events of one label that overlap, as URBAN-SED has them, are one event.
+    """
     events: list[Event] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         cells = line.split("\t")
@@ -48,11 +51,12 @@ def plain(path: Path, labels: tuple[str, ...]) -> list[Event]:
             raise WrongUse(
                 f"{path}, line {number} is {line!r}; onset, offset and one of {', '.join(labels)} are needed."
             )
-        _add(events, cells[0], cells[1], cells[2], f"{path}, line {number}")
+        _add(events, cells[0], cells[1], cells[2], f"{path}, line {number}", overlap=True)
     return events
 
 
-def _add(events: list[Event], onset: str, offset: str, label: str, where: str) -> None:
+def _add(events: list[Event], onset: str, offset: str, label: str, where: str, *, overlap: bool = False) -> None:
+    """Add an event; those of its label that it touches, or overlaps where that is allowed, become one with it."""
     try:
         event = Event(float(onset), float(offset), label)
     except ValueError as error:
@@ -60,9 +64,11 @@ def _add(events: list[Event], onset: str, offset: str, label: str, where: str) -
     what = f"{where}: {label} from {event.onset} to {event.offset} s"
     if not 0 <= event.onset < event.offset:
         raise WrongUse(f"{what}; an event begins at 0 or later and ends after that: mend this line.")
-    if any(e.label == label and e.onset < event.offset and event.onset < e.offset for e in events):
+    met = [e for e in events if e.label == label and e.onset <= event.offset and event.onset <= e.offset]
+    if not overlap and any(e.onset < event.offset and event.onset < e.offset for e in met):
         raise WrongUse(f"{what} overlaps another event of that label; make them one event.")
-    events.append(event)
+    whole = Event(min(e.onset for e in [event, *met]), max(e.offset for e in [event, *met]), label)
+    events[:] = sorted([*(e for e in events if e not in met), whole], key=lambda e: (e.onset, e.label))
 
 
 def weak(path: Path) -> dict[str, list[str]]:
@@ -92,7 +98,10 @@ def within(folder: Path, annotated: Mapping[str, list[Event]]) -> None:
         last = max(events, key=lambda event: event.offset, default=None)
         if last is None:
             continue
-        seconds = soundfile.info(folder / name).duration
+        try:
+            seconds = soundfile.info(folder / name).duration
+        except soundfile.SoundFileError as error:
+            raise Failed(f"{folder / name} is not readable audio ({error}); copy it again.") from error
         if last.offset > seconds + SLACK:
             raise WrongUse(
                 f"{folder / name} lasts {seconds:.2f} s, and {last.label} is annotated up to {last.offset} s in it; "

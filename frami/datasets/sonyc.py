@@ -2,6 +2,7 @@
 
 A recording to train on was heard by three volunteers and has a tag that any of them heard, as in the challenge's
 baseline; one of ``validate`` has those that the authors agreed on (annotator 0). ``--test-fold validate`` is official.
+The folders ``train`` and ``validate`` lie beside ``annotations.csv``, as version 1 is unpacked.
 Source: Cartwright et al., "SONYC Urban Sound Tagging (SONYC-UST)", DCASE Workshop 2019.
 """
 
@@ -74,11 +75,11 @@ def _recordings(folder: Path, rows: list[dict[str, str]], part: str) -> tuple[Re
     for row in rows:
         heard = np.array([float(row[column] or 0) > 0 for column in COLUMNS], dtype=np.float32)
         tags[row["audio_filename"]] = np.maximum(tags.get(row["audio_filename"], heard), heard)
-    names = [name for name in sorted(tags) if (folder / "audio" / name).is_file()]
+    names = [name for name in sorted(tags) if (folder / part / name).is_file()]
     if not names:
-        raise WrongUse(f"None of the recordings of {part} is in {folder / 'audio'}; copy them there.")
+        raise WrongUse(f"None of the recordings of {part} is in {folder / part}; unpack them there.")
 
     def read(number: int, rate: int) -> Tensor:
-        return audio.read(folder / "audio" / names[number], rate)
+        return audio.read(folder / part / names[number], rate)
 
     return Recordings(tuple(names), np.stack([tags[name] for name in names]), read), len(tags) - len(names)
