@@ -20,7 +20,7 @@ def names(family: str) -> list[str]:
     """Return the names in a family, without importing any of them.
 
     >>> names("students")
-    ['dscnn', 'small']
+    ['dscnn', 'secrnn', 'small']
     """
     spec = importlib.util.find_spec("frami")
     assert spec is not None and spec.submodule_search_locations is not None

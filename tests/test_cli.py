@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 import frami
-from frami import cli, model, progress, run
+from frami import cli, model, progress, run, writer
 from frami.audio import FrontEnd
 from frami.datasets import tones
 from frami.model import Model
@@ -440,8 +440,6 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(call: Frami, made: 
         record = tmp_path / "my samples.run" / "metrics.jsonl"
         while not record.exists() and process.poll() is None:
             time.sleep(0.002)
-        second = call(*words)
-        assert second.code == 2 and "Another process is writing to" in second.err
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
     assert process.returncode == 130 and not out and "Traceback" not in err
@@ -453,6 +451,19 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(call: Frami, made: 
     again = call(*shlex.split(stopped.partition("To go on: frami ")[2]))
     assert again.code == 0 and f"160 clips ({160 - there} new)" in again.out
     assert all(str(path) in shlex.split(line) for line in next_commands(again))
+
+
+def test_a_second_process_on_a_store_is_refused(call: Frami, made: Path, tmp_path: Path) -> None:
+    path = tmp_path / "samples.h5"
+    (tmp_path / "samples.run").mkdir()
+    lock = writer._locked(tmp_path / "samples.run" / "lock", path)
+    try:
+        words = ["--teacher", made / "teacher", "--samples", "8", "--out", path, *INVERSION]
+        second = call("synthesize", *words)
+    finally:
+        os.close(lock)
+    assert second.code == 2 and "Another process is writing to" in second.err
+    assert call("synthesize", *words).code == 0
 
 
 # Run by a process of its own, which kills itself after its second state is saved.
