@@ -435,7 +435,12 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(call: Frami, made: 
         *INVERSION,
     ]
     with subprocess.Popen(
-        [frami_command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [frami_command, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background jobs, and all that they start, are born with this signal ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         record = tmp_path / "my samples.run" / "metrics.jsonl"
         while not record.exists() and process.poll() is None:
