@@ -5,11 +5,12 @@ Shapes: B batch, F mel bands, N frames of the spectrogram, N' frames before pool
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from frami.tasks import SINGLE_LABEL, Task
@@ -55,6 +56,22 @@ def statistics_pooling(frames: Tensor) -> Tensor:
     frames = frames.float()
     deviation = (frames.var(dim=2, correction=0) + POOLING_EPSILON).sqrt()
     return torch.cat([frames.mean(dim=2), deviation], dim=1)
+
+
+def convolved_and_recurrent(mel: Tensor, layers: Iterable[nn.Module], recurrent: nn.GRU) -> Tensor:
+    """Return the frames ``(B, D, N')`` of clips ``(B, 1, F, N)``: convolutions, then a recurrent network over time.
+
+    Frequency is halved after every convolution as far as it goes and then averaged, time is halved after the first two.
+    """
+    for number, layer in enumerate(layers):
+        mel = layer(mel)
+        mel = F.avg_pool2d(mel, (2 if mel.shape[2] > 1 else 1, 2 if number < 2 else 1), ceil_mode=True)
+    sequence = mel.mean(dim=2).transpose(1, 2).float()
+    # cuDNN gives no gradient through a recurrent layer in eval mode, and inversion asks for one; bfloat16
+    # is left out as well.
+    with torch.autocast(sequence.device.type, enabled=False), torch.backends.cudnn.flags(enabled=recurrent.training):
+        heard, _ = recurrent(sequence)
+    return heard.transpose(1, 2)
 
 
 class Head(nn.Module):

@@ -6,11 +6,9 @@ of channels (Hu et al., CVPR 2018) and of frequencies (Nam et al., 2023, arXiv:2
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frami.network import Network
+from frami.network import Network, convolved_and_recurrent
 
 WIDENING = (1, 2, 4, 6, 6)
 SQUEEZE = 4
@@ -50,15 +48,7 @@ class Encoder(nn.Module):
         self.recurrent = nn.GRU(channels[-1], recurrent, 1, batch_first=True, bidirectional=True)
 
     def forward(self, mel: Tensor) -> Tensor:
-        hidden = mel
-        for number, layer in enumerate(self.layers):
-            pool = (2 if hidden.shape[2] > 1 else 1, 2 if number < 2 else 1)
-            hidden = F.avg_pool2d(layer(hidden), pool, ceil_mode=True)
-        sequence = hidden.mean(dim=2).transpose(1, 2).float()
-        # As in the CRNN teacher: no cuDNN in eval mode, where inversion asks for a gradient.
-        with torch.autocast(sequence.device.type, enabled=False), torch.backends.cudnn.flags(enabled=self.training):
-            heard, _ = self.recurrent(sequence)
-        return heard.transpose(1, 2)
+        return convolved_and_recurrent(mel, self.layers, self.recurrent)
 
 
 def build(

@@ -8,10 +8,9 @@ averaged after the last convolution, so that it takes any number of bands.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frami.network import Network
+from frami.network import Network, convolved_and_recurrent
 
 WIDENING = (1, 2, 4, 8, 8, 8, 8)
 
@@ -41,19 +40,7 @@ class Encoder(nn.Module):
         self.recurrent = nn.GRU(channels[-1], recurrent, 2, batch_first=True, bidirectional=True, dropout=dropout)
 
     def forward(self, mel: Tensor) -> Tensor:
-        hidden = mel
-        for number, layer in enumerate(self.layers):
-            hidden = F.avg_pool2d(layer(hidden), self._pool(hidden, number), ceil_mode=True)
-        sequence = hidden.mean(dim=2).transpose(1, 2).float()
-        # cuDNN gives no gradient through a recurrent layer in eval mode, and inversion asks for one; on a CPU, bfloat16
-        # is no faster here.
-        with torch.autocast(sequence.device.type, enabled=False), torch.backends.cudnn.flags(enabled=self.training):
-            heard, _ = self.recurrent(sequence)
-        return heard.transpose(1, 2)
-
-    @staticmethod
-    def _pool(hidden: Tensor, number: int) -> tuple[int, int]:
-        return (2 if hidden.shape[2] > 1 else 1, 2 if number < 2 else 1)
+        return convolved_and_recurrent(mel, self.layers, self.recurrent)
 
 
 def build(
