@@ -6,7 +6,7 @@ For a model with one class a clip: accuracy and macro-F1, both in [0, 1], higher
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,22 @@ import torch
 from sklearn.metrics import confusion_matrix, f1_score
 
 from frami import datasets, machine
+from frami.audio import FrontEnd
 from frami.clips import Clips, Spectrograms
 from frami.datasets import Split
 from frami.errors import Failed, WrongUse
-from frami.evaluate import events, tagging
-from frami.learn import predictions
+from frami.evaluate import events, fusion, tagging
 from frami.machine import Machine
 from frami.model import Model, load
 
 
 def said(model: Model, clips: Clips, where: Machine) -> torch.Tensor:
     """Return the model's logits of every clip, ``(S, K)``; those of its frames are left out."""
-    found = torch.zeros(len(clips.targets), len(model.labels))
-    for answer, chosen in predictions(model, clips, where):
-        found[chosen] = answer.float() if answer.dim() == 2 else answer[:, :, 0].float()
-    return found
+    return _of_clips(fusion.answers([model], [clips], where))
+
+
+def _of_clips(answers: Sequence[torch.Tensor]) -> torch.Tensor:
+    return torch.stack([answer if answer.dim() == 1 else answer[:, 0] for answer in answers])
 
 
 def classes_heard(model: Model, clips: Clips, where: Machine) -> np.ndarray:
@@ -72,6 +73,7 @@ def evaluate(
     data: str | Path | None = None,
     *,
     test_fold: str | int,
+    others: Sequence[Model | str | Path] = (),
     device: str = "auto",
     threads: int | None = None,
 ) -> dict[str, Any]:
@@ -79,6 +81,7 @@ def evaluate(
 
     Args:
         model: A model, a bundle's folder, or the name of one that ships with the package.
+        others: Further models; what is scored is the mean of all their probabilities (`frami.evaluate.fusion`).
         dataset: A module of ``frami.datasets``.
         data: Its folder, or one that holds it; by default ``FRAMI_DATA``.
         test_fold: What is held out, in the words of the data set's protocol.
@@ -94,42 +97,50 @@ def evaluate(
     Raises:
         WrongUse: the model knows other classes than the data set has, or gives another kind of answer.
     """
-    model = model if isinstance(model, Model) else load(model)
+    models = [one if isinstance(one, Model) else load(one) for one in (model, *others)]
     split = datasets.split(dataset, data, test_fold=test_fold)
-    if model.labels != split.labels:
-        raise WrongUse(
-            f"The model knows {len(model.labels)} classes ({', '.join(model.labels[:3])}, ...), "
-            f"{dataset} has {len(split.labels)} others ({', '.join(split.labels[:3])}, ...); "
-            f"name the model's own data set."
-        )
-    split = datasets.for_task(split, model.task)
-    clips = Spectrograms.of(split.test, model.front_end)
+    for one in models:
+        if one.labels != split.labels:
+            raise WrongUse(
+                f"The model knows {len(one.labels)} classes ({', '.join(one.labels[:3])}, ...), "
+                f"{dataset} has {len(split.labels)} others ({', '.join(split.labels[:3])}, ...); "
+                f"name the model's own data set."
+            )
+        if one.task != models[0].task:
+            raise WrongUse(f"One model answers the task {models[0].task}, another {one.task}; fuse models of one task.")
+    split = datasets.for_task(split, models[0].task)
+    heard = {end: Spectrograms.of(split.test, end) for end in {one.front_end for one in models}}
     with torch.inference_mode():
-        found = METRICS[model.task](model, split, clips, machine.choose(device, threads, "float32"))
-    return found | {"missing": split.missing}
+        clips = [heard[one.front_end] for one in models]
+        answers = fusion.answers(models, clips, machine.choose(device, threads, "float32"))
+    return measured(models[0], split, clips[0], answers) | {"missing": split.missing}
 
 
-def _of_classes(model: Model, split: Split, clips: Clips, where: Machine) -> dict[str, Any]:
-    return scores(split.labels, clips.targets, classes_heard(model, clips, where))
+def measured(model: Model, split: Split, clips: Clips, answers: Sequence[torch.Tensor]) -> dict[str, Any]:
+    """Return the scores of answers to the recordings to test on, by the measures of the model's task."""
+    if not answers:
+        raise Failed("There is no clip to score.")
+    return METRICS[model.task](split, clips, answers, model.front_end)
 
 
-def _of_tags(model: Model, split: Split, clips: Clips, where: Machine) -> dict[str, Any]:
-    return tagging.scores(split.labels, clips.targets, said(model, clips, where).numpy())
+def _of_classes(split: Split, clips: Clips, answers: Sequence[torch.Tensor], heard: FrontEnd) -> dict[str, Any]:
+    return scores(split.labels, clips.targets, torch.stack(list(answers)).argmax(dim=1).numpy())
 
 
-def _of_events(model: Model, split: Split, clips: Clips, where: Machine) -> dict[str, Any]:
-    names, truth = split.test.names, annotated(split)
-    hop = model.front_end.hop_length / model.front_end.sample_rate
-    edges, heard, listed = {}, {}, {}
-    for answer, chosen in predictions(model, clips, where):
-        for probabilities, number in zip(answer[:, :, 1:].sigmoid().double().numpy(), chosen.tolist(), strict=True):
-            name, frames = names[number], int(clips.frames[number])
-            last = max((offset for _, offset, _ in truth[name]), default=0.0)
-            edges[name] = times = events.frame_edges(probabilities.shape[1], frames, hop, max(hop * frames, last))
-            kept = probabilities.T[: len(times) - 1]
-            heard[name] = events.smoothed(kept, 1 / (times[1] - times[0]))
-            listed[name] = events.above(heard[name], split.labels, times)
-    return events.scores(split.labels, truth, heard, edges) | {"events": listed}
+def _of_tags(split: Split, clips: Clips, answers: Sequence[torch.Tensor], heard: FrontEnd) -> dict[str, Any]:
+    return tagging.scores(split.labels, clips.targets, _of_clips(answers).numpy())
+
+
+def _of_events(split: Split, clips: Clips, answers: Sequence[torch.Tensor], heard: FrontEnd) -> dict[str, Any]:
+    truth, hop = annotated(split), heard.hop_length / heard.sample_rate
+    edges, found, listed = {}, {}, {}
+    for name, answer, frames in zip(split.test.names, answers, clips.frames.tolist(), strict=True):
+        probabilities = answer[:, 1:].sigmoid().double().numpy()
+        last = max((offset for _, offset, _ in truth[name]), default=0.0)
+        edges[name] = times = events.frame_edges(probabilities.shape[1], frames, hop, max(hop * frames, last))
+        found[name] = events.smoothed(probabilities.T[: len(times) - 1], 1 / (times[1] - times[0]))
+        listed[name] = events.above(found[name], split.labels, times)
+    return events.scores(split.labels, truth, found, edges) | {"events": listed}
 
 
 def annotated(split: Split) -> dict[str, events.Events]:
@@ -156,7 +167,7 @@ TITLES = {
     "segment_f1": "segment F1",
     "segment_error_rate": "segment error rate",
 }
-METRICS: Mapping[str, Callable[[Model, Split, Clips, Machine], dict[str, Any]]] = {
+METRICS: Mapping[str, Callable[[Split, Clips, Sequence[torch.Tensor], FrontEnd], dict[str, Any]]] = {
     "single-label": _of_classes,
     "multi-label": _of_tags,
     "frames": _of_events,

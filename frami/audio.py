@@ -1,4 +1,4 @@
-"""Files, resampling, the log-mel front end, and the way back to sound."""
+"""Files, resampling, the front end, and the way back to sound."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import soundfile
 import torch
 from torch import Tensor
 
-from frami import _torchaudio
-from frami.errors import Failed, WrongUse
+from frami import _torchaudio, filterbanks
+from frami.errors import Failed, WrongUse, unknown
+from frami.settings import setting
 
 SHORTEST_SECONDS = 0.02
 RATES = (1000, 768_000)
@@ -28,13 +29,14 @@ class FrontEnd:
         n_fft: Length of the Fourier transform, samples.
         win_length: Length of the Hann window, samples.
         hop_length: Distance of two frames, samples.
-        n_mels: Number of mel bands F.
+        n_mels: Number of bands F.
         f_min: Lower edge of the lowest band, Hz.
         f_max: Upper edge of the highest band, Hz.
         power_floor: Added to each band's power before the natural logarithm; the power is that of a waveform in [-1, 1].
         mean: Subtracted from the logarithm.
         std: What it is then divided by.
         repeat_seconds: A clip shorter than this is repeated up to it, s.
+        filterbank: A name of `frami.filterbanks`: ``mel``, ``gammatone`` or ``constant-q``.
     """
 
     sample_rate: int = 16000
@@ -48,8 +50,11 @@ class FrontEnd:
     mean: float = 0.0
     std: float = 1.0
     repeat_seconds: float = 0.25
+    filterbank: str = setting("mel", "mel, gammatone, constant-q", added=True)
 
     def __post_init__(self) -> None:
+        if self.filterbank not in filterbanks.FILTERBANKS:
+            raise unknown("filterbank", self.filterbank, filterbanks.FILTERBANKS)
         largest = {
             "sample_rate": RATES[1],
             "n_fft": 65_536,
@@ -80,12 +85,12 @@ class FrontEnd:
         return (frames - 1) * self.hop_length / self.sample_rate
 
     def __call__(self, waveform: Tensor) -> Tensor:
-        """Return the standardised log-mel spectrogram ``(..., F, N)`` of a waveform ``(..., T)`` at ``sample_rate``."""
+        """Return the standardised log band powers ``(..., F, N)`` of a waveform ``(..., T)`` at ``sample_rate``."""
         shortest = round(self.repeat_seconds * self.sample_rate)
         if waveform.shape[-1] < shortest:
             copies = -(-shortest // max(1, waveform.shape[-1]))
             waveform = waveform.repeat(*[1] * (waveform.dim() - 1), copies)[..., :shortest]
-        power = _mel(self)(waveform)
+        power = (_power(self)(waveform).transpose(-1, -2) @ _bank(self)).transpose(-1, -2)
         return ((power + self.power_floor).log() - self.mean) / self.std
 
     def to_sound(self, mel: Tensor, iterations: int = 64) -> Tensor:
@@ -99,7 +104,7 @@ class FrontEnd:
         # Griffin-Lim mirrors half a window at the ends: a clip must be longer than that.
         mel = mel.repeat(1, -(-(self.n_fft // (2 * self.hop_length) + 2) // mel.shape[1]))
         power = ((mel.float() * self.std + self.mean).exp() - self.power_floor).clamp(min=0)
-        bank = _mel(self).get_buffer("mel_scale.fb")  # (bins, F)
+        bank = _bank(self)
         bins = torch.ones(len(bank), mel.shape[1])
         for _ in range(iterations):
             excess = bank @ (power / (bank.T @ bins).clamp(min=1e-10))
@@ -112,17 +117,14 @@ class FrontEnd:
 
 
 @cache
-def _mel(front_end: FrontEnd) -> torch.nn.Module:
-    return _torchaudio.transforms.MelSpectrogram(
-        sample_rate=front_end.sample_rate,
-        n_fft=front_end.n_fft,
-        win_length=front_end.win_length,
-        hop_length=front_end.hop_length,
-        f_min=front_end.f_min,
-        f_max=front_end.f_max,
-        n_mels=front_end.n_mels,
-        power=2.0,
-    )
+def _power(front_end: FrontEnd) -> torch.nn.Module:
+    return _torchaudio.transforms.Spectrogram(front_end.n_fft, front_end.win_length, front_end.hop_length, power=2.0)
+
+
+@cache
+def _bank(front_end: FrontEnd) -> Tensor:
+    """Return the weights ``(bins, F)`` of the bands."""
+    return filterbanks.bank(front_end)
 
 
 def resample(waveform: Tensor, rate: int, to: int) -> Tensor:

@@ -57,15 +57,20 @@ class Spectrograms:
     timelines: list[Tensor] | None = None
 
     @classmethod
-    def of(cls, recordings: Recordings, front_end: FrontEnd) -> Spectrograms:
-        """Return the spectrograms of recordings."""
-        mels = [front_end(waveform).half() for waveform in recordings.waveforms(front_end.sample_rate)]
+    def of(cls, recordings: Recordings, *front_ends: FrontEnd) -> Spectrograms:
+        """Return the spectrograms of recordings; of several front ends, their bands one above the other.
+
+        Those must give a frame at the same times; times of events go by the first.
+        """
+        heard = [_heard(recordings, front_end) for front_end in front_ends]
+        mels = [torch.cat([mel[:, : min(m.shape[1] for m in one)] for mel in one]) for one in zip(*heard, strict=True)]
         frames = np.array([mel.shape[1] for mel in mels], dtype=np.int64)
         targets = np.array(recordings.targets)
         if recordings.events is None:
             return cls(mels, frames, targets)
         lines = [
-            timeline(e or (), targets.shape[1], n, front_end) for e, n in zip(recordings.events, frames, strict=True)
+            timeline(events, tags, n, front_ends[0])
+            for events, tags, n in zip(recordings.events, targets, frames, strict=True)
         ]
         return cls(mels, frames, targets, lines)
 
@@ -78,19 +83,29 @@ class Spectrograms:
         return torch.as_tensor(self.targets[index])
 
 
-def timeline(events: Iterable[tuple[float, float, int]], classes: int, frames: int, front_end: FrontEnd) -> Tensor:
-    """Return 1 where a class sounds at the middle of a frame, else 0, ``(K, N)`` bool.
+def _heard(recordings: Recordings, front_end: FrontEnd) -> Iterator[Tensor]:
+    return (front_end(waveform).half() for waveform in recordings.waveforms(front_end.sample_rate))
 
-    An event that is shorter than a frame is in the one nearest to its middle.
+
+def timeline(
+    events: Iterable[tuple[float, float, int]] | None, tags: np.ndarray, frames: int, front_end: FrontEnd
+) -> Tensor:
+    """Return 1 where a class sounds at the middle of a frame, else 0, ``(K, N)`` float16.
+
+    An event that is shorter than a frame is in the one nearest to its middle. Where no events are known but the tags
+    ``(K,)`` are, the frames of a tag are NaN: it is not known when it sounds.
     """
-    active = torch.zeros(classes, frames, dtype=torch.bool)
+    active = torch.zeros(len(tags), frames, dtype=torch.float16)
+    if events is None:
+        active[torch.as_tensor(tags) >= 0.5] = torch.nan
+        return active
     seconds = front_end.hop_length / front_end.sample_rate
     for onset, offset, target in events:
         first, last = round(onset / seconds), round(offset / seconds)
         if first == last:
             first = min(frames - 1, int((onset + offset) / 2 / seconds))
             last = first + 1
-        active[target, first:last] = True
+        active[target, first:last] = 1
     return active
 
 

@@ -16,6 +16,7 @@ from frami import catalog, options
 @click.option("--network", default="resnet", show_default=True, help="resnet, tdnn, crnn, or a student network.")
 @click.option("--width", type=int, help="Channels; by default the network's own choice.")
 @click.option("--depth", type=int, help="Layers or blocks; by default the network's own choice.")
+@click.option("--filterbank", help="Bands of the spectrogram: mel, gammatone, constant-q. [default: mel]")
 @click.option("--task", help="single-label, multi-label or frames. [default: what the recordings are annotated for]")
 @options.budget
 @click.option("--out", required=True, type=click.Path(), help="Folder to write the bundle to.")
@@ -128,6 +129,7 @@ def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any)
 
 @click.command()
 @click.argument("model")
+@click.option("--with", "others", multiple=True, help="Another model, fused late; may be given more than once.")
 @options.recordings(required=True)
 @click.option(
     "--json",

@@ -146,9 +146,11 @@ def _clips(
             raise WrongUse(
                 f"The teacher knows {len(teacher.labels)} classes other than those of {dataset}; name its own data set."
             )
-        recordings = Spectrograms.of(split.train, teacher.front_end)
+        recordings = Spectrograms.of(split.train, *ensemble.front_ends(teachers))
         return recordings, None, {"dataset": dataset, "test_fold": str(test_fold)}
     store = samples if isinstance(samples, Store) else Store(Path(str(samples)))
+    if len(ensemble.front_ends(teachers)) > 1:
+        raise WrongUse("A store is made for one front end; teachers with several of them teach from --dataset only.")
     check_store(store, teacher, any_teacher or store.teacher in [one.fingerprint for one in teachers])
     source = {
         "method": store.method,

@@ -16,6 +16,7 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 
 from frami import learn, tasks
+from frami.audio import FrontEnd
 from frami.clips import Clips
 from frami.errors import WrongUse
 from frami.machine import Machine
@@ -26,18 +27,19 @@ from frami.network import Network, Output
 class Ensemble(nn.Module):
     """Networks that hear a clip side by side; what is not an answer (frames, statistics, embedding) is the first one's."""
 
-    def __init__(self, networks: Sequence[Network], weights: Tensor) -> None:
-        """Take M networks and the weight of each for each class, ``(M, K)``."""
+    def __init__(self, networks: Sequence[Network], weights: Tensor, bands: Sequence[slice]) -> None:
+        """Take M networks, the weight of each for each class, ``(M, K)``, and the bands of a clip that each hears."""
         super().__init__()
         self.weights: Tensor
         self.networks = nn.ModuleList(networks)
         self.register_buffer("weights", weights / weights.sum(dim=0))
+        self.bands = list(bands)
         first = networks[0]
         self.channels, self.classes, self.head, self.task = first.channels, first.classes, first.head, first.task
 
     def forward(self, mel: Tensor) -> Output:
         """Return the answer of them all to clips ``(B, F, N)``."""
-        said = [network(mel) for network in self.networks]
+        said = [network(mel[:, bands]) for network, bands in zip(self.networks, self.bands, strict=True)]
         answers = torch.stack([self.task.probable(each.answer) for each in said])
         weights = self.weights.view(len(said), 1, self.classes, *[1] * (answers.dim() - 3))
         answer = self.task.logits((weights * answers).sum(dim=0))
@@ -49,15 +51,20 @@ class Ensemble(nn.Module):
 def together(teachers: Sequence[Model], clips: Clips, where: Machine) -> Model:
     """Return several teachers as one model, each weighted by class by its average precision on some clips.
 
+    Args:
+        teachers: They know the same classes, have one task, and judge a clip at one frame rate.
+        clips: What they are weighted by: the bands of all `front_ends`, one above the other.
+        where: On what that is computed.
+
     Raises:
-        WrongUse: they do not know the same classes, hear through the same front end and answer alike.
+        WrongUse: they differ in what they must not.
     """
     first = teachers[0]
     for other in teachers[1:]:
         for what, differs in (
             ("labels", other.labels != first.labels),
-            ("a front end", other.front_end != first.front_end),
             ("a task", other.task != first.task),
+            ("an interval between frames", not _in_step(other.front_end, first.front_end)),
             ("a frame rate", _frames(other) != _frames(first)),
         ):
             if differs:
@@ -65,13 +72,30 @@ def together(teachers: Sequence[Model], clips: Clips, where: Machine) -> Model:
                     f"The teachers {first.fingerprint} and {other.fingerprint} have {what} that differ; "
                     f"allowed are teachers alike in that."
                 )
-    weights = torch.stack([qualities(teacher, clips, where) for teacher in teachers])
-    network = Ensemble([teacher.network for teacher in teachers], weights).eval().requires_grad_(False)
+    ends = front_ends(teachers)
+    edges = np.cumsum([0, *(end.n_mels for end in ends)]).tolist()
+    bands = [slice(*edges[ends.index(one.front_end) :][:2]) for one in teachers]
+    weights = torch.stack([qualities(one, clips, where, part) for one, part in zip(teachers, bands, strict=True)])
+    network = Ensemble([teacher.network for teacher in teachers], weights, bands).eval().requires_grad_(False)
     return replace(first, network=cast(Network, network))
 
 
-def qualities(teacher: Model, clips: Clips, where: Machine) -> Tensor:
+def front_ends(teachers: Sequence[Model]) -> list[FrontEnd]:
+    """Return the different front ends of some teachers, in the order of the teachers."""
+    return list(dict.fromkeys(teacher.front_end for teacher in teachers))
+
+
+def _in_step(one: FrontEnd, other: FrontEnd) -> bool:
+    """Tell whether two front ends give a frame at the same times."""
+    return one.hop_length * other.sample_rate == other.hop_length * one.sample_rate and (
+        one.repeat_seconds == other.repeat_seconds
+    )
+
+
+def qualities(teacher: Model, clips: Clips, where: Machine, bands: slice = slice(None)) -> Tensor:
     """Return the average precision of each class on some clips, ``(K,)``; the mean of the others for one that is absent."""
+    alone = Ensemble([teacher.network], torch.ones(1, len(teacher.labels)), [bands]).eval()
+    teacher = replace(teacher, network=cast(Network, alone))
     targets = tasks.encoded(torch.as_tensor(clips.targets), len(teacher.labels)).numpy() >= 0.5
     said = np.zeros(targets.shape)
     for answer, chosen in learn.predictions(teacher, clips, where):

@@ -18,7 +18,7 @@ from frami import datasets, files, machine, plots, run
 from frami.audio import FrontEnd
 from frami.clips import Spectrograms, of_class
 from frami.errors import WrongUse
-from frami.evaluate import accuracy, complexity
+from frami.evaluate import accuracy, complexity, fusion
 from frami.model import Model, find, load, shipped
 from frami.progress import duration
 from frami.store import Store, run_folder
@@ -101,7 +101,7 @@ def _of_bundle(path: Path, out: Path | None, split: datasets.Split | None, where
     if split is not None:
         split = datasets.for_task(split, model.task)
         real = _hear(split, model.front_end, model.labels)
-        scores = accuracy.METRICS[model.task](model, split, real, where)
+        scores = accuracy.measured(model, split, real, fusion.answers([model], [real], where))
         numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
         rows.append(("scores", f"{split.dataset}, fold {split.test_fold}: {_words(numbers)}"))
         pictures["features"] = plots.feature_map(model, None, real)
@@ -159,7 +159,7 @@ def _front_end(heard: FrontEnd) -> str:
     window, hop = (1000 * samples / heard.sample_rate for samples in (heard.win_length, heard.hop_length))
     return (
         f"{heard.sample_rate} Hz; Hann window of {heard.win_length} samples ({window:g} ms) in an FFT of "
-        f"{heard.n_fft}, every {heard.hop_length} samples ({hop:g} ms); {heard.n_mels} mel bands from "
+        f"{heard.n_fft}, every {heard.hop_length} samples ({hop:g} ms); {heard.n_mels} {heard.filterbank} bands from "
         f"{heard.f_min:g} to {heard.f_max:g} Hz; ln(power + {heard.power_floor:g}), standardised by mean "
         f"{heard.mean:g} and deviation {heard.std:g}; repeated up to {heard.repeat_seconds:g} s"
     )

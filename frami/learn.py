@@ -61,7 +61,8 @@ def augment(
     if settings.mixup:
         mel, partner, own = views.mixup(mel, draw, share=settings.mixup)
         own = own.view(-1, *[1] * (target.dim() - 1))
-        target = own * target + (1 - own) * target[partner]
+        # A partner that is not mixed in must not pass on what is not known of it: 0 * NaN is NaN.
+        target = own * target + (1 - own) * target[partner].where(own < 1, 0.0)
     for dim, fraction in ((1, settings.band_mask), (2, settings.time_mask)):
         if fraction:
             mel = views.mask(mel, draw, dim=dim, fraction=fraction)
@@ -98,7 +99,8 @@ def fit(
     with seeds.seeded(seed, 1):
         head = teacher.network.head if teacher is not None else student.network.head
         channels = teacher.network.channels if teacher is not None and hidden and not recipe.reuse_head else None
-        learner = Student(student.network, channels, head.embedding.out_features if embedded else None)
+        size = head.embedding.out_features if embedded else None
+        learner = Student(student.network, student.front_end.n_mels, channels, size)
     machine.place(learner)
     learner.requires_grad_(True).train()
     if teacher is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -131,7 +131,7 @@ class Model:
             "network": self.architecture.network,
             "arguments": dict(self.architecture.arguments),
             "projection": self.architecture.projection,
-            "front_end": asdict(self.front_end),
+            "front_end": settings.to_json(self.front_end),
             "labels": list(self.labels),
             "task": self.task,
         }

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.decomposition import PCA
 from torch import Tensor
 
+from frami import filterbanks
 from frami.audio import FrontEnd
 from frami.clips import Clips, Spectrograms, of_class, of_one_length
 from frami.errors import WrongUse
@@ -240,15 +241,9 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def band_centres(front_end: FrontEnd) -> NDArray[np.float64]:
-    """Return the centre frequency (Hz) of each mel band, ``(F,)``, on the scale 2595 log10(1 + f / 700)."""
-    low, high = (2595 * np.log10(1 + edge / 700) for edge in (front_end.f_min, front_end.f_max))
-    return 700 * (10 ** (np.linspace(low, high, front_end.n_mels + 2)[1:-1] / 2595) - 1)
-
-
 def _show(ax: Axes, mel: Tensor, front_end: FrontEnd, title: str, span: tuple[float | None, float | None]) -> AxesImage:
-    """Draw a spectrogram with seconds along and the frequencies of its mel bands up."""
-    bands, centres = front_end.n_mels, band_centres(front_end)
+    """Draw a spectrogram with seconds along and the frequencies of its bands up."""
+    bands, centres = front_end.n_mels, filterbanks.centres(front_end).numpy()
     extent = (*_seconds(front_end, mel.shape[1]), -0.5, bands - 0.5)
     low, high = span
     image = ax.imshow(mel.numpy(), COLOURS, vmin=low, vmax=high, origin="lower", aspect="auto", extent=extent)

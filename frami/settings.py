@@ -13,9 +13,14 @@ from frami.errors import Failed, WrongUse, unknown
 T = TypeVar("T")
 
 
-def setting(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
-    """Return a dataclass field with a help text and the range that its value may have."""
-    return field(default=default, metadata={"help": help, "low": low, "high": high})
+def setting(
+    default: Any, help: str, *, low: float | None = None, high: float | None = None, added: bool = False
+) -> Any:
+    """Return a dataclass field with a help text and the range that its value may have.
+
+    One that was ``added`` after files had been written is left out of files at its default: they stay as they are.
+    """
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "added": added})
 
 
 def weight(default: float, help: str) -> Any:
@@ -71,6 +76,15 @@ def _check(known: Field[Any], value: Any) -> None:
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         bounds = f"{low} or more" if high is None else f"{low} to {high}"
         raise WrongUse(f"{known.name} is {value!r}; {bounds} is allowed.")
+
+
+def to_json(settings: Any) -> dict[str, Any]:
+    """Return a settings object as what a file holds."""
+    return {
+        f.name: getattr(settings, f.name)
+        for f in fields(settings)
+        if not (f.metadata.get("added") and getattr(settings, f.name) == f.default)
+    }
 
 
 def from_json(cls: type[T], values: Mapping[str, Any], source: str) -> T:

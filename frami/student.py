@@ -19,15 +19,19 @@ class Student(nn.Module):
     They are a 1x1 convolution over time and a linear layer, trained with the network and then dropped.
     """
 
-    def __init__(self, network: Network, channels: int | None, embedding: int | None = None) -> None:
+    def __init__(self, network: Network, bands: int, channels: int | None, embedding: int | None = None) -> None:
+        """Take a network, the bands that it hears, and the sizes to project to where there is something to project.
+
+        A clip may have more bands, for teachers with other front ends; the student's are the first.
+        """
         super().__init__()
-        self.network = network
+        self.network, self.bands = network, bands
         own = network.head.embedding.out_features
         self.projection = nn.Conv1d(network.channels, channels, 1) if channels else None
         self.embedding = nn.Linear(own, embedding) if embedding else None
 
     def forward(self, mel: Tensor) -> Output:
-        output = self.network(mel)
+        output = self.network(mel[:, : self.bands])
         if self.projection is not None:
             frames = self.projection(output.frames)
             output = replace(output, frames=frames, stats=statistics_pooling(frames))

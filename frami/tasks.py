@@ -6,7 +6,7 @@ probabilities ``(B, J, C)`` of J choices between C alternatives, and every loss 
 
 An *answer* is a tensor of logits: ``(B, K)``, or ``(B, K, 1 + N')`` for the task ``frames``: those of the clip, then those
 of its frames. A *target* is class indices ``(B,)``, probabilities ``(B, K)``, or the activity of each class in each frame of
-the spectrogram, ``(B, K, N)``.
+the spectrogram, ``(B, K, N)``; NaN there says that a class sounds in the clip at times that are not known.
 """
 
 from __future__ import annotations
@@ -47,10 +47,11 @@ class Task:
     def error(self, answer: Tensor, target: Tensor) -> Tensor:
         """Return the cross-entropy of an answer against a target, summed over choices, mean over the batch.
 
-        Choices of frames are averaged over the frames.
+        Choices of frames are averaged over the frames; those of which it is not known what is right count 0.
         """
         wanted = self.probabilities(encoded(target, answer.shape[1]), answer)
         terms = -(wanted * self.log_probabilities(answer.float())).sum(dim=2)
+        terms = terms.masked_fill(wanted.isnan().any(dim=2), 0.0)
         return (terms @ self.shares(answer)).mean()
 
     def divergences(self, teacher: Tensor, student: Tensor) -> Tensor:
@@ -87,9 +88,12 @@ def _or_absent(target: Tensor) -> Tensor:
 
 
 def _timeline(target: Tensor, answer: Tensor) -> Tensor:
-    """Return activities ``(B, K, N)`` as an answer has them: of the clip, then of each of its own frames."""
+    """Return activities ``(B, K, N)`` as an answer has them: of the clip, then of each of its own frames.
+
+    A class whose times are not known (NaN) sounds somewhere in the clip.
+    """
     frames = F.adaptive_avg_pool1d(target, answer.shape[2] - 1)
-    return _or_absent(torch.cat([target.amax(dim=2, keepdim=True), frames], dim=2))
+    return _or_absent(torch.cat([target.nan_to_num(nan=1.0).amax(dim=2, keepdim=True), frames], dim=2))
 
 
 def _frame_shares(answer: Tensor) -> Tensor:

@@ -68,6 +68,7 @@ def train(
     width: int | None = None,
     depth: int | None = None,
     front_end: FrontEnd | None = None,
+    filterbank: str | None = None,
     options: Mapping[str, Any] | None = None,
     task: str | None = None,
     budget: str | None = None,
@@ -90,6 +91,7 @@ def train(
         width: Channels of the network; None is its default.
         depth: Layers of the network; None is its default.
         front_end: What it hears through; by default what suits the data set. Mean and deviation are measured here.
+        filterbank: A name of `frami.filterbanks`; None is that of the front end.
         options: Other `Settings`, by name.
         task: ``single-label``, ``multi-label`` or ``frames``; by default what the data set is annotated for.
         budget: A name of `frami.evaluate.complexity.BUDGETS`, beyond which a network is refused.
@@ -110,13 +112,16 @@ def train(
         "test_fold": str(test_fold),
         "network": network,
         "arguments": dict(built.arguments),
-        "front_end": asdict(front_end) if front_end else "for the data set",
+        "front_end": settings.to_json(front_end) if front_end else "for the data set",
         "options": asdict(chosen),
         **({"task": task} if task else {}),
+        **({"filterbank": filterbank} if filterbank else {}),
         "seed": seed,
         "precision": where.precision,
     }
     heard_through = front_end or front_end_for(catalog.load("datasets", dataset))
+    if filterbank:
+        heard_through = replace(heard_through, filterbank=filterbank)
     if budget:
         complexity.within(Model.build(built, heard_through, split.labels, split.task), budget)
     run = Run(Path(out), "train", facts, missing=split.missing)

@@ -15,7 +15,6 @@ import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ import h5py
 import numpy as np
 from torch import Tensor
 
-from frami import files
+from frami import files, settings
 from frami.errors import WrongUse
 from frami.store import COLUMNS, FORMAT, TIMELINE, Store, run_folder
 
@@ -57,7 +56,7 @@ class Writer:
         for left in ("spare.h5", "displaced.h5"):
             (folder / left).unlink(missing_ok=True)
         self._attributes = {
-            name: value if isinstance(value, str) else json.dumps(value, default=asdict)
+            name: value if isinstance(value, str) else json.dumps(value, default=settings.to_json)
             for name, value in description.items()
         } | {"format": FORMAT, "loss_names": json.dumps(losses)}
         try:

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import torch
 
-from frami import audio
+from frami import audio, filterbanks
 from frami.audio import FrontEnd
 from frami.errors import Failed, WrongUse
 
@@ -204,3 +204,25 @@ BAD = {
 def test_a_clip_of_no_use_is_refused(reason: str, tmp_path: Path) -> None:
     with pytest.raises(Failed, match=reason):
         audio.read(write(tmp_path / "a.wav", BAD[reason], subtype="FLOAT"), RATE)
+
+
+@pytest.mark.parametrize("name", filterbanks.FILTERBANKS)
+def test_band_centres_are_where_the_filters_are_highest(name: str) -> None:
+    front_end = FrontEnd(sample_rate=8000, n_fft=512, win_length=512, hop_length=200, f_max=4000.0, filterbank=name)
+    centres = filterbanks.centres(front_end)
+    assert torch.equal(centres, centres.sort().values) and 50 < float(centres[0]) < float(centres[-1]) < 4000
+    for band in (30, 45, 62):
+        tone = torch.sin(2 * torch.pi * torch.arange(8000) * float(centres[band]) / 8000)
+        assert int(front_end(tone).mean(dim=1).argmax()) == band
+
+
+@pytest.mark.parametrize("name", filterbanks.FILTERBANKS)
+def test_every_band_hears_and_none_gains_much(name: str) -> None:
+    bank = filterbanks.bank(FrontEnd(filterbank=name))
+    assert bank.shape == (513, 64) and float(bank.min()) >= 0
+    assert float(bank.max(dim=0).values.min()) > 0.4 and float(bank.max()) <= 1
+
+
+def test_an_unknown_filterbank_is_refused() -> None:
+    with pytest.raises(WrongUse, match="Did you mean 'gammatone'"):
+        FrontEnd(filterbank="gamatone")

@@ -24,7 +24,7 @@ from tests.test_tagging import scenes  # noqa: F401
 
 def test_a_timeline_is_one_where_a_class_sounds(front_end: FrontEnd) -> None:
     seconds = front_end.hop_length / front_end.sample_rate
-    found = timeline([(2 * seconds, 5 * seconds, 1), (0.0, 0.1 * seconds, 0)], 3, 8, front_end)
+    found = timeline([(2 * seconds, 5 * seconds, 1), (0.0, 0.1 * seconds, 0)], np.zeros(3), 8, front_end)
     assert found.int().tolist() == [[1, 0, 0, 0, 0, 0, 0, 0], [0, 0, 1, 1, 1, 0, 0, 0], [0] * 8]
 
 
@@ -42,6 +42,22 @@ def test_an_answer_of_frames_is_that_of_the_clip_and_the_mean_of_its_frames() ->
     assert task.divergences(answer, answer).abs().max() < 1e-6
     said = Output(answer[:, :, 0], answer, answer[:, 0], answer[:, 0], answer[:, :, 1:], task)
     assert torch.equal(said.answer, answer)
+
+
+def test_events_whose_times_are_not_known_count_for_their_clip_alone(front_end: FrontEnd) -> None:
+    weak = timeline(None, np.array([1.0, 0.0]), 8, front_end).float().unsqueeze(0)
+    assert weak.isnan().any(dim=2).tolist() == [[True, False]]
+    task, answer = tasks.find("frames"), torch.randn(1, 2, 1 + 8, generator=torch.Generator().manual_seed(0))
+    likely = answer.sigmoid()
+    absent = -(1 - likely[0, 1, 1:]).log().mean() - (1 - likely[0, 1, 0]).log()
+    assert task.error(answer, weak).item() == pytest.approx((absent - likely[0, 0, 0].log()).item(), rel=1e-5)
+    # What is not known of one clip does not spread to those that it is not mixed with.
+    batch = torch.cat([weak, torch.zeros(7, 2, 8)])
+    _, target = learn.augment(
+        torch.randn(8, 24, 8), batch, learn.Settings(splice=0.0), torch.Generator().manual_seed(2)
+    )
+    assert 1 <= int(target.isnan().any(dim=2).any(dim=1).sum()) < 8
+    assert task.error(torch.randn(8, 2, 9), target).isfinite()
 
 
 def test_timelines_ask_for_one_to_three_tags_and_events_of_several_lengths() -> None:

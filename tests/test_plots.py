@@ -158,8 +158,3 @@ def test_spectrogram_of_a_narrow_front_end_still_names_frequencies() -> None:
     front_end = FrontEnd(sample_rate=8000, n_fft=512, win_length=512, n_mels=4, f_min=50.0, f_max=240.0)
     ticks = plots.spectrogram(torch.randn(4, 10), front_end).axes[0].get_yticklabels()
     assert len(ticks) == 2
-
-
-def test_band_centres_are_where_the_filters_are_highest(front_end: FrontEnd) -> None:
-    tone = torch.sin(2 * torch.pi * torch.arange(8000) * plots.band_centres(front_end)[15] / 8000)
-    assert int(front_end(tone).mean(dim=1).argmax()) == 15

@@ -57,7 +57,7 @@ def test_weak_labels_join_the_soundscapes(scenes: Path) -> None:
     assert len(with_weak.train) == 11
     assert np.asarray(with_weak.train.targets)[with_weak.train.names.index("train/weak/a.wav")].tolist() == [1, 1]
     assert len(datasets.for_task(with_weak, "multi-label").train) == 11
-    assert len(datasets.for_task(with_weak, "frames").train) == 10  # the times of its events are not known
+    assert len(datasets.for_task(with_weak, "frames").train) == 11
     with pytest.raises(WrongUse, match="not for single-label"):
         datasets.for_task(with_weak, "single-label")
 

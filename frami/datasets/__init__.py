@@ -114,8 +114,9 @@ def for_task(found: Split, task: str | None) -> Split:
     task = tasks.find(task or found.task).name
     sides = (found.train, found.test)
     if task == "frames" and found.task == "frames":
-        timed = [[number for number, events in enumerate(side.events or ()) if events is not None] for side in sides]
-        train, test = (side.some(chosen) for side, chosen in zip(sides, timed, strict=True))
+        # Clips whose events have no times can be learned from, but not scored.
+        timed = [number for number, events in enumerate(found.test.events or ()) if events is not None]
+        train, test = found.train, found.test.some(timed)
     elif task == "multi-label" and found.task == "frames":
         train, test = (replace(side, events=None) for side in sides)
     elif task == found.task:

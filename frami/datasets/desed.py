@@ -1,8 +1,8 @@
 """DESED, sounds of the home in clips of 10 s, as laid out for DCASE 2023 task 4; and what `frami soundscapes` writes.
 
-To train on are the soundscapes of ``synthetic21_train``, whose events are known; for the task ``multi-label`` the clips
-with weak labels, where they are there, join them. ``--test-fold validation`` is the official validation set. Clips
-without labels are left out.
+To train on are the soundscapes of ``synthetic21_train``, whose events are known, and, where they are there, the clips with
+weak labels, of which it is known what sounds and not when. ``--test-fold validation`` is the official validation set.
+Clips without labels are left out.
 
 Source: Turpault et al., "Sound event detection in domestic environments with weakly labeled data and soundscape
 synthesis", DCASE Workshop 2019. Its audio is collected from several places, so there is nothing to download here.

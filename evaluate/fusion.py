@@ -1,0 +1,50 @@
+"""Late fusion: what several models say of a clip, each through a front end of its own, as the mean of probabilities.
+
+Source: Pham et al., "Low-complexity deep learning frameworks for acoustic scene classification using teacher-student
+scheme and multiple spectrograms", 2023, arXiv:2305.09463 (one model a spectrogram; mean is our choice).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from frami.clips import Clips
+from frami.errors import WrongUse
+from frami.learn import predictions
+from frami.machine import Machine
+from frami.model import Model
+
+
+def answers(models: Sequence[Model], clips: Sequence[Clips], where: Machine) -> list[Tensor]:
+    """Return the answer (see `frami.tasks`) to each clip, ``(K,)`` or ``(K, 1 + N')``; of one model, its own.
+
+    Args:
+        models: They know the same classes, and have one task.
+        clips: The same recordings, as each of the models hears them.
+        where: On what it is computed.
+
+    Raises:
+        WrongUse: the models judge another number of frames.
+    """
+    each = [_of_one(model, heard, where) for model, heard in zip(models, clips, strict=True)]
+    if len(models) == 1:
+        return each[0]
+    task = models[0].network.task
+    fused = []
+    for said in zip(*each, strict=True):
+        shapes = {tuple(one.shape) for one in said}
+        if len(shapes) > 1:
+            raise WrongUse(f"The models judge clips in answers of shapes {sorted(shapes)}; one frame rate is needed.")
+        fused.append(task.logits(task.probable(torch.stack(said)).mean(dim=0, keepdim=True))[0])
+    return fused
+
+
+def _of_one(model: Model, clips: Clips, where: Machine) -> list[Tensor]:
+    found = [torch.empty(0)] * len(clips.targets)
+    for answer, chosen in predictions(model, clips, where):
+        for number, one in zip(chosen.tolist(), answer.float(), strict=True):
+            found[number] = one
+    return found

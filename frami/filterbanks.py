@@ -1,0 +1,90 @@
+"""What gathers the Fourier bins of a frame into bands: on the mel scale, as gammatone filters, or of constant Q.
+
+Each is a matrix of non-negative weights ``(bins, F)`` for the *power* of each bin; filters have a peak of about 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from frami import _torchaudio
+
+if TYPE_CHECKING:
+    from frami.audio import FrontEnd
+
+
+def bank(front_end: FrontEnd) -> Tensor:
+    """Return the weight of each Fourier bin in each band of a front end, ``(bins, F)``."""
+    return FILTERBANKS[front_end.filterbank][1](front_end)
+
+
+def centres(front_end: FrontEnd) -> Tensor:
+    """Return the centre frequency of each band of a front end (Hz), ``(F,)``, rising."""
+    to, back = FILTERBANKS[front_end.filterbank][0]
+    low, high = (to(torch.tensor(edge, dtype=torch.float64)) for edge in (front_end.f_min, front_end.f_max))
+    return back(torch.linspace(float(low), float(high), front_end.n_mels + 2, dtype=torch.float64)[1:-1])
+
+
+def _mel(front_end: FrontEnd) -> Tensor:
+    return _torchaudio.functional.melscale_fbanks(
+        front_end.n_fft // 2 + 1, front_end.f_min, front_end.f_max, front_end.n_mels, front_end.sample_rate
+    )
+
+
+def _gammatone(front_end: FrontEnd) -> Tensor:
+    """Return the power response of gammatone filters of order 4, one equivalent rectangular bandwidth wide.
+
+    Source: Slaney, "An Efficient Implementation of the Patterson-Holdsworth Auditory Filter Bank", Apple TR 35, 1993.
+    Differs: the response is applied to Fourier bins, so bands are no narrower than one.
+    """
+    centre = centres(front_end)
+    width = (1.019 * 24.7 * (4.37e-3 * centre + 1)).clamp_min(_spacing(front_end) / 2)
+    return (1 + ((_bins(front_end) - centre) / width) ** 2).pow(-4).float()
+
+
+def _constant_q(front_end: FrontEnd) -> Tensor:
+    """Return triangles that reach to the neighbouring centres, which lie at one ratio from each other.
+
+    Source: after Brown, "Calculation of a Constant Q Spectral Transform", J. Acoust. Soc. Am. 89, 1991. Differs: all
+    bands are from one Fourier transform, so those at low frequencies are no narrower than a bin.
+    """
+    centre = centres(front_end)
+    ratio = float(centre[1] / centre[0]) if len(centre) > 1 else 2.0
+    below = (centre * (1 - 1 / ratio)).clamp_min(_spacing(front_end))
+    above = (centre * (ratio - 1)).clamp_min(_spacing(front_end))
+    away = _bins(front_end) - centre
+    return (1 - torch.where(away < 0, -away / below, away / above)).clamp_min(0).float()
+
+
+def _bins(front_end: FrontEnd) -> Tensor:
+    """Return the frequency of each Fourier bin (Hz), ``(bins, 1)``."""
+    return torch.linspace(0, front_end.sample_rate / 2, front_end.n_fft // 2 + 1, dtype=torch.float64).unsqueeze(1)
+
+
+def _spacing(front_end: FrontEnd) -> float:
+    return front_end.sample_rate / front_end.n_fft
+
+
+# A scale, from Hz and back, on which the centres are evenly spaced; and the matrix.
+Scale = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
+FILTERBANKS: Mapping[str, tuple[Scale, Callable[[FrontEnd], Tensor]]] = MappingProxyType(
+    {
+        "mel": (
+            (lambda hz: 2595 * (1 + hz / 700).log10(), lambda mel: 700 * (10 ** (mel / 2595) - 1)),
+            _mel,
+        ),
+        "gammatone": (
+            (lambda hz: 21.4 * (1 + 4.37e-3 * hz).log10(), lambda erb: (10 ** (erb / 21.4) - 1) / 4.37e-3),
+            _gammatone,
+        ),
+        "constant-q": (
+            (lambda hz: hz.clamp_min(20.0).log2(), torch.exp2),
+            _constant_q,
+        ),
+    }
+)
