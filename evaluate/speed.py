@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 import frami
-from frami import catalog, files, priors, run, settings, synthesis, training
+from frami import catalog, files, priors, run, settings, targets, training
 from frami import clips as sources
 from frami.audio import FrontEnd
 from frami.datasets import esc50
@@ -104,10 +104,10 @@ def step(model: Model, where: Machine, method: str, chosen: dict[str, Any], roun
     module = catalog.load("generators", method)
     generator = module.Generator(model, settings.make(module.Settings, chosen), where, 0)
     for number in range(2):  # the first rounds allocate
-        generator.round(number, synthesis.targets(CLASSES, BATCH, number, 0), FRAMES)
+        generator.round(number, targets.balanced(CLASSES, BATCH, number, 0), FRAMES)
     began = _now()
     for number in range(2, 2 + rounds):
-        generator.round(number, synthesis.targets(CLASSES, BATCH, number, 0), FRAMES)
+        generator.round(number, targets.balanced(CLASSES, BATCH, number, 0), FRAMES)
     steps = chosen.get("steps", getattr(module.Settings(), "steps", 1))
     return (_now() - began) / rounds / steps
 
@@ -139,7 +139,7 @@ def profile(model: Model, where: Machine, a_step: float) -> list[Line]:
     """Return what the parts of a step of FRAMI cost, each with its way back."""
     module = catalog.load("generators", "frami")
     generator = module.Generator(model, module.Settings(), where, 0)
-    target = synthesis.targets(CLASSES, BATCH, 0, 0).to(where.device)
+    target = targets.balanced(CLASSES, BATCH, 0, 0).to(where.device)
     decoder, draw = generator.meta.begin(), torch.Generator().manual_seed(0)
     latents = decoder.draw(BATCH, FRAMES, draw, where.device)
     mel = torch.randn(BATCH, model.front_end.n_mels, FRAMES, device=where.device)

@@ -48,6 +48,7 @@ def train(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -
 @click.option("--method", default="frami", show_default=True, help=f"One of: {', '.join(catalog.names('generators'))}.")
 @click.option("--frames", nargs=2, type=int, help="Shortest and longest clip in frames. [default: as in training]")
 @click.option("--batch-size", type=click.IntRange(min=2), default=64, show_default=True, help="Clips a round.")
+@click.option("--co-occurrence", type=float, default=0.0, help="Let tags that the teacher finds alike meet: try 5.")
 @options.machine
 @options.precision
 @options.assignments

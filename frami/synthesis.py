@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from frami import catalog, image_views, machine, progress, seeds, settings, taps
+from frami import catalog, image_views, machine, progress, seeds, settings, taps, targets
 from frami.errors import WrongUse
 from frami.invert import Inverted
 from frami.machine import Machine
@@ -36,6 +36,7 @@ def synthesize(
     method: str = "frami",
     frames: tuple[int, int] | None = None,
     batch_size: int = BATCH,
+    co_occurrence: float = 0.0,
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -54,6 +55,7 @@ def synthesize(
         method: A module of ``frami.generators``.
         frames: Shortest and longest clip; by default what the teacher was trained on.
         batch_size: Clips a round.
+        co_occurrence: How much likelier the tags of a clip are those that the teacher finds alike; 0 for any alike.
         options: The method's own settings, by name.
         seed: Of everything that is drawn.
         device: ``auto``, ``cpu``, ``cuda``.
@@ -73,6 +75,11 @@ def synthesize(
         )
     module = catalog.load("generators", method)
     chosen = settings.make(module.Settings, options or {})
+    if not 0 <= co_occurrence <= 1000 or (co_occurrence and teacher.task == "single-label"):
+        raise WrongUse(
+            f"co_occurrence is {co_occurrence}, the teacher's task {teacher.task}; 0 to 1000 is allowed where clips have "
+            f"several tags."
+        )
     if teacher.task == "frames" and getattr(chosen, "views", "") == "image":
         raise WrongUse("Image views also move bands, and this teacher is asked about times; views=audio is allowed.")
     where = machine.choose(device, threads, precision)
@@ -81,6 +88,7 @@ def synthesize(
         "options": asdict(chosen),
         "frames": [shortest, longest],
         "batch_size": batch_size,
+        **({"co_occurrence": co_occurrence} if co_occurrence else {}),
         "seed": seed,
         "precision": where.precision,
     }
@@ -149,6 +157,7 @@ def _rounds(
     report: progress.Report,
 ) -> None:
     batch, seed = facts["batch_size"], facts["seed"]
+    likely = targets.alike(teacher.network.head, facts.get("co_occurrence", 0.0))
     where.place(teacher.network)
     state = run.state()
     number = 0
@@ -159,7 +168,7 @@ def _rounds(
     with frozen(teacher.network):
         while number * batch < samples:
             length = frames_of_round(tuple(facts["frames"]), number, seed)
-            target = ASKED[teacher.task](len(teacher.labels), batch, number, seed, length)
+            target = targets.ASKED[teacher.task](likely, batch, number, seed, length)
             inverted = generator.round(number, target, length)
             number += 1
             # The state is older than the store by some seconds: after a kill those batches are there already.
@@ -203,55 +212,6 @@ def _append(
         # HDF5 has no column of width 0: a method without losses leaves one that says so.
         losses=np.array([inverted.parts.get(name, np.nan) for name in writer.losses] or [np.nan], dtype=np.float32),
     )
-
-
-def targets(classes: int, batch: int, number: int, seed: int) -> Tensor:
-    """Return the classes ``(B,)`` of a round; over all rounds no class is asked for twice more than another."""
-    first = number * batch
-    passes = range(first // classes, (first + batch - 1) // classes + 1)
-    order = torch.cat([torch.randperm(classes, generator=seeds.generator(seed, 30, index)) for index in passes])
-    return order[first % classes :][:batch]
-
-
-def label_sets(classes: int, batch: int, number: int, seed: int) -> Tensor:
-    """Return the tags ``(B, K)`` of a round's clips: one to three each, each tag as often as another.
-
-    The first tag of each clip is that of `targets`, and so every tag comes up; the others are drawn from all tags.
-    """
-    draw = seeds.generator(seed, 33, number)
-    first = targets(classes, batch, number, seed)
-    sets = F.one_hot(first, classes)
-    for more in range(2):
-        another = torch.randint(classes, (batch,), generator=draw)
-        wanted = torch.rand(batch, generator=draw) < (0.6, 0.5)[more]
-        sets = sets | (F.one_hot(another, classes) * wanted.unsqueeze(1))
-    return sets.float()
-
-
-def timelines(classes: int, batch: int, number: int, seed: int, frames: int) -> Tensor:
-    """Return when each class sounds in a round's clips, ``(B, K, frames)``: one to three events of each tag in turn.
-
-    The tags are those of `label_sets`; an event lasts from a twentieth to half of the clip. Events of one class that
-    overlap are one event.
-    """
-    draw = seeds.generator(seed, 34, number)
-    tags = label_sets(classes, batch, number, seed)
-    place = torch.arange(frames) / frames
-    active = torch.zeros(batch, classes, frames)
-    for more in (1.0, 0.5, 0.3):
-        length = 0.05 + 0.45 * torch.rand(batch, classes, 1, generator=draw)
-        onset = (1 - length) * torch.rand(batch, classes, 1, generator=draw)
-        there = (torch.rand(batch, classes, 1, generator=draw) < more) & (tags.unsqueeze(2) > 0)
-        active = active.maximum(((place >= onset) & (place < onset + length) & there).float())
-    return active
-
-
-Asked = Callable[[int, int, int, int, int], Tensor]
-ASKED: Mapping[str, Asked] = {
-    "single-label": lambda classes, batch, number, seed, frames: targets(classes, batch, number, seed),
-    "multi-label": lambda classes, batch, number, seed, frames: label_sets(classes, batch, number, seed),
-    "frames": timelines,
-}
 
 
 def frames_of_round(frames: tuple[int, int], number: int, seed: int) -> int:

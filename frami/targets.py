@@ -1,13 +1,95 @@
-"""What classes a synthetic clip is asked to be of."""
+"""What a round of synthetic clips is asked to be: of which classes, with which tags, and when each sounds.
+
+A round depends on the seed and its number alone, so that a synthesis that was cut off goes on as it would have.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from frami import seeds
 from frami.network import FrameHead, Head
 from frami.tasks import encoded
+
+
+def balanced(classes: int, batch: int, number: int, seed: int) -> Tensor:
+    """Return the classes ``(B,)`` of a round; over all rounds no class is asked for twice more than another."""
+    first = number * batch
+    passes = range(first // classes, (first + batch - 1) // classes + 1)
+    order = torch.cat([torch.randperm(classes, generator=seeds.generator(seed, 30, index)) for index in passes])
+    return order[first % classes :][:batch]
+
+
+def label_sets(likely: Tensor, batch: int, number: int, seed: int) -> Tensor:
+    """Return the tags ``(B, K)`` of a round's clips, one to three each.
+
+    The first tag of each clip is that of `balanced`, and so every tag comes up.
+
+    Args:
+        likely: How likely another tag is beside the first, rows by the first, ``(K, K)``: see `alike`.
+        batch: B.
+        number: Of the round.
+        seed: Of what is drawn.
+    """
+    draw = seeds.generator(seed, 33, number)
+    first = balanced(len(likely), batch, number, seed)
+    sets = F.one_hot(first, len(likely))
+    for share in (0.6, 0.5) if len(likely) > 1 else ():
+        another = torch.multinomial(likely[first], 1, generator=draw).squeeze(1)
+        wanted = torch.rand(batch, generator=draw) < share
+        sets = sets | (F.one_hot(another, len(likely)) * wanted.unsqueeze(1))
+    return sets.float()
+
+
+def timelines(likely: Tensor, batch: int, number: int, seed: int, frames: int) -> Tensor:
+    """Return when each class sounds in a round's clips, ``(B, K, frames)``: one to three events of each tag in turn.
+
+    The tags are those of `label_sets`; an event lasts from a twentieth to half of the clip. Events of one class that
+    overlap are one event.
+    """
+    draw = seeds.generator(seed, 34, number)
+    tags = label_sets(likely, batch, number, seed)
+    place = torch.arange(frames) / frames
+    active = torch.zeros(*tags.shape, frames)
+    for share in (1.0, 0.5, 0.3):
+        length = 0.05 + 0.45 * torch.rand(*tags.shape, 1, generator=draw)
+        onset = (1 - length) * torch.rand(*tags.shape, 1, generator=draw)
+        there = (torch.rand(*tags.shape, 1, generator=draw) < share) & (tags.unsqueeze(2) > 0)
+        active = active.maximum(((place >= onset) & (place < onset + length) & there).float())
+    return active
+
+
+Asked = Callable[[Tensor, int, int, int, int], Tensor]
+ASKED: Mapping[str, Asked] = MappingProxyType(
+    {
+        "single-label": lambda likely, batch, number, seed, frames: balanced(len(likely), batch, number, seed),
+        "multi-label": lambda likely, batch, number, seed, frames: label_sets(likely, batch, number, seed),
+        "frames": timelines,
+    }
+)
+
+
+def alike(head: Head | FrameHead, sharpness: float) -> Tensor:
+    """Return how likely another class is beside one, ``softmax(sharpness * cosine)`` of their weights, ``(K, K)``.
+
+    Rows sum to 1, and the diagonal is 0.
+
+    Args:
+        head: The teacher's; the weights of its last layer ``(K, E)`` say which classes it finds alike.
+        sharpness: 0 makes any other class as likely.
+
+    Source: Nayak et al., "Zero-Shot Knowledge Distillation in Deep Networks", ICML 2019, arXiv:1905.08114 (similarity of
+    classes from the last layer).
+    """
+    weight = (head.strong if isinstance(head, FrameHead) else head.classifier).weight.detach().float().flatten(1).cpu()
+    directions = F.normalize(weight - weight.mean(dim=0), dim=1)
+    cosine = (directions @ directions.T).fill_diagonal_(-torch.inf)
+    return (sharpness * cosine).softmax(dim=1) if sharpness else F.normalize(cosine.isfinite().float(), p=1, dim=1)
 
 
 def between_classes(
@@ -16,30 +98,26 @@ def between_classes(
     """Return wanted probabilities ``(B, K)``: for some clips, part of the probability is another, similar class's.
 
     Real clips are rarely of one class alone to a teacher, and how it weighs rain against waves is what a student has to
-    learn. Classes are similar where the teacher's weights for them are; the other class is drawn with the probability
-    ``softmax(sharpness * cosine)`` and has up to half of the whole.
+    learn. The other class is drawn as `alike` says, and has up to half of the whole.
 
     Args:
         target: Class indices ``(B,)``; each keeps at least one half. Tags and timelines stay as they are.
-        head: The teacher's; the weights of its last layer ``(K, E)`` say which classes are similar.
+        head: The teacher's.
         draw: CPU generator.
         share: Part of the clips that are between classes, in [0, 1].
-        sharpness: 0 draws any other class alike.
+        sharpness: Of `alike`.
 
-    Source: Nayak et al., "Zero-Shot Knowledge Distillation in Deep Networks", ICML 2019, arXiv:1905.08114 (similarity of
-    classes from the last layer). Differs: two classes of uniform parts, where they draw from a Dirichlet distribution.
+    Source: after Nayak et al. (see `alike`). Differs: two classes of uniform parts, where they draw from a Dirichlet
+    distribution.
     """
     if target.dim() > 1 or isinstance(head, FrameHead):
         return target.float()
-    classifier = head.classifier.weight
-    classes = len(classifier)
+    classes = len(head.classifier.weight)
     wanted = encoded(target, classes)
     if classes < 2:
         return wanted
-    directions = F.normalize(classifier.float() - classifier.float().mean(dim=0), dim=1)
-    cosine = (directions @ directions.T).fill_diagonal_(-torch.inf)
-    likely = (sharpness * cosine).softmax(dim=1) if sharpness else cosine.isfinite().float()
-    other = torch.multinomial(likely[target].cpu(), 1, generator=draw).squeeze(1).to(target.device)
+    likely = alike(head, sharpness)
+    other = torch.multinomial(likely[target.cpu()], 1, generator=draw).squeeze(1).to(target.device)
     part = 0.5 * torch.rand(len(target), generator=draw)
     part = torch.where(torch.rand(len(target), generator=draw) < share, part, torch.zeros(()))
     return torch.lerp(wanted, F.one_hot(other, classes).float(), part.unsqueeze(1).to(target.device))

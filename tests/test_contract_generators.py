@@ -15,7 +15,7 @@ from frami.datasets import tones
 from frami.generators.frami import Generator as FramiGenerator
 from frami.machine import Machine
 from frami.model import Architecture, Model
-from frami.synthesis import ASKED
+from frami.targets import ASKED
 from tests.conftest import FAST, LABELS, make_teacher
 
 METHODS = catalog.names("generators")
@@ -92,7 +92,7 @@ def test_teachers_of_tags_and_of_events_are_inverted_as_well(
     teacher.network.eval().requires_grad_(False)
     made = generator(method, teacher, machine, adversary=1.0)
     for number in range(2):
-        target = ASKED[task](len(LABELS), 6, number, 0, 32)
+        target = ASKED[task](torch.ones(len(LABELS), len(LABELS)), 6, number, 0, 32)
         inverted = made.round(number, target, 32)
         assert inverted.mel.shape == (6, front_end.n_mels, 32)
         assert inverted.target is None or inverted.target.shape[:2] == target.shape[:2]

@@ -18,7 +18,7 @@ from frami.clips import timeline
 from frami.evaluate import events
 from frami.network import Output
 from frami.store import Store
-from frami.synthesis import timelines
+from frami.targets import timelines
 from tests.test_tagging import scenes  # noqa: F401
 
 
@@ -61,12 +61,15 @@ def test_events_whose_times_are_not_known_count_for_their_clip_alone(front_end: 
 
 
 def test_timelines_ask_for_one_to_three_tags_and_events_of_several_lengths() -> None:
-    asked = timelines(5, 64, 0, 0, 100)
+    evenly = torch.ones(5, 5)
+    asked = timelines(evenly, 64, 0, 0, 100)
     assert asked.shape == (64, 5, 100) and set(asked.unique().tolist()) == {0.0, 1.0}
     tags = asked.amax(dim=2).sum(dim=1)
     assert float(tags.min()) >= 1 and float(tags.max()) <= 3
     assert 0.05 < float(asked.mean()) < 0.4
-    assert torch.equal(asked, timelines(5, 64, 0, 0, 100)) and not torch.equal(asked, timelines(5, 64, 1, 0, 100))
+    assert torch.equal(asked, timelines(evenly, 64, 0, 0, 100)) and not torch.equal(
+        asked, timelines(evenly, 64, 1, 0, 100)
+    )
 
 
 def test_a_timeline_moves_with_its_clip() -> None:

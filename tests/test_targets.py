@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
-from frami.network import Head
-from frami.targets import between_classes
+from frami.errors import WrongUse
+from frami.model import Model
+from frami.network import FrameHead, Head
+from frami.synthesis import synthesize
+from frami.targets import alike, between_classes, label_sets
 
 TARGET = torch.tensor([0, 1, 2, 3] * 50)
 # Classes 0 and 1 are alike, and so are 2 and 3.
@@ -35,3 +40,18 @@ def test_a_share_of_the_clips_is_between_classes() -> None:
 def test_a_single_class_is_all_there_is() -> None:
     wanted = between_classes(torch.zeros(3, dtype=torch.long), Head(4, 2, 1), torch.Generator(), share=1.0)
     assert wanted.tolist() == [[1.0]] * 3
+
+
+def test_tags_that_the_teacher_finds_alike_meet_where_that_is_asked_for() -> None:
+    met = {}
+    for sharpness in (0.0, 10.0):
+        sets = label_sets(alike(HEAD, sharpness), 400, 0, seed=0)
+        met[sharpness] = float((sets[:, 0] * sets[:, 1]).mean() / (sets[:, 0] * sets[:, 2]).mean().clamp_min(1e-3))
+        assert bool((sets.sum(dim=0) > 60).all())
+    assert met[0.0] < 2 < 5 < met[10.0]
+    assert alike(FrameHead(8, 2, 3), 5.0).sum(dim=1).tolist() == pytest.approx([1.0] * 3)
+
+
+def test_co_occurrence_is_refused_where_a_clip_has_one_class(teacher: Model, tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="several tags"):
+        synthesize(teacher, tmp_path / "s.h5", samples=8, co_occurrence=5.0)
