@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from frami import files, plots
-from frami.evaluate import suites
+from frami.evaluate import accuracy, suites
+from frami.evaluate.bench_pieces import MEASURES
 
 Row = dict[str, str]
 
@@ -19,11 +20,11 @@ INTRODUCTION = """\
 Written by `frami bench`; never edited by hand. Accuracy, macro-F1, agreement with the teacher and coverage (the part of \
 the classes of which any clip is known) are those of the last step on recordings that neither teacher nor student \
 learned from; mean ± standard deviation where there are several seeds. Students are distilled by the recipe frami-head, \
-unless the row says otherwise, and rows of one recipe begin as the same student. No setting was chosen on these clips: \
-FRAMI's were chosen on ESC-50 with fold 1 held out and on FSDD with the speaker lucas held out (50 of the 250 test clips \
-of FSDD's takes split are his; recordings of fold 1 are among those that a teacher tested on fold 5 learned from). \
-Settings of the other methods are those that their files in generators/ give as published, but for rounds of 64 clips and \
-for what a row names."""
+unless the row or its table says otherwise, and rows of one recipe begin as the same student. No setting was chosen on \
+these clips: FRAMI's were chosen on ESC-50 with fold 1 held out and on FSDD with the speaker lucas held out (50 of the \
+250 test clips of FSDD's takes split are his; recordings of fold 1 are among those that a teacher tested on fold 5 \
+learned from). Settings of the other methods are those that their files in generators/ give as published, but for rounds \
+of 64 clips and for what a row names."""
 
 TITLES = {
     "main": "FRAMI against its bounds",
@@ -31,6 +32,9 @@ TITLES = {
     "quick": "Every method on generated tones (a trial of the bench, no result)",
     "cpu": "Every method, small budgets",
     "gpu": "Every method, full budgets",
+    "tags": "Tags of synthetic mixtures: similarities of clips and of frames",
+    "scenes": "One second of ESC-50 within the budget of DCASE 2023 task 1: the teacher's embedding",
+    "events": "Events in synthetic mixtures: dual distillation, and several teachers",
 }
 
 
@@ -47,11 +51,23 @@ def text(rows: list[Row]) -> str:
     return "\n\n".join(parts)
 
 
+def main_measure(row: Row) -> str:
+    """Return the measure by which a row is compared with others: the first of its task's."""
+    return next(names[0] for names in MEASURES.values() if row.get(names[0]))
+
+
 def _task(suite: str, task: str, fold: str, teacher: str, rows: list[Row]) -> list[str]:
-    accuracy = spread({row["seed"]: float(row["teacher_accuracy"]) for row in rows}.values())
     aim = next((t for t in (piece.task for piece in suites.main()) if t.dataset == task), None)
     size = int(rows[0]["teacher_parameters"])
-    says = f"Teacher: {teacher}, {size:,} parameters, accuracy **{accuracy}**."
+    measures = next(names for names in MEASURES.values() if rows[0].get(names[0]))
+    known = {
+        accuracy.TITLES.get(name, name): spread(
+            {row["seed"]: float(row[f"teacher_{name}"]) for row in rows if row.get(f"teacher_{name}")}.values()
+        )
+        for name in measures
+        if any(row.get(f"teacher_{name}") for row in rows)
+    }
+    says = f"Teacher: {teacher}, {size:,} parameters, {', '.join(f'{n} **{v}**' for n, v in known.items())}."
     if suite == "main" and aim is not None:
         least = f"teacher {aim.least_teacher}, " if aim.least_teacher else ""
         says += f" Aim: {least}FRAMI {aim.least_ratio} of the teacher in {aim.minutes} minutes."
@@ -59,26 +75,35 @@ def _task(suite: str, task: str, fold: str, teacher: str, rows: list[Row]) -> li
     return [f"### {task}, fold {fold}", says, _table(rows), *picture]
 
 
-COLUMNS: dict[str, Callable[[Row], float]] = {
-    "accuracy": lambda row: float(row["accuracy"]),
-    "of the teacher": lambda row: float(row["accuracy"]) / float(row["teacher_accuracy"]),
-    "macro-F1": lambda row: float(row["macro_f1"]),
-    "agreement": lambda row: float(row["agreement"]),
-    "coverage": lambda row: float(row["coverage"]),
-}
+def _values(rows: list[Row], name: str) -> str:
+    listed = [float(row[name]) for row in rows if row.get(name)]
+    return spread(listed) if listed else ""
+
+
+def _ratio(rows: list[Row], name: str, whole: Callable[[Row], float]) -> str:
+    parts = [float(row[name]) / whole(row) for row in rows if whole(row)]
+    return spread(parts) if parts else ""
 
 
 def _table(rows: list[Row]) -> str:
-    upper = {
-        (row["student"], row["seed"]): float(row["accuracy"]) for row in rows if row["source"] == suites.RECORDINGS.name
-    }
-    heads = ["student", "parameters", "learns from", "clips", "steps", *COLUMNS, "of the upper bound", "minutes"]
-    heads += ["CPU ms a clip", "peak MB", "seeds"]
+    main = main_measure(rows[0])
+    measures = next(names for names in MEASURES.values() if names[0] == main)
+    others = [name for name in (*measures[1:], "agreement", "coverage") if any(row.get(name) for row in rows)]
+    upper = {(row["student"], row["seed"]): float(row[main]) for row in rows if row["source"] == suites.RECORDINGS.name}
+    heads = [
+        "student",
+        "parameters",
+        "learns from",
+        "clips",
+        "steps",
+        accuracy.TITLES.get(main, main),
+        "of the teacher",
+    ]
+    heads += [accuracy.TITLES.get(name, name) for name in others]
+    heads += ["of the upper bound", "minutes", "CPU ms a clip", "peak MB", "seeds"]
     lines = [heads, ["---"] * len(heads)]
     together = [row for of_student in grouped(rows, "student").values() for row in of_student]
     for (student, source), group in grouped(together, "student", "source").items():
-        bounded = [row for row in group if (student, row["seed"]) in upper]
-        of_upper = [float(row["accuracy"]) / upper[student, row["seed"]] for row in bounded]
         settings = f" ({group[0]['settings']})" if group[0]["settings"] else ""
         minutes = statistics.mean(float(row["synthesis_s"]) + float(row["distillation_s"]) for row in group) / 60
         lines.append(
@@ -88,8 +113,10 @@ def _table(rows: list[Row]) -> str:
                 source + settings,
                 group[0]["clips"] if group[0]["clips"] != "0" else "",
                 group[0]["steps"],
-                *(spread(value(row) for row in group) for value in COLUMNS.values()),
-                spread(of_upper) if of_upper else "",
+                _values(group, main),
+                _ratio(group, main, lambda row: float(row[f"teacher_{main}"])),
+                *(_values(group, name) for name in others),
+                _ratio(group, main, lambda row: upper.get((row["student"], row["seed"]), 0)),
                 f"{minutes:.1f}",
                 f"{statistics.mean(float(row['cpu_ms_a_clip']) for row in group):.0f}",
                 f"{max(float(row['peak_mb']) for row in group):.0f}",

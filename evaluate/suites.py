@@ -1,77 +1,13 @@
-"""What the bench measures: which students learn what from whom, at which budget."""
+"""What the bench measures of data-free methods: which students learn what from whom, at which budget."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Task:
-    """One data set and fold, its teacher, and the budget of a student.
-
-    Attributes:
-        dataset: A module of ``frami.datasets``.
-        fold: What is held out.
-        teacher_steps: Steps that the teacher is trained for.
-        samples: Synthetic clips.
-        steps: Steps of distillation.
-        network: Of the teacher.
-        least_teacher: Accuracy that the teacher is to reach; 0 for none.
-        least_ratio: Part of it that a student of FRAMI is to reach; 0 for none.
-        minutes: Of synthesis and distillation together, on two cores; 0 for any.
-    """
-
-    dataset: str
-    fold: str
-    teacher_steps: int
-    samples: int
-    steps: int
-    network: str = "resnet"
-    least_teacher: float = 0.0
-    least_ratio: float = 0.0
-    minutes: int = 0
-
-
-@dataclass(frozen=True)
-class Student:
-    """A student network; its name in the table, and how it is built."""
-
-    name: str
-    network: str
-    width: int | None = None
-
-
-@dataclass(frozen=True)
-class Source:
-    """What a student learns from, and how.
-
-    Attributes:
-        name: In the table.
-        method: Of the store; None for recordings of the task itself.
-        recipe: What the student is asked to match.
-        synthesis: Settings of the method.
-        distillation: Settings of the loop, and weights of the recipe.
-    """
-
-    name: str
-    method: str | None
-    recipe: str = "frami-head"
-    synthesis: Mapping[str, Any] = field(default_factory=dict)
-    distillation: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Piece:
-    """One row of a table."""
-
-    suite: str
-    task: Task
-    student: Student
-    source: Source
-    seed: int
-
+from frami.evaluate import recipe_suites
+from frami.evaluate.piece import Piece, Source, Student, Task
 
 FRAMI = Source("FRAMI", "frami")
 RECORDINGS = Source("recordings (upper bound)", None)
@@ -185,4 +121,11 @@ def gpu() -> Iterator[Piece]:
                 yield Piece("gpu", task, SMALL, source, seed)
 
 
-SUITES = {"main": main, "ablation": ablation, "quick": quick, "cpu": cpu, "gpu": gpu}
+SUITES: Mapping[str, Callable[[], Iterator[Piece]]] = {
+    "main": main,
+    "ablation": ablation,
+    "quick": quick,
+    "cpu": cpu,
+    "gpu": gpu,
+    **recipe_suites.SUITES,
+}

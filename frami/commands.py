@@ -253,10 +253,11 @@ def demo(out: str, data: str | None, **arguments: Any) -> None:
 @click.command()
 @click.option(
     "--suite",
-    type=click.Choice(["quick", "main", "ablation", "cpu", "gpu", "speed"]),
+    type=click.Choice(["quick", "main", "ablation", "cpu", "gpu", "tags", "scenes", "events", "speed"]),
     default="quick",
     show_default=True,
-    help="quick, cpu, gpu: every method; main, ablation: FRAMI, full and in parts; speed: costs as ratios.",
+    help="quick, cpu, gpu: every method; main, ablation: FRAMI, full and in parts; tags, scenes, events: recipes; "
+    "speed: costs as ratios.",
 )
 @click.option("--data", type=click.Path(), help="Folder that holds esc50/, fsdd/, ... [default: FRAMI_DATA]")
 @click.option("--task", "tasks", multiple=True, help="Only this data set; may be given more than once.")

@@ -52,7 +52,7 @@ class Encoder(nn.Module):
 
 
 def build(
-    bands: int, classes: int, *, width: int = 16, depth: int = 6, recurrent: int = 64, embedding: int = 96
+    bands: int, classes: int, *, width: int = 16, depth: int = 6, recurrent: int | None = None, embedding: int = 96
 ) -> Network:
     """Return a compact convolutional recurrent network; 0.3 M parameters by default.
 
@@ -61,7 +61,8 @@ def build(
         classes: Classes K.
         width: Channels of the first convolution; the last ones have six times as many.
         depth: Convolutions.
-        recurrent: Units of the recurrent layer, each way.
+        recurrent: Units of the recurrent layer, each way; None is four times the width.
         embedding: Size E of the layer before the classifier.
     """
+    recurrent = recurrent or 4 * width
     return Network(Encoder(width, depth, recurrent), channels=2 * recurrent, classes=classes, embedding=embedding)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from frami import catalog
+from frami.audio import FrontEnd
 from frami.cli import frami
 from frami.datasets import tones
 from frami.errors import Failed, WrongUse
-from frami.evaluate import bench, bench_page, speed, suites
+from frami.evaluate import bench, bench_page, piece, recipe_suites, speed, suites
+from frami.model import Architecture, Model
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +107,39 @@ def test_a_table_of_another_kind_is_not_written_over(tmp_path: Path) -> None:
 def test_wrong_use_is_one_sentence() -> None:
     for words in (["--suite", "huge"], ["--suite", "main", "--task", "esc51"], ["--seeds", "0"]):
         assert CliRunner().invoke(frami, ["bench", *words]).exit_code != 0
+
+
+def test_recipes_are_measured_on_tags_scenes_and_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")
+    mixed = piece.Mixture("tones", "0", 12, 4, (("seconds", 2.0), ("longest", 1.0), ("sample_rate", 8000)))
+    for name in ("TAGS", "EVENTS"):
+        full = getattr(recipe_suites, name)
+        monkeypatch.setattr(recipe_suites, name, replace(full, teacher_steps=2, samples=64, steps=2, mixture=mixed))
+    monkeypatch.setattr(recipe_suites, "SCENES", piece.Task("tones", "0", 2, 64, 2, network="small"))
+    for suite in ("tags", "scenes", "events"):
+        words = ["--suite", suite, "--seeds", "1", "--out", tmp_path, "--page", tmp_path / "page"]
+        printed = _bench(*words)
+        wanted = [row for row in bench.pieces(suite) if row.seed == 0]
+        assert f"{len(wanted)}/{len(wanted)} " in printed
+    with (tmp_path / "page" / "bench.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        measures = {"tags": "micro_auprc", "scenes": "accuracy", "events": "psds1"}
+        assert bench_page.main_measure(row) == measures[row["suite"]] and 0 <= float(row[measures[row["suite"]]]) <= 1
+    text = (tmp_path / "page" / "bench.md").read_text(encoding="utf-8")
+    assert "micro-AUPRC" in text and "PSDS2" in text and "labels only, fused" in text
+    fused, alone = (next(row for row in rows if row["source"] == f"labels only, {name}") for name in ("fused", "mel"))
+    assert int(fused["parameters"]) == 3 * int(alone["parameters"])
+
+
+def test_students_of_the_suites_are_as_small_as_they_are_called() -> None:
+    def size(student: piece.Student | piece.Task, classes: int = 10) -> int:
+        arguments = {"width": student.width} if isinstance(student, piece.Student) and student.width else {}
+        model = Model.build(Architecture(student.network, arguments), FrontEnd(), [str(k) for k in range(classes)])
+        return model.parameters
+
+    teacher = size(recipe_suites.TAGS)
+    for student, part in zip(recipe_suites.SIZES, (4, 40, 150), strict=True):
+        assert 0.7 < teacher / size(student) / part < 1.4
+    assert size(recipe_suites.COMPACT) <= size(recipe_suites.EVENTS) / 3
+    assert size(recipe_suites.TINY) <= 3 * size(recipe_suites.EVENTS) / 50

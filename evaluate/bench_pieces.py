@@ -1,0 +1,212 @@
+"""The pieces of a bench: teachers, stores and students, each a run of its own; what is finished is not done again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+import frami
+from frami import datasets, files, machine, progress, run
+from frami.audio import FrontEnd
+from frami.clips import Spectrograms
+from frami.datasets import Split
+from frami.evaluate import accuracy, fusion
+from frami.evaluate.piece import Guide, Piece
+from frami.model import Model
+from frami.soundscapes import soundscapes
+from frami.store import run_folder
+
+# What a table shows of a model, by its task; the first is what rows are compared by.
+MEASURES = {
+    "single-label": ("accuracy", "macro_f1"),
+    "multi-label": ("micro_auprc", "macro_auprc", "mean_average_precision"),
+    "frames": ("psds1", "psds2", "event_f1", "segment_f1", "segment_error_rate"),
+}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where the recordings are, where the pieces go, and on what they are computed."""
+
+    data: str | None
+    out: Path
+    device: str = "auto"
+    threads: int | None = None
+
+    def row(self, piece: Piece) -> dict[str, Any]:
+        """Return one row of a table; what it needs is made if it is not there."""
+        task, source = piece.task, piece.source
+        teacher = self.teacher(piece, source.guides[0])
+        store = self.store(piece, teacher) if source.method else None
+        guides = [source.guides, *((Guide(filterbank),) for filterbank in source.fused)]
+        students = [self.student(piece, some, store) for some in guides]
+        synthesis = run.read(run_folder(store)) if store else {}
+        runs = [run.read(student) for student in students]
+        clips = task.samples if store else 0
+        measured = self.scores(piece, students)
+        taught = self.scores(piece, [self._folder(piece) / _teacher(source.guides[0])])
+        return {
+            "suite": piece.suite,
+            "task": task.name,
+            "fold": task.fold,
+            "teacher": task.network,
+            "student": piece.student.name,
+            "source": source.name,
+            "seed": piece.seed,
+            "teacher_parameters": teacher.parameters,
+            **{f"teacher_{name}": round(taught[name], 4) for name in MEASURES[teacher.task]},
+            "parameters": sum(frami.load(student).parameters for student in students),
+            "settings": " ".join(f"{name}={value}" for name, value in source.synthesis.items()),
+            "clips": clips,
+            "steps": task.steps,
+            **{name: round(measured[name], 4) for name in MEASURES[teacher.task]},
+            **{name: round(measured[name], 4) for name in ("agreement", "coverage") if name in measured},
+            "synthesis_s": round(synthesis.get("seconds", 0)),
+            "synthesis_cpu_s": round(synthesis.get("cpu_seconds", 0)),
+            "distillation_s": round(sum(each["seconds"] for each in runs)),
+            "distillation_cpu_s": round(sum(each["cpu_seconds"] for each in runs)),
+            "cpu_ms_a_clip": round(1000 * synthesis.get("cpu_seconds", 0) / clips, 1) if clips else 0,
+            "peak_mb": round(max(synthesis.get("peak_memory", 0), *(each["peak_memory"] for each in runs)) / 2**20),
+            "machine": runs[0]["machine"],
+            "commit": runs[0]["commit"],
+        }
+
+    def teacher(self, piece: Piece, guide: Guide) -> Model:
+        """Return a teacher of a task."""
+        task = piece.task
+        with progress.shown(f"{task.name}: {_teacher(guide)}", task.teacher_steps) as report:
+            return frami.train(
+                task.dataset,
+                self._recordings(piece),
+                test_fold=task.fold,
+                out=self._folder(piece) / _teacher(guide),
+                network=task.network,
+                filterbank=None if guide.filterbank == "mel" else guide.filterbank,
+                task=task.kind or None,
+                options={"steps": task.teacher_steps},
+                seed=piece.seed + guide.seed,
+                device=self.device,
+                threads=self.threads,
+                report=report,
+            )
+
+    def store(self, piece: Piece, teacher: Model) -> Path:
+        """Return a store of the source's method."""
+        task, source = piece.task, piece.source
+        assert source.method is not None
+        path = self._folder(piece) / f"{source.method}{_suffix(source.synthesis)}-{task.samples}.h5"
+        options = dict(source.synthesis)
+        if source.method == "recordings" and self.data:
+            options["data"] = self.data
+        with progress.shown(f"{task.name}: {source.name}, {task.samples} clips", task.samples) as report:
+            frami.synthesize(
+                teacher,
+                path,
+                samples=task.samples,
+                method=source.method,
+                options=options,
+                seed=piece.seed,
+                device=self.device,
+                threads=self.threads,
+                report=report,
+            ).close()
+        return path
+
+    def student(self, piece: Piece, guides: Sequence[Guide], store: Path | None) -> Path:
+        """Return the folder of a student of some teachers."""
+        task, source = piece.task, piece.source
+        kind = f"{store.stem if store else 'recordings'}-{source.recipe}{_suffix(source.distillation)}"
+        taught = "".join(f"-{_teacher(guide)}" for guide in guides if len(guides) > 1 or guide != Guide())
+        out = self._folder(piece) / f"{piece.student.network}-{piece.student.width}-{kind}-{task.steps}{taught}"
+        clips: dict[str, Any] = {"dataset": task.dataset, "data": self._recordings(piece), "test_fold": task.fold}
+        with progress.shown(f"{task.name}: {piece.student.name} from {source.name}", task.steps) as report:
+            frami.distill(
+                [self.teacher(piece, guide) for guide in guides],
+                **({"samples": store} if store else clips),
+                student=piece.student.network,
+                width=piece.student.width,
+                budget=piece.student.budget,
+                out=out,
+                recipe=source.recipe,
+                options={"steps": task.steps, **source.distillation},
+                seed=piece.seed,
+                device=self.device,
+                threads=self.threads,
+                report=report,
+            )
+        return out
+
+    def scores(self, piece: Piece, models: list[Path]) -> dict[str, Any]:
+        """Return the scores of models, fused where they are several, on the held-out fold; kept on disk.
+
+        Those of single labels have the coverage of classes, and how often the model agrees with its teacher there.
+        """
+        path = models[0] / ("scores.json" if len(models) == 1 else f"scores-{len(models)}-fused.json")
+        if not path.is_file():
+            model, split, clips, answers = self._heard(piece, models)
+            found = accuracy.measured(model, split, clips, answers)
+            found.pop("events", None)
+            if model.task == "single-label":
+                *_, taught = self._heard(piece, [self._folder(piece) / _teacher(piece.source.guides[0])])
+                alike = [bool(ours.argmax() == theirs.argmax()) for ours, theirs in zip(answers, taught, strict=True)]
+                found |= {"agreement": float(np.mean(alike)), "coverage": _coverage(found)}
+            files.write_json(path, found)
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def _heard(self, piece: Piece, folders: list[Path]) -> tuple[Model, Split, Spectrograms, list[Tensor]]:
+        """Return the first of some models, what is held out as it hears it, and what they all answer to that."""
+        models, task = [frami.load(folder) for folder in folders], piece.task
+        held_out = [_held_out(task.dataset, self._recordings(piece), task.fold, m.task, m.front_end) for m in models]
+        where = machine.choose(self.device, self.threads, "float32")
+        return models[0], *held_out[0], fusion.answers(models, [clips for _, clips in held_out], where)
+
+    def _folder(self, piece: Piece) -> Path:
+        task = piece.task
+        return self.out / f"{task.name.replace(' ', '-')}-{task.fold}-{task.network}-{piece.seed}"
+
+    def _recordings(self, piece: Piece) -> str | None:
+        """Return where the recordings of a task are; mixtures are made if they are not there."""
+        mixture = piece.task.mixture
+        if mixture is None:
+            return self.data
+        out = self.out / f"soundscapes-{mixture.dataset}-{mixture.fold}"
+        with progress.shown(f"soundscapes of {mixture.dataset}", mixture.train + mixture.validation) as report:
+            soundscapes(
+                mixture.dataset,
+                out,
+                self.data,
+                test_fold=mixture.fold,
+                train=mixture.train,
+                validation=mixture.validation,
+                options=dict(mixture.options),
+                report=report,
+            )
+        return str(out)
+
+
+@cache
+def _held_out(dataset: str, data: str | None, fold: str, kind: str, heard: FrontEnd) -> tuple[Split, Spectrograms]:
+    split = datasets.for_task(datasets.split(dataset, data, test_fold=fold), kind)
+    return split, Spectrograms.of(split.test, heard)
+
+
+def _coverage(found: dict[str, Any]) -> float:
+    """Return the part of the classes of which the model knows any clip."""
+    return float(np.mean([entry["recall"] > 0 for entry in found["per_class"].values()]))
+
+
+def _teacher(guide: Guide) -> str:
+    """Return the name of a teacher's folder."""
+    heard = "" if guide.filterbank == "mel" else f"-{guide.filterbank}"
+    return f"teacher{heard}{f'-{guide.seed}' if guide.seed else ''}"
+
+
+def _suffix(options: Mapping[str, Any]) -> str:
+    return "".join(f"-{name}={value}" for name, value in sorted(options.items()))

@@ -1,0 +1,106 @@
+"""What a row of the bench is of: a task, a student, what it learns from, and a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Soundscapes mixed from the recordings of a data set, by `frami.soundscapes`."""
+
+    dataset: str
+    fold: str
+    train: int
+    validation: int
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One data set and fold, its teacher, and the budget of a student.
+
+    Attributes:
+        dataset: A module of ``frami.datasets``.
+        fold: What is held out.
+        teacher_steps: Steps that the teacher is trained for.
+        samples: Synthetic clips.
+        steps: Steps of distillation.
+        network: Of the teacher.
+        least_teacher: Accuracy that the teacher is to reach; 0 for none.
+        least_ratio: Part of it that a student of FRAMI is to reach; 0 for none.
+        minutes: Of synthesis and distillation together, on two cores; 0 for any.
+        kind: A name of `frami.tasks`; empty for what the data set is annotated for.
+        mixture: What the data set's clips are mixed from; None where they are recordings.
+    """
+
+    dataset: str
+    fold: str
+    teacher_steps: int
+    samples: int
+    steps: int
+    network: str = "resnet"
+    least_teacher: float = 0.0
+    least_ratio: float = 0.0
+    minutes: int = 0
+    kind: str = ""
+    mixture: Mixture | None = None
+
+    @property
+    def name(self) -> str:
+        """Name in the table."""
+        return f"{self.kind or 'events'} of {self.mixture.dataset} mixtures" if self.mixture else self.dataset
+
+
+@dataclass(frozen=True)
+class Student:
+    """A student network; its name in the table, how it is built, and what it must not exceed."""
+
+    name: str
+    network: str
+    width: int | None = None
+    budget: str | None = None
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A teacher of a task: what it hears through, and how far its seed is from the row's."""
+
+    filterbank: str = "mel"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a student learns from, and how.
+
+    Attributes:
+        name: In the table.
+        method: Of the store; None for recordings of the task itself.
+        recipe: What the student is asked to match.
+        synthesis: Settings of the method.
+        distillation: Settings of the loop, and weights of the recipe.
+        guides: The teachers; a store is made from the first, and the student hears as the first does.
+        fused: Filterbanks of further students, each of the teacher with that filterbank; all are fused late.
+    """
+
+    name: str
+    method: str | None
+    recipe: str = "frami-head"
+    synthesis: Mapping[str, Any] = field(default_factory=dict)
+    distillation: Mapping[str, Any] = field(default_factory=dict)
+    guides: tuple[Guide, ...] = (Guide(),)
+    fused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One row of a table."""
+
+    suite: str
+    task: Task
+    student: Student
+    source: Source
+    seed: int
