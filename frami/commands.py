@@ -240,14 +240,28 @@ def soundscapes(assignments: tuple[str, ...], list_settings: bool, **arguments: 
 
 
 @click.command()
+@click.option(
+    "--task",
+    type=click.Choice(["digits", "tagging", "events"]),
+    default="digits",
+    show_default=True,
+    help="Spoken digits by the shipped teacher; or tags, or events, of soundscapes mixed for the demo.",
+)
 @click.option("--out", default="demo", show_default=True, type=click.Path(), help="Folder for all that the demo makes.")
-@click.option("--data", type=click.Path(), help="Recordings (fsdd) to measure with. [default: FRAMI_DATA, if set]")
+@click.option(
+    "--data", type=click.Path(), help="Recordings (fsdd) to measure digits with. [default: FRAMI_DATA, if set]"
+)
 @options.machine
-def demo(out: str, data: str | None, **arguments: Any) -> None:
-    """Invert the shipped teacher of spoken digits and distil a student from that, in minutes."""
-    from frami import demo as module
+def demo(task: str, out: str, data: str | None, **arguments: Any) -> None:
+    """Invert a teacher and distil a student from that, in minutes, with no download."""
+    if task == "digits":
+        from frami import demo as module
 
-    module.demo(Path(out), data, say=click.echo, **arguments)
+        module.demo(Path(out), data, say=click.echo, **arguments)
+    else:
+        from frami import demo_scenes
+
+        demo_scenes.demo(Path(out), task, say=click.echo, **arguments)
 
 
 @click.command()

@@ -60,18 +60,7 @@ def demo(
     say(f"Teacher: {TEACHER}, {teacher.parameters:,} parameters, trained on {_heritage(teacher)}.")
     students: dict[str, Model] = {}
     for method in ("frami", "noise"):
-        store = _store(teacher, method, out, samples, common)
-        with progress.shown(f"student from {method}", steps) as report:
-            students[method] = distillation.distill(
-                teacher,
-                samples=store,
-                student="small",
-                width=WIDTH,
-                out=out / f"student-{method}",
-                options={"steps": steps},
-                report=report,
-                **common,
-            )
+        students[method] = student_from(teacher, method, out, samples, steps, ("small", WIDTH), common)
     with Store(out / "frami.h5") as made:
         _, held_out = parts(made)
         named = {
@@ -97,11 +86,31 @@ def _heritage(teacher: Model) -> str:
     )
 
 
-def _store(teacher: Model, method: str, out: Path, samples: int, common: dict[str, Any]) -> Path:
-    path = out / f"{method}.h5"
+def student_from(
+    teacher: Model,
+    method: str,
+    out: Path,
+    samples: int,
+    steps: int,
+    network: tuple[str, int],
+    common: dict[str, Any],
+) -> Model:
+    """Make a store by a method, and return a student (network and width) distilled from it."""
+    store = out / f"{method}.h5"
     with progress.shown(f"clips by {method}", samples) as report:
-        synthesis.synthesize(teacher, path, samples=samples, method=method, report=report, **common).close()
-    return path
+        synthesis.synthesize(teacher, store, samples=samples, method=method, report=report, **common).close()
+    student, width = network
+    with progress.shown(f"student from {method}", steps) as report:
+        return distillation.distill(
+            teacher,
+            samples=store,
+            student=student,
+            width=width,
+            out=out / f"student-{method}",
+            options={"steps": steps},
+            report=report,
+            **common,
+        )
 
 
 def _row(name: str, model: Model, teacher: Model, held_out: Part, data: Any, common: dict[str, Any]) -> Row:
@@ -134,8 +143,13 @@ def table(rows: list[Row], clips: int) -> list[str]:
             f"{row.agreement:.3f}",
         ]
         body.append(cells + ([f"{row.accuracy:.3f}" if row.accuracy is not None else "-"] if real else []))
-    widths = [max(len(line[column]) for line in [heads, *body]) for column in range(len(heads))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in [heads, *body]]
+    lines = aligned([heads, *body])
     if not real:
         lines.append("No recordings at hand (FRAMI_DATA or --data), so nothing above was measured on real speech.")
     return lines
+
+
+def aligned(rows: list[list[str]]) -> list[str]:
+    """Return the rows of a table as lines, columns flush right."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]

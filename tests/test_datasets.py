@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from frami import audio, catalog, datasets
-from frami.datasets import audiomnist, fsdd, tones
+from frami.datasets import audiomnist, esc50_second, fsdd, tones
 from frami.errors import FramiError, WrongUse
 
 RATE = 8000
@@ -299,3 +299,10 @@ class TestPartial:
         assert split.labels[:3] == ("air_conditioner", "car_horn", "children_playing")
         lacking = int(split.missing.split()[0]) if split.missing else 0
         assert len(split.train) + len(split.test) + lacking == 8732
+
+
+def test_the_second_that_is_kept_is_the_loudest() -> None:
+    quiet = 0.01 * torch.randn(800, generator=torch.Generator().manual_seed(0))
+    quiet[320:400] += 1
+    assert torch.equal(esc50_second.loudest(quiet, 80), quiet[320:400])
+    assert torch.equal(esc50_second.loudest(quiet, 1000), quiet)

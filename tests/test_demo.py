@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import frami
-from frami import demo
+from frami import demo, demo_scenes
+from frami.datasets import tones
 
 
 def run(out: Path) -> tuple[list[demo.Row], list[str]]:
@@ -41,3 +43,21 @@ def test_demo_without_recordings_says_so(tmp_path: Path, monkeypatch: pytest.Mon
 def test_shipped_teacher_hears_real_digits() -> None:
     scores = frami.evaluate("digits", "fsdd", test_fold="takes")
     assert scores["accuracy"] > 0.98
+
+
+@pytest.mark.parametrize("name", demo_scenes.PLANS)
+def test_demo_of_soundscapes_needs_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name == "events":
+        pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")
+    monkeypatch.delenv("FRAMI_DATA", raising=False)
+    monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 2)
+    monkeypatch.setattr(tones, "TEST_PER_CLASS", 1)
+    monkeypatch.setattr(demo_scenes, "SCENES", {"train": 16, "validation": 4})
+    few = replace(demo_scenes.PLANS[name], teacher_steps=2, samples=64, steps=2)
+    monkeypatch.setitem(demo_scenes.PLANS, name, few)
+    said: list[str] = []
+    found = demo_scenes.demo(tmp_path, name, threads=1, say=said.append)
+    assert list(found) == ["teacher", "student (frami)", "student (noise)"]
+    assert all(0 <= scores[few.measures[0]] <= 1 for scores in found.values())
+    assert (tmp_path / name / "pictures" / "grid.png").stat().st_size > 10_000
+    assert str(tmp_path / name / "student-frami") in said[-1]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 import frami
 from frami import ensemble
 from frami.audio import FrontEnd
+from frami.cli import frami as cli
 from frami.clips import Spectrograms
-from frami.datasets import split
+from frami.datasets import split, tones
 from frami.errors import WrongUse
 from frami.machine import Machine
-from frami.model import Model
+from frami.model import Architecture, Model
 from frami.store import Store
 from tests.conftest import make_teacher
 
@@ -98,5 +101,27 @@ def test_a_student_hears_the_bands_of_the_first_teacher(tmp_path: Path) -> None:
     assert (mel.front_end.filterbank, other.front_end.filterbank) == ("mel", "gammatone")
     student = frami.distill([mel, other], out=tmp_path / "student", options={"steps": 2}, **few)
     assert student.front_end == mel.front_end
-    fused = frami.evaluate(student, "tones", test_fold="0", others=[other])
-    assert fused["clips"] == 160 and 0 <= fused["accuracy"] <= 1
+
+
+def test_late_fusion_is_the_mean_of_probabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tones, "TEST_PER_CLASS", 2)
+    labels, clips = tuple(tones.CLASSES), split("tones", test_fold="0").test
+    ends = FrontEnd(sample_rate=8000, f_max=4000.0), FrontEnd(sample_rate=8000, f_max=4000.0, filterbank="constant-q")
+    models = [Model.build(Architecture("small", {"width": 4}), end, labels) for end in ends]
+    for number, model in enumerate(models):
+        model.network.eval()
+        model.save(tmp_path / str(number))
+    probable = [
+        torch.stack([model.hear(one).logits[0].softmax(0) for one in clips.waveforms(8000)]) for model in models
+    ]
+    heard = sum(probable).argmax(dim=1).numpy()
+    scored = tmp_path / "fused.json"
+    words = ["evaluate", tmp_path / "0", "--with", tmp_path / "1", "--dataset", "tones", "--test-fold", "0"]
+    result = CliRunner().invoke(cli, [*map(str, words), "--json", str(scored)], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert json.loads(scored.read_text())["accuracy"] == pytest.approx((heard == np.array(clips.targets)).mean())
+    tagger = make_teacher(ends[0])
+    with pytest.raises(WrongUse, match="name the model's own data set"):
+        frami.evaluate(models[0], "tones", test_fold="0", others=[tagger])
+    with pytest.raises(WrongUse, match="fuse models of one task"):
+        frami.evaluate(models[0], "tones", test_fold="0", others=[replace(models[1], task="multi-label")])
