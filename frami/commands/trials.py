@@ -1,0 +1,69 @@
+"""frami at work: a demo in minutes, and the bench that compares methods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from frami import options
+
+
+@click.command()
+@click.option(
+    "--task",
+    type=click.Choice(["digits", "tagging", "events"]),
+    default="digits",
+    show_default=True,
+    help="Spoken digits by the shipped teacher; or tags, or events, of soundscapes mixed for the demo.",
+)
+@click.option("--out", default="demo", show_default=True, type=click.Path(), help="Folder for all that the demo makes.")
+@click.option(
+    "--data", type=click.Path(), help="Recordings (fsdd) to measure digits with. [default: FRAMI_DATA, if set]"
+)
+@options.machine
+def demo(task: str, out: str, data: str | None, **arguments: Any) -> None:
+    """Invert a teacher and distil a student from that, in minutes, with no download."""
+    if task == "digits":
+        from frami import demo as module
+
+        module.demo(Path(out), data, say=click.echo, **arguments)
+    else:
+        from frami import demo_scenes
+
+        demo_scenes.demo(Path(out), task, say=click.echo, **arguments)
+
+
+@click.command()
+@click.option(
+    "--suite",
+    type=click.Choice(["quick", "main", "ablation", "cpu", "gpu", "tags", "scenes", "events", "speed"]),
+    default="quick",
+    show_default=True,
+    help="quick, cpu, gpu: every method; main, ablation: FRAMI, full and in parts; tags, scenes, events: recipes; "
+    "speed: costs as ratios.",
+)
+@click.option("--data", type=click.Path(), help="Folder that holds esc50/, fsdd/, ... [default: FRAMI_DATA]")
+@click.option("--task", "tasks", multiple=True, help="Only this data set; may be given more than once.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds. [default: the suite's own]")
+@click.option("--out", default="runs/bench", show_default=True, type=click.Path(path_type=Path), help="For all pieces.")
+@click.option("--page", type=click.Path(path_type=Path), help="Folder of bench.csv and bench.md. [default: --out]")
+@click.option("--resume", is_flag=True, help="Go on where it was cut off; it does so without this, too.")
+@options.machine
+def bench(suite: str, tasks: tuple[str, ...], seeds: int | None, seed: int, resume: bool, **arguments: Any) -> None:
+    """Compare methods: data set x method x seed at an equal budget; writes a table and pictures."""
+    from frami.evaluate import bench as module
+
+    page = arguments.pop("page") or arguments["out"]
+    if suite == "speed":
+        from frami import machine
+        from frami.evaluate import speed
+
+        click.echo(speed.speed(machine.choose(arguments["device"], arguments["threads"]), page))
+        click.echo(f"The table is in {page / 'speed.md'}.")
+        return
+    wanted = module.pieces(suite, tasks, seeds, seed)
+    module.bench(wanted, module.Bench(**arguments), page, click.echo)
+    click.echo(f"The table is in {page / 'bench.md'}, its numbers in {page / 'bench.csv'}.")
+    options.then("bench", "--suite", "cpu" if suite == "quick" else suite, "--data", "DIR")
