@@ -1,8 +1,9 @@
 """A convolutional recurrent network: gated convolutions, then a recurrent layer that hears a clip both ways.
 
 Source: the baseline of DCASE 2023 task 4 (seven gated convolutions and two bidirectional GRUs of 128; 1.1 M
-parameters). Differs: statistics pooling and the head of every network here in place of attention pooling; frequency is
-averaged after the last convolution, so that it takes any number of bands.
+parameters). Differs: for the task ``frames`` its attention pooling is that of `frami.network.FrameHead`, for others
+there is statistics pooling as in every network here; frequency is averaged after the last convolution, so that it takes
+any number of bands.
 """
 
 from __future__ import annotations
