@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Generator, Tensor, nn
 
 SCALE = 8
 POINTS = 12
+COARSEST = 3.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class Decoder(nn.Module):
     No convolution runs at full resolution, where most of the time would go: the last one gives four neighbouring
     values at once, which are set side by side and averaged two by two. Without the average they are free to differ
     by a fixed pattern, which the teacher's first stride hides from it; the student would learn that pattern.
+
+    What comes out is smooth, and no recording is: the power of any noise is a matter of chance in each cell. That chance
+    is not decoded but added (``grain``); the decoder says where there is how much of it.
     """
 
     def __init__(
@@ -64,7 +69,7 @@ class Decoder(nn.Module):
         self.first = _stage(course + local, width)
         self.second = _stage(width, 2 * width // 3)
         self.third = _stage(2 * width // 3, width // 3)
-        self.out = nn.Conv2d(width // 3, 4, 3, 1, 1)
+        self.out = nn.Conv2d(width // 3, 8, 3, 1, 1)
         self.low, self.high = value_range
 
     def draw(self, batch: int, frames: int, draw: Generator, device: str) -> Latents:
@@ -74,8 +79,12 @@ class Decoder(nn.Module):
         time = torch.randn(batch, self.local, self.rows, columns, generator=draw)
         return Latents(clip.to(device).requires_grad_(True), time.to(device).requires_grad_(True))
 
-    def forward(self, latents: Latents, target: Tensor, frames: int, added: Tensor | float = 0.0) -> Tensor:
+    def forward(
+        self, latents: Latents, target: Tensor, frames: int, added: Tensor | float = 0.0, grain: Tensor | float = 0.0
+    ) -> Tensor:
         """Return spectrograms ``(B, F, frames)`` in float32, with ``added`` (of that shape) put on before the clamp.
+
+        ``grain``, of that shape, too, is put on as strongly as the decoder chooses for each cell: 0 to `COARSEST` times.
 
         ``target`` is the class of each clip ``(B,)``, its tags ``(B, K)``, or when each class sounds ``(B, K, frames)``.
         """
@@ -95,8 +104,9 @@ class Decoder(nn.Module):
             hidden = stage(F.interpolate(hidden, scale_factor=2.0, mode="nearest"))
         fine = F.pad(F.pixel_shuffle(self.out(hidden), 2).float(), (0, 0, 0, 1), mode="replicate")
         # The margin goes: what the convolutions' zero padding does to the ends of a clip is no part of any sound.
-        raw = F.avg_pool2d(fine, 2, stride=1)[:, 0, : self.bands, SCALE : SCALE + frames]
-        return Clamp.apply(raw + added, self.low, self.high)
+        raw, much = F.avg_pool2d(fine, 2, stride=1)[:, :, : self.bands, SCALE : SCALE + frames].unbind(1)
+        strength = COARSEST * (much - math.log(COARSEST - 1)).sigmoid()  # an output of 0 leaves the grain as it is
+        return Clamp.apply(raw + added + strength * grain, self.low, self.high)
 
 
 class Clamp(torch.autograd.Function):

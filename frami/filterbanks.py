@@ -30,6 +30,19 @@ def centres(front_end: FrontEnd) -> Tensor:
     return back(torch.linspace(float(low), float(high), front_end.n_mels + 2, dtype=torch.float64)[1:-1])
 
 
+def independent_bins(front_end: FrontEnd) -> Tensor:
+    """Return how many independent powers each band is as steady as the mean of, ``(F,)``, 1 or more.
+
+    The power of noise in a band follows a gamma distribution of about this shape. Neighbouring bins are not independent:
+    through a Hann window, the powers of noise in them correlate by (2/3)^2, in the next but one by (1/6)^2.
+    """
+    weight = bank(front_end)
+    shared = weight.square().sum(dim=0)
+    for distance, correlation in ((1, 4 / 9), (2, 1 / 36)):
+        shared = shared + 2 * correlation * (weight[distance:] * weight[:-distance]).sum(dim=0)
+    return (weight.sum(dim=0).square() / shared).clamp_min(1.0)
+
+
 def _mel(front_end: FrontEnd) -> Tensor:
     return _torchaudio.functional.melscale_fbanks(
         front_end.n_fft // 2 + 1, front_end.f_min, front_end.f_max, front_end.n_mels, front_end.sample_rate

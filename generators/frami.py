@@ -16,8 +16,9 @@ makes a shorter part a legal input too (``crop``), but parts that must agree mak
 time. The clips come out of a light decoder, which each round is moved for a few steps from a meta-learned start
 (first-order MAML, as FastMeta: Fang et al., AAAI 2022, arXiv:2112.06253). A decoder that lives through many rounds
 comes to make nearly the same clip of a class each time; so each clip is recorded under circumstances of its own, a
-random level, filter and envelope, with which it has to be of its class. Part of the clips are asked to be between two
-classes that are similar to the teacher (`targets.between_classes`), since real clips are.
+random level, filter and envelope, with which it has to be of its class. To what the decoder says, which is smooth,
+comes the grain that every noise has in a spectrogram, as much of it as the decoder chooses. Part of the clips are asked
+to be between two classes that are similar to the teacher (`targets.between_classes`), since real clips are.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from frami import priors, seeds, views
+from frami import filterbanks, priors, seeds, views
 from frami.contrast import Contrast
 from frami.decoder import Decoder, Latents
 from frami.invert import Inverted, invert
@@ -58,6 +59,7 @@ class Settings:
     level: float = setting(0.4, "deviation of the clips' random levels, in standard deviations of the input", low=0)
     filter: float = setting(0.4, "the same of a random curve along the bands", low=0)
     envelope: float = setting(0.2, "the same of a random curve along time", low=0)
+    grain: float = setting(1.0, "how far powers differ by chance from cell to cell, 1 as those of noise do", low=0)
     adversary: float = weight(2.0, "weight of the disagreement with a student in the making")
     rival: str = setting("small", "network of that student")
     rival_steps: int = setting(10, "steps that it learns after each round", low=0)
@@ -94,6 +96,7 @@ class Generator:
         decoder = cast(Decoder, self.meta.begin())
         latents = decoder.draw(len(target), frames, draw, self.machine.device)
         recording = self._recording(len(target), frames, draw)
+        grain = self._grain(len(target), frames, draw)
         optimiser = torch.optim.Adam(
             [
                 {"params": decoder.parameters(), "lr": settings.learning_rate},
@@ -107,7 +110,7 @@ class Generator:
         wanted = between_classes(target, self.teacher.network.head, draw, share=settings.between)
         judge = Judge(self, wanted, every, draw)
         inverted = invert(
-            lambda: self._decode(decoder, latents, target, recording),
+            lambda: self._decode(decoder, latents, target, recording, grain),
             judge,
             every,
             optimiser,
@@ -124,9 +127,16 @@ class Generator:
         added = views.curve(level.expand(batch, self.decoder.bands, frames), draw, dim=1, amount=self.settings.filter)
         return views.curve(added, draw, dim=2, amount=self.settings.envelope).to(self.machine.device)
 
-    def _decode(self, decoder: Decoder, latents: Latents, target: Tensor, recording: Tensor) -> Tensor:
+    def _grain(self, batch: int, frames: int, draw: torch.Generator) -> Tensor:
+        """Return how far the log powers of noise are from their mean by chance, ``(B, F, frames)``."""
+        front_end = self.teacher.front_end
+        shape = filterbanks.independent_bins(front_end).view(1, -1, 1).repeat(batch, 1, frames)
+        power = torch._standard_gamma(shape, generator=draw) / shape
+        return (self.settings.grain * power.clamp_min(1e-4).log() / front_end.std).to(self.machine.device)
+
+    def _decode(self, decoder: Decoder, latents: Latents, target: Tensor, recording: Tensor, grain: Tensor) -> Tensor:
         with self.machine.autocast():
-            return decoder(latents, target, recording.shape[2], recording)
+            return decoder(latents, target, recording.shape[2], recording, grain)
 
     def _after_backward(self, decoder: Decoder) -> None:
         self.meta.gather(decoder)

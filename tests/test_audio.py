@@ -226,3 +226,12 @@ def test_every_band_hears_and_none_gains_much(name: str) -> None:
 def test_an_unknown_filterbank_is_refused() -> None:
     with pytest.raises(WrongUse, match="Did you mean 'gammatone'"):
         FrontEnd(filterbank="gamatone")
+
+
+@pytest.mark.parametrize("name", filterbanks.FILTERBANKS)
+def test_noise_is_as_grainy_as_the_independent_bins_say(name: str) -> None:
+    front_end = FrontEnd(filterbank=name)
+    noise = 0.3 * torch.randn(16000 * 20, generator=torch.Generator().manual_seed(0))
+    heard = front_end(noise)[:, 20:-20].std(dim=1)
+    expected = torch.polygamma(1, filterbanks.independent_bins(front_end)).sqrt()
+    assert float((heard / expected - 1).abs().median()) < 0.1 and float((heard / expected - 1).abs().max()) < 0.25

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from frami.decoder import Clamp, Decoder
+from frami.decoder import COARSEST, Clamp, Decoder
 
 LOW, HIGH = -1.5, 3.0
 
@@ -35,3 +35,17 @@ def test_what_stands_at_an_end_is_moved_in_and_not_out() -> None:
     # Descent moves against the gradient.
     held.backward(torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0, -1.0]))
     assert raw.grad is not None and raw.grad.tolist() == [0.0, -1.0, 1.0, -1.0, 1.0, 0.0]
+
+
+def test_grain_is_put_on_as_strongly_as_the_decoder_chooses() -> None:
+    decoder, target = Decoder(16, 2, (-50.0, 50.0)).eval(), torch.tensor([0, 1])
+    latents = decoder.draw(2, 24, torch.Generator().manual_seed(0), "cpu")
+    grain = torch.randn(2, 16, 24, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        strength = (decoder(latents, target, 24, 0.0, grain) - decoder(latents, target, 24)) / grain
+        assert 0 < float(strength.min()) < float(strength.max()) < COARSEST
+        for value, most in ((-100.0, 0.0), (100.0, COARSEST)):
+            decoder.out.weight[4:] = 0
+            decoder.out.bias[4:] = value
+            much = (decoder(latents, target, 24, 0.0, grain) - decoder(latents, target, 24)) / grain
+            assert float(much.median()) == pytest.approx(most, abs=1e-3)
