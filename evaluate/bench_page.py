@@ -30,8 +30,8 @@ of 64 clips and for what a row names."""
 TRIED = """\
 ## What was tried, and what came of it
 
-One seed each (0 where none is named), on folds that no table above tests on; `kl` is the divergence of the student's answers from the teacher's on \
-recordings of the held-out fold, `same` the part of them with the same class.
+One seed each (0 where none is named), on folds that no table above tests on; `kl` is the divergence of the student's \
+answers from the teacher's on recordings of the held-out fold, `same` the part of them with the same class.
 
 | where | what | kl | same | accuracy |
 |---|---|---|---|---|
