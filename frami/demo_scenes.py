@@ -63,6 +63,36 @@ def demo(
     """
     began, plan = time.monotonic(), PLANS[name]
     common: dict[str, Any] = {"seed": seed, "device": device, "threads": threads}
+    mixed, teacher = _taught(out, name, plan, common)
+    say(f"Teacher: {plan.network}, {teacher.parameters:,} parameters, trained on {SCENES['train']} soundscapes.")
+    models: dict[str, Model] = {"teacher": teacher}
+    for method in ("frami", "noise"):
+        models[f"student ({method})"] = student_from(
+            teacher, method, out / name, plan.samples, plan.steps, (plan.student, plan.width), common
+        )
+    found = {
+        title: accuracy.evaluate(model, "desed", mixed, test_fold="validation", device=device, threads=threads)
+        for title, model in models.items()
+    }
+    heads = ["", "parameters", *(accuracy.TITLES[measure] for measure in plan.measures)]
+    rows = [
+        [title, f"{models[title].parameters:,}", *(f"{scores[measure]:.3f}" for measure in plan.measures)]
+        for title, scores in found.items()
+    ]
+    for line in aligned([heads, *rows]):
+        say(line)
+    say(f"Measured on {SCENES['validation']} soundscapes that none of them learned from.")
+    pictures, student = out / name / "pictures", out / name / "student-frami"
+    inspection.inspect(out / name / "frami.h5", pictures)
+    inspection.inspect(student, pictures, dataset="desed", data=mixed, test_fold="validation", device=device)
+    say(f"Pictures of synthetic clips, and of what the student hears in soundscapes, are in {pictures}.")
+    say(f"All of it is in {out}; it took {progress.duration(time.monotonic() - began)}.")
+    say(f"Next: frami inspect {student}")
+    return found
+
+
+def _taught(out: Path, name: str, plan: Plan, common: dict[str, Any]) -> tuple[Path, Model]:
+    """Mix the soundscapes, and train a teacher on them."""
     with progress.shown("soundscapes", sum(SCENES.values())) as report:
         mixed = soundscapes(
             "tones",
@@ -86,30 +116,4 @@ def demo(
             report=report,
             **common,
         )
-    say(f"Teacher: {plan.network}, {teacher.parameters:,} parameters, trained on {SCENES['train']} soundscapes.")
-    models: dict[str, Model] = {"teacher": teacher}
-    for method in ("frami", "noise"):
-        models[f"student ({method})"] = student_from(
-            teacher, method, out / name, plan.samples, plan.steps, (plan.student, plan.width), common
-        )
-    found = {
-        title: accuracy.evaluate(model, "desed", mixed, test_fold="validation", device=device, threads=threads)
-        for title, model in models.items()
-    }
-    heads = ["", "parameters", *(accuracy.TITLES[measure] for measure in plan.measures)]
-    rows = [
-        [title, f"{models[title].parameters:,}", *(f"{scores[measure]:.3f}" for measure in plan.measures)]
-        for title, scores in found.items()
-    ]
-    for line in aligned([heads, *rows]):
-        say(line)
-    say(f"Measured on {SCENES['validation']} soundscapes that none of them learned from.")
-    pictures = out / name / "pictures"
-    inspection.inspect(out / name / "frami.h5", pictures)
-    inspection.inspect(
-        out / name / "student-frami", pictures, dataset="desed", data=mixed, test_fold="validation", device=device
-    )
-    say(f"Pictures of synthetic clips, and of what the student hears in soundscapes, are in {pictures}.")
-    say(f"All of it is in {out}; it took {progress.duration(time.monotonic() - began)}.")
-    say(f"Next: frami inspect {out / name / 'student-frami'}")
-    return found
+    return mixed, teacher
