@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from frami import files, plots
+from frami import charts, files
 from frami.evaluate import accuracy, suites
 from frami.evaluate.bench_pieces import MEASURES
 
@@ -201,7 +201,7 @@ def pictures(rows: list[Row], folder: Path) -> None:
             cost = [float(row["synthesis_cpu_s"]) + float(row["distillation_cpu_s"]) for row in of_source]
             points[source] = (statistics.mean(cost), [float(row["accuracy"]) for row in of_source])
         figure = accuracy_against_cost(points, float(group[0]["teacher_accuracy"]))
-        files.write_bytes(folder / _picture(suite, task, fold, teacher), plots.png(figure))
+        files.write_bytes(folder / _picture(suite, task, fold, teacher), charts.png(figure))
 
 
 def accuracy_against_cost(points: Mapping[str, tuple[float, Sequence[float]]], teacher: float) -> Figure:
@@ -226,7 +226,7 @@ def accuracy_against_cost(points: Mapping[str, tuple[float, Sequence[float]]], t
             color="C3" if name == "FRAMI" else "0.5" if known else "C0",
             capsize=2,
         )
-        ax.annotate(name, (seconds, mean), xytext=(5, 3), textcoords="offset points", fontsize=plots.SMALL)
+        ax.annotate(name, (seconds, mean), xytext=(5, 3), textcoords="offset points", fontsize=charts.SMALL)
     ax.set_xscale("log")
     ax.set(xlabel="CPU seconds of synthesis and distillation", ylabel="accuracy on recordings")
     ax.grid(alpha=0.3)

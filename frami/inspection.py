@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import io
 import re
-import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import soundfile
 from matplotlib.figure import Figure
 
-from frami import datasets, files, machine, plots, run
+from frami import charts, datasets, files, machine, plots, run, screen
 from frami.audio import FrontEnd
 from frami.clips import Spectrograms, of_class
 from frami.errors import WrongUse
@@ -23,8 +21,6 @@ from frami.model import Model, find, load, shipped
 from frami.progress import duration
 from frami.store import Store, run_folder
 
-WIDTH = 100
-MARGIN = 14
 ROLLS = 3  # clips whose events are drawn
 LAST_ROUNDS = 5
 
@@ -76,23 +72,23 @@ def inspect(
             f"{path} {came}; give a bundle's folder (it has model.json), a store (.h5), "
             f"a run's folder (it has run.json), or one of: {', '.join(shipped()) or 'none'}."
         )
-    return _text(rows)
+    return screen.text(rows)
 
 
 def _of_bundle(path: Path, out: Path | None, split: datasets.Split | None, where: machine.Machine) -> Rows:
     model = load(path)
-    built, size = model.architecture, _size((path / "weights.safetensors").stat().st_size)
+    built, size = model.architecture, screen.size((path / "weights.safetensors").stat().st_size)
     projected = f", frames projected to {built.projection} channels" if built.projection else ""
     work = f"{complexity.multiply_adds(model) / 1e6:.1f} M multiply-adds for a clip of 1 s"
     rows = [
         ("bundle", str(path)),
-        ("network", f"{built.network} ({_words(built.arguments) or 'as by default'}){projected}"),
+        ("network", f"{built.network} ({screen.words(built.arguments) or 'as by default'}){projected}"),
         ("size", f"{model.parameters:,} parameters, {size} on disk; {work}"),
         ("front end", _front_end(model.front_end)),
         ("trained on", _length(model.front_end, model.frames)),
         ("task", model.task),
         ("labels", f"{len(model.labels)}: {', '.join(model.labels)}"),
-        ("provenance", _words(model.provenance) or "not recorded"),
+        ("provenance", screen.words(model.provenance) or "not recorded"),
         ("fingerprint", model.fingerprint),
     ]
     if out is None:
@@ -103,7 +99,7 @@ def _of_bundle(path: Path, out: Path | None, split: datasets.Split | None, where
         real = _hear(split, model.front_end, model.labels)
         scores = accuracy.measured(model, split, real, fusion.answers([model], [real], where))
         numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
-        rows.append(("scores", f"{split.dataset}, fold {split.test_fold}: {_words(numbers)}"))
+        rows.append(("scores", f"{split.dataset}, fold {split.test_fold}: {screen.words(numbers)}"))
         pictures["features"] = plots.feature_map(model, None, real)
         if "events" in scores:
             shown = [(name, real.mel(number)) for number, name in enumerate(split.test.names[:ROLLS])]
@@ -111,15 +107,15 @@ def _of_bundle(path: Path, out: Path | None, split: datasets.Split | None, where
                 shown, model.front_end, model.labels, accuracy.annotated(split), scores["events"]
             )
         if "confusion" in scores:
-            pictures["confusion"] = plots.confusion(split.labels, scores["confusion"])
+            pictures["confusion"] = charts.confusion(split.labels, scores["confusion"])
     return rows + _written(out, pictures, {})
 
 
 def _of_store(store: Store, out: Path | None, split: datasets.Split | None, teacher: Bundle | None) -> Rows:
     rows = [
-        ("store", f"{store.path} ({_size(store.path.stat().st_size)})"),
+        ("store", f"{store.path} ({screen.size(store.path.stat().st_size)})"),
         *_clips(store),
-        ("method", f"{store.method}: {_words({k: v for k, v in store.settings.items() if k != 'method'})}"),
+        ("method", f"{store.method}: {screen.words({k: v for k, v in store.settings.items() if k != 'method'})}"),
         ("teacher", store.teacher),
         ("front end", _front_end(store.front_end)),
         ("labels", f"{len(store.labels)}: {', '.join(store.labels)}"),
@@ -145,11 +141,11 @@ def _of_run(path: Path, out: Path | None) -> Rows:
     rows = [
         ("run", str(path)),
         ("command", f"{record['command']}, {record['status']} after {duration(record['seconds'])}"),
-        ("settings", _words(record["settings"])),
+        ("settings", screen.words(record["settings"])),
         ("teacher", str(record.get("teacher", ""))),
-        ("last logged", _words(logged[-1]) if logged else "nothing"),
-        ("scores", _words(record.get("scores", {})) or "none yet"),
-        ("made with", _words(record.get("versions", {}))),
+        ("last logged", screen.words(logged[-1]) if logged else "nothing"),
+        ("scores", screen.words(record.get("scores", {})) or "none yet"),
+        ("made with", screen.words(record.get("versions", {}))),
     ]
     told = [row for row in rows if row[1]]
     return told if out is None else told + _written(out, _losses(path), {})
@@ -181,7 +177,7 @@ def _clips(store: Store) -> Rows:
     # A loss that does not count yet is stored as NaN.
     counting = ~np.isnan(recent).all(axis=0)
     means = np.nanmean(recent[:, counting], axis=0).tolist()
-    losses = _words(dict(zip(np.array(store.loss_names, str)[counting].tolist(), means, strict=True)))
+    losses = screen.words(dict(zip(np.array(store.loss_names, str)[counting].tolist(), means, strict=True)))
     return [
         ("clips", f"{len(store):,}, {each.min()} to {each.max()} a class"),
         ("length", _length(store.front_end, (int(store.frames.min()), int(store.frames.max())))),
@@ -217,7 +213,7 @@ def _hear(split: datasets.Split, front_end: FrontEnd, labels: tuple[str, ...]) -
 
 def _losses(folder: Path) -> dict[str, Figure]:
     rows = run.metrics(folder)
-    return {"losses": plots.losses(rows)} if plots.loss_names(rows) else {}
+    return {"losses": charts.losses(rows)} if charts.loss_names(rows) else {}
 
 
 def _sounds(store: Store) -> dict[str, bytes]:
@@ -235,34 +231,7 @@ def _sounds(store: Store) -> dict[str, bytes]:
 
 def _written(out: Path, pictures: Mapping[str, Figure], sounds: Mapping[str, bytes]) -> Rows:
     """Write pictures and sounds into a folder; return the row that lists them."""
-    contents = {f"{name}.png": plots.png(figure) for name, figure in pictures.items()} | dict(sounds)
+    contents = {f"{name}.png": charts.png(figure) for name, figure in pictures.items()} | dict(sounds)
     for name, content in contents.items():
         files.write_bytes(files.folder(out) / name, content)
     return [("written", f"to {out}: {', '.join(contents) or 'nothing, as no loss was logged'}")]
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
-
-
-def _words(values: Mapping[str, Any]) -> str:
-    """Return settings or scores in one line; what is nested is told flat, and last.
-
-    >>> _words({"options": {"steps": 5, "rate": 0.001234567}, "frames": [40, 81]})
-    'frames [40, 81], steps 5, rate 0.001235'
-    """
-    plain = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
-    texts = [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in plain.items()]
-    nested = [_words(value) for value in values.values() if isinstance(value, Mapping)]
-    return ", ".join(filter(None, texts + nested))
-
-
-def _text(rows: Iterable[tuple[str, str]]) -> str:
-    """Return two columns of text; a value takes three lines at most, and then an ellipsis."""
-    lines = []
-    for name, value in rows:
-        # A bundle may come from anywhere: what it says must not steer the terminal.
-        clean = "".join(letter if letter.isprintable() else " " for letter in value)
-        text = textwrap.wrap(clean, WIDTH - MARGIN, max_lines=3, placeholder=" ...", break_on_hyphens=False)
-        lines += [f"{'' if number else name:<{MARGIN}}{line}" for number, line in enumerate(text)]
-    return "\n".join(lines)

@@ -1,11 +1,10 @@
-"""Every picture that a notebook or `inspect` shows: pure functions from numbers to a figure, nothing global.
+"""Pictures of spectrograms, of their events and their features: pure functions from clips to a figure, nothing global.
 
 Colours are told apart by colour-blind readers: viridis for what is ordered, Petroff's ten for classes.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from torch import Tensor
 
 from frami import filterbanks
 from frami.audio import FrontEnd
+from frami.charts import COLOURS, SMALL
 from frami.clips import Clips, Spectrograms, of_class, of_one_length
 from frami.errors import WrongUse
 from frami.model import Model
@@ -32,13 +32,9 @@ from frami.network import frozen
 CLASSES_SHOWN = 10
 CLIPS_A_ROW = 4
 CLIPS_ON_MAP = 40  # a class
-COLOURS = "viridis"
 MARKERS = {"synthetic": "x", "real": "o"}
 POWER = "standardised log power"
 OCTAVES = (250, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
-PLACES = ("step", "round", "clips", "frames")  # in a row of metrics, what is no loss
-SMALL = 7.5  # pt
-DOTS_PER_INCH = 120
 
 
 def grid(store: Clips, front_end: FrontEnd, labels: Sequence[str], real: Clips | None = None) -> Figure:
@@ -138,69 +134,6 @@ def feature_map(model: Model, synthetic: Clips | None, real: Clips | None = None
     return figure
 
 
-def losses(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
-    """Return one panel a loss, over the steps or rounds of a run.
-
-    Args:
-        run_metrics: Rows of `frami.run.metrics`; a loss may be absent from some of them.
-
-    Raises:
-        WrongUse: no row names a loss.
-    """
-    names = loss_names(run_metrics)
-    if not names:
-        raise WrongUse("There are no losses to draw: the run has logged none, so far or by its nature.")
-    time = next((place for place in PLACES if place in run_metrics[0]), "line")
-    columns = 2 if len(names) == 4 else min(3, len(names))
-    lines = -(-len(names) // columns)
-    figure = Figure(figsize=(0.6 + 3.2 * columns, 0.4 + 2.3 * lines), layout="constrained")
-    axes = figure.subplots(lines, columns, sharex=True, squeeze=False).flatten()
-    for ax, name in zip(axes, names, strict=False):
-        points = [(row.get(time, number), row[name]) for number, row in enumerate(run_metrics) if name in row]
-        x, y = np.array(points, dtype=float).T
-        ax.plot(x, y, color="C0", linewidth=1.2, marker="." if len(x) < 50 else "")
-        if y.min() > 0 and y.max() > 100 * y.min():
-            ax.set_yscale("log")
-        ax.set_title(name.replace("_", " "), fontsize="medium")
-        ax.grid(alpha=0.3)
-        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        ax.tick_params(labelbottom=True)
-    for ax in axes[len(names) :]:
-        ax.set_axis_off()
-    figure.supxlabel(time, fontsize="medium")
-    return figure
-
-
-def loss_names(run_metrics: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the names of the losses that a run has logged, in that order."""
-    return list(dict.fromkeys(name for row in run_metrics for name in row if name not in PLACES))
-
-
-def confusion(labels: Sequence[str], counts: ArrayLike) -> Figure:
-    """Return a confusion matrix, coloured by the part of each true class's clips.
-
-    Args:
-        labels: K class names.
-        counts: Clips by true class (row) and class given (column), ``(K, K)``.
-    """
-    table: NDArray[np.float64] = np.asarray(counts, dtype=float)
-    parts = table / np.maximum(1, table.sum(axis=1, keepdims=True))
-    size = min(12.0, 3.0 + 0.35 * len(labels))
-    font = SMALL if len(labels) > 12 else 9
-    figure = Figure(figsize=(size + 1, size), layout="constrained")
-    ax = figure.subplots()
-    image = ax.imshow(parts, cmap=COLOURS, vmin=0, vmax=1)
-    ax.set_xticks(range(len(labels)), labels, rotation=90, fontsize=font)
-    ax.set_yticks(range(len(labels)), labels, fontsize=font)
-    ax.set(xlabel="class given", ylabel="true class")
-    if len(labels) <= 20:
-        for row, column in np.argwhere(table):
-            text = ax.text(column, row, f"{table[row, column]:.0f}", ha="center", va="center", fontsize=font)
-            text.set_color("black" if parts[row, column] > 0.6 else "white")
-    figure.colorbar(image, ax=ax, label="part of the true class's clips", shrink=0.8)
-    return figure
-
-
 def event_rolls(
     clips: Sequence[tuple[str, Tensor]],
     front_end: FrontEnd,
@@ -232,13 +165,6 @@ def event_rolls(
     axes[1, 0].legend(loc="upper left", fontsize=SMALL)
     axes[0, 0].set_ylabel("frequency (kHz)")
     return figure
-
-
-def png(figure: Figure) -> bytes:
-    """Return a figure as a PNG file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
-    return buffer.getvalue()
 
 
 def _show(ax: Axes, mel: Tensor, front_end: FrontEnd, title: str, span: tuple[float | None, float | None]) -> AxesImage:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from frami import plots
+from frami import charts, plots
 from frami.audio import FrontEnd
 from frami.clips import Spectrograms
 from frami.errors import WrongUse
@@ -113,7 +113,7 @@ def test_feature_map_of_many_classes_needs_no_more_than_ten_colours(front_end: F
 def test_losses_have_a_panel_each_and_may_begin_late() -> None:
     rows = [{"round": n, "clips": 8 * n, "frames": 20, "class_prior": 1000.0 / n**3} for n in range(1, 20)]
     rows = [row | ({"adversary": -0.1 * row["round"]} if row["round"] > 5 else {}) for row in rows]
-    panels = {ax.get_title(): ax for ax in plots.losses(rows).axes}
+    panels = {ax.get_title(): ax for ax in charts.losses(rows).axes}
     assert set(panels) == {"class prior", "adversary"}
     assert panels["class prior"].get_yscale() == "log" and panels["adversary"].get_yscale() == "linear"
     assert panels["adversary"].lines[0].get_xdata()[0] == 6
@@ -122,7 +122,7 @@ def test_losses_have_a_panel_each_and_may_begin_late() -> None:
 @pytest.mark.parametrize("count", range(1, 6))
 def test_losses_do_not_overlap(count: int) -> None:
     rows = [{"step": n, **{f"loss_{k}": 1e5 + n for k in range(count)}} for n in range(0, 4000, 20)]
-    figure = plots.losses(rows)
+    figure = charts.losses(rows)
     figure.draw_without_rendering()
     boxes = [ax.get_tightbbox() for ax in figure.axes if ax.axison]
     assert len(boxes) == count
@@ -132,18 +132,18 @@ def test_losses_do_not_overlap(count: int) -> None:
 @pytest.mark.parametrize("rows", [[], [{"round": 1, "clips": 8, "frames": 20}]])
 def test_no_losses_are_refused(rows: list[dict[str, int]]) -> None:
     with pytest.raises(WrongUse, match="no losses"):
-        plots.losses(rows)
+        charts.losses(rows)
 
 
 def test_confusion_names_classes_and_counts() -> None:
-    figure = plots.confusion(["a", "b"], [[3, 1], [0, 0]])
+    figure = charts.confusion(["a", "b"], [[3, 1], [0, 0]])
     assert [text.get_text() for text in figure.axes[0].texts] == ["3", "1"]
     assert figure.axes[0].images[0].get_array().tolist() == [[0.75, 0.25], [0, 0]]
     assert {"a", "b", "true class", "class given"} <= set(texts(figure))
 
 
 def test_confusion_of_fifty_classes_keeps_its_labels_apart() -> None:
-    figure = plots.confusion([f"door_wood_creaks_{k}" for k in range(50)], np.eye(50))
+    figure = charts.confusion([f"door_wood_creaks_{k}" for k in range(50)], np.eye(50))
     figure.draw_without_rendering()
     boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
     assert not any(a.overlaps(b) for a, b in pairwise(boxes))

@@ -1,0 +1,38 @@
+"""One screen of text: rows of a name and what there is to say, and how numbers are told."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+WIDTH = 100
+MARGIN = 14
+
+
+def text(rows: Iterable[tuple[str, str]]) -> str:
+    """Return two columns of text; a value takes three lines at most, and then an ellipsis."""
+    lines = []
+    for name, value in rows:
+        # A bundle may come from anywhere: what it says must not steer the terminal.
+        clean = "".join(letter if letter.isprintable() else " " for letter in value)
+        wrapped = textwrap.wrap(clean, WIDTH - MARGIN, max_lines=3, placeholder=" ...", break_on_hyphens=False)
+        lines += [f"{'' if number else name:<{MARGIN}}{line}" for number, line in enumerate(wrapped)]
+    return "\n".join(lines)
+
+
+def words(values: Mapping[str, Any]) -> str:
+    """Return settings or scores in one line; what is nested is told flat, and last.
+
+    >>> words({"options": {"steps": 5, "rate": 0.001234567}, "frames": [40, 81]})
+    'frames [40, 81], steps 5, rate 0.001235'
+    """
+    plain = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
+    texts = [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in plain.items()]
+    nested = [words(value) for value in values.values() if isinstance(value, Mapping)]
+    return ", ".join(filter(None, texts + nested))
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as it is told."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
