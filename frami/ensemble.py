@@ -12,7 +12,6 @@ from typing import cast
 
 import numpy as np
 import torch
-from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 
 from frami import learn, tasks
@@ -94,6 +93,9 @@ def _in_step(one: FrontEnd, other: FrontEnd) -> bool:
 
 def qualities(teacher: Model, clips: Clips, where: Machine, bands: slice = slice(None)) -> Tensor:
     """Return the average precision of each class on some clips, ``(K,)``; the mean of the others for one that is absent."""
+    # As slow to import as torch, and of use to several teachers alone.
+    from sklearn.metrics import average_precision_score
+
     alone = Ensemble([teacher.network], torch.ones(1, len(teacher.labels)), [bands]).eval()
     teacher = replace(teacher, network=cast(Network, alone))
     targets = tasks.encoded(torch.as_tensor(clips.targets), len(teacher.labels)).numpy() >= 0.5
