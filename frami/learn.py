@@ -57,16 +57,21 @@ def augment(
     if settings.gain:
         mel = views.gain(mel, draw, amount=settings.gain)
     if settings.splice:
-        mel, target = views.with_timeline(partial(views.splice, generator=draw, share=settings.splice), mel, target)
+        mel, partner, own = views.splice(mel, draw, share=settings.splice)
+        target = _mixed(target, partner, own.unsqueeze(1) if target.dim() > 2 else own.mean(dim=1, keepdim=True))
     if settings.mixup:
         mel, partner, own = views.mixup(mel, draw, share=settings.mixup)
-        own = own.view(-1, *[1] * (target.dim() - 1))
-        # A partner that is not mixed in must not pass on what is not known of it: 0 * NaN is NaN.
-        target = own * target + (1 - own) * target[partner].where(own < 1, 0.0)
+        target = _mixed(target, partner, own.view(-1, *[1] * (target.dim() - 1)))
     for dim, fraction in ((1, settings.band_mask), (2, settings.time_mask)):
         if fraction:
             mel = views.mask(mel, draw, dim=dim, fraction=fraction)
     return mel, target
+
+
+def _mixed(target: Tensor, partner: Tensor, own: Tensor) -> Tensor:
+    """Return targets of which a part is each clip's own and the rest its partner's."""
+    # What has no part in a mix must not pass on that it is not known: 0 * NaN is NaN.
+    return own * target.where(own > 0, 0.0) + (1 - own) * target[partner].where(own < 1, 0.0)
 
 
 def fit(
