@@ -20,8 +20,8 @@ SMALL = Student("small, width 14", "small", 14)
 
 FSDD = Task("fsdd", "takes", 500, 4096, 3000, least_teacher=0.98, least_ratio=0.99, minutes=8)
 ESC10 = Task("esc10", "5", 1000, 2048, 2500, least_teacher=0.85, least_ratio=0.95, minutes=20)
-ESC50 = Task("esc50", "5", 1500, 5120, 6000, least_teacher=0.68, least_ratio=0.95, minutes=40)
-URBANSOUND8K = Task("urbansound8k", "3", 1200, 6144, 6000, least_ratio=0.95, minutes=40)
+ESC50 = Task("esc50", "5", 1500, 5120, 4000, least_teacher=0.68, least_ratio=0.95, minutes=40)
+URBANSOUND8K = Task("urbansound8k", "3", 1200, 6144, 4000, least_ratio=0.95, minutes=40)
 TONES = Task("tones", "0", 150, 128, 60)
 
 # What each part of FRAMI brings.

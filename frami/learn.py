@@ -39,39 +39,37 @@ class Settings:
     gain: float = setting(0.2, "make each clip louder or softer by up to this, in standard deviations", low=0)
     band_mask: float = setting(0.2, "mask up to this part of the mel bands", low=0, high=1)
     time_mask: float = setting(0.2, "mask up to this part of the frames", low=0, high=1)
-    splice: float = setting(0.5, "part of the clips in which a stretch of time is another clip's", low=0, high=1)
+    splice: float = setting(
+        0.5, "part of the clips with a stretch of another one in them; none where labels of clips count", low=0, high=1
+    )
     mixup: float = setting(0.5, "part of the clips that are mixed with another", low=0, high=1)
 
 
 def augment(
-    mel: Tensor, target: Tensor, settings: Settings, draw: Generator, *, crop: int | None = None
+    mel: Tensor, target: Tensor, settings: Settings, draw: Generator, *, labelled: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Return altered clips and their targets, ``(B, K)`` or ``(B, K, N)``; the teacher hears the same as the student.
 
-    With ``crop``, no more than so many frames of each clip are left.
+    Where clips are ``labelled``, the targets count: they stay what the whole clip is labelled as.
     """
     if settings.roll:
         mel, target = views.with_timeline(partial(views.roll, generator=draw), mel, target)
-    if crop and mel.shape[2] > crop:
-        mel, target = views.with_timeline(partial(views.crop, generator=draw, frames=crop), mel, target)
+    # A label is that of a whole clip; a teacher says what it hears in part of one, or in parts of two.
+    if not labelled and mel.shape[2] > settings.crop:
+        mel, target = views.with_timeline(partial(views.crop, generator=draw, frames=settings.crop), mel, target)
     if settings.gain:
         mel = views.gain(mel, draw, amount=settings.gain)
-    if settings.splice:
-        mel, partner, own = views.splice(mel, draw, share=settings.splice)
-        target = _mixed(target, partner, own.unsqueeze(1) if target.dim() > 2 else own.mean(dim=1, keepdim=True))
+    if settings.splice and (not labelled or target.dim() > 2):
+        mel, target = views.with_timeline(partial(views.splice, generator=draw, share=settings.splice), mel, target)
     if settings.mixup:
         mel, partner, own = views.mixup(mel, draw, share=settings.mixup)
-        target = _mixed(target, partner, own.view(-1, *[1] * (target.dim() - 1)))
+        own = own.view(-1, *[1] * (target.dim() - 1))
+        # A partner that is not mixed in must not pass on what is not known of it: 0 * NaN is NaN.
+        target = own * target + (1 - own) * target[partner].where(own < 1, 0.0)
     for dim, fraction in ((1, settings.band_mask), (2, settings.time_mask)):
         if fraction:
             mel = views.mask(mel, draw, dim=dim, fraction=fraction)
     return mel, target
-
-
-def _mixed(target: Tensor, partner: Tensor, own: Tensor) -> Tensor:
-    """Return targets of which a part is each clip's own and the rest its partner's."""
-    # What has no part in a mix must not pass on that it is not known: 0 * NaN is NaN.
-    return own * target.where(own > 0, 0.0) + (1 - own) * target[partner].where(own < 1, 0.0)
 
 
 def fit(
@@ -141,14 +139,13 @@ def _steps(
 ) -> None:
     learning = _Learning(learner, settings, with_mean=bool(recipe.weights.get("mean_student")))
     start = learning.go_on(run)
-    # A label is that of a whole clip; a teacher says what it hears in part of one.
-    crop = None if recipe.weights.get("cross_entropy") else settings.crop
+    labelled = bool(recipe.weights.get("cross_entropy"))
     batches = sources.endless(clips, settings.batch_size, seed, start)
     for step in range(start, settings.steps):
         mel, target = next(batches)
         target = tasks.encoded(target, learner.network.classes)
         draw = seeds.generator(seed, 2, step)
-        mel, target = augment(mel.to(machine.device), target.to(machine.device), settings, draw, crop=crop)
+        mel, target = augment(mel.to(machine.device), target.to(machine.device), settings, draw, labelled=labelled)
         with seeds.seeded(seed, 3, step), machine.autocast():
             said = learner(mel)
             with torch.no_grad():

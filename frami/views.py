@@ -98,22 +98,21 @@ def mixup(mel: Tensor, generator: Generator, *, share: float) -> tuple[Tensor, T
     return weight * mel + (1 - weight) * mel[partner], partner, own
 
 
-def splice(mel: Tensor, generator: Generator, *, share: float) -> tuple[Tensor, Tensor, Tensor]:
+def splice(mel: Tensor, generator: Generator, *, share: float) -> Tensor:
     """Return clips in which a stretch of time is another clip's, for a ``share`` of the batch.
 
-    Source: Yun et al., "CutMix", ICCV 2019, arXiv:1905.04899. Differs: all bands are cut, as sounds follow one another.
+    What a teacher says of the result has to be asked of it anew.
 
-    Returns:
-        Spliced clips ``(B, F, N)``, partners ``(B,)``, and 1 for each frame that is the clip's own, else 0, ``(B, N)``.
+    Source: Yun et al., "CutMix", ICCV 2019, arXiv:1905.04899. Differs: all bands are cut, as sounds follow one another.
     """
     batch, _, frames = mel.shape
     width = torch.rand(batch, 1, generator=generator) * frames
     width = torch.where(torch.rand(batch, 1, generator=generator) < share, width, torch.zeros(()))
     start = torch.rand(batch, 1, generator=generator) * (frames - width)
     position = torch.arange(frames).unsqueeze(0)
-    inside = ((position >= start) & (position < start + width)).to(mel.device)
+    inside = ((position >= start) & (position < start + width)).to(mel.device).unsqueeze(1)
     partner = torch.randperm(batch, generator=generator).to(mel.device)
-    return torch.where(inside.unsqueeze(1), mel[partner], mel), partner, 1.0 - inside.float()
+    return torch.where(inside, mel[partner], mel)
 
 
 def part(mel: Tensor, generator: Generator) -> Tensor:

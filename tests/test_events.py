@@ -54,7 +54,7 @@ def test_events_whose_times_are_not_known_count_for_their_clip_alone(front_end: 
     # What is not known of one clip does not spread to those that it is not mixed with.
     batch = torch.cat([weak, torch.zeros(7, 2, 8)])
     for alone in (learn.Settings(splice=0.0), learn.Settings(splice=1.0, mixup=0.0)):
-        _, target = learn.augment(torch.randn(8, 24, 8), batch, alone, torch.Generator().manual_seed(2))
+        _, target = learn.augment(torch.randn(8, 24, 8), batch, alone, torch.Generator().manual_seed(2), labelled=True)
         assert 1 <= int(target.isnan().any(dim=2).any(dim=1).sum()) < 8
     assert task.error(torch.randn(8, 2, 9), target).isfinite()
 
@@ -73,8 +73,8 @@ def test_timelines_ask_for_one_to_three_tags_and_events_of_several_lengths() -> 
 
 def test_a_timeline_moves_with_its_clip() -> None:
     mel = (torch.rand(8, 6, 40, generator=torch.Generator().manual_seed(0)) > 0.5).float()
-    settings = learn.Settings(gain=0.0, band_mask=0.0, time_mask=0.0)
-    moved, target = learn.augment(mel, mel[:, :3].clone(), settings, torch.Generator().manual_seed(1), crop=16)
+    settings = learn.Settings(gain=0.0, band_mask=0.0, time_mask=0.0, crop=16)
+    moved, target = learn.augment(mel, mel[:, :3].clone(), settings, torch.Generator().manual_seed(1))
     assert moved.shape[2] == 16 and not torch.equal(moved, mel[:, :, :16])
     torch.testing.assert_close(moved[:, :3], target)
 

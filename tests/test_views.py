@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from frami import image_views, learn, views
@@ -36,16 +35,14 @@ def test_a_crop_is_of_successive_frames(draw: Generator) -> None:
     assert len(starts) > 4
 
 
-@pytest.mark.parametrize("timeline", [False, True])
-def test_a_spliced_clip_is_asked_for_each_class_as_long_as_it_is_heard(draw: Generator, timeline: bool) -> None:
-    classes = torch.arange(16) % 4
-    mel = classes.float().view(16, 1, 1).expand(16, 12, 20)
-    target = F.one_hot(classes).float()
+def test_a_clip_keeps_its_label_where_labels_count(draw: Generator) -> None:
+    classes = torch.arange(16)
+    mel, target = classes.float().view(16, 1, 1).expand(16, 12, 100), torch.eye(16)
     alone = learn.Settings(roll=False, gain=0, band_mask=0, time_mask=0, mixup=0, splice=1.0)
-    heard, asked = learn.augment(mel, target.unsqueeze(2).expand(16, 4, 20) if timeline else target, alone, draw)
-    there = F.one_hot(heard[:, 0].long(), 4).float().transpose(1, 2)
-    assert torch.allclose(asked, there if timeline else there.mean(dim=2))
-    assert (there.amax(dim=2).sum(dim=1) == 2).any()
+    heard, asked = learn.augment(mel, target, alone, draw, labelled=True)
+    assert torch.equal(heard, mel) and torch.equal(asked, target)
+    heard, _ = learn.augment(mel, target, alone, draw)
+    assert heard.shape[2] == alone.crop and (heard != mel[:, :, : alone.crop]).any()
 
 
 def test_part_is_half_of_a_clip_with_a_masked_stretch(draw: Generator) -> None:
