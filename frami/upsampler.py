@@ -14,7 +14,8 @@ class Upsampler(nn.Module):
     length than ``frames`` the first map is stretched.
 
     Source: the generator of Fang et al., "Contrastive Model Inversion", IJCAI 2021 (after DAFL, ICCV 2019), as in the
-    authors' code. Differs: any number of bands and frames; a sigmoid over the front end's range.
+    authors' code. Differs: any number of bands and frames; a sigmoid over the front end's range,
+    from 0 (the mean) on.
     """
 
     def __init__(self, bands: int, frames: int, value_range: tuple[float, float], *, latent: int = 256) -> None:
@@ -27,6 +28,8 @@ class Upsampler(nn.Module):
         self.second = nn.Sequential(nn.Conv2d(128, 64, 3, 1, 1), nn.BatchNorm2d(64), nn.LeakyReLU(0.2, inplace=True))
         self.out = nn.Conv2d(64, 1, 3, 1, 1)
         self.low, self.high = value_range
+        # Standardised spectrograms have a mean of 0; a generator of images begins at theirs.
+        self.start = float(torch.logit(torch.tensor(-self.low / (self.high - self.low)), eps=1e-3))
 
     def draw(self, batch: int, draw: Generator, device: str) -> Tensor:
         """Return fresh normal noise ``(batch, Z)``."""
@@ -42,4 +45,4 @@ class Upsampler(nn.Module):
         hidden = self.first(F.interpolate(hidden, scale_factor=2.0, mode="nearest"))
         hidden = self.second(F.interpolate(hidden, scale_factor=2.0, mode="nearest"))
         raw = self.out(hidden)[:, 0, : self.bands, :frames].float()
-        return self.low + (self.high - self.low) * torch.sigmoid(raw)
+        return self.low + (self.high - self.low) * torch.sigmoid(raw + self.start)
