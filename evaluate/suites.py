@@ -46,6 +46,9 @@ SHORT: Mapping[str, Mapping[str, Any]] = {
     "dfad": {"turns": 10},
     "zskt": {"turns": 10},
     "dfq": {"turns": 10},
+    # Of 16 rounds, as large a part as published of those of a full budget.
+    "fastmeta": {"rival_from": 2},
+    "nayer": {"rival_from": 2},
 }
 
 
@@ -86,7 +89,8 @@ def methods(short: Mapping[str, Mapping[str, Any]], elsewhere: str | None) -> It
 
 def quick() -> Iterator[Piece]:
     """Every method on generated tones, in minutes: what the tests run; it needs no recordings."""
-    short = {method: {"steps": 5} if "steps" in settings else {"turns": 2} for method, settings in SHORT.items()}
+    least = {"steps": 5, "turns": 2, "rival_from": 1}
+    short = {method: {name: least[name] for name in settings} for method, settings in SHORT.items()}
     for source in methods(short, None):
         yield Piece("quick", TONES, SMALL, source, 0)
 
