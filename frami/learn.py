@@ -31,14 +31,16 @@ class Settings:
 
     steps: int = setting(2000, "number of steps", low=1)
     batch_size: int = setting(64, "clips a step", low=2)
-    learning_rate: float = setting(3e-3, "peak of the schedule: linear rise, then cosine to 0", low=0)
+    learning_rate: float = setting(3e-3, "peak of the schedule: a rise and a fall to 0, cosines", low=0)
     weight_decay: float = setting(0.05, "AdamW's weight decay", low=0)
     warm_up: float = setting(0.1, "part of the steps in which the learning rate rises", low=0, high=1)
     roll: bool = setting(True, "rotate each clip in time by any number of frames")
     crop: int = setting(64, "most frames of a clip that are heard in a step; all of them where labels count", low=1)
     gain: float = setting(0.2, "make each clip louder or softer by up to this, in standard deviations", low=0)
     band_mask: float = setting(0.2, "mask up to this part of the mel bands", low=0, high=1)
-    time_mask: float = setting(0.2, "mask up to this part of the frames", low=0, high=1)
+    time_mask: float = setting(
+        0.2, "mask up to this part of the frames; none where labels of frames count", low=0, high=1
+    )
     splice: float = setting(
         0.5, "part of the clips with a stretch of another one in them; none where labels of clips count", low=0, high=1
     )
@@ -52,6 +54,7 @@ def augment(
 
     Where clips are ``labelled``, the targets count: they stay what the whole clip is labelled as.
     """
+    timed = labelled and target.dim() > 2
     if settings.roll:
         mel, target = views.with_timeline(partial(views.roll, generator=draw), mel, target)
     # A label is that of a whole clip; a teacher says what it hears in part of one, or in parts of two.
@@ -59,16 +62,28 @@ def augment(
         mel, target = views.with_timeline(partial(views.crop, generator=draw, frames=settings.crop), mel, target)
     if settings.gain:
         mel = views.gain(mel, draw, amount=settings.gain)
-    if settings.splice and (not labelled or target.dim() > 2):
-        mel, target = views.with_timeline(partial(views.splice, generator=draw, share=settings.splice), mel, target)
+    if settings.splice and (timed or not labelled):
+        spliced = views.with_timeline(partial(views.splice, generator=draw, share=settings.splice), mel, target)
+        mel, target = _where_known((mel, target), spliced)
     if settings.mixup:
-        mel, partner, own = views.mixup(mel, draw, share=settings.mixup)
+        mixed, partner, own = views.mixup(mel, draw, share=settings.mixup)
         own = own.view(-1, *[1] * (target.dim() - 1))
         # A partner that is not mixed in must not pass on what is not known of it: 0 * NaN is NaN.
-        target = own * target + (1 - own) * target[partner].where(own < 1, 0.0)
-    for dim, fraction in ((1, settings.band_mask), (2, settings.time_mask)):
-        if fraction:
-            mel = views.mask(mel, draw, dim=dim, fraction=fraction)
+        theirs = target[partner].where(own < 1, 0.0)
+        mel, target = _where_known((mel, target), (mixed, own * target + (1 - own) * theirs))
+    if settings.band_mask:
+        mel = views.mask(mel, draw, dim=1, fraction=settings.band_mask)
+    if settings.time_mask and not timed:
+        mel = views.mask(mel, draw, dim=2, fraction=settings.time_mask)
+    return mel, target
+
+
+def _where_known(before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return altered clips and targets, but those as they were of which parts would then not be known (NaN)."""
+    lost = after[1].isnan().flatten(1).any(dim=1)
+    mel, target = (
+        torch.where(lost.view(-1, *[1] * (old.dim() - 1)), old, new) for old, new in zip(before, after, strict=True)
+    )
     return mel, target
 
 

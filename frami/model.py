@@ -51,8 +51,10 @@ class Architecture:
                 f"The network {self.network!r} does not take these arguments: {dict(self.arguments)}."
             ) from error
         if self.projection:
-            # After a ReLU as the teacher's own frames are, so that its head meets what it knows.
-            network.encoder = nn.Sequential(network.encoder, nn.Conv1d(network.channels, self.projection, 1), nn.ReLU())
+            # A teacher's own frames come out of a ReLU, and its head knows no others; those of one that hears events come
+            # out of a recurrent layer, as a rule, and lie below zero as well.
+            last = nn.Identity() if task == "frames" else nn.ReLU()
+            network.encoder = nn.Sequential(network.encoder, nn.Conv1d(network.channels, self.projection, 1), last)
             network.channels = self.projection
         if self.projection or task == "frames":
             head = FrameHead if task == "frames" else Head

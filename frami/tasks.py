@@ -50,8 +50,8 @@ class Task:
         Choices of frames are averaged over the frames; those of which it is not known what is right count 0.
         """
         wanted = self.probabilities(encoded(target, answer.shape[1]), answer)
-        terms = -(wanted * self.log_probabilities(answer.float())).sum(dim=2)
-        terms = terms.masked_fill(wanted.isnan().any(dim=2), 0.0)
+        # A product with NaN has a gradient of NaN, whatever is done with it afterwards.
+        terms = -(wanted.nan_to_num(0.0) * self.log_probabilities(answer.float())).sum(dim=2)
         return (terms @ self.shares(answer)).mean()
 
     def divergences(self, teacher: Tensor, student: Tensor) -> Tensor:
