@@ -17,62 +17,21 @@ from frami.evaluate.bench_pieces import MEASURES
 Row = dict[str, str]
 
 INTRODUCTION = """\
-Written by `frami bench`; never edited by hand. Accuracy, macro-F1, agreement with the teacher and coverage (the part of \
-the classes of which any clip is known) are those of the last step on recordings that neither teacher nor student \
-learned from; mean ± standard deviation where there are several seeds. Students are distilled by the recipe frami-head, \
-unless the row or its table says otherwise, and rows of one recipe begin as the same student. FRAMI's settings \
-were chosen on ESC-50 with fold 1 held out, on FSDD with the speaker lucas held out and, for the grain, on UrbanSound8K \
-with fold 2 held out (50 of the 250 test clips of FSDD's takes split are his; recordings of folds 1 and 2 are among those \
-that the teachers above learned from). Budgets of the suite main are not free of these clips: the clips and steps of FSDD and \
-UrbanSound8K and the steps of ESC-10's teacher were raised after a first try fell short of its aim here (those of \
-UrbanSound8K and ESC-50 were cut to 4,000 later, for time alone). Two changes were looked for because of what was seen here, \
-and judged elsewhere: grain, after UrbanSound8K's fold 3, and an error in training on labels, after ESC-10's teacher (0.800). Settings of the other methods are those that \
-their files in generators/ give as published, but for rounds \
-of 64 clips and for what a row names."""
+Written by `frami bench`; never edited by hand. Accuracy, macro-F1, agreement with the teacher and coverage (the part \
+of the classes of which any clip is known) are those of the last step on recordings that neither teacher nor student \
+learned from; mean ± standard deviation where there are several seeds. Students are distilled by the recipe \
+frami-head, unless the row or its table says otherwise, and rows of one recipe begin as the same student. FRAMI's \
+settings were chosen on ESC-50 with fold 1 held out, on FSDD with the speaker lucas held out and, for the grain, on \
+UrbanSound8K with fold 2 held out (50 of the 250 test clips of FSDD's takes split are his; recordings of folds 1 and 2 \
+are among those that the teachers above learned from). Budgets of the suite main are not free of these clips: the \
+clips and steps of FSDD and UrbanSound8K and the steps of ESC-10's teacher were raised after a first try fell short of \
+its aim here (those of UrbanSound8K and ESC-50 were cut to 4,000 later, for time alone). Two changes were looked for \
+because of what was seen here, and judged elsewhere: grain, after UrbanSound8K's fold 3, and an error in training on \
+labels, after ESC-10's teacher (0.800). Settings of the other methods are those that their files in generators/ give \
+as published, but for rounds of 64 clips and for what a row names."""
 
-# Kept here, beside what was measured with full budgets, so that nobody has to try it again unawares.
-TRIED = """\
-## What was tried, and what came of it
-
-One seed each (0 where none is named), on folds that no table above tests on; `kl` is the divergence of the student's \
-answers from the teacher's on recordings of the held-out fold, `same` the part of them with the same class.
-
-| where | what | kl | same | accuracy |
-|---|---|---|---|---|
-| ESC-50 fold 1 (teacher 0.838), 1,536 clips | whole clips, 600 steps | 0.392 | 0.760 | 0.708 |
-| | whole clips, 1,200 steps | 0.255 | 0.803 | 0.743 |
-| | half of each clip, 1,200 steps | 0.218 | 0.843 | 0.765 |
-| | a quarter of each clip, 2,400 steps | 0.174 | 0.845 | 0.765 |
-| | 64 frames of each clip, 4,000 steps (**kept**) | 0.122 | 0.865 | 0.780 |
-| | 64 frames, 1,500 steps, no grain | 0.232 | 0.823 | 0.740 |
-| | the same with grain (**kept**) | 0.211 | 0.820 | 0.745 |
-| UrbanSound8K fold 2, its teacher, 800 steps | stretches of another clip in half of the clips, labels untouched (an error) | | | 0.438 |
-| | the same, labels mixed by length | | | 0.530 |
-| | no such stretches where labels count (**kept**) | | | 0.570 |
-| | the same, batches of clips of any length, the short ones repeated | | | 0.527 |
-| UrbanSound8K fold 2 (teacher 0.438), 1,536 clips, 1,500 steps | no grain | 0.298 | 0.607 | 0.376 |
-| | no grain, 3,072 clips of 5 steps a round | 0.305 | 0.650 | 0.363 |
-| | grain of random strength, up to three quarters of that of noise | 0.333 | 0.628 | 0.355 |
-| | grain as strong as the decoder chooses, up to one and a half times that of noise | 0.297 | 0.637 | 0.362 |
-| | up to three times (**kept**) | 0.261 | 0.653 | 0.437 |
-| | the same, and chance in the decoder's coarser layers | 0.332 | 0.670 | 0.382 |
-| | seed 1, no grain | 0.240 | 0.697 | 0.407 |
-| | seed 1, grain, up to three times (**kept**) | 0.219 | 0.696 | 0.403 |
-| | recordings in place of synthetic clips | 0.266 | 0.705 | 0.457 |
-| FSDD without the speaker lucas, 2,048 clips, 1,600 steps | no grain | 0.119 | 0.852 | 0.774 |
-| | half of each word | 0.203 | 0.754 | 0.690 |
-| | no grain, 5 steps a round | 0.136 | 0.866 | 0.832 |
-| | grain (**kept**) | 0.112 | 0.858 | 0.818 |
-| | the same, and chance in the decoder's coarser layers | 0.130 | 0.842 | 0.784 |
-
-Why grain: without it, synthetic clips of UrbanSound8K changed from frame to frame by 0.03 standard deviations (median over \
-clips), recordings by 0.24. It is no proven gain: of its forms on fold 2, the best with seed 0 was kept, and with seed 1, where \
-alone it was run in its final form, the divergence falls by 0.02 and neither agreement nor accuracy rises; another seed changes \
-more. Rows with grain of seed 0 count the independent bins of a band a little otherwise; the first five rows are of a student \
-of width 20, the two below of 18. With the teacher that had learned from wrong labels, FSDD afterwards lost 1 and 3 of its 250 test clips. `torch.compile` (on the CPU, \
-bfloat16): a distillation step takes 0.101 s with the teacher compiled and 0.133 s with both, 0.099 s without. Batch norms \
-of the teacher folded into its convolutions: forward 10 % faster, forward and backward 13 %, which is 4 % of a step of \
-inversion; not kept."""
+# Kept beside what was measured with full budgets, so that nobody has to try it again unawares.
+TRIED = Path(__file__).with_name("tried.md")
 
 TITLES = {
     "main": "FRAMI against its bounds",
@@ -96,7 +55,7 @@ def text(rows: list[Row]) -> str:
         parts += [f"## {TITLES[suite]}", f"`frami bench --suite {suite}`, on {machines}, bfloat16 where it gains."]
         for (task, fold, teacher), group in grouped(of_suite, "task", "fold", "teacher").items():
             parts += _task(suite, task, fold, teacher, group)
-    return "\n\n".join([*parts, TRIED])
+    return "\n\n".join([*parts, TRIED.read_text(encoding="utf-8").rstrip()])
 
 
 def main_measure(row: Row) -> str:
