@@ -20,7 +20,7 @@ class Clips(Protocol):
 
     Attributes:
         frames: Number of valid frames a clip, ``(S,)``.
-        targets: Class index a clip, ``(S,)``, or the probability of each tag, ``(S, K)``.
+        targets: Class index a clip, ``(S,)``, or the probability of each tag, ``(S, K)``; NaN where it is not known.
     """
 
     @property
@@ -93,11 +93,12 @@ def timeline(
     """Return 1 where a class sounds at the middle of a frame, else 0, ``(K, N)`` float16.
 
     An event that is shorter than a frame is in the one nearest to its middle. Where no events are known but the tags
-    ``(K,)`` are, the frames of a tag are NaN: it is not known when it sounds.
+    ``(K,)`` are, the frames of a tag are infinity: it is not known when it sounds. Those of a tag of NaN are NaN.
     """
     active = torch.zeros(len(tags), frames, dtype=torch.float16)
     if events is None:
-        active[torch.as_tensor(tags) >= 0.5] = torch.nan
+        active[torch.as_tensor(tags) >= 0.5] = torch.inf
+        active[torch.as_tensor(tags).isnan()] = torch.nan
         return active
     seconds = front_end.hop_length / front_end.sample_rate
     for onset, offset, target in events:

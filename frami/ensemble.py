@@ -98,10 +98,12 @@ def qualities(teacher: Model, clips: Clips, where: Machine, bands: slice = slice
 
     alone = Ensemble([teacher.network], torch.ones(1, len(teacher.labels)), [bands]).eval()
     teacher = replace(teacher, network=cast(Network, alone))
-    targets = tasks.encoded(torch.as_tensor(clips.targets), len(teacher.labels)).numpy() >= 0.5
-    said = np.zeros(targets.shape)
+    tags = tasks.encoded(torch.as_tensor(clips.targets), len(teacher.labels)).numpy()
+    said = np.zeros(tags.shape)
     for answer, chosen in learn.predictions(teacher, clips, where):
         said[chosen.numpy()] = (answer if answer.dim() == 2 else answer[:, :, 0]).float().numpy()
+    known = ~np.isnan(tags).any(axis=1)
+    targets, said = tags[known] >= 0.5, said[known]
     there = [index for index in range(targets.shape[1]) if targets[:, index].any()]
     found = {index: average_precision_score(targets[:, index], said[:, index]) for index in there}
     mean = float(np.mean(list(found.values()))) if found else 1.0

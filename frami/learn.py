@@ -68,7 +68,7 @@ def augment(
     if settings.mixup:
         mixed, partner, own = views.mixup(mel, draw, share=settings.mixup)
         own = own.view(-1, *[1] * (target.dim() - 1))
-        # A partner that is not mixed in must not pass on what is not known of it: 0 * NaN is NaN.
+        # A partner that is not mixed in must not pass on what is not known of it: 0 times NaN or infinity is NaN.
         theirs = target[partner].where(own < 1, 0.0)
         mel, target = _where_known((mel, target), (mixed, own * target + (1 - own) * theirs))
     if settings.band_mask:
@@ -79,8 +79,8 @@ def augment(
 
 
 def _where_known(before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return altered clips and targets, but those as they were of which parts would then not be known (NaN)."""
-    lost = after[1].isnan().flatten(1).any(dim=1)
+    """Return altered clips and targets, but those as they were of which parts would then not be known."""
+    lost = ~after[1].isfinite().flatten(1).all(dim=1)
     mel, target = (
         torch.where(lost.view(-1, *[1] * (old.dim() - 1)), old, new) for old, new in zip(before, after, strict=True)
     )

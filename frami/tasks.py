@@ -6,7 +6,8 @@ probabilities ``(B, J, C)`` of J choices between C alternatives, and every loss 
 
 An *answer* is a tensor of logits: ``(B, K)``, or ``(B, K, 1 + N')`` for the task ``frames``: those of the clip, then those
 of its frames. A *target* is class indices ``(B,)``, probabilities ``(B, K)``, or the activity of each class in each frame of
-the spectrogram, ``(B, K, N)``; NaN there says that a class sounds in the clip at times that are not known.
+the spectrogram, ``(B, K, N)``; infinity there says that a class sounds in the clip at times that are not known. NaN says of
+a class that nothing is known.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Task:
     def error(self, answer: Tensor, target: Tensor) -> Tensor:
         """Return the cross-entropy of an answer against a target, summed over choices, mean over the batch.
 
-        Choices of frames are averaged over the frames; those of which it is not known what is right count 0.
+        Choices of frames are averaged over the frames; those of which it is not known what is right (NaN) count 0.
         """
         wanted = self.probabilities(encoded(target, answer.shape[1]), answer)
         # A product with NaN has a gradient of NaN, whatever is done with it afterwards.
@@ -90,10 +91,11 @@ def _or_absent(target: Tensor) -> Tensor:
 def _timeline(target: Tensor, answer: Tensor) -> Tensor:
     """Return activities ``(B, K, N)`` as an answer has them: of the clip, then of each of its own frames.
 
-    A class whose times are not known (NaN) sounds somewhere in the clip.
+    A class whose times are not known (infinity) sounds somewhere in the clip, and may or may not in each of its frames.
     """
     frames = F.adaptive_avg_pool1d(target, answer.shape[2] - 1)
-    return _or_absent(torch.cat([target.nan_to_num(nan=1.0).amax(dim=2, keepdim=True), frames], dim=2))
+    clip = target.where(target.isfinite() | target.isnan(), 1.0).amax(dim=2, keepdim=True)
+    return _or_absent(torch.cat([clip, frames.where(frames.isfinite(), torch.nan)], dim=2))
 
 
 def _frame_shares(answer: Tensor) -> Tensor:

@@ -104,6 +104,7 @@ def train(
     chosen = settings.make(Settings, options or {})
     built = architecture(network, width, depth)
     split = datasets.for_task(datasets.split(dataset, data, test_fold=test_fold), task)
+    split = replace(split, train=split.train.labelled())
     if not len(split.train):
         raise WrongUse(f"Without fold {test_fold}, this copy of {dataset} has no clips to train on. {split.missing}")
     where = machine.choose(device, threads, precision)

@@ -46,7 +46,7 @@ def test_an_answer_of_frames_is_that_of_the_clip_and_the_mean_of_its_frames() ->
 
 def test_events_whose_times_are_not_known_count_for_their_clip_alone(front_end: FrontEnd) -> None:
     weak = timeline(None, np.array([1.0, 0.0]), 8, front_end).float().unsqueeze(0)
-    assert weak.isnan().any(dim=2).tolist() == [[True, False]]
+    assert weak.isinf().any(dim=2).tolist() == [[True, False]]
     task, answer = tasks.find("frames"), torch.randn(1, 2, 1 + 8, generator=torch.Generator().manual_seed(0))
     likely = answer.sigmoid()
     absent = -(1 - likely[0, 1, 1:]).log().mean() - (1 - likely[0, 1, 0]).log()
@@ -54,11 +54,13 @@ def test_events_whose_times_are_not_known_count_for_their_clip_alone(front_end: 
     answer.requires_grad_()
     task.error(answer, weak).backward()
     assert answer.grad is not None and answer.grad.isfinite().all() and answer.grad.any()
+    unlabelled = timeline(None, np.array([np.nan, np.nan]), 8, front_end).float().unsqueeze(0)
+    assert task.error(answer, unlabelled).item() == 0
     # What is not known of one clip does not spread to others.
-    batch = torch.cat([weak, torch.zeros(7, 2, 8)])
+    batch = torch.cat([weak, unlabelled, torch.zeros(6, 2, 8)])
     for alone in (learn.Settings(splice=0.0), learn.Settings(splice=1.0, mixup=0.0)):
         _, target = learn.augment(torch.randn(8, 24, 8), batch, alone, torch.Generator().manual_seed(2), labelled=True)
-        assert int(target.isnan().any(dim=2).any(dim=1).sum()) == 1
+        assert (~target.isfinite()).flatten(1).any(dim=1).tolist() == [True, True] + [False] * 6
     assert task.error(torch.randn(8, 2, 9), target).isfinite()
 
 

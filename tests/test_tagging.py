@@ -13,7 +13,7 @@ import soundfile
 import torch
 from click.testing import CliRunner
 
-from frami import datasets, tasks
+from frami import datasets, distill, run, tasks, train
 from frami.cli import frami
 from frami.datasets import tones
 from frami.errors import WrongUse
@@ -47,7 +47,7 @@ def test_tags_are_those_of_the_events(scenes: Path) -> None:
         assert {split.labels[index] for index in np.flatnonzero(target)} == named
 
 
-def test_weak_labels_join_the_soundscapes(scenes: Path) -> None:
+def test_weak_labels_and_none_join_the_soundscapes(scenes: Path, tmp_path: Path) -> None:
     split = datasets.split("desed", scenes, test_fold="validation")
     folder = scenes / "audio/train/weak"
     folder.mkdir()
@@ -58,8 +58,19 @@ def test_weak_labels_join_the_soundscapes(scenes: Path) -> None:
     assert np.asarray(with_weak.train.targets)[with_weak.train.names.index("train/weak/a.wav")].tolist() == [1, 1]
     assert len(datasets.for_task(with_weak, "multi-label").train) == 11
     assert len(datasets.for_task(with_weak, "frames").train) == 11
+    (scenes / "audio/train/unlabel_in_domain").mkdir()
+    soundfile.write(scenes / "audio/train/unlabel_in_domain/b.wav", np.ones(8000), 8000)
+    (scenes / "metadata/train/unlabel_in_domain.tsv").write_text("filename\nb.wav\n")
+    every = datasets.split("desed", scenes, test_fold="validation").train
+    assert len(every) == 12 and len(every.labelled()) == 11
+    assert np.isnan(np.asarray(every.targets)[every.names.index("train/unlabel_in_domain/b.wav")]).all()
     with pytest.raises(WrongUse, match="not for single-label"):
         datasets.for_task(with_weak, "single-label")
+    few = {"data": scenes, "test_fold": "validation", "options": {"steps": 2, "batch_size": 6}, "precision": "float32"}
+    teacher = train("desed", out=tmp_path / "teacher", network="secrnn", width=4, **few)
+    distill(teacher, dataset="desed", out=tmp_path / "student", student="secrnn", width=4, recipe="dual", **few)
+    # A gradient of NaN would have been refused at the end of either.
+    assert run.metrics(tmp_path / "student")[-1]["cross_entropy"] > 0
 
 
 @pytest.mark.parametrize(

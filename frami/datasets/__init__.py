@@ -49,7 +49,8 @@ class Recordings:
 
     Attributes:
         names: One name a clip: its path below the data set's folder.
-        targets: One class index a clip; or for each clip 1 where it has a tag and 0 elsewhere, ``(S, K)``.
+        targets: One class index a clip; or for each clip 1 where it has a tag and 0 elsewhere, ``(S, K)``, NaN if it has no
+            labels: a teacher is what there is to learn of such clips.
         events: For each clip its events as (onset s, offset s, class index), or None where they are not timed; None for
             clips that have none by their nature.
         read: Clip number and rate (Hz) to a mono waveform ``(T,)``, float32 within [-1, 1].
@@ -62,6 +63,12 @@ class Recordings:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def labelled(self) -> Recordings:
+        """Return the clips that have labels."""
+        unknown = np.isnan(np.asarray(self.targets, dtype=np.float32))
+        known = ~unknown.any(axis=1) if unknown.ndim > 1 else ~unknown
+        return self if known.all() else self.some(np.flatnonzero(known).tolist())
 
     def waveforms(self, sample_rate: int) -> Iterator[Tensor]:
         """Yield every clip as a mono waveform ``(T,)`` at ``sample_rate`` (Hz)."""

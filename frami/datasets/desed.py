@@ -1,8 +1,8 @@
 """DESED, sounds of the home in clips of 10 s, as laid out for DCASE 2023 task 4; and what `frami soundscapes` writes.
 
 To train on are the soundscapes of ``synthetic21_train``, whose events are known, and, where they are there, the clips with
-weak labels, of which it is known what sounds and not when. ``--test-fold validation`` is the official validation set.
-Clips without labels are left out.
+weak labels, of which it is known what sounds and not when. Clips without labels, where they are there, are distilled from,
+and trained on by nobody. ``--test-fold validation`` is the official validation set.
 
 Source: Turpault et al., "Sound event detection in domestic environments with weakly labeled data and soundscape
 synthesis", DCASE Workshop 2019. Its audio is collected from several places, so there is nothing to download here.
@@ -10,6 +10,7 @@ synthesis", DCASE Workshop 2019. Its audio is collected from several places, so 
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,9 @@ SAMPLE_RATE = 16000
 FOLDER = "desed"
 SYNTHETIC = "train/synthetic21_train/soundscapes"
 WEAK = "train/weak"
+UNLABELLED = "train/unlabel_in_domain"
 FOLDS = {"validation": "validation/validation"}
-Annotation = tuple[list[str], list[_events.Event] | None]  # tags, and events where they are timed
+Annotation = tuple[list[str] | None, list[_events.Event] | None]  # tags where known, and events where they are timed
 
 
 def test_folds(folder: Path) -> list[str]:
@@ -34,28 +36,34 @@ def test_folds(folder: Path) -> list[str]:
 
 
 def split(folder: Path, fold: str) -> Split:
-    """Return the split that tests on one official set and trains on the labelled clips of training."""
+    """Return the split that tests on one official set and trains on the clips of training."""
     if fold not in FOLDS:
         raise unknown("fold of desed", fold, FOLDS)
     strong, tested = _events.strong(_table(folder, SYNTHETIC)), _events.strong(_table(folder, FOLDS[fold]))
     _events.within(folder / "audio" / SYNTHETIC, _there(folder, SYNTHETIC, strong))
     _events.within(folder / "audio" / FOLDS[fold], _there(folder, FOLDS[fold], tested))
     weak = _events.weak(_table(folder, WEAK)) if _table(folder, WEAK).is_file() else {}
+    bare = _events.rows(_table(folder, UNLABELLED), ("filename",)) if _table(folder, UNLABELLED).is_file() else []
     labels = tuple(sorted({event.label for events in strong.values() for event in events}))
     train: dict[str, Annotation] = {f"{SYNTHETIC}/{name}": (_labels(events), events) for name, events in strong.items()}
     train |= {f"{WEAK}/{name}": (named, None) for name, named in weak.items()}
+    train |= {f"{UNLABELLED}/{row['filename']}": (None, None) for row in bare}
     test: dict[str, Annotation] = {
         f"{FOLDS[fold]}/{name}": (_labels(events), events) for name, events in tested.items()
     }
     learned, absent = _recordings(folder, train, labels)
     held_out, others = _recordings(folder, test, labels)
-    of = f"of the {len(train) + len(test)} annotated clips are not there."
+    of = f"of the {len(train) + len(test)} clips listed are not there."
     missing = f"{absent + others} {of}" if absent + others else ""
     return Split("desed", fold, labels, learned, held_out, task="frames", missing=missing)
 
 
 def _labels(events: list[_events.Event]) -> list[str]:
     return [event.label for event in events]
+
+
+def _tags(named: list[str] | None, labels: tuple[str, ...]) -> list[float]:
+    return [math.nan if named is None else float(label in named) for label in labels]
 
 
 def _table(folder: Path, part: str) -> Path:
@@ -70,7 +78,7 @@ def _recordings(folder: Path, annotated: dict[str, Annotation], labels: tuple[st
     """Return the clips that are there with their tags and events, and how many are not."""
     index = {label: number for number, label in enumerate(labels)}
     for name, (named, _) in annotated.items():
-        for label in named:
+        for label in named or ():
             if label not in index:
                 raise WrongUse(
                     f"{folder / 'metadata'} tags {name} with {label!r}, which no soundscape of training has; "
@@ -79,7 +87,7 @@ def _recordings(folder: Path, annotated: dict[str, Annotation], labels: tuple[st
     names = [name for name in sorted(annotated) if (folder / "audio" / name).is_file()]
     if not names:
         raise WrongUse(f"None of the annotated clips is in {folder / 'audio'}; name another folder with --data.")
-    targets = np.array([[label in annotated[name][0] for label in labels] for name in names], dtype=np.float32)
+    targets = np.array([_tags(annotated[name][0], labels) for name in names], dtype=np.float32)
     timed = [annotated[name][1] for name in names]
     events = tuple(
         None if found is None else tuple((event.onset, event.offset, index[event.label]) for event in found)
