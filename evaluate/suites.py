@@ -40,13 +40,14 @@ ABLATIONS = (
 
 # Rounds of the published length would take days on two cores; the table says what was cut.
 SHORT: Mapping[str, Mapping[str, Any]] = {
-    "deepinversion": {"steps": 100},
+    "deepinversion": {"steps": 50},
     "cmi": {"steps": 50},
-    "dafl": {"turns": 20},
+    "dafl": {"turns": 10},
     "dfad": {"turns": 10},
     "zskt": {"turns": 10},
     "dfq": {"turns": 10},
-    # Of 16 rounds, as large a part as published of those of a full budget.
+    # As large a part of few rounds as otherwise of many.
+    "frami": {"rival_from": 2},
     "fastmeta": {"rival_from": 2},
     "nayer": {"rival_from": 2},
 }
@@ -78,7 +79,7 @@ def methods(short: Mapping[str, Mapping[str, Any]], elsewhere: str | None) -> It
     yield from (LABELS, RECORDINGS, NOISE)
     if elsewhere:
         yield Source(f"other recordings ({elsewhere})", "recordings", synthesis={"dataset": elsewhere})
-    yield FRAMI
+    yield replace(FRAMI, synthesis=short.get("frami", {}))
     yield Source("DeepInversion", "deepinversion", synthesis=short.get("deepinversion", {}))
     adaptive = {**short.get("deepinversion", {}), "adversary": 0.2}
     yield Source("DeepInversion, adaptive", "deepinversion", synthesis=adaptive)
@@ -109,12 +110,12 @@ def cpu() -> Iterator[Piece]:
     folds = [_small(replace(ESC50, fold=fold)) for fold in "1234"]
     other_family = [replace(FSDD, samples=1024, steps=600, network="tdnn"), _small(replace(ESC10, network="tdnn"))]
     for task in [*folds, *other_family]:
-        for source in (RECORDINGS, FRAMI):
+        for source in (RECORDINGS, replace(FRAMI, synthesis=SHORT["frami"])):
             yield Piece("cpu", task, SMALL, source, 0)
 
 
 def _small(task: Task) -> Task:
-    return replace(task, samples=1024, steps=800)
+    return replace(task, samples=512, steps=400)
 
 
 def gpu() -> Iterator[Piece]:
