@@ -24,18 +24,9 @@ from frami.machine import Machine
 from frami.model import Model, load
 
 
-def said(model: Model, clips: Clips, where: Machine) -> torch.Tensor:
-    """Return the model's logits of every clip, ``(S, K)``; those of its frames are left out."""
-    return _of_clips(fusion.answers([model], [clips], where))
-
-
-def _of_clips(answers: Sequence[torch.Tensor]) -> torch.Tensor:
-    return torch.stack([answer if answer.dim() == 1 else answer[:, 0] for answer in answers])
-
-
 def classes_heard(model: Model, clips: Clips, where: Machine) -> np.ndarray:
     """Return the class ``(S,)`` that the model gives each clip."""
-    return said(model, clips, where).argmax(dim=1).numpy()
+    return fusion.said(model, clips, where).argmax(dim=1).numpy()
 
 
 def scores(labels: tuple[str, ...], targets: np.ndarray, heard: np.ndarray) -> dict[str, Any]:
@@ -128,7 +119,7 @@ def _of_classes(split: Split, clips: Clips, answers: Sequence[torch.Tensor], hea
 
 
 def _of_tags(split: Split, clips: Clips, answers: Sequence[torch.Tensor], heard: FrontEnd) -> dict[str, Any]:
-    return tagging.scores(split.labels, clips.targets, _of_clips(answers).numpy())
+    return tagging.scores(split.labels, clips.targets, fusion.of_clips(answers).numpy())
 
 
 def _of_events(split: Split, clips: Clips, answers: Sequence[torch.Tensor], heard: FrontEnd) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from frami.clips import Clips
-from frami.evaluate.accuracy import said
+from frami.evaluate.fusion import said
 from frami.machine import Machine
 from frami.model import Model
 

@@ -42,6 +42,16 @@ def answers(models: Sequence[Model], clips: Sequence[Clips], where: Machine) -> 
     return fused
 
 
+def said(model: Model, clips: Clips, where: Machine) -> Tensor:
+    """Return one model's logits of every clip, ``(S, K)``."""
+    return of_clips(answers([model], [clips], where))
+
+
+def of_clips(answers: Sequence[Tensor]) -> Tensor:
+    """Return what answers say of their clips, ``(S, K)``; what they say of frames is left out."""
+    return torch.stack([answer if answer.dim() == 1 else answer[:, 0] for answer in answers])
+
+
 def _of_one(model: Model, clips: Clips, where: Machine) -> list[Tensor]:
     found = [torch.empty(0)] * len(clips.targets)
     for answer, chosen in predictions(model, clips, where):

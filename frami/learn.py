@@ -52,9 +52,12 @@ def augment(
 ) -> tuple[Tensor, Tensor]:
     """Return altered clips and their targets, ``(B, K)`` or ``(B, K, N)``; the teacher hears the same as the student.
 
-    Where clips are ``labelled``, the targets count: they stay what the whole clip is labelled as.
+    Where clips are ``labelled``, the targets count: they stay what the whole clip is labelled as, and clips of which parts
+    are not known are not mixed.
     """
     timed = labelled and target.dim() > 2
+    if not labelled:
+        target = target.nan_to_num(0.0, posinf=0.0)
     if settings.roll:
         mel, target = views.with_timeline(partial(views.roll, generator=draw), mel, target)
     # A label is that of a whole clip; a teacher says what it hears in part of one, or in parts of two.

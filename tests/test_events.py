@@ -62,6 +62,14 @@ def test_events_whose_times_are_not_known_count_for_their_clip_alone(front_end: 
         _, target = learn.augment(torch.randn(8, 24, 8), batch, alone, torch.Generator().manual_seed(2), labelled=True)
         assert (~target.isfinite()).flatten(1).any(dim=1).tolist() == [True, True] + [False] * 6
     assert task.error(torch.randn(8, 2, 9), target).isfinite()
+    # Where nobody learns from labels, what is not known of a clip does not keep it from being mixed.
+    spliced, heard = (
+        learn.Settings(roll=False, gain=0, band_mask=0, time_mask=0, mixup=0, splice=1.0),
+        torch.randn(8, 24, 8),
+    )
+    for labelled in (True, False):
+        mel, _ = learn.augment(heard, batch, spliced, torch.Generator().manual_seed(2), labelled=labelled)
+        assert torch.equal(mel[:2], heard[:2]) == labelled and not torch.equal(mel, heard)
 
 
 def test_timelines_ask_for_one_to_three_tags_and_events_of_several_lengths() -> None:
