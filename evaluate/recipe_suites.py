@@ -23,7 +23,7 @@ SIZES = (
     Student("small, width 3 (1/150)", "small", 3),
 )
 LOW_COMPLEXITY = Student("small, width 14", "small", 14, budget="dcase2023")
-# Three of them together are within the budget that the one above fills.
+# Three of them together are within the budget.
 LOWER_COMPLEXITY = Student("small, width 9", "small", 9, budget="dcase2023")
 COMPACT = Student("secrnn (1/4)", "secrnn")
 TINY = Student("secrnn, width 6 (1/60 of three teachers)", "secrnn", 6)

@@ -46,7 +46,7 @@ SHORT: Mapping[str, Mapping[str, Any]] = {
     "dfad": {"turns": 10},
     "zskt": {"turns": 10},
     "dfq": {"turns": 10},
-    # As large a part of few rounds as otherwise of many.
+    # By default, runs of so few rounds would end before the adversary counts, or soon after.
     "frami": {"rival_from": 2},
     "fastmeta": {"rival_from": 2},
     "nayer": {"rival_from": 2},
@@ -97,7 +97,7 @@ def quick() -> Iterator[Piece]:
 
 
 def cpu() -> Iterator[Piece]:
-    """Every method with small budgets, at most five hours on two cores."""
+    """Every method with small budgets, meant to fit five hours on two cores."""
     for task, elsewhere in ((replace(FSDD, samples=1024, steps=600), "esc10"), (_small(ESC10), "fsdd")):
         for seed in range(3):
             for source in methods(SHORT, elsewhere):
