@@ -103,7 +103,8 @@ def distill(
         return load(out)
     with seeds.seeded(seed, 0):
         model = Model.build(built, teacher.front_end, teacher.labels, task=teacher.task, frames=teacher.frames)
-    learn.fit(model, clips, found, chosen, where, teacher=teacher, seed=seed, run=run, report=report)
+    asked = teacher if found.taught else None
+    learn.fit(model, clips, found, chosen, where, teacher=asked, seed=seed, run=run, report=report)
     scores = {"agreement_on_held_out_clips": agreement.agreement(teacher, model, held_out, where)} if held_out else {}
     model.save(out, teacher=teacher.fingerprint, source=source, recipe=recipe, seed=seed, settings=asdict(chosen))
     run.finish(fingerprint=model.fingerprint, **scores)

@@ -26,6 +26,12 @@ class Recipe:
     weights: Mapping[str, float] = field(default_factory=dict)
     reuse_head: bool = False
 
+    @property
+    def taught(self) -> bool:
+        """Whether a teacher is asked anything; labels and the student's own average need none."""
+        needed = set(self.weights) - {"cross_entropy", "mean_student"}
+        return self.reuse_head or any(self.weights[name] for name in needed)
+
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {

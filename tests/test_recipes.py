@@ -42,6 +42,19 @@ def test_a_student_learns_by_every_recipe_and_its_teacher_stays(
     assert bool(made[0].architecture.projection) == recipes.find(name).reuse_head
 
 
+def test_a_teacher_is_not_heard_where_labels_alone_count(teacher: Model, store: Store, tmp_path: Path) -> None:
+    heard = []
+    handle = teacher.network.register_forward_hook(lambda *_: heard.append(1))
+    few = {"samples": store, "student": "dscnn", "options": {"steps": 2, "batch_size": 8}, "precision": "float32"}
+    steps = []
+    for recipe in ("labels", "kd"):
+        heard.clear()
+        frami.distill(teacher, out=tmp_path / recipe, recipe=recipe, **few)
+        steps.append(len(heard))
+    handle.remove()
+    assert steps[1] == steps[0] + 2  # both are asked at the end how well the student agrees
+
+
 def test_a_network_beyond_the_budget_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     few = {"options": {"steps": 1, "batch_size": 8}, "budget": "dcase2023"}
     with pytest.raises(WrongUse, match=r"of 128,000 parameters .* beyond the budget"):
