@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from sklearn.metrics import confusion_matrix, f1_score
 
-from frami import datasets, machine
+from frami import datasets, machine, screen
 from frami.audio import FrontEnd
 from frami.clips import Clips, Spectrograms
 from frami.datasets import Split
@@ -128,7 +128,7 @@ def _of_events(split: Split, clips: Clips, answers: Sequence[torch.Tensor], hear
     for name, answer, frames in zip(split.test.names, answers, clips.frames.tolist(), strict=True):
         probabilities = answer[:, 1:].sigmoid().double().numpy()
         last = max((offset for _, offset, _ in truth[name]), default=0.0)
-        edges[name] = times = events.frame_edges(probabilities.shape[1], frames, hop, max(hop * frames, last))
+        edges[name] = times = events.frame_edges(probabilities.shape[1], frames, hop, max(heard.seconds(frames), last))
         found[name] = events.smoothed(probabilities.T[: len(times) - 1], 1 / (times[1] - times[0]))
         listed[name] = events.above(found[name], split.labels, times)
     return events.scores(split.labels, truth, found, edges) | {"events": listed}
@@ -140,9 +140,24 @@ def annotated(split: Split) -> dict[str, events.Events]:
     return {name: [(on, off, split.labels[index]) for on, off, index in listed or ()] for name, listed in found}
 
 
+def by_class(found: Mapping[str, Any]) -> list[str]:
+    """Return the figures of every class as the lines of a table, the hardest classes first."""
+    rows = found["per_class"]
+    names = list(next(iter(rows.values())))
+    first = names[1]  # before it stands how many there are
+    heads = ["", *(TITLES.get(name, name.replace("_", " ")) for name in names)]
+    body = [
+        [label, *(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values())]
+        for label, row in sorted(rows.items(), key=lambda item: item[1][first])
+    ]
+    return screen.aligned([heads, *body])
+
+
 def as_table(listed: Mapping[str, events.Events]) -> str:
-    """Return events by clip as the tab-separated table of DCASE task 4."""
-    rows = [f"{name}\t{on:.3f}\t{off:.3f}\t{label}" for name, found in listed.items() for on, off, label in found]
+    """Return events by clip as the tab-separated table of DCASE task 4, which names files without their folders."""
+    rows = [
+        f"{Path(name).name}\t{on:.3f}\t{off:.3f}\t{label}" for name, found in listed.items() for on, off, label in found
+    ]
     return "\n".join(["filename\tonset\toffset\tevent_label", *rows]) + "\n"
 
 

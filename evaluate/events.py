@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frami.errors import Failed, WrongUse
+from frami.tasks import frames_covered
 
 Events = list[tuple[float, float, str]]
 PSDS: dict[str, dict[str, Any]] = {
@@ -72,6 +73,7 @@ def scores(
                 "events": sum(e[2] == label for listed in truth.values() for e in listed),
                 "event_f1": float(event[label]),
                 "segment_f1": float(segment[label]),
+                "segment_error_rate": float(error[label]),
             }
             for label in kept
         },
@@ -87,7 +89,7 @@ def frame_edges(frames: int, spectrogram: int, hop: float, seconds: float) -> ND
         hop: Of the spectrogram (s).
         seconds: Length of the clip; frames that begin after it are left out.
     """
-    begins = np.arange(frames) * round(spectrogram / frames) * hop
+    begins = np.arange(frames) * frames_covered(spectrogram, frames) * hop
     return np.append(begins[begins < seconds - 1e-6], seconds)
 
 

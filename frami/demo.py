@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from frami import distillation, inspection, machine, progress, synthesis
+from frami import distillation, inspection, machine, progress, screen, synthesis
 from frami.errors import WrongUse
 from frami.evaluate import accuracy, agreement, complexity
 from frami.model import Model, load
@@ -143,13 +143,7 @@ def table(rows: list[Row], clips: int) -> list[str]:
             f"{row.agreement:.3f}",
         ]
         body.append(cells + ([f"{row.accuracy:.3f}" if row.accuracy is not None else "-"] if real else []))
-    lines = aligned([heads, *body])
+    lines = screen.aligned([heads, *body])
     if not real:
         lines.append("No recordings at hand (FRAMI_DATA or --data), so nothing above was measured on real speech.")
     return lines
-
-
-def aligned(rows: list[list[str]]) -> list[str]:
-    """Return the rows of a table as lines, columns flush right."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]

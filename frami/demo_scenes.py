@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from frami import inspection, progress, training
-from frami.demo import aligned, student_from
+from frami import inspection, progress, screen, training
+from frami.demo import student_from
 from frami.evaluate import accuracy
 from frami.model import Model
 from frami.soundscapes import soundscapes
@@ -79,7 +79,7 @@ def demo(
         [title, f"{models[title].parameters:,}", *(f"{scores[measure]:.3f}" for measure in plan.measures)]
         for title, scores in found.items()
     ]
-    for line in aligned([heads, *rows]):
+    for line in screen.aligned([heads, *rows]):
         say(line)
     say(f"Measured on {SCENES['validation']} soundscapes that none of them learned from.")
     pictures, student = out / name / "pictures", out / name / "student-frami"

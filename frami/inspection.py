@@ -16,7 +16,7 @@ from frami import charts, datasets, files, machine, plots, run, screen
 from frami.audio import FrontEnd
 from frami.clips import Spectrograms, of_class
 from frami.errors import WrongUse
-from frami.evaluate import accuracy, complexity, fusion
+from frami.evaluate import accuracy, complexity, events, fusion
 from frami.model import Model, find, load, shipped
 from frami.progress import duration
 from frami.store import Store, run_folder
@@ -102,13 +102,18 @@ def _of_bundle(path: Path, out: Path | None, split: datasets.Split | None, where
         rows.append(("scores", f"{split.dataset}, fold {split.test_fold}: {screen.words(numbers)}"))
         pictures["features"] = plots.feature_map(model, None, real)
         if "events" in scores:
-            shown = [(name, real.mel(number)) for number, name in enumerate(split.test.names[:ROLLS])]
-            pictures["events"] = plots.event_rolls(
-                shown, model.front_end, model.labels, accuracy.annotated(split), scores["events"]
-            )
+            pictures["events"] = rolls(model, split, scores["events"])
         if "confusion" in scores:
             pictures["confusion"] = charts.confusion(split.labels, scores["confusion"])
     return rows + _written(out, pictures, {})
+
+
+def rolls(model: Model, split: datasets.Split, found: Mapping[str, events.Events]) -> Figure:
+    """Return the first few recordings to test on with the events annotated in them, and those that a model finds."""
+    first = split.test.some(range(min(ROLLS, len(split.test))))
+    heard = Spectrograms.of(first, model.front_end)
+    shown = [(name, heard.mel(number)) for number, name in enumerate(first.names)]
+    return plots.event_rolls(shown, model.front_end, model.labels, accuracy.annotated(split), found)
 
 
 def _of_store(store: Store, out: Path | None, split: datasets.Split | None, teacher: Bundle | None) -> Rows:

@@ -80,6 +80,13 @@ def at_rate_of(answer: Tensor, other: Tensor) -> Tensor:
     return torch.cat([answer[:, :, :1], frames], dim=2)
 
 
+def frames_covered(frames: int, own: int) -> int:
+    """Return how many of a spectrogram's frames N each of a network's own frames N' covers; the last may have fewer."""
+    covered = -(-frames // own)
+    # A network whose layers have no padding leaves out what would fill a frame in part.
+    return covered if -(-frames // covered) == own else frames // own
+
+
 def _with_absence(logits: Tensor) -> Tensor:
     return F.logsigmoid(torch.stack([logits.flatten(1), -logits.flatten(1)], dim=2))
 
@@ -93,7 +100,9 @@ def _timeline(target: Tensor, answer: Tensor) -> Tensor:
 
     A class whose times are not known (infinity) sounds somewhere in the clip, and may or may not in each of its frames.
     """
-    frames = F.adaptive_avg_pool1d(target, answer.shape[2] - 1)
+    own = answer.shape[2] - 1
+    covered = frames_covered(target.shape[2], own)
+    frames = F.avg_pool1d(target[:, :, : own * covered], covered, ceil_mode=True)
     clip = target.where(target.isfinite() | target.isnan(), 1.0).amax(dim=2, keepdim=True)
     return _or_absent(torch.cat([clip, frames.where(frames.isfinite(), torch.nan)], dim=2))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from frami.evaluate import events
 from frami.network import Output
 from frami.store import Store
 from frami.targets import timelines
-from tests.test_tagging import scenes  # noqa: F401
+from tests.test_tagging import VALIDATION, scenes  # noqa: F401
 
 
 def test_a_timeline_is_one_where_a_class_sounds(front_end: FrontEnd) -> None:
@@ -125,6 +126,14 @@ def test_frames_of_an_answer_begin_where_those_of_the_spectrogram_do() -> None:
     edges = events.frame_edges(81, 321, 0.03125, 10.0)
     assert len(edges) == 81 and edges[80] == 10.0 and edges[79] == pytest.approx(79 * 0.125)
     assert events.frame_edges(4, 8, 0.5, 4.5).tolist() == [0.0, 1.0, 2.0, 3.0, 4.5]
+    # Of eight frames each, the last of one: networks round up.
+    assert events.frame_edges(9, 65, 0.5, 40.0).tolist() == [4.0 * number for number in range(9)] + [40.0]
+    sounds = torch.zeros(1, 1, 65)
+    sounds[..., 60:] = 1
+    answer = torch.zeros(1, 1, 1 + 9)
+    answer[..., 1:8], answer[..., 8], answer[..., 9] = -9, 0, 9  # it sounds in half of the last but one
+    by_hand = torch.tensor([0.0] * 7 + [math.log(2)] + [0.0]).mean() + math.log(2)
+    assert tasks.find("frames").error(answer, sounds).item() == pytest.approx(by_hand.item(), abs=1e-3)
 
 
 @pytest.fixture
@@ -161,7 +170,16 @@ def test_from_annotated_events_to_a_student_that_heard_none(
     scored = tmp_path / "scores.json"
     printed = call("evaluate", tmp_path / "frami", *data, "--json", scored)
     assert "PSDS1" in printed and "scores.tsv" in printed
-    assert 0 <= json.loads(scored.read_text())["psds2"] <= 1
-    assert scored.with_suffix(".tsv").read_text().startswith("filename\tonset\toffset\tevent_label\n")
+    scores = json.loads(scored.read_text())
+    assert all(name in printed for name in scores["per_class"])
+    assert (tmp_path / "scores.png").read_bytes().startswith(b"\x89PNG")
+    found = sum(map(len, scores["events"].values()))
+    table = scored.with_suffix(".tsv").read_text().splitlines()
+    assert table[0] == "filename\tonset\toffset\tevent_label" and len(table) == 1 + found > 1
+    # As in the data set's own table, where no file has its folders before its name; and not after the clip's end.
+    assert {line.split("\t")[0] for line in table[1:]} <= {
+        line.split("\t")[0] for line in (scenes / VALIDATION).read_text().splitlines()
+    }
+    assert max(float(line.split("\t")[2]) for line in table[1:]) <= 2.0
     call("inspect", teacher, "--out", tmp_path / "rolls", *data)
     assert (tmp_path / "rolls" / "events.png").stat().st_size > 1000

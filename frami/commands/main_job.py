@@ -141,7 +141,7 @@ def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any)
 @options.machine
 def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> None:
     """Score a model on real recordings that it was not trained on."""
-    from frami import files, run
+    from frami import charts, datasets, files, inspection, run
     from frami.evaluate import accuracy
     from frami.model import load
 
@@ -151,17 +151,21 @@ def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> 
     record = run.note("evaluate", {"model": model, "seed": seed, **arguments}, began, fingerprint=loaded.fingerprint)
     path = Path(json_file or f"runs/evaluate-{record['id']}.json")
     files.folder(path.parent)
+    beside = ""
     if "events" in scores:
+        where = {name: arguments[name] for name in ("data", "test_fold")}
+        split = datasets.for_task(datasets.split(arguments["dataset"], **where), loaded.task)
+        rolls = charts.png(inspection.rolls(loaded, split, scores["events"]))
         files.write_bytes(path.with_suffix(".tsv"), accuracy.as_table(scores["events"]).encode())
+        files.write_bytes(path.with_suffix(".png"), rolls)
+        beside = f", the events found in {path.with_suffix('.tsv')}, and those of some clips drawn in {path.stem}.png"
     files.write_json(path, scores | {"run": record})
+    for line in accuracy.by_class(scores):
+        click.echo(line)
     numbers = [f"{accuracy.TITLES.get(n, n)} {value:.4f}" for n, value in scores.items() if isinstance(value, float)]
     click.echo(f"{', '.join(numbers)} on {scores['clips']} clips", nl=False)
     click.echo(f" of {arguments['dataset']}, fold {arguments['test_fold']}. {scores['missing']}".rstrip())
-    by = next(name for name in ("recall", "auprc", "event_f1") if name in next(iter(scores["per_class"].values())))
-    hardest = sorted(scores["per_class"].items(), key=lambda item: item[1][by])[:3]
-    worst = ", ".join(f"{name} {found[by]:.2f}" for name, found in hardest)
-    click.echo(f"Hardest classes: {worst} ({accuracy.TITLES.get(by, by)}).")
-    click.echo(f"All scores are in {path}{' and the events in ' + path.stem + '.tsv' if 'events' in scores else ''}.")
+    click.echo(f"All scores are in {path}{beside}.")
     options.then("inspect", model)
 
 
