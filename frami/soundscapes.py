@@ -2,7 +2,9 @@
 
 Mixed as URBAN-SED was (Salamon et al., "Scaper: A library for soundscape synthesis and augmentation", WASPAA 2017):
 each has a background of Brownian noise and one to nine events of random class, recording, onset, duration,
-signal-to-noise ratio, pitch and tempo. What comes out are synthetic mixtures of real recordings, and no recordings of
+signal-to-noise ratio, pitch and tempo. Differs: silence around a recording is left out and no event lies in a pause of
+it, one that is too short for its event is repeated, an event that would meet another of its class is dropped, and levels
+are root mean squares (theirs are loudness). What comes out are synthetic mixtures of real recordings, and no recordings of
 real scenes. They are written in the layout of DESED (DCASE 2023 task 4):
 
     audio/train/synthetic21_train/soundscapes/00000.wav    metadata/train/synthetic21_train/soundscapes.tsv
@@ -23,16 +25,15 @@ from typing import Any
 
 import soundfile
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from frami import datasets, files, machine, progress, seeds, settings
-from frami._torchaudio import functional
 from frami.datasets import Recordings
 from frami.datasets._events import Event
 from frami.errors import WrongUse
 from frami.run import Run
 from frami.settings import setting
+from frami.waveforms import active, brownian, changed, faded, level, stretch
 
 SPLITS = {
     "train": ("audio/train/synthetic21_train/soundscapes", "metadata/train/synthetic21_train/soundscapes.tsv"),
@@ -177,63 +178,17 @@ def _plan(pool: list[list[int]], labels: Sequence[str], chosen: Settings, draw: 
 def mix(plan: Sequence[tuple[Event, int]], recordings: Recordings, chosen: Settings, draw: Generator) -> Tensor:
     """Return the soundscape of a plan, ``(T,)`` within [-1, 1]; the loudest of it is at 0.9."""
     rate = chosen.sample_rate
-    scene = _brownian(round(chosen.seconds * rate), draw)
+    scene = brownian(round(chosen.seconds * rate), draw)
     for event, recording in plan:
         snr = _between(chosen.least_snr, chosen.most_snr, draw)
         semitones, tempo = _between(-chosen.pitch, chosen.pitch, draw), _between(-chosen.tempo, chosen.tempo, draw)
         first = round(event.onset * rate)
         wanted = min(len(scene), round(event.offset * rate)) - first
         sound = changed(active(recordings.read(recording, rate), rate), semitones, 1 + tempo)
-        start = _below(max(1, len(sound) - wanted + 1), draw)
         # What is too short begins again: the annotation says that the class sounds for so long.
-        part = sound.repeat(-(-wanted // len(sound)))[start : start + wanted]
-        scene[first : first + wanted] += _faded(part, rate) * 10 ** (snr / 20) / _level(part)
+        part = stretch(sound.repeat(-(-wanted // len(sound))), wanted, draw)
+        scene[first : first + wanted] += faded(part, rate) * 10 ** (snr / 20) / level(part)
     return 0.9 * scene / scene.abs().max()
-
-
-def active(waveform: Tensor, rate: int) -> Tensor:
-    """Return a recording without the silence around it: what is 40 dB below its loudest 20 ms."""
-    hop = max(1, rate // 50)
-    levels = F.pad(waveform.square(), (0, -len(waveform) % hop)).view(-1, hop).mean(dim=1)
-    heard = torch.nonzero(levels > 1e-4 * levels.max()).flatten()
-    if not len(heard):
-        return waveform
-    return waveform[int(heard[0]) * hop : (int(heard[-1]) + 1) * hop]
-
-
-def changed(waveform: Tensor, semitones: float, tempo: float) -> Tensor:
-    """Return a sound shifted in pitch and played faster (``tempo`` > 1) or slower, each without the other."""
-    ratio = 2 ** (semitones / 12)
-    if len(waveform) < 1024:
-        return waveform
-    window = torch.hann_window(512)
-    spectrum = torch.stft(waveform, 512, 128, window=window, return_complex=True)
-    advance = torch.linspace(0, torch.pi * 128, spectrum.shape[0])[:, None]
-    stretched = functional.phase_vocoder(spectrum, tempo / ratio, advance)
-    longer = torch.istft(stretched, 512, 128, window=window)
-    size = max(1, round(len(longer) / ratio))
-    return F.interpolate(longer.view(1, 1, -1), size=size, mode="linear", align_corners=False).flatten()
-
-
-def _brownian(length: int, draw: Generator) -> Tensor:
-    """Return Brownian noise of level 1: its power falls by 6 dB an octave."""
-    spectrum = torch.fft.rfft(torch.randn(length, generator=draw))
-    spectrum /= torch.arange(len(spectrum)).clamp_min(20)
-    noise = torch.fft.irfft(spectrum, n=length)
-    return noise / _level(noise)
-
-
-def _faded(waveform: Tensor, rate: int) -> Tensor:
-    """Return a sound that comes and goes within 10 ms instead of with a click."""
-    length = min(len(waveform) // 2, rate // 100)
-    ramp = torch.ones(len(waveform))
-    ramp[:length] = torch.linspace(0, 1, length)
-    ramp[len(waveform) - length :] = torch.linspace(1, 0, length)
-    return waveform * ramp
-
-
-def _level(waveform: Tensor) -> Tensor:
-    return waveform.square().mean().sqrt().clamp_min(1e-6)
 
 
 def _below(count: int, draw: Generator) -> int:

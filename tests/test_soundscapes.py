@@ -14,7 +14,8 @@ from frami import soundscapes as module
 from frami.cli import frami
 from frami.datasets import tones
 from frami.errors import WrongUse
-from frami.soundscapes import SPLITS, active, changed, soundscapes
+from frami.soundscapes import SPLITS, soundscapes
+from frami.waveforms import active, changed, stretch
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +47,9 @@ def test_events_lie_within_and_two_of_a_class_never_overlap(tmp_path: Path) -> N
             assert 0.499 <= float(row["offset"]) - float(row["onset"]) <= 4.001
             others = [o for o in rows if o is not row and o["filename"] == row["filename"]]
             same = [o for o in others if o["event_label"] == row["event_label"]]
-            assert all(o["offset"] <= row["onset"] or float(o["onset"]) >= float(row["offset"]) for o in same)
+            assert all(
+                float(o["offset"]) <= float(row["onset"]) or float(o["onset"]) >= float(row["offset"]) for o in same
+            )
         info = soundfile.info(folder / SPLITS[split][0] / "00000.wav")
         assert (info.samplerate, info.frames, info.channels) == (16000, 160000, 1)
 
@@ -93,6 +96,14 @@ def test_silence_around_a_sound_is_left_out() -> None:
     kept = active(sound, 16000)
     assert 2000 <= len(kept) <= 2000 + 2 * 320
     assert torch.equal(active(torch.zeros(100), 16000), torch.zeros(100))
+
+
+def test_an_event_is_not_put_into_a_pause_of_its_recording() -> None:
+    sound = torch.zeros(16000)
+    sound[:1000] = sound[-1000:] = 1.0
+    for seed in range(20):
+        part = stretch(sound, 2000, torch.Generator().manual_seed(seed))
+        assert len(part) == 2000 and float(part.square().sum()) >= 100
 
 
 @pytest.mark.parametrize(("semitones", "tempo"), [(0.0, 1.2), (3.0, 1.0), (-3.0, 0.8)])
