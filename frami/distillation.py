@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def distill(
     width: int | None = None,
     depth: int | None = None,
     recipe: str = "frami",
+    embedding_teacher: Teacher | None = None,
     options: Mapping[str, Any] | None = None,
     budget: str | None = None,
     any_teacher: bool = False,
@@ -57,6 +59,8 @@ def distill(
         width: Channels of the student; None is its default.
         depth: Layers of the student; None is its default.
         recipe: A name of `frami.recipes`.
+        embedding_teacher: A model whose frames, statistics and embedding are to be matched in place of the (first)
+            teacher's: a wider one, or one that was trained on more sounds. It hears through the same front end.
         options: Other `frami.learn.Settings` and weights of the recipe's objectives, by name.
         budget: A name of `frami.evaluate.complexity.BUDGETS`, beyond which a student is refused.
         any_teacher: Allow a store that was made from another teacher.
@@ -82,25 +86,32 @@ def distill(
     chosen, found = _settings(recipe, options or {})
     built = _architecture(teacher, student, width, depth, found)
     where = machine.choose(device, threads, precision)
-    clips, held_out, source = _clips(teachers, samples, dataset, data, test_fold, any_teacher)
+    source, hear = _source(teachers, samples, dataset, data, test_fold, any_teacher)
     if len(teachers) > 1:
-        teacher = ensemble.together(teachers, clips, where)
+        teacher = ensemble.together(teachers, hear()[0], where)
+    if embedding_teacher is not None:
+        other = embedding_teacher if isinstance(embedding_teacher, Model) else load(embedding_teacher)
+        teacher = ensemble.informed(teacher, other)
+        if found.reuse_head:
+            raise WrongUse(f"The recipe {recipe} reuses the teacher's own head; leave out the embedding teacher.")
     facts = {
         "source": source,
         "teacher": teacher.fingerprint,
         "student": student,
         "arguments": dict(built.arguments),
         "recipe": recipe,
-        "weights": dict(found.weights),
+        "weights": {name: weight for name, weight in found.weights.items() if weight},
         "options": asdict(chosen),
         "seed": seed,
         "precision": where.precision,
+        **({"embedding_teacher": other.fingerprint} if embedding_teacher is not None else {}),
     }
     if budget:
         complexity.within(Model.build(built, teacher.front_end, teacher.labels, teacher.task), budget)
     run = Run(Path(out), "distill", facts, teacher=teacher.fingerprint)
     if run.finished:
         return load(out)
+    clips, held_out = hear()
     with seeds.seeded(seed, 0):
         model = Model.build(built, teacher.front_end, teacher.labels, task=teacher.task, frames=teacher.frames)
     asked = teacher if found.taught else None
@@ -129,15 +140,15 @@ def _architecture(
     return Architecture(student, arguments, projection=teacher.network.channels)
 
 
-def _clips(
+def _source(
     teachers: Sequence[Model],
     samples: Store | str | Path | None,
     dataset: str | None,
     data: str | Path | None,
     test_fold: str | int | None,
     any_teacher: bool,
-) -> tuple[Clips, Clips | None, dict[str, Any]]:
-    """Return what to train on, what to hold out, and a description for the record."""
+) -> tuple[dict[str, Any], Callable[[], tuple[Clips, Clips | None]]]:
+    """Return a description for the record, and what gives the clips to train on and those to hold out."""
     teacher = teachers[0]
     if dataset is not None:
         if test_fold is None:
@@ -147,8 +158,10 @@ def _clips(
             raise WrongUse(
                 f"The teacher knows {len(teacher.labels)} classes other than those of {dataset}; name its own data set."
             )
-        recordings = Spectrograms.of(split.train, *ensemble.front_ends(teachers))
-        return recordings, None, {"dataset": dataset, "test_fold": str(test_fold)}
+        ends = ensemble.front_ends(teachers)
+        return {"dataset": dataset, "test_fold": str(test_fold)}, cache(
+            lambda: (Spectrograms.of(split.train, *ends), None)
+        )
     store = samples if isinstance(samples, Store) else Store(Path(str(samples)))
     if len(ensemble.front_ends(teachers)) > 1:
         raise WrongUse("A store is made for one front end; teachers with several of them teach from --dataset only.")
@@ -159,7 +172,7 @@ def _clips(
         "settings": store.settings,
         "teacher": store.teacher,
     }
-    return *parts(store), source
+    return source, lambda: parts(store)
 
 
 def check_store(store: Store, teacher: Model, any_teacher: bool = False) -> None:

@@ -79,6 +79,40 @@ def together(teachers: Sequence[Model], clips: Clips, where: Machine) -> Model:
     return replace(first, network=cast(Network, network))
 
 
+class Informed(nn.Module):
+    """A network that answers as one teacher does, with the frames, statistics and embedding of another."""
+
+    def __init__(self, teacher: Network, other: Network, bands: int) -> None:
+        """Take both, and how many bands of a clip, from the first on, the other hears."""
+        super().__init__()
+        self.teacher, self.other, self.bands = teacher, other, bands
+        self.channels, self.head = other.channels, other.head
+        self.classes, self.task = teacher.classes, teacher.task
+
+    def forward(self, mel: Tensor) -> Output:
+        """Return what the two say of clips ``(B, F, N)``."""
+        said, known = self.teacher(mel), self.other(mel[:, : self.bands])
+        return replace(said, frames=known.frames, stats=known.stats, embedding=known.embedding)
+
+
+def informed(teacher: Model, other: Model) -> Model:
+    """Return a teacher whose hidden states are those of another model: a wider one, or one that was trained on more.
+
+    Args:
+        teacher: Whose answers count.
+        other: Whose frames, statistics and embedding do; what classes it knows does not matter.
+
+    Raises:
+        WrongUse: they hear through different front ends.
+    """
+    if other.front_end != teacher.front_end:
+        raise WrongUse(
+            f"The model {other.fingerprint} hears through another front end than the teacher {teacher.fingerprint}; "
+            f"its embedding can be matched where both are alike."
+        )
+    return replace(teacher, network=cast(Network, Informed(teacher.network, other.network, other.front_end.n_mels)))
+
+
 def front_ends(teachers: Sequence[Model]) -> list[FrontEnd]:
     """Return the different front ends of some teachers, in the order of the teachers."""
     return list(dict.fromkeys(teacher.front_end for teacher in teachers))
@@ -92,22 +126,31 @@ def _in_step(one: FrontEnd, other: FrontEnd) -> bool:
 
 
 def qualities(teacher: Model, clips: Clips, where: Machine, bands: slice = slice(None)) -> Tensor:
-    """Return the average precision of each class on some clips, ``(K,)``; the mean of the others for one that is absent."""
+    """Return the average precision of each class on some clips, ``(K,)``; the mean of the others for one that is absent.
+
+    Of a teacher of events, every frame whose truth is known is ranked as well: it is to know when a class sounds.
+    """
     # As slow to import as torch, and of use to several teachers alone.
     from sklearn.metrics import average_precision_score
 
     alone = Ensemble([teacher.network], torch.ones(1, len(teacher.labels)), [bands]).eval()
     teacher = replace(teacher, network=cast(Network, alone))
-    tags = tasks.encoded(torch.as_tensor(clips.targets), len(teacher.labels)).numpy()
-    said = np.zeros(tags.shape)
+    classes = len(teacher.labels)
+    said, true = [], []
     for answer, chosen in learn.predictions(teacher, clips, where):
-        said[chosen.numpy()] = (answer if answer.dim() == 2 else answer[:, :, 0]).float().numpy()
-    known = ~np.isnan(tags).any(axis=1)
-    targets, said = tags[known] >= 0.5, said[known]
-    there = [index for index in range(targets.shape[1]) if targets[:, index].any()]
-    found = {index: average_precision_score(targets[:, index], said[:, index]) for index in there}
+        target = tasks.encoded(torch.stack([clips.target(int(clip)) for clip in chosen]), classes)
+        wanted = target if target.dim() == 2 else tasks.at_frames_of(answer, target)
+        for rows, values in ((said, answer), (true, wanted)):
+            rows.append(values.float().view(len(chosen), classes, -1).transpose(1, 2).flatten(0, 1))
+    answers, targets = torch.cat(said).numpy(), torch.cat(true).numpy()
+    found = {}
+    for index in range(classes):
+        known = np.isfinite(targets[:, index])
+        there = targets[known, index] >= 0.5
+        if there.any():
+            found[index] = average_precision_score(there, answers[known, index])
     mean = float(np.mean(list(found.values()))) if found else 1.0
-    return torch.tensor([found.get(index, mean) for index in range(targets.shape[1])], dtype=torch.float32)
+    return torch.tensor([found.get(index, mean) for index in range(classes)], dtype=torch.float32)
 
 
 def _frames(model: Model) -> int | None:

@@ -1,6 +1,7 @@
 """Published methods as named choices: which objectives, with which weights, and whether the teacher's head is reused.
 
-A weight of 0 means that the objective is not computed; it can be given another: ``cross_entropy`` lets labels count, too.
+A weight of 0 means that the objective is not computed; it can be given another: ``cross_entropy`` lets labels count, too,
+those of recordings, or what the clips of a store were asked to be.
 """
 
 from __future__ import annotations
@@ -40,17 +41,18 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         # Hinton et al. 2015.
         "kd": Recipe({"logits": 1.0, "cross_entropy": 0.0}),
         # Kang et al. 2023, second stage: logits, and the hidden states before and after statistics pooling.
-        "frami": Recipe({"logits": 1.0, "frames": 1.0, "stats": 1.0}),
+        "frami": Recipe({"logits": 1.0, "frames": 1.0, "stats": 1.0, "cross_entropy": 0.0}),
         # The same, with the teacher's head reused at inference after SimKD (Chen et al. 2022). Differs: the head learns
         # on, and the logits count too.
-        "frami-head": Recipe({"logits": 1.0, "frames": 1.0, "stats": 1.0}, reuse_head=True),
+        "frami-head": Recipe({"logits": 1.0, "frames": 1.0, "stats": 1.0, "cross_entropy": 0.0}, reuse_head=True),
         # Tung and Mori 2019: similar clips are to be similar. The weights of this and the next recipe are our choice.
         "sp": Recipe({"logits": 1.0, "similarity": 1000.0, "cross_entropy": 0.0}),
         # Chang et al. 2020: similar frames of a clip are to be similar.
         "iusp": Recipe({"logits": 1.0, "frame_similarity": 300.0, "cross_entropy": 0.0}),
         # After Pham et al. 2023: labels, and the teacher's embedding.
         "embedding": Recipe({"cross_entropy": 1.0, "logits": 0.0, "embedding": 1.0}),
-        # After Xiao and Das 2024: labels, the teacher by way of the student's own average, and the teacher's frames.
+        # After Xiao and Das 2024: labels, the teacher by way of the student's own average, and the frames of a teacher,
+        # or of another network that knows more (`frami.ensemble.informed`).
         "dual": Recipe({"cross_entropy": 1.0, "logits": 1.0, "mean_student": 1.0, "frames": 1.0}),
     }
 )

@@ -80,13 +80,6 @@ def at_rate_of(answer: Tensor, other: Tensor) -> Tensor:
     return torch.cat([answer[:, :, :1], frames], dim=2)
 
 
-def frames_covered(frames: int, own: int) -> int:
-    """Return how many of a spectrogram's frames N each of a network's own frames N' covers; the last may have fewer."""
-    covered = -(-frames // own)
-    # A network whose layers have no padding leaves out what would fill a frame in part.
-    return covered if -(-frames // covered) == own else frames // own
-
-
 def _with_absence(logits: Tensor) -> Tensor:
     return F.logsigmoid(torch.stack([logits.flatten(1), -logits.flatten(1)], dim=2))
 
@@ -95,16 +88,23 @@ def _or_absent(target: Tensor) -> Tensor:
     return torch.stack([target.flatten(1), 1 - target.flatten(1)], dim=2)
 
 
-def _timeline(target: Tensor, answer: Tensor) -> Tensor:
-    """Return activities ``(B, K, N)`` as an answer has them: of the clip, then of each of its own frames.
+def frames_covered(frames: int, own: int) -> int:
+    """Return how many of a spectrogram's frames N each of a network's own frames N' covers; the last may have fewer."""
+    covered = -(-frames // own)
+    # A network whose layers have no padding leaves out what would fill a frame in part.
+    return covered if -(-frames // covered) == own else frames // own
 
-    A class whose times are not known (infinity) sounds somewhere in the clip, and may or may not in each of its frames.
+
+def at_frames_of(answer: Tensor, target: Tensor) -> Tensor:
+    """Return activities ``(B, K, N)`` as an answer has them, ``(B, K, 1 + N')``: of the clip, then of each of its frames.
+
+    A class whose times are not known (infinity) sounds somewhere in the clip, and of each of its frames nothing is known.
     """
     own = answer.shape[2] - 1
     covered = frames_covered(target.shape[2], own)
     frames = F.avg_pool1d(target[:, :, : own * covered], covered, ceil_mode=True)
     clip = target.where(target.isfinite() | target.isnan(), 1.0).amax(dim=2, keepdim=True)
-    return _or_absent(torch.cat([clip, frames.where(frames.isfinite(), torch.nan)], dim=2))
+    return torch.cat([clip, frames.where(frames.isfinite(), torch.nan)], dim=2)
 
 
 def _frame_shares(answer: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ MULTI_LABEL = Task(
 FRAMES = Task(
     "frames",
     log_probabilities=_with_absence,
-    probabilities=_timeline,
+    probabilities=lambda target, answer: _or_absent(at_frames_of(answer, target)),
     decide=lambda answer: (answer[:, :, 1:] > 0).float(),
     shares=_frame_shares,
 )

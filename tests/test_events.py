@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable
@@ -12,13 +13,17 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from frami import learn, tasks
+from frami import learn, recipes, tasks
 from frami.audio import FrontEnd
 from frami.cli import frami
 from frami.clips import timeline
 from frami.evaluate import events
+from frami.machine import Machine
+from frami.model import Architecture, Model
 from frami.network import Output
-from frami.store import Store
+from frami.run import Run, metrics
+from frami.store import Store, parts
+from frami.synthesis import synthesize
 from frami.targets import timelines
 from tests.test_tagging import VALIDATION, scenes  # noqa: F401
 
@@ -134,6 +139,23 @@ def test_frames_of_an_answer_begin_where_those_of_the_spectrogram_do() -> None:
     answer[..., 1:8], answer[..., 8], answer[..., 9] = -9, 0, 9  # it sounds in half of the last but one
     by_hand = torch.tensor([0.0] * 7 + [math.log(2)] + [0.0]).mean() + math.log(2)
     assert tasks.find("frames").error(answer, sounds).item() == pytest.approx(by_hand.item(), abs=1e-3)
+
+
+def test_what_a_store_was_asked_to_be_can_be_learned(front_end: FrontEnd, machine: Machine, tmp_path: Path) -> None:
+    model = Model.build(Architecture("dscnn", {"width": 4}), front_end, ("a", "b"), task="frames", frames=(16, 16))
+    model.network.eval()
+    few = {"samples": 9, "batch_size": 9, "method": "noise", "precision": "float32"}
+    with synthesize(model, tmp_path / "samples.h5", **few) as kept:
+        clips = parts(kept)[0]
+        student = copy.deepcopy(model.network).train()
+        said = student(torch.stack([clips.mel(n) for n in range(8)])).answer
+        wanted = model.network.task.error(said, torch.stack([clips.target(n) for n in range(8)]))
+        plain = {"roll": False, "gain": 0, "band_mask": 0, "time_mask": 0, "splice": 0, "mixup": 0}
+        settings = learn.Settings(steps=1, batch_size=8, **plain)
+        found = Run(tmp_path / "run", "distill", {})
+        recipe = recipes.find("frami", {"logits": 0.0, "frames": 0.0, "stats": 0.0, "cross_entropy": 1.0})
+        learn.fit(model, clips, recipe, settings, machine, run=found)
+    assert metrics(tmp_path / "run")[-1]["cross_entropy"] == pytest.approx(wanted.item(), rel=1e-4)
 
 
 @pytest.fixture

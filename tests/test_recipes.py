@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ import torch
 
 import frami
 from frami import recipes, run
+from frami.audio import FrontEnd
 from frami.errors import WrongUse
 from frami.evaluate import complexity
 from frami.model import Model
 from frami.store import Store
 from frami.student import MeanStudent
+from tests.conftest import make_teacher
 
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
@@ -53,6 +56,25 @@ def test_a_teacher_is_not_heard_where_labels_alone_count(teacher: Model, store: 
         steps.append(len(heard))
     handle.remove()
     assert steps[1] == steps[0] + 2  # both are asked at the end how well the student agrees
+
+
+def test_hidden_states_may_be_those_of_another_model(
+    teacher: Model, store: Store, front_end: FrontEnd, tmp_path: Path
+) -> None:
+    wide, few = make_teacher(front_end, "tdnn", width=6), {"samples": store, "precision": "float32"}
+    few |= {"student": "dscnn", "options": {"steps": 1, "batch_size": 8}}
+    logged = []
+    for number, other in enumerate((None, wide)):
+        frami.distill(teacher, out=tmp_path / str(number), recipe="dual", embedding_teacher=other, **few)
+        logged.append(run.metrics(tmp_path / str(number))[-1])
+    for name in ("logits", "cross_entropy", "mean_student"):
+        assert logged[0][name] == pytest.approx(logged[1][name], rel=1e-4)
+    assert logged[0]["frames"] != pytest.approx(logged[1]["frames"], rel=1e-3)
+    with pytest.raises(WrongUse, match="the teacher's own head"):
+        frami.distill(teacher, out=tmp_path / "c", recipe="frami-head", embedding_teacher=wide, **few)
+    with pytest.raises(WrongUse, match="another front end"):
+        other = make_teacher(replace(front_end, n_mels=20))
+        frami.distill(teacher, out=tmp_path / "c", recipe="dual", embedding_teacher=other, **few)
 
 
 def test_a_network_beyond_the_budget_is_refused_before_anything_is_written(tmp_path: Path) -> None:

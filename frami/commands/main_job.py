@@ -88,6 +88,7 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
     multiple=True,
     help="A bundle's folder, or 'digits', which ships with the package; several teach together.",
 )
+@click.option("--embedding-teacher", help="A wider model, whose hidden states are matched in place of the teacher's.")
 @click.option("--samples", type=click.Path(), help="Store of synthetic clips to distil from; or --dataset.")
 @options.recordings(required=False)
 @click.option("--student", default="small", show_default=True, help="small, dscnn, or a teacher network.")
