@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
-from frami import files
+from frami import datasets, files
 from frami.errors import Failed, unknown
 from frami.evaluate import accuracy, bench_page
 from frami.evaluate.bench_pieces import Bench
@@ -57,15 +57,31 @@ def bench(wanted: list[Piece], where: Bench, page: Path, say: Callable[[str], No
         where: Where, and on what.
         page: Folder of bench.csv, bench.md and the pictures; rows that are there already are kept, or replaced.
         say: Told of each row.
+
+    Raises:
+        WrongUse: recordings that a row needs are not there.
+        Failed: rows could not be measured; all others are.
     """
-    rows = read(page)
+    for dataset, fold in dict.fromkeys((p.task.mixture or p.task).held_out for p in wanted):
+        datasets.split(dataset, where.data, test_fold=fold)  # what is not there is told before hours of work
+    read(page)
+    failed = 0
     for number, piece in enumerate(wanted, 1):
-        row = {name: str(value) for name, value in where.row(piece).items()}
-        rows[tuple(row[name] for name in KEY)] = row
+        of = f"{number}/{len(wanted)} {piece.task.name} fold {piece.task.fold} seed {piece.seed}"
+        of += f": {piece.student.name} from {piece.source.name}"
+        try:
+            row = {name: str(value) for name, value in where.row(piece).items()}
+        except Failed as error:
+            failed += 1
+            say(f"{of}: not measured. {error}")
+            continue
+        # Another process may have added rows.
+        rows = read(page) | {tuple(row[name] for name in KEY): row}
         write(page, rows)
-        of = f"{number}/{len(wanted)} {row['task']} fold {row['fold']} seed {row['seed']}"
         name = bench_page.main_measure(row)
-        say(f"{of}: {row['student']} from {row['source']}: {accuracy.TITLES.get(name, name)} {float(row[name]):.4f}")
+        say(f"{of}: {accuracy.TITLES.get(name, name)} {float(row[name]):.4f}")
+    if failed:
+        raise Failed(f"{failed} of {len(wanted)} rows could not be measured; what was said of them is above.")
 
 
 def read(page: Path) -> dict[tuple[str, ...], dict[str, str]]:
@@ -85,7 +101,9 @@ def write(page: Path, rows: dict[tuple[str, ...], dict[str, str]]) -> None:
     files.folder(page)
     listed = list(rows.values())
     files.write_bytes(page / "bench.csv", _csv(listed).encode())
-    files.write_bytes(page / "bench.md", (bench_page.text(listed) + "\n").encode())
+    costs = page / "speed.md"
+    text = bench_page.text(listed, costs.read_text(encoding="utf-8") if costs.is_file() else "")
+    files.write_bytes(page / "bench.md", (text + "\n").encode())
     bench_page.pictures(listed, page)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +30,7 @@ MEASURES = {
     "multi-label": ("micro_auprc", "macro_auprc", "mean_average_precision"),
     "frames": ("psds1", "psds2", "event_f1", "segment_f1", "segment_error_rate"),
 }
+LESS_IS_BETTER = ("segment_error_rate",)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Bench:
         runs = [run.read(student) for student in students]
         clips = task.samples if store else 0
         measured = self.scores(piece, students)
-        taught = self.scores(piece, [self._folder(piece) / _teacher(source.guides[0])])
+        taught = [self.scores(piece, [self._folder(piece) / _teacher(guide)]) for guide in source.guides]
         return {
             "suite": piece.suite,
             "task": task.name,
@@ -59,9 +61,10 @@ class Bench:
             "teacher": task.network,
             "student": piece.student.name,
             "source": source.name,
+            "over": source.over,
             "seed": piece.seed,
             "teacher_parameters": teacher.parameters,
-            **{f"teacher_{name}": round(taught[name], 4) for name in MEASURES[teacher.task]},
+            **{f"teacher_{name}": round(_best(name, taught), 4) for name in MEASURES[teacher.task]},
             "parameters": sum(frami.load(student).parameters for student in students),
             "settings": " ".join(f"{name}={value}" for name, value in source.synthesis.items()),
             "clips": clips,
@@ -88,9 +91,10 @@ class Bench:
                 test_fold=task.fold,
                 out=self._folder(piece) / _teacher(guide),
                 network=task.network,
+                width=guide.width,
                 filterbank=None if guide.filterbank == "mel" else guide.filterbank,
                 task=task.kind or None,
-                options={"steps": task.teacher_steps},
+                options={"steps": task.teacher_steps, "batch_size": task.batch_size},
                 seed=piece.seed + guide.seed,
                 device=self.device,
                 threads=self.threads,
@@ -103,8 +107,10 @@ class Bench:
         assert source.method is not None
         path = self._folder(piece) / f"{source.method}{_suffix(source.synthesis)}-{task.samples}.h5"
         options = dict(source.synthesis)
-        if source.method == "recordings" and self.data:
-            options["data"] = self.data
+        data = self.data or os.environ.get("FRAMI_DATA")
+        if source.method == "recordings" and data:
+            # The same folder under another name would be another setting.
+            options["data"] = str(Path(data).resolve())
         with progress.shown(f"{task.name}: {source.name}, {task.samples} clips", task.samples) as report:
             frami.synthesize(
                 teacher,
@@ -124,6 +130,7 @@ class Bench:
         task, source = piece.task, piece.source
         kind = f"{store.stem if store else 'recordings'}-{source.recipe}{_suffix(source.distillation)}"
         taught = "".join(f"-{_teacher(guide)}" for guide in guides if len(guides) > 1 or guide != Guide())
+        taught += f"-with-{_teacher(source.embedding)}" if source.embedding else ""
         out = self._folder(piece) / f"{piece.student.network}-{piece.student.width}-{kind}-{task.steps}{taught}"
         clips: dict[str, Any] = {"dataset": task.dataset, "data": self._recordings(piece), "test_fold": task.fold}
         with progress.shown(f"{task.name}: {piece.student.name} from {source.name}", task.steps) as report:
@@ -135,7 +142,8 @@ class Bench:
                 budget=piece.student.budget,
                 out=out,
                 recipe=source.recipe,
-                options={"steps": task.steps, **source.distillation},
+                embedding_teacher=self.teacher(piece, source.embedding) if source.embedding else None,
+                options={"steps": task.steps, "batch_size": task.batch_size, **source.distillation},
                 seed=piece.seed,
                 device=self.device,
                 threads=self.threads,
@@ -205,7 +213,12 @@ def _coverage(found: dict[str, Any]) -> float:
 def _teacher(guide: Guide) -> str:
     """Return the name of a teacher's folder."""
     heard = "" if guide.filterbank == "mel" else f"-{guide.filterbank}"
-    return f"teacher{heard}{f'-{guide.seed}' if guide.seed else ''}"
+    return f"teacher{heard}{f'-{guide.seed}' if guide.seed else ''}{f'-width-{guide.width}' if guide.width else ''}"
+
+
+def _best(measure: str, found: Sequence[Mapping[str, Any]]) -> float:
+    """Return the best score of several teachers."""
+    return (min if measure in LESS_IS_BETTER else max)(each[measure] for each in found)
 
 
 def _suffix(options: Mapping[str, Any]) -> str:

@@ -17,6 +17,11 @@ class Mixture:
     validation: int
     options: tuple[tuple[str, Any], ...] = ()
 
+    @property
+    def held_out(self) -> tuple[str, str]:
+        """The recordings that are mixed, and the fold of them that is kept for validation."""
+        return self.dataset, self.fold
+
 
 @dataclass(frozen=True)
 class Task:
@@ -28,6 +33,7 @@ class Task:
         teacher_steps: Steps that the teacher is trained for.
         samples: Synthetic clips.
         steps: Steps of distillation.
+        batch_size: Clips a step of the teacher's training and of distillation.
         network: Of the teacher.
         least_teacher: Accuracy that the teacher is to reach; 0 for none.
         least_ratio: Part of it that a student of FRAMI is to reach; 0 for none.
@@ -42,11 +48,17 @@ class Task:
     samples: int
     steps: int
     network: str = "resnet"
+    batch_size: int = 64
     least_teacher: float = 0.0
     least_ratio: float = 0.0
     minutes: int = 0
     kind: str = ""
     mixture: Mixture | None = None
+
+    @property
+    def held_out(self) -> tuple[str, str]:
+        """The recordings, and the fold of them that is held out."""
+        return self.dataset, self.fold
 
     @property
     def name(self) -> str:
@@ -66,10 +78,11 @@ class Student:
 
 @dataclass(frozen=True)
 class Guide:
-    """A teacher of a task: what it hears through, and how far its seed is from the row's."""
+    """A teacher of a task: what it hears through, how far its seed is from the row's, and its width (None: by default)."""
 
     filterbank: str = "mel"
     seed: int = 0
+    width: int | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,8 @@ class Source:
         distillation: Settings of the loop, and weights of the recipe.
         guides: The teachers; a store is made from the first, and the student hears as the first does.
         fused: Filterbanks of further students, each of the teacher with that filterbank; all are fused late.
+        embedding: Whose hidden states are matched in place of the first teacher's; None for that one's own.
+        over: Name of the source whose score, of the same student and seed, this one's gain is told over.
     """
 
     name: str
@@ -93,6 +108,8 @@ class Source:
     distillation: Mapping[str, Any] = field(default_factory=dict)
     guides: tuple[Guide, ...] = (Guide(),)
     fused: tuple[str, ...] = ()
+    embedding: Guide | None = None
+    over: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from types import MappingProxyType
 
 from frami.evaluate.piece import Guide, Mixture, Piece, Source, Student, Task
 
-SECONDS = (("seconds", 5.0), ("most_events", 5), ("longest", 3.0))
-MIXED = Mixture("esc10", "5", 1000, 250, SECONDS)
-TAGS = Task("desed", "validation", 1000, 3072, 1500, kind="multi-label", mixture=MIXED)
-EVENTS = Task("desed", "validation", 1200, 2048, 1500, kind="frames", network="crnn", mixture=MIXED)
+# Of 10 s, with one to nine events each; another fold's would serve to choose weights by.
+MIXED = Mixture("esc10", "5", 1000, 200)
+# Batches of half as many clips, which are twice as long as those of ESC-50. A student learns as long as its teacher did.
+TAGS = Task("desed", "validation", 1000, 3072, 1000, kind="multi-label", mixture=MIXED, batch_size=32)
+EVENTS = Task("desed", "validation", 1000, 2048, 1000, kind="frames", network="crnn", mixture=MIXED, batch_size=32)
 SCENES = Task("esc50_second", "5", 1500, 4096, 2500)
 
 # About 1/4, 1/40 and 1/150 of the teacher of tags.
@@ -25,73 +26,79 @@ SIZES = (
 LOW_COMPLEXITY = Student("small, width 14", "small", 14, budget="dcase2023")
 # Three of them together are within the budget.
 LOWER_COMPLEXITY = Student("small, width 9", "small", 9, budget="dcase2023")
-COMPACT = Student("secrnn (1/4)", "secrnn")
+COMPACT = Student("secrnn (0.3)", "secrnn")
 TINY = Student("secrnn, width 6 (1/60 of three teachers)", "secrnn", 6)
 
-# "labels" is a target of its own here: all that is distilled from recordings knows the labels, too.
+# "labels only" is the student without any teacher: what the others gain is told over it.
 LABELS = Source("labels only", None, "labels")
 WITH_LABELS = {"cross_entropy": 1.0}
+UPPER_BOUND = Source("recordings (upper bound)", None, "frami")
 FILTERBANKS = ("gammatone", "constant-q")
+WIDE = Guide(width=24)
 
 
 def tags() -> Iterator[Piece]:
     """Similarities of clips and of frames for students of three sizes; then the same without recordings."""
-    sources = (
-        LABELS,
-        Source("labels and logits", None, "kd", distillation=WITH_LABELS),
-        Source("labels, logits, clip similarity (SP)", None, "sp", distillation=WITH_LABELS),
-        Source("labels, logits, frame similarity (IUSP)", None, "iusp", distillation=WITH_LABELS),
-    )
+    kinds = (("logits", "kd"), ("logits, clip similarity (SP)", "sp"), ("logits, frame similarity (IUSP)", "iusp"))
+    taught = [
+        Source(f"labels, {name}", None, recipe, distillation=WITH_LABELS, over=LABELS.name) for name, recipe in kinds
+    ]
+    data_free = [Source(f"FRAMI, {name}", "frami", recipe) for name, recipe in (("SP", "sp"), ("IUSP", "iusp"))]
     for seed in range(3):
         for student in SIZES:
-            for source in sources:
+            for source in (LABELS, *taught):
                 yield Piece("tags", TAGS, student, source, seed)
-        yield from _data_free("tags", TAGS, SIZES[0], seed)
+        for source in (*_data_free(), *data_free):
+            yield Piece("tags", TAGS, SIZES[0], source, seed)
 
 
 def scenes() -> Iterator[Piece]:
     """The teacher's embedding for a student under a budget, with three spectrograms and all of them fused."""
+    kinds = (("labels only", "labels"), ("labels and the teacher's embedding", "embedding"))
     for seed in range(3):
-        for name, recipe in (("labels only", "labels"), ("labels and the teacher's embedding", "embedding")):
-            for filterbank in ("mel", *FILTERBANKS):
-                guides = (Guide(filterbank),)
-                yield Piece(
-                    "scenes", SCENES, LOW_COMPLEXITY, Source(f"{name}, {filterbank}", None, recipe, guides=guides), seed
-                )
-            fused = Source(f"{name}, three fused", None, recipe, fused=FILTERBANKS)
+        for name, recipe in kinds:
+            of_all = "" if recipe == "labels" else kinds[0][0]
+            for student in (LOW_COMPLEXITY, LOWER_COMPLEXITY):
+                for filterbank in ("mel", *FILTERBANKS):
+                    over = f"{of_all}, {filterbank}" if of_all else ""
+                    source = Source(f"{name}, {filterbank}", None, recipe, guides=(Guide(filterbank),), over=over)
+                    yield Piece("scenes", SCENES, student, source, seed)
+            over = f"{of_all}, three fused" if of_all else f"{name}, mel"
+            fused = Source(f"{name}, three fused", None, recipe, fused=FILTERBANKS, over=over)
             yield Piece("scenes", SCENES, LOWER_COMPLEXITY, fused, seed)
-        yield from _data_free("scenes", SCENES, LOW_COMPLEXITY, seed)
+        for source in (*_data_free(), Source("FRAMI, the teacher's embedding", "frami", "embedding")):
+            yield Piece("scenes", SCENES, LOW_COMPLEXITY, source, seed)
 
 
 def events() -> Iterator[Piece]:
-    """Dual distillation in parts, several teachers for a tiny student, and both without recordings."""
+    """Dual distillation and its parts, several teachers for a tiny student; then the same without recordings."""
     several = (Guide(), Guide("gammatone", 100), Guide(seed=200))
+    dual: tuple[tuple[str, Mapping[str, float], Guide | None], ...] = (
+        ("labels and logits", {"mean_student": 0.0, "frames": 0.0}, None),
+        ("dual, no temporal averaging", {"mean_student": 0.0, "logits": 0.0}, WIDE),
+        ("dual, no embedding", {"frames": 0.0}, None),
+        ("dual", {}, WIDE),
+        ("dual, its own teacher's embedding", {}, None),
+    )
+    taught = [
+        Source(name, None, "dual", distillation=weights, embedding=whose, over=LABELS.name)
+        for name, weights, whose in dual
+    ]
+    tiny = [
+        Source(name, None, "kd", distillation=WITH_LABELS, guides=guides, over=LABELS.name)
+        for name, guides in (("labels and one teacher", (Guide(),)), ("labels and three teachers", several))
+    ]
+    data_free = Source("FRAMI, dual with the timelines asked for", "frami", "dual")
     for seed in range(3):
-        for source in (
-            LABELS,
-            Source("labels and logits", None, "dual", distillation={"mean_student": 0.0, "frames": 0.0}),
-            Source("dual, no mean student", None, "dual", distillation={"mean_student": 0.0}),
-            Source("dual, no frames", None, "dual", distillation={"frames": 0.0}),
-            Source("dual", None, "dual"),
-        ):
+        for source in (LABELS, *taught, *_data_free(), data_free):
             yield Piece("events", EVENTS, COMPACT, source, seed)
-        for source in (
-            LABELS,
-            Source("labels and one teacher", None, "kd", distillation=WITH_LABELS),
-            Source("labels and three teachers", None, "kd", distillation=WITH_LABELS, guides=several),
-        ):
+        for source in (LABELS, *tiny):
             yield Piece("events", EVENTS, TINY, source, seed)
-        yield from _data_free("events", EVENTS, COMPACT, seed)
 
 
-def _data_free(suite: str, task: Task, student: Student, seed: int) -> Iterator[Piece]:
-    """The teacher alone says what is right: on recordings (the upper bound), on a store of FRAMI, on noise."""
-    for source in (
-        Source("recordings (upper bound)", None, "frami"),
-        Source("FRAMI", "frami", "frami"),
-        Source("noise", "noise", "frami"),
-    ):
-        yield Piece(suite, task, student, source, seed)
+def _data_free() -> tuple[Source, ...]:
+    """The teacher alone says what is right: on recordings, on a store of FRAMI, on noise."""
+    return UPPER_BOUND, Source("FRAMI", "frami", "frami"), Source("noise", "noise", "frami")
 
 
 SUITES: Mapping[str, Callable[[], Iterator[Piece]]] = MappingProxyType(

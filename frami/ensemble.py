@@ -136,7 +136,8 @@ def qualities(teacher: Model, clips: Clips, where: Machine, bands: slice = slice
     alone = Ensemble([teacher.network], torch.ones(1, len(teacher.labels)), [bands]).eval()
     teacher = replace(teacher, network=cast(Network, alone))
     classes = len(teacher.labels)
-    said, true = [], []
+    said: list[Tensor] = []
+    true: list[Tensor] = []
     for answer, chosen in learn.predictions(teacher, clips, where):
         target = tasks.encoded(torch.stack([clips.target(int(clip)) for clip in chosen]), classes)
         wanted = target if target.dim() == 2 else tasks.at_frames_of(answer, target)

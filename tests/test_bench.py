@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -83,8 +84,8 @@ def test_the_table_gives_mean_and_spread_and_the_ratio_to_the_upper_bound_of_the
         "student": "s",
         "settings": "",
     }
-    shared |= dict.fromkeys(("macro_f1", "agreement", "coverage", "synthesis_s", "distillation_s"), "1")
-    shared |= dict.fromkeys(("cpu_ms_a_clip", "peak_mb", "teacher_parameters", "parameters"), "1")
+    shared |= dict.fromkeys(("macro_f1", "agreement", "coverage", *bench_page.COSTS), "1")
+    shared |= dict.fromkeys(("peak_mb", "teacher_parameters", "parameters"), "1")
     shared |= {"machine": "a machine", "teacher_accuracy": "0.8", "clips": "1"}
     measured = {
         ("0", "recordings (upper bound)"): "0.8",
@@ -96,6 +97,35 @@ def test_the_table_gives_mean_and_spread_and_the_ratio_to_the_upper_bound_of_the
     line = next(line for line in bench_page.text(rows).splitlines() if "| FRAMI |" in line)
     assert "| 0.400 ± 0.000 | 0.500 ± 0.000 |" in line and "| 0.750 ± 0.354 |" in line
     assert line.endswith("| 2 |")
+    # A gain is that over another row of the same student and seed.
+    gains = [row | ({"over": "recordings (upper bound)"} if row["source"] == "FRAMI" else {}) for row in rows]
+    line = next(line for line in bench_page.text(gains).splitlines() if "| FRAMI |" in line)
+    assert "| -0.200 ± 0.283 over recordings (upper bound) |" in line
+
+
+def test_a_row_that_cannot_be_measured_does_not_keep_the_others_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = [row for row in bench.pieces("quick") if row.source.name in ("noise", "recordings (upper bound)")]
+    student = bench.Bench.student
+
+    def fails(self: bench.Bench, row: piece.Piece, *rest: Any) -> Path:
+        if row.source.method is None:
+            raise Failed("The loss is no longer a number.")
+        return student(self, row, *rest)
+
+    monkeypatch.setattr(bench.Bench, "student", fails)
+    said: list[str] = []
+    with pytest.raises(Failed, match="1 of 2 rows"):
+        bench.bench(wanted, bench.Bench(None, tmp_path / "runs"), tmp_path, said.append)
+    assert "not measured. The loss" in said[0] and [row["source"] for row in bench.read(tmp_path).values()] == ["noise"]
+    monkeypatch.undo()
+
+
+def test_recordings_that_are_not_there_are_told_before_anything_is_done(tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="fsdd"):
+        bench.bench(bench.pieces("main"), bench.Bench(str(tmp_path), tmp_path / "runs"), tmp_path, print)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_table_of_another_kind_is_not_written_over(tmp_path: Path) -> None:

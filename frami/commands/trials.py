@@ -61,7 +61,8 @@ def bench(suite: str, tasks: tuple[str, ...], seeds: int | None, seed: int, resu
         from frami.evaluate import speed
 
         click.echo(speed.speed(machine.choose(arguments["device"], arguments["threads"]), page))
-        click.echo(f"The table is in {page / 'speed.md'}.")
+        module.write(page, module.read(page))
+        click.echo(f"The table is in {page / 'speed.md'}, and in {page / 'bench.md'}.")
         return
     wanted = module.pieces(suite, tasks, seeds, seed)
     module.bench(wanted, module.Bench(**arguments), page, click.echo)
