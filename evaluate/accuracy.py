@@ -91,15 +91,12 @@ def evaluate(
     models = [one if isinstance(one, Model) else load(one) for one in (model, *others)]
     split = datasets.split(dataset, data, test_fold=test_fold)
     for one in models:
-        if one.labels != split.labels:
-            raise WrongUse(
-                f"The model knows {len(one.labels)} classes ({', '.join(one.labels[:3])}, ...), "
-                f"{dataset} has {len(split.labels)} others ({', '.join(split.labels[:3])}, ...); "
-                f"name the model's own data set."
-            )
+        datasets.check_labels(one.labels, split)
         if one.task != models[0].task:
             raise WrongUse(f"One model answers the task {models[0].task}, another {one.task}; fuse models of one task.")
     split = datasets.for_task(split, models[0].task)
+    if models[0].task == "frames":
+        events.library()  # what is not installed is told before anything is heard
     heard = {end: Spectrograms.of(split.test, end) for end in {one.front_end for one in models}}
     with torch.inference_mode():
         clips = [heard[one.front_end] for one in models]

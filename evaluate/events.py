@@ -52,7 +52,7 @@ def scores(
     ]
     if not there:
         raise Failed("There is no event in these clips to score.")
-    collars, crossings, segments, frame = _library()
+    collars, crossings, segments, frame = library()
     kept = [labels[index] for index in there]
     table = {name: frame(each[:, there], edges[name], event_classes=kept) for name, each in probabilities.items()}
     seconds = {name: float(times[-1]) for name, times in edges.items()}
@@ -110,7 +110,12 @@ def above(probabilities: NDArray[np.float64], labels: tuple[str, ...], edges: ND
     return sorted(events)
 
 
-def _library() -> tuple[Any, Any, Any, Any]:
+def library() -> tuple[Any, Any, Any, Any]:
+    """Return the modules that score events.
+
+    Raises:
+        WrongUse: the extra ``events`` is not installed.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a package that it needs warns of its own age

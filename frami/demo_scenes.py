@@ -10,7 +10,7 @@ from typing import Any
 
 from frami import inspection, progress, screen, training
 from frami.demo import student_from
-from frami.evaluate import accuracy
+from frami.evaluate import accuracy, events
 from frami.model import Model
 from frami.soundscapes import soundscapes
 
@@ -62,6 +62,8 @@ def demo(
         The scores of each model on soundscapes that none of them learned from.
     """
     began, plan = time.monotonic(), PLANS[name]
+    if plan.task == "frames":
+        events.library()  # what is not installed is told before minutes of work
     common: dict[str, Any] = {"seed": seed, "device": device, "threads": threads}
     mixed, teacher = _taught(out, name, plan, common)
     say(f"Teacher: {plan.network}, {teacher.parameters:,} parameters, trained on {SCENES['train']} soundscapes.")

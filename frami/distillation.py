@@ -154,10 +154,9 @@ def _source(
         if test_fold is None:
             raise WrongUse("--dataset needs --test-fold: what is held out must never be distilled from.")
         split = datasets.for_task(datasets.split(dataset, data, test_fold=test_fold), teacher.task)
-        if split.labels != teacher.labels:
-            raise WrongUse(
-                f"The teacher knows {len(teacher.labels)} classes other than those of {dataset}; name its own data set."
-            )
+        if not len(split.train):
+            raise WrongUse(f"Without fold {test_fold}, this copy of {dataset} has no clips. {split.missing}")
+        datasets.check_labels(teacher.labels, split)
         ends = ensemble.front_ends(teachers)
         return {"dataset": dataset, "test_fold": str(test_fold)}, cache(
             lambda: (Spectrograms.of(split.train, *ends), None)

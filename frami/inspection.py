@@ -209,8 +209,7 @@ def _confidence(store: Store) -> np.ndarray:
 
 
 def _hear(split: datasets.Split, front_end: FrontEnd, labels: tuple[str, ...]) -> Spectrograms:
-    if split.labels != labels:
-        raise WrongUse(f"{split.dataset} has other classes than {', '.join(labels[:3])}, ...; name their own.")
+    datasets.check_labels(labels, split)
     if not len(split.test):
         raise WrongUse(f"This copy of {split.dataset} lacks fold {split.test_fold}. {split.missing}")
     return Spectrograms.of(split.test, front_end)

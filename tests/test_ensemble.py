@@ -21,7 +21,7 @@ from frami.errors import WrongUse
 from frami.machine import Machine
 from frami.model import Architecture, Model
 from frami.store import Store
-from tests.conftest import make_teacher
+from tests.conftest import LABELS, make_teacher
 
 
 def some_clips(front_end: FrontEnd, targets: list[int]) -> Spectrograms:
@@ -62,6 +62,14 @@ def test_teachers_that_are_not_alike_are_refused(front_end: FrontEnd, machine: M
     for what, other in others.items():
         with pytest.raises(WrongUse, match=f"have {what} that differ"):
             ensemble.together([teacher, other], clips, machine)
+
+
+def test_teachers_of_other_frame_rates_are_refused(front_end: FrontEnd, machine: Machine) -> None:
+    built = [Model.build(Architecture(n, {"width": 4}), front_end, LABELS, task="frames") for n in ("secrnn", "dscnn")]
+    for model in built:
+        model.network.eval()
+    with pytest.raises(WrongUse, match="have a frame rate that differ"):
+        ensemble.together(built, some_clips(front_end, [0, 1]), machine)
 
 
 def test_a_student_of_several_teachers(teacher: Model, store: Store, front_end: FrontEnd, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +42,74 @@ def test_urbansed(urbansed: Path) -> None:
     assert split.train.events[0] == ((0.5, 1.25, siren), (1.0, 2.0, dog))
     assert np.flatnonzero(np.asarray(split.test.targets)[0]).tolist() == sorted([siren, dog])
     assert datasets.catalog.load("datasets", "urbansed").test_folds(urbansed) == ["validate", "test"]
-    (urbansed / "annotations/train/soundscape_train_uniform0.txt").write_text("0\t1\tmartian\n")
+    (urbansed / "annotations/train/soundscape_train_uniform1.txt").write_text("")
+    silent = datasets.split("urbansed", urbansed, test_fold="validate").train
+    assert silent.events is not None and silent.events[1] == () and not np.asarray(silent.targets)[1].any()
+    shutil.rmtree(urbansed / "audio/train")
+    assert len(datasets.split("urbansed", urbansed, test_fold="validate").train) == 0
+    (urbansed / "annotations/validate/soundscape_validate_uniform0.txt").write_text("0\t1\tmartian\n")
     with pytest.raises(WrongUse, match="martian"):
         datasets.split("urbansed", urbansed, test_fold="validate")
+
+
+@pytest.fixture
+def desed(tmp_path: Path) -> Path:
+    """The layout of DCASE 2023 task 4, with a name and a table for each of its parts."""
+    files = {
+        "train/synthetic21_train/soundscapes": ["1.wav", "2.wav"],
+        "train/weak": ["YwHj2dX1z0_30.000_40.000.wav"],
+        "train/unlabel_in_domain": ["Y0_30.000_40.000.wav"],
+        "validation/validation": ["YZZ_0.000_10.000.wav", "Yquiet_0.000_10.000.wav"],
+    }
+    for part, names in files.items():
+        for name in names:
+            sound(tmp_path / "audio" / part / name, 10.0)
+    tables = {
+        "train/synthetic21_train/soundscapes": [
+            "filename\tonset\toffset\tevent_label",
+            "1.wav\t0.231\t3.6\tDog",
+            "1.wav\t2.0\t9.75\tVacuum_cleaner",
+            "2.wav\t0.0\t10.0\tRunning_water",
+        ],
+        "train/weak": ["filename\tevent_labels", "YwHj2dX1z0_30.000_40.000.wav\tDog,Running_water"],
+        "validation/validation": [
+            "filename\tonset\toffset\tevent_label",
+            "YZZ_0.000_10.000.wav\t1.5\t2.5\tDog",
+            "Yquiet_0.000_10.000.wav\t\t\t",
+        ],
+        "validation/validation_durations": [
+            "filename\tduration",
+            "YZZ_0.000_10.000.wav\t10.0",
+            "Yquiet_0.000_10.000.wav\t10.0",
+        ],
+    }
+    for name, lines in tables.items():
+        path = tmp_path / "metadata" / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def test_desed(desed: Path) -> None:
+    split = datasets.split("desed", desed, test_fold="validation")
+    assert split.labels == ("Dog", "Running_water", "Vacuum_cleaner") and not split.missing
+    found = {Path(name).name: events for name, events in zip(split.train.names, split.train.events or (), strict=True)}
+    assert found == {
+        "1.wav": ((0.231, 3.6, 0), (2.0, 9.75, 2)),
+        "2.wav": ((0.0, 10.0, 1),),
+        "YwHj2dX1z0_30.000_40.000.wav": None,
+        "Y0_30.000_40.000.wav": None,  # there is no table of the clips without labels
+    }
+    assert len(split.train.labelled()) == 3
+    assert split.test.events == (((1.5, 2.5, 0),), ())  # a file may have no event
+    # Somebody who audits a model has no training data.
+    shutil.rmtree(desed / "audio/train")
+    shutil.rmtree(desed / "metadata/train")
+    alone = datasets.split("desed", desed, test_fold="validation")
+    assert (len(alone.train), len(alone.test), alone.labels) == (0, 2, ("Dog",))
+    shutil.rmtree(desed / "audio/validation")
+    with pytest.raises(WrongUse, match="None of the annotated clips"):
+        datasets.split("desed", desed, test_fold="validation")
 
 
 def test_sonyc(tmp_path: Path) -> None:
@@ -57,10 +123,11 @@ def test_sonyc(tmp_path: Path) -> None:
         writer = csv.writer(file)
         writer.writerow(["split", "sensor_id", "audio_filename", "annotator_id", *sonyc.COLUMNS])
         writer.writerows([part, 1, name, who, *tags] for part, name, who, tags in rows)
-    with pytest.raises(WrongUse, match="None of the recordings of train"):
+    with pytest.raises(WrongUse, match="None of the recordings is in"):
         datasets.split("sonyc", tmp_path, test_fold="validate")
-    sound(tmp_path / "train" / "a.wav")
     sound(tmp_path / "validate" / "b.wav")
+    assert len(datasets.split("sonyc", tmp_path, test_fold="validate").train) == 0
+    sound(tmp_path / "train" / "a.wav")
     split = datasets.split("sonyc", tmp_path, test_fold="validate")
     assert split.task == "multi-label"
     assert np.asarray(split.train.targets).tolist() == [[1, 0, 0, 0, 0, 0, 1, 0]]  # any volunteer's
@@ -83,6 +150,9 @@ def test_tau2022(tmp_path: Path) -> None:
     split = datasets.split("tau2022", tmp_path, test_fold="1")
     assert (len(split.labels), split.train.targets, split.test.targets) == (10, (0,), (1,))
     assert split.missing == "1 listed excerpts have no audio here."
+    (tmp_path / tau2022.SETUP.format("train")).write_text("name\tscene\naudio/x.wav\tbus\n")
+    with pytest.raises(WrongUse, match="no column filename, scene_label"):
+        datasets.split("tau2022", tmp_path, test_fold="1")
     (tmp_path / tau2022.SETUP.format("train")).write_text("filename\tscene_label\naudio/x.wav\tmoon\n")
     with pytest.raises(WrongUse, match="the scene 'moon'"):
         datasets.split("tau2022", tmp_path, test_fold="1")

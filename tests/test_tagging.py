@@ -22,6 +22,8 @@ from frami.soundscapes import soundscapes
 from frami.store import Store
 from frami.targets import label_sets
 
+WEAK = "metadata/train/weak.tsv"
+DURATIONS = "metadata/validation/validation_durations.tsv"
 TRAIN = "metadata/train/synthetic21_train/soundscapes.tsv"
 VALIDATION = "metadata/validation/validation.tsv"
 HEAD = "filename\tonset\toffset\tevent_label\n"
@@ -83,7 +85,10 @@ def test_weak_labels_and_none_join_the_soundscapes(scenes: Path, tmp_path: Path)
         (TRAIN, HEAD + "00000.wav\t0.1\t9.5\tx\n", "lasts 2.00 s, and x is annotated up to 9.5 s"),
         (TRAIN, HEAD + "00000.wav\t0\t1\tx\n00000.wav\t0.5\t1.5\tx\n", "overlaps another event of that label"),
         (VALIDATION, HEAD + "00000.wav\t0\t1\tmartian\n", "'martian', which no soundscape of training has"),
-        (VALIDATION, HEAD + "nowhere.wav\t0\t1\t{label}\n", "None of the annotated clips"),
+        (WEAK, "filename\tlabels\na.wav\tx\n", "no column event_labels"),
+        (WEAK, "filename\tevent_labels\na.wav\t\n", "names no label for a.wav"),
+        (DURATIONS, "filename\tduration\n00000.wav\t9.5\n", "lasts 2.00 s and is annotated as of 9.50 s"),
+        (DURATIONS, "filename\tduration\n00000.wav\tlong\n", "line 2: a duration is in seconds"),
     ],
 )
 def test_wrong_annotation_is_one_sentence(scenes: Path, table: str, text: str, says: str) -> None:

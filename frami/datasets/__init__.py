@@ -133,6 +133,22 @@ def for_task(found: Split, task: str | None) -> Split:
     return replace(found, train=train, test=test, task=task)
 
 
+def check_labels(known: Sequence[str], found: Split) -> None:
+    """Refuse recordings of other classes than a model knows; what differs is named."""
+    strange = [label for label in found.labels if label not in known]
+    absent = [label for label in known if label not in found.labels]
+    named = ", ".join([*(strange or absent)[:3], *(["..."] if len(strange or absent) > 3 else [])])
+    if strange:
+        said = f"The recordings of {found.dataset} have classes that the model does not know ({named})"
+    elif absent:
+        said = f"The model knows classes that {found.dataset} does not have ({named})"
+    elif tuple(known) != found.labels:
+        said = f"The model knows the classes of {found.dataset} in another order"
+    else:
+        return
+    raise WrongUse(f"{said}; name the model's own data set.")
+
+
 def find(folder: Path, stem: str) -> str | None:
     """Return the name below ``folder`` of the audio file ``stem`` (a path without suffix), None if it is not there."""
     for suffix in SUFFIXES:

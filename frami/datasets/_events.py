@@ -72,9 +72,17 @@ def _add(events: list[Event], onset: str, offset: str, label: str, where: str, *
 
 
 def weak(path: Path) -> dict[str, list[str]]:
-    """Return the labels of each file of a table with the columns filename and event_labels (separated by commas)."""
+    """Return the labels of each file of a table with the columns filename and event_labels (separated by commas).
+
+    Raises:
+        WrongUse: no such table, other columns, or a file without a label.
+    """
     listed = rows(path, ("filename", "event_labels"))
-    return {row["filename"]: [label for label in row["event_labels"].split(",") if label] for row in listed}
+    found = {row["filename"]: [label for label in row["event_labels"].split(",") if label] for row in listed}
+    for name, named in found.items():
+        if not named:
+            raise WrongUse(f"{path} names no label for {name}; add one, or take the line out.")
+    return found
 
 
 def rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
@@ -92,17 +100,33 @@ def rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     return listed
 
 
-def within(folder: Path, annotated: Mapping[str, list[Event]]) -> None:
-    """Refuse events that end after their file does."""
+def durations(path: Path) -> dict[str, float]:
+    """Return how long each file of a table with the columns filename and duration is (s)."""
+    found = {}
+    for number, row in enumerate(rows(path, ("filename", "duration")), 2):
+        try:
+            found[row["filename"]] = float(row["duration"])
+        except ValueError as error:
+            raise WrongUse(f"{path}, line {number}: a duration is in seconds; {error}.") from error
+    return found
+
+
+def within(folder: Path, annotated: Mapping[str, list[Event]], lengths: Mapping[str, float] | None = None) -> None:
+    """Refuse events that end after their file does, and files of another length than is written of them."""
     for name, events in annotated.items():
         last = max(events, key=lambda event: event.offset, default=None)
-        if last is None:
+        written = (lengths or {}).get(name)
+        if last is None and written is None:
             continue
         try:
             seconds = soundfile.info(folder / name).duration
         except soundfile.SoundFileError as error:
             raise Failed(f"{folder / name} is not readable audio ({error}); copy it again.") from error
-        if last.offset > seconds + SLACK:
+        if written is not None and abs(written - seconds) > SLACK:
+            raise WrongUse(
+                f"{folder / name} lasts {seconds:.2f} s and is annotated as of {written:.2f} s; copy the file again."
+            )
+        if last is not None and last.offset > seconds + SLACK:
             raise WrongUse(
                 f"{folder / name} lasts {seconds:.2f} s, and {last.label} is annotated up to {last.offset} s in it; "
                 "mend the annotation, or copy the file again."

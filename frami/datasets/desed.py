@@ -27,6 +27,7 @@ SYNTHETIC = "train/synthetic21_train/soundscapes"
 WEAK = "train/weak"
 UNLABELLED = "train/unlabel_in_domain"
 FOLDS = {"validation": "validation/validation"}
+DURATIONS = {"validation": "metadata/validation/validation_durations.tsv"}
 Annotation = tuple[list[str] | None, list[_events.Event] | None]  # tags where known, and events where they are timed
 
 
@@ -39,15 +40,17 @@ def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on one official set and trains on the clips of training."""
     if fold not in FOLDS:
         raise unknown("fold of desed", fold, FOLDS)
-    strong, tested = _events.strong(_table(folder, SYNTHETIC)), _events.strong(_table(folder, FOLDS[fold]))
+    tested = _events.strong(_table(folder, FOLDS[fold]))
+    # Somebody who audits a model has what is tested on alone.
+    strong = _events.strong(_table(folder, SYNTHETIC)) if _table(folder, SYNTHETIC).is_file() else {}
+    lengths = _events.durations(folder / DURATIONS[fold]) if (folder / DURATIONS[fold]).is_file() else {}
     _events.within(folder / "audio" / SYNTHETIC, _there(folder, SYNTHETIC, strong))
-    _events.within(folder / "audio" / FOLDS[fold], _there(folder, FOLDS[fold], tested))
+    _events.within(folder / "audio" / FOLDS[fold], _there(folder, FOLDS[fold], tested), lengths)
     weak = _events.weak(_table(folder, WEAK)) if _table(folder, WEAK).is_file() else {}
-    bare = _events.rows(_table(folder, UNLABELLED), ("filename",)) if _table(folder, UNLABELLED).is_file() else []
-    labels = tuple(sorted({event.label for events in strong.values() for event in events}))
+    labels = tuple(sorted({event.label for events in (strong or tested).values() for event in events}))
     train: dict[str, Annotation] = {f"{SYNTHETIC}/{name}": (_labels(events), events) for name, events in strong.items()}
     train |= {f"{WEAK}/{name}": (named, None) for name, named in weak.items()}
-    train |= {f"{UNLABELLED}/{row['filename']}": (None, None) for row in bare}
+    train |= {f"{UNLABELLED}/{name}": (None, None) for name in _unlabelled(folder)}
     test: dict[str, Annotation] = {
         f"{FOLDS[fold]}/{name}": (_labels(events), events) for name, events in tested.items()
     }
@@ -55,7 +58,17 @@ def split(folder: Path, fold: str) -> Split:
     held_out, others = _recordings(folder, test, labels)
     of = f"of the {len(train) + len(test)} clips listed are not there."
     missing = f"{absent + others} {of}" if absent + others else ""
+    if not len(learned) + len(held_out):
+        raise WrongUse(f"None of the annotated clips is in {folder / 'audio'}; name another folder with --data.")
     return Split("desed", fold, labels, learned, held_out, task="frames", missing=missing)
+
+
+def _unlabelled(folder: Path) -> list[str]:
+    """Return the names of the clips without labels: those of the table, or, where there is none, all in their folder."""
+    table = _table(folder, UNLABELLED)
+    if table.is_file():
+        return [row["filename"] for row in _events.rows(table, ("filename",))]
+    return sorted(path.name for path in (folder / "audio" / UNLABELLED).glob("*.wav"))
 
 
 def _labels(events: list[_events.Event]) -> list[str]:
@@ -85,9 +98,8 @@ def _recordings(folder: Path, annotated: dict[str, Annotation], labels: tuple[st
                     f"allowed: {', '.join(labels)}."
                 )
     names = [name for name in sorted(annotated) if (folder / "audio" / name).is_file()]
-    if not names:
-        raise WrongUse(f"None of the annotated clips is in {folder / 'audio'}; name another folder with --data.")
-    targets = np.array([_tags(annotated[name][0], labels) for name in names], dtype=np.float32)
+    tags = [_tags(annotated[name][0], labels) for name in names]
+    targets = np.array(tags, dtype=np.float32).reshape(len(names), len(labels))
     timed = [annotated[name][1] for name in names]
     events = tuple(
         None if found is None else tuple((event.onset, event.offset, index[event.label]) for event in found)

@@ -50,6 +50,8 @@ def split(folder: Path, fold: str) -> Split:
     train, absent = _recordings(folder, [row for row in rows if row["split"] == "train"], "train")
     agreed = [row for row in rows if row["split"] == fold and row["annotator_id"] == AUTHORS]
     test, others = _recordings(folder, agreed, fold)
+    if not len(train) + len(test):
+        raise WrongUse(f"None of the recordings is in {folder}/train or {folder}/{fold}; unpack them there.")
     missing = f"{absent + others} annotated recordings have no audio here." if absent + others else ""
     return Split("sonyc", fold, LABELS, train, test, task="multi-label", missing=missing)
 
@@ -76,10 +78,9 @@ def _recordings(folder: Path, rows: list[dict[str, str]], part: str) -> tuple[Re
         heard = np.array([float(row[column] or 0) > 0 for column in COLUMNS], dtype=np.float32)
         tags[row["audio_filename"]] = np.maximum(tags.get(row["audio_filename"], heard), heard)
     names = [name for name in sorted(tags) if (folder / part / name).is_file()]
-    if not names:
-        raise WrongUse(f"None of the recordings of {part} is in {folder / part}; unpack them there.")
 
     def read(number: int, rate: int) -> Tensor:
         return audio.read(folder / part / names[number], rate)
 
-    return Recordings(tuple(names), np.stack([tags[name] for name in names]), read), len(tags) - len(names)
+    targets = np.array([tags[name] for name in names], np.float32).reshape(len(names), len(LABELS))
+    return Recordings(tuple(names), targets, read), len(tags) - len(names)

@@ -42,6 +42,8 @@ def split(folder: Path, fold: str) -> Split:
         raise unknown("fold of tau2022", fold, FOLDS)
     train, absent = _recordings(folder, folder / SETUP.format("train"))
     test, others = _recordings(folder, folder / SETUP.format("evaluate"))
+    if not len(train) + len(test):
+        raise WrongUse(f"None of the excerpts that are listed is in {folder / 'audio'}; copy them there.")
     missing = f"{absent + others} listed excerpts have no audio here." if absent + others else ""
     return Split("tau2022", fold, LABELS, train, test, missing=missing)
 
@@ -55,6 +57,4 @@ def _recordings(folder: Path, table: Path) -> tuple[Recordings, int]:
             raise WrongUse(f"{table} has the scene {row['scene_label']!r}; allowed: {', '.join(LABELS)}.")
         if (folder / row["filename"]).is_file():
             items.append((row["filename"], LABELS.index(row["scene_label"])))
-    if not items:
-        raise WrongUse(f"None of the excerpts that {table} lists is in {folder / 'audio'}; copy them there.")
     return Recordings.of_files(folder, items), len(rows) - len(items)

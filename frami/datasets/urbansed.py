@@ -45,6 +45,11 @@ def split(folder: Path, fold: str) -> Split:
         raise unknown("fold of urbansed", fold, FOLDS)
     train, absent = _recordings(folder, "train")
     test, others = _recordings(folder, fold)
+    if not len(train) + len(test):
+        raise WrongUse(
+            f"{folder} has no soundscapes in audio/train or audio/{fold} with their annotations/*/*.txt; "
+            f"name another with --data."
+        )
     missing = f"{absent + others} annotated soundscapes have no audio here." if absent + others else ""
     return Split("urbansed", fold, LABELS, train, test, task="frames", missing=missing)
 
@@ -53,14 +58,11 @@ def _recordings(folder: Path, part: str) -> tuple[Recordings, int]:
     """Return the soundscapes of a part that are there, and how many are annotated and are not."""
     tables = sorted((folder / "annotations" / part).glob("*.txt"))
     there = [path for path in tables if (folder / "audio" / part / f"{path.stem}.wav").is_file()]
-    if not there:
-        raise WrongUse(
-            f"{folder} has no soundscapes in audio/{part} with annotations/{part}/*.txt; name another with --data."
-        )
     names = [f"audio/{part}/{path.stem}.wav" for path in there]
     listed = {name: _events.plain(path, LABELS) for name, path in zip(names, there, strict=True)}
     _events.within(folder, listed)
-    targets = np.array([[label in {e.label for e in listed[name]} for label in LABELS] for name in names], np.float32)
+    tags = [[label in {e.label for e in listed[name]} for label in LABELS] for name in names]
+    targets = np.array(tags, np.float32).reshape(len(names), len(LABELS))
     events = tuple(tuple((e.onset, e.offset, LABELS.index(e.label)) for e in listed[name]) for name in names)
 
     def read(number: int, rate: int) -> Tensor:
