@@ -2,136 +2,112 @@
 
     frami bench --suite speed
 
-Limits: the teacher's own forward and backward pass on the same batch, and the machine's rate of matrix products. The
-teacher is an untrained one of the size of ESC-50's (what is computed does not depend on its weights), so no recordings
-are needed.
+Limits: the teacher's own forward and backward pass on the same batch, and the machine's rate of matrix products. Times
+are those of the CPU, of all threads together; with a GPU, by the clock. The teacher is an untrained one of the size of
+ESC-50's (what is computed does not depend on its weights), so no recordings are needed.
 """
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-import frami
-from frami import catalog, files, priors, run, settings, targets, training
-from frami import clips as sources
-from frami.audio import FrontEnd
-from frami.datasets import esc50
+from frami import catalog, files, priors, run, settings, targets
+from frami.evaluate import complexity, speed_store, timing
+from frami.evaluate.timing import Line
 from frami.machine import Machine
-from frami.model import Architecture, Model
+from frami.model import Model
 from frami.network import frozen
-from frami.store import Store, parts, run_folder
 from frami.taps import hear
 
-CLASSES = 50
-FRAMES = 160
-BATCH = 64
-REPETITIONS = 5
-# Steps of a round as published, and how many of them are timed: a round of CMI takes minutes.
-PUBLISHED = {"fastmeta": (10, 10), "cmi": (200, 8)}
-SMALL_CLIPS = (5_000, 100_000)
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the table: what was timed, the number, and what it is compared with."""
-
-    what: str
-    value: float
-    unit: str
-    ratio: float | None = None
-    of: str = ""
-
-
-def teacher(labels: int = CLASSES, front_end: FrontEnd | None = None, **arguments: Any) -> Model:
-    """Return an untrained teacher whose batch norms have seen a batch of noise."""
-    front_end = front_end or training.front_end_for(esc50)
-    names = tuple(f"class {index}" for index in range(labels))
-    torch.manual_seed(0)
-    model = Model.build(Architecture("resnet", arguments), front_end, names, frames=(FRAMES, FRAMES))
-    with torch.no_grad():
-        model.network.train()(torch.randn(8, front_end.n_mels, FRAMES))
-    model.network.eval().requires_grad_(False)
-    return model
-
-
-def seconds(work: Callable[[], object], repetitions: int = REPETITIONS) -> float:
-    """Return the median time of some work, after doing it once."""
-    work()
-    times = []
-    for _ in range(repetitions):
-        began = _now()
-        work()
-        times.append(_now() - began)
-    return statistics.median(times)
-
-
-def _now() -> float:
-    """Return the time, after all that a GPU has been asked for is done."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
+# Clips and steps of a round as published, and two numbers of steps that are timed, with a batch: a round of CMI takes many
+# minutes. What a step takes, and a round beside its steps, follow from the two. CMI's bank of past clips is still almost
+# empty then, which is in its favour.
+PUBLISHED = {"fastmeta": (256, 10, (4, 10)), "cmi": (256, 200, (2, 6))}
 
 
 def limits(model: Model, where: Machine) -> list[Line]:
-    """Return the rate of matrix products, and the time of the teacher's pass over a batch, forward and backward."""
+    """Return the rate of matrix products, and the times of the teacher's pass over a batch and over two at once."""
     kind = torch.bfloat16 if where.precision == "bfloat16" else torch.float32
     square = torch.randn(2048, 2048, dtype=kind, device=where.device)
-    rate = 2 * 2048**3 / seconds(lambda: square @ square) / 1e9
-    mel = torch.randn(BATCH, model.front_end.n_mels, FRAMES, device=where.device)
-
-    def both_ways() -> None:
-        moved = mel.clone().requires_grad_(True)
-        with where.autocast():
-            said = model.network(moved)
-        said.logits.float().sum().backward()
-
+    rate = 2 * 2048**3 / timing.seconds(lambda: square @ square) / 1e9
+    one, two = (
+        timing.seconds(
+            partial(both_ways, model, torch.randn(n * timing.BATCH, model.front_end.n_mels, timing.FRAMES), where)
+        )
+        for n in (1, 2)
+    )
+    work = 2 * 2 * timing.BATCH * complexity.multiply_adds(model, model.front_end.seconds(timing.FRAMES)) / 1e9
+    where.place(model.network)
     return [
-        Line(f"matrix products, {where.precision}", rate, "GFLOP/s"),
-        Line(f"teacher forward and backward, {BATCH} clips", 1000 * seconds(both_ways), "ms"),
+        Line(
+            f"matrix products, {where.precision}", rate, "GFLOP/s" + (" of one core" if where.device == "cpu" else "")
+        ),
+        Line(
+            f"teacher forward and backward, {timing.BATCH} clips",
+            1000 * one,
+            "ms",
+            rate * one / work,
+            "its products alone",
+        ),
+        Line(
+            f"the same of {2 * timing.BATCH} clips: both views at once", 1000 * two, "ms", two / one / 2, "two passes"
+        ),
     ]
 
 
-def step(model: Model, where: Machine, method: str, chosen: dict[str, Any], rounds: int) -> float:
-    """Return the time (s) of one step of a method's rounds, with all that a round does beside its steps."""
+def both_ways(model: Model, mel: Tensor, where: Machine) -> None:
+    """Pass a batch through the teacher, and a gradient back to it."""
+    moved = mel.to(where.device, copy=True).requires_grad_(True)
+    with where.autocast():
+        said = model.network(moved)
+    said.logits.float().sum().backward()
+
+
+def a_round(model: Model, where: Machine, method: str, chosen: dict[str, Any], rounds: int = 2) -> float:
+    """Return the time (s) of one round of a method, for one batch."""
     module = catalog.load("generators", method)
     generator = module.Generator(model, settings.make(module.Settings, chosen), where, 0)
-    for number in range(2):  # the first rounds allocate
-        generator.round(number, targets.balanced(CLASSES, BATCH, number, 0), FRAMES)
-    began = _now()
-    for number in range(2, 2 + rounds):
-        generator.round(number, targets.balanced(CLASSES, BATCH, number, 0), FRAMES)
-    steps = chosen.get("steps", getattr(module.Settings(), "steps", 1))
-    return (_now() - began) / rounds / steps
+    generator.round(0, targets.balanced(timing.CLASSES, timing.BATCH, 0, 0), timing.FRAMES)  # the first one allocates
+    began = timing.now()
+    for number in range(1, 1 + rounds):
+        generator.round(number, targets.balanced(timing.CLASSES, timing.BATCH, number, 0), timing.FRAMES)
+    return (timing.now() - began) / rounds
 
 
-def inversion(model: Model, where: Machine, both_ways: float) -> list[Line]:
+def inversion(model: Model, where: Machine, one_pass: float) -> list[Line]:
     """Return what a step and a finished clip of FRAMI cost, against the teacher's passes and against other methods."""
     lines: list[Line] = []
+    steps = catalog.load("generators", "frami").Settings().steps
     for name, off, passes in (
         ("all of it", {}, 2),
         ("no contrast", {"contrast": 0.0}, 1),
         ("no contrast, no adversary", {"contrast": 0.0, "adversary": 0.0}, 1),
     ):
-        found = step(model, where, "frami", {"rival_from": 0, **off}, 3)
+        found = a_round(model, where, "frami", {"rival_from": 0, **off}) / steps
         of = f"{passes} forward and backward passes of the teacher" if passes > 1 else "one such pass"
-        lines.append(Line(f"a step of FRAMI, {name}", 1000 * found, "ms", found / (passes * both_ways), of))
+        lines.append(Line(f"a step of FRAMI, {name}", 1000 * found, "ms", found / (passes * one_pass), of))
+    ours = lines[0].value * steps / timing.BATCH
+    if where.precision != "float32":
+        plain = Machine(where.device, "float32", channels_last=False)
+        plain.place(model.network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        found = 1000 * a_round(model, plain, "frami", {"rival_from": 0}, rounds=1) / steps
+        lines.append(Line("the same in float32, channels first", found, "ms", found / lines[0].value, "all of it"))
+        where.place(model.network)
     lines += profile(model, where, lines[0].value / 1000)
-    steps = catalog.load("generators", "frami").Settings().steps
-    ours = lines[0].value * steps / BATCH
     lines.append(Line("a finished clip of FRAMI", ours, "ms"))
-    for method, (published, timed) in PUBLISHED.items():
-        cost = step(model, where, method, {"steps": timed}, 1) * published / BATCH
-        lines.append(
-            Line(f"a finished clip of {method}, {published} steps", 1000 * cost, "ms", 1000 * cost / ours, "FRAMI's")
-        )
+    for method, (batch, published, timed) in PUBLISHED.items():
+        few, many = (a_round(model, where, method, {"steps": each}, rounds=1) for each in timed)
+        a_step = (many - few) / (timed[1] - timed[0])
+        beside = max(0.0, few - timed[0] * a_step)
+        cost = 1000 * (beside / batch + published * a_step / timing.BATCH)
+        what = f"a finished clip of {method}, {published} steps for {batch}"
+        lines.append(Line(what, cost, "ms", cost / ours, "FRAMI's"))
     return lines
 
 
@@ -139,17 +115,23 @@ def profile(model: Model, where: Machine, a_step: float) -> list[Line]:
     """Return what the parts of a step of FRAMI cost, each with its way back."""
     module = catalog.load("generators", "frami")
     generator = module.Generator(model, module.Settings(), where, 0)
-    target = targets.balanced(CLASSES, BATCH, 0, 0).to(where.device)
+    target = targets.balanced(timing.CLASSES, timing.BATCH, 0, 0).to(where.device)
     decoder, draw = generator.meta.begin(), torch.Generator().manual_seed(0)
-    latents = decoder.draw(BATCH, FRAMES, draw, where.device)
-    mel = torch.randn(BATCH, model.front_end.n_mels, FRAMES, device=where.device)
+    latents = decoder.draw(timing.BATCH, timing.FRAMES, draw, where.device)
+    mel = torch.randn(timing.BATCH, model.front_end.n_mels, timing.FRAMES, device=where.device)
     with torch.no_grad(), where.autocast():
-        told = model.network(mel).logits
+        told = model.network(mel)
 
     def decode() -> None:
         with where.autocast():
-            made = decoder(latents, target, FRAMES)
+            made = decoder(latents, target, timing.FRAMES)
         made.sum().backward()
+
+    def pull() -> None:
+        moved = mel.clone().requires_grad_(True)
+        with where.autocast():
+            said = model.network(moved)
+        generator.contrast.loss(said, told, 0.1).backward()
 
     def judge() -> None:
         moved = mel.clone().requires_grad_(True)
@@ -166,47 +148,25 @@ def profile(model: Model, where: Machine, a_step: float) -> list[Line]:
     parts = {
         "the decoder": decode,
         "the teacher's pass that gives moments": judge,
+        "the pass of the other view, and the contrast": pull,
         "the student in the making is asked": ask_rival,
-        "the student in the making learns": lambda: generator.rival.step(mel, told),
+        "the student in the making learns": lambda: generator.rival.step(mel, told.logits),
     }
-    timed = {name: seconds(work) for name, work in parts.items()}
+    timed = {name: timing.seconds(work) for name, work in parts.items()}
     return [Line(name, 1000 * time, "ms", time / a_step, "that step") for name, time in timed.items()]
-
-
-def memory(where: Machine, folder: Path) -> list[Line]:
-    """Return the most memory that synthesis and distillation hold, for few and for many small clips."""
-    lines: list[Line] = []
-    small = FrontEnd(sample_rate=8000, n_fft=256, win_length=256, hop_length=128, n_mels=16, f_max=4000.0)
-    model = teacher(4, small, width=4, depth=1)
-    for clips in SMALL_CLIPS:
-        store = folder / f"{clips}.h5"
-        arguments: dict[str, Any] = {"samples": clips, "method": "noise", "frames": (8, 8), "batch_size": 500}
-        frami.synthesize(model, store, **arguments, device=where.device).close()
-        out = folder / f"student-{clips}"
-        frami.distill(model, samples=store, student="small", out=out, options={"steps": 50}, device=where.device)
-        peaks = [run.read(run_folder(store))["peak_memory"], run.read(out)["peak_memory"]]
-        before = lines[0].value if lines else None
-        peak = max(peaks) / 2**20
-        lines.append(
-            Line(f"peak memory, {clips:,} clips", peak, "MB", peak / before if before else None, "that of the first")
-        )
-    with Store(store) as kept:
-        batches = sources.endless(parts(kept)[0], BATCH, 0)
-        wait = seconds(lambda: next(batches), 50)
-    a_step = run.read(out)["seconds"] / 50
-    return [*lines, Line("a batch of these from the store", 1000 * wait, "ms", wait / a_step, "a step of distillation")]
 
 
 def speed(where: Machine, folder: Path) -> str:
     """Time everything; return the table, which is in ``folder`` as speed.md as well."""
-    model = teacher()
+    model = timing.teacher()
     where.place(model.network)
     with frozen(model.network):
         lines = limits(model, where)
         lines += inversion(model, where, lines[1].value / 1000)
     files.folder(folder)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        lines += memory(where, Path(scratch))
+        lines += speed_store.memory(where, Path(scratch))
+        lines += speed_store.loader(model, where, Path(scratch))
     heads = ["what", "", "ratio", "of"]
     body = [
         [

@@ -1,0 +1,62 @@
+"""What does a store cost? The memory that it takes to fill it and to learn from it, and how long its clips are waited for."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import frami
+from frami import clips as sources
+from frami import run
+from frami.audio import FrontEnd
+from frami.evaluate import timing
+from frami.machine import Machine
+from frami.model import Model
+from frami.store import Store, parts, run_folder
+
+SMALL_CLIPS = (5_000, 100_000)
+FULL_CLIPS = 1_024
+LOADED = (10, 40)  # two numbers of steps of distillation
+
+
+def memory(where: Machine, folder: Path) -> list[timing.Line]:
+    """Return the most memory that synthesis and distillation hold, for few and for many small clips (2 kB each)."""
+    lines: list[timing.Line] = []
+    small = FrontEnd(sample_rate=8000, n_fft=256, win_length=256, hop_length=128, n_mels=32, f_max=4000.0)
+    model = timing.teacher(4, small, width=4, depth=1)
+    for clips in SMALL_CLIPS:
+        store = folder / f"{clips}.h5"
+        arguments: dict[str, Any] = {"samples": clips, "method": "noise", "frames": (32, 32), "batch_size": 500}
+        frami.synthesize(model, store, **arguments, device=where.device).close()
+        out = folder / f"student-{clips}"
+        frami.distill(model, samples=store, student="small", out=out, options={"steps": 50}, device=where.device)
+        peaks = [run.read(run_folder(store))["peak_memory"], run.read(out)["peak_memory"]]
+        before = lines[0].value if lines else None
+        peak = max(peaks) / 2**20
+        lines.append(
+            timing.Line(
+                f"peak memory, {clips:,} clips", peak, "MB", peak / before if before else None, "that of the first"
+            )
+        )
+    return lines
+
+
+def loader(model: Model, where: Machine, folder: Path) -> list[timing.Line]:
+    """Return how long distillation waits for a batch of full-size clips from a store."""
+    store, times = folder / "full.h5", []
+    frami.synthesize(model, store, samples=FULL_CLIPS, method="noise", device=where.device).close()
+    for steps in LOADED:
+        out = folder / f"{steps}-steps"
+        frami.distill(model, samples=store, student="small", out=out, options={"steps": steps}, device=where.device)
+        times.append(run.read(out)["seconds"])
+    a_step = (times[1] - times[0]) / (LOADED[1] - LOADED[0])
+    with Store(store) as kept:
+        batches = sources.endless(parts(kept)[0], timing.BATCH, 0)
+        next(batches)
+        began = time.perf_counter()
+        for _ in range(timing.REPETITIONS):
+            next(batches)
+        wait = (time.perf_counter() - began) / timing.REPETITIONS
+    what = f"a batch of {timing.BATCH} full-size clips from a store"
+    return [timing.Line(what, 1000 * wait, "ms", wait / a_step, "a step of distillation, by the clock")]

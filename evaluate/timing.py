@@ -1,0 +1,63 @@
+"""How a time is taken, of what, and the line of a table that tells it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from frami import training
+from frami.audio import FrontEnd
+from frami.datasets import esc50
+from frami.model import Architecture, Model
+
+CLASSES = 50
+FRAMES = 160
+BATCH = 64
+REPETITIONS = 5
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table: what was timed, the number, and what it is compared with."""
+
+    what: str
+    value: float
+    unit: str
+    ratio: float | None = None
+    of: str = ""
+
+
+def teacher(labels: int = CLASSES, front_end: FrontEnd | None = None, **arguments: Any) -> Model:
+    """Return an untrained teacher whose batch norms have seen a batch of noise."""
+    front_end = front_end or training.front_end_for(esc50)
+    names = tuple(f"class {index}" for index in range(labels))
+    torch.manual_seed(0)
+    model = Model.build(Architecture("resnet", arguments), front_end, names, frames=(FRAMES, FRAMES))
+    with torch.no_grad():
+        model.network.train()(torch.randn(8, front_end.n_mels, FRAMES))
+    model.network.eval().requires_grad_(False)
+    return model
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the median time of some work, after doing it once."""
+    work()
+    times = []
+    for _ in range(REPETITIONS):
+        began = now()
+        work()
+        times.append(now() - began)
+    return statistics.median(times)
+
+
+def now() -> float:
+    """Return the time that the CPU's threads have worked; with a GPU the time, after all that it was asked for is done."""
+    if not torch.cuda.is_available():
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
