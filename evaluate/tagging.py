@@ -13,7 +13,7 @@ from frami.errors import Failed
 def scores(labels: tuple[str, ...], targets: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
     """Return micro- and macro-AUPRC, mean average precision, the number of clips, and the figures of every tag.
 
-    A tag that none or all of the clips have cannot be ranked and is left out of the means over tags.
+    A tag that none or all of the clips have cannot be ranked and is left out of all of them.
 
     Args:
         labels: Tags, by index.

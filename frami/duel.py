@@ -1,7 +1,8 @@
 """A generator and a student that learn in turn: what DAFL, DFAD, ZSKT and DFQ have in common.
 
 The generator is moved to where the student errs, the student learns from what the generator makes, and both live on
-from round to round. What a store keeps are the clips that the generator makes at the end of each round.
+from round to round. What a store keeps are the clips of each round's last turn, as they were before the generator's last
+step. None of the four publishes views; ``views=none`` judges the clips as they are.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from frami.settings import setting, weights
 from frami.taps import Heard, hear
 from frami.upsampler import Upsampler
 
-Losses = Callable[[Heard, Output], Mapping[str, Tensor]]
+Losses = Callable[[Heard, Callable[[], Output]], Mapping[str, Tensor]]
 StudentLoss = Callable[[Tensor, Output], Tensor]
 
 
@@ -36,7 +37,7 @@ class Settings:
     latent: int = setting(256, "size of the noise", low=1)
     learning_rate: float = setting(1e-3, "of the generator", low=0)
     rival: str = setting("small", "network of the student")
-    views: str = setting("audio", "views that are judged: audio, or image as published")
+    views: str = setting("audio", "views that are judged: audio, image, or none as published")
 
 
 class Duel:
@@ -56,7 +57,8 @@ class Duel:
         Args:
             teacher: Whom the student is to match.
             settings: How they play, and the weight of each loss.
-            losses: What is asked of clips, given what the teacher and the student say of them: scalars by name.
+            losses: What is asked of clips, given what the teacher says of them, and what asks the student: scalars by
+                name.
             machine: Where.
             seed: Of all that is drawn.
             student_loss: What the student learns by, of the teacher's answer and what it says.
@@ -98,10 +100,11 @@ class Duel:
             return self.teacher.network(mel).answer
 
     def _judge(self, mel: Tensor) -> Mapping[str, Tensor]:
-        heard = hear(self.teacher.network, mel, self.machine)
-        with self.machine.autocast():
-            student = self.rival.network(mel)
-        return self.losses(heard, student)
+        def ask() -> Output:
+            with self.machine.autocast():
+                return self.rival.network(mel)
+
+        return self.losses(hear(self.teacher.network, mel, self.machine), ask)
 
     def state(self) -> dict[str, Any]:
         """Return all that the next round depends on, as plain tensors, numbers and lists."""

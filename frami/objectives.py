@@ -58,7 +58,8 @@ def similarity(teacher: Output, student: Output, target: Tensor) -> Tensor:
 
     Networks of any width and frame rate can be compared: G is (B, B).
 
-    Source: Tung and Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019, as in the authors' code.
+    Source: Tung and Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019, as in the authors' code. Differs:
+    frames stand where they flatten a map of channels, height and width; frequency is averaged away in them.
     """
     theirs, ours = (_similarities(said.frames.float().flatten(1).unsqueeze(0)) for said in (teacher, student))
     return (theirs - ours).square().sum() / len(teacher.frames) ** 2

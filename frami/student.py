@@ -45,7 +45,8 @@ class MeanStudent:
 
     Source: after Xiao and Das, "Dual Knowledge Distillation for Efficient Sound Event Detection", ICASSP Workshops 2024,
     arXiv:2402.02781 (temporal-averaging distillation), which publishes the idea. Weights that are averaged receive no
-    gradient, so ours: the student learns from its teacher, and is asked to say what its own average says.
+    gradient, so ours: the student learns from its teacher, and is asked to say what its own average says, at one weight from
+    the first step on.
     """
 
     def __init__(self, student: nn.Module, momentum: float = MOMENTUM) -> None:

@@ -17,7 +17,7 @@ View = Callable[[Tensor, Generator], Tensor]
 
 
 def of(kind: str) -> tuple[View, View]:
-    """Return the two views of inversion, of the whole clip and of part of it: of ``audio``, or of ``image``."""
+    """Return the two views of inversion, of the whole clip and of part of it: of ``audio``, of ``image``, or ``none``."""
     if kind not in VIEWS:
         raise unknown("kind of views", kind, VIEWS)
     return VIEWS[kind]
@@ -127,4 +127,13 @@ def altered(mel: Tensor, generator: Generator) -> Tensor:
     return mask(mask(mel, generator, dim=1, fraction=0.2), generator, dim=2, fraction=0.2)
 
 
-VIEWS: dict[str, tuple[View, View]] = {"audio": (roll, part), "image": (image_views.whole, image_views.part)}
+def untouched(mel: Tensor, generator: Generator) -> Tensor:
+    """Return the clips as they are."""
+    return mel
+
+
+VIEWS: dict[str, tuple[View, View]] = {
+    "audio": (roll, part),
+    "image": (image_views.whole, image_views.part),
+    "none": (untouched, untouched),
+}

@@ -7,7 +7,8 @@ Source: Yin et al., "Dreaming to Distill", CVPR 2020, arXiv:1912.08795:
 The last term is that of the adaptive form, which looks for clips on which a student in the making and the teacher
 differ; its weight is 0 by default, and 0.2 is published for ImageNet. The defaults are those published for CIFAR-10
 (256 clips a round, 2,000 steps). Differs: every step judges the clip rotated in time by any number of frames, where they
-shift an image by two pixels; values stay within the front end's range.
+shift an image by two pixels (``views=image`` by up to four, and turns half of the clips, as they do for ImageNet); values
+stay within the front end's range.
 """
 
 from __future__ import annotations

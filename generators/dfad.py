@@ -7,7 +7,7 @@ small student in the making, trained with AdamW, stands for the one that is dist
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch.nn.functional as F
@@ -42,6 +42,6 @@ def apart(told: Tensor, student: Output) -> Tensor:
     return F.l1_loss(student.answer, at_rate_of(told, student.answer))
 
 
-def losses(heard: Heard, student: Output) -> Mapping[str, Tensor]:
+def losses(heard: Heard, student: Callable[[], Output]) -> Mapping[str, Tensor]:
     """Return what DFAD asks of clips."""
-    return {"adversary": priors.distance(heard.said, student)}
+    return {"adversary": priors.distance(heard.said, student())}

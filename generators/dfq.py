@@ -2,13 +2,13 @@
 
 Source: Choi et al., "Data-Free Network Quantization With Adversarial Knowledge Distillation", CVPR Workshops 2020,
 arXiv:2005.04136, with the weights and turns of Fang et al. (CMI, IJCAI 2021): adversary 1, moments 1, sureness 1,
-balance 20, ten steps of the student to one of the generator. Differs: a small student in the making stands for the one
-that is distilled from the store afterwards.
+balance 20, ten steps of the student to one of the generator. Differs: rounds of 20 turns, where it goes on without rounds;
+a small student in the making stands for the one that is distilled from the store afterwards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -38,10 +38,10 @@ class Generator:
     """The duel of DFQ."""
 
     def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
-        def losses(heard: Heard, student: Output) -> Mapping[str, Tensor]:
+        def losses(heard: Heard, student: Callable[[], Output]) -> Mapping[str, Tensor]:
             gap = priors.batch_norm_moments(heard.seen.batch, heard.seen.stored, relative=settings.relative)
             return {
-                "adversary": priors.divergence(heard.said, student),
+                "adversary": priors.divergence(heard.said, student()),
                 "batch_norm": gap.to(machine.device),
                 "own_class": priors.own_class(heard.said),
                 "balance": priors.balance(heard.said),

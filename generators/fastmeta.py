@@ -6,7 +6,8 @@ of its ten-step form (256 clips a round):
     L = class_prior CE + batch_norm L_BN + adversary L_adv
 
 L_BN with an average over past rounds, L_adv (`priors.disagreement`) after twenty rounds. Differs: a small student in the
-making stands for the one that is distilled from the store afterwards; the generator's first layer is never reset.
+making, which learns from the first round on, stands for the one that is distilled from the store afterwards; the
+generator's first layer is never reset; Reptile goes without their factor of 67, which Adam would divide out.
 """
 
 from __future__ import annotations

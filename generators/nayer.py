@@ -7,9 +7,11 @@ CVPR 2024, arXiv:2310.00258:
 
 The input is one constant embedding a class and no noise; variety comes from the noisy layer's random weights, which are
 drawn anew for every round. The generator lives on and is drawn anew every ten rounds. Published: 40 steps a round of 400
-clips. Differs: the embeddings are made on the spot, where theirs come from CLIP: from the letters of the class names
-(``names``, hashed groups of two and three), learned with the generator (``learned``), or a file of one row a class (.npy) from a
-text model of your own; one noisy layer serves the batch's classes together, one for each copy of the class list.
+clips, and L_adv after 20 epochs of ten rounds, in which no student learns. Differs: L_adv counts after twenty rounds, and
+the student in the making learns from the first; the embeddings are made on the spot, where theirs come from CLIP: from
+the letters of the class names (``names``, hashed groups of two and three), learned with the generator (``learned``), or a
+file of one row a class (.npy) from a text model of your own; one noisy layer serves the batch's classes together, one for
+each copy of the class list.
 """
 
 from __future__ import annotations

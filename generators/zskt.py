@@ -8,7 +8,7 @@ stands for the one that is distilled from the store afterwards, and it learns by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -36,6 +36,6 @@ class Generator:
         self.round, self.state, self.load = played.round, played.state, played.load
 
 
-def losses(heard: Heard, student: Output) -> Mapping[str, Tensor]:
+def losses(heard: Heard, student: Callable[[], Output]) -> Mapping[str, Tensor]:
     """Return what ZSKT asks of clips."""
-    return {"adversary": priors.divergence(heard.said, student)}
+    return {"adversary": priors.divergence(heard.said, student())}

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from frami import catalog, settings
 from frami.audio import FrontEnd
 from frami.datasets import tones
+from frami.errors import WrongUse
 from frami.generators.frami import Generator as FramiGenerator
 from frami.machine import Machine
 from frami.model import Architecture, Model
@@ -28,10 +32,14 @@ def few_tones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 2)
 
 
+def known_to(method: str) -> set[str]:
+    """Return the names of a method's settings."""
+    return {field.name for field in fields(catalog.load("generators", method).Settings)}
+
+
 def generator(method: str, teacher: Model, machine: Machine, seed: int = 0, **options: Any) -> Any:
     module = catalog.load("generators", method)
-    known = {field.name for field in fields(module.Settings)}
-    chosen = {name: value for name, value in (FAST | DUEL | options).items() if name in known}
+    chosen = {name: value for name, value in (FAST | DUEL | options).items() if name in known_to(method)}
     return module.Generator(teacher, settings.make(module.Settings, chosen), machine, seed)
 
 
@@ -115,11 +123,13 @@ def test_a_weight_of_zero_leaves_its_loss_out(method: str, weight: str, teacher:
 def test_all_losses_together_fall_within_a_round(method: str, teacher: Model, machine: Machine) -> None:
     every = {name: 1.0 for name in weights(method) if name != "adversary" or weights(method) == ["adversary"]}
     quiet = {"student_steps": 0, "adversary": float("adversary" in every), "queue": 0, "negatives": 0}
-    found = {}
-    for steps in (1, 40):
-        made = generator(method, teacher, machine, **(every | quiet | {"steps": steps, "turns": steps}))
-        found[steps] = sum(made.round(0, TARGET, 16).parts.values())
-    assert found[40] < found[1] - 0.02 * abs(found[1])
+    still = {"learning_rate": 0.0, "latent_rate": 0.0, "meta_rate": 0.0}
+    found = []
+    # What stands still has the best of 40 draws of its views, too.
+    for rates in ({}, still):
+        made = generator(method, teacher, machine, **(every | quiet | rates | {"steps": 40, "turns": 40}))
+        found.append(sum(made.round(0, TARGET, 16).parts.values()))
+    assert found[0] < found[1] - 0.02 * abs(found[1])
 
 
 @pytest.mark.parametrize(("weight", "fraction"), [("class_prior", 0.8), ("batch_norm", 0.98)])
@@ -133,9 +143,49 @@ def test_each_loss_falls_alone(weight: str, fraction: float, teacher: Model, mac
 @pytest.mark.parametrize("method", [method for method in METHODS if "adversary" in weights(method)])
 def test_the_student_in_the_making_is_another_and_learns(method: str, teacher: Model, machine: Machine) -> None:
     made = generator(method, teacher, machine, rival_steps=3, adversary=1.0, student_steps=3)
-    found = [made.round(number, TARGET, 16).parts["adversary"] for number in range(6)]
+    found, known = [], []
+    for number in range(6):
+        found.append(made.round(number, TARGET, 16).parts["adversary"])
+        known.append(copy.deepcopy(made.state()["rival"]["network"]))
     assert max(abs(value) for value in found) > 1e-4
-    assert max(found) - min(found) > 1e-6
+    # Each round teaches it something.
+    for before, after in itertools.pairwise(known):
+        assert any(not torch.equal(before[name], after[name]) for name in before if name.endswith("weight"))
+
+
+FORMS = [
+    ("fastmeta", {"form": "reptile"}),
+    ("nayer", {"embedding": "learned"}),
+    *((method, {"views": kind}) for method in METHODS for kind in ("image", "none") if "views" in known_to(method)),
+]
+
+
+@pytest.mark.parametrize(("method", "chosen"), FORMS)
+def test_other_forms_of_a_method_learn_as_well(
+    method: str, chosen: dict[str, str], teacher: Model, machine: Machine
+) -> None:
+    made, usual = generator(method, teacher, machine, **chosen), generator(method, teacher, machine)
+    last = [[each.round(number, TARGET, 16).mel for number in range(3)][-1] for each in (made, usual)]
+    assert bool(last[0].isfinite().all()) and not torch.equal(*last)
+
+
+def test_embeddings_of_classes_may_come_from_a_file(teacher: Model, machine: Machine, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.npy"
+    np.save(rows, np.eye(3, 7))
+    assert generator("nayer", teacher, machine, embedding=str(rows)).round(0, TARGET, 16).mel.shape[0] == len(TARGET)
+    np.save(rows, np.eye(2, 7))
+    with pytest.raises(WrongUse, match="one row for each of the 3 classes"):
+        generator("nayer", teacher, machine, embedding=str(rows))
+
+
+def test_the_bank_of_cmi_keeps_the_latest(teacher: Model, machine: Machine) -> None:
+    made = generator("cmi", teacher, machine, bank=8)
+    banks = []
+    for number in range(3):
+        made.round(number, TARGET, 16)
+        banks.append(made.state()["bank"].clone())
+    assert [len(bank) for bank in banks] == [6, 8, 8]
+    assert torch.equal(banks[2][6:], banks[1][:2]) and not torch.equal(banks[2][:6], banks[1][:6])
 
 
 def test_the_queue_is_of_fixed_length(teacher: Model, machine: Machine) -> None:

@@ -3,7 +3,8 @@
 Source: the baseline of DCASE 2023 task 4 (seven gated convolutions and two bidirectional GRUs of 128; 1.1 M
 parameters). Differs: for the task ``frames`` its attention pooling is that of `frami.network.FrameHead`, for others
 there is statistics pooling as in every network here; frequency is averaged after the last convolution, so that it takes
-any number of bands.
+any number of bands; dropout is 0.3, also between the recurrent layers (theirs 0.5, and none there). The baseline's
+training (a mean teacher, weak and unlabelled clips at fixed parts of a batch) is no part of it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ WIDENING = (1, 2, 4, 8, 8, 8, 8)
 
 
 class Gated(nn.Module):
-    """A 3x3 convolution with batch norm, gated by a linear function of itself (GLU), ``(B, C, F, N) -> (B, C', F, N)``."""
+    """A 3x3 convolution with batch norm, gated by a function of itself, ``(B, C, F, N) -> (B, C', F, N)``: ``h sigmoid(W h)``."""
 
     def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
         super().__init__()
