@@ -21,7 +21,8 @@ INTRODUCTION = """\
 Written by `frami bench`; never edited by hand. Accuracy, macro-F1, agreement with the teacher and coverage (the part \
 of the classes of which any clip is known) are those of the last step on recordings that neither teacher nor student \
 learned from; mean ± standard deviation where there are several seeds. Students are distilled by the recipe \
-frami-head, unless the row or its table says otherwise, and rows of one recipe begin as the same student. FRAMI's \
+frami-head, unless the row or its table says otherwise, and rows of one recipe begin as the same student; one that learns \
+from labels only is the network as it is without a teacher, with no projection and a head of its own. FRAMI's \
 settings were chosen on ESC-50 with fold 1 held out, on FSDD with the speaker lucas held out and, for the grain, on \
 UrbanSound8K with fold 2 held out (50 of the 250 test clips of FSDD's takes split are his; recordings of folds 1 and 2 \
 are among those that the teachers of the suite main learned from); rows that test on ESC-50's fold 1 are not free of \
@@ -70,21 +71,12 @@ def main_measure(row: Row) -> str:
 
 def _task(suite: str, task: str, fold: str, teacher: str, rows: list[Row]) -> list[str]:
     aim = next((t for t in (piece.task for piece in suites.main()) if t.dataset == task), None)
-    size = int(rows[0]["teacher_parameters"])
-    measures = next(names for names in MEASURES.values() if rows[0].get(names[0]))
-    known = {
-        accuracy.TITLES.get(name, name): spread(
-            {row["seed"]: float(row[f"teacher_{name}"]) for row in rows if row.get(f"teacher_{name}")}.values()
-        )
-        for name in measures
-        if any(row.get(f"teacher_{name}") for row in rows)
-    }
-    says = f"Teacher: {teacher}, {size:,} parameters, {', '.join(f'{n} **{v}**' for n, v in known.items())}."
+    says = []
     if suite == "main" and aim is not None:
         least = f"teacher {aim.least_teacher}, " if aim.least_teacher else ""
-        says += f" Aim: {least}FRAMI {aim.least_ratio} of the teacher in {aim.minutes} minutes."
+        says = [f"Aim: {least}FRAMI {aim.least_ratio} of the teacher in {aim.minutes} minutes."]
     picture = [f"![accuracy against cost]({_picture(suite, task, fold, teacher)})"] if suite in ("cpu", "gpu") else []
-    return [f"### {task}, fold {fold}", says, _table(rows), *picture]
+    return [f"### {task}, fold {fold}", *says, _table(rows), *picture]
 
 
 def _values(rows: list[Row], name: str) -> str:
@@ -137,7 +129,7 @@ def _table(rows: list[Row]) -> str:
     heads += ["of the upper bound" + (f", {accuracy.TITLES[name]}" if name != main else "") for name in bounded]
     heads += [f"gain in {accuracy.TITLES.get(main, main)}"] if compared else []
     heads += ["synthesis CPU s", "distillation CPU s", "CPU ms a clip", "minutes", "peak MB", "seeds"]
-    lines = [heads, ["---"] * len(heads)]
+    lines = [heads, ["---"] * len(heads), _teacher(rows, heads, [main, *others])]
     together = [row for of_student in grouped(rows, "student").values() for row in of_student]
     for (student, source), group in grouped(together, "student", "source").items():
         settings = f" ({group[0]['settings']})" if group[0]["settings"] else ""
@@ -163,6 +155,22 @@ def _table(rows: list[Row]) -> str:
             ]
         )
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _teacher(rows: list[Row], heads: list[str], measures: list[str]) -> list[str]:
+    """Return the line of the teacher; of several, that of the best in each measure."""
+    # Rows of one seed have one teacher; those with several say the best of them.
+    known = {
+        accuracy.TITLES.get(name, name): spread(
+            {
+                row["seed"]: float(row[f"teacher_{name}"]) for row in reversed(rows) if row.get(f"teacher_{name}")
+            }.values()
+        )
+        for name in measures
+        if any(row.get(f"teacher_{name}") for row in rows)
+    }
+    known |= {"student": f"(teacher) {rows[0]['teacher']}", "parameters": rows[0]["teacher_parameters"]}
+    return [known.get(head, "recordings" if head == "learns from" else "") for head in heads]
 
 
 def spread(values: Iterable[float]) -> str:

@@ -113,6 +113,7 @@ def synthesize(
             grows=True,
             teacher=teacher.fingerprint,
             priors=_priors(teacher, chosen),
+            remarks=remarks(teacher, chosen),
         )
         _rounds(
             teacher,

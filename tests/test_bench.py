@@ -82,7 +82,7 @@ def test_a_suite_knows_its_tasks_and_seeds() -> None:
         assert len(keys) == len(set(keys))
 
 
-def test_the_table_gives_mean_and_spread_and_the_ratio_to_the_upper_bound_of_the_same_seed() -> None:
+def test_the_table_gives_mean_and_spread_and_the_ratio_to_the_upper_bound_of_the_same_seed(tmp_path: Path) -> None:
     shared = dict.fromkeys(("task", "fold", "teacher", "steps"), "1") | {
         "suite": "cpu",
         "task": "esc10",
@@ -106,6 +106,10 @@ def test_the_table_gives_mean_and_spread_and_the_ratio_to_the_upper_bound_of_the
     gains = [row | ({"over": "recordings (upper bound)"} if row["source"] == "FRAMI" else {}) for row in rows]
     line = next(line for line in bench_page.text(gains).splitlines() if "| FRAMI |" in line)
     assert "| -0.200 ± 0.283 over recordings (upper bound) |" in line
+    # The teacher stands first, and accuracy against cost is drawn.
+    assert "| (teacher) 1 | 1 | recordings |  |  | 0.800 ± 0.000 |" in bench_page.text(rows)
+    bench.write(tmp_path, {(str(number),): row for number, row in enumerate(rows)})
+    assert (tmp_path / "bench-cpu-esc10-1-1.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_row_that_cannot_be_measured_does_not_keep_the_others_from_it(
@@ -124,7 +128,26 @@ def test_a_row_that_cannot_be_measured_does_not_keep_the_others_from_it(
     with pytest.raises(Failed, match="1 of 2 rows"):
         bench.bench(wanted, bench.Bench(None, tmp_path / "runs"), tmp_path, said.append)
     assert "not measured. The loss" in said[0] and [row["source"] for row in bench.read(tmp_path).values()] == ["noise"]
-    monkeypatch.undo()
+
+
+def test_a_bench_that_was_cut_off_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = [row for row in bench.pieces("quick") if row.source.name in ("noise", "recordings (upper bound)")]
+    where, student, asked = bench.Bench(None, tmp_path / "runs"), bench.Bench.student, []
+
+    def is_cut_off(self: bench.Bench, row: piece.Piece, *rest: Any) -> Path:
+        asked.append(row)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return student(self, row, *rest)
+
+    monkeypatch.setattr(bench.Bench, "student", is_cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        bench.bench(wanted, where, tmp_path, print)
+    done = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("weights.safetensors")}
+    assert len(done) == 2 and len(bench.read(tmp_path)) == 1  # a teacher and a student
+    bench.bench(wanted, where, tmp_path, print)
+    assert len(bench.read(tmp_path)) == 2
+    assert all(path.stat().st_mtime_ns == time for path, time in done.items())
 
 
 def test_recordings_that_are_not_there_are_told_before_anything_is_done(tmp_path: Path) -> None:

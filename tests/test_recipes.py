@@ -13,7 +13,7 @@ from frami import recipes, run
 from frami.audio import FrontEnd
 from frami.errors import WrongUse
 from frami.evaluate import complexity
-from frami.model import Model
+from frami.model import Architecture, Model
 from frami.store import Store
 from frami.student import MeanStudent
 from tests.conftest import make_teacher
@@ -77,11 +77,25 @@ def test_hidden_states_may_be_those_of_another_model(
         frami.distill(teacher, out=tmp_path / "c", recipe="dual", embedding_teacher=other, **few)
 
 
-def test_a_network_beyond_the_budget_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_network_beyond_the_budget_is_refused_before_anything_is_written(
+    teacher: Model, store: Store, tmp_path: Path
+) -> None:
     few = {"options": {"steps": 1, "batch_size": 8}, "budget": "dcase2023"}
     with pytest.raises(WrongUse, match=r"of 128,000 parameters .* beyond the budget"):
         frami.train("tones", test_fold="0", network="resnet", out=tmp_path / "large", **few)
     assert not (tmp_path / "large").exists()
+    with pytest.raises(WrongUse, match=r"of 128,000 parameters .* beyond the budget"):
+        frami.distill(teacher, samples=store, student="resnet", out=tmp_path / "student", **few)
+    assert not (tmp_path / "student").exists()
+    # Few parameters, and too much work for each second.
+    built = Architecture("resnet", {"width": 12})
+    for bands in (64, 400):
+        slow = Model.build(built, FrontEnd(n_mels=bands), ("a", "b"))
+        assert slow.parameters < 128_000
+        if bands == 64:
+            assert complexity.within(slow, "dcase2023").startswith("Within")
+    with pytest.raises(WrongUse, match=r"beyond the budget"):
+        complexity.within(slow, "dcase2023")
     small = frami.train("tones", test_fold="0", network="small", out=tmp_path / "small", **few)
     assert complexity.within(small, "dcase2023").startswith("Within the budget")
     with pytest.raises(WrongUse, match="dcase2023"):
