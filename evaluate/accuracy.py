@@ -125,7 +125,9 @@ def _of_events(split: Split, clips: Clips, answers: Sequence[torch.Tensor], hear
     for name, answer, frames in zip(split.test.names, answers, clips.frames.tolist(), strict=True):
         probabilities = answer[:, 1:].sigmoid().double().numpy()
         last = max((offset for _, offset, _ in truth[name]), default=0.0)
-        edges[name] = times = events.frame_edges(probabilities.shape[1], frames, hop, max(heard.seconds(frames), last))
+        edges[name] = times = events.frame_edges(
+            probabilities.shape[1], frames, hop, max(heard.seconds(frames), hop, last)
+        )
         found[name] = events.smoothed(probabilities.T[: len(times) - 1], 1 / (times[1] - times[0]))
         listed[name] = events.above(found[name], split.labels, times)
     return events.scores(split.labels, truth, found, edges) | {"events": listed}

@@ -15,8 +15,8 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
-from frami import datasets, files
-from frami.errors import Failed, unknown
+from frami import catalog, datasets, files
+from frami.errors import Failed, FramiError, WrongUse, unknown
 from frami.evaluate import accuracy, bench_page
 from frami.evaluate.bench_pieces import Bench
 from frami.evaluate.piece import Piece
@@ -62,8 +62,7 @@ def bench(wanted: list[Piece], where: Bench, page: Path, say: Callable[[str], No
         WrongUse: recordings that a row needs are not there.
         Failed: rows could not be measured; all others are.
     """
-    for dataset, fold in dict.fromkeys((p.task.mixture or p.task).held_out for p in wanted):
-        datasets.split(dataset, where.data, test_fold=fold)  # what is not there is told before hours of work
+    _check_recordings(wanted, where.data)
     read(page)
     failed = 0
     for number, piece in enumerate(wanted, 1):
@@ -71,7 +70,7 @@ def bench(wanted: list[Piece], where: Bench, page: Path, say: Callable[[str], No
         of += f": {piece.student.name} from {piece.source.name}"
         try:
             row = {name: str(value) for name, value in where.row(piece).items()}
-        except Failed as error:
+        except FramiError as error:
             failed += 1
             say(f"{of}: not measured. {error}")
             continue
@@ -82,6 +81,15 @@ def bench(wanted: list[Piece], where: Bench, page: Path, say: Callable[[str], No
         say(f"{of}: {accuracy.TITLES.get(name, name)} {float(row[name]):.4f}")
     if failed:
         raise Failed(f"{failed} of {len(wanted)} rows could not be measured; what was said of them is above.")
+
+
+def _check_recordings(wanted: list[Piece], data: str | None) -> None:
+    """Tell what is not there before hours of work."""
+    for dataset, fold in dict.fromkeys((piece.task.mixture or piece.task).held_out for piece in wanted):
+        datasets.split(dataset, data, test_fold=fold)
+    for other in dict.fromkeys(str(piece.source.synthesis.get("dataset", "")) for piece in wanted):
+        if other and not catalog.load("datasets", other).test_folds(datasets.folder_of(other, data)):
+            raise WrongUse(f"There is nothing of {other} in {data}; rows that learn from other sounds need it.")
 
 
 def read(page: Path) -> dict[tuple[str, ...], dict[str, str]]:

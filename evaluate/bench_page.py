@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from frami import charts, files
 from frami.evaluate import accuracy, suites
-from frami.evaluate.bench_pieces import MEASURES
+from frami.evaluate.bench_pieces import MEASURES, best
 
 Row = dict[str, str]
 
@@ -159,17 +159,14 @@ def _table(rows: list[Row]) -> str:
 
 def _teacher(rows: list[Row], heads: list[str], measures: list[str]) -> list[str]:
     """Return the line of the teacher; of several, that of the best in each measure."""
-    # Rows of one seed have one teacher; those with several say the best of them.
-    known = {
-        accuracy.TITLES.get(name, name): spread(
-            {
-                row["seed"]: float(row[f"teacher_{name}"]) for row in reversed(rows) if row.get(f"teacher_{name}")
-            }.values()
-        )
-        for name in measures
-        if any(row.get(f"teacher_{name}") for row in rows)
-    }
-    known |= {"student": f"(teacher) {rows[0]['teacher']}", "parameters": rows[0]["teacher_parameters"]}
+    known = {}
+    for name in measures:
+        of_seeds = grouped([row for row in rows if row.get(f"teacher_{name}")], "seed").values()
+        if of_seeds:
+            each = [best(name, [float(row[f"teacher_{name}"]) for row in of_seed]) for of_seed in of_seeds]
+            known[accuracy.TITLES.get(name, name)] = spread(each)
+    alone = min(int(row["teacher_parameters"]) for row in rows)
+    known |= {"student": f"(teacher) {rows[0]['teacher']}", "parameters": str(alone)}
     return [known.get(head, "recordings" if head == "learns from" else "") for head in heads]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -47,13 +46,14 @@ class Bench:
         task, source = piece.task, piece.source
         teacher = self.teacher(piece, source.guides[0])
         store = self.store(piece, teacher) if source.method else None
-        guides = [source.guides, *((Guide(filterbank),) for filterbank in source.fused)]
+        fused = [Guide(filterbank) for filterbank in source.fused]
+        guides, listening = [source.guides, *((guide,) for guide in fused)], [*source.guides, *fused]
         students = [self.student(piece, some, store) for some in guides]
         synthesis = run.read(run_folder(store)) if store else {}
         runs = [run.read(student) for student in students]
         clips = task.samples if store else 0
         measured = self.scores(piece, students)
-        taught = [self.scores(piece, [self._folder(piece) / _teacher(guide)]) for guide in source.guides]
+        taught = [self.scores(piece, [self._folder(piece) / _teacher(guide)]) for guide in listening]
         return {
             "suite": piece.suite,
             "task": task.name,
@@ -63,8 +63,11 @@ class Bench:
             "source": source.name,
             "over": source.over,
             "seed": piece.seed,
-            "teacher_parameters": teacher.parameters,
-            **{f"teacher_{name}": round(_best(name, taught), 4) for name in MEASURES[teacher.task]},
+            "teacher_parameters": sum(self.teacher(piece, guide).parameters for guide in listening),
+            **{
+                f"teacher_{name}": round(best(name, [each[name] for each in taught]), 4)
+                for name in MEASURES[teacher.task]
+            },
             "parameters": sum(frami.load(student).parameters for student in students),
             "settings": " ".join(f"{name}={value}" for name, value in source.synthesis.items()),
             "clips": clips,
@@ -107,10 +110,8 @@ class Bench:
         assert source.method is not None
         path = self._folder(piece) / f"{source.method}{_suffix(source.synthesis)}-{task.samples}.h5"
         options = dict(source.synthesis)
-        data = self.data or os.environ.get("FRAMI_DATA")
-        if source.method == "recordings" and data:
-            # The same folder under another name would be another setting.
-            options["data"] = str(Path(data).resolve())
+        if source.method == "recordings" and self.data:
+            options["data"] = self.data
         with progress.shown(f"{task.name}: {source.name}, {task.samples} clips", task.samples) as report:
             frami.synthesize(
                 teacher,
@@ -216,9 +217,9 @@ def _teacher(guide: Guide) -> str:
     return f"teacher{heard}{f'-{guide.seed}' if guide.seed else ''}{f'-width-{guide.width}' if guide.width else ''}"
 
 
-def _best(measure: str, found: Sequence[Mapping[str, Any]]) -> float:
-    """Return the best score of several teachers."""
-    return (min if measure in LESS_IS_BETTER else max)(each[measure] for each in found)
+def best(measure: str, found: Sequence[float]) -> float:
+    """Return the best of several scores."""
+    return (min if measure in LESS_IS_BETTER else max)(found)
 
 
 def _suffix(options: Mapping[str, Any]) -> str:

@@ -57,7 +57,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def now() -> float:
     """Return the time that the CPU's threads have worked; with a GPU the time, after all that it was asked for is done."""
-    if not torch.cuda.is_available():
+    if not torch.cuda.is_initialized():
         return time.process_time()
     torch.cuda.synchronize()
     return time.perf_counter()

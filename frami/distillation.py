@@ -13,7 +13,7 @@ from frami.clips import Clips, Spectrograms
 from frami.errors import Failed, WrongUse
 from frami.evaluate import agreement, complexity
 from frami.model import Architecture, Model, load
-from frami.run import Run
+from frami.run import Run, finished
 from frami.store import Store, parts
 from frami.training import architecture
 
@@ -87,16 +87,15 @@ def distill(
     built = _architecture(teacher, student, width, depth, found)
     where = machine.choose(device, threads, precision)
     source, hear = _source(teachers, samples, dataset, data, test_fold, any_teacher)
+    other = _other(embedding_teacher, found, recipe)
     if len(teachers) > 1:
         teacher = ensemble.together(teachers, hear()[0], where)
-    if embedding_teacher is not None:
-        other = embedding_teacher if isinstance(embedding_teacher, Model) else load(embedding_teacher)
+    known_as = teacher.fingerprint
+    if other is not None:
         teacher = ensemble.informed(teacher, other)
-        if found.reuse_head:
-            raise WrongUse(f"The recipe {recipe} reuses the teacher's own head; leave out the embedding teacher.")
     facts = {
         "source": source,
-        "teacher": teacher.fingerprint,
+        "teacher": known_as,
         "student": student,
         "arguments": dict(built.arguments),
         "recipe": recipe,
@@ -104,22 +103,34 @@ def distill(
         "options": asdict(chosen),
         "seed": seed,
         "precision": where.precision,
-        **({"embedding_teacher": other.fingerprint} if embedding_teacher is not None else {}),
+        **({"embedding_teacher": other.fingerprint} if other is not None else {}),
     }
     if budget:
         complexity.within(Model.build(built, teacher.front_end, teacher.labels, teacher.task), budget)
-    run = Run(Path(out), "distill", facts, teacher=teacher.fingerprint)
-    if run.finished:
+    # What reads the recordings is no part of what distillation costs.
+    clips, held_out = (None, None) if finished(Path(out)) else hear()
+    run = Run(Path(out), "distill", facts, teacher=known_as)
+    if run.finished or clips is None:
         return load(out)
-    clips, held_out = hear()
     with seeds.seeded(seed, 0):
         model = Model.build(built, teacher.front_end, teacher.labels, task=teacher.task, frames=teacher.frames)
     asked = teacher if found.taught else None
     learn.fit(model, clips, found, chosen, where, teacher=asked, seed=seed, run=run, report=report)
     scores = {"agreement_on_held_out_clips": agreement.agreement(teacher, model, held_out, where)} if held_out else {}
-    model.save(out, teacher=teacher.fingerprint, source=source, recipe=recipe, seed=seed, settings=asdict(chosen))
+    model.save(out, teacher=known_as, source=source, recipe=recipe, seed=seed, settings=asdict(chosen))
     run.finish(fingerprint=model.fingerprint, **scores)
     return load(out)
+
+
+def _other(embedding_teacher: Teacher | None, recipe: recipes.Recipe, name: str) -> Model | None:
+    """Return whose hidden states are matched in place of the teacher's."""
+    if embedding_teacher is None:
+        return None
+    if recipe.reuse_head:
+        raise WrongUse(f"The recipe {name} reuses the teacher's own head; leave out the embedding teacher.")
+    if not any(recipe.weights.get(objective) for objective in recipes.HIDDEN):
+        raise WrongUse(f"The recipe {name} matches no hidden states; leave out the embedding teacher, or try dual.")
+    return embedding_teacher if isinstance(embedding_teacher, Model) else load(embedding_teacher)
 
 
 def _settings(recipe: str, options: Mapping[str, Any]) -> tuple[learn.Settings, recipes.Recipe]:

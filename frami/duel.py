@@ -37,7 +37,7 @@ class Settings:
     latent: int = setting(256, "size of the noise", low=1)
     learning_rate: float = setting(1e-3, "of the generator", low=0)
     rival: str = setting("small", "network of the student")
-    views: str = setting("audio", "views that are judged: audio, image, or none as published")
+    views: str = setting("audio", "views that are judged: audio, image, or none (as published)")
 
 
 class Duel:

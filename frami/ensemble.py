@@ -110,7 +110,8 @@ def informed(teacher: Model, other: Model) -> Model:
             f"The model {other.fingerprint} hears through another front end than the teacher {teacher.fingerprint}; "
             f"its embedding can be matched where both are alike."
         )
-    return replace(teacher, network=cast(Network, Informed(teacher.network, other.network, other.front_end.n_mels)))
+    network = Informed(teacher.network, other.network, other.front_end.n_mels).eval().requires_grad_(False)
+    return replace(teacher, network=cast(Network, network))
 
 
 def front_ends(teachers: Sequence[Model]) -> list[FrontEnd]:

@@ -34,6 +34,8 @@ class Recipe:
         return self.reuse_head or any(self.weights[name] for name in needed)
 
 
+# Objectives of what is inside a network, and not of what it answers.
+HIDDEN = ("frames", "stats", "embedding", "similarity", "frame_similarity")
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         # Plain supervised training; what `frami train` does.

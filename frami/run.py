@@ -42,6 +42,11 @@ def environment() -> dict[str, Any]:
     }
 
 
+def finished(folder: Path) -> bool:
+    """Tell whether a folder holds a run that is finished."""
+    return (folder / "run.json").is_file() and read(folder)["status"] == "finished"
+
+
 class Run:
     """A run folder.
 

@@ -14,13 +14,20 @@ T = TypeVar("T")
 
 
 def setting(
-    default: Any, help: str, *, low: float | None = None, high: float | None = None, added: bool = False
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    added: bool = False,
+    place: bool = False,
 ) -> Any:
     """Return a dataclass field with a help text and the range that its value may have.
 
-    One that was ``added`` after files had been written is left out of files at its default: they stay as they are.
+    One that was ``added`` after files had been written is left out of files at its default: they stay as they are. A
+    ``place`` says where something lies, and is no part of what is made of it.
     """
-    return field(default=default, metadata={"help": help, "low": low, "high": high, "added": added})
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "added": added, "place": place})
 
 
 def weight(default: float, help: str) -> Any:
@@ -85,6 +92,11 @@ def to_json(settings: Any) -> dict[str, Any]:
         for f in fields(settings)
         if not (f.metadata.get("added") and getattr(settings, f.name) == f.default)
     }
+
+
+def made_of(settings: Any) -> dict[str, Any]:
+    """Return all settings but places: what is made by equal ones is equal."""
+    return {f.name: getattr(settings, f.name) for f in fields(settings) if not f.metadata.get("place")}
 
 
 def from_json(cls: type[T], values: Mapping[str, Any], source: str) -> T:

@@ -33,7 +33,7 @@ from frami.datasets._events import Event
 from frami.errors import WrongUse
 from frami.run import Run
 from frami.settings import setting
-from frami.waveforms import active, brownian, changed, faded, level, stretch
+from frami.waveforms import active, brownian, changed, excerpt, faded, level
 
 SPLITS = {
     "train": ("audio/train/synthetic21_train/soundscapes", "metadata/train/synthetic21_train/soundscapes.tsv"),
@@ -186,7 +186,7 @@ def mix(plan: Sequence[tuple[Event, int]], recordings: Recordings, chosen: Setti
         wanted = min(len(scene), round(event.offset * rate)) - first
         sound = changed(active(recordings.read(recording, rate), rate), semitones, 1 + tempo)
         # What is too short begins again: the annotation says that the class sounds for so long.
-        part = stretch(sound.repeat(-(-wanted // len(sound))), wanted, draw)
+        part = excerpt(sound.repeat(-(-wanted // len(sound))), wanted, draw)
         scene[first : first + wanted] += faded(part, rate) * 10 ** (snr / 20) / level(part)
     return 0.9 * scene / scene.abs().max()
 

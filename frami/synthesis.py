@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from frami import catalog, image_views, machine, progress, seeds, settings, taps, targets
+from frami import catalog, image_views, machine, progress, seeds, settings, taps, targets, tasks
 from frami.errors import WrongUse
 from frami.invert import Inverted
 from frami.machine import Machine
 from frami.model import Model, load
 from frami.network import frozen
-from frami.run import Run, read
+from frami.run import Run, finished
 from frami.store import Store, run_folder
 from frami.writer import Writer
 
@@ -85,7 +83,7 @@ def synthesize(
     where = machine.choose(device, threads, precision)
     facts = {
         "method": method,
-        "options": asdict(chosen),
+        "options": settings.made_of(chosen),
         "frames": [shortest, longest],
         "batch_size": batch_size,
         **({"co_occurrence": co_occurrence} if co_occurrence else {}),
@@ -104,7 +102,7 @@ def synthesize(
     generator = module.Generator(teacher, chosen, where, seed)
     writer = Writer(out, description, frames=longest, losses=losses, task=teacher.task)
     try:
-        if writer.rows >= samples and _finished(run_folder(out)):
+        if writer.rows >= samples and finished(run_folder(out)):
             return Store(out)
         run = Run(
             run_folder(out),
@@ -128,10 +126,6 @@ def synthesize(
     finally:
         writer.close()
     return Store(out)
-
-
-def _finished(folder: Path) -> bool:
-    return (folder / "run.json").is_file() and read(folder)["status"] == "finished"
 
 
 def remarks(teacher: Model, chosen: Any) -> list[str]:
@@ -200,7 +194,7 @@ def _append(
     target = target if inverted.target is None else inverted.target
     timed = target.dim() > 2
     # What a teacher hears in frames of its own may be fewer than the spectrogram's.
-    timeline = F.interpolate(target.float(), size=stored.shape[2]).round() if timed else None
+    timeline = tasks.at_frames_of_clip(target.float(), stored.shape[2]) if timed else None
     writer.append(
         stored,
         timeline,

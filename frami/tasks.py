@@ -90,9 +90,15 @@ def _or_absent(target: Tensor) -> Tensor:
 
 def frames_covered(frames: int, own: int) -> int:
     """Return how many of a spectrogram's frames N each of a network's own frames N' covers; the last may have fewer."""
-    covered = -(-frames // own)
-    # A network whose layers have no padding leaves out what would fill a frame in part.
-    return covered if -(-frames // covered) == own else frames // own
+    halvings = (2**number for number in range(10))
+    return next((covered for covered in halvings if -(-frames // covered) == own), max(1, frames // own))
+
+
+def at_frames_of_clip(active: Tensor, frames: int) -> Tensor:
+    """Return activities ``(B, K, N')`` of a network's own frames as those of a spectrogram, ``(B, K, N)``."""
+    own = active.shape[2]
+    index = torch.arange(frames, device=active.device) // frames_covered(frames, own)
+    return active[:, :, index.clamp_max(own - 1)]
 
 
 def at_frames_of(answer: Tensor, target: Tensor) -> Tensor:

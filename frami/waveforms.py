@@ -19,7 +19,7 @@ def active(waveform: Tensor, rate: int) -> Tensor:
     return waveform[int(heard[0]) * hop : (int(heard[-1]) + 1) * hop]
 
 
-def stretch(sound: Tensor, length: int, draw: Generator) -> Tensor:
+def excerpt(sound: Tensor, length: int, draw: Generator) -> Tensor:
     """Return so many samples of a sound, from anywhere but its pauses: where it is within 10 dB of its loudest."""
     energy = F.pad(sound.double().square().cumsum(0), (1, 0))
     energy = energy[length:] - energy[:-length]
@@ -60,4 +60,5 @@ def faded(waveform: Tensor, rate: int) -> Tensor:
 
 
 def level(waveform: Tensor) -> Tensor:
+    """Return the root mean square of a sound, never 0."""
     return waveform.square().mean().sqrt().clamp_min(1e-6)

@@ -49,7 +49,7 @@ class Settings:
     rival: str = setting("small", "network of that student")
     rival_steps: int = setting(10, "steps that it learns after each round", low=0)
     rival_memory: int = setting(2048, "clips that it remembers", low=1)
-    views: str = setting("audio", "views that are judged: audio, or image as published")
+    views: str = setting("audio", "views that are judged: audio, image as published, or none")
 
 
 class Projection(nn.Sequential):

@@ -26,7 +26,7 @@ class Settings:
     """Whose recordings; those of the data set's last fold are left out."""
 
     dataset: str = setting("tones", "data set of the recordings")
-    data: str = setting("", "its folder, or one that holds it; by default FRAMI_DATA")
+    data: str = setting("", "its folder, or one that holds it; by default FRAMI_DATA", place=True)
 
 
 class Generator:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from sklearn.metrics import average_precision_score
 
 import frami
 from frami import ensemble
@@ -50,6 +51,29 @@ def test_a_teacher_counts_for_what_it_ranks_well(front_end: FrontEnd, machine: M
     weights = ensemble.together([good, bad], known, machine).network.weights
     assert float(weights[0, 0]) > float(weights[1, 0])
     torch.testing.assert_close(weights.sum(dim=0), torch.ones(3))
+
+
+@pytest.mark.parametrize("task", ["multi-label", "frames"])
+def test_quality_is_the_average_precision_of_each_tag(task: str, front_end: FrontEnd, machine: Machine) -> None:
+    built = Architecture("secrnn", {"width": 4})
+    teacher = Model.build(built, front_end, LABELS, task=task, frames=(16, 16))
+    teacher.network.eval()
+    tags = (torch.rand(12, 3, generator=torch.Generator().manual_seed(1)) > 0.5).float()
+    clips = replace(some_clips(front_end, [0] * 12), targets=tags.numpy())
+    heard = torch.stack([clips.mel(n) for n in range(12)])
+    ranked, true = teacher.network(heard).answer.detach(), tags.unsqueeze(2)
+    if task == "frames":
+        # A tag sounds in the second half of a clip; each of a network's frames covers four.
+        lines = [torch.cat([torch.zeros(3, 8), each.unsqueeze(1).expand(3, 8)], dim=1) for each in tags]
+        clips = replace(clips, timelines=lines)
+        quarters = torch.tensor([0.0, 0.0, 1.0, 1.0]) * tags.unsqueeze(2)
+        true = torch.cat([tags.unsqueeze(2), quarters], dim=2)
+    else:
+        ranked = ranked.unsqueeze(2)
+    found = ensemble.qualities(teacher, clips, machine)
+    for index in range(3):
+        expected = average_precision_score(true[:, index].flatten().numpy(), ranked[:, index].flatten().numpy())
+        assert float(found[index]) == pytest.approx(expected, abs=1e-5)
 
 
 def test_teachers_that_are_not_alike_are_refused(front_end: FrontEnd, machine: Machine) -> None:

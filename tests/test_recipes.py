@@ -72,6 +72,10 @@ def test_hidden_states_may_be_those_of_another_model(
     assert logged[0]["frames"] != pytest.approx(logged[1]["frames"], rel=1e-3)
     with pytest.raises(WrongUse, match="the teacher's own head"):
         frami.distill(teacher, out=tmp_path / "c", recipe="frami-head", embedding_teacher=wide, **few)
+    assert not any(layer.training for model in (teacher, wide) for layer in model.network.modules())
+    assert run.read(tmp_path / "1")["teacher"] == teacher.fingerprint
+    with pytest.raises(WrongUse, match="matches no hidden states"):
+        frami.distill(teacher, out=tmp_path / "c", recipe="kd", embedding_teacher=wide, **few)
     with pytest.raises(WrongUse, match="another front end"):
         other = make_teacher(replace(front_end, n_mels=20))
         frami.distill(teacher, out=tmp_path / "c", recipe="dual", embedding_teacher=other, **few)

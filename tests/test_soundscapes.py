@@ -15,7 +15,7 @@ from frami.cli import frami
 from frami.datasets import tones
 from frami.errors import WrongUse
 from frami.soundscapes import SPLITS, soundscapes
-from frami.waveforms import active, changed, stretch
+from frami.waveforms import active, changed, excerpt
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +102,7 @@ def test_an_event_is_not_put_into_a_pause_of_its_recording() -> None:
     sound = torch.zeros(16000)
     sound[:1000] = sound[-1000:] = 1.0
     for seed in range(20):
-        part = stretch(sound, 2000, torch.Generator().manual_seed(seed))
+        part = excerpt(sound, 2000, torch.Generator().manual_seed(seed))
         assert len(part) == 2000 and float(part.square().sum()) >= 100
 
 

@@ -142,7 +142,7 @@ def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any)
 @options.machine
 def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> None:
     """Score a model on real recordings that it was not trained on."""
-    from frami import charts, datasets, files, inspection, run
+    from frami import files, run
     from frami.evaluate import accuracy
     from frami.model import load
 
@@ -152,15 +152,8 @@ def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> 
     record = run.note("evaluate", {"model": model, "seed": seed, **arguments}, began, fingerprint=loaded.fingerprint)
     path = Path(json_file or f"runs/evaluate-{record['id']}.json")
     files.folder(path.parent)
-    beside = ""
-    if "events" in scores:
-        where = {name: arguments[name] for name in ("data", "test_fold")}
-        split = datasets.for_task(datasets.split(arguments["dataset"], **where), loaded.task)
-        rolls = charts.png(inspection.rolls(loaded, split, scores["events"]))
-        files.write_bytes(path.with_suffix(".tsv"), accuracy.as_table(scores["events"]).encode())
-        files.write_bytes(path.with_suffix(".png"), rolls)
-        beside = f", the events found in {path.with_suffix('.tsv')}, and those of some clips drawn in {path.stem}.png"
     files.write_json(path, scores | {"run": record})
+    beside = _events_beside(path, loaded, scores["events"], arguments) if "events" in scores else ""
     for line in accuracy.by_class(scores):
         click.echo(line)
     numbers = [f"{accuracy.TITLES.get(n, n)} {value:.4f}" for n, value in scores.items() if isinstance(value, float)]
@@ -168,6 +161,18 @@ def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> 
     click.echo(f" of {arguments['dataset']}, fold {arguments['test_fold']}. {scores['missing']}".rstrip())
     click.echo(f"All scores are in {path}{beside}.")
     options.then("inspect", model)
+
+
+def _events_beside(path: Path, model: Any, found: dict[str, Any], arguments: dict[str, Any]) -> str:
+    """Write the events that a model finds beside its scores, as a table and as a picture; say where."""
+    from frami import charts, datasets, files, inspection
+    from frami.evaluate import accuracy
+
+    table, picture = path.with_suffix(".tsv"), path.with_suffix(".png")
+    split = datasets.split(arguments["dataset"], arguments["data"], test_fold=arguments["test_fold"])
+    files.write_bytes(table, accuracy.as_table(found).encode())
+    files.write_bytes(picture, charts.png(inspection.rolls(model, datasets.for_task(split, model.task), found)))
+    return f", the events found in {table}; {picture} draws those of some clips"
 
 
 @click.command()
