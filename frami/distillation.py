@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from frami import datasets, ensemble, learn, machine, progress, recipes, seeds, settings
+from frami import datasets, ensemble, files, learn, machine, progress, recipes, seeds, settings
 from frami.clips import Clips, Spectrograms
 from frami.errors import Failed, WrongUse
 from frami.evaluate import agreement, complexity
@@ -107,7 +107,8 @@ def distill(
     }
     if budget:
         complexity.within(Model.build(built, teacher.front_end, teacher.labels, teacher.task), budget)
-    # What reads the recordings is no part of what distillation costs.
+    # Reading the recordings is no part of what distillation costs; that nothing can be written is told before it.
+    files.folder(out)
     clips, held_out = (None, None) if finished(Path(out)) else hear()
     run = Run(Path(out), "distill", facts, teacher=known_as)
     if run.finished or clips is None:

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
+from frami import augmentation, objectives, progress, seeds, tasks
 from frami import clips as sources
-from frami import objectives, progress, seeds, tasks, views
 from frami.clips import Clips
 from frami.errors import Failed
 from frami.machine import Machine
@@ -45,49 +45,6 @@ class Settings:
         0.5, "part of the clips with a stretch of another one in them; none where labels of clips count", low=0, high=1
     )
     mixup: float = setting(0.5, "part of the clips that are mixed with another", low=0, high=1)
-
-
-def augment(
-    mel: Tensor, target: Tensor, settings: Settings, draw: Generator, *, labelled: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Return altered clips and their targets, ``(B, K)`` or ``(B, K, N)``; the teacher hears the same as the student.
-
-    Where clips are ``labelled``, the targets count: they stay what the whole clip is labelled as, and clips of which parts
-    are not known are not mixed.
-    """
-    timed = labelled and target.dim() > 2
-    if not labelled:
-        target = target.nan_to_num(0.0, posinf=0.0)
-    if settings.roll:
-        mel, target = views.with_timeline(partial(views.roll, generator=draw), mel, target)
-    # A label is that of a whole clip; a teacher says what it hears in part of one, or in parts of two.
-    if not labelled and mel.shape[2] > settings.crop:
-        mel, target = views.with_timeline(partial(views.crop, generator=draw, frames=settings.crop), mel, target)
-    if settings.gain:
-        mel = views.gain(mel, draw, amount=settings.gain)
-    if settings.splice and (timed or not labelled):
-        spliced = views.with_timeline(partial(views.splice, generator=draw, share=settings.splice), mel, target)
-        mel, target = _where_known((mel, target), spliced)
-    if settings.mixup:
-        mixed, partner, own = views.mixup(mel, draw, share=settings.mixup)
-        own = own.view(-1, *[1] * (target.dim() - 1))
-        # A partner that is not mixed in must not pass on what is not known of it: 0 times NaN or infinity is NaN.
-        theirs = target[partner].where(own < 1, 0.0)
-        mel, target = _where_known((mel, target), (mixed, own * target + (1 - own) * theirs))
-    if settings.band_mask:
-        mel = views.mask(mel, draw, dim=1, fraction=settings.band_mask)
-    if settings.time_mask and not timed:
-        mel = views.mask(mel, draw, dim=2, fraction=settings.time_mask)
-    return mel, target
-
-
-def _where_known(before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return altered clips and targets, but those as they were of which parts would then not be known."""
-    lost = ~after[1].isfinite().flatten(1).all(dim=1)
-    mel, target = (
-        torch.where(lost.view(-1, *[1] * (old.dim() - 1)), old, new) for old, new in zip(before, after, strict=True)
-    )
-    return mel, target
 
 
 def fit(
@@ -163,7 +120,9 @@ def _steps(
         mel, target = next(batches)
         target = tasks.encoded(target, learner.network.classes)
         draw = seeds.generator(seed, 2, step)
-        mel, target = augment(mel.to(machine.device), target.to(machine.device), settings, draw, labelled=labelled)
+        mel, target = augmentation.augment(
+            mel.to(machine.device), target.to(machine.device), settings, draw, labelled=labelled
+        )
         with seeds.seeded(seed, 3, step), machine.autocast():
             said = learner(mel)
             with torch.no_grad():

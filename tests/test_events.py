@@ -13,7 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from frami import learn, recipes, tasks
+from frami import augmentation, learn, recipes, tasks
 from frami.audio import FrontEnd
 from frami.cli import frami
 from frami.clips import timeline
@@ -65,7 +65,9 @@ def test_events_whose_times_are_not_known_count_for_their_clip_alone(front_end: 
     # What is not known of one clip does not spread to others.
     batch = torch.cat([weak, unlabelled, torch.zeros(6, 2, 8)])
     for alone in (learn.Settings(splice=0.0), learn.Settings(splice=1.0, mixup=0.0)):
-        _, target = learn.augment(torch.randn(8, 24, 8), batch, alone, torch.Generator().manual_seed(2), labelled=True)
+        _, target = augmentation.augment(
+            torch.randn(8, 24, 8), batch, alone, torch.Generator().manual_seed(2), labelled=True
+        )
         assert (~target.isfinite()).flatten(1).any(dim=1).tolist() == [True, True] + [False] * 6
     assert task.error(torch.randn(8, 2, 9), target).isfinite()
     # Where nobody learns from labels, what is not known of a clip does not keep it from being mixed.
@@ -74,7 +76,7 @@ def test_events_whose_times_are_not_known_count_for_their_clip_alone(front_end: 
         torch.randn(8, 24, 8),
     )
     for labelled in (True, False):
-        mel, _ = learn.augment(heard, batch, spliced, torch.Generator().manual_seed(2), labelled=labelled)
+        mel, _ = augmentation.augment(heard, batch, spliced, torch.Generator().manual_seed(2), labelled=labelled)
         assert torch.equal(mel[:2], heard[:2]) == labelled and not torch.equal(mel, heard)
 
 
@@ -93,7 +95,7 @@ def test_timelines_ask_for_one_to_three_tags_and_events_of_several_lengths() -> 
 def test_a_timeline_moves_with_its_clip() -> None:
     mel = (torch.rand(8, 6, 40, generator=torch.Generator().manual_seed(0)) > 0.5).float()
     settings = learn.Settings(gain=0.0, band_mask=0.0, time_mask=0.0, crop=16)
-    moved, target = learn.augment(mel, mel[:, :3].clone(), settings, torch.Generator().manual_seed(1))
+    moved, target = augmentation.augment(mel, mel[:, :3].clone(), settings, torch.Generator().manual_seed(1))
     assert moved.shape[2] == 16 and not torch.equal(moved, mel[:, :, :16])
     torch.testing.assert_close(moved[:, :3], target)
 

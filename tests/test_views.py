@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from frami import image_views, learn, views
+from frami import augmentation, image_views, learn, views
 from frami.errors import WrongUse
 
 
@@ -39,9 +39,9 @@ def test_a_clip_keeps_its_label_where_labels_count(draw: Generator) -> None:
     classes = torch.arange(16)
     mel, target = classes.float().view(16, 1, 1).expand(16, 12, 100), torch.eye(16)
     alone = learn.Settings(roll=False, gain=0, band_mask=0, time_mask=0, mixup=0, splice=1.0)
-    heard, asked = learn.augment(mel, target, alone, draw, labelled=True)
+    heard, asked = augmentation.augment(mel, target, alone, draw, labelled=True)
     assert torch.equal(heard, mel) and torch.equal(asked, target)
-    heard, _ = learn.augment(mel, target, alone, draw)
+    heard, _ = augmentation.augment(mel, target, alone, draw)
     assert heard.shape[2] == alone.crop and (heard != mel[:, :, : alone.crop]).any()
 
 
