@@ -70,9 +70,10 @@ class Writer:
         with Store(self.path) as store:
             for name in ("teacher", "front_end", "method", "settings"):
                 if store._file.attrs[name] != self._attributes[name]:
+                    what = "other settings" if name == "settings" else f"another {name.replace('_', ' ')}"
                     raise WrongUse(
-                        f"{self.path} was made with another {name} ({_short(store._file.attrs[name])}, now "
-                        f"{_short(self._attributes[name])}); choose another --out, or repeat what it was made with."
+                        f"{self.path} was made with {what} ({_changes(store._file.attrs[name], self._attributes[name])}); "
+                        f"choose another --out, or repeat what it was made with."
                     )
             return len(store)
 
@@ -191,5 +192,18 @@ def _locked(lock: Path, path: Path) -> int:
     return descriptor
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
+def _changes(before: str, now: str) -> str:
+    """Return what differs between two descriptions, of an object (JSON) the first few of its values."""
+    if not before.startswith("{"):
+        return f"{before}, now {now}"
+    old, new = (_flat(json.loads(text)) for text in (before, now))
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return "; ".join(f"{name} {old.get(name)}, now {new.get(name)}" for name in names[:3])
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object's values, and those of the objects in it, by name."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value) if isinstance(value, Mapping) else {name: value}
+    return flat

@@ -261,7 +261,8 @@ def test_a_store_is_not_gone_on_with_under_another_description(
     description = {"teacher": teacher.fingerprint, "front_end": front_end, "labels": list(teacher.labels)}
     description |= {"method": "noise", "settings": {"seed": 0}}
     others = {"teacher": "0" * 16, "front_end": FrontEnd(), "method": "frami", "settings": {"seed": 1}}
-    with pytest.raises(WrongUse, match=f"was made with another {change}"):
+    says = {"front_end": "another front end .sample_rate 8000, now", "settings": r"other settings .seed 0, now 1\)"}
+    with pytest.raises(WrongUse, match=f"was made with {says.get(change, f'another {change}')}"):
         Writer(tmp_path / "samples.h5", description | {change: others[change]}, frames=16, losses=[])
     assert (tmp_path / "samples.h5").read_bytes() == before
 
