@@ -78,21 +78,17 @@ def distill(
         raise WrongUse(
             "Name either a store (--samples) or recordings (--dataset with --test-fold) to distil from, not both."
         )
-    listed = [teacher] if isinstance(teacher, Model | str | Path) else list(teacher)
-    teachers = [one if isinstance(one, Model) else load(one) for one in listed]
-    if not teachers:
-        raise WrongUse("There is no teacher; name one or several.")
-    teacher = teachers[0]
+    teachers = _loaded(teacher)
+    first = teachers[0]
     chosen, found = _settings(recipe, options or {})
-    built = _architecture(teacher, student, width, depth, found)
+    built = _architecture(first, student, width, depth, found)
     where = machine.choose(device, threads, precision)
     source, hear = _source(teachers, samples, dataset, data, test_fold, any_teacher)
     other = _other(embedding_teacher, found, recipe)
-    if len(teachers) > 1:
-        teacher = ensemble.together(teachers, hear()[0], where)
-    known_as = teacher.fingerprint
+    asked = ensemble.together(teachers, hear()[0], where) if len(teachers) > 1 else first
+    known_as = asked.fingerprint
     if other is not None:
-        teacher = ensemble.informed(teacher, other)
+        asked = ensemble.informed(asked, other)
     facts = {
         "source": source,
         "teacher": known_as,
@@ -106,7 +102,7 @@ def distill(
         **({"embedding_teacher": other.fingerprint} if other is not None else {}),
     }
     if budget:
-        complexity.within(Model.build(built, teacher.front_end, teacher.labels, teacher.task), budget)
+        complexity.within(Model.build(built, first.front_end, first.labels, first.task), budget)
     # Reading the recordings is no part of what distillation costs; that nothing can be written is told before it.
     files.folder(out)
     clips, held_out = (None, None) if finished(Path(out)) else hear()
@@ -114,13 +110,21 @@ def distill(
     if run.finished or clips is None:
         return load(out)
     with seeds.seeded(seed, 0):
-        model = Model.build(built, teacher.front_end, teacher.labels, task=teacher.task, frames=teacher.frames)
-    asked = teacher if found.taught else None
-    learn.fit(model, clips, found, chosen, where, teacher=asked, seed=seed, run=run, report=report)
-    scores = {"agreement_on_held_out_clips": agreement.agreement(teacher, model, held_out, where)} if held_out else {}
+        model = Model.build(built, first.front_end, first.labels, task=first.task, frames=first.frames)
+    learn.fit(
+        model, clips, found, chosen, where, teacher=asked if found.taught else None, seed=seed, run=run, report=report
+    )
+    scores = {"agreement_on_held_out_clips": agreement.agreement(asked, model, held_out, where)} if held_out else {}
     model.save(out, teacher=known_as, source=source, recipe=recipe, seed=seed, settings=asdict(chosen))
     run.finish(fingerprint=model.fingerprint, **scores)
     return load(out)
+
+
+def _loaded(teacher: Teacher | Sequence[Teacher]) -> list[Model]:
+    listed = [teacher] if isinstance(teacher, Model | str | Path) else list(teacher)
+    if not listed:
+        raise WrongUse("There is no teacher; name one or several.")
+    return [one if isinstance(one, Model) else load(one) for one in listed]
 
 
 def _other(embedding_teacher: Teacher | None, recipe: recipes.Recipe, name: str) -> Model | None:

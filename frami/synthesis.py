@@ -65,42 +65,22 @@ def synthesize(
         WrongUse: an unknown method or setting, a store made with others, or one that another process writes to.
     """
     teacher = teacher if isinstance(teacher, Model) else load(teacher)
-    shortest, longest = frames or teacher.frames
-    if not 1 <= shortest <= longest or samples < 1 or batch_size < 2:
-        raise WrongUse(
-            f"{samples} samples of {shortest} to {longest} frames in batches of {batch_size} cannot be made; "
-            f"1 sample or more, 1 frame or more and batches of 2 or more are allowed."
-        )
+    frames, out = frames or teacher.frames, Path(out)
     module = catalog.load("generators", method)
     chosen = settings.make(module.Settings, options or {})
-    if not 0 <= co_occurrence <= 1000 or (co_occurrence and teacher.task == "single-label"):
-        raise WrongUse(
-            f"co_occurrence is {co_occurrence}, the teacher's task {teacher.task}; 0 to 1000 is allowed where clips have "
-            f"several tags."
-        )
-    if teacher.task == "frames" and getattr(chosen, "views", "") == "image":
-        raise WrongUse("Image views also move bands, and this teacher is asked about times; views=audio is allowed.")
+    _check(teacher, chosen, samples, frames, batch_size, co_occurrence)
     where = machine.choose(device, threads, precision)
     facts = {
         "method": method,
         "options": settings.made_of(chosen),
-        "frames": [shortest, longest],
+        "frames": list(frames),
         "batch_size": batch_size,
         **({"co_occurrence": co_occurrence} if co_occurrence else {}),
         "seed": seed,
         "precision": where.precision,
     }
-    losses = _losses(chosen)
-    description = {
-        "teacher": teacher.fingerprint,
-        "front_end": teacher.front_end,
-        "labels": list(teacher.labels),
-        "method": method,
-        "settings": facts,
-    }
-    out = Path(out)
     generator = module.Generator(teacher, chosen, where, seed)
-    writer = Writer(out, description, frames=longest, losses=losses, task=teacher.task)
+    writer = Writer(out, _description(teacher, facts), frames=frames[1], losses=_losses(chosen), task=teacher.task)
     try:
         if writer.rows >= samples and finished(run_folder(out)):
             return Store(out)
@@ -113,19 +93,40 @@ def synthesize(
             priors=_priors(teacher, chosen),
             remarks=remarks(teacher, chosen),
         )
-        _rounds(
-            teacher,
-            generator,
-            writer,
-            run,
-            where,
-            facts,
-            samples,
-            report,
-        )
+        _rounds(teacher, generator, writer, run, where, facts, samples, report)
     finally:
         writer.close()
     return Store(out)
+
+
+def _check(
+    teacher: Model, chosen: Any, samples: int, frames: tuple[int, int], batch_size: int, co_occurrence: float
+) -> None:
+    """Refuse what cannot be made, or not under this teacher."""
+    shortest, longest = frames
+    if not 1 <= shortest <= longest or samples < 1 or batch_size < 2:
+        raise WrongUse(
+            f"{samples} samples of {shortest} to {longest} frames in batches of {batch_size} cannot be made; "
+            f"1 sample or more, 1 frame or more and batches of 2 or more are allowed."
+        )
+    if not 0 <= co_occurrence <= 1000 or (co_occurrence and teacher.task == "single-label"):
+        raise WrongUse(
+            f"co_occurrence is {co_occurrence}, the teacher's task {teacher.task}; 0 to 1000 is allowed where clips have "
+            f"several tags."
+        )
+    if teacher.task == "frames" and getattr(chosen, "views", "") == "image":
+        raise WrongUse("Image views also move bands, and this teacher is asked about times; views=audio is allowed.")
+
+
+def _description(teacher: Model, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a store says of its making."""
+    return {
+        "teacher": teacher.fingerprint,
+        "front_end": teacher.front_end,
+        "labels": list(teacher.labels),
+        "method": facts["method"],
+        "settings": facts,
+    }
 
 
 def remarks(teacher: Model, chosen: Any) -> list[str]:
