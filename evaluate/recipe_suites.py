@@ -12,10 +12,10 @@ from frami.evaluate.piece import Guide, Mixture, Piece, Source, Student, Task
 
 # Of 10 s, with one to nine events each; another fold's would serve to choose weights by.
 MIXED = Mixture("esc10", "5", 1000, 200)
-# Batches of half as many clips, which are twice as long as those of ESC-50. A student learns as long as its teacher did.
-TAGS = Task("desed", "validation", 1000, 3072, 1000, kind="multi-label", mixture=MIXED, batch_size=32)
-EVENTS = Task("desed", "validation", 1000, 2048, 1000, kind="frames", network="crnn", mixture=MIXED, batch_size=32)
-SCENES = Task("esc50_second", "5", 1500, 4096, 2500)
+# Batches of half as many clips, which are twice as long as those of ESC-50. Budgets let a seed of a suite take an hour.
+TAGS = Task("desed", "validation", 800, 1536, 500, kind="multi-label", mixture=MIXED, batch_size=32)
+EVENTS = Task("desed", "validation", 800, 1024, 600, kind="frames", network="crnn", mixture=MIXED, batch_size=32)
+SCENES = Task("esc50_second", "5", 1500, 2048, 1200)
 
 # About 1/4, 1/40 and 1/150 of the teacher of tags.
 SIZES = (
