@@ -13,7 +13,6 @@ from frami.machine import Machine
 from frami.model import Architecture, Model
 from frami.network import Output
 
-BATCH = 64
 LEARNING_RATE = 2e-3
 
 

@@ -51,7 +51,7 @@ def synthesize(
         out: The HDF5 file to write; its run record is in the folder of the same name with ``.run``.
         samples: Clips in all; the last batch is a whole one, so there may be up to ``batch_size - 1`` more.
         method: A module of ``frami.generators``.
-        frames: Shortest and longest clip; by default what the teacher was trained on.
+        frames: Shortest and longest clip; by default what the teacher was trained on, or what of it the method needs.
         batch_size: Clips a round.
         co_occurrence: How much likelier the tags of a clip are those that the teacher finds alike; 0 for any alike.
         options: The method's own settings, by name.
@@ -65,9 +65,9 @@ def synthesize(
         WrongUse: an unknown method or setting, a store made with others, or one that another process writes to.
     """
     teacher = teacher if isinstance(teacher, Model) else load(teacher)
-    frames, out = frames or teacher.frames, Path(out)
-    module = catalog.load("generators", method)
+    module, out = catalog.load("generators", method), Path(out)
     chosen = settings.make(module.Settings, options or {})
+    frames = frames or usual_frames(teacher, chosen)
     _check(teacher, chosen, samples, frames, batch_size, co_occurrence)
     where = machine.choose(device, threads, precision)
     facts = {
@@ -97,6 +97,14 @@ def synthesize(
     finally:
         writer.close()
     return Store(out)
+
+
+def usual_frames(teacher: Model, chosen: Any) -> tuple[int, int]:
+    """Return the shortest and the longest clip that a method makes for a teacher, unless it is told otherwise."""
+    shortest, longest = teacher.frames
+    if teacher.task != "frames":  # how long events last, and how many there are, takes whole clips
+        longest = min(longest, getattr(chosen, "longest", longest))
+    return min(shortest, longest), longest
 
 
 def _check(

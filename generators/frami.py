@@ -14,17 +14,21 @@ contrastive loss, and audio varies in length. The paper's equations, weights and
 The two views that must agree are the clip rotated in time, and it rotated otherwise with other gain and masks. Pooling
 makes a shorter part a legal input too (``crop``), but parts that must agree make for clips that hardly change over
 time. The clips come out of a light decoder, which each round is moved for a few steps from a meta-learned start
-(first-order MAML, as FastMeta: Fang et al., AAAI 2022, arXiv:2112.06253). A decoder that lives through many rounds
-comes to make nearly the same clip of a class each time; so each clip is recorded under circumstances of its own, a
-random level, filter and envelope, with which it has to be of its class. To what the decoder says, which is smooth,
-comes the grain that every noise has in a spectrogram, as much of it as the decoder chooses. Part of the clips are asked
-to be between two classes that are similar to the teacher (`targets.between_classes`), since real clips are.
+(first-order MAML, as FastMeta: Fang et al., AAAI 2022, arXiv:2112.06253). What it has learned in a round serves more
+clips than the few that it learned from: others, from latents of their own, are kept beside them (``siblings``), at the
+cost of decoding them. A store then comes from many decoders, each moved by few clips, and not from few moved by many.
+
+A decoder that lives through many rounds comes to make nearly the same clip of a class each time; so each clip is
+recorded under circumstances of its own, a random level, filter and envelope, with which it has to be of its class. To
+what the decoder says, which is smooth, comes the grain that every noise has in a spectrogram, as much of it as the
+decoder chooses. Part of the clips are asked to be between two classes that are similar to the teacher
+(`targets.between_classes`), since real clips are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -47,11 +51,13 @@ from frami.targets import between_classes
 class Settings:
     """Every number of FRAMI's first stage."""
 
-    steps: int = setting(10, "steps a round", low=1)
+    steps: int = setting(20, "steps a round", low=1)
+    siblings: int = setting(3, "further clips for each that is optimised, from the decoder that it leaves", low=0)
+    longest: int = setting(80, "most frames of a clip, unless it is told otherwise or events are asked for", low=1)
     class_prior: float = weight(1.0, "weight of the class prior")
     batch_norm: float = weight(10.0, "weight of the batch-norm moments")
     momentum: float = setting(0.9, "part of past rounds in the moments compared", low=0, high=0.999)
-    contrast: float = weight(0.2, "weight of the feature-invariant contrast")
+    contrast: float = weight(0.0, "weight of the feature-invariant contrast; try 0.2")
     temperature: float = setting(0.1, "temperature of the contrast", low=0.001)
     queue: int = setting(1024, "clips of past rounds to be told from", low=0)
     crop: float = setting(1.0, "length of the second view, as a part of the clip", low=0.1, high=1)
@@ -64,7 +70,7 @@ class Settings:
     rival: str = setting("small", "network of that student")
     rival_steps: int = setting(10, "steps that it learns after each round", low=0)
     rival_memory: int = setting(2048, "clips that it remembers", low=1)
-    rival_from: int = setting(10, "rounds before its disagreement counts", low=0)
+    rival_from: int = setting(2, "rounds before its disagreement counts", low=0)
     learning_rate: float = setting(5e-3, "of the decoder within a round", low=0)
     latent_rate: float = setting(2e-2, "of the latents within a round", low=0)
     meta_rate: float = setting(1e-2, "of the decoder's meta-learned start", low=0)
@@ -94,9 +100,8 @@ class Generator:
         settings, target = self.settings, target.to(self.machine.device)
         draw = seeds.generator(self.seed, 20, number)
         decoder = cast(Decoder, self.meta.begin())
-        latents = decoder.draw(len(target), frames, draw, self.machine.device)
-        recording = self._recording(len(target), frames, draw)
-        grain = self._grain(len(target), frames, draw)
+        own, *siblings = target.split(-(-len(target) // (1 + settings.siblings)))
+        latents, *conditions = self._drawn(decoder, len(own), frames, draw)
         optimiser = torch.optim.Adam(
             [
                 {"params": decoder.parameters(), "lr": settings.learning_rate},
@@ -107,19 +112,29 @@ class Generator:
         every = weights(settings)
         if number < settings.rival_from:
             every["adversary"] = 0.0
-        wanted = between_classes(target, self.teacher.network.head, draw, share=settings.between)
+        wanted = between_classes(own, self.teacher.network.head, draw, share=settings.between)
         judge = Judge(self, wanted, every, draw)
         inverted = invert(
-            lambda: self._decode(decoder, latents, target, recording, grain),
+            lambda: self._decode(decoder, own, latents, *conditions),
             judge,
             every,
             optimiser,
             settings.steps,
             after_backward=lambda: self._after_backward(decoder),
         )
+        with torch.no_grad():
+            made = [self._decode(decoder, some, *self._drawn(decoder, len(some), frames, draw)) for some in siblings]
+        inverted = replace(inverted, mel=torch.cat([inverted.mel, *made]))
         self.meta.finish(decoder)
         self._remember(judge, inverted, number)
         return inverted
+
+    def _drawn(
+        self, decoder: Decoder, batch: int, frames: int, draw: torch.Generator
+    ) -> tuple[Latents, Tensor, Tensor]:
+        """Return what some clips are decoded from, and the recording and the grain that come to it."""
+        latents = decoder.draw(batch, frames, draw, self.machine.device)
+        return latents, self._recording(batch, frames, draw), self._grain(batch, frames, draw)
 
     def _recording(self, batch: int, frames: int, draw: torch.Generator) -> Tensor:
         """Return what the circumstances of its recording add to each clip, ``(B, F, frames)``."""
@@ -134,7 +149,7 @@ class Generator:
         power = torch._standard_gamma(shape, generator=draw) / shape
         return (self.settings.grain * power.clamp_min(1e-4).log() / front_end.std).to(self.machine.device)
 
-    def _decode(self, decoder: Decoder, latents: Latents, target: Tensor, recording: Tensor, grain: Tensor) -> Tensor:
+    def _decode(self, decoder: Decoder, target: Tensor, latents: Latents, recording: Tensor, grain: Tensor) -> Tensor:
         with self.machine.autocast():
             return decoder(latents, target, recording.shape[2], recording, grain)
 

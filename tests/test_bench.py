@@ -56,7 +56,7 @@ def test_every_method_is_measured_and_what_is_done_is_not_done_again(tmp_path: P
 def test_speed_is_told_as_ratios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few: dict[Any, dict[str, Any]] = {
         timing: {"FRAMES": 16, "BATCH": 4, "REPETITIONS": 1},
-        speed: {"PUBLISHED": {"fastmeta": (10, (1, 2))}},
+        speed: {"PUBLISHED": {"fastmeta": (10, (1, 2))}, "PLAIN": speed.PLAIN | {"steps": 2}},
         speed_store: {"SMALL_CLIPS": (64, 640), "FULL_CLIPS": 16, "LOADED": (1, 2)},
     }
     for module, names in few.items():

@@ -244,7 +244,7 @@ def test_evaluate_writes_its_scores_to_runs(
 
 def test_list_settings_says_what_can_be_set(call: Frami) -> None:
     said = call("synthesize", "--teacher", "any", "--out", "any", "--list-settings")
-    assert said.code == 0 and "contrast = 0.2   weight of the feature-invariant contrast" in said.out
+    assert said.code == 0 and "contrast = 0.0   weight of the feature-invariant contrast" in said.out
 
 
 # Words with {made} and {tmp} for the folders, the exit code, and what the one sentence says.
