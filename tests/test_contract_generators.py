@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from frami import catalog, settings
+from frami import catalog, priors, settings
 from frami.audio import FrontEnd
 from frami.datasets import tones
 from frami.errors import WrongUse
@@ -180,6 +180,26 @@ def test_the_bank_of_cmi_keeps_the_latest(teacher: Model, machine: Machine) -> N
         banks.append(made.state()["bank"].clone())
     assert [len(bank) for bank in banks] == [6, 8, 8]
     assert torch.equal(banks[2][6:], banks[1][:2]) and not torch.equal(banks[2][:6], banks[1][:6])
+
+
+@pytest.mark.parametrize(("siblings", "optimised"), [(0, 24), (1, 12), (3, 6)])
+def test_siblings_are_of_their_class_though_nothing_optimises_them(
+    siblings: int, optimised: int, teacher: Model, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[int] = []
+    loss = priors.class_prior
+    monkeypatch.setattr(priors, "class_prior", lambda said, wanted: judged.append(len(wanted)) or loss(said, wanted))
+    others = {name: 0.0 for name in weights("frami") if name != "class_prior"}
+    made = generator("frami", teacher, machine, siblings=siblings, steps=5, between=0.0, **others)
+    target, found = TARGET.repeat(4), []
+    for number in range(30):
+        mel = made.round(number, target, 16).mel
+        assert len(mel.unique(dim=0)) == len(target)
+        with torch.no_grad():
+            found.append(teacher.network(mel).logits.argmax(dim=1) == target)
+    assert set(judged) == {optimised}
+    right = torch.stack(found[20:])[:, optimised:]
+    assert bool(right.numel()) == bool(siblings) and (not siblings or float(right.float().mean()) > 0.7)
 
 
 def test_the_queue_is_of_fixed_length(teacher: Model, machine: Machine) -> None:

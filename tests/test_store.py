@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,21 @@ def test_frames_beyond_a_clip_are_silence(teacher: Model, tmp_path: Path) -> Non
     to.close()
     with h5py.File(tmp_path / "samples.h5", "r") as file:
         assert bool((file["mel"][:, :, 12:] == np.float16(teacher.front_end.range[0])).all())
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "longest", "lengths"),
+    [((12, 24), 80, {12, 14, 17, 19, 22, 24}), ((12, 24), 16, set(range(12, 17))), ((20, 24), 16, {16})],
+)
+def test_clips_are_as_long_as_in_training_or_as_the_method_needs(
+    trained_on: tuple[int, int], longest: int, lengths: set[int], teacher: Model, tmp_path: Path
+) -> None:
+    teacher = replace(teacher, frames=trained_on)
+    options = FAST | {"longest": longest, "steps": 1}
+    with synthesize(teacher, tmp_path / "samples.h5", samples=80, batch_size=4, options=options) as store:
+        assert set(store.frames) == lengths
+    with synthesize(teacher, tmp_path / "told.h5", samples=4, batch_size=4, frames=(20, 20), options=options) as store:
+        assert set(store.frames) == {20}
 
 
 def test_whole_batches_are_appended(teacher: Model, tmp_path: Path) -> None:
