@@ -31,7 +31,8 @@ clips and steps of FSDD and UrbanSound8K and the steps of ESC-10's teacher were 
 its aim here (those of UrbanSound8K and ESC-50 were cut to 4,000 later, for time alone). Two changes were looked for \
 because of what was seen here, and judged elsewhere: grain, after UrbanSound8K's fold 3, and an error in training on \
 labels, after ESC-10's teacher (0.800). Settings of the other methods are those that their files in generators/ give \
-as published, but for rounds of 64 clips and for what a row names."""
+as published, but for rounds of 64 clips and for what a row names. FRAMI's clips of one label have 80 frames at \
+most, unless a row says otherwise, theirs are as long as the recordings that the teacher learned from."""
 
 # Kept beside what was measured with full budgets, so that nobody has to try it again unawares.
 TRIED = Path(__file__).with_name("tried.md")

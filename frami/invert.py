@@ -16,8 +16,9 @@ class Inverted:
     """What a round of inversion gives.
 
     Attributes:
-        mel: The clips of the step with the least loss, ``(B, F, N)`` float32, detached and cloned.
-        parts: The unweighted losses at that step, by name.
+        mel: The clips of the step with the least loss, ``(B, F, N)`` float32, detached and cloned; a method may add others
+            that were not optimised themselves.
+        parts: The unweighted losses of the optimised ones at that step, by name.
         step: Which step it was, from 0.
         target: Their classes ``(B,)``, of a method that does not make what it is asked for; None for others.
     """

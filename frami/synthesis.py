@@ -67,7 +67,7 @@ def synthesize(
     teacher = teacher if isinstance(teacher, Model) else load(teacher)
     module, out = catalog.load("generators", method), Path(out)
     chosen = settings.make(module.Settings, options or {})
-    frames = frames or usual_frames(teacher, chosen)
+    frames = frames or lengths(teacher, chosen)
     _check(teacher, chosen, samples, frames, batch_size, co_occurrence)
     where = machine.choose(device, threads, precision)
     facts = {
@@ -99,10 +99,10 @@ def synthesize(
     return Store(out)
 
 
-def usual_frames(teacher: Model, chosen: Any) -> tuple[int, int]:
+def lengths(teacher: Model, chosen: Any) -> tuple[int, int]:
     """Return the shortest and the longest clip that a method makes for a teacher, unless it is told otherwise."""
     shortest, longest = teacher.frames
-    if teacher.task != "frames":  # how long events last, and how many there are, takes whole clips
+    if teacher.task == "single-label":  # that a clip has several sounds, and when, takes whole clips
         longest = min(longest, getattr(chosen, "longest", longest))
     return min(shortest, longest), longest
 

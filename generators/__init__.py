@@ -1,6 +1,7 @@
 """Inversion methods: one file each. A method is a module with two names.
 
-    Settings                         a frozen dataclass: every number of the method, with help text and range
+    Settings                         a frozen dataclass: every number of the method, with help text and range; if there is
+                                     a ``longest``, clips of one label have that many frames at most, by default
     Generator(teacher, settings, machine, seed)
         .round(number, target, frames) -> Inverted     one batch of finished clips, one for each target
         .state() / .load(state)                        all that the next round depends on, to go on after a kill

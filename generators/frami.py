@@ -11,12 +11,14 @@ contrastive loss, and audio varies in length. The paper's equations, weights and
     L_after   `priors.contrast` of the statistics after it, projected
     L_adv     `priors.disagreement` with a student in the making
 
-The two views that must agree are the clip rotated in time, and it rotated otherwise with other gain and masks. Pooling
-makes a shorter part a legal input too (``crop``), but parts that must agree make for clips that hardly change over
-time. The clips come out of a light decoder, which each round is moved for a few steps from a meta-learned start
-(first-order MAML, as FastMeta: Fang et al., AAAI 2022, arXiv:2112.06253). What it has learned in a round serves more
-clips than the few that it learned from: others, from latents of their own, are kept beside them (``siblings``), at the
-cost of decoding them. A store then comes from many decoders, each moved by few clips, and not from few moved by many.
+By default the contrast's weight is 0, and it costs nothing then: in rounds of few clips it did harm. The two views that
+must agree are the clip rotated in time, and it rotated otherwise with other gain and masks. Pooling makes a shorter part
+a legal input too (``crop``), but parts that must agree make for clips that hardly change over time.
+
+The clips come out of a light decoder, which each round is moved for a few steps from a meta-learned start (first-order
+MAML, as FastMeta: Fang et al., AAAI 2022, arXiv:2112.06253). What it has learned in a round serves more clips than the few
+that it learned from: others, from latents of their own, are kept beside them (``siblings``), at the cost of decoding
+them. A store then comes from many decoders, each moved by few clips, and not from few moved by many.
 
 A decoder that lives through many rounds comes to make nearly the same clip of a class each time; so each clip is
 recorded under circumstances of its own, a random level, filter and envelope, with which it has to be of its class. To
@@ -53,7 +55,7 @@ class Settings:
 
     steps: int = setting(20, "steps a round", low=1)
     siblings: int = setting(3, "further clips for each that is optimised, from the decoder that it leaves", low=0)
-    longest: int = setting(80, "most frames of a clip, unless it is told otherwise or events are asked for", low=1)
+    longest: int = setting(80, "most frames of a clip of one label, unless --frames says otherwise", low=1)
     class_prior: float = weight(1.0, "weight of the class prior")
     batch_norm: float = weight(10.0, "weight of the batch-norm moments")
     momentum: float = setting(0.9, "part of past rounds in the moments compared", low=0, high=0.999)
@@ -100,8 +102,9 @@ class Generator:
         settings, target = self.settings, target.to(self.machine.device)
         draw = seeds.generator(self.seed, 20, number)
         decoder = cast(Decoder, self.meta.begin())
-        own, *siblings = target.split(-(-len(target) // (1 + settings.siblings)))
-        latents, *conditions = self._drawn(decoder, len(own), frames, draw)
+        # One clip alone would have no moments.
+        own, *others = target.split(max(2, -(-len(target) // (1 + settings.siblings))))
+        latents, recording, grain = self._drawn(decoder, len(own), frames, draw)
         optimiser = torch.optim.Adam(
             [
                 {"params": decoder.parameters(), "lr": settings.learning_rate},
@@ -115,7 +118,7 @@ class Generator:
         wanted = between_classes(own, self.teacher.network.head, draw, share=settings.between)
         judge = Judge(self, wanted, every, draw)
         inverted = invert(
-            lambda: self._decode(decoder, own, latents, *conditions),
+            lambda: self._decode(decoder, own, latents, recording, grain),
             judge,
             every,
             optimiser,
@@ -123,8 +126,8 @@ class Generator:
             after_backward=lambda: self._after_backward(decoder),
         )
         with torch.no_grad():
-            made = [self._decode(decoder, some, *self._drawn(decoder, len(some), frames, draw)) for some in siblings]
-        inverted = replace(inverted, mel=torch.cat([inverted.mel, *made]))
+            siblings = [self._decode(decoder, some, *self._drawn(decoder, len(some), frames, draw)) for some in others]
+        inverted = replace(inverted, mel=torch.cat([inverted.mel, *siblings]))
         self.meta.finish(decoder)
         self._remember(judge, inverted, number)
         return inverted

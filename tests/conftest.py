@@ -22,7 +22,7 @@ from frami.store import Store
 from frami.synthesis import synthesize
 
 LABELS = ("rise", "fall", "pulse")
-# One step a round, and the student in the making from the start: every loss is at work.
+# Two steps a round, the contrast, and the student in the making from the start: every loss is at work.
 FAST = {"steps": 2, "contrast": 0.2, "rival_from": 0, "rival_steps": 1, "queue": 16}
 
 

@@ -198,8 +198,7 @@ def test_siblings_are_of_their_class_though_nothing_optimises_them(
         with torch.no_grad():
             found.append(teacher.network(mel).logits.argmax(dim=1) == target)
     assert set(judged) == {optimised}
-    right = torch.stack(found[20:])[:, optimised:]
-    assert bool(right.numel()) == bool(siblings) and (not siblings or float(right.float().mean()) > 0.7)
+    assert float(torch.stack(found[20:])[:, -6:].float().mean()) > 0.7  # the last six are optimised only if all are
 
 
 def test_the_queue_is_of_fixed_length(teacher: Model, machine: Machine) -> None:

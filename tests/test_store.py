@@ -22,11 +22,11 @@ import torch
 from frami import run, settings
 from frami.audio import FrontEnd
 from frami.errors import Failed, WrongUse
-from frami.model import Model
+from frami.model import Architecture, Model
 from frami.store import COLUMNS, Part, Store, run_folder
 from frami.synthesis import synthesize
 from frami.writer import MARGIN, Writer
-from tests.conftest import FAST, full_disk, make_teacher
+from tests.conftest import FAST, LABELS, full_disk, make_teacher
 
 BATCH = 4
 CLI = [sys.executable, "-c", "from frami.cli import main; main()"]
@@ -143,6 +143,9 @@ def test_clips_are_as_long_as_in_training_or_as_the_method_needs(
     options = FAST | {"longest": longest, "steps": 1}
     with synthesize(teacher, tmp_path / "samples.h5", samples=80, batch_size=4, options=options) as store:
         assert set(store.frames) == lengths
+    timed = Model.build(Architecture("crnn", {"width": 4}), teacher.front_end, LABELS, "frames", frames=(24, 24))
+    with synthesize(timed, tmp_path / "events.h5", samples=4, batch_size=4, options=options) as store:
+        assert set(store.frames) == {24}
     with synthesize(teacher, tmp_path / "told.h5", samples=4, batch_size=4, frames=(20, 20), options=options) as store:
         assert set(store.frames) == {20}
 

@@ -46,7 +46,12 @@ def train(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -
 @click.option("--samples", type=click.IntRange(min=1), default=4000, show_default=True, help="Clips to make in all.")
 @click.option("--out", required=True, type=click.Path(), help="Store to write, or to go on with (HDF5).")
 @click.option("--method", default="frami", show_default=True, help=f"One of: {', '.join(catalog.names('generators'))}.")
-@click.option("--frames", nargs=2, type=int, help="Shortest and longest clip in frames. [default: by method]")
+@click.option(
+    "--frames",
+    nargs=2,
+    type=int,
+    help="Shortest and longest clip in frames. [default: as in training; frami: 80 at most]",
+)
 @click.option("--batch-size", type=click.IntRange(min=2), default=64, show_default=True, help="Clips a round.")
 @click.option("--co-occurrence", type=float, default=0.0, help="Let tags that the teacher finds alike meet: try 5.")
 @options.machine
