@@ -145,7 +145,7 @@ def test_all_losses_together_fall_within_a_round(
 @pytest.mark.parametrize(("weight", "fraction"), [("class_prior", 0.8), ("batch_norm", 0.98)])
 def test_each_loss_falls_alone(weight: str, fraction: float, teacher: Model, machine: Machine) -> None:
     others = {name: 0.0 for name in weights("frami") if name != weight}
-    made = generator("frami", teacher, machine, steps=5, momentum=0.0, queue=0, **others)
+    made = generator("frami", teacher, machine, siblings=0, steps=5, momentum=0.0, queue=0, **others)
     losses = [made.round(number, TARGET, 16).parts[weight] for number in range(30)]
     assert sum(losses[-5:]) < fraction * sum(losses[:5])
 
@@ -202,7 +202,7 @@ def test_siblings_are_of_their_class_though_nothing_optimises_them(
 
 
 def test_the_queue_is_of_fixed_length(teacher: Model, machine: Machine) -> None:
-    made: FramiGenerator = generator("frami", teacher, machine, queue=8)
+    made: FramiGenerator = generator("frami", teacher, machine, siblings=0, queue=8)
     for number in range(3):
         made.round(number, TARGET, 16)
     assert len(made.contrast.queue_before) == len(made.contrast.queue_after) == 8
