@@ -3,8 +3,8 @@
     frami bench --suite main|ablation|quick|cpu|gpu|tags|scenes|events [--data DIR]
 
 What is finished is not done again, so a bench may be collected over several sittings (`frami.evaluate.bench_pieces`).
-Scores are those of the last step on the held-out fold; the page says what settings were chosen by. Writes
-bench.csv, and bench.md and pictures from it.
+Scores are those of the last step on the held-out fold; the page says what settings were chosen by. Writes bench.csv,
+and bench.md and pictures from it.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from frami.evaluate.piece import Guide, Mixture, Piece, Source, Student, Task
 
 # Of 10 s, with one to nine events each; another fold's would serve to choose weights by.
 MIXED = Mixture("esc10", "5", 1000, 200)
-# Batches of half as many clips, which are twice as long as those of ESC-50. Budgets let a seed of a suite take an hour.
+# Batches of half as many clips, which are twice as long as those of ESC-50. Budgets are meant to let a seed take an hour.
 TAGS = Task("desed", "validation", 800, 1536, 500, kind="multi-label", mixture=MIXED, batch_size=32)
 EVENTS = Task("desed", "validation", 800, 1024, 600, kind="frames", network="crnn", mixture=MIXED, batch_size=32)
 SCENES = Task("esc50_second", "5", 1500, 2048, 1200)

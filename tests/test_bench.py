@@ -67,6 +67,10 @@ def test_speed_is_told_as_ratios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert set(lines) <= set(printed.splitlines())
     ratios = [line.split("|")[3].strip() for line in lines if line.startswith("| a step of FRAMI")]
     assert len(ratios) == 3 and all(float(ratio) > 0.5 for ratio in ratios)
+    clips = [line.split("|")[1:4] for line in lines if line.startswith("| a finished clip")]
+    costs = [float(cost.split()[0]) for _, cost, _ in clips]
+    assert ["FRAMI" in what for what, *_ in clips] == [True, True, False]
+    assert float(clips[2][2]) == pytest.approx(costs[2] / costs[0], rel=0.01, abs=0.02)
     few, many = [float(line.split("|")[2].split()[0]) for line in lines if line.startswith("| peak memory")]
     assert many < 1.2 * few
 
