@@ -2,7 +2,8 @@
 
     frami bench --suite main|ablation|quick|cpu|gpu|tags|scenes|events [--data DIR]
 
-What is finished is not done again, so a bench may be collected over several sittings (`frami.evaluate.bench_pieces`).
+What is finished is not done again, so a bench may be collected over several sittings (`frami.evaluate.bench_pieces`);
+with --resume, rows that the page has are kept even where the models they were measured on are gone.
 Scores are those of the last step on the held-out fold; the page says what settings were chosen by. Writes bench.csv,
 and bench.md and pictures from it.
 """
@@ -49,6 +50,12 @@ def pieces(suite: str, tasks: Collection[str] = (), seeds: int | None = None, fi
     return [replace(piece, seed=first + piece.seed) for piece in chosen]
 
 
+def missing(wanted: list[Piece], page: Path) -> list[Piece]:
+    """Return the pieces whose rows are not in bench.csv."""
+    rows = read(page)
+    return [piece for piece in wanted if _key(piece) not in rows]
+
+
 def bench(wanted: list[Piece], where: Bench, page: Path, say: Callable[[str], None]) -> None:
     """Measure pieces, and write the page anew after each.
 
@@ -81,6 +88,11 @@ def bench(wanted: list[Piece], where: Bench, page: Path, say: Callable[[str], No
         say(f"{of}: {accuracy.TITLES.get(name, name)} {float(row[name]):.4f}")
     if failed:
         raise Failed(f"{failed} of {len(wanted)} rows could not be measured; what was said of them is above.")
+
+
+def _key(piece: Piece) -> tuple[str, ...]:
+    of = piece.suite, piece.task.name, piece.task.fold, piece.task.network
+    return *of, piece.student.name, piece.source.name, str(piece.seed)
 
 
 def _check_recordings(wanted: list[Piece], data: str | None) -> None:

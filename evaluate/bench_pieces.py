@@ -178,7 +178,7 @@ class Bench:
 
     def _folder(self, piece: Piece) -> Path:
         task = piece.task
-        return self.out / f"{task.name.replace(' ', '-')}-{task.fold}-{task.network}-{piece.seed}"
+        return self.out / f"{task.name.replace(' ', '-')}-{task.fold}-{task.network}-{task.teacher_steps}-{piece.seed}"
 
     def _recordings(self, piece: Piece) -> str | None:
         """Return where the recordings of a task are; mixtures are made if they are not there."""

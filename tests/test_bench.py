@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def test_every_method_is_measured_and_what_is_done_is_not_done_again(tmp_path: P
     assert str(page / "bench.md") in printed and "Next: frami bench" in printed
     with (page / "bench.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    stores = {path.name.split("-")[0] for path in (out / "tones-0-small-0").glob("*.h5")}
+    stores = {path.name.split("-")[0] for path in (out / "tones-0-small-2-0").glob("*.h5")}
     assert stores == set(catalog.names("generators")) - {"recordings"}  # those of other sounds need a data set
     assert len(rows) == len({row["source"] for row in rows}) == len(list(suites.quick()))
     for row in rows:
@@ -51,6 +52,20 @@ def test_every_method_is_measured_and_what_is_done_is_not_done_again(tmp_path: P
     _bench("--suite", "quick", "--out", out, "--page", page, "--resume")
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("weights.safetensors")}
     assert (page / "bench.md").read_text(encoding="utf-8") == text
+
+
+def test_rows_that_the_page_has_are_kept_without_their_models(tmp_path: Path) -> None:
+    wanted = [row for row in bench.pieces("quick") if row.source.name in ("noise", "DAFL")]
+    where = bench.Bench(None, tmp_path / "runs")
+    bench.bench(wanted[:1], where, tmp_path, print)
+    assert bench.missing(wanted, tmp_path) == wanted[1:]
+    bench.bench(wanted, where, tmp_path, print)
+    before = (tmp_path / "bench.csv").read_bytes()
+    shutil.rmtree(tmp_path / "runs")
+    _bench("--suite", "quick", "--task", "tones", "--out", tmp_path / "runs", "--page", tmp_path, "--resume")
+    after = (tmp_path / "bench.csv").read_bytes()
+    assert all(line in after.splitlines() for line in before.splitlines())
+    assert bench.missing(bench.pieces("quick"), tmp_path) == []
 
 
 def test_speed_is_told_as_ratios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ def demo(task: str, out: str, data: str | None, **arguments: Any) -> None:
 @click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds. [default: the suite's own]")
 @click.option("--out", default="runs/bench", show_default=True, type=click.Path(path_type=Path), help="For all pieces.")
 @click.option("--page", type=click.Path(path_type=Path), help="Folder of bench.csv and bench.md. [default: --out]")
-@click.option("--resume", is_flag=True, help="Go on where it was cut off; it does so without this, too.")
+@click.option("--resume", is_flag=True, help="Keep the rows that the page has, even where their models are gone.")
 @options.machine
 def bench(suite: str, tasks: tuple[str, ...], seeds: int | None, seed: int, resume: bool, **arguments: Any) -> None:
     """Compare methods: data set x method x seed at an equal budget; writes a table and pictures."""
@@ -65,6 +65,8 @@ def bench(suite: str, tasks: tuple[str, ...], seeds: int | None, seed: int, resu
         click.echo(f"The table is in {page / 'speed.md'}, and in {page / 'bench.md'}.")
         return
     wanted = module.pieces(suite, tasks, seeds, seed)
+    if resume:
+        wanted = module.missing(wanted, page)
     module.bench(wanted, module.Bench(**arguments), page, click.echo)
     click.echo(f"The table is in {page / 'bench.md'}, its numbers in {page / 'bench.csv'}.")
     options.then("bench", "--suite", "cpu" if suite == "quick" else suite, "--data", "DIR")
