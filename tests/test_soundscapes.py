@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from frami import soundscapes as module
 from frami.cli import frami
-from frami.datasets import tones
+from frami.datasets import Recordings, tones
 from frami.errors import WrongUse
 from frami.soundscapes import SPLITS, soundscapes
 from frami.waveforms import active, changed, excerpt
@@ -88,6 +88,27 @@ def test_the_same_seed_gives_the_same_folder_also_when_it_was_cut_off(
     assert contents(made(tmp_path / "cut")) == whole
     with pytest.raises(WrongUse, match="other settings"):
         made(tmp_path / "cut", most_events=2)
+
+
+@pytest.mark.recordings
+@pytest.mark.parametrize(("dataset", "fold"), [("esc10", "5"), ("urbansound8k", "3")])
+def test_no_source_is_on_both_sides_of_a_split(
+    dataset: str, fold: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides: dict[int, set[str]] = {}
+
+    def noted(plan: list[tuple[object, int]], recordings: Recordings, *rest: object) -> torch.Tensor:
+        sides.setdefault(id(recordings), set()).update(source(recordings.names[number]) for _, number in plan)
+        return torch.zeros(16000)
+
+    def source(name: str) -> str:
+        # ESC: fold-source-take-class.wav; UrbanSound8K: source-class-occurrence-slice.wav.
+        return Path(name).stem.split("-")[1 if dataset == "esc10" else 0]
+
+    monkeypatch.setattr(module, "mix", noted)
+    soundscapes(dataset, tmp_path, test_fold=fold, train=60, validation=60)
+    train, validation = sides.values()
+    assert len(train) > 20 and len(validation) > 10 and not train & validation
 
 
 def test_silence_around_a_sound_is_left_out() -> None:
