@@ -20,13 +20,7 @@ from frami.clips import Clips, Spectrograms
 from frami.datasets import Split
 from frami.errors import Failed, WrongUse
 from frami.evaluate import events, fusion, tagging
-from frami.machine import Machine
 from frami.model import Model, load
-
-
-def classes_heard(model: Model, clips: Clips, where: Machine) -> np.ndarray:
-    """Return the class ``(S,)`` that the model gives each clip."""
-    return fusion.said(model, clips, where).argmax(dim=1).numpy()
 
 
 def scores(labels: tuple[str, ...], targets: np.ndarray, heard: np.ndarray) -> dict[str, Any]:
@@ -80,9 +74,9 @@ def evaluate(
         threads: Threads of the CPU; None leaves torch's choice.
 
     Returns:
-        ``accuracy``, ``macro_f1``, ``clips``, ``per_class``, ``confusion`` (true class by row) and ``missing``; for
-        a model with tags, ``micro_auprc``, ``macro_auprc`` and ``mean_average_precision`` instead of the first two;
-        for one of events, ``psds1``, ``psds2``, ``event_f1``, ``segment_f1``, ``segment_error_rate``, and the ``events``
+        ``clips``, ``per_class`` and ``missing``; and for a model of single labels ``accuracy``, ``macro_f1`` and
+        ``confusion`` (true class by row), for one of tags ``micro_auprc``, ``macro_auprc`` and ``mean_average_precision``,
+        for one of events ``psds1``, ``psds2``, ``event_f1``, ``segment_f1``, ``segment_error_rate``, and the ``events``
         that it finds in each clip.
 
     Raises:
@@ -98,9 +92,8 @@ def evaluate(
     if models[0].task == "frames":
         events.library()  # what is not installed is told before anything is heard
     heard = {end: Spectrograms.of(split.test, end) for end in {one.front_end for one in models}}
-    with torch.inference_mode():
-        clips = [heard[one.front_end] for one in models]
-        answers = fusion.answers(models, clips, machine.choose(device, threads, "float32"))
+    clips = [heard[one.front_end] for one in models]
+    answers = fusion.answers(models, clips, machine.choose(device, threads, "float32"))
     return measured(models[0], split, clips[0], answers) | {"missing": split.missing}
 
 

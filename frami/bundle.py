@@ -13,7 +13,7 @@ from torch import Tensor
 
 from frami.errors import Failed
 
-DESCRIPTION, WEIGHTS = "model.json", "weights.safetensors"
+FILES = DESCRIPTION, WEIGHTS = "model.json", "weights.safetensors"
 FORMAT = "frami bundle 1"
 KEYS = {
     "format": str,

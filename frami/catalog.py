@@ -14,6 +14,13 @@ from types import ModuleType
 from frami.errors import WrongUse, unknown
 
 KINDS = {"generators": "method", "students": "network", "teachers": "network", "datasets": "data set"}
+# What a module of the user's own must have.
+NEEDED = {
+    "generators": ("Settings", "Generator"),
+    "students": ("build",),
+    "teachers": ("build",),
+    "datasets": ("FOLDER", "test_folds", "split"),
+}
 
 
 def names(family: str) -> list[str]:
@@ -35,7 +42,7 @@ def names(family: str) -> list[str]:
 def load(family: str, name: str) -> ModuleType:
     """Return the module of ``name`` in a family; the nearest name is offered where there is none."""
     if "." in name:
-        return _own(name)
+        return _own(name, family)
     if name not in names(family):
         raise unknown(KINDS.get(family, family), name, names(family))
     return importlib.import_module(f"frami.{family}.{name}")
@@ -44,18 +51,28 @@ def load(family: str, name: str) -> ModuleType:
 def network(name: str) -> ModuleType:
     """Return the module of a teacher or student network; any network may play either part."""
     if "." in name:
-        return _own(name)
+        return _own(name, "students")
     for family in ("teachers", "students"):
         if name in names(family):
             return load(family, name)
     raise unknown("network", name, names("teachers") + names("students"))
 
 
-def _own(name: str) -> ModuleType:
+def imported(name: str) -> ModuleType:
     """Return a module of the user's own."""
     try:
         return importlib.import_module(name)
-    except ModuleNotFoundError as error:
+    # A name that begins with a dot is a TypeError, one that ends with it a ModuleNotFoundError.
+    except (ImportError, TypeError) as error:
         raise WrongUse(
             f"There is no module {name!r} ({error}); a name with a dot is a module on Python's path."
         ) from error
+
+
+def _own(name: str, family: str) -> ModuleType:
+    """Return a module of the user's own that does what those of a family do."""
+    module, needed = imported(name), NEEDED[family]
+    absent = [attribute for attribute in needed if not hasattr(module, attribute)]
+    if absent:
+        raise WrongUse(f"The module {name} is no {KINDS[family]}: it lacks {', '.join(absent)}; see frami.{family}.")
+    return module

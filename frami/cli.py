@@ -9,18 +9,24 @@ from typing import NoReturn
 
 import click
 
+from frami import catalog
 from frami.commands import COMMANDS
 from frami.errors import FramiError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="frami")
-def frami() -> None:
+@click.option(
+    "--import", "modules", multiple=True, help="Import a module of your own, which bundles may then be built of."
+)
+def frami(modules: tuple[str, ...]) -> None:
     """Data-free distillation and model inversion of audio classifiers.
 
     A frozen teacher is inverted into synthetic spectrograms, and a small student learns from those what the teacher
     knows; no recording is read in between. Begin with: frami demo
     """
+    for name in modules:
+        catalog.imported(name)
 
 
 for command in COMMANDS:

@@ -118,7 +118,7 @@ def _row(name: str, model: Model, teacher: Model, held_out: Part, data: Any, com
     real = None
     if data is not None or os.environ.get("FRAMI_DATA"):
         try:
-            real = accuracy.evaluate(model, "fsdd", data, test_fold="takes")["accuracy"]
+            real = accuracy.evaluate(model, "fsdd", data, test_fold="takes", device=common["device"])["accuracy"]
         except WrongUse:
             # FRAMI_DATA may hold other sets than this one; a folder that was named must hold it.
             if data is not None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from frami import datasets, ensemble, files, learn, machine, progress, recipes, seeds, settings
+from frami import bundle, datasets, ensemble, files, learn, machine, progress, recipes, seeds, settings
 from frami.clips import Clips, Spectrograms
 from frami.errors import Failed, WrongUse
 from frami.evaluate import agreement, complexity
@@ -79,16 +78,14 @@ def distill(
             "Name either a store (--samples) or recordings (--dataset with --test-fold) to distil from, not both."
         )
     teachers = _loaded(teacher)
+    ensemble.check_alike(teachers)
     first = teachers[0]
     chosen, found = _settings(recipe, options or {})
     built = _architecture(first, student, width, depth, found)
     where = machine.choose(device, threads, precision)
     source, hear = _source(teachers, samples, dataset, data, test_fold, any_teacher)
-    other = _other(embedding_teacher, found, recipe)
-    asked = ensemble.together(teachers, hear()[0], where) if len(teachers) > 1 else first
-    known_as = asked.fingerprint
-    if other is not None:
-        asked = ensemble.informed(asked, other)
+    other = _other(embedding_teacher, first, found, recipe)
+    known_as = "+".join(each.fingerprint for each in teachers)
     facts = {
         "source": source,
         "teacher": known_as,
@@ -106,9 +103,12 @@ def distill(
     # Reading the recordings is no part of what distillation costs; that nothing can be written is told before it.
     files.folder(out)
     clips, held_out = (None, None) if finished(Path(out)) else hear()
-    run = Run(Path(out), "distill", facts, teacher=known_as)
+    run = Run(Path(out), "distill", facts, writes=bundle.FILES, teacher=known_as)
     if run.finished or clips is None:
-        return load(out)
+        return load(out, trust_code=True)
+    asked = ensemble.together(teachers, clips, where) if len(teachers) > 1 else first
+    if other is not None:
+        asked = ensemble.informed(asked, other)
     with seeds.seeded(seed, 0):
         model = Model.build(built, first.front_end, first.labels, task=first.task, frames=first.frames)
     learn.fit(
@@ -117,7 +117,7 @@ def distill(
     scores = {"agreement_on_held_out_clips": agreement.agreement(asked, model, held_out, where)} if held_out else {}
     model.save(out, teacher=known_as, source=source, recipe=recipe, seed=seed, settings=asdict(chosen))
     run.finish(fingerprint=model.fingerprint, **scores)
-    return load(out)
+    return load(out, trust_code=True)
 
 
 def _loaded(teacher: Teacher | Sequence[Teacher]) -> list[Model]:
@@ -127,7 +127,7 @@ def _loaded(teacher: Teacher | Sequence[Teacher]) -> list[Model]:
     return [one if isinstance(one, Model) else load(one) for one in listed]
 
 
-def _other(embedding_teacher: Teacher | None, recipe: recipes.Recipe, name: str) -> Model | None:
+def _other(embedding_teacher: Teacher | None, first: Model, recipe: recipes.Recipe, name: str) -> Model | None:
     """Return whose hidden states are matched in place of the teacher's."""
     if embedding_teacher is None:
         return None
@@ -135,7 +135,13 @@ def _other(embedding_teacher: Teacher | None, recipe: recipes.Recipe, name: str)
         raise WrongUse(f"The recipe {name} reuses the teacher's own head; leave out the embedding teacher.")
     if not any(recipe.weights.get(objective) for objective in recipes.HIDDEN):
         raise WrongUse(f"The recipe {name} matches no hidden states; leave out the embedding teacher, or try dual.")
-    return embedding_teacher if isinstance(embedding_teacher, Model) else load(embedding_teacher)
+    other = embedding_teacher if isinstance(embedding_teacher, Model) else load(embedding_teacher)
+    if other.front_end != first.front_end:
+        raise WrongUse(
+            f"The model {other.fingerprint} hears through another front end than the teacher {first.fingerprint}; "
+            f"its embedding can be matched where both are alike."
+        )
+    return other
 
 
 def _settings(recipe: str, options: Mapping[str, Any]) -> tuple[learn.Settings, recipes.Recipe]:
@@ -170,13 +176,10 @@ def _source(
         if test_fold is None:
             raise WrongUse("--dataset needs --test-fold: what is held out must never be distilled from.")
         split = datasets.for_task(datasets.split(dataset, data, test_fold=test_fold), teacher.task)
-        if not len(split.train):
-            raise WrongUse(f"Without fold {test_fold}, this copy of {dataset} has no clips. {split.missing}")
+        datasets.check_enough(split)
         datasets.check_labels(teacher.labels, split)
         ends = ensemble.front_ends(teachers)
-        return {"dataset": dataset, "test_fold": str(test_fold)}, cache(
-            lambda: (Spectrograms.of(split.train, *ends), None)
-        )
+        return {"dataset": dataset, "test_fold": str(test_fold)}, lambda: (Spectrograms.of(split.train, *ends), None)
     store = samples if isinstance(samples, Store) else Store(Path(str(samples)))
     if len(ensemble.front_ends(teachers)) > 1:
         raise WrongUse("A store is made for one front end; teachers with several of them teach from --dataset only.")

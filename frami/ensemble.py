@@ -51,13 +51,20 @@ def together(teachers: Sequence[Model], clips: Clips, where: Machine) -> Model:
     """Return several teachers as one model, each weighted by class by its average precision on some clips.
 
     Args:
-        teachers: They know the same classes, have one task, and judge a clip at one frame rate.
+        teachers: They are alike in what `check_alike` asks for.
         clips: What they are weighted by: the bands of all `front_ends`, one above the other.
         where: On what that is computed.
-
-    Raises:
-        WrongUse: they differ in what they must not.
     """
+    ends = front_ends(teachers)
+    edges = np.cumsum([0, *(end.n_mels for end in ends)]).tolist()
+    bands = [slice(*edges[ends.index(one.front_end) :][:2]) for one in teachers]
+    weights = torch.stack([qualities(one, clips, where, part) for one, part in zip(teachers, bands, strict=True)])
+    network = Ensemble([teacher.network for teacher in teachers], weights, bands).eval().requires_grad_(False)
+    return replace(teachers[0], network=cast(Network, network))
+
+
+def check_alike(teachers: Sequence[Model]) -> None:
+    """Refuse teachers that do not know the same classes, have one task, and judge a clip at one frame rate."""
     first = teachers[0]
     for other in teachers[1:]:
         for what, differs in (
@@ -71,12 +78,6 @@ def together(teachers: Sequence[Model], clips: Clips, where: Machine) -> Model:
                     f"The teachers {first.fingerprint} and {other.fingerprint} have {what} that differ; "
                     f"allowed are teachers alike in that."
                 )
-    ends = front_ends(teachers)
-    edges = np.cumsum([0, *(end.n_mels for end in ends)]).tolist()
-    bands = [slice(*edges[ends.index(one.front_end) :][:2]) for one in teachers]
-    weights = torch.stack([qualities(one, clips, where, part) for one, part in zip(teachers, bands, strict=True)])
-    network = Ensemble([teacher.network for teacher in teachers], weights, bands).eval().requires_grad_(False)
-    return replace(first, network=cast(Network, network))
 
 
 class Informed(nn.Module):
@@ -100,16 +101,9 @@ def informed(teacher: Model, other: Model) -> Model:
 
     Args:
         teacher: Whose answers count.
-        other: Whose frames, statistics and embedding do; what classes it knows does not matter.
-
-    Raises:
-        WrongUse: they hear through different front ends.
+        other: Whose frames, statistics and embedding do; it hears through the same front end, and what classes it knows
+            does not matter.
     """
-    if other.front_end != teacher.front_end:
-        raise WrongUse(
-            f"The model {other.fingerprint} hears through another front end than the teacher {teacher.fingerprint}; "
-            f"its embedding can be matched where both are alike."
-        )
     network = Informed(teacher.network, other.network, other.front_end.n_mels).eval().requires_grad_(False)
     return replace(teacher, network=cast(Network, network))
 

@@ -63,7 +63,7 @@ def inspect(
         rows = _of_bundle(find(path), out, split, machine.choose(device, precision="float32"))
     elif path.is_file() and (path.suffix == ".h5" or h5py.is_hdf5(path)):
         with Store(path) as store:
-            rows = _of_store(store, out, split, teacher)
+            rows = _of_store(store, out, split, teacher, device)
     elif (path / "run.json").is_file():
         rows = _of_run(path, out)
     else:
@@ -116,7 +116,9 @@ def rolls(model: Model, split: datasets.Split, found: Mapping[str, events.Events
     return plots.event_rolls(shown, model.front_end, model.labels, accuracy.annotated(split), found)
 
 
-def _of_store(store: Store, out: Path | None, split: datasets.Split | None, teacher: Bundle | None) -> Rows:
+def _of_store(
+    store: Store, out: Path | None, split: datasets.Split | None, teacher: Bundle | None, device: str
+) -> Rows:
     rows = [
         ("store", f"{store.path} ({screen.size(store.path.stat().st_size)})"),
         *_clips(store),
@@ -137,6 +139,7 @@ def _of_store(store: Store, out: Path | None, split: datasets.Split | None, teac
                 f"{store.path} was made for another front end or other labels than this teacher's; "
                 f"name the teacher {store.teacher}."
             )
+        machine.choose(device, precision="float32").place(judge.network)
         pictures["features"] = plots.feature_map(judge, store, real)
     return rows + _written(out, pictures, _sounds(store))
 

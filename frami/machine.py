@@ -66,9 +66,9 @@ def choose(device: str = "auto", threads: int | None = None, precision: str = "a
         kind = torch.device(device).type
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise WrongUse(
-            f"There is no device {device!r} on this machine; allowed: auto, cpu, or cuda with a GPU."
-        ) from error
+        raise _no_device(device) from error
+    if kind not in ("cpu", "cuda", "mps"):
+        raise _no_device(device)
     if kind == "cuda":
         fast = torch.cuda.is_bf16_supported()
     else:
@@ -79,6 +79,10 @@ def choose(device: str = "auto", threads: int | None = None, precision: str = "a
     if precision == "auto":
         precision = "bfloat16" if fast else "float32"
     return Machine(device, precision, channels_last=precision == "bfloat16")
+
+
+def _no_device(device: str) -> WrongUse:
+    return WrongUse(f"There is no device {device!r} on this machine; allowed: auto, cpu, or cuda with a GPU.")
 
 
 def _has_bfloat16() -> bool:

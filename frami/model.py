@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -177,11 +178,12 @@ def find(model: str | Path) -> Path:
 def load(model: str | Path, *, trust_code: bool = False) -> Model:
     """Return the model of a bundle, frozen and in eval mode.
 
-    Loading runs no code that came with a bundle: the network is one of frami's own, the weights are plain tensors.
+    Loading runs no code that came with a bundle: the network is one of frami's own, or of a module that the program has
+    imported itself, and the weights are plain tensors.
 
     Args:
         model: A bundle's folder, or the name of a model that ships with the package.
-        trust_code: Allow a network that is a module of the user's own (a name with a dot).
+        trust_code: Import the network's module if it is one of the user's own (a name with a dot).
 
     Raises:
         WrongUse: there is no such bundle.
@@ -190,10 +192,10 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
     folder = find(model)
     description = bundle.description(folder / bundle.DESCRIPTION)
     architecture = Architecture(description["network"], description["arguments"], description["projection"])
-    if "." in architecture.network and not trust_code:
+    if "." in architecture.network and architecture.network not in sys.modules and not trust_code:
         raise Failed(
-            f"The bundle {folder} wants to run code of its own ({architecture.network}); allow that with "
-            f"trust_code=True if you know where it is from."
+            f"The bundle {folder} is of a network that is not frami's, {architecture.network}; if you know where that is from, "
+            f"import it: frami --import {architecture.network} ..., or trust_code=True."
         )
     front_end = settings.from_json(FrontEnd, description["front_end"], f"{folder}/model.json")
     tensors = bundle.tensors(folder / bundle.WEIGHTS)
@@ -217,11 +219,3 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
         description["provenance"],
         (shortest, longest),
     )
-
-
-def trainable(model: Model) -> Model:
-    """Return a copy of a model whose weights may change, in training mode."""
-    with torch.device("meta"):
-        network = model.architecture.build(model.front_end.n_mels, len(model.labels), model.task)
-    network.load_state_dict({n: t.clone() for n, t in model.network.state_dict().items()}, assign=True)
-    return replace(model, network=network.train().requires_grad_(True))

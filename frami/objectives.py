@@ -3,7 +3,7 @@
 Each takes ``(teacher, student, target)`` and returns a scalar in float32, 0 where the student does as it is asked
 (cross-entropy and KL: up to a constant). ``student`` is the *projected* student: its frames have the teacher's
 channels, and its embedding the teacher's size, where an objective compares them. ``target`` is ``(B, K)``, the
-probability of each class.
+probability of each class, or ``(B, K, N)``, that of each class in each frame (see `frami.tasks`).
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def recordings(required: bool) -> Function:
         click.option(
             "--test-fold",
             required=required,
-            help="What is held out: a fold's number, 'takes' or a speaker (fsdd).",
+            help="What is held out: a fold's number, 'takes' or a speaker (fsdd), 'validation' (desed).",
         ),
     )
 

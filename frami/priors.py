@@ -18,7 +18,7 @@ def class_prior(said: Output, target: Tensor) -> Tensor:
 
     Args:
         said: What the teacher says of the clips.
-        target: Class indices ``(B,)``, or probabilities ``(B, K)``.
+        target: Class indices ``(B,)``, probabilities ``(B, K)``, or activities ``(B, K, N)``.
 
     Source: Yin et al., "Dreaming to Distill", CVPR 2020, arXiv:1912.08795, eq. 2.
     """

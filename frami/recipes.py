@@ -6,6 +6,7 @@ those of recordings, or what the clips of a store were asked to be.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -68,6 +69,9 @@ def find(name: str, weights: Mapping[str, float] | None = None) -> Recipe:
     for objective, weight in (weights or {}).items():
         if objective not in recipe.weights:
             raise unknown(f"objective in recipe {name}:", objective, recipe.weights)
-        if not isinstance(weight, int | float) or weight < 0:
-            raise WrongUse(f"The weight of {objective} is {weight!r}; 0 or more is allowed.")
-    return Recipe({**recipe.weights, **(weights or {})}, recipe.reuse_head)
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+            raise WrongUse(f"The weight of {objective} is {weight!r}; numbers of 0 or more are allowed.")
+    found = {**recipe.weights, **(weights or {})}
+    if not any(found.values()):
+        raise WrongUse(f"All weights of the recipe {name} are 0; give one of {', '.join(found)} another.")
+    return Recipe(found, recipe.reuse_head)

@@ -9,7 +9,7 @@ import json
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,18 @@ def finished(folder: Path) -> bool:
     return (folder / "run.json").is_file() and read(folder)["status"] == "finished"
 
 
+def discard(folder: Path) -> None:
+    """Take away the record of a run whose work is gone."""
+    for name in ("run.json", "metrics.jsonl", "state.pt"):
+        if (folder / name).is_file():
+            (folder / name).unlink()
+
+
 class Run:
     """A run folder.
 
-    Work with the same settings in the same folder goes on where it was; other settings are refused, so that nothing
-    is overwritten.
+    Work with the same settings in the same folder goes on where it was; other settings are refused, and so is what
+    another program has put there, so that nothing is overwritten.
 
     Attributes:
         folder: Where the record is.
@@ -59,8 +66,28 @@ class Run:
     """
 
     def __init__(
-        self, folder: Path, command: str, settings: Mapping[str, Any], *, grows: bool = False, **facts: Any
+        self,
+        folder: Path,
+        command: str,
+        settings: Mapping[str, Any],
+        *,
+        grows: bool = False,
+        writes: Sequence[str] = (),
+        **facts: Any,
     ) -> None:
+        """Begin a run, or go on with it.
+
+        Args:
+            folder: Where its record is to be.
+            command: What is done.
+            settings: What comes out depends on these alone.
+            grows: Whether more can be asked for later.
+            writes: What the work will write into the folder; without a record, none of it may be there.
+            facts: For the record.
+
+        Raises:
+            WrongUse: the folder holds a run with other settings, or files of no run.
+        """
         self.folder = files.folder(folder)
         self._grows = grows
         self._record = self.folder / "run.json"
@@ -68,6 +95,9 @@ class Run:
         # As JSON gives it back: a tuple becomes a list.
         settings = json.loads(json.dumps(dict(settings), default=str))
         before = read(self.folder) if self._record.is_file() else None
+        strange = [name for name in writes if before is None and (self.folder / name).exists()]
+        if strange:
+            raise WrongUse(f"{self.folder} holds a {strange[0]} of no run, which would be lost; choose another --out.")
         if before is not None and before["settings"] != settings:
             changed = [n for n in {**settings, **before["settings"]} if settings.get(n) != before["settings"].get(n)]
             raise WrongUse(

@@ -28,7 +28,7 @@ import torch
 from torch import Generator, Tensor
 
 from frami import datasets, files, machine, progress, seeds, settings
-from frami.datasets import Recordings
+from frami.datasets import Recordings, Split
 from frami.datasets._events import Event
 from frami.errors import WrongUse
 from frami.run import Run
@@ -96,35 +96,52 @@ def soundscapes(
     machine.choose(device, threads)
     chosen = settings.make(Settings, options or {})
     found = datasets.split(dataset, data, test_fold=test_fold)
-    if found.task != "single-label":
-        raise WrongUse(
-            f"{dataset} has clips of several sounds; soundscapes are mixed from clips of one, such as esc50."
-        )
-    unknown = [name for name in classes if name not in found.labels]
-    if unknown:
-        raise WrongUse(f"{dataset} has no class {unknown[0]!r}; it has {', '.join(found.labels)}.")
     if chosen.shortest > chosen.longest or chosen.longest > chosen.seconds or chosen.least_snr > chosen.most_snr:
         raise WrongUse("shortest <= longest <= seconds and least_snr <= most_snr are allowed; others came.")
     kept = tuple(classes) or found.labels
     counts = {"train": train, "validation": validation}
     sides = {"train": found.train, "validation": found.test}
-    pools = {
-        split: [[n for n, target in enumerate(side.targets) if found.labels[target] == label] for label in kept]
-        for split, side in sides.items()
-    }
-    for split, pool in pools.items():
-        if not all(pool) and counts[split]:
-            raise WrongUse(f"There is no clip of {kept[pool.index([])]!r} for {split} in this copy of {dataset}.")
+    pools = {split: _pool(found, side, kept, split if counts[split] else "") for split, side in sides.items()}
+    _check_every_class(pools["train"], kept, chosen, seed, train)
     out = files.folder(out)
     facts = {"dataset": dataset, "test_fold": str(test_fold), "classes": list(kept), **counts, "seed": seed}
-    run = Run(out, "soundscapes", {**facts, **asdict(chosen)}, missing=found.missing)
+    run = Run(out, "soundscapes", {**facts, **asdict(chosen)}, writes=("audio", "metadata"), missing=found.missing)
     if run.finished:
         return out
     done = 0
     for number, (split, side) in enumerate(sides.items()):
-        done = _split(out, split, counts[split], side, pools[split], kept, chosen, (seed, number), done, report)
+        if counts[split]:
+            done = _split(out, split, counts[split], side, pools[split], kept, chosen, (seed, number), done, report)
     run.finish(soundscapes=done)
     return out
+
+
+def _pool(found: Split, side: Recordings, kept: Sequence[str], needed_for: str) -> list[list[int]]:
+    """Return the clips of each class on a side of a split, by number; none may be empty if they are needed for anything."""
+    if found.task != "single-label":
+        raise WrongUse(
+            f"{found.dataset} has clips of several sounds; soundscapes are mixed from clips of one, such as esc50."
+        )
+    unknown = [name for name in kept if name not in found.labels]
+    if unknown:
+        raise WrongUse(f"{found.dataset} has no class {unknown[0]!r}; it has {', '.join(found.labels)}.")
+    pool = [[n for n, target in enumerate(side.targets) if found.labels[target] == label] for label in kept]
+    if needed_for and not all(pool):
+        raise WrongUse(
+            f"There is no clip of {kept[pool.index([])]!r} for {needed_for} in this copy of {found.dataset}."
+        )
+    return pool
+
+
+def _check_every_class(pool: list[list[int]], labels: Sequence[str], chosen: Settings, seed: int, count: int) -> None:
+    """Refuse soundscapes of training in which a class is never heard: what is held out may have it."""
+    plans = (_plan(pool, labels, chosen, seeds.generator(seed, 40, number)) for number in range(count))
+    absent = sorted(set(labels) - {event.label for plan in plans for event, _ in plan})
+    if absent and count:
+        raise WrongUse(
+            f"In {count} soundscapes of training there would be no {absent[0]}; mix more with --train, "
+            f"or name fewer classes with --class."
+        )
 
 
 def _split(

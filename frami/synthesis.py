@@ -17,7 +17,7 @@ from frami.invert import Inverted
 from frami.machine import Machine
 from frami.model import Model, load
 from frami.network import frozen
-from frami.run import Run, finished
+from frami.run import Run, discard, finished
 from frami.store import Store, run_folder
 from frami.writer import Writer
 
@@ -84,6 +84,8 @@ def synthesize(
     try:
         if writer.rows >= samples and finished(run_folder(out)):
             return Store(out)
+        if not writer.rows:  # the record may be that of a store that has been taken away
+            discard(run_folder(out))
         run = Run(
             run_folder(out),
             "synthesize",

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
 
 import torch
@@ -90,8 +91,9 @@ def _or_absent(target: Tensor) -> Tensor:
 
 def frames_covered(frames: int, own: int) -> int:
     """Return how many of a spectrogram's frames N each of a network's own frames N' covers; the last may have fewer."""
-    halvings = (2**number for number in range(10))
-    return next((covered for covered in halvings if -(-frames // covered) == own), max(1, frames // own))
+    # Networks halve, as a rule, and 33 frames as 5 are then 8 each, and not 7.
+    strides = chain((2**number for number in range(10)), range(1, frames + 1))
+    return next((covered for covered in strides if -(-frames // covered) == own), max(1, frames // own))
 
 
 def at_frames_of_clip(active: Tensor, frames: int) -> Tensor:

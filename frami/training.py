@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from frami import catalog, datasets, learn, machine, progress, recipes, seeds, settings
+from frami import bundle, catalog, datasets, learn, machine, progress, recipes, seeds, settings
 from frami.audio import FrontEnd
 from frami.clips import Spectrograms
 from frami.errors import WrongUse
@@ -105,8 +105,7 @@ def train(
     built = architecture(network, width, depth)
     split = datasets.for_task(datasets.split(dataset, data, test_fold=test_fold), task)
     split = replace(split, train=split.train.labelled())
-    if not len(split.train):
-        raise WrongUse(f"Without fold {test_fold}, this copy of {dataset} has no clips to train on. {split.missing}")
+    datasets.check_enough(split)
     where = machine.choose(device, threads, precision)
     facts = {
         "dataset": dataset,
@@ -125,9 +124,9 @@ def train(
         heard_through = replace(heard_through, filterbank=filterbank)
     if budget:
         complexity.within(Model.build(built, heard_through, split.labels, split.task), budget)
-    run = Run(Path(out), "train", facts, missing=split.missing)
+    run = Run(Path(out), "train", facts, writes=bundle.FILES, missing=split.missing)
     if run.finished:
-        return load(out)
+        return load(out, trust_code=True)
     clips, front_end = hear(split.train, heard_through)
     with seeds.seeded(seed, 0):
         model = Model.build(built, front_end, split.labels, task=split.task, frames=usual_frames(clips))
@@ -141,7 +140,7 @@ def train(
         settings=asdict(chosen),
     )
     run.finish(fingerprint=model.fingerprint)
-    return load(out)
+    return load(out, trust_code=True)
 
 
 def hear(recordings: datasets.Recordings, front_end: FrontEnd) -> tuple[Spectrograms, FrontEnd]:

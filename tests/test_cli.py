@@ -265,7 +265,11 @@ BAD = [
     (EVALUATE.replace("tones", "esc50 --data {made}/no"), 2, "There is no folder"),
     (EVALUATE + " --device abacus", 2, "There is no device 'abacus'"),
     (EVALUATE + " --json /dev/null/scores.json", 2, "is a file; a folder is to be written there"),
+    (EVALUATE + " --device meta", 2, "There is no device 'meta'"),
     (TRAIN + " --network resnte", 2, "Did you mean 'resnet'?"),
+    (TRAIN + " --network ./net.py", 2, "There is no module './net.py'"),
+    (TRAIN + " --network os.path", 2, "The module os.path is no network: it lacks build"),
+    ("--import lab.missing " + EVALUATE, 2, "There is no module 'lab.missing'"),
     (TRAIN + " --width 0", 2, "--width is 0; 1 or more"),
     (TRAIN + " --set stesp=3", 2, "Did you mean 'steps'?"),
     (TRAIN + " --set steps", 2, "has no '='"),
@@ -289,6 +293,9 @@ BAD = [
     (DISTILL + " --samples {made}/other_front_end.h5", 1, "was made for another front end"),
     (DISTILL + " --samples {made}/samples.h5 --recipe farmi", 2, "Did you mean 'frami'?"),
     (DISTILL + " --samples {made}/samples.h5 --student smal", 2, "Did you mean 'small'?"),
+    (DISTILL + " --samples {made}/samples.h5 --recipe kd --set logits=0", 2, "All weights of the recipe kd are 0"),
+    (DISTILL + " --samples {made}/samples.h5 --set logits=NaN", 2, "The weight of logits is nan"),
+    (DISTILL + " --samples {made}/samples.h5 --set logits=true", 2, "The weight of logits is True"),
     (DISTILL.replace("{tmp}", "/dev/null") + " --samples {made}/samples.h5", 1, "Cannot write /dev/null/out"),
 ]
 

@@ -193,6 +193,18 @@ def test_a_table_without_audio_or_columns_is_refused(tmp_path: Path) -> None:
         datasets.split("esc50", tmp_path, test_fold=1)
     with pytest.raises(WrongUse, match="none of the 0 clips of esc10"):
         datasets.split("esc10", tmp_path, test_fold=1)
+    for target in ("dog", "nan", ""):
+        write_table(tmp_path / "meta/esc50.csv", columns, [("1-1-A-0.wav", 1, target, "dog", "False")])
+        with pytest.raises(WrongUse, match=f"esc50.csv, line 2: target is '{target}'; a number"):
+            datasets.split("esc50", tmp_path, test_fold=1)
+    (tmp_path / "meta/esc50.csv").write_text(",".join(columns) + "\n1-1-A-0.wav,1\n")
+    with pytest.raises(WrongUse, match="line 2: target is ''"):
+        datasets.split("esc50", tmp_path, test_fold=1)
+    (tmp_path / "meta/esc50.csv").write_bytes(
+        ",".join(columns).encode() + "\n1-1-A-0.wav,1,0,Möwe,False\n".encode("latin-1")
+    )
+    with pytest.raises(WrongUse, match="is no text in UTF-8"):
+        datasets.split("esc50", tmp_path, test_fold=1)
 
 
 def test_without_a_folder_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -132,7 +132,11 @@ def test_sonyc(tmp_path: Path) -> None:
     assert split.task == "multi-label"
     assert np.asarray(split.train.targets).tolist() == [[1, 0, 0, 0, 0, 0, 1, 0]]  # any volunteer's
     assert np.asarray(split.test.targets).tolist() == [[0, 0, 0, 0, 1, 0, 0, 0]]  # the authors' alone
-    (tmp_path / "annotations.csv").write_text("split,audio_filename\n")
+    table = tmp_path / "annotations.csv"
+    table.write_text(table.read_text().replace("b.wav,0,0", "b.wav,0,yes"))
+    with pytest.raises(WrongUse, match="line 4: 1_engine_presence is 'yes'"):
+        datasets.split("sonyc", tmp_path, test_fold="validate")
+    table.write_text("split,audio_filename\n")
     with pytest.raises(WrongUse, match="annotator_id"):
         datasets.split("sonyc", tmp_path, test_fold="validate")
 
@@ -150,7 +154,12 @@ def test_tau2022(tmp_path: Path) -> None:
     split = datasets.split("tau2022", tmp_path, test_fold="1")
     assert (len(split.labels), split.train.targets, split.test.targets) == (10, (0,), (1,))
     assert split.missing == "1 listed excerpts have no audio here."
-    (tmp_path / tau2022.SETUP.format("train")).write_text("name\tscene\naudio/x.wav\tbus\n")
+    learned = tmp_path / tau2022.SETUP.format("train")
+    learned.rename(tmp_path / "elsewhere")
+    assert len(datasets.split("tau2022", tmp_path, test_fold="1").train) == 0
+    with pytest.raises(WrongUse, match="there is no evaluation_setup/fold1_evaluate.csv in it"):
+        datasets.split("tau2022", tmp_path / "audio", test_fold="1")
+    learned.write_text("name\tscene\naudio/x.wav\tbus\n")
     with pytest.raises(WrongUse, match="no column filename, scene_label"):
         datasets.split("tau2022", tmp_path, test_fold="1")
     (tmp_path / tau2022.SETUP.format("train")).write_text("filename\tscene_label\naudio/x.wav\tmoon\n")

@@ -97,8 +97,16 @@ def test_frame_similarity_compares_the_frames_of_a_clip() -> None:
 
 
 def test_frames_of_another_rate_are_interpolated() -> None:
-    teacher, student = output(seed=1, frames=6), output(seed=1, frames=3)
-    assert math.isfinite(objectives.frames(teacher, student, None).item())
+    teacher, student = output(seed=1, frames=6), output(seed=2, frames=3)
+    drawn_out = torch.zeros_like(teacher.frames)
+    for frame in range(6):
+        # Frames are told by their middles: that of frame 0 of 6 lies before that of frame 0 of 3.
+        place = min(max((frame + 0.5) / 2 - 0.5, 0.0), 2.0)
+        first, part = int(place), place - int(place)
+        drawn_out[:, :, frame] = (1 - part) * student.frames[:, :, first]
+        drawn_out[:, :, frame] += part * student.frames[:, :, min(first + 1, 2)]
+    expected = objectives.frames(teacher, replace(student, frames=drawn_out), None).item()
+    assert objectives.frames(teacher, student, None).item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["logits", "frames", "stats"])

@@ -14,12 +14,16 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from click.testing import CliRunner
 
-from frami import files
+from frami import cli, files
 from frami.audio import FrontEnd
+from frami.datasets import tones
 from frami.distillation import distill
 from frami.errors import Failed, WrongUse
-from frami.model import Architecture, Model, load, trainable
+from frami.evaluate.accuracy import evaluate
+from frami.machine import Machine
+from frami.model import Architecture, Model, load
 from frami.store import Store
 from frami.synthesis import synthesize
 from tests.conftest import FAST, LABELS, full_disk, make_teacher
@@ -73,15 +77,6 @@ def test_a_loaded_model_is_frozen_and_in_eval_mode(bundle: Path) -> None:
     network = load(bundle).network
     assert not any(layer.training for layer in network.modules())
     assert not any(p.requires_grad for p in network.parameters())
-
-
-def test_a_trainable_copy_shares_nothing(teacher: Model) -> None:
-    before, copy = weights_of(teacher), trainable(teacher)
-    assert copy.network.training and all(p.requires_grad for p in copy.network.parameters())
-    with torch.no_grad():
-        for tensor in copy.network.state_dict().values():
-            tensor.add_(1)
-    assert same(weights_of(teacher), before)
 
 
 def test_the_fingerprint_tells_weights_front_end_and_labels(teacher: Model, front_end: FrontEnd) -> None:
@@ -260,11 +255,48 @@ def test_code_of_a_stranger_runs_only_when_trusted(own_network: str, front_end: 
     model = Model.build(Architecture("small", {"width": 4}), front_end, LABELS)
     bundle = model.save(tmp_path / "bundle")
     describe(bundle, network=own_network)
-    with pytest.raises(Failed, match=r"wants to run code of its own \(lab\.net\)"):
+    with pytest.raises(Failed, match=r"not frami's, lab\.net; .*frami --import lab\.net"):
         load(bundle)
     assert not (tmp_path / "ran").exists()
     assert same(weights_of(load(bundle, trust_code=True)), weights_of(model))
     assert (tmp_path / "ran").exists()
+
+
+def test_a_network_of_ones_own_is_trained_and_loaded(
+    own_network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 2)
+    words = ["train", "--dataset", "tones", "--test-fold", "0", "--network", own_network, "--out", tmp_path / "teacher"]
+    words += ["--set", "steps=1", "--set", "batch_size=4", "--width", "4"]
+    assert CliRunner().invoke(cli.frami, [str(word) for word in words]).exit_code == 0
+    for name in ("lab", "lab.net"):  # as in a new process
+        sys.modules.pop(name)
+    inspect = ["inspect", str(tmp_path / "teacher")]
+    assert isinstance(CliRunner().invoke(cli.frami, inspect).exception, Failed)
+    told = CliRunner().invoke(cli.frami, ["--import", own_network, *inspect])
+    assert told.exit_code == 0 and "lab.net" in told.output
+
+
+def test_a_model_that_was_scored_can_still_be_inverted(front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What is moved to another device in inference mode takes part in no gradient any more.
+    asked, place = [], Machine.place
+
+    def noted(machine: Machine, network: torch.nn.Module) -> torch.nn.Module:
+        asked.append(torch.is_inference_mode_enabled())
+        return place(machine, network)
+
+    monkeypatch.setattr(Machine, "place", noted)
+    monkeypatch.setattr(tones, "TEST_PER_CLASS", 1)
+    model = Model.build(Architecture("small", {"width": 4}), front_end, tuple(tones.CLASSES))
+    evaluate(model, "tones", test_fold="0")
+    assert asked and not any(asked)
+
+
+def test_a_bundle_without_a_record_is_not_written_over(bundle: Path, store: Store) -> None:
+    before = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    with pytest.raises(WrongUse, match="of no run, which would be lost; choose another --out"):
+        distill(bundle, out=bundle, samples=store, any_teacher=True)
+    assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
 
 
 @pytest.mark.parametrize("room", [0, 1000, 8000])

@@ -10,6 +10,7 @@ import soundfile
 import torch
 from click.testing import CliRunner
 
+from frami import datasets
 from frami import soundscapes as module
 from frami.cli import frami
 from frami.datasets import Recordings, tones
@@ -25,7 +26,8 @@ def few_tones(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def made(out: Path, **options: float) -> Path:
-    return soundscapes("tones", out, test_fold="0", train=4, validation=2, options=options)
+    two = ("rising", "falling")
+    return soundscapes("tones", out, test_fold="0", train=4, validation=2, classes=two, options=options)
 
 
 def table(folder: Path, split: str) -> list[dict[str, str]]:
@@ -136,11 +138,41 @@ def test_pitch_and_tempo_change_on_their_own(semitones: float, tempo: float) -> 
     assert float(loudest) == pytest.approx(500 * 2 ** (semitones / 12), rel=0.03)
 
 
+def test_a_part_may_be_left_out(tmp_path: Path) -> None:
+    soundscapes("tones", tmp_path, test_fold="0", train=0, validation=2)
+    split = datasets.split("desed", tmp_path, test_fold="validation")
+    assert (len(split.train), len(split.test)) == (0, 2)
+
+
+def test_real_recordings_are_not_written_over(tmp_path: Path) -> None:
+    table = tmp_path / SPLITS["validation"][1]
+    table.parent.mkdir(parents=True)
+    table.write_text("of DESED")
+    with pytest.raises(WrongUse, match="holds a metadata of no run"):
+        made(tmp_path)
+    assert table.read_text() == "of DESED"
+
+
 def test_wrong_use_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="In 1 soundscapes of training there would be no .*; mix more"):
+        soundscapes("tones", tmp_path, test_fold="0", train=1, validation=1)
     with pytest.raises(WrongUse, match="has no class 'dog'"):
         soundscapes("tones", tmp_path, test_fold="0", classes=["dog"])
     with pytest.raises(WrongUse, match="shortest <= longest"):
         made(tmp_path, shortest=5.0)
-    words = ["soundscapes", "--from", "tones", "--test-fold", "0", "--train", "2", "--validation", "1", "--out"]
+    words = [
+        "soundscapes",
+        "--from",
+        "tones",
+        "--test-fold",
+        "0",
+        "--train",
+        "2",
+        "--validation",
+        "1",
+        "--class",
+        "rising",
+        "--out",
+    ]
     result = CliRunner().invoke(frami, [*words, str(tmp_path / "a")], catch_exceptions=False)
     assert result.exit_code == 0 and "Next: frami inspect" in result.output

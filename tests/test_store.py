@@ -191,6 +191,8 @@ def test_a_store_that_was_taken_away_is_begun_anew(teacher: Model, tmp_path: Pat
     path.unlink()
     made(teacher, path, 8).close()
     assert columns(path) == before
+    # What it took the first time is no part of what this store took.
+    assert [line["round"] for line in run.metrics(tmp_path / "samples.run")] == [1, 2]
 
 
 def test_nothing_but_the_record_and_the_state_is_left(store: Store) -> None:

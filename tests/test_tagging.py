@@ -75,6 +75,15 @@ def test_weak_labels_and_none_join_the_soundscapes(scenes: Path, tmp_path: Path)
     assert run.metrics(tmp_path / "student")[-1]["cross_entropy"] > 0
 
 
+def test_one_clip_is_not_enough(scenes: Path, tmp_path: Path) -> None:
+    table = scenes / TRAIN
+    head, *lines = table.read_text().splitlines()
+    table.write_text("\n".join([head, *(line for line in lines if line.startswith("00000.wav"))]) + "\n")
+    with pytest.raises(WrongUse, match="has 1 clips to learn from; 2 or more are needed"):
+        train("desed", data=scenes, test_fold="validation", out=tmp_path / "teacher", task="multi-label")
+    assert not (tmp_path / "teacher").exists()
+
+
 @pytest.mark.parametrize(
     ("table", "text", "says"),
     [
@@ -88,7 +97,7 @@ def test_weak_labels_and_none_join_the_soundscapes(scenes: Path, tmp_path: Path)
         (WEAK, "filename\tlabels\na.wav\tx\n", "no column event_labels"),
         (WEAK, "filename\tevent_labels\na.wav\t\n", "names no label for a.wav"),
         (DURATIONS, "filename\tduration\n00000.wav\t9.5\n", "lasts 2.00 s and is annotated as of 9.50 s"),
-        (DURATIONS, "filename\tduration\n00000.wav\tlong\n", "line 2: a duration is in seconds"),
+        (DURATIONS, "filename\tduration\n00000.wav\tlong\n", "line 2: duration is 'long'"),
     ],
 )
 def test_wrong_annotation_is_one_sentence(scenes: Path, table: str, text: str, says: str) -> None:

@@ -96,7 +96,7 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
 @click.option("--embedding-teacher", help="A wider model, whose hidden states are matched in place of the teacher's.")
 @click.option("--samples", type=click.Path(), help="Store of synthetic clips to distil from; or --dataset.")
 @options.recordings(required=False)
-@click.option("--student", default="small", show_default=True, help="small, dscnn, or a teacher network.")
+@click.option("--student", default="small", show_default=True, help="small, dscnn, secrnn, or a teacher network.")
 @click.option("--width", type=int, help="Channels; by default the network's own choice.")
 @click.option("--depth", type=int, help="Layers or blocks; by default the network's own choice.")
 @click.option(

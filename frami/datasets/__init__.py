@@ -133,6 +133,15 @@ def for_task(found: Split, task: str | None) -> Split:
     return replace(found, train=train, test=test, task=task)
 
 
+def check_enough(found: Split) -> None:
+    """Refuse a split with fewer than two clips to learn from: one clip alone has no batch statistics."""
+    if len(found.train) < 2:
+        raise WrongUse(
+            f"Without fold {found.test_fold}, this copy of {found.dataset} has {len(found.train)} clips to learn from; "
+            f"2 or more are needed. {found.missing}".rstrip()
+        )
+
+
 def check_labels(known: Sequence[str], found: Split) -> None:
     """Refuse recordings of other classes than a model knows; what differs is named."""
     strange = [label for label in found.labels if label not in known]
@@ -178,9 +187,9 @@ def split(dataset: str, data: str | Path | None = None, *, test_fold: str | int)
     """Return one split of a data set's official protocol.
 
     Args:
-        dataset: Name of a module of this folder: ``esc50``, ``esc10``, ``urbansound8k``, ``audiomnist``, ``fsdd``, ``tones``.
+        dataset: Name of a module of this folder.
         data: The data set's folder, or one that holds it under its usual name; by default ``FRAMI_DATA``.
-        test_fold: What is held out, in the protocol's own words: a fold's number, ``takes`` or a speaker's name.
+        test_fold: What is held out, in the protocol's own words: a fold's number, ``takes``, a speaker's name, ``validation``.
 
     Raises:
         WrongUse: there is no such data set, folder or fold, or the folder has another layout.

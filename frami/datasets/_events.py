@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
 
+from frami.datasets import _tables
 from frami.errors import Failed, WrongUse
 
 COLUMNS = ("filename", "onset", "offset", "event_label")
@@ -45,7 +45,7 @@ def plain(path: Path, labels: tuple[str, ...]) -> list[Event]:
     Events of one label that overlap, as URBAN-SED has them, are one event.
     """
     events: list[Event] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(_tables.text(path).splitlines(), 1):
         cells = line.split("\t")
         if len(cells) != 3 or cells[2] not in labels:
             raise WrongUse(
@@ -87,14 +87,8 @@ def weak(path: Path) -> dict[str, list[str]]:
 
 def rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """Return the rows of a tab-separated table with at least these columns."""
-    if not path.is_file():
-        raise WrongUse(f"There is no {path}; --data names the folder that holds metadata/ and audio/.")
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file, delimiter="\t")
-        absent = [column for column in columns if column not in (reader.fieldnames or ())]
-        if absent:
-            raise WrongUse(f"{path} has no column {', '.join(absent)}; {', '.join(columns)} are needed, between tabs.")
-        listed = [{name: (row[name] or "").strip() for name in columns} for row in reader]
+    absent = f"There is no {path}; --data names the folder that holds metadata/ and audio/."
+    listed = _tables.rows(path, columns, absent=absent, delimiter="\t")
     if not listed:
         raise WrongUse(f"{path} holds no annotation; copy it again.")
     return listed
@@ -102,13 +96,8 @@ def rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
 
 def durations(path: Path) -> dict[str, float]:
     """Return how long each file of a table with the columns filename and duration is (s)."""
-    found = {}
-    for number, row in enumerate(rows(path, ("filename", "duration")), 2):
-        try:
-            found[row["filename"]] = float(row["duration"])
-        except ValueError as error:
-            raise WrongUse(f"{path}, line {number}: a duration is in seconds; {error}.") from error
-    return found
+    listed = enumerate(rows(path, ("filename", "duration")), 2)
+    return {row["filename"]: _tables.number(row["duration"], "duration", path, line) for line, row in listed}
 
 
 def within(folder: Path, annotated: Mapping[str, list[Event]], lengths: Mapping[str, float] | None = None) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from frami.datasets import SUFFIXES, Recordings, Split, find
+from frami.datasets import SUFFIXES, Recordings, Split, _tables, find
 from frami.errors import WrongUse
 
 
@@ -28,24 +27,20 @@ class Clip:
     part: str = ""
 
 
-def rows(dataset: str, folder: Path, table: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """Return the rows of the data set's csv file ``table`` (a path below ``folder``).
+def rows(dataset: str, folder: Path, table: str, columns: tuple[str, ...], target: str) -> list[dict[str, str]]:
+    """Return the rows of the data set's csv file ``table`` (a path below ``folder``); ``target`` is a class index in each.
 
     Raises:
-        WrongUse: there is no such file, or it lacks one of ``columns``.
+        WrongUse: there is no such file, it lacks one of ``columns``, or a target is no number.
     """
-    if not (folder / table).is_file():
-        raise WrongUse(
-            f"{folder} is not a folder of {dataset}: there is no {table} in it; "
-            f"name another with --data, or download it: frami data get {dataset} --out DIR."
-        )
-    with (folder / table).open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        absent = [column for column in columns if column not in (reader.fieldnames or ())]
-        if absent:
-            needs = f"{dataset} needs {', '.join(columns)}"
-            raise WrongUse(f"{folder / table} has no column {', '.join(absent)}; {needs}.")
-        return list(reader)
+    absent = (
+        f"{folder} is not a folder of {dataset}: there is no {table} in it; "
+        f"name another with --data, or download it: frami data get {dataset} --out DIR."
+    )
+    found = _tables.rows(folder / table, columns, absent=absent)
+    for line, row in enumerate(found, 2):
+        row[target] = str(int(_tables.number(row[target], target, folder / table, line)))
+    return found
 
 
 def folds_there(dataset: str, folder: Path, clips: list[Clip]) -> list[str]:

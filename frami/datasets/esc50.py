@@ -35,7 +35,7 @@ def clips(dataset: str, folder: Path, *, esc10: bool = False) -> tuple[list[_fol
         folder: Folder of ESC-50.
         esc10: Keep the ESC-10 subset only; targets are then the indices of its ten labels.
     """
-    rows = _folds.rows(dataset, folder, "meta/esc50.csv", COLUMNS)
+    rows = _folds.rows(dataset, folder, "meta/esc50.csv", COLUMNS, "target")
     rows = sorted((row for row in rows if row["esc10"] == "True" or not esc10), key=lambda row: row["filename"])
     labels = dict(sorted((int(row["target"]), row["category"]) for row in rows))
     index = {target: position for position, target in enumerate(labels)}

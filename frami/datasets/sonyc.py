@@ -8,14 +8,13 @@ Source: Cartwright et al., "SONYC Urban Sound Tagging (SONYC-UST)", DCASE Worksh
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
 from frami import audio
-from frami.datasets import Recordings, Split
+from frami.datasets import Recordings, Split, _tables
 from frami.errors import WrongUse, unknown
 
 SECONDS = 10.0
@@ -57,25 +56,19 @@ def split(folder: Path, fold: str) -> Split:
 
 
 def _rows(folder: Path) -> list[dict[str, str]]:
-    path = folder / TABLE
-    if not path.is_file():
-        raise WrongUse(f"{folder} is not a folder of sonyc: there is no {TABLE} in it; name another with --data.")
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        needed = ("split", "audio_filename", "annotator_id", *COLUMNS)
-        absent = [column for column in needed if column not in (reader.fieldnames or ())]
-        if absent:
-            raise WrongUse(
-                f"{path} has no column {', '.join(absent[:3])}; it is no annotation of SONYC-UST's first version."
-            )
-        return list(reader)
+    absent = f"{folder} is not a folder of sonyc: there is no {TABLE} in it; name another with --data."
+    found = _tables.rows(folder / TABLE, ("split", "audio_filename", "annotator_id", *COLUMNS), absent=absent)
+    for line, row in enumerate(found, 2):
+        for column in COLUMNS:
+            row[column] = str(_tables.number(row[column] or "0", column, folder / TABLE, line))
+    return found
 
 
 def _recordings(folder: Path, rows: list[dict[str, str]], part: str) -> tuple[Recordings, int]:
     """Return the recordings of some rows that are there, with any tag of their rows, and how many are not there."""
     tags: dict[str, np.ndarray] = {}
     for row in rows:
-        heard = np.array([float(row[column] or 0) > 0 for column in COLUMNS], dtype=np.float32)
+        heard = np.array([float(row[column]) > 0 for column in COLUMNS], dtype=np.float32)
         tags[row["audio_filename"]] = np.maximum(tags.get(row["audio_filename"], heard), heard)
     names = [name for name in sorted(tags) if (folder / part / name).is_file()]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frami.datasets import Recordings, Split, _events
+from frami.datasets import Recordings, Split, _tables
 from frami.errors import WrongUse, unknown
 
 SECONDS = 1.0
@@ -40,7 +40,9 @@ def split(folder: Path, fold: str) -> Split:
     """Return the official split of training and evaluation."""
     if fold not in FOLDS:
         raise unknown("fold of tau2022", fold, FOLDS)
-    train, absent = _recordings(folder, folder / SETUP.format("train"))
+    learned = folder / SETUP.format("train")
+    # Somebody who audits a model has what is tested on alone.
+    train, absent = _recordings(folder, learned) if learned.is_file() else (Recordings.of_files(folder, []), 0)
     test, others = _recordings(folder, folder / SETUP.format("evaluate"))
     if not len(train) + len(test):
         raise WrongUse(f"None of the excerpts that are listed is in {folder / 'audio'}; copy them there.")
@@ -51,7 +53,10 @@ def split(folder: Path, fold: str) -> Split:
 def _recordings(folder: Path, table: Path) -> tuple[Recordings, int]:
     """Return the listed excerpts that are there, and how many are not."""
     items = []
-    rows = _events.rows(table, COLUMNS)
+    absent = (
+        f"{folder} is not a folder of tau2022: there is no {table.relative_to(folder)} in it; name another with --data."
+    )
+    rows = _tables.rows(table, COLUMNS, absent=absent, delimiter="\t")
     for row in rows:
         if row["scene_label"] not in LABELS:
             raise WrongUse(f"{table} has the scene {row['scene_label']!r}; allowed: {', '.join(LABELS)}.")

@@ -36,8 +36,9 @@ def split(folder: Path, fold: str) -> Split:
 
 def _clips(folder: Path) -> tuple[list[_folds.Clip], tuple[str, ...]]:
     """Return the clips that the csv file lists, folds in order, and the labels in the order of classID."""
-    rows = _folds.rows("urbansound8k", folder, TABLE, COLUMNS)
-    rows.sort(key=lambda row: (int(row["fold"]), row["slice_file_name"]))
+    rows = _folds.rows("urbansound8k", folder, TABLE, COLUMNS, "classID")
+    # Fold 10 comes after 9.
+    rows.sort(key=lambda row: (len(row["fold"]), row["fold"], row["slice_file_name"]))
     labels = dict(sorted((int(row["classID"]), row["class"]) for row in rows))
     index = {target: position for position, target in enumerate(labels)}
     listed = [(Path(row["slice_file_name"]).stem, index[int(row["classID"])], row["fold"]) for row in rows]

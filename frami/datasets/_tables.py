@@ -1,0 +1,54 @@
+"""Tables that data sets come with, csv or between tabs; what is wrong in one is told with its file and line."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+from frami.errors import WrongUse
+
+Row = dict[str, str]
+
+
+def rows(path: Path, columns: tuple[str, ...], *, absent: str, delimiter: str = ",") -> list[Row]:
+    """Return the rows of a table, of each these columns; a cell that is not there is empty.
+
+    Args:
+        path: The table, with a head.
+        columns: What it must have.
+        absent: What to say if there is no such file.
+        delimiter: What stands between two cells.
+
+    Raises:
+        WrongUse: there is no such file, it is no text, or it lacks a column.
+    """
+    if not path.is_file():
+        raise WrongUse(absent)
+    try:
+        reader = csv.DictReader(text(path).splitlines(), delimiter=delimiter)
+        lacking = [column for column in columns if column not in (reader.fieldnames or ())]
+        if lacking:
+            raise WrongUse(f"{path} has no column {', '.join(lacking)}; {', '.join(columns)} are needed.")
+        return [{name: (row[name] or "").strip() for name in columns} for row in reader]
+    except csv.Error as error:
+        raise WrongUse(f"{path} is no table ({error}); copy it again.") from error
+
+
+def text(path: Path) -> str:
+    """Return what is in a text file."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise WrongUse(f"{path} is no text in UTF-8 ({error}); copy it again.") from error
+
+
+def number(cell: str, what: str, path: Path, line: int) -> float:
+    """Return the number in a cell."""
+    try:
+        found = float(cell)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise WrongUse(f"{path}, line {line}: {what} is {cell!r}; a number is needed there.")
+    return found
