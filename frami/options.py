@@ -98,4 +98,8 @@ def recordings_given(arguments: dict[str, Any]) -> list[str]:
 
 def then(*words: object) -> None:
     """Print what to type next, quoted where the shell needs it."""
-    click.echo(f"Next: {shlex.join(['frami', *map(str, words)])}")
+    context = click.get_current_context()
+    networks = [*context.find_root().params["modules"], context.params.get("network"), context.params.get("student")]
+    # What is of a network of the user's own cannot be loaded without it.
+    own = [word for name in dict.fromkeys(networks) if name and "." in name for word in ("--import", name)]
+    click.echo(f"Next: {shlex.join(['frami', *own, *map(str, words)])}")

@@ -268,7 +268,8 @@ def test_a_network_of_ones_own_is_trained_and_loaded(
     monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 2)
     words = ["train", "--dataset", "tones", "--test-fold", "0", "--network", own_network, "--out", tmp_path / "teacher"]
     words += ["--set", "steps=1", "--set", "batch_size=4", "--width", "4"]
-    assert CliRunner().invoke(cli.frami, [str(word) for word in words]).exit_code == 0
+    trained = CliRunner().invoke(cli.frami, [str(word) for word in words])
+    assert trained.exit_code == 0 and "Next: frami --import lab.net evaluate" in trained.output
     for name in ("lab", "lab.net"):  # as in a new process
         sys.modules.pop(name)
     inspect = ["inspect", str(tmp_path / "teacher")]
