@@ -48,7 +48,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         # The same, with the teacher's head reused at inference after SimKD (Chen et al. 2022). Differs: the head learns
         # on, and the logits count too.
         "frami-head": Recipe({"logits": 1.0, "frames": 1.0, "stats": 1.0, "cross_entropy": 0.0}, reuse_head=True),
-        # Tung and Mori 2019: similar clips are to be similar. The weights of this and the next recipe are our choice.
+        # Tung and Mori 2019: similar clips are to be similar. The weights of this and the next recipe are our choice, the best of
+        # three each on a fold of mixtures that no table tests on.
         "sp": Recipe({"logits": 1.0, "similarity": 1000.0, "cross_entropy": 0.0}),
         # Chang et al. 2020: similar frames of a clip are to be similar.
         "iusp": Recipe({"logits": 1.0, "frame_similarity": 300.0, "cross_entropy": 0.0}),
