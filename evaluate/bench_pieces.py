@@ -21,7 +21,7 @@ from frami.evaluate import accuracy, fusion
 from frami.evaluate.piece import Guide, Piece
 from frami.model import Model
 from frami.soundscapes import soundscapes
-from frami.store import run_folder
+from frami.store import Store, run_folder
 
 # What a table shows of a model, by its task; the first is what rows are compared by.
 MEASURES = {
@@ -74,6 +74,9 @@ class Bench:
             "steps": task.steps,
             **{name: round(measured[name], 4) for name in MEASURES[teacher.task]},
             **{name: round(measured[name], 4) for name in ("agreement", "coverage") if name in measured},
+            **(
+                {"heard_as_asked": round(_heard_as_asked(store), 4)} if store and teacher.task == "single-label" else {}
+            ),
             "synthesis_s": round(synthesis.get("seconds", 0)),
             "synthesis_cpu_s": round(synthesis.get("cpu_seconds", 0)),
             "distillation_s": round(sum(each["seconds"] for each in runs)),
@@ -209,6 +212,12 @@ def _held_out(dataset: str, data: str | None, fold: str, kind: str, heard: Front
 def _coverage(found: dict[str, Any]) -> float:
     """Return the part of the classes of which the model knows any clip."""
     return float(np.mean([entry["recall"] > 0 for entry in found["per_class"].values()]))
+
+
+def _heard_as_asked(path: Path) -> float:
+    """Return the part of a store's clips that its teacher gives the class that they were made for."""
+    with Store(path) as store:
+        return float(np.mean(store.column("teacher_logits").argmax(axis=1) == store.column("target")))
 
 
 def _teacher(guide: Guide) -> str:

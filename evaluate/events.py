@@ -6,6 +6,10 @@ triggers 0.3 at weight 0.5); event F1 allows 200 ms at onset and offset (or a fi
 All but the error rate are in [0, 1], higher is better; F1 and error rate are those at probability 0.5. Event F1 and error
 rate are means over classes, segment F1 counts all segments together.
 
+A median filter over 7/16 s smooths the probabilities before all of them, as in the challenge's baseline. The segment error rate
+is that of single classes, false and missed segments over those that are there, and counts no substitutions; the challenge
+does not ask for it.
+
 Source: Ebbers et al., "Threshold Independent Evaluation of Sound Event Detection Scores", ICASSP 2022, arXiv:2201.13148;
 Bilen et al., "A Framework for the Robust Evaluation of Sound Event Detection", ICASSP 2020, arXiv:1910.08440.
 """

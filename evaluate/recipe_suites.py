@@ -75,7 +75,8 @@ def events() -> Iterator[Piece]:
     several = (Guide(), Guide("gammatone", 100), Guide(seed=200))
     dual: tuple[tuple[str, Mapping[str, float], Guide | None], ...] = (
         ("labels and logits", {"mean_student": 0.0, "frames": 0.0}, None),
-        ("dual, no temporal averaging", {"mean_student": 0.0, "logits": 0.0}, WIDE),
+        ("labels and embedding", {"mean_student": 0.0, "logits": 0.0}, WIDE),
+        ("dual, no temporal averaging", {"mean_student": 0.0}, WIDE),
         ("dual, no embedding", {"frames": 0.0}, None),
         ("dual", {}, WIDE),
         ("dual, its own teacher's embedding", {}, None),

@@ -87,6 +87,10 @@ def methods(short: Mapping[str, Mapping[str, Any]], elsewhere: str | None) -> It
     yield Source("DeepInversion", "deepinversion", synthesis=short.get("deepinversion", {}))
     adaptive = {**short.get("deepinversion", {}), "adversary": 0.2}
     yield Source("DeepInversion, adaptive", "deepinversion", synthesis=adaptive)
+    # Their moments as FRAMI compares them: is it that, more than the rest, which brings a method ahead in few rounds?
+    for name in ("DeepInversion", "FastMeta"):
+        relative = {**short.get(name.lower(), {}), "relative": True}
+        yield Source(f"{name}, relative moments", name.lower(), synthesis=relative)
     named = {"CMI": "cmi", "FastMeta": "fastmeta", "NAYER": "nayer", "DAFL": "dafl", "DFAD": "dfad"}
     for name, method in {**named, "ZSKT": "zskt", "DFQ": "dfq"}.items():
         yield Source(name, method, synthesis=short.get(method, {}))

@@ -98,20 +98,24 @@ def contrast(pulled: Tensor, anchors: Tensor, queue: Tensor | None = None, *, te
 
 
 def own_class(said: Output) -> Tensor:
-    """Return the cross-entropy of the teacher's logits against the class that it finds likeliest, mean over the batch.
+    """Return the cross-entropy of the teacher's logits against what it finds likeliest itself, mean over the batch.
 
-    Source: Chen et al., "Data-Free Learning of Student Networks", ICCV 2019, arXiv:1904.01186 (one-hot loss).
+    Source: Chen et al., "Data-Free Learning of Student Networks", ICCV 2019, arXiv:1904.01186 (one-hot loss). Differs: of
+    tags and frames, every choice (see `frami.tasks`) counts against its own likeliest alternative.
     """
-    return said.task.error(said.answer, said.task.decide(said.answer))
+    likely = said.task.log_probabilities(said.answer.float()).amax(dim=2)
+    return -(likely @ said.task.shares(said.answer)).mean()
 
 
 def balance(said: Output) -> Tensor:
     """Return minus the entropy (in decimal digits) of the batch's mean probabilities: least where classes are even.
 
-    Source: Chen et al., as `own_class` (information entropy loss); the base 10 is that of the authors' code.
+    Source: Chen et al., as `own_class` (information entropy loss); the base 10 is that of the authors' code. Differs: of tags
+    and frames, the mean probabilities are divided by their sum, so that it is even tags that are asked for, and not many.
     """
-    mean = said.task.log_probabilities(said.answer.float()).exp().mean(dim=0)
-    return (mean * mean.clamp_min(1e-8).log10()).sum(dim=1) @ said.task.shares(said.answer)
+    mean = said.task.probable(said.answer.float()).transpose(0, 1).flatten(1).mean(dim=1)
+    share = mean / mean.sum()
+    return (share * share.clamp_min(1e-8).log10()).sum()
 
 
 def activation(said: Output) -> Tensor:
@@ -150,17 +154,25 @@ def divergence(teacher: Output, student: Output) -> Tensor:
 
 
 def distance(teacher: Output, student: Output) -> Tensor:
-    """Return minus the mean absolute difference of student's and teacher's logits.
+    """Return minus `apart` of the teacher's answer and the student's.
 
     Source: Fang et al., "Data-Free Adversarial Distillation", 2019, arXiv:1912.11006.
     """
-    return -(at_rate_of(teacher.answer, student.answer) - student.answer).abs().mean()
+    return -apart(teacher.answer, student)
+
+
+def apart(told: Tensor, student: Output) -> Tensor:
+    """Return the mean absolute difference of the logits; those of all frames count as much as those of the clip."""
+    gaps = (at_rate_of(told, student.answer) - student.answer).abs().flatten(1)
+    shares = student.task.shares(student.answer).expand(gaps.shape[1])
+    return (gaps @ shares).mean() / shares.sum()
 
 
 def competition(teacher: Output, student: Output, *, temperature: float = 3.0) -> Tensor:
     """Return one minus the Jensen-Shannon divergence of student and teacher, mean over the batch, in [0, 1].
 
-    Source: Yin et al., as `class_prior` (adaptive form); temperature and clamps of the authors' code.
+    Source: Yin et al., as `class_prior` (adaptive form); temperature and clamps of the authors' code. Differs: of tags and
+    frames, the divergence is the mean over the choices (see `frami.tasks`), each with its share.
     """
     ours, theirs = (
         student.task.log_probabilities(answer / temperature).exp().clamp(0.01, 0.99)
@@ -168,7 +180,8 @@ def competition(teacher: Output, student: Output, *, temperature: float = 3.0) -
     )
     middle = ((ours + theirs) / 2).log()
     both = ours * (ours.log() - middle) + theirs * (theirs.log() - middle)
-    return 1 - (both.sum(dim=2).mean() / 2).clamp(0, 1)
+    shares = student.task.shares(student.answer)
+    return 1 - ((both.sum(dim=2) @ shares).mean() / (2 * shares.sum())).clamp(0, 1)
 
 
 def disagreement(teacher: Output, student: Output) -> Tensor:

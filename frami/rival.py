@@ -20,7 +20,8 @@ class Rival:
     """A small network that learns from the synthetic clips as they come, so that inversion can aim at its mistakes.
 
     It remembers the last ``memory`` clips with what the teacher said of them, as float16. Unless a method names another loss,
-    it learns by `objectives.softened`, at temperature 4, with AdamW; CMI, FastMeta and NAYER publish 20, and SGD.
+    it learns by `objectives.softened`, at temperature 4, with AdamW; CMI, FastMeta and NAYER publish 20, and SGD. It learns for
+    few steps after each round (``rival_steps`` of the methods), where CMI and FastMeta publish 400.
     """
 
     def __init__(

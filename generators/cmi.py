@@ -6,10 +6,11 @@ Source: Fang et al., "Contrastive Model Inversion for Data-Free Knowledge Distil
 
 Each round begins with a fresh generator, which is moved together with its noise. L_cr compares, after a learned
 projection, the means of what came into the teacher's batch norms: of part of a clip, of the whole clip, and of up to
-4,096 clips drawn from a bank of past ones. The defaults are those of the authors' scripts (256 clips a round, 200 steps;
-the paper's tables say 500). Differs: rows of the bank are negatives only, their own loss is left out, which reaches the
-projection alone and costs seventeen times the rest; a small student in the making stands for the one that is distilled
-from the store afterwards.
+4,096 clips drawn from a bank of past ones. The defaults are those of the authors' scripts (200 steps a round of 256
+clips; here it has as many as it is asked for, 64; the paper's tables say 500). Differs: rows of the bank are negatives
+only, their own loss is left out, which reaches the projection alone and costs seventeen times the rest; a small student
+in the making, which learns for 10 steps a round where 400 are published, stands for the one that is distilled from the
+store afterwards.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from frami import duel, priors
@@ -19,7 +18,6 @@ from frami.model import Model
 from frami.network import Output
 from frami.settings import weight
 from frami.taps import Heard
-from frami.tasks import at_rate_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +31,8 @@ class Generator:
     """The duel of DFAD."""
 
     def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
-        played = duel.Duel(teacher, settings, losses, machine, seed, apart)
+        played = duel.Duel(teacher, settings, losses, machine, seed, priors.apart)
         self.round, self.state, self.load = played.round, played.state, played.load
-
-
-def apart(told: Tensor, student: Output) -> Tensor:
-    """Return the mean absolute difference of the logits, by which the student learns."""
-    return F.l1_loss(student.answer, at_rate_of(told, student.answer))
 
 
 def losses(heard: Heard, student: Callable[[], Output]) -> Mapping[str, Tensor]:

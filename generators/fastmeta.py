@@ -1,13 +1,14 @@
 """FastMeta: a generator that is moved for a few steps a round from a meta-learned start.
 
 Source: Fang et al., "Up to 100x Faster Data-free Knowledge Distillation", AAAI 2022, arXiv:2112.06253, with the numbers
-of its ten-step form (256 clips a round):
+of its ten-step form (published for rounds of 256 clips; here a round has as many as it is asked for, 64):
 
     L = class_prior CE + batch_norm L_BN + adversary L_adv
 
-L_BN with an average over past rounds, L_adv (`priors.disagreement`) after twenty rounds. Differs: a small student in the
-making, which learns from the first round on, stands for the one that is distilled from the store afterwards; the
-generator's first layer is never reset; Reptile goes without their factor of 67, which Adam would divide out.
+L_BN with an average over past rounds, L_adv (`priors.disagreement`) after twenty rounds. Differs: a small student in
+the making, which learns from the first round on, for 10 steps where 400 are published, stands for the one that is
+distilled from the store afterwards; the generator's first layer is never reset; Reptile goes without their factor of
+67, which Adam would divide out.
 """
 
 from __future__ import annotations

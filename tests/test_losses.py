@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from frami import objectives, priors
+from frami import objectives, priors, tasks
 from frami.network import POOLING_EPSILON, Output, statistics_pooling
 from frami.taps import Moments, batch_norm_inputs, batch_norms, moments
 
@@ -215,6 +215,33 @@ def test_losses_of_a_clip_without_a_wanted_class() -> None:
     assert priors.balance(said).item() == pytest.approx(sum(p * math.log10(p) for p in mean), rel=1e-5)
     excited = [abs(value) for row in said.stats.tolist() for value in row]
     assert priors.activation(said).item() == pytest.approx(-sum(excited) / len(excited), rel=1e-5)
+
+
+@pytest.mark.parametrize("frames", [0, 5])
+def test_losses_of_tags_and_frames_count_every_choice_by_its_share(frames: int) -> None:
+    task = tasks.FRAMES if frames else tasks.MULTI_LABEL
+    teacher, student = (said_by(task, seed, frames) for seed in (1, 2))
+    theirs, ours = (answer.answer.reshape(3, 4, 1 + frames).tolist() for answer in (teacher, student))
+    shares = [1.0, *[1 / frames] * frames] if frames else [1.0]
+    sure = gap = 0.0
+    present = [0.0] * 4
+    for told, said in zip(theirs, ours, strict=True):
+        for k in range(4):
+            for place, share in enumerate(shares):
+                probability = 1 / (1 + math.exp(-told[k][place]))
+                sure -= share * math.log(max(probability, 1 - probability)) / 3
+                gap += share * abs(told[k][place] - said[k][place]) / (3 * 4 * sum(shares))
+                present[k] += probability
+    even = [value / sum(present) for value in present]
+    assert priors.own_class(teacher).item() == pytest.approx(sure, rel=1e-5)
+    assert priors.distance(teacher, student).item() == pytest.approx(-gap, rel=1e-5)
+    assert priors.balance(teacher).item() == pytest.approx(sum(p * math.log10(p) for p in even), rel=1e-5)
+
+
+def said_by(task: tasks.Task, seed: int, frames: int) -> Output:
+    said = output(seed=seed)
+    heard = torch.randn(3, 4, frames, generator=torch.Generator().manual_seed(seed)) if frames else None
+    return replace(said, task=task, frame_logits=heard)
 
 
 def test_total_variation() -> None:
