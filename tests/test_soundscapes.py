@@ -160,6 +160,7 @@ def test_wrong_use_is_one_sentence(tmp_path: Path) -> None:
         soundscapes("tones", tmp_path, test_fold="0", classes=["dog"])
     with pytest.raises(WrongUse, match="shortest <= longest"):
         made(tmp_path, shortest=5.0)
-    words = "soundscapes --from tones --test-fold 0 --train 2 --validation 1 --class rising --out".split()
+    words = ["soundscapes", "--from", "tones", "--test-fold", "0", "--class", "rising"]
+    words += ["--train", "2", "--validation", "1", "--out"]
     result = CliRunner().invoke(frami, [*words, str(tmp_path / "a")], catch_exceptions=False)
     assert result.exit_code == 0 and "Next: frami inspect" in result.output
