@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,9 +51,9 @@ def pieces(suite: str, tasks: Collection[str] = (), seeds: int | None = None, fi
 
 
 def missing(wanted: list[Piece], page: Path) -> list[Piece]:
-    """Return the pieces whose rows are not in bench.csv."""
+    """Return the pieces whose rows are not in bench.csv, or are there with another budget or other settings."""
     rows = read(page)
-    return [piece for piece in wanted if _key(piece) not in rows]
+    return [piece for piece in wanted if not _is_of(rows.get(_key(piece)), piece)]
 
 
 def bench(wanted: list[Piece], where: Bench, page: Path, say: Callable[[str], None]) -> None:
@@ -93,6 +93,11 @@ def bench(wanted: list[Piece], where: Bench, page: Path, say: Callable[[str], No
 def _key(piece: Piece) -> tuple[str, ...]:
     of = piece.suite, piece.task.name, piece.task.fold, piece.task.network
     return *of, piece.student.name, piece.source.name, str(piece.seed)
+
+
+def _is_of(row: Mapping[str, str] | None, piece: Piece) -> bool:
+    budget = str(piece.clips), str(piece.task.steps), piece.settings
+    return row is not None and (row["clips"], row["steps"], row["settings"]) == budget
 
 
 def _check_recordings(wanted: list[Piece], data: str | None) -> None:

@@ -34,12 +34,12 @@ ESC-50 were cut to 4,000 later, for time alone). Two changes were looked for bec
 elsewhere: grain, after UrbanSound8K's fold 3, and an error in training on labels, after ESC-10's teacher (0.800). \
 Settings of the other methods are those that their files in generators/ give as published, but for rounds of 64 clips, \
 for what a row names, and for what those files say that differs, above all: the student in the making learns for 10 \
-steps a round where CMI and FastMeta publish 400; NAYER's class embeddings are hashed names and not a text model's; \
-DAFL's generator learns at 1e-3 and not 0.2. FRAMI alone was chosen at budgets like those of the suite cpu, and its \
-weights for moments relative to the teacher's spread. There, the others have a fraction of the rounds, or of the \
-steps, that they were published with, and their rows say what they reach at that cost, and not what they are capable \
-of: DeepInversion and FastMeta are cut off so early that hardly a clip of ESC-50 is heard as asked. The adaptive \
-form's 0.2 is published beside moments of 0.01; beside 10 it does next to nothing. FRAMI's clips of one label have 80 \
+steps a round where CMI and FastMeta publish 400 (in the suite gpu it learns for 400); NAYER's class embeddings are \
+hashed names and not a text model's; DAFL's generator learns at 1e-3 and not 0.2. FRAMI alone was chosen at budgets \
+like those of the suite cpu, and its weights for moments relative to the teacher's spread. There, the others have a \
+fraction of the rounds, or of the steps, that they were published with, and their rows say what they reach at that \
+cost, and not what they are capable of: DeepInversion and FastMeta are cut off so early that hardly a clip of ESC-50 \
+is heard as asked. The adaptive form is as CMI's authors run it, but for its steps. FRAMI's clips of one label have 80 \
 frames at most, unless a row says otherwise, theirs are as long as the recordings that the teacher learned from."""
 
 # Kept beside what was measured with full budgets, so that nobody has to try it again unawares.

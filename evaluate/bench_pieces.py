@@ -51,7 +51,6 @@ class Bench:
         students = [self.student(piece, some, store) for some in guides]
         synthesis = run.read(run_folder(store)) if store else {}
         runs = [run.read(student) for student in students]
-        clips = task.samples if store else 0
         measured = self.scores(piece, students)
         taught = [self.scores(piece, [self._folder(piece) / _teacher(guide)]) for guide in listening]
         return {
@@ -69,8 +68,8 @@ class Bench:
                 for name in MEASURES[teacher.task]
             },
             "parameters": sum(frami.load(student).parameters for student in students),
-            "settings": " ".join(f"{name}={value}" for name, value in source.synthesis.items()),
-            "clips": clips,
+            "settings": piece.settings,
+            "clips": piece.clips,
             "steps": task.steps,
             **{name: round(measured[name], 4) for name in MEASURES[teacher.task]},
             **{name: round(measured[name], 4) for name in ("agreement", "coverage") if name in measured},
@@ -81,7 +80,7 @@ class Bench:
             "synthesis_cpu_s": round(synthesis.get("cpu_seconds", 0)),
             "distillation_s": round(sum(each["seconds"] for each in runs)),
             "distillation_cpu_s": round(sum(each["cpu_seconds"] for each in runs)),
-            "cpu_ms_a_clip": round(1000 * synthesis.get("cpu_seconds", 0) / clips, 1) if clips else 0,
+            "cpu_ms_a_clip": round(1000 * synthesis.get("cpu_seconds", 0) / max(piece.clips, 1), 1),
             "peak_mb": round(max(synthesis.get("peak_memory", 0), *(each["peak_memory"] for each in runs)) / 2**20),
             "machine": runs[0]["machine"],
             "commit": runs[0]["commit"],

@@ -121,3 +121,13 @@ class Piece:
     student: Student
     source: Source
     seed: int
+
+    @property
+    def settings(self) -> str:
+        """What the table says of the method's settings."""
+        return " ".join(f"{name}={value}" for name, value in self.source.synthesis.items())
+
+    @property
+    def clips(self) -> int:
+        """Synthetic clips; 0 for recordings."""
+        return self.task.samples if self.source.method else 0

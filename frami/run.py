@@ -35,9 +35,11 @@ def environment() -> dict[str, Any]:
     if (source / ".git").exists():
         ask = ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=12"]
         commit = subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip()
+    count = torch.get_num_threads()
+    threads = "1 thread" if count == 1 else f"{count} threads"
     return {
         "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in PACKAGES},
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}",
+        "machine": f"{platform.machine()}, {threads}, {torch.backends.cpu.get_cpu_capability()}",
         "commit": commit,
     }
 

@@ -59,6 +59,9 @@ def test_rows_that_the_page_has_are_kept_without_their_models(tmp_path: Path) ->
     where = bench.Bench(None, tmp_path / "runs")
     bench.bench(wanted[:1], where, tmp_path, print)
     assert bench.missing(wanted, tmp_path) == wanted[1:]
+    longer = replace(wanted[0], task=replace(wanted[0].task, steps=61))
+    other = replace(wanted[0], source=replace(wanted[0].source, synthesis={"std": 2.0}))
+    assert bench.missing([longer, other], tmp_path) == [longer, other]
     bench.bench(wanted, where, tmp_path, print)
     before = (tmp_path / "bench.csv").read_bytes()
     shutil.rmtree(tmp_path / "runs")
