@@ -18,7 +18,7 @@ from pathlib import Path
 
 from frami import catalog, datasets, files
 from frami.errors import Failed, FramiError, WrongUse, unknown
-from frami.evaluate import accuracy, bench_page
+from frami.evaluate import accuracy, bench_page, events
 from frami.evaluate.bench_pieces import Bench
 from frami.evaluate.piece import Piece
 from frami.evaluate.suites import SUITES
@@ -32,7 +32,7 @@ def pieces(suite: str, tasks: Collection[str] = (), seeds: int | None = None, fi
     Args:
         suite: A name of ``SUITES``.
         tasks: Data sets to keep; empty keeps all.
-        seeds: Number of seeds; None leaves the suite's own.
+        seeds: Number of seeds; None leaves the suite's own. Of a seed that the suite has not, the rows are those of seed 0.
         first: The first seed.
 
     Raises:
@@ -44,10 +44,15 @@ def pieces(suite: str, tasks: Collection[str] = (), seeds: int | None = None, fi
         if task not in known:
             raise unknown(f"task in suite {suite}:", task, known)
     chosen = [piece for piece in every if not tasks or piece.task.dataset in tasks]
-    if seeds is not None:
-        once = [piece for piece in chosen if piece.seed == 0]
-        chosen = [replace(piece, seed=number) for number in range(seeds) for piece in once]
-    return [replace(piece, seed=first + piece.seed) for piece in chosen]
+    if seeds is None:
+        return [replace(piece, seed=first + piece.seed) for piece in chosen]
+    own = {piece.seed for piece in chosen}
+    return [
+        replace(piece, seed=number)
+        for number in range(first, first + seeds)
+        for piece in chosen
+        if piece.seed == (number if number in own else 0)
+    ]
 
 
 def missing(wanted: list[Piece], page: Path) -> list[Piece]:
@@ -70,6 +75,7 @@ def bench(wanted: list[Piece], where: Bench, page: Path, say: Callable[[str], No
         Failed: rows could not be measured; all others are.
     """
     _check_recordings(wanted, where.data)
+    files.folder(page)
     read(page)
     failed = 0
     for number, piece in enumerate(wanted, 1):
@@ -81,9 +87,9 @@ def bench(wanted: list[Piece], where: Bench, page: Path, say: Callable[[str], No
             failed += 1
             say(f"{of}: not measured. {error}")
             continue
-        # Another process may have added rows.
-        rows = read(page) | {tuple(row[name] for name in KEY): row}
-        write(page, rows)
+        # Another process may have added rows, or be about to.
+        with files.alone(page):
+            write(page, read(page) | {tuple(row[name] for name in KEY): row})
         name = bench_page.main_measure(row)
         say(f"{of}: {accuracy.TITLES.get(name, name)} {float(row[name]):.4f}")
     if failed:
@@ -97,11 +103,18 @@ def _key(piece: Piece) -> tuple[str, ...]:
 
 def _is_of(row: Mapping[str, str] | None, piece: Piece) -> bool:
     budget = str(piece.clips), str(piece.task.steps), piece.settings
-    return row is not None and (row["clips"], row["steps"], row["settings"]) == budget
+    # Rows of an earlier version say no more than that.
+    return (
+        row is not None
+        and (row["clips"], row["steps"], row["settings"]) == budget
+        and row.get("identity", "") in ("", piece.identity)
+    )
 
 
 def _check_recordings(wanted: list[Piece], data: str | None) -> None:
     """Tell what is not there before hours of work."""
+    if any(piece.task.kind == "frames" for piece in wanted):
+        events.library()
     for dataset, fold in dict.fromkeys((piece.task.mixture or piece.task).held_out for piece in wanted):
         datasets.split(dataset, data, test_fold=fold)
     for other in dict.fromkeys(str(piece.source.synthesis.get("dataset", "")) for piece in wanted):

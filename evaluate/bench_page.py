@@ -214,20 +214,24 @@ def pictures(rows: list[Row], folder: Path) -> None:
     """Write a picture for each task of the suites that compare methods."""
     compared = [row for row in rows if row["suite"] in ("cpu", "gpu")]
     for (suite, task, fold, teacher), group in grouped(compared, "suite", "task", "fold", "teacher").items():
+        # What a GPU does is not in the seconds of the CPU.
+        unit = "seconds" if "cuda" in group[0]["machine"] else "CPU seconds"
+        names = [f"{part}_{'s' if unit == 'seconds' else 'cpu_s'}" for part in ("synthesis", "distillation")]
         points = {}
         for (source,), of_source in grouped(group, "source").items():
-            cost = [float(row["synthesis_cpu_s"]) + float(row["distillation_cpu_s"]) for row in of_source]
+            cost = [sum(float(row[name]) for name in names) for row in of_source]
             points[source] = (statistics.mean(cost), [float(row["accuracy"]) for row in of_source])
-        figure = accuracy_against_cost(points, float(group[0]["teacher_accuracy"]))
+        figure = accuracy_against_cost(points, float(group[0]["teacher_accuracy"]), unit)
         files.write_bytes(folder / _picture(suite, task, fold, teacher), charts.png(figure))
 
 
-def accuracy_against_cost(points: Mapping[str, tuple[float, Sequence[float]]], teacher: float) -> Figure:
+def accuracy_against_cost(points: Mapping[str, tuple[float, Sequence[float]]], teacher: float, unit: str) -> Figure:
     """Return the accuracy of students over what they cost.
 
     Args:
-        points: By what a student learned from: CPU seconds, and the accuracy of each seed.
+        points: By what a student learned from: its cost, and the accuracy of each seed.
         teacher: Accuracy of the teacher, drawn as a line.
+        unit: Of the cost.
     """
     figure = Figure(figsize=(7.5, 4.5), layout="constrained")
     ax = figure.subplots()
@@ -246,6 +250,6 @@ def accuracy_against_cost(points: Mapping[str, tuple[float, Sequence[float]]], t
         )
         ax.annotate(name, (seconds, mean), xytext=(5, 3), textcoords="offset points", fontsize=charts.SMALL)
     ax.set_xscale("log")
-    ax.set(xlabel="CPU seconds of synthesis and distillation", ylabel="accuracy on recordings")
+    ax.set(xlabel=f"{unit} of synthesis and distillation", ylabel="accuracy on recordings")
     ax.grid(alpha=0.3)
     return figure

@@ -82,8 +82,9 @@ class Bench:
             "distillation_cpu_s": round(sum(each["cpu_seconds"] for each in runs)),
             "cpu_ms_a_clip": round(1000 * synthesis.get("cpu_seconds", 0) / max(piece.clips, 1), 1),
             "peak_mb": round(max(synthesis.get("peak_memory", 0), *(each["peak_memory"] for each in runs)) / 2**20),
-            "machine": runs[0]["machine"],
+            "machine": runs[0]["machine"] + ("" if runs[0]["device"] == "cpu" else f", {runs[0]['device']}"),
             "commit": runs[0]["commit"],
+            "identity": piece.identity,
         }
 
     def teacher(self, piece: Piece, guide: Guide) -> Model:

@@ -61,7 +61,7 @@ def within(model: Model, budget: str) -> str:
         raise unknown("budget", budget, BUDGETS)
     most, work = BUDGETS[budget], multiply_adds(model)
     takes = (
-        f"{model.parameters:,} of {most.parameters:,} parameters and "
+        f"{model.parameters:,} of {most.parameters:,} parameters (bytes, once they are 8-bit integers) and "
         f"{work / 1e6:.1f} of {most.multiply_adds / 1e6:.0f} M multiply-adds for a clip of one second"
     )
     if model.parameters > most.parameters or work > most.multiply_adds:

@@ -61,8 +61,10 @@ def scores(
     table = {name: frame(each[:, there], edges[name], event_classes=kept) for name, each in probabilities.items()}
     seconds = {name: float(times[-1]) for name, times in edges.items()}
     found: dict[str, Any] = {}
+    # One class alone is never taken for another.
+    alone = {"cttc_threshold": None, "alpha_ct": 0.0} if len(kept) == 1 else {}
     for name, parameters in PSDS.items():
-        value, *_ = crossings.psds(table, truth, seconds, max_efpr=100.0, unit_of_time="hour", **parameters)
+        value, *_ = crossings.psds(table, truth, seconds, max_efpr=100.0, unit_of_time="hour", **parameters | alone)
         found[name] = float(value)
     event, *_ = collars.fscore(table, truth, THRESHOLD, onset_collar=0.2, offset_collar=0.2, offset_collar_rate=0.2)
     segment, *_ = segments.fscore(table, truth, seconds, THRESHOLD, segment_length=1.0)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from frami import catalog, learn, recipes, run
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,17 @@ class Piece:
     def settings(self) -> str:
         """What the table says of the method's settings."""
         return " ".join(f"{name}={value}" for name, value in self.source.synthesis.items())
+
+    @property
+    def identity(self) -> str:
+        """8 hex digits of all that the row's numbers depend on, but the seed and the code."""
+        source, whole = self.source, asdict(self)
+        for aim in ("least_teacher", "least_ratio", "minutes"):
+            del whole["task"][aim]
+        if source.method:
+            whole["method"] = asdict(catalog.load("generators", source.method).Settings(**source.synthesis))
+        weights, loop = dict(recipes.find(source.recipe).weights), asdict(learn.Settings())
+        return run.identity(whole | {"weights": weights, "loop": loop, "suite": "", "seed": 0})
 
     @property
     def clips(self) -> int:

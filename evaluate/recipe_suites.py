@@ -6,6 +6,7 @@ Tags and events are those of synthetic mixtures of real recordings (`frami sound
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from frami.evaluate.piece import Guide, Mixture, Piece, Source, Student, Task
@@ -85,9 +86,10 @@ def events() -> Iterator[Piece]:
         Source(name, None, "dual", distillation=weights, embedding=whose, over=LABELS.name)
         for name, weights, whose in dual
     ]
+    one = Source("labels and one teacher", None, "kd", distillation=WITH_LABELS, over=LABELS.name)
     tiny = [
-        Source(name, None, "kd", distillation=WITH_LABELS, guides=guides, over=LABELS.name)
-        for name, guides in (("labels and one teacher", (Guide(),)), ("labels and three teachers", several))
+        one,
+        replace(one, name="labels and three teachers", recipe="multi-teacher", guides=several, distillation={}),
     ]
     data_free = Source("FRAMI, dual with the timelines asked for", "frami", "dual")
     for seed in range(3):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -71,8 +71,16 @@ class FrontEnd:
             )
 
     @property
+    def unstandardised(self) -> FrontEnd:
+        """The same with a mean of 0 and a deviation of 1: two that are alike in this hear the same."""
+        return replace(self, mean=0.0, std=1.0)
+
+    @property
     def range(self) -> tuple[float, float]:
-        """Lowest and highest value that a spectrogram of this front end can take: silence, and a full-scale sine."""
+        """Values of silence and of a full-scale sine in the bin that it falls on, between which synthetic clips stay.
+
+        A full-scale square wave is louder, by less than one natural logarithm.
+        """
         loudest = (self.win_length / 4) ** 2 + self.power_floor
         return (math.log(self.power_floor) - self.mean) / self.std, (math.log(loudest) - self.mean) / self.std
 

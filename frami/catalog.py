@@ -19,7 +19,7 @@ NEEDED = {
     "generators": ("Settings", "Generator"),
     "students": ("build",),
     "teachers": ("build",),
-    "datasets": ("FOLDER", "test_folds", "split"),
+    "datasets": ("FOLDER", "SECONDS", "SAMPLE_RATE", "test_folds", "split"),
 }
 
 

@@ -136,17 +136,17 @@ def endless(clips: Clips, size: int, seed: int, start: int = 0) -> Iterator[tupl
     """Yield batches ``(B, F, N)`` with targets ``(B, ...)`` forever; each pass sees every clip at most once.
 
     A batch has one length. Clips of about the same length share a batch, near the median of their lengths, so that
-    little is cut off and little is repeated. Batch ``k`` depends on the seed and on ``k`` alone: what was cut off
-    goes on with ``start``.
+    little is cut off and little is repeated. What does not fill a batch is left out of a pass, of any length. Batch
+    ``k`` depends on the seed and on ``k`` alone: what was cut off goes on with ``start``.
     """
     count = len(clips.targets)
     size = min(size, count)
     while True:
         index, place = divmod(start, count // size)
         draw = generator(seed, index)
-        order = torch.randperm(count, generator=draw).numpy()
+        order = torch.randperm(count, generator=draw).numpy()[: count // size * size]
         if np.ptp(clips.frames):
-            jitter = 1 + 0.1 * torch.rand(count, generator=draw).numpy()
+            jitter = 1 + 0.1 * torch.rand(len(order), generator=draw).numpy()
             order = order[np.argsort(clips.frames[order] * jitter, kind="stable")]
         for number in torch.randperm(count // size, generator=draw).tolist()[place:]:
             chosen = order[number * size : (number + 1) * size]

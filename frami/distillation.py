@@ -12,6 +12,7 @@ from frami.clips import Clips, Spectrograms
 from frami.errors import Failed, WrongUse
 from frami.evaluate import agreement, complexity
 from frami.model import Architecture, Model, load
+from frami.network import FrameHead
 from frami.run import Run, finished
 from frami.store import Store, parts
 from frami.training import architecture
@@ -59,7 +60,8 @@ def distill(
         depth: Layers of the student; None is its default.
         recipe: A name of `frami.recipes`.
         embedding_teacher: A model whose frames, statistics and embedding are to be matched in place of the (first)
-            teacher's: a wider one, or one that was trained on more sounds. It hears through the same front end.
+            teacher's: a wider one, or one that was trained on more sounds. It hears through the same front end, but for mean
+            and deviation.
         options: Other `frami.learn.Settings` and weights of the recipe's objectives, by name.
         budget: A name of `frami.evaluate.complexity.BUDGETS`, beyond which a student is refused.
         any_teacher: Allow a store that was made from another teacher.
@@ -83,8 +85,9 @@ def distill(
     chosen, found = _settings(recipe, options or {})
     built = _architecture(first, student, width, depth, found)
     where = machine.choose(device, threads, precision)
-    source, hear = _source(teachers, samples, dataset, data, test_fold, any_teacher)
     other = _other(embedding_teacher, first, found, recipe)
+    _check_recipe(found, recipe, other or first, len(teachers))
+    source, hear = _source(teachers, samples, dataset, data, test_fold, any_teacher)
     known_as = "+".join(each.fingerprint for each in teachers)
     facts = {
         "source": source,
@@ -103,7 +106,7 @@ def distill(
     # Reading the recordings is no part of what distillation costs; that nothing can be written is told before it.
     files.folder(out)
     clips, held_out = (None, None) if finished(Path(out)) else hear()
-    run = Run(Path(out), "distill", facts, writes=bundle.FILES, teacher=known_as)
+    run = Run(Path(out), "distill", facts, writes=bundle.FILES, device=where.name, teacher=known_as)
     if run.finished or clips is None:
         return load(out, trust_code=True)
     asked = ensemble.together(teachers, clips, where) if len(teachers) > 1 else first
@@ -136,12 +139,22 @@ def _other(embedding_teacher: Teacher | None, first: Model, recipe: recipes.Reci
     if not any(recipe.weights.get(objective) for objective in recipes.HIDDEN):
         raise WrongUse(f"The recipe {name} matches no hidden states; leave out the embedding teacher, or try dual.")
     other = embedding_teacher if isinstance(embedding_teacher, Model) else load(embedding_teacher)
-    if other.front_end != first.front_end:
+    if other.front_end.unstandardised != first.front_end.unstandardised:
         raise WrongUse(
             f"The model {other.fingerprint} hears through another front end than the teacher {first.fingerprint}; "
             f"its embedding can be matched where both are alike."
         )
     return other
+
+
+def _check_recipe(found: recipes.Recipe, name: str, matched: Model, teachers: int) -> None:
+    if found.several and teachers < 2:
+        raise WrongUse(f"The recipe {name} is for two teachers or more; give another --teacher, or choose kd.")
+    if found.weights.get("embedding") and isinstance(matched.network.head, FrameHead):
+        raise WrongUse(
+            f"A teacher of events answers for each frame, and has no embedding that it uses; the recipe {name} is for others: "
+            f"dual matches frames."
+        )
 
 
 def _settings(recipe: str, options: Mapping[str, Any]) -> tuple[learn.Settings, recipes.Recipe]:

@@ -1,13 +1,15 @@
 """Several teachers as one: for each class, the mean of what they say, weighted by how well each knows that class.
 
 Source: after Fu et al., "Multi Model-Based Distillation for Sound Event Detection", IEICE Trans. Inf. & Syst. E102-D(10),
-2019, which publishes the idea of several complementary teachers; the weights are our choice.
+2019, which publishes the idea of several complementary teachers; the weights are our choice. They are taken from the
+clips that the student learns from: those of recordings that the teachers learned from, too, flatter one that knows them
+by heart, and those of a store the teacher that it was made from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -23,22 +25,48 @@ from frami.model import Model
 from frami.network import Network, Output
 
 
+@dataclass(frozen=True)
+class Ear:
+    """What a network hears of clips that hold the bands of several front ends, one above the other.
+
+    Front ends that differ in mean and deviation alone (each teacher's are those of its own recordings) share their bands,
+    which are then brought to the network's own.
+    """
+
+    bands: slice
+    scale: float
+    shift: float
+
+    @classmethod
+    def of(cls, own: FrontEnd, there: Sequence[FrontEnd]) -> Ear:
+        """Return that of a network, given its front end and those that a clip holds."""
+        place = [end.unstandardised for end in there].index(own.unstandardised)
+        low, high = np.cumsum([0, *(end.n_mels for end in there)])[place : place + 2].tolist()
+        given = there[place]
+        return cls(slice(low, high), given.std / own.std, (given.mean - own.mean) / own.std)
+
+    def __call__(self, mel: Tensor) -> Tensor:
+        """Return the network's part of clips ``(B, F, N)``."""
+        part = mel[:, self.bands]
+        return part if (self.scale, self.shift) == (1.0, 0.0) else self.scale * part + self.shift
+
+
 class Ensemble(nn.Module):
     """Networks that hear a clip side by side; what is not an answer (frames, statistics, embedding) is the first one's."""
 
-    def __init__(self, networks: Sequence[Network], weights: Tensor, bands: Sequence[slice]) -> None:
-        """Take M networks, the weight of each for each class, ``(M, K)``, and the bands of a clip that each hears."""
+    def __init__(self, networks: Sequence[Network], weights: Tensor, ears: Sequence[Ear]) -> None:
+        """Take M networks, the weight of each for each class, ``(M, K)``, and what each hears of a clip."""
         super().__init__()
         self.weights: Tensor
         self.networks = nn.ModuleList(networks)
         self.register_buffer("weights", weights / weights.sum(dim=0))
-        self.bands = list(bands)
+        self.ears = list(ears)
         first = networks[0]
         self.channels, self.classes, self.head, self.task = first.channels, first.classes, first.head, first.task
 
     def forward(self, mel: Tensor) -> Output:
         """Return the answer of them all to clips ``(B, F, N)``."""
-        said = [network(mel[:, bands]) for network, bands in zip(self.networks, self.bands, strict=True)]
+        said = [network(ear(mel)) for network, ear in zip(self.networks, self.ears, strict=True)]
         answers = torch.stack([self.task.probable(each.answer) for each in said])
         weights = self.weights.view(len(said), 1, self.classes, *[1] * (answers.dim() - 3))
         answer = self.task.logits((weights * answers).sum(dim=0))
@@ -56,10 +84,9 @@ def together(teachers: Sequence[Model], clips: Clips, where: Machine) -> Model:
         where: On what that is computed.
     """
     ends = front_ends(teachers)
-    edges = np.cumsum([0, *(end.n_mels for end in ends)]).tolist()
-    bands = [slice(*edges[ends.index(one.front_end) :][:2]) for one in teachers]
-    weights = torch.stack([qualities(one, clips, where, part) for one, part in zip(teachers, bands, strict=True)])
-    network = Ensemble([teacher.network for teacher in teachers], weights, bands).eval().requires_grad_(False)
+    ears = [Ear.of(teacher.front_end, ends) for teacher in teachers]
+    weights = torch.stack([qualities(one, clips, where, ear) for one, ear in zip(teachers, ears, strict=True)])
+    network = Ensemble([teacher.network for teacher in teachers], weights, ears).eval().requires_grad_(False)
     return replace(teachers[0], network=cast(Network, network))
 
 
@@ -83,16 +110,16 @@ def check_alike(teachers: Sequence[Model]) -> None:
 class Informed(nn.Module):
     """A network that answers as one teacher does, with the frames, statistics and embedding of another."""
 
-    def __init__(self, teacher: Network, other: Network, bands: int) -> None:
-        """Take both, and how many bands of a clip, from the first on, the other hears."""
+    def __init__(self, teacher: Network, other: Network, ear: Ear) -> None:
+        """Take both, and what the other hears of a clip."""
         super().__init__()
-        self.teacher, self.other, self.bands = teacher, other, bands
+        self.teacher, self.other, self.ear = teacher, other, ear
         self.channels, self.head = other.channels, other.head
         self.classes, self.task = teacher.classes, teacher.task
 
     def forward(self, mel: Tensor) -> Output:
         """Return what the two say of clips ``(B, F, N)``."""
-        said, known = self.teacher(mel), self.other(mel[:, : self.bands])
+        said, known = self.teacher(mel), self.other(self.ear(mel))
         return replace(said, frames=known.frames, stats=known.stats, embedding=known.embedding)
 
 
@@ -101,16 +128,20 @@ def informed(teacher: Model, other: Model) -> Model:
 
     Args:
         teacher: Whose answers count.
-        other: Whose frames, statistics and embedding do; it hears through the same front end, and what classes it knows
-            does not matter.
+        other: Whose frames, statistics and embedding do; it hears through the same front end, but for mean and deviation,
+            and what classes it knows does not matter.
     """
-    network = Informed(teacher.network, other.network, other.front_end.n_mels).eval().requires_grad_(False)
+    ear = Ear.of(other.front_end, [teacher.front_end])
+    network = Informed(teacher.network, other.network, ear).eval().requires_grad_(False)
     return replace(teacher, network=cast(Network, network))
 
 
 def front_ends(teachers: Sequence[Model]) -> list[FrontEnd]:
-    """Return the different front ends of some teachers, in the order of the teachers."""
-    return list(dict.fromkeys(teacher.front_end for teacher in teachers))
+    """Return the different front ends of some teachers, in their order; mean and deviation are the first's of each kind."""
+    kinds: dict[FrontEnd, FrontEnd] = {}
+    for teacher in teachers:
+        kinds.setdefault(teacher.front_end.unstandardised, teacher.front_end)
+    return list(kinds.values())
 
 
 def _in_step(one: FrontEnd, other: FrontEnd) -> bool:
@@ -120,7 +151,7 @@ def _in_step(one: FrontEnd, other: FrontEnd) -> bool:
     )
 
 
-def qualities(teacher: Model, clips: Clips, where: Machine, bands: slice = slice(None)) -> Tensor:
+def qualities(teacher: Model, clips: Clips, where: Machine, ear: Ear | None = None) -> Tensor:
     """Return the average precision of each class on some clips, ``(K,)``; the mean of the others for one that is absent.
 
     Of a teacher of events, every frame whose truth is known is ranked as well: it is to know when a class sounds.
@@ -128,7 +159,8 @@ def qualities(teacher: Model, clips: Clips, where: Machine, bands: slice = slice
     # As slow to import as torch, and of use to several teachers alone.
     from sklearn.metrics import average_precision_score
 
-    alone = Ensemble([teacher.network], torch.ones(1, len(teacher.labels)), [bands]).eval()
+    ear = ear or Ear.of(teacher.front_end, [teacher.front_end])
+    alone = Ensemble([teacher.network], torch.ones(1, len(teacher.labels)), [ear]).eval()
     teacher = replace(teacher, network=cast(Network, alone))
     classes = len(teacher.labels)
     said: list[Tensor] = []

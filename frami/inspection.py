@@ -181,6 +181,11 @@ def _clips(store: Store) -> Rows:
     each = np.array([len(of_class(store, k)) for k in range(len(store.labels))])
     sure, rounds = _confidence(store), store.column("round")
     agrees = 100 * _as_asked(store, sure)
+    asked = (
+        "clips the class that they were made for"
+        if store.targets.ndim == 1
+        else "tags, present or absent, as asked for"
+    )
     recent = store.column("losses")[rounds > rounds.max() - LAST_ROUNDS]
     # A loss that does not count yet is stored as NaN.
     counting = ~np.isnan(recent).all(axis=0)
@@ -189,7 +194,7 @@ def _clips(store: Store) -> Rows:
     return [
         ("clips", f"{len(store):,}, {each.min()} to {each.max()} a class"),
         ("length", _length(store.front_end, (int(store.frames.min()), int(store.frames.max())))),
-        ("agreement", f"the teacher gives {agrees:.1f} % of the clips the class that they were made for"),
+        ("agreement", f"the teacher gives {agrees:.1f} % of the {asked}"),
         ("confidence", f"{sure.max(axis=1).mean():.2f}, the mean of the teacher's highest probability"),
         ("losses", f"{losses or 'none'} (mean of the last {LAST_ROUNDS} rounds)"),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -85,18 +86,8 @@ def fit(
         machine.place(teacher.network)
         if recipe.reuse_head:
             student.network.head.load_state_dict(teacher.network.head.state_dict())
-    with frozen(teacher.network) if teacher is not None else frozen(nn.Identity()) as guide:
-        _steps(
-            learner,
-            guide if teacher is not None else None,
-            clips,
-            recipe,
-            settings,
-            machine,
-            seed,
-            run,
-            report,
-        )
+    with frozen(teacher.network) if teacher is not None else nullcontext() as guide:
+        _steps(learner, guide, clips, recipe, settings, machine, seed, run, report)
     student.network.eval().requires_grad_(False)
     return student
 
@@ -208,6 +199,8 @@ class _Learning:
 def predictions(model: Model, clips: Clips, machine: Machine, batch_size: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the model's answers and the numbers of the clips ``(B,)`` for every clip, each at its own length."""
     machine.place(model.network)
-    with torch.inference_mode(), frozen(model.network):
-        for mel, chosen in sources.of_one_length(clips, batch_size):
-            yield model.network(mel.to(machine.device)).answer.cpu(), torch.from_numpy(chosen)
+    for mel, chosen in sources.of_one_length(clips, batch_size):
+        # Not around the loop: what is done with the answers in between is the caller's.
+        with torch.inference_mode(), frozen(model.network):
+            answer = model.network(mel.to(machine.device)).answer
+        yield answer.cpu(), torch.from_numpy(chosen)

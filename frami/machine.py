@@ -29,6 +29,12 @@ class Machine:
     precision: str
     channels_last: bool
 
+    @property
+    def name(self) -> str:
+        """The device, and what GPU it is."""
+        on_gpu = torch.device(self.device).type == "cuda"
+        return f"{self.device}, {torch.cuda.get_device_name(self.device)}" if on_gpu else self.device
+
     def autocast(self) -> AbstractContextManager[None]:
         """Return the context in which networks run."""
         kind = torch.device(self.device).type
@@ -70,7 +76,7 @@ def choose(device: str = "auto", threads: int | None = None, precision: str = "a
     if kind not in ("cpu", "cuda", "mps"):
         raise _no_device(device)
     if kind == "cuda":
-        fast = torch.cuda.is_bf16_supported()
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         # oneDNN emulates bfloat16 on older processors, more slowly than it runs float32.
         fast = kind == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and _has_bfloat16()

@@ -49,7 +49,7 @@ class Architecture:
             network = build(bands, classes, **self.arguments)
         except (TypeError, ValueError, RuntimeError) as error:
             raise WrongUse(
-                f"The network {self.network!r} does not take these arguments: {dict(self.arguments)}."
+                f"The network {self.network!r} does not take these arguments: {dict(self.arguments)} ({error})."
             ) from error
         if self.projection:
             # A teacher's own frames come out of a ReLU, and its head knows no others; those of one that hears events come
@@ -142,6 +142,7 @@ class Model:
     def save(self, folder: str | Path, **provenance: Any) -> Path:
         """Write the model as a bundle, ``model.json`` and ``weights.safetensors``; return the folder."""
         folder = files.folder(folder)
+        self.__dict__.pop("fingerprint", None)  # the weights may have changed since it was asked for
         tensors = {name: t.detach().cpu().contiguous() for name, t in self.network.state_dict().items()}
         files.write_bytes(folder / bundle.WEIGHTS, safetensors.torch.save(tensors))
         description = self._description() | {
@@ -210,7 +211,7 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
     network.load_state_dict(tensors, assign=True)
     network.eval().requires_grad_(False)
     shortest, longest = description["frames"]
-    return Model(
+    loaded = Model(
         architecture,
         network,
         front_end,
@@ -219,3 +220,9 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
         description["provenance"],
         (shortest, longest),
     )
+    if description.get("fingerprint", loaded.fingerprint) != loaded.fingerprint:
+        raise Failed(
+            f"The bundle {folder} is not what was saved: model.json and weights.safetensors do not belong together "
+            f"(fingerprint {description['fingerprint']}, found {loaded.fingerprint}); restore both, or train anew."
+        )
+    return loaded

@@ -69,7 +69,10 @@ def convolved_and_recurrent(mel: Tensor, layers: Iterable[nn.Module], recurrent:
     sequence = mel.mean(dim=2).transpose(1, 2).float()
     # cuDNN gives no gradient through a recurrent layer in eval mode, and inversion asks for one; bfloat16
     # is left out as well.
-    with torch.autocast(sequence.device.type, enabled=False), torch.backends.cudnn.flags(enabled=recurrent.training):
+    cudnn = torch.backends.cudnn
+    kept = {name: getattr(cudnn, name) for name in ("benchmark", "deterministic", "allow_tf32")}
+    able = recurrent.training or not torch.is_grad_enabled()
+    with torch.autocast(sequence.device.type, enabled=False), cudnn.flags(enabled=cudnn.enabled and able, **kept):
         heard, _ = recurrent(sequence)
     return heard.transpose(1, 2)
 

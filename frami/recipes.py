@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from frami.errors import WrongUse, unknown
@@ -23,10 +23,12 @@ class Recipe:
             student's own average (`frami.student.MeanStudent`) for a teacher.
         reuse_head: Whether the student's head begins as its teacher's own, on projected statistics. The projection is
             then part of the student, and counted.
+        several: Whether it is for two teachers or more.
     """
 
     weights: Mapping[str, float] = field(default_factory=dict)
     reuse_head: bool = False
+    several: bool = False
 
     @property
     def taught(self) -> bool:
@@ -58,6 +60,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         # After Xiao and Das 2024: labels, the teacher by way of the student's own average, and the frames of a teacher,
         # or of another network that knows more (`frami.ensemble.informed`).
         "dual": Recipe({"cross_entropy": 1.0, "logits": 1.0, "mean_student": 1.0, "frames": 1.0}),
+        # After Fu et al. 2019: labels, and what several complementary teachers answer together (`frami.ensemble`).
+        "multi-teacher": Recipe({"cross_entropy": 1.0, "logits": 1.0}, several=True),
     }
 )
 
@@ -75,4 +79,4 @@ def find(name: str, weights: Mapping[str, float] | None = None) -> Recipe:
     found = {**recipe.weights, **(weights or {})}
     if not any(found.values()):
         raise WrongUse(f"All weights of the recipe {name} are 0; give one of {', '.join(found)} another.")
-    return Recipe(found, recipe.reuse_head)
+    return replace(recipe, weights=found)

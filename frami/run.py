@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.metadata
 import io
 import json
+import os
 import platform
 import subprocess
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from frami.errors import Failed, WrongUse
 from frami.meter import Meter
 
 SECONDS_BETWEEN_STATES = 20.0
+LOCK = ".at-work"
 PACKAGES = ("frami", "torch", "torchaudio", "numpy", "h5py", "soundfile", "safetensors")
 
 
@@ -60,7 +64,7 @@ class Run:
     """A run folder.
 
     Work with the same settings in the same folder goes on where it was; other settings are refused, and so is what
-    another program has put there, so that nothing is overwritten.
+    another program has put there, so that nothing is overwritten. No two processes work in one folder.
 
     Attributes:
         folder: Where the record is.
@@ -88,7 +92,7 @@ class Run:
             facts: For the record.
 
         Raises:
-            WrongUse: the folder holds a run with other settings, or files of no run.
+            WrongUse: the folder holds a run with other settings, or files of no run, or another process works in it.
         """
         self.folder = files.folder(folder)
         self._grows = grows
@@ -96,16 +100,10 @@ class Run:
         self._saved = -float("inf")
         # As JSON gives it back: a tuple becomes a list.
         settings = json.loads(json.dumps(dict(settings), default=str))
-        before = read(self.folder) if self._record.is_file() else None
-        strange = [name for name in writes if before is None and (self.folder / name).exists()]
-        if strange:
-            raise WrongUse(f"{self.folder} holds a {strange[0]} of no run, which would be lost; choose another --out.")
-        if before is not None and before["settings"] != settings:
-            changed = [n for n in {**settings, **before["settings"]} if settings.get(n) != before["settings"].get(n)]
-            raise WrongUse(
-                f"{self.folder} holds a run with other settings ({', '.join(sorted(changed)[:4])}); "
-                f"choose another --out, or repeat those settings to go on with it."
-            )
+        before = self._before(settings, writes)
+        if grows or before is None or before["status"] != "finished":
+            self._hold()
+            before = self._before(settings, writes)  # meanwhile another process may have finished it
         self.finished = before is not None and before["status"] == "finished" and not grows
         self.content = before or {
             "command": command,
@@ -118,6 +116,36 @@ class Run:
         if not self.finished:
             self.content |= {"status": "running", **facts, **environment()}
             files.write_json(self._record, self.content)
+
+    def _before(self, settings: Mapping[str, Any], writes: Sequence[str]) -> dict[str, Any] | None:
+        """Return the record that is there, if it is of the same work."""
+        before = read(self.folder) if self._record.is_file() else None
+        strange = [name for name in writes if before is None and (self.folder / name).exists()]
+        if strange:
+            raise WrongUse(f"{self.folder} holds a {strange[0]} of no run, which would be lost; choose another --out.")
+        if before is not None and before["settings"] != settings:
+            changed = [n for n in {**settings, **before["settings"]} if settings.get(n) != before["settings"].get(n)]
+            raise WrongUse(
+                f"{self.folder} holds a run with other settings ({', '.join(sorted(changed)[:4])}); "
+                f"choose another --out, or repeat those settings to go on with it."
+            )
+        return before
+
+    def _hold(self) -> None:
+        """Keep other processes out until the work is finished, or this process ends; it may itself begin again."""
+        with files.told():
+            lock = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR)
+        self._let = weakref.finalize(self, os.close, lock)
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise WrongUse(
+                f"Another process is at work in {self.folder}; wait for it, or choose another --out."
+            ) from error
+
+    def _let_go(self) -> None:
+        (self.folder / LOCK).unlink(missing_ok=True)
+        self._let()
 
     def log(self, **values: Any) -> None:
         """Append one line to metrics.jsonl."""
@@ -157,6 +185,7 @@ class Run:
         if not self._grows:
             (self.folder / "state.pt").unlink(missing_ok=True)
             self.finished = True
+        self._let_go()
 
 
 def note(command: str, settings: Mapping[str, Any], began: float, **facts: Any) -> dict[str, Any]:

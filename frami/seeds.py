@@ -21,7 +21,8 @@ def generator(seed: int, *place: int) -> torch.Generator:
 
 @contextmanager
 def seeded(seed: int, *place: int) -> Iterator[None]:
-    """Seed torch's global generator inside the block; outside it goes on as before."""
-    with torch.random.fork_rng(devices=[]):
+    """Seed torch's global generators inside the block; outside they go on as before."""
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
         torch.manual_seed(generator(seed, *place).initial_seed())
         yield

@@ -91,6 +91,7 @@ def synthesize(
             "synthesize",
             facts,
             grows=True,
+            device=where.name,
             teacher=teacher.fingerprint,
             priors=_priors(teacher, chosen),
             remarks=remarks(teacher, chosen),
@@ -199,7 +200,7 @@ def _append(
     facts: Mapping[str, Any],
     number: int,
 ) -> None:
-    stored = inverted.mel.half()
+    stored = inverted.mel.to(where.device).half()
     with torch.no_grad(), where.autocast():
         logits = teacher.network(stored.float()).logits
     target = target if inverted.target is None else inverted.target

@@ -124,7 +124,7 @@ def train(
         heard_through = replace(heard_through, filterbank=filterbank)
     if budget:
         complexity.within(Model.build(built, heard_through, split.labels, split.task), budget)
-    run = Run(Path(out), "train", facts, writes=bundle.FILES, missing=split.missing)
+    run = Run(Path(out), "train", facts, writes=bundle.FILES, device=where.name, missing=split.missing)
     if run.finished:
         return load(out, trust_code=True)
     clips, front_end = hear(split.train, heard_through)
@@ -145,7 +145,7 @@ def train(
 
 def hear(recordings: datasets.Recordings, front_end: FrontEnd) -> tuple[Spectrograms, FrontEnd]:
     """Return the standardised spectrograms of recordings, and the front end that gives them."""
-    raw = Spectrograms.of(recordings, replace(front_end, mean=0.0, std=1.0))
+    raw = Spectrograms.of(recordings, front_end.unstandardised)
     fitted = standardised(front_end, raw)
     mels = [((mel.float() - fitted.mean) / fitted.std).half() for mel in raw.mels]
     return replace(raw, mels=mels), fitted

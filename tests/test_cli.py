@@ -265,6 +265,9 @@ BAD = [
     (EVALUATE.replace("tones", "esc50 --data {made}/no"), 2, "There is no folder"),
     (EVALUATE + " --device abacus", 2, "There is no device 'abacus'"),
     (EVALUATE + " --json /dev/null/scores.json", 2, "is a file; a folder is to be written there"),
+    (EVALUATE + " --json {tmp}/found.tsv", 2, "name a .json file"),
+    ("soundscapes --from tones --test-fold 0 --train 0 --validation 0 --out {tmp}/scenes", 2, "are both 0"),
+    ("demo --task events --data {tmp} --out {tmp}/demo", 2, "--data is for the digits"),
     (EVALUATE + " --device meta", 2, "There is no device 'meta'"),
     (TRAIN + " --network resnte", 2, "Did you mean 'resnet'?"),
     (TRAIN + " --network ./net.py", 2, "There is no module './net.py'"),
@@ -296,6 +299,7 @@ BAD = [
     (DISTILL + " --samples {made}/samples.h5 --recipe kd --set logits=0", 2, "All weights of the recipe kd are 0"),
     (DISTILL + " --samples {made}/samples.h5 --set logits=NaN", 2, "The weight of logits is nan"),
     (DISTILL + " --samples {made}/samples.h5 --set logits=true", 2, "The weight of logits is True"),
+    (DISTILL + " --samples {made}/samples.h5 --recipe multi-teacher", 2, "is for two teachers or more"),
     (DISTILL.replace("{tmp}", "/dev/null") + " --samples {made}/samples.h5", 1, "Cannot write /dev/null/out"),
 ]
 
@@ -476,6 +480,21 @@ def test_a_second_process_on_a_store_is_refused(call: Frami, made: Path, tmp_pat
         os.close(lock)
     assert second.code == 2 and "Another process is writing to" in second.err
     assert call("synthesize", *words).code == 0
+
+
+def test_a_second_process_in_a_folder_is_refused(call: Frami, made: Path, tmp_path: Path) -> None:
+    code = "import sys, pathlib; from frami.run import Run; Run(pathlib.Path(sys.argv[1]), 'train', {})\n"
+    code += "run = Run(pathlib.Path(sys.argv[2]), 'distill', {}); print('held', flush=True); input()"
+    words = ["--teacher", made / "teacher", "--samples", made / "samples.h5", *TRAINING]
+    holder = [sys.executable, "-c", code, str(tmp_path / "left"), str(tmp_path / "student")]
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"held\n"
+        (tmp_path / "student" / "run.json").unlink()
+        second = call("distill", *words, "--out", tmp_path / "student")
+        other.communicate(b"\n")
+    assert second.code == 2 and "Another process is at work in" in second.err
+    assert call("distill", *words, "--out", tmp_path / "student").code == 0
+    assert not (tmp_path / "student" / ".at-work").exists()
 
 
 # Run by a process of its own, which kills itself after its second state is saved.

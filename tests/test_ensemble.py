@@ -22,6 +22,7 @@ from frami.errors import WrongUse
 from frami.machine import Machine
 from frami.model import Architecture, Model
 from frami.store import Store
+from frami.student import Student
 from tests.conftest import LABELS, make_teacher
 
 
@@ -136,6 +137,27 @@ def test_teachers_that_hear_through_other_front_ends_teach_from_recordings(
         frami.distill([first, second], out=tmp_path / "from-a-store", samples=store)
 
 
+def test_teachers_of_other_recordings_share_a_front_end(
+    front_end: FrontEnd, machine: Machine, store: Store, teacher: Model, tmp_path: Path
+) -> None:
+    other = make_teacher(replace(front_end, mean=front_end.mean - 0.7, std=1.6 * front_end.std), "tdnn")
+    ends = ensemble.front_ends([teacher, other])
+    assert ends == [front_end]
+    unstandardised = torch.randn(3, front_end.n_mels, 16)
+    heard = [(unstandardised - end.mean) / end.std for end in (front_end, other.front_end)]
+    torch.testing.assert_close(ensemble.Ear.of(other.front_end, ends)(heard[0]), heard[1])
+    known = ensemble.informed(teacher, other).network(heard[0])
+    torch.testing.assert_close(known.frames, other.network(heard[1]).frames)
+    torch.testing.assert_close(known.logits, teacher.network(heard[0]).logits)
+    both = ensemble.together([teacher, other], some_clips(front_end, [0, 1, 2, 0]), machine).network
+    apart = torch.stack([m.network(mel).logits.softmax(1) for m, mel in zip((teacher, other), heard, strict=True)])
+    weighted = (both.weights.unsqueeze(1) * apart).sum(dim=0)
+    torch.testing.assert_close(both(heard[0]).logits.softmax(1), weighted / weighted.sum(dim=1, keepdim=True))
+    few = {"samples": store, "options": {"steps": 2, "batch_size": 8}, "precision": "float32"}
+    frami.distill([teacher, other], out=tmp_path / "both", recipe="multi-teacher", **few)
+    frami.distill(teacher, embedding_teacher=other, out=tmp_path / "informed", recipe="dual", **few)
+
+
 def test_a_student_hears_the_bands_of_the_first_teacher(tmp_path: Path) -> None:
     few = {"dataset": "tones", "test_fold": "0", "precision": "float32"}
     mel = frami.train(out=tmp_path / "mel", network="small", width=4, options={"steps": 2}, **few)
@@ -145,6 +167,9 @@ def test_a_student_hears_the_bands_of_the_first_teacher(tmp_path: Path) -> None:
     assert (mel.front_end.filterbank, other.front_end.filterbank) == ("mel", "gammatone")
     student = frami.distill([mel, other], out=tmp_path / "student", options={"steps": 2}, **few)
     assert student.front_end == mel.front_end
+    stacked = torch.randn(2, 2 * student.front_end.n_mels, 20)
+    learner = Student(student.network, student.front_end.n_mels, None)
+    assert torch.equal(learner(stacked).logits, student.network(stacked[:, : student.front_end.n_mels]).logits)
 
 
 def test_late_fusion_is_the_mean_of_probabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,6 +124,10 @@ def test_events_found_exactly_score_one() -> None:
     assert perfect["segment_error_rate"] == pytest.approx(0.0)
     late = {name: np.roll(values, 15, axis=0) for name, values in probabilities.items()}
     assert events.scores(("a", "b"), truth, late, edges)["event_f1"] == 0
+    alone = {name: [each for each in listed if each[2] == "b"] for name, listed in truth.items()}
+    for labels, there in ((("a", "b"), slice(None)), (("b",), slice(1, 2))):
+        one = events.scores(labels, alone, {name: values[:, there] for name, values in probabilities.items()}, edges)
+        assert one["psds1"] == one["psds2"] == one["event_f1"] == pytest.approx(1.0)
     # A class that no clip has an event of is not scored.
     one_more = {name: np.pad(values, ((0, 0), (0, 1))) for name, values in probabilities.items()}
     assert events.scores(("a", "b", "c"), truth, one_more, edges)["psds1"] == pytest.approx(1.0)

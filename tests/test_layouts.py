@@ -112,6 +112,31 @@ def test_desed(desed: Path) -> None:
         datasets.split("desed", desed, test_fold="validation")
 
 
+@pytest.mark.parametrize(
+    "rows, message",
+    [
+        (["1.wav\t0.2\t0.9\t"], "line 2, 1.wav: there are times, and no event_label"),
+        (["1.wav\t0.2\t0.9\tDog", "2.wav\t0.5"], "line 3 has not as many cells"),
+        (["1.wav\t0.2\t0.9\tDog\tloud"], "line 2 has not as many cells"),
+        (["1.wav\t\t\t", "2.wav\t\t\t"], "annotates no event"),
+        (["1.wav\t0.9\t0.2\tDog"], "an event begins at 0 or later and ends after that"),
+        (["1.wav\t0.2\t12.5\tDog"], "lasts 10.00 s, and Dog is annotated up to 12.5 s"),
+        (["1.wav\t0.2\t0.9\tDog", "1.wav\t0.5\t1.5\tDog"], "overlaps another event of that label"),
+    ],
+)
+def test_a_wrong_line_of_desed_is_named(rows: list[str], message: str, desed: Path) -> None:
+    table = desed / "metadata/train/synthetic21_train/soundscapes.tsv"
+    table.write_text("\n".join(["filename\tonset\toffset\tevent_label", *rows]) + "\n")
+    with pytest.raises(WrongUse, match=message):
+        datasets.split("desed", desed, test_fold="validation")
+
+
+def test_a_table_may_begin_with_the_mark_of_a_windows_program(desed: Path) -> None:
+    table = desed / "metadata/train/synthetic21_train/soundscapes.tsv"
+    table.write_text(table.read_text(), encoding="utf-8-sig")
+    assert len(datasets.split("desed", desed, test_fold="validation").labels) == 3
+
+
 def test_sonyc(tmp_path: Path) -> None:
     rows = [
         ("train", "a.wav", "7", [1, 0, 0, 0, 0, 0, 0, 0]),

@@ -165,6 +165,14 @@ def test_weights_that_begin_like_a_pickle_are_read(bundle: Path) -> None:
     load(bundle)
 
 
+def test_weights_that_do_not_belong_to_the_description_are_refused(bundle: Path) -> None:
+    tensors = safetensors.torch.load_file(bundle / "weights.safetensors")
+    tensors["head.classifier.bias"][0] += 1
+    safetensors.torch.save_file(tensors, bundle / "weights.safetensors")
+    with pytest.raises(Failed, match="do not belong together"):
+        load(bundle)
+
+
 def test_missing_weights_are_refused(bundle: Path) -> None:
     (bundle / "weights.safetensors").unlink()
     with pytest.raises(Failed, match=r"weights\.safetensors is missing"):
@@ -253,8 +261,7 @@ def own_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
 
 def test_code_of_a_stranger_runs_only_when_trusted(own_network: str, front_end: FrontEnd, tmp_path: Path) -> None:
     model = Model.build(Architecture("small", {"width": 4}), front_end, LABELS)
-    bundle = model.save(tmp_path / "bundle")
-    describe(bundle, network=own_network)
+    bundle = replace(model, architecture=Architecture(own_network, {"width": 4})).save(tmp_path / "bundle")
     with pytest.raises(Failed, match=r"not frami's, lab\.net; .*frami --import lab\.net"):
         load(bundle)
     assert not (tmp_path / "ran").exists()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import frami
-from frami import recipes, run
+from frami import recipes, run, seeds
 from frami.audio import FrontEnd
 from frami.errors import WrongUse
 from frami.evaluate import complexity
@@ -26,7 +26,7 @@ def test_a_student_learns_by_every_recipe_and_its_teacher_stays(
     before = teacher.fingerprint
     made = [
         frami.distill(
-            teacher,
+            [teacher] * (1 + recipes.find(name).several),
             samples=store,
             student="dscnn",
             out=tmp_path / str(number),
@@ -36,13 +36,26 @@ def test_a_student_learns_by_every_recipe_and_its_teacher_stays(
         )
         for number in range(2)
     ]
-    assert made[0].fingerprint == made[1].fingerprint != before
+    assert made[0].fingerprint == made[1].fingerprint
+    with seeds.seeded(0, 0):
+        fresh = Model.build(made[0].architecture, teacher.front_end, teacher.labels).network.encoder
+    learned = zip(fresh.parameters(), made[0].network.encoder.parameters(), strict=True)
+    assert not any(torch.equal(start, end) for start, end in learned)
     frozen = frami.load(teacher.save(tmp_path / "teacher"))
     assert frozen.fingerprint == before
     weights = recipes.find(name).weights
     logged = run.metrics(tmp_path / "0")[-1]
     assert set(logged) - {"step"} == {objective for objective, weight in weights.items() if weight}
     assert bool(made[0].architecture.projection) == recipes.find(name).reuse_head
+
+
+def test_a_recipe_that_does_not_suit_the_teacher_is_refused(teacher: Model, store: Store, tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="for two teachers or more"):
+        frami.distill(teacher, samples=store, out=tmp_path / "student", recipe="multi-teacher")
+    built = Architecture("secrnn", {"width": 4})
+    detector = Model.build(built, teacher.front_end, teacher.labels, task="frames", frames=(16, 16))
+    with pytest.raises(WrongUse, match="no embedding that it uses"):
+        frami.distill(detector, samples=store, out=tmp_path / "student", recipe="embedding")
 
 
 def test_a_teacher_is_not_heard_where_labels_alone_count(teacher: Model, store: Store, tmp_path: Path) -> None:

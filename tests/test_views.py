@@ -45,9 +45,68 @@ def test_a_clip_keeps_its_label_where_labels_count(draw: Generator) -> None:
     assert heard.shape[2] == alone.crop and (heard != mel[:, :, : alone.crop]).any()
 
 
-def test_part_is_half_of_a_clip_with_a_masked_stretch(draw: Generator) -> None:
-    part = views.part(clips(frames=21), draw)
+def test_part_is_half_of_a_clip_with_masked_stretches(draw: Generator) -> None:
+    mel = clips(frames=21)
+    part = views.part(mel, draw)
     assert part.shape == (16, 12, 11)
+    masked = 0
+    for before, after in zip(mel, part, strict=True):
+        # Louder or softer as a whole, but for what a mask covers.
+        kept = [((after - before[:, start : start + 11]) * 1e4).round() for start in range(11)]
+        masked += 132 - max(int((gap == gap.median()).sum()) for gap in kept)
+    assert 0 < masked < 0.4 * part.numel()
+
+
+def test_gain_moves_whole_clips_by_up_to_its_amount(draw: Generator) -> None:
+    mel = clips(batch=64)
+    moved = (views.gain(mel, draw, amount=0.5) - mel).flatten(1)
+    assert torch.allclose(moved, moved[:, :1].expand_as(moved), atol=1e-6)
+    assert float(moved.abs().max()) <= 0.5 and float(moved.min()) < -0.3 and float(moved.max()) > 0.3
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_a_curve_joins_six_values_along_its_dimension(draw: Generator, dim: int) -> None:
+    mel = clips(bands=11, frames=21)
+    values = 0.7 * torch.randn(16, 1, 6, generator=Generator().manual_seed(1))
+    size = mel.shape[dim]
+    for clip, curved, joints in zip(mel, views.curve(mel, draw, dim=dim, amount=0.7), values[:, 0], strict=True):
+        for place in range(size):
+            at = place * 5 / (size - 1)
+            low = min(int(at), 4)
+            wanted = joints[low] + (at - low) * (joints[low + 1] - joints[low])
+            added = (curved - clip).select(dim - 1, place)
+            assert torch.allclose(added, wanted.expand_as(added), atol=1e-5)
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_a_mask_sets_one_stretch_to_the_mean(draw: Generator, dim: int) -> None:
+    widths = []
+    for before, after in zip(clips(), views.mask(clips(), draw, dim=dim, fraction=0.5), strict=True):
+        covered = (before != after).all(dim=2 - dim).nonzero().flatten()
+        wanted = before.clone()
+        if len(covered):
+            assert torch.equal(covered, torch.arange(int(covered[0]), int(covered[-1]) + 1))
+            wanted.index_fill_(dim - 1, covered, float(before.mean()))
+        assert torch.allclose(after, wanted, atol=1e-6)
+        widths.append(len(covered))
+    assert 0 < max(widths) <= 0.5 * clips().shape[dim] + 1 and len(set(widths)) > 2
+
+
+def test_mixup_is_a_sum_of_two_clips_of_which_the_own_is_more(draw: Generator) -> None:
+    mel = clips(batch=64)
+    mixed, partner, own = views.mixup(mel, draw, share=0.5)
+    assert sorted(partner.tolist()) == list(range(64))
+    assert 0.3 < float((own < 1).float().mean()) < 0.7 and float(own.min()) >= 0.5
+    for i in range(64):
+        assert torch.allclose(mixed[i], own[i] * mel[i] + (1 - own[i]) * mel[partner[i]], atol=1e-6)
+
+
+def test_targets_are_mixed_as_their_clips_are(draw: Generator) -> None:
+    # A clip is a 1 in the band of its class, so that the mix can be read from it.
+    mel, target = torch.eye(16).unsqueeze(2).repeat(1, 1, 8), torch.eye(16)
+    alone = learn.Settings(roll=False, gain=0, band_mask=0, time_mask=0, mixup=1.0, splice=0)
+    heard, asked = augmentation.augment(mel, target, alone, draw)
+    assert torch.allclose(heard[:, :, 0], asked, atol=1e-6) and bool((asked.amax(dim=1) < 1).any())
 
 
 def test_image_views_shift_by_up_to_four_and_reverse_half(draw: Generator) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from frami import catalog, options
+from frami.errors import WrongUse
 
 
 @click.command()
@@ -27,12 +28,12 @@ from frami import catalog, options
 def train(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -> None:
     """Train a teacher, or a reference student, on recordings."""
     from frami import progress, training
+    from frami.settings import make
 
     if options.listed(list_settings, training.Settings):
         return
     chosen = options.parsed(assignments, training.Settings)
-    steps = chosen.get("steps", training.Settings().steps)
-    with progress.shown("training", steps) as report:
+    with progress.shown("training", make(training.Settings, chosen).steps) as report:
         model = training.train(**arguments, options=chosen, report=report)
     out = arguments["out"]
     click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
@@ -50,7 +51,7 @@ def train(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -
     "--frames",
     nargs=2,
     type=int,
-    help="Shortest and longest clip in frames. [default: as in training; frami: 80 at most]",
+    help="Shortest and longest clip in frames. [default: as in training; frami: 80 at most where clips have one class]",
 )
 @click.option("--batch-size", type=click.IntRange(min=2), default=64, show_default=True, help="Clips a round.")
 @click.option("--co-occurrence", type=float, default=0.0, help="Let tags that the teacher finds alike meet: try 5.")
@@ -103,7 +104,7 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
     "--recipe",
     default="frami",
     show_default=True,
-    help="What the student is asked to match: frami, frami-head, kd, labels, sp, iusp, embedding, dual.",
+    help="What the student is asked to match: frami, frami-head, kd, labels, sp, iusp, embedding, dual, multi-teacher.",
 )
 @options.budget
 @click.option("--any-teacher", is_flag=True, help="Allow a store that was made from another teacher.")
@@ -115,12 +116,13 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
 def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -> None:
     """Distil a student from a store (data-free), or from recordings (the upper bound)."""
     from frami import distillation, learn, progress, recipes, run
+    from frami.settings import make
 
     weights = recipes.find(arguments["recipe"]).weights
     if options.listed(list_settings, learn.Settings, weights):
         return
     chosen = options.parsed(assignments, learn.Settings, weights)
-    steps = chosen.get("steps", learn.Settings().steps)
+    steps = make(learn.Settings, {name: value for name, value in chosen.items() if name not in weights}).steps
     with progress.shown("distillation", steps) as report:
         student = distillation.distill(**arguments, options=chosen, report=report)
     out = arguments["out"]
@@ -151,6 +153,8 @@ def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> 
     from frami.evaluate import accuracy
     from frami.model import load
 
+    if json_file is not None and Path(json_file).suffix in (".tsv", ".png"):
+        raise WrongUse(f"--json is {json_file}; a table or a picture of events goes there: name a .json file.")
     began = time.monotonic()
     loaded = load(model)
     scores = accuracy.evaluate(loaded, **arguments)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from frami import catalog, options
+from frami.errors import WrongUse
 
 
 @click.group()
@@ -57,9 +58,10 @@ def soundscapes(assignments: tuple[str, ...], list_settings: bool, **arguments: 
         return
     chosen = options.parsed(assignments, module.Settings)
     total = arguments["train"] + arguments["validation"]
+    if not total:
+        raise WrongUse("--train and --validation are both 0; ask for a soundscape or more.")
     with progress.shown("soundscapes", total) as report:
         out = module.soundscapes(**arguments, options=chosen, report=report)
-    click.echo(
-        f"{total} synthetic mixtures of real recordings are in {out}, the record of the run in {out / 'run.json'}."
-    )
+    of = " of real recordings" if catalog.load("datasets", arguments["dataset"]).FOLDER else ""
+    click.echo(f"{total} synthetic mixtures{of} are in {out}, the record of the run in {out / 'run.json'}.")
     options.then("inspect", out)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from frami import options
+from frami.errors import WrongUse
 
 
 @click.command()
@@ -29,6 +30,8 @@ def demo(task: str, out: str, data: str | None, **arguments: Any) -> None:
         from frami import demo as module
 
         module.demo(Path(out), data, say=click.echo, **arguments)
+    elif data:
+        raise WrongUse(f"--data is for the digits; the demo of {task} mixes its recordings itself.")
     else:
         from frami import demo_scenes
 

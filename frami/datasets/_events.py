@@ -33,8 +33,10 @@ def strong(path: Path) -> dict[str, list[Event]]:
     found: dict[str, list[Event]] = {}
     for number, row in enumerate(rows(path, COLUMNS), 2):
         events = found.setdefault(row["filename"], [])
+        where = f"{path}, line {number}, {row['filename']}"
+        if not row["event_label"] and (row["onset"] or row["offset"]):
+            raise WrongUse(f"{where}: there are times, and no event_label; add it, or take the times out.")
         if row["event_label"]:
-            where = f"{path}, line {number}, {row['filename']}"
             _add(events, row["onset"], row["offset"], row["event_label"], where)
     return found
 

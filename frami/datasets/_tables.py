@@ -12,7 +12,7 @@ Row = dict[str, str]
 
 
 def rows(path: Path, columns: tuple[str, ...], *, absent: str, delimiter: str = ",") -> list[Row]:
-    """Return the rows of a table, of each these columns; a cell that is not there is empty.
+    """Return the rows of a table, of each these columns.
 
     Args:
         path: The table, with a head.
@@ -21,7 +21,7 @@ def rows(path: Path, columns: tuple[str, ...], *, absent: str, delimiter: str = 
         delimiter: What stands between two cells.
 
     Raises:
-        WrongUse: there is no such file, it is no text, or it lacks a column.
+        WrongUse: there is no such file, it is no text, it lacks a column, or a row has not as many cells as the head.
     """
     if not path.is_file():
         raise WrongUse(absent)
@@ -30,15 +30,19 @@ def rows(path: Path, columns: tuple[str, ...], *, absent: str, delimiter: str = 
         lacking = [column for column in columns if column not in (reader.fieldnames or ())]
         if lacking:
             raise WrongUse(f"{path} has no column {', '.join(lacking)}; {', '.join(columns)} are needed.")
-        return [{name: (row[name] or "").strip() for name in columns} for row in reader]
+        found = list(reader)
     except csv.Error as error:
         raise WrongUse(f"{path} is no table ({error}); copy it again.") from error
+    for line, row in enumerate(found, 2):
+        if None in row or None in row.values():
+            raise WrongUse(f"{path}, line {line} has not as many cells as the head has columns; mend this line.")
+    return [{name: row[name].strip() for name in columns} for row in found]
 
 
 def text(path: Path) -> str:
-    """Return what is in a text file."""
+    """Return what is in a text file, without the mark that some programs put at its beginning."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise WrongUse(f"{path} is no text in UTF-8 ({error}); copy it again.") from error
 

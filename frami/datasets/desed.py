@@ -48,6 +48,9 @@ def split(folder: Path, fold: str) -> Split:
     _events.within(folder / "audio" / FOLDS[fold], _there(folder, FOLDS[fold], tested), lengths)
     weak = _events.weak(_table(folder, WEAK)) if _table(folder, WEAK).is_file() else {}
     labels = tuple(sorted({event.label for events in (strong or tested).values() for event in events}))
+    if not labels:
+        table = _table(folder, SYNTHETIC if strong else FOLDS[fold])
+        raise WrongUse(f"{table} annotates no event; one or more are needed.")
     train: dict[str, Annotation] = {f"{SYNTHETIC}/{name}": (_labels(events), events) for name, events in strong.items()}
     train |= {f"{WEAK}/{name}": (named, None) for name, named in weak.items()}
     train |= {f"{UNLABELLED}/{name}": (None, None) for name in _unlabelled(folder)}
