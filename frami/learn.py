@@ -72,6 +72,9 @@ def fit(
         seed: Of the order of the clips, their alterations and the projection.
         run: Where losses and the state to go on from are kept.
         report: Called with the number of finished steps.
+
+    Raises:
+        Failed: the loss is no longer a number.
     """
     hidden = any(recipe.weights.get(name) for name in ("frames", "stats"))
     embedded = bool(recipe.weights.get("embedding"))

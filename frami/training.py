@@ -100,6 +100,11 @@ def train(
         threads: Threads of the CPU; None leaves torch's choice.
         precision: ``auto``, ``float32`` or ``bfloat16``.
         report: Called with the number of finished steps.
+
+    Raises:
+        WrongUse: an unknown data set, fold, network or setting, too few clips, a network beyond the budget, or a folder that
+            holds something else.
+        Failed: a recording that cannot be read, a loss that is no number, or a disk that is full.
     """
     chosen = settings.make(Settings, options or {})
     built = architecture(network, width, depth)

@@ -6,6 +6,10 @@
         .round(number, target, frames) -> Inverted     one batch of finished clips, one for each target
         .state() / .load(state)                        all that the next round depends on, to go on after a kill
 
+``number`` counts rounds from 0. ``target`` is on the CPU: class indices ``(B,)`` int64, tags ``(B, K)`` float32, or activities
+``(B, K, frames)`` float32 in [0, 1], as the teacher's task has them. What comes back is ``(B, F, frames)`` float32, on any
+device, within the front end's range. The teacher, in eval mode and without gradients to its weights, must stay as it was.
+
 To add one, write ``generators/mine.py``; ``frami synthesize --method mine`` and the contract tests find it by its
 name. ``frami.generators.frami`` shows how a method picks from parametrisations, priors and views; ``noise`` is the
 shortest. The engine around it (`frami.synthesis`) draws targets and lengths, stores, resumes and reports.

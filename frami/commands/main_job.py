@@ -8,13 +8,18 @@ from typing import Any
 
 import click
 
-from frami import catalog, options
+from frami import catalog, options, recipes
 from frami.errors import WrongUse
 
 
 @click.command()
 @options.recordings(required=True)
-@click.option("--network", default="resnet", show_default=True, help="resnet, tdnn, crnn, or a student network.")
+@click.option(
+    "--network",
+    default="resnet",
+    show_default=True,
+    help=f"{', '.join(catalog.names('teachers'))}, or a student network.",
+)
 @click.option("--width", type=int, help="Channels; by default the network's own choice.")
 @click.option("--depth", type=int, help="Layers or blocks; by default the network's own choice.")
 @click.option("--filterbank", help="Bands of the spectrogram: mel, gammatone, constant-q. [default: mel]")
@@ -97,14 +102,19 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
 @click.option("--embedding-teacher", help="A wider model, whose hidden states are matched in place of the teacher's.")
 @click.option("--samples", type=click.Path(), help="Store of synthetic clips to distil from; or --dataset.")
 @options.recordings(required=False)
-@click.option("--student", default="small", show_default=True, help="small, dscnn, secrnn, or a teacher network.")
+@click.option(
+    "--student",
+    default="small",
+    show_default=True,
+    help=f"{', '.join(catalog.names('students'))}, or a teacher network.",
+)
 @click.option("--width", type=int, help="Channels; by default the network's own choice.")
 @click.option("--depth", type=int, help="Layers or blocks; by default the network's own choice.")
 @click.option(
     "--recipe",
     default="frami",
     show_default=True,
-    help="What the student is asked to match: frami, frami-head, kd, labels, sp, iusp, embedding, dual, multi-teacher.",
+    help=f"What the student is asked to match: {', '.join(recipes.RECIPES)}.",
 )
 @options.budget
 @click.option("--any-teacher", is_flag=True, help="Allow a store that was made from another teacher.")
@@ -115,7 +125,7 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
 @options.list_settings
 def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -> None:
     """Distil a student from a store (data-free), or from recordings (the upper bound)."""
-    from frami import distillation, learn, progress, recipes, run
+    from frami import distillation, learn, progress, run
     from frami.settings import make
 
     weights = recipes.find(arguments["recipe"]).weights
