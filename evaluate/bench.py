@@ -3,7 +3,7 @@
     frami bench --suite main|ablation|quick|cpu|gpu|tags|scenes|events [--data DIR]
 
 What is finished is not done again, so a bench may be collected over several sittings (`frami.evaluate.bench_pieces`);
-with --resume, rows that the page has are kept even where the models they were measured on are gone.
+with --resume, rows that the page has with the same settings are kept even where the models they were measured on are gone.
 Scores are those of the last step on the held-out fold; the page says what settings were chosen by. Writes bench.csv,
 and bench.md and pictures from it.
 """
@@ -33,7 +33,7 @@ def pieces(suite: str, tasks: Collection[str] = (), seeds: int | None = None, fi
         suite: A name of ``SUITES``.
         tasks: Data sets to keep; empty keeps all.
         seeds: Number of seeds; None leaves the suite's own. Of a seed that the suite has not, the rows are those of seed 0.
-        first: The first seed.
+        first: The first seed; without ``seeds``, the suite's own are counted from it.
 
     Raises:
         WrongUse: the suite has no such task.

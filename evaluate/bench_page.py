@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,7 +43,8 @@ hashed names and not a text model's; DAFL's generator learns at 1e-3 and not 0.2
 like those of the suite cpu, and its weights for moments relative to the teacher's spread. There, the others have a \
 fraction of the rounds, or of the steps, that they were published with, and their rows say what they reach at that \
 cost, and not what they are capable of: DeepInversion and FastMeta are cut off so early that hardly a clip of ESC-50 \
-is heard as asked. The adaptive form is as CMI's authors run it, but for its steps. FRAMI's clips of one label have 80 \
+is heard as asked. The adaptive form is as CMI's authors run it, but for its steps; rows with 0.2 are of earlier \
+settings, which are published beside moments of 0.01 and do next to nothing beside 10. FRAMI's clips of one label have 80 \
 frames at most, unless a row says otherwise, theirs are as long as the recordings that the teacher learned from."""
 
 # Kept beside what was measured with full budgets, so that nobody has to try it again unawares.
@@ -107,9 +109,11 @@ def _by_pair(rows: list[Row]) -> dict[tuple[str, str], Row]:
 
 def _of_upper(upper: Mapping[tuple[str, str], Row], name: str, row: Row) -> float:
     bound = upper.get((row["student"], row["seed"]))
+    if not bound:
+        return 0.0
     main = f"teacher_{main_measure(row)}"
     # Where the teacher was gone and was trained again on another machine, it is another.
-    return float(bound[name]) if bound and bound[main] == row[main] else 0.0
+    return float(bound[name]) if bound[main] == row[main] else math.nan
 
 
 def _gain(rows: list[Row], group: list[Row], name: str) -> str:
@@ -123,7 +127,7 @@ def _gain(rows: list[Row], group: list[Row], name: str) -> str:
 
 def _ratio(rows: list[Row], name: str, whole: Callable[[Row], float]) -> str:
     parts = [float(row[name]) / whole(row) for row in rows if whole(row)]
-    return spread(parts) if parts else ""
+    return spread(parts) if parts and not any(map(math.isnan, parts)) else ""
 
 
 def _table(rows: list[Row]) -> str:

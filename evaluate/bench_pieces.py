@@ -51,6 +51,7 @@ class Bench:
         students = [self.student(piece, some, store) for some in guides]
         synthesis = run.read(run_folder(store)) if store else {}
         runs = [run.read(student) for student in students]
+        device = runs[0].get("device", "cpu")
         measured = self.scores(piece, students)
         taught = [self.scores(piece, [self._folder(piece) / _teacher(guide)]) for guide in listening]
         return {
@@ -82,9 +83,10 @@ class Bench:
             "distillation_cpu_s": round(sum(each["cpu_seconds"] for each in runs)),
             "cpu_ms_a_clip": round(1000 * synthesis.get("cpu_seconds", 0) / max(piece.clips, 1), 1),
             "peak_mb": round(max(synthesis.get("peak_memory", 0), *(each["peak_memory"] for each in runs)) / 2**20),
-            "machine": runs[0]["machine"] + ("" if runs[0]["device"] == "cpu" else f", {runs[0]['device']}"),
+            "machine": runs[0]["machine"] + ("" if device == "cpu" else f", {device}"),
             "commit": runs[0]["commit"],
-            "identity": piece.identity,
+            # Pieces of an earlier version were made otherwise, and their records name no device.
+            "identity": piece.identity if "device" in runs[0] else "",
         }
 
     def teacher(self, piece: Piece, guide: Guide) -> Model:
@@ -189,7 +191,9 @@ class Bench:
         if mixture is None:
             return self.data
         out = self.out / f"soundscapes-{mixture.dataset}-{mixture.fold}"
-        with progress.shown(f"soundscapes of {mixture.dataset}", mixture.train + mixture.validation) as report:
+        total = mixture.train + mixture.validation
+        # Seeds and suites share them: a second process waits for the first.
+        with files.alone(files.folder(self.out)), progress.shown(f"soundscapes of {mixture.dataset}", total) as report:
             soundscapes(
                 mixture.dataset,
                 out,

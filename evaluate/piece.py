@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from frami import catalog, learn, recipes, run
+from frami import catalog, learn, recipes, run, soundscapes, training
+
+# What numbers do not depend on: names, aims, and what a gain is told over.
+NO_MATTER = {
+    "task": ("least_teacher", "least_ratio", "minutes"),
+    "student": ("name",),
+    "source": ("name", "over"),
+}
 
 
 @dataclass(frozen=True)
@@ -133,11 +140,15 @@ class Piece:
     def identity(self) -> str:
         """8 hex digits of all that the row's numbers depend on, but the seed and the code."""
         source, whole = self.source, asdict(self)
-        for aim in ("least_teacher", "least_ratio", "minutes"):
-            del whole["task"][aim]
+        for part, names in NO_MATTER.items():
+            for name in names:
+                del whole[part][name]
         if source.method:
             whole["method"] = asdict(catalog.load("generators", source.method).Settings(**source.synthesis))
-        weights, loop = dict(recipes.find(source.recipe).weights), asdict(learn.Settings())
+        if self.task.mixture:
+            whole["mixing"] = asdict(soundscapes.Settings())
+        weights, loops = dict(recipes.find(source.recipe).weights), (learn.Settings(), training.Settings())
+        loop = [asdict(settings) for settings in loops]
         return run.identity(whole | {"weights": weights, "loop": loop, "suite": "", "seed": 0})
 
     @property

@@ -212,7 +212,8 @@ def check_store(store: Store, teacher: Model, any_teacher: bool = False) -> None
         raise Failed(f"{store.path} holds {len(store)} clips; 4 or more are needed: frami synthesize goes on with it.")
     if store.front_end != teacher.front_end:
         raise Failed(
-            f"{store.path} was made for another front end than this teacher's; synthesise one from this teacher."
+            f"{store.path} was made for another front end than this teacher's; synthesise one from this teacher, or, of "
+            f"several, name the one that it was made from first."
         )
     if store.teacher != teacher.fingerprint and not any_teacher:
         raise Failed(

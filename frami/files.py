@@ -38,9 +38,11 @@ def folder(path: str | Path) -> Path:
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Wait until nobody else is in such a block with the same folder."""
-    descriptor = os.open(path, os.O_RDONLY)
+    with told():
+        descriptor = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with told():
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

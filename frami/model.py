@@ -225,4 +225,5 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
             f"The bundle {folder} is not what was saved: model.json and weights.safetensors do not belong together "
             f"(fingerprint {description['fingerprint']}, found {loaded.fingerprint}); restore both, or train anew."
         )
+    loaded.__dict__.pop("fingerprint", None)  # its weights may be changed yet
     return loaded

@@ -11,7 +11,6 @@ import os
 import platform
 import subprocess
 import time
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,8 @@ from frami.errors import Failed, WrongUse
 from frami.meter import Meter
 
 SECONDS_BETWEEN_STATES = 20.0
-LOCK = ".at-work"
+LOCK = "at-work"
+_held: dict[Path, int] = {}  # open locks by folder: what was interrupted here may begin here again
 PACKAGES = ("frami", "torch", "torchaudio", "numpy", "h5py", "soundfile", "safetensors")
 
 
@@ -133,19 +133,23 @@ class Run:
 
     def _hold(self) -> None:
         """Keep other processes out until the work is finished, or this process ends; it may itself begin again."""
+        if self.folder.resolve() in _held:
+            return
         with files.told():
             lock = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR)
-        self._let = weakref.finalize(self, os.close, lock)
-        try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise WrongUse(
-                f"Another process is at work in {self.folder}; wait for it, or choose another --out."
-            ) from error
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                os.close(lock)
+                raise WrongUse(
+                    f"Another process is at work in {self.folder}; wait for it, or choose another --out."
+                ) from error
+        _held[self.folder.resolve()] = lock
 
     def _let_go(self) -> None:
         (self.folder / LOCK).unlink(missing_ok=True)
-        self._let()
+        if (lock := _held.pop(self.folder.resolve(), None)) is not None:
+            os.close(lock)
 
     def log(self, **values: Any) -> None:
         """Append one line to metrics.jsonl."""

@@ -494,7 +494,18 @@ def test_a_second_process_in_a_folder_is_refused(call: Frami, made: Path, tmp_pa
         other.communicate(b"\n")
     assert second.code == 2 and "Another process is at work in" in second.err
     assert call("distill", *words, "--out", tmp_path / "student").code == 0
-    assert not (tmp_path / "student" / ".at-work").exists()
+    assert not (tmp_path / "student" / "at-work").exists()
+
+
+def test_what_was_interrupted_may_begin_again_here_and_nowhere_else(tmp_path: Path) -> None:
+    interrupted = run.Run(tmp_path / "out", "train", {})
+    again = run.Run(tmp_path / "out", "train", {})
+    del interrupted
+    code = "import sys, pathlib; from frami.run import Run; Run(pathlib.Path(sys.argv[1]), 'train', {})"
+    asked = [sys.executable, "-c", code, str(tmp_path / "out")]
+    assert "Another process is at work in" in subprocess.run(asked, capture_output=True, text=True, check=False).stderr
+    again.finish()
+    assert subprocess.run(asked, check=False).returncode == 0
 
 
 # Run by a process of its own, which kills itself after its second state is saved.

@@ -198,7 +198,7 @@ def test_a_table_without_audio_or_columns_is_refused(tmp_path: Path) -> None:
         with pytest.raises(WrongUse, match=f"esc50.csv, line 2: target is '{target}'; a number"):
             datasets.split("esc50", tmp_path, test_fold=1)
     (tmp_path / "meta/esc50.csv").write_text(",".join(columns) + "\n1-1-A-0.wav,1\n")
-    with pytest.raises(WrongUse, match="line 2: target is ''"):
+    with pytest.raises(WrongUse, match="line 2 has not as many cells"):
         datasets.split("esc50", tmp_path, test_fold=1)
     (tmp_path / "meta/esc50.csv").write_bytes(
         ",".join(columns).encode() + "\n1-1-A-0.wav,1,0,Möwe,False\n".encode("latin-1")

@@ -116,7 +116,7 @@ def test_desed(desed: Path) -> None:
     "rows, message",
     [
         (["1.wav\t0.2\t0.9\t"], "line 2, 1.wav: there are times, and no event_label"),
-        (["1.wav\t0.2\t0.9\tDog", "2.wav\t0.5"], "line 3 has not as many cells"),
+        (["1.wav\t0.2\t0.9\tDog", "", "2.wav\t0.5"], "line 4 has not as many cells"),
         (["1.wav\t0.2\t0.9\tDog\tloud"], "line 2 has not as many cells"),
         (["1.wav\t\t\t", "2.wav\t\t\t"], "annotates no event"),
         (["1.wav\t0.9\t0.2\tDog"], "an event begins at 0 or later and ends after that"),

@@ -52,7 +52,9 @@ def demo(task: str, out: str, data: str | None, **arguments: Any) -> None:
 @click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds. [default: the suite's own]")
 @click.option("--out", default="runs/bench", show_default=True, type=click.Path(path_type=Path), help="For all pieces.")
 @click.option("--page", type=click.Path(path_type=Path), help="Folder of bench.csv and bench.md. [default: --out]")
-@click.option("--resume", is_flag=True, help="Keep the rows that the page has, even where their models are gone.")
+@click.option(
+    "--resume", is_flag=True, help="Keep rows that the page has with these settings, even without their models."
+)
 @options.machine
 def bench(suite: str, tasks: tuple[str, ...], seeds: int | None, seed: int, resume: bool, **arguments: Any) -> None:
     """Compare methods: data set x method x seed at an equal budget; writes a table and pictures."""
@@ -60,11 +62,12 @@ def bench(suite: str, tasks: tuple[str, ...], seeds: int | None, seed: int, resu
 
     page = arguments.pop("page") or arguments["out"]
     if suite == "speed":
-        from frami import machine
+        from frami import files, machine
         from frami.evaluate import speed
 
         click.echo(speed.speed(machine.choose(arguments["device"], arguments["threads"]), page))
-        module.write(page, module.read(page))
+        with files.alone(files.folder(page)):
+            module.write(page, module.read(page))
         click.echo(f"The table is in {page / 'speed.md'}, and in {page / 'bench.md'}.")
         return
     wanted = module.pieces(suite, tasks, seeds, seed)

@@ -12,7 +12,7 @@ from frami.datasets import _tables
 from frami.errors import Failed, WrongUse
 
 COLUMNS = ("filename", "onset", "offset", "event_label")
-SLACK = 0.05  # s; annotators round
+SLACK = 0.2  # s; annotators round, and some of DESED's events end 0.12 s after their clip
 
 
 @dataclass(frozen=True)

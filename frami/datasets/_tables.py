@@ -30,13 +30,13 @@ def rows(path: Path, columns: tuple[str, ...], *, absent: str, delimiter: str = 
         lacking = [column for column in columns if column not in (reader.fieldnames or ())]
         if lacking:
             raise WrongUse(f"{path} has no column {', '.join(lacking)}; {', '.join(columns)} are needed.")
-        found = list(reader)
+        found = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise WrongUse(f"{path} is no table ({error}); copy it again.") from error
-    for line, row in enumerate(found, 2):
+    for line, row in found:
         if None in row or None in row.values():
             raise WrongUse(f"{path}, line {line} has not as many cells as the head has columns; mend this line.")
-    return [{name: row[name].strip() for name in columns} for row in found]
+    return [{name: row[name].strip() for name in columns} for _, row in found]
 
 
 def text(path: Path) -> str:
