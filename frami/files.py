@@ -35,6 +35,22 @@ def folder(path: str | Path) -> Path:
     return path
 
 
+def locked(lock: Path, busy: str) -> int:
+    """Return an open file that nobody else can hold until it is closed.
+
+    Raises:
+        WrongUse: another process holds it; ``busy`` says what that does.
+    """
+    with told():
+        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise WrongUse(f"Another process {busy}; wait for it, or choose another --out.") from error
+    return descriptor
+
+
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Wait until nobody else is in such a block with the same folder."""

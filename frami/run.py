@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.metadata
 import io
@@ -133,18 +132,8 @@ class Run:
 
     def _hold(self) -> None:
         """Keep other processes out until the work is finished, or this process ends; it may itself begin again."""
-        if self.folder.resolve() in _held:
-            return
-        with files.told():
-            lock = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                os.close(lock)
-                raise WrongUse(
-                    f"Another process is at work in {self.folder}; wait for it, or choose another --out."
-                ) from error
-        _held[self.folder.resolve()] = lock
+        if self.folder.resolve() not in _held:
+            _held[self.folder.resolve()] = files.locked(self.folder / LOCK, f"is at work in {self.folder}")
 
     def _let_go(self) -> None:
         (self.folder / LOCK).unlink(missing_ok=True)

@@ -9,7 +9,6 @@ matter how large the store is.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -51,7 +50,7 @@ class Writer:
         self.front_end, self.classes = description["front_end"], len(description["labels"])
         folder = files.folder(run_folder(path))
         self._spare = folder / "spare.h5"
-        self._lock = _locked(folder / "lock", path)
+        self._lock = files.locked(folder / "lock", f"is writing to {path}")
         # What a process left that died in the middle of a write may open, and yet hold anything.
         for left in ("spare.h5", "displaced.h5"):
             (folder / left).unlink(missing_ok=True)
@@ -179,17 +178,6 @@ def _swap(path: Path, spare: Path) -> None:
         return
     spare.replace(path)
     displaced.replace(spare)
-
-
-def _locked(lock: Path, path: Path) -> int:
-    with files.told():
-        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise WrongUse(f"Another process is writing to {path}; wait for it, or choose another --out.") from error
-    return descriptor
 
 
 def _changes(before: str, now: str) -> str:

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 import frami
-from frami import cli, model, progress, run, writer
+from frami import cli, files, model, progress, run
 from frami.audio import FrontEnd
 from frami.datasets import tones
 from frami.model import Model
@@ -472,7 +472,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(call: Frami, made: 
 def test_a_second_process_on_a_store_is_refused(call: Frami, made: Path, tmp_path: Path) -> None:
     path = tmp_path / "samples.h5"
     (tmp_path / "samples.run").mkdir()
-    lock = writer._locked(tmp_path / "samples.run" / "lock", path)
+    lock = files.locked(tmp_path / "samples.run" / "lock", "")
     try:
         words = ["--teacher", made / "teacher", "--samples", "8", "--out", path, *INVERSION]
         second = call("synthesize", *words)
