@@ -254,7 +254,7 @@ def accuracy_against_cost(points: Mapping[str, tuple[float, Sequence[float]]], t
             mean,
             yerr=[[mean - low], [high - mean]],
             marker="s" if known else "o",
-            color="C3" if name == "FRAMI" else "0.5" if known else "C0",
+            color="C3" if name.startswith("FRAMI") else "0.5" if known else "C0",
             capsize=2,
         )
         ax.annotate(name, (seconds, mean), xytext=(5, 3), textcoords="offset points", fontsize=charts.SMALL)
