@@ -24,7 +24,7 @@ from frami.settings import setting, weights
 from frami.taps import Heard, hear
 from frami.upsampler import Upsampler
 
-Losses = Callable[[Heard, Callable[[], Output]], Mapping[str, Tensor]]
+Losses = Callable[[Heard, Callable[[], Output]], Mapping[str, Callable[[], Tensor]]]
 StudentLoss = Callable[[Tensor, Output], Tensor]
 
 
@@ -57,15 +57,15 @@ class Duel:
         Args:
             teacher: Whom the student is to match.
             settings: How they play, and the weight of each loss.
-            losses: What is asked of clips, given what the teacher says of them, and what asks the student: scalars by
-                name.
+            losses: What is asked of clips, given what the teacher says of them, and what asks the student: by name, what
+                computes a scalar.
             machine: Where.
             seed: Of all that is drawn.
             student_loss: What the student learns by, of the teacher's answer and what it says.
         """
         self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
         self.losses, self.weights = losses, weights(settings)
-        self.rival = Rival(teacher, settings.rival, 1, machine, seed, student_loss)
+        self.rival = Rival(teacher, settings.rival, machine, seed, loss=student_loss)
         self.view, _ = views.of(settings.views)
         front_end = teacher.front_end
         with seeds.seeded(seed, 10):
@@ -99,12 +99,9 @@ class Duel:
         with self.machine.autocast():
             return self.teacher.network(mel).answer
 
-    def _judge(self, mel: Tensor) -> Mapping[str, Tensor]:
-        def ask() -> Output:
-            with self.machine.autocast():
-                return self.rival.network(mel)
-
-        return self.losses(hear(self.teacher.network, mel, self.machine), ask)
+    def _judge(self, mel: Tensor) -> Mapping[str, Callable[[], Tensor]]:
+        moments = "batch_norm" in self.weights
+        return self.losses(hear(self.teacher.network, mel, self.machine, moments=moments), lambda: self.rival.says(mel))
 
     def state(self) -> dict[str, Any]:
         """Return all that the next round depends on, as plain tensors, numbers and lists."""

@@ -31,7 +31,7 @@ class Inverted:
 
 def invert(
     draw: Callable[[], Tensor],
-    judge: Callable[[Tensor], Mapping[str, Tensor]],
+    judge: Callable[[Tensor], Mapping[str, Callable[[], Tensor]]],
     weights: Mapping[str, float],
     optimiser: torch.optim.Optimizer,
     steps: int,
@@ -42,8 +42,8 @@ def invert(
 
     Args:
         draw: Gives the clips ``(B, F, N)``, with gradient to what the optimiser moves.
-        judge: Gives the unweighted losses of clips by name.
-        weights: Weight of each loss; one of 0 is left out.
+        judge: Gives, by name, what computes the unweighted losses of clips.
+        weights: Weight of each loss; one of 0 is not computed.
         optimiser: Moves the parametrisation, and whatever the losses learn with it.
         steps: Number of steps, 1 or more.
         after_backward: Called when the gradients of a step are there, before the optimiser uses them.
@@ -55,7 +55,8 @@ def invert(
     least = float("inf")
     for step in range(steps):
         mel = draw()
-        parts = {name: part for name, part in judge(mel).items() if weights[name]}
+        # The moments of a teacher without batch norm are on no device.
+        parts = {name: part().to(mel.device) for name, part in judge(mel).items() if weights[name]}
         if not parts:
             return Inverted(mel.detach().clone(), {}, step)
         total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()

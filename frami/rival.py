@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from frami import objectives, seeds, views
 from frami.machine import Machine
@@ -21,19 +21,21 @@ class Rival:
 
     It remembers the last ``memory`` clips with what the teacher said of them, as float16. Unless a method names another loss,
     it learns by `objectives.softened`, at temperature 4, with AdamW; CMI, FastMeta and NAYER publish 20, and SGD. It learns for
-    few steps after each round (``rival_steps`` of the methods), where CMI and FastMeta publish 400.
+    few steps after each round, ``each_round`` (``rival_steps`` of the methods), where CMI and FastMeta publish 400.
     """
 
     def __init__(
         self,
         teacher: Model,
         network: str,
-        memory: int,
         machine: Machine,
         seed: int,
+        *,
+        memory: int = 1,
+        each_round: int = 0,
         loss: Callable[[Tensor, Output], Tensor] = objectives.softened,
     ) -> None:
-        self.machine, self.memory, self.loss = machine, memory, loss
+        self.teacher, self.machine, self.memory, self.each_round, self.loss = teacher, machine, memory, each_round, loss
         self.seed, self.steps = seed, 0
         with seeds.seeded(seed, 11):
             self.network = Model.build(
@@ -45,19 +47,21 @@ class Rival:
         self.mels: list[Tensor] = []
         self.told: list[Tensor] = []
 
-    def hear(self, mel: Tensor, teacher: Model, steps: int, draw: Generator) -> None:
-        """Ask the teacher of a round's clips ``(B, F, N)``, and `learn` that."""
-        with torch.no_grad(), self.machine.autocast():
-            told = teacher.network(mel).answer
-        self.learn(mel, told, steps, draw)
+    def says(self, mel: Tensor) -> Output:
+        """Return what it says of clips ``(B, F, N)``."""
+        with self.machine.autocast():
+            return self.network(mel)
 
-    def learn(self, mel: Tensor, told: Tensor, steps: int, draw: Generator) -> None:
-        """Remember a round's clips ``(B, F, N)`` with the teacher's answer, then learn for some steps."""
+    def hear(self, mel: Tensor, number: int) -> None:
+        """Remember the clips ``(B, F, N)`` of a round with what the teacher says of them, then learn."""
+        with torch.no_grad(), self.machine.autocast():
+            told = self.teacher.network(mel).answer
+        draw = seeds.generator(self.seed, 21, number)
         self.mels.append(mel.half())
         self.told.append(told.float())
         while len(self.mels) > 1 and sum(map(len, self.mels)) - len(self.mels[0]) >= self.memory:
             del self.mels[0], self.told[0]
-        for _ in range(steps):
+        for _ in range(self.each_round):
             # A round's clips share one length, so a batch comes from one round.
             chosen = int(torch.randint(len(self.mels), (), generator=draw))
             mel, answer = self.mels[chosen].float(), self.told[chosen]
@@ -93,3 +97,28 @@ class Rival:
         self.steps = state["steps"]
         self.mels = [mel.to(self.machine.device) for mel in state["mels"]]
         self.told = [answer.to(self.machine.device) for answer in state["told"]]
+
+
+class Nobody:
+    """Who stands in where a method goes without a student in the making."""
+
+    def says(self, mel: Tensor) -> Output:
+        """Never asked: the loss that would ask has the weight 0."""
+        raise AssertionError("There is no student in the making.")
+
+    def hear(self, mel: Tensor, number: int) -> None:
+        """Learn nothing."""
+
+    def state(self) -> None:
+        """Return that there is nothing to go on from."""
+
+    def load(self, state: None) -> None:
+        """Go on from nothing."""
+
+
+def of(teacher: Model, settings: Any, machine: Machine, seed: int) -> Rival | Nobody:
+    """Return the student in the making that a method's settings ask for; nobody, where its weight is 0."""
+    if not settings.adversary:
+        return Nobody()
+    memory, steps = settings.rival_memory, settings.rival_steps
+    return Rival(teacher, settings.rival, machine, seed, memory=memory, each_round=steps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,9 +48,10 @@ class Heard:
     seen: Seen
 
 
-def hear(teacher: nn.Module, mel: Tensor, machine: Machine, *, each_clip: bool = False) -> Heard:
-    """Return what a teacher says of clips ``(B, F, N)``, with what it saw; see `batch_norm_inputs`."""
-    with batch_norm_inputs(teacher, each_clip=each_clip) as seen, machine.autocast():
+def hear(teacher: nn.Module, mel: Tensor, machine: Machine, *, moments: bool = True, each_clip: bool = False) -> Heard:
+    """Return what a teacher says of clips ``(B, F, N)``, with what it saw (see `batch_norm_inputs`) where that is asked for."""
+    looking = batch_norm_inputs(teacher, each_clip=each_clip) if moments else nullcontext(Seen())
+    with looking as seen, machine.autocast():
         said = teacher(mel)
     return Heard(said, seen)
 

@@ -15,6 +15,7 @@ store afterwards.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +23,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frami import priors, seeds, views
+from frami import priors, rival, seeds, views
 from frami.invert import Inverted, invert
 from frami.machine import Machine
 from frami.model import Model
-from frami.rival import Rival
 from frami.settings import setting, weight, weights
 from frami.taps import Heard, batch_norms, hear
 from frami.upsampler import Upsampler
@@ -75,9 +75,7 @@ class Generator:
             self.projection = Projection(channels).to(machine.device)
         self.optimiser = torch.optim.Adam(self.projection.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999))
         self.bank = torch.zeros(0, channels, dtype=torch.float16)
-        self.rival = (
-            Rival(teacher, settings.rival, settings.rival_memory, machine, seed) if settings.adversary else None
-        )
+        self.rival = rival.of(teacher, settings, machine, seed)
 
     def round(self, number: int, target: Tensor, frames: int) -> Inverted:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
@@ -102,8 +100,7 @@ class Generator:
         )
         if settings.contrast:
             self._remember(inverted.mel, draw)
-        if self.rival is not None:
-            self.rival.hear(inverted.mel, self.teacher, settings.rival_steps, seeds.generator(self.seed, 21, number))
+        self.rival.hear(inverted.mel, number)
         return inverted
 
     def _fresh(self) -> Upsampler:
@@ -118,25 +115,27 @@ class Generator:
         self.machine.place(generator)
         return generator.train()
 
-    def _judge(self, mel: Tensor, target: Tensor, draw: torch.Generator) -> dict[str, Tensor]:
-        settings, teacher = self.settings, self.teacher.network
+    def _judge(self, mel: Tensor, target: Tensor, draw: torch.Generator) -> dict[str, Callable[[], Tensor]]:
         view, wanted = views.with_timeline(lambda both: self.whole(both, draw), mel, target)
-        heard = hear(teacher, view, self.machine, each_clip=True)
-        gap = priors.batch_norm_moments(heard.seen.batch, heard.seen.stored, relative=settings.relative)
-        parts = {"class_prior": priors.class_prior(heard.said, wanted), "batch_norm": gap.to(mel.device)}
-        if settings.contrast:
-            part = _features(hear(teacher, self.part(mel, draw), self.machine, each_clip=True))
-            kept = self.bank[torch.randperm(len(self.bank), generator=draw)[: settings.negatives]].to(mel.device)
-            parts["contrast"] = priors.contrast(
-                self.projection(part),
-                self.projection(_features(heard).detach()),
-                self.projection(kept) if len(kept) else None,
-                temperature=settings.temperature,
-            )
-        if self.rival is not None:
-            with self.machine.autocast():
-                parts["adversary"] = priors.disagreement(heard.said, self.rival.network(view))
-        return parts
+        heard = hear(self.teacher.network, view, self.machine, each_clip=True)
+        seen = heard.seen
+        return {
+            "class_prior": lambda: priors.class_prior(heard.said, wanted),
+            "batch_norm": lambda: priors.batch_norm_moments(seen.batch, seen.stored, relative=self.settings.relative),
+            "contrast": lambda: self._contrast(mel, heard, draw),
+            "adversary": lambda: priors.disagreement(heard.said, self.rival.says(view)),
+        }
+
+    def _contrast(self, mel: Tensor, whole: Heard, draw: torch.Generator) -> Tensor:
+        """Return how badly part of each clip is told from other clips, and from those of the bank, by the whole of it."""
+        part = hear(self.teacher.network, self.part(mel, draw), self.machine, each_clip=True)
+        kept = self.bank[torch.randperm(len(self.bank), generator=draw)[: self.settings.negatives]].to(mel.device)
+        return priors.contrast(
+            self.projection(_features(part)),
+            self.projection(_features(whole).detach()),
+            self.projection(kept) if len(kept) else None,
+            temperature=self.settings.temperature,
+        )
 
     @torch.no_grad()
     def _remember(self, mel: Tensor, draw: torch.Generator) -> None:
@@ -150,7 +149,7 @@ class Generator:
             "projection": self.projection.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "bank": self.bank,
-            "rival": self.rival.state() if self.rival is not None else None,
+            "rival": self.rival.state(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -158,8 +157,7 @@ class Generator:
         self.projection.load_state_dict(state["projection"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.bank = state["bank"]
-        if self.rival is not None:
-            self.rival.load(state["rival"])
+        self.rival.load(state["rival"])
 
 
 def _features(heard: Heard) -> Tensor:

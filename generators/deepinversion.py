@@ -15,18 +15,18 @@ front end's range.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from frami import priors, seeds, views
+from frami import priors, rival, seeds, views
 from frami.decoder import Clamp
 from frami.invert import Inverted, invert
 from frami.machine import Machine
 from frami.model import Model
-from frami.rival import Rival
 from frami.settings import setting, weight, weights
 from frami.taps import hear
 
@@ -55,9 +55,7 @@ class Generator:
     def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
         self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
         self.view, _ = views.of(settings.views)
-        self.rival = (
-            Rival(teacher, settings.rival, settings.rival_memory, machine, seed) if settings.adversary else None
-        )
+        self.rival = rival.of(teacher, settings, machine, seed)
 
     def round(self, number: int, target: Tensor, frames: int) -> Inverted:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
@@ -72,31 +70,25 @@ class Generator:
             torch.optim.Adam([values], lr=settings.learning_rate),
             settings.steps,
         )
-        if self.rival is not None:
-            self.rival.hear(inverted.mel, self.teacher, settings.rival_steps, seeds.generator(self.seed, 21, number))
+        self.rival.hear(inverted.mel, number)
         return inverted
 
-    def _judge(self, mel: Tensor, target: Tensor, draw: torch.Generator) -> dict[str, Tensor]:
+    def _judge(self, mel: Tensor, target: Tensor, draw: torch.Generator) -> dict[str, Callable[[], Tensor]]:
         view, wanted = views.with_timeline(lambda both: self.view(both, draw), mel, target)
         heard = hear(self.teacher.network, view, self.machine)
         seen = heard.seen
-        gap = priors.batch_norm_moments(seen.batch, seen.stored, relative=self.settings.relative)
-        parts = {
-            "class_prior": priors.class_prior(heard.said, wanted),
-            "batch_norm": gap.to(mel.device),
-            "total_variation": priors.total_variation(mel),
-            "norm": mel.norm(),
+        return {
+            "class_prior": lambda: priors.class_prior(heard.said, wanted),
+            "batch_norm": lambda: priors.batch_norm_moments(seen.batch, seen.stored, relative=self.settings.relative),
+            "total_variation": lambda: priors.total_variation(mel),
+            "norm": lambda: mel.norm(),
+            "adversary": lambda: priors.competition(heard.said, self.rival.says(view)),
         }
-        if self.rival is not None:
-            with self.machine.autocast():
-                parts["adversary"] = priors.competition(heard.said, self.rival.network(view))
-        return parts
 
     def state(self) -> dict[str, Any]:
         """Return what the next round depends on."""
-        return {"rival": self.rival.state() if self.rival is not None else None}
+        return {"rival": self.rival.state()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
-        if self.rival is not None:
-            self.rival.load(state["rival"])
+        self.rival.load(state["rival"])

@@ -35,6 +35,6 @@ class Generator:
         self.round, self.state, self.load = played.round, played.state, played.load
 
 
-def losses(heard: Heard, student: Callable[[], Output]) -> Mapping[str, Tensor]:
+def losses(heard: Heard, student: Callable[[], Output]) -> Mapping[str, Callable[[], Tensor]]:
     """Return what DFAD asks of clips."""
-    return {"adversary": priors.distance(heard.said, student())}
+    return {"adversary": lambda: priors.distance(heard.said, student())}

@@ -38,13 +38,13 @@ class Generator:
     """The duel of DFQ."""
 
     def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
-        def losses(heard: Heard, student: Callable[[], Output]) -> Mapping[str, Tensor]:
-            gap = priors.batch_norm_moments(heard.seen.batch, heard.seen.stored, relative=settings.relative)
+        def losses(heard: Heard, student: Callable[[], Output]) -> Mapping[str, Callable[[], Tensor]]:
+            said, seen = heard.said, heard.seen
             return {
-                "adversary": priors.divergence(heard.said, student()),
-                "batch_norm": gap.to(machine.device),
-                "own_class": priors.own_class(heard.said),
-                "balance": priors.balance(heard.said),
+                "adversary": lambda: priors.divergence(said, student()),
+                "batch_norm": lambda: priors.batch_norm_moments(seen.batch, seen.stored, relative=settings.relative),
+                "own_class": lambda: priors.own_class(said),
+                "balance": lambda: priors.balance(said),
             }
 
         played = duel.Duel(teacher, settings, losses, machine, seed)

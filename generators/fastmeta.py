@@ -13,18 +13,18 @@ distilled from the store afterwards; the generator's first layer is never reset;
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from frami import priors, seeds, views
+from frami import priors, rival, seeds, views
 from frami.invert import Inverted, invert
 from frami.machine import Machine
 from frami.meta import MetaLearned
 from frami.model import Model
-from frami.rival import Rival
 from frami.settings import setting, weight, weights
 from frami.taps import Heard, PastMoments, hear
 from frami.upsampler import Upsampler
@@ -63,9 +63,7 @@ class Generator:
         machine.place(start)
         self.meta = MetaLearned(start, settings.learning_rate * settings.steps, settings.form)
         self.past = PastMoments(settings.momentum)
-        self.rival = (
-            Rival(teacher, settings.rival, settings.rival_memory, machine, seed) if settings.adversary else None
-        )
+        self.rival = rival.of(teacher, settings, machine, seed)
 
     def round(self, number: int, target: Tensor, frames: int) -> Inverted:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
@@ -77,15 +75,22 @@ class Generator:
         if number < settings.rival_from:
             every["adversary"] = 0.0
         heard: list[Heard] = []
+        past = self.past
 
         def make() -> Tensor:
             with self.machine.autocast():
                 return generator(noise, frames)
 
-        def judge(mel: Tensor) -> dict[str, Tensor]:
+        def judge(mel: Tensor) -> dict[str, Callable[[], Tensor]]:
             view, wanted = views.with_timeline(lambda both: self.view(both, draw), mel, target)
-            heard[:] = [hear(self.teacher.network, view, self.machine)]
-            return self._judge(view, heard[0], wanted)
+            heard[:] = [now := hear(self.teacher.network, view, self.machine)]
+            return {
+                "class_prior": lambda: priors.class_prior(now.said, wanted),
+                "batch_norm": lambda: priors.batch_norm_moments(
+                    now.seen.batch, now.seen.stored, past.moments, past.momentum, relative=settings.relative
+                ),
+                "adversary": lambda: priors.disagreement(now.said, self.rival.says(view)),
+            }
 
         groups = [
             {"params": generator.parameters(), "lr": settings.learning_rate},
@@ -95,33 +100,20 @@ class Generator:
         after = lambda: self.meta.gather(generator)  # noqa: E731
         inverted = invert(make, judge, every, optimiser, settings.steps, after_backward=after)
         self.meta.finish(generator)
-        self.past.add(heard[0].seen.batch)
-        if self.rival is not None:
-            self.rival.hear(inverted.mel, self.teacher, settings.rival_steps, seeds.generator(self.seed, 21, number))
+        past.add(heard[0].seen.batch)
+        self.rival.hear(inverted.mel, number)
         return inverted
-
-    def _judge(self, view: Tensor, heard: Heard, target: Tensor) -> dict[str, Tensor]:
-        seen, past = heard.seen, self.past
-        gap = priors.batch_norm_moments(
-            seen.batch, seen.stored, past.moments, past.momentum, relative=self.settings.relative
-        )
-        parts = {"class_prior": priors.class_prior(heard.said, target), "batch_norm": gap.to(view.device)}
-        if self.rival is not None:
-            with self.machine.autocast():
-                parts["adversary"] = priors.disagreement(heard.said, self.rival.network(view))
-        return parts
 
     def state(self) -> dict[str, Any]:
         """Return all that the next round depends on, as plain tensors, numbers and lists."""
         return {
             "meta": self.meta.state(),
             "past": self.past.state(),
-            "rival": self.rival.state() if self.rival is not None else None,
+            "rival": self.rival.state(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
         self.meta.load(state["meta"])
         self.past.load(state["past"], self.machine.device)
-        if self.rival is not None:
-            self.rival.load(state["rival"])
+        self.rival.load(state["rival"])

@@ -29,21 +29,21 @@ decoder chooses. Part of the clips are asked to be between two classes that are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from frami import filterbanks, priors, seeds, views
+from frami import filterbanks, priors, rival, seeds, views
 from frami.contrast import Contrast
 from frami.decoder import Decoder, Latents
 from frami.invert import Inverted, invert
 from frami.machine import Machine
 from frami.meta import MetaLearned
 from frami.model import Model
-from frami.rival import Rival
+from frami.network import Output
 from frami.settings import setting, weight, weights
 from frami.taps import Heard, PastMoments, hear
 from frami.targets import between_classes
@@ -93,9 +93,7 @@ class Generator:
         self.meta = MetaLearned(self.decoder, settings.meta_rate)
         self.contrast_optimiser = torch.optim.Adam(self.contrast.parameters(), lr=settings.learning_rate)
         self.past = PastMoments(settings.momentum)
-        self.rival = (
-            Rival(teacher, settings.rival, settings.rival_memory, machine, seed) if settings.adversary else None
-        )
+        self.rival = rival.of(teacher, settings, machine, seed)
 
     def round(self, number: int, target: Tensor, frames: int) -> Inverted:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
@@ -116,7 +114,7 @@ class Generator:
         if number < settings.rival_from:
             every["adversary"] = 0.0
         wanted = between_classes(own, self.teacher.network.head, draw, share=settings.between)
-        judge = Judge(self, wanted, every, draw)
+        judge = Judge(self, wanted, draw)
         inverted = invert(
             lambda: self._decode(decoder, own, latents, recording, grain),
             judge,
@@ -166,9 +164,7 @@ class Generator:
         self.past.add(judge.heard.seen.batch)
         if self.settings.contrast:
             self.contrast.remember(judge.heard.said)
-        if self.rival is not None:
-            draw = seeds.generator(self.seed, 21, number)
-            self.rival.hear(inverted.mel, self.teacher, self.settings.rival_steps, draw)
+        self.rival.hear(inverted.mel, number)
 
     def state(self) -> dict[str, Any]:
         """Return all that the next round depends on, as plain tensors, numbers and lists."""
@@ -178,7 +174,7 @@ class Generator:
             "queues": [self.contrast.queue_before, self.contrast.queue_after],
             "contrast_optimiser": self.contrast_optimiser.state_dict(),
             "past": self.past.state(),
-            "rival": self.rival.state() if self.rival is not None else None,
+            "rival": self.rival.state(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -188,42 +184,33 @@ class Generator:
         self.contrast.load_state_dict(state["contrast"])
         self.contrast_optimiser.load_state_dict(state["contrast_optimiser"])
         self.past.load(state["past"], self.machine.device)
-        if self.rival is not None:
-            self.rival.load(state["rival"])
+        self.rival.load(state["rival"])
 
 
 class Judge:
     """The losses of one round; it keeps what the teacher last said and saw."""
 
-    def __init__(
-        self, generator: Generator, wanted: Tensor, weights: Mapping[str, float], draw: torch.Generator
-    ) -> None:
-        self.generator, self.wanted, self.weights, self.draw = generator, wanted, weights, draw
+    def __init__(self, generator: Generator, wanted: Tensor, draw: torch.Generator) -> None:
+        self.generator, self.wanted, self.draw = generator, wanted, draw
         self.heard: Heard
 
-    def __call__(self, mel: Tensor) -> dict[str, Tensor]:
-        """Return the unweighted losses of clips ``(B, F, N)``; those whose weight is 0 are left out."""
-        generator, settings, parts = self.generator, self.generator.settings, {}
-        teacher, machine = generator.teacher.network, generator.machine
+    def __call__(self, mel: Tensor) -> dict[str, Callable[[], Tensor]]:
+        """Return what computes the unweighted losses of clips ``(B, F, N)``."""
+        generator = self.generator
         view, wanted = views.with_timeline(lambda both: views.roll(both, self.draw), mel, self.wanted)
-        self.heard = heard = hear(teacher, view, machine)
-        whole = heard.said
-        if self.weights["class_prior"]:
-            parts["class_prior"] = priors.class_prior(whole, wanted)
-        if self.weights["batch_norm"]:
-            past = generator.past
-            gap = priors.batch_norm_moments(heard.seen.batch, heard.seen.stored, past.moments, past.momentum)
-            parts["batch_norm"] = gap.to(machine.device)  # that of a teacher without batch norm is on no device
-        if self.weights["contrast"]:
-            with machine.autocast():
-                part = teacher(self._shorter(mel))
-            parts["contrast"] = generator.contrast.loss(part, whole, settings.temperature)
-        if self.weights["adversary"] and generator.rival is not None:
-            with machine.autocast():
-                parts["adversary"] = priors.disagreement(whole, generator.rival.network(view))
-        return parts
+        self.heard = hear(generator.teacher.network, view, generator.machine)
+        said, seen, past = self.heard.said, self.heard.seen, generator.past
+        return {
+            "class_prior": lambda: priors.class_prior(said, wanted),
+            "batch_norm": lambda: priors.batch_norm_moments(seen.batch, seen.stored, past.moments, past.momentum),
+            "contrast": lambda: self._contrast(mel, said),
+            "adversary": lambda: priors.disagreement(said, generator.rival.says(view)),
+        }
 
-    def _shorter(self, mel: Tensor) -> Tensor:
-        frames = max(1, round(self.generator.settings.crop * mel.shape[2]))
-        part = views.crop(views.roll(mel, self.draw), self.draw, frames=frames)
-        return views.altered(part, self.draw)
+    def _contrast(self, mel: Tensor, said: Output) -> Tensor:
+        """Return how badly another view of each clip is told from other clips by what the teacher said of it."""
+        generator, settings = self.generator, self.generator.settings
+        part = views.crop(views.roll(mel, self.draw), self.draw, frames=max(1, round(settings.crop * mel.shape[2])))
+        with generator.machine.autocast():
+            heard = generator.teacher.network(views.altered(part, self.draw))
+        return generator.contrast.loss(heard, said, settings.temperature)

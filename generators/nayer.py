@@ -16,6 +16,7 @@ each copy of the class list.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frami import priors, seeds, views
+from frami import priors, rival, seeds, views
 from frami.errors import WrongUse
 from frami.invert import Inverted, invert
 from frami.machine import Machine
 from frami.model import Model
-from frami.rival import Rival
 from frami.settings import setting, weight, weights
 from frami.taps import Heard, PastMoments, hear
 from frami.upsampler import Upsampler
@@ -86,9 +86,7 @@ class Generator:
             self.embedded = embeddings(teacher.labels, settings.embedding).to(machine.device)
         self.embedded.requires_grad_(settings.embedding == "learned")
         self.past = PastMoments(settings.momentum)
-        self.rival = (
-            Rival(teacher, settings.rival, settings.rival_memory, machine, seed) if settings.adversary else None
-        )
+        self.rival = rival.of(teacher, settings, machine, seed)
         self._begin(0)
 
     def _begin(self, number: int) -> None:
@@ -116,36 +114,31 @@ class Generator:
         if number < settings.rival_from:
             every["adversary"] = 0.0
         heard: list[Heard] = []
+        past = self.past
 
         def make() -> Tensor:
             with machine.autocast():
                 return self.generator(noisy(self.embedded[target], copy), frames)
 
-        def judge(mel: Tensor) -> dict[str, Tensor]:
+        def judge(mel: Tensor) -> dict[str, Callable[[], Tensor]]:
             view = self.view(mel, draw)
-            heard[:] = [hear(self.teacher.network, view, machine)]
-            return self._judge(view, heard[0], target)
+            heard[:] = [now := hear(self.teacher.network, view, machine)]
+            return {
+                "class_prior": lambda: priors.class_prior(now.said, target),
+                "batch_norm": lambda: priors.batch_norm_moments(
+                    now.seen.batch, now.seen.stored, past.moments, past.momentum, relative=settings.relative
+                ),
+                "adversary": lambda: priors.disagreement(now.said, self.rival.says(view)),
+            }
 
         def after() -> None:
             moved.step()
             moved.zero_grad(set_to_none=True)
 
         inverted = invert(make, judge, every, self.optimiser, settings.steps, after_backward=after)
-        self.past.add(heard[0].seen.batch)
-        if self.rival is not None:
-            self.rival.hear(inverted.mel, self.teacher, settings.rival_steps, seeds.generator(self.seed, 21, number))
+        past.add(heard[0].seen.batch)
+        self.rival.hear(inverted.mel, number)
         return inverted
-
-    def _judge(self, view: Tensor, heard: Heard, target: Tensor) -> dict[str, Tensor]:
-        seen, past = heard.seen, self.past
-        gap = priors.batch_norm_moments(
-            seen.batch, seen.stored, past.moments, past.momentum, relative=self.settings.relative
-        )
-        parts = {"class_prior": priors.class_prior(heard.said, target), "batch_norm": gap.to(view.device)}
-        if self.rival is not None:
-            with self.machine.autocast():
-                parts["adversary"] = priors.disagreement(heard.said, self.rival.network(view))
-        return parts
 
     def state(self) -> dict[str, Any]:
         """Return all that the next round depends on, as plain tensors, numbers and lists."""
@@ -154,7 +147,7 @@ class Generator:
             "generator": self.generator.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "past": self.past.state(),
-            "rival": self.rival.state() if self.rival is not None else None,
+            "rival": self.rival.state(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -164,8 +157,7 @@ class Generator:
         self.generator.load_state_dict(state["generator"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.past.load(state["past"], self.machine.device)
-        if self.rival is not None:
-            self.rival.load(state["rival"])
+        self.rival.load(state["rival"])
 
 
 def embeddings(labels: tuple[str, ...], kind: str) -> Tensor:

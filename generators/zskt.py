@@ -36,6 +36,6 @@ class Generator:
         self.round, self.state, self.load = played.round, played.state, played.load
 
 
-def losses(heard: Heard, student: Callable[[], Output]) -> Mapping[str, Tensor]:
+def losses(heard: Heard, student: Callable[[], Output]) -> Mapping[str, Callable[[], Tensor]]:
     """Return what ZSKT asks of clips."""
-    return {"adversary": priors.divergence(heard.said, student())}
+    return {"adversary": lambda: priors.divergence(heard.said, student())}

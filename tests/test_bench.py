@@ -13,10 +13,12 @@ from click.testing import CliRunner
 
 from frami import catalog
 from frami.audio import FrontEnd
+from frami.bench import collect, piece, recipe_suites, speed, speed_store, suites, timing
+from frami.bench import page as bench_page
 from frami.cli import frami
 from frami.datasets import tones
 from frami.errors import Failed, WrongUse
-from frami.evaluate import bench, bench_page, complexity, piece, recipe_suites, speed, speed_store, suites, timing
+from frami.evaluate import complexity
 from frami.model import Architecture, Model
 
 
@@ -55,21 +57,21 @@ def test_every_method_is_measured_and_what_is_done_is_not_done_again(tmp_path: P
 
 
 def test_rows_that_the_page_has_are_kept_without_their_models(tmp_path: Path) -> None:
-    wanted = [row for row in bench.pieces("quick") if row.source.name in ("noise", "DAFL")]
-    where = bench.Bench(None, tmp_path / "runs")
-    bench.bench(wanted[:1], where, tmp_path, print)
-    assert bench.missing(wanted, tmp_path) == wanted[1:]
+    wanted = [row for row in collect.pieces("quick") if row.source.name in ("noise", "DAFL")]
+    where = collect.Bench(None, tmp_path / "runs")
+    collect.bench(wanted[:1], where, tmp_path, print)
+    assert collect.missing(wanted, tmp_path) == wanted[1:]
     longer = replace(wanted[0], task=replace(wanted[0].task, steps=61))
     other = replace(wanted[0], source=replace(wanted[0].source, synthesis={"std": 2.0}))
     heavier = replace(wanted[0], source=replace(wanted[0].source, distillation={"logits": 2.0}))
-    assert bench.missing([longer, other, heavier], tmp_path) == [longer, other, heavier]
-    bench.bench(wanted, where, tmp_path, print)
+    assert collect.missing([longer, other, heavier], tmp_path) == [longer, other, heavier]
+    collect.bench(wanted, where, tmp_path, print)
     before = (tmp_path / "bench.csv").read_bytes()
     shutil.rmtree(tmp_path / "runs")
     _bench("--suite", "quick", "--task", "tones", "--out", tmp_path / "runs", "--page", tmp_path, "--resume")
     after = (tmp_path / "bench.csv").read_bytes()
     assert all(line in after.splitlines() for line in before.splitlines())
-    assert bench.missing(bench.pieces("quick"), tmp_path) == []
+    assert collect.missing(collect.pieces("quick"), tmp_path) == []
 
 
 def test_speed_is_told_as_ratios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,16 +96,16 @@ def test_speed_is_told_as_ratios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_suite_knows_its_tasks_and_seeds() -> None:
-    assert {piece.task.dataset for piece in bench.pieces("main")} == {"fsdd", "esc10", "esc50", "urbansound8k"}
-    twice = bench.pieces("main", ["fsdd"], seeds=2, first=5)
-    assert {piece.seed for piece in twice} == {5, 6} and len(twice) == 2 * len(bench.pieces("main", ["fsdd"]))
+    assert {piece.task.dataset for piece in collect.pieces("main")} == {"fsdd", "esc10", "esc50", "urbansound8k"}
+    twice = collect.pieces("main", ["fsdd"], seeds=2, first=5)
+    assert {piece.seed for piece in twice} == {5, 6} and len(twice) == 2 * len(collect.pieces("main", ["fsdd"]))
     # Collected seed by seed, the rows are those of the suite.
-    alone = [piece for seed in range(3) for piece in bench.pieces("cpu", seeds=1, first=seed)]
-    assert sorted(map(str, alone)) == sorted(map(str, bench.pieces("cpu")))
+    alone = [piece for seed in range(3) for piece in collect.pieces("cpu", seeds=1, first=seed)]
+    assert sorted(map(str, alone)) == sorted(map(str, collect.pieces("cpu")))
     with pytest.raises(WrongUse, match="esc50"):
-        bench.pieces("main", ["esc51"])
+        collect.pieces("main", ["esc51"])
     for suite in suites.SUITES:
-        keys = [(p.task, p.student, p.source.name, p.seed) for p in bench.pieces(suite)]
+        keys = [(p.task, p.student, p.source.name, p.seed) for p in collect.pieces(suite)]
         assert len(keys) == len(set(keys))
 
 
@@ -144,58 +146,60 @@ def test_the_table_gives_mean_and_spread_and_the_ratio_to_the_upper_bound_of_the
     assert any("| FRAMI |" in line and "| 1.000 | 0.750 |" in line for line in lines)
     # The teacher stands first, and accuracy against cost is drawn.
     assert "| (teacher) 1 | 1 | recordings |  |  | 0.800 ± 0.000 |" in bench_page.text(rows)
-    bench.write(tmp_path, {(str(number),): row for number, row in enumerate(rows)})
+    collect.write(tmp_path, {(str(number),): row for number, row in enumerate(rows)})
     assert (tmp_path / "bench-cpu-esc10-1-1.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_row_that_cannot_be_measured_does_not_keep_the_others_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = [row for row in bench.pieces("quick") if row.source.name in ("noise", "recordings (upper bound)")]
-    student = bench.Bench.student
+    wanted = [row for row in collect.pieces("quick") if row.source.name in ("noise", "recordings (upper bound)")]
+    student = collect.Bench.student
 
-    def fails(self: bench.Bench, row: piece.Piece, *rest: Any) -> Path:
+    def fails(self: collect.Bench, row: piece.Piece, *rest: Any) -> Path:
         if row.source.method is None:
             raise Failed("The loss is no longer a number.")
         return student(self, row, *rest)
 
-    monkeypatch.setattr(bench.Bench, "student", fails)
+    monkeypatch.setattr(collect.Bench, "student", fails)
     said: list[str] = []
     with pytest.raises(Failed, match="1 of 2 rows"):
-        bench.bench(wanted, bench.Bench(None, tmp_path / "runs"), tmp_path, said.append)
-    assert "not measured. The loss" in said[0] and [row["source"] for row in bench.read(tmp_path).values()] == ["noise"]
+        collect.bench(wanted, collect.Bench(None, tmp_path / "runs"), tmp_path, said.append)
+    assert "not measured. The loss" in said[0] and [row["source"] for row in collect.read(tmp_path).values()] == [
+        "noise"
+    ]
 
 
 def test_a_bench_that_was_cut_off_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = [row for row in bench.pieces("quick") if row.source.name in ("noise", "recordings (upper bound)")]
-    where, student, asked = bench.Bench(None, tmp_path / "runs"), bench.Bench.student, []
+    wanted = [row for row in collect.pieces("quick") if row.source.name in ("noise", "recordings (upper bound)")]
+    where, student, asked = collect.Bench(None, tmp_path / "runs"), collect.Bench.student, []
 
-    def is_cut_off(self: bench.Bench, row: piece.Piece, *rest: Any) -> Path:
+    def is_cut_off(self: collect.Bench, row: piece.Piece, *rest: Any) -> Path:
         asked.append(row)
         if len(asked) == 2:
             raise KeyboardInterrupt
         return student(self, row, *rest)
 
-    monkeypatch.setattr(bench.Bench, "student", is_cut_off)
+    monkeypatch.setattr(collect.Bench, "student", is_cut_off)
     with pytest.raises(KeyboardInterrupt):
-        bench.bench(wanted, where, tmp_path, print)
+        collect.bench(wanted, where, tmp_path, print)
     done = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("weights.safetensors")}
-    assert len(done) == 2 and len(bench.read(tmp_path)) == 1  # a teacher and a student
-    bench.bench(wanted, where, tmp_path, print)
-    assert len(bench.read(tmp_path)) == 2
+    assert len(done) == 2 and len(collect.read(tmp_path)) == 1  # a teacher and a student
+    collect.bench(wanted, where, tmp_path, print)
+    assert len(collect.read(tmp_path)) == 2
     assert all(path.stat().st_mtime_ns == time for path, time in done.items())
 
 
 def test_recordings_that_are_not_there_are_told_before_anything_is_done(tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="fsdd"):
-        bench.bench(bench.pieces("main"), bench.Bench(str(tmp_path), tmp_path / "runs"), tmp_path, print)
+        collect.bench(collect.pieces("main"), collect.Bench(str(tmp_path), tmp_path / "runs"), tmp_path, print)
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_table_of_another_kind_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "bench.csv").write_text("a,b\n1,2\n")
     with pytest.raises(Failed, match="name another --page"):
-        bench.read(tmp_path)
+        collect.read(tmp_path)
 
 
 def test_wrong_use_is_one_sentence() -> None:
@@ -215,7 +219,7 @@ def test_recipes_are_measured_on_tags_scenes_and_events(tmp_path: Path, monkeypa
     for suite in ("tags", "scenes", "events"):
         words = ["--suite", suite, "--seeds", "1", "--out", tmp_path, "--page", tmp_path / "page"]
         printed = _bench(*words)
-        wanted = [row for row in bench.pieces(suite) if row.seed == 0]
+        wanted = [row for row in collect.pieces(suite) if row.seed == 0]
         assert f"{len(wanted)}/{len(wanted)} " in printed
     with (tmp_path / "page" / "bench.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -239,4 +243,6 @@ def test_students_of_the_suites_are_as_small_as_they_are_called() -> None:
         assert 0.7 < teacher / size(student) / part < 1.4
     assert 3 * size(recipe_suites.LOWER_COMPLEXITY, 50) <= complexity.BUDGETS["dcase2023"].parameters
     assert size(recipe_suites.COMPACT) <= size(recipe_suites.EVENTS) / 3
-    assert size(recipe_suites.TINY) <= 3 * size(recipe_suites.EVENTS) / 50
+    guides = next(p.source.guides for p in recipe_suites.events() if len(p.source.guides) > 1)
+    teachers = [size(piece.Student("teacher", recipe_suites.EVENTS.network, guide.width)) for guide in guides]
+    assert len(teachers) == 3 and 50 <= sum(teachers) / size(recipe_suites.TINY) < 60

@@ -58,12 +58,12 @@ def demo(task: str, out: str, data: str | None, **arguments: Any) -> None:
 @options.machine
 def bench(suite: str, tasks: tuple[str, ...], seeds: int | None, seed: int, resume: bool, **arguments: Any) -> None:
     """Compare methods: data set x method x seed at an equal budget; writes a table and pictures."""
-    from frami.evaluate import bench as module
+    from frami.bench import collect as module
 
     page = arguments.pop("page") or arguments["out"]
     if suite == "speed":
         from frami import files, machine
-        from frami.evaluate import speed
+        from frami.bench import speed
 
         click.echo(speed.speed(machine.choose(arguments["device"], arguments["threads"]), page))
         with files.alone(files.folder(page)):

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from frami import catalog, files, priors, run, settings, targets
-from frami.evaluate import complexity, speed_store, timing
-from frami.evaluate.timing import Line
+from frami.bench import speed_store, timing
+from frami.bench.timing import Line
+from frami.evaluate import complexity
 from frami.machine import Machine
 from frami.model import Model
 from frami.network import frozen
@@ -160,9 +161,7 @@ def profile(model: Model, where: Machine, a_step: float) -> list[Line]:
 
     def ask_rival() -> None:
         moved = mel.clone().requires_grad_(True)
-        with where.autocast():
-            said = generator.rival.network(moved)
-        said.logits.float().sum().backward()
+        generator.rival.says(moved).logits.float().sum().backward()
 
     parts = {
         "the decoder": decode,

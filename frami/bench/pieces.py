@@ -15,10 +15,10 @@ from torch import Tensor
 import frami
 from frami import datasets, files, machine, progress, run
 from frami.audio import FrontEnd
+from frami.bench.piece import Guide, Piece
 from frami.clips import Spectrograms
 from frami.datasets import Split
 from frami.evaluate import accuracy, fusion
-from frami.evaluate.piece import Guide, Piece
 from frami.model import Model
 from frami.soundscapes import soundscapes
 from frami.store import Store, run_folder

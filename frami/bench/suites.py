@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from frami.evaluate import recipe_suites
-from frami.evaluate.piece import Piece, Source, Student, Task
+from frami.bench import recipe_suites
+from frami.bench.piece import Piece, Source, Student, Task
 
 FRAMI = Source("FRAMI", "frami")
 RECORDINGS = Source("recordings (upper bound)", None)

@@ -13,39 +13,54 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from frami import charts, files
-from frami.evaluate import accuracy, suites
-from frami.evaluate.bench_pieces import MEASURES, best
+from frami.bench import suites
+from frami.bench.pieces import MEASURES, best
+from frami.evaluate import accuracy
 
 Row = dict[str, str]
 
 INTRODUCTION = """\
-Written by `frami bench`; never edited by hand. Accuracy, macro-F1, agreement with the teacher and coverage (the part \
-of the classes of which any clip is known) are those of the last step on recordings that neither teacher nor student \
-learned from; mean ± standard deviation where there are several seeds. "Heard as asked" is the part of a store's clips \
-that the teacher gives the class they were made for. What is called the upper bound learns as FRAMI's student does, \
-from recordings in place of clips; a student of labels may be above it, and a row whose teacher was trained anew, which \
-on another machine gives another, is not held against it. Students are distilled by the recipe frami-head, unless the \
-row or its table says otherwise, and rows of one recipe begin as the same student; one that learns from labels only is \
-the network as it is without a teacher, with no projection and a head of its own. Until November 2026, batches of \
-clips of several lengths left out the longest of each pass; rows of FSDD and UrbanSound8K that have no identity in \
-bench.csv are of that time. FRAMI's \
-settings were chosen on ESC-50 with fold 1 held out, on FSDD with the speaker lucas held out and, for the grain, on \
-UrbanSound8K with fold 2 held out (50 of the 250 test clips of FSDD's takes split are his; recordings of folds 1 and 2 \
-are among those that the teachers of the suite main learned from); rows that test on ESC-50's fold 1 are not free of \
-that choice. Budgets of the suite main are not free of these clips: the clips and steps of FSDD and UrbanSound8K and \
-the steps of ESC-10's teacher were raised after a first try fell short of its aim here (those of UrbanSound8K and \
-ESC-50 were cut to 4,000 later, for time alone). Two changes were looked for because of what was seen here, and judged \
-elsewhere: grain, after UrbanSound8K's fold 3, and an error in training on labels, after ESC-10's teacher (0.800). \
-Settings of the other methods are those that their files in generators/ give as published, but for rounds of 64 clips, \
-for what a row names, and for what those files say that differs, above all: the student in the making learns for 10 \
-steps a round where CMI and FastMeta publish 400 (in the suite gpu it learns for 400); NAYER's class embeddings are \
-hashed names and not a text model's; DAFL's generator learns at 1e-3 and not 0.2. FRAMI alone was chosen at budgets \
-like those of the suite cpu, and its weights for moments relative to the teacher's spread. There, the others have a \
-fraction of the rounds, or of the steps, that they were published with, and their rows say what they reach at that \
-cost, and not what they are capable of: DeepInversion and FastMeta are cut off so early that hardly a clip of ESC-50 \
-is heard as asked. The adaptive form is as CMI's authors run it, but for its steps; rows with 0.2 are of earlier \
-settings, which are published beside moments of 0.01 and do next to nothing beside 10. FRAMI's clips of one label have 80 \
-frames at most, unless a row says otherwise, theirs are as long as the recordings that the teacher learned from."""
+Written by `frami bench`; never edited by hand.
+
+How to read it:
+
+- Scores are those of the last step, on recordings that neither teacher nor student learned from; mean ± standard \
+deviation where there are several seeds. Agreement is with the teacher. Coverage is the part of the classes of which any \
+clip is known. "Heard as asked" is the part of a store's clips that the teacher gives the class they were made for.
+- The upper bound learns as FRAMI's student does, from recordings in place of clips; a student of labels may be above it. \
+A row is held against the bound of its own teacher alone: one that is trained anew on another machine is another.
+- Students are distilled by the recipe frami-head, unless the row or its table says otherwise. Rows of one recipe begin as \
+the same student; one that learns from labels only is the network as it is without a teacher, with no projection and a \
+head of its own.
+- Most rows were measured with another beside them, on one thread each: the seconds are of busy cores, and vary by a third.
+- Until November 2026, batches of clips of several lengths left out the longest of each pass; rows of FSDD and \
+UrbanSound8K that have no identity in bench.csv are of that time.
+
+What FRAMI's settings and the budgets have seen:
+
+- Settings were chosen on ESC-50 with fold 1 held out, on FSDD with the speaker lucas held out and, for the grain, on \
+UrbanSound8K with fold 2 held out. So rows that test on ESC-50's fold 1 are not free of that choice; 50 of the 250 test \
+clips of FSDD's takes split are lucas's; and recordings of folds 1 and 2 are among those that the teachers of the suite \
+main learned from.
+- Budgets of the suite main were raised after a first try fell short of its aim: clips and steps of FSDD and \
+UrbanSound8K, steps of ESC-10's teacher. Those of UrbanSound8K and ESC-50 were cut to 4,000 later, for time alone.
+- Two changes were looked for because of what was seen here, and judged elsewhere: grain, after UrbanSound8K's fold 3, and \
+an error in training on labels, after ESC-10's teacher (0.800).
+
+How the other methods were run:
+
+- With what their files in generators/ give as published, but for rounds of 64 clips, for what a row names, and for what \
+those files say that differs, above all: the student in the making learns for 10 steps a round where CMI and FastMeta \
+publish 400 (in the suite gpu it learns for 400); NAYER's class embeddings are hashed names and not a text model's; \
+DAFL's generator learns at 1e-3 and not 0.2.
+- In the suite cpu they have a fraction of the rounds, or of the steps, that they were published with, and FRAMI alone was \
+chosen at such budgets, as its weights were for moments relative to the teacher's spread. Their rows say what they reach \
+at that cost, and not what they are capable of: DeepInversion and FastMeta are cut off so early that hardly a clip of \
+ESC-50 is heard as asked.
+- DeepInversion's adaptive form is as CMI's authors run it, but for its steps; rows with an adversary of 0.2 are of earlier \
+settings, which are published beside moments of 0.01 and do next to nothing beside 10.
+- FRAMI's clips of one label have 80 frames at most, unless a row says otherwise, theirs are as long as the recordings \
+that the teacher learned from."""
 
 # Kept beside what was measured with full budgets, so that nobody has to try it again unawares.
 TRIED = Path(__file__).with_name("tried.md")
@@ -64,7 +79,7 @@ TITLES = {
 
 
 def text(rows: list[Row], costs: str = "") -> str:
-    """Return the page; ``costs`` is the table of `frami.evaluate.speed`."""
+    """Return the page; ``costs`` is the table of `frami.bench.speed`."""
     parts = ["# Bench", INTRODUCTION]
     for (suite,), of_suite in grouped(
         [row for name in TITLES for row in rows if row["suite"] == name], "suite"

@@ -2,7 +2,7 @@
 
     frami bench --suite main|ablation|quick|cpu|gpu|tags|scenes|events [--data DIR]
 
-What is finished is not done again, so a bench may be collected over several sittings (`frami.evaluate.bench_pieces`);
+What is finished is not done again, so a bench may be collected over several sittings (`frami.bench.pieces`);
 with --resume, rows that the page has with the same settings are kept even where the models they were measured on are gone.
 Scores are those of the last step on the held-out fold; the page says what settings were chosen by. Writes bench.csv,
 and bench.md and pictures from it.
@@ -17,11 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from frami import catalog, datasets, files
+from frami.bench import page as bench_page
+from frami.bench.piece import Piece
+from frami.bench.pieces import Bench
+from frami.bench.suites import SUITES
 from frami.errors import Failed, FramiError, WrongUse, unknown
-from frami.evaluate import accuracy, bench_page, events
-from frami.evaluate.bench_pieces import Bench
-from frami.evaluate.piece import Piece
-from frami.evaluate.suites import SUITES
+from frami.evaluate import accuracy, events
 
 KEY = ("suite", "task", "fold", "teacher", "student", "source", "seed")
 

@@ -10,7 +10,7 @@ import frami
 from frami import clips as sources
 from frami import run
 from frami.audio import FrontEnd
-from frami.evaluate import timing
+from frami.bench import timing
 from frami.machine import Machine
 from frami.model import Model
 from frami.store import Store, parts, run_folder
