@@ -172,7 +172,7 @@ def _architecture(
     if not recipe.reuse_head:
         return built
     arguments = {**built.arguments, "embedding": teacher.network.head.embedding.out_features}
-    return Architecture(student, arguments, projection=teacher.network.channels)
+    return Architecture(student, arguments, teacher.network.channels, teacher.architecture.pooling)
 
 
 def _source(

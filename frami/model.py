@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from frami import bundle, catalog, files, settings, tasks
 from frami.audio import FrontEnd
-from frami.errors import Failed, WrongUse
-from frami.network import FrameHead, Head, Network, Output
+from frami.errors import Failed, WrongUse, unknown
+from frami.network import ATTENTION, POOLINGS, FrameHead, Head, Network, Output
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,21 @@ class Architecture:
         arguments: Arguments of its ``build``, after bands and classes.
         projection: Channels that the frames are projected to before pooling; 0 for none. It is how a student takes
             over its teacher's head, which expects the teacher's channels.
+        pooling: How frames make up a clip, where the task is ``frames``: ``attention``, or a name of `frami.network.POOLINGS`.
     """
 
     network: str
     arguments: Mapping[str, int | float] = field(default_factory=dict)
     projection: int = 0
+    pooling: str = ATTENTION
 
     def build(self, bands: int, classes: int, task: str = "single-label") -> Network:
         """Return the network with fresh weights, drawn from torch's global generator, and the head of a task."""
         build = catalog.network(self.network).build
+        if self.pooling not in (ATTENTION, *POOLINGS):
+            raise unknown("pooling", self.pooling, [ATTENTION, *POOLINGS])
+        if self.pooling != ATTENTION and task != "frames":
+            raise WrongUse(f"A pooling of {self.pooling} is for the task frames, and this one is {task}; leave it out.")
         for name, value in {**self.arguments, "projection": self.projection or 1}.items():
             if not 0 < value <= bundle.LARGEST:
                 raise WrongUse(
@@ -57,9 +63,11 @@ class Architecture:
             last = nn.Identity() if task == "frames" else nn.ReLU()
             network.encoder = nn.Sequential(network.encoder, nn.Conv1d(network.channels, self.projection, 1), last)
             network.channels = self.projection
-        if self.projection or task == "frames":
-            head = FrameHead if task == "frames" else Head
-            network.head = head(2 * network.channels, network.head.embedding.out_features, classes)
+        sizes = 2 * network.channels, network.head.embedding.out_features, classes
+        if task == "frames":
+            network.head = FrameHead(*sizes, self.pooling)
+        elif self.projection:
+            network.head = Head(*sizes)
         return network
 
 
@@ -134,6 +142,7 @@ class Model:
             "network": self.architecture.network,
             "arguments": dict(self.architecture.arguments),
             "projection": self.architecture.projection,
+            **({"pooling": self.architecture.pooling} if self.architecture.pooling != ATTENTION else {}),
             "front_end": settings.to_json(self.front_end),
             "labels": list(self.labels),
             "task": self.task,
@@ -192,7 +201,12 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
     """
     folder = find(model)
     description = bundle.description(folder / bundle.DESCRIPTION)
-    architecture = Architecture(description["network"], description["arguments"], description["projection"])
+    architecture = Architecture(
+        description["network"],
+        description["arguments"],
+        description["projection"],
+        str(description.get("pooling", ATTENTION)),
+    )
     if "." in architecture.network and architecture.network not in sys.modules and not trust_code:
         raise Failed(
             f"The bundle {folder} is of a network that is not frami's, {architecture.network}; if you know where that is from, "

@@ -5,7 +5,7 @@ Shapes: B batch, F mel bands, N frames of the spectrogram, N' frames before pool
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -92,28 +92,43 @@ class Head(nn.Module):
         return embedding, self.classifier(embedding).float(), None
 
 
-class FrameHead(nn.Module):
-    """Frames ``(B, D, N')`` to logits of every frame ``(B, K, N')``, and of the clip by attention over them.
+# What is in a clip, from the probabilities ``(B, K, N')`` of its frames: Wang, Li and Metze, "A Comparison of Five Multiple
+# Instance Learning Pooling Functions for Sound Event Detection with Weak Labeling", ICASSP 2019, arXiv:1810.09050.
+POOLINGS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "average": lambda probable: probable.mean(dim=2),
+    "max": lambda probable: probable.amax(dim=2),
+    "linear-softmax": lambda probable: (probable * probable).sum(dim=2) / probable.sum(dim=2).clamp_min(1e-6),
+    "exponential-softmax": lambda probable: (probable * probable.softmax(dim=2)).sum(dim=2),
+}
+ATTENTION = "attention"  # the fifth of them, which has weights of its own
 
-    What is in a clip is what is in its frames, each weighted by how much it tells of the class. The embedding takes no
-    part in that; it is what objectives of distillation compare.
+
+class FrameHead(nn.Module):
+    """Frames ``(B, D, N')`` to logits of every frame ``(B, K, N')``, and of the clip by pooling them.
+
+    By default that is attention: each frame is weighted by how much it tells of the class. The embedding takes no part in
+    that; it is what objectives of distillation compare.
 
     Source: the head of the baseline of DCASE 2023 task 4. Differs: attention is a softmax over time alone.
     """
 
-    def __init__(self, stats: int, embedding: int, classes: int) -> None:
+    def __init__(self, stats: int, embedding: int, classes: int, pooling: str = ATTENTION) -> None:
         super().__init__()
         self.embedding = nn.Linear(stats, embedding)
         self.norm = nn.BatchNorm1d(embedding)
         self.strong = nn.Conv1d(stats // 2, classes, 1)
-        self.attention = nn.Conv1d(stats // 2, classes, 1)
+        self.attention = nn.Conv1d(stats // 2, classes, 1) if pooling == ATTENTION else None
+        self.pooling = pooling
 
     def forward(self, frames: Tensor, stats: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return embedding ``(B, E)``, logits of the clip ``(B, K)`` and of its frames ``(B, K, N')``."""
         strong = self.strong(frames).float()
-        attention = self.attention(frames).float().softmax(dim=2)
-        clip = (attention * strong.sigmoid()).sum(dim=2).clamp(1e-6, 1 - 1e-6)
-        return torch.relu(self.norm(self.embedding(stats))), clip.logit(), strong
+        probable = strong.sigmoid()
+        if self.attention is not None:
+            clip = (self.attention(frames).float().softmax(dim=2) * probable).sum(dim=2)
+        else:
+            clip = POOLINGS[self.pooling](probable)
+        return torch.relu(self.norm(self.embedding(stats))), clip.clamp(1e-6, 1 - 1e-6).logit(), strong
 
 
 class Network(nn.Module):

@@ -17,6 +17,7 @@ from frami.clips import Spectrograms
 from frami.errors import WrongUse
 from frami.evaluate import complexity
 from frami.model import Architecture, Model, load
+from frami.network import ATTENTION
 from frami.run import Run
 
 
@@ -48,14 +49,16 @@ def standardised(front_end: FrontEnd, clips: Spectrograms) -> FrontEnd:
     return replace(front_end, mean=round(float(values.mean()), 4), std=round(float(values.std()), 4))
 
 
-def architecture(network: str, width: int | None = None, depth: int | None = None) -> Architecture:
+def architecture(
+    network: str, width: int | None = None, depth: int | None = None, pooling: str | None = None
+) -> Architecture:
     """Return how to build a network; None leaves its own default."""
     catalog.network(network)
     arguments = {name: value for name, value in (("width", width), ("depth", depth)) if value is not None}
     for name, value in arguments.items():
         if value < 1:
             raise WrongUse(f"--{name} is {value}; 1 or more is allowed.")
-    return Architecture(network, arguments)
+    return Architecture(network, arguments, pooling=pooling or ATTENTION)
 
 
 def train(
@@ -67,6 +70,7 @@ def train(
     network: str = "resnet",
     width: int | None = None,
     depth: int | None = None,
+    pooling: str | None = None,
     front_end: FrontEnd | None = None,
     filterbank: str | None = None,
     options: Mapping[str, Any] | None = None,
@@ -90,6 +94,8 @@ def train(
         network: A module of ``frami.teachers`` or ``frami.students``.
         width: Channels of the network; None is its default.
         depth: Layers of the network; None is its default.
+        pooling: Of the task ``frames``, how frames make up a clip: ``attention`` (by default), or a name of
+            `frami.network.POOLINGS`.
         front_end: What it hears through; by default what suits the data set. Mean and deviation are measured here.
         filterbank: A name of `frami.filterbanks`; None is that of the front end.
         options: Other `Settings`, by name.
@@ -107,7 +113,7 @@ def train(
         Failed: a recording that cannot be read, a loss that is no number, or a disk that is full.
     """
     chosen = settings.make(Settings, options or {})
-    built = architecture(network, width, depth)
+    built = architecture(network, width, depth, pooling)
     split = datasets.for_task(datasets.split(dataset, data, test_fold=test_fold), task)
     split = replace(split, train=split.train.labelled())
     datasets.check_enough(split)
@@ -121,14 +127,17 @@ def train(
         "options": asdict(chosen),
         **({"task": task} if task else {}),
         **({"filterbank": filterbank} if filterbank else {}),
+        **({"pooling": pooling} if pooling else {}),
         "seed": seed,
         "precision": where.precision,
     }
     heard_through = front_end or front_end_for(catalog.load("datasets", dataset))
     if filterbank:
         heard_through = replace(heard_through, filterbank=filterbank)
+    with seeds.seeded(seed, 0):  # what cannot be built is refused before the recordings are read
+        first = Model.build(built, heard_through, split.labels, split.task)
     if budget:
-        complexity.within(Model.build(built, heard_through, split.labels, split.task), budget)
+        complexity.within(first, budget)
     run = Run(Path(out), "train", facts, writes=bundle.FILES, device=where.name, missing=split.missing)
     if run.finished:
         return load(out, trust_code=True)

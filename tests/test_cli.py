@@ -274,6 +274,8 @@ BAD = [
     (TRAIN + " --network os.path", 2, "The module os.path is no network: it lacks build"),
     ("--import lab.missing " + EVALUATE, 2, "There is no module 'lab.missing'"),
     (TRAIN + " --width 0", 2, "--width is 0; 1 or more"),
+    (TRAIN + " --pooling maximum", 2, "There is no pooling 'maximum'. Did you mean 'max'?"),
+    (TRAIN + " --pooling max", 2, "A pooling of max is for the task frames"),
     (TRAIN + " --set stesp=3", 2, "Did you mean 'steps'?"),
     (TRAIN + " --set steps", 2, "has no '='"),
     (TRAIN + " --set steps=0", 2, "steps is 0"),

@@ -19,7 +19,7 @@ from frami.cli import frami
 from frami.clips import timeline
 from frami.evaluate import events
 from frami.machine import Machine
-from frami.model import Architecture, Model
+from frami.model import Architecture, Model, load
 from frami.network import Output
 from frami.run import Run, metrics
 from frami.store import Store, parts
@@ -189,7 +189,8 @@ def test_from_annotated_events_to_a_student_that_heard_none(
     data = ["--dataset", "desed", "--data", scenes, "--test-fold", "validation"]
     teacher, store, student = tmp_path / "teacher", tmp_path / "samples.h5", tmp_path / "student"
     few = ["--set", "steps=2", "--set", "batch_size=4"]
-    call("train", *data, "--network", "crnn", "--width", "2", "--depth", "3", "--out", teacher, *few)
+    small = ["--network", "crnn", "--width", "2", "--depth", "3", "--pooling", "linear-softmax"]
+    call("train", *data, *small, "--out", teacher, *few)
     words = ["--teacher", teacher, "--samples", "8", "--batch-size", "8", "--out", store]
     call("synthesize", *words, "--set", "steps=2", "--set", "rival_from=0")
     with Store(store) as kept:
@@ -199,6 +200,10 @@ def test_from_annotated_events_to_a_student_that_heard_none(
     for recipe in ("frami", "frami-head"):
         out = tmp_path / recipe
         call("distill", "--teacher", teacher, "--samples", store, "--recipe", recipe, "--out", out, *few)
+    assert [load(tmp_path / name).architecture.pooling for name in ("frami", "frami-head")] == [
+        "attention",
+        "linear-softmax",
+    ]
     call("distill", "--teacher", teacher, *data, "--student", "dscnn", "--out", student, *few)
     call("inspect", store, "--out", tmp_path / "pictures", *data)
     pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")

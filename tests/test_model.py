@@ -24,6 +24,7 @@ from frami.errors import Failed, WrongUse
 from frami.evaluate.accuracy import evaluate
 from frami.machine import Machine
 from frami.model import Architecture, Model, load
+from frami.network import ATTENTION, POOLINGS
 from frami.store import Store
 from frami.synthesis import synthesize
 from tests.conftest import FAST, LABELS, full_disk, make_teacher
@@ -71,6 +72,16 @@ def test_a_bundle_comes_back_to_the_bit(network: str, front_end: FrontEnd, tmp_p
 def test_a_projected_student_comes_back_to_the_bit(front_end: FrontEnd, tmp_path: Path) -> None:
     model = Model.build(Architecture("small", {"width": 4}, projection=6), front_end, LABELS)
     assert same(weights_of(model), weights_of(load(model.save(tmp_path / "bundle"))))
+
+
+@pytest.mark.parametrize("pooling", [ATTENTION, *POOLINGS])
+def test_a_detector_of_any_pooling_comes_back_to_the_bit(pooling: str, front_end: FrontEnd, tmp_path: Path) -> None:
+    model = Model.build(Architecture("crnn", {"width": 2, "depth": 2}, pooling=pooling), front_end, LABELS, "frames")
+    model.network.eval().requires_grad_(False)  # a recurrent layer that learns computes otherwise
+    back = load(model.save(tmp_path / "bundle"))
+    assert back.architecture == model.architecture and back.fingerprint == model.fingerprint
+    mel = torch.randn(2, front_end.n_mels, 20)
+    assert torch.equal(back.network(mel).logits, model.network(mel).logits)
 
 
 def test_a_loaded_model_is_frozen_and_in_eval_mode(bundle: Path) -> None:
@@ -213,6 +224,8 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "cannot have a width of nan": {"arguments": {"width": float("nan")}},
     "cannot have a depth of 1000000000": {"arguments": {"depth": 10**9}},
     "cannot have a projection of 1000000000": {"projection": 10**9},
+    "There is no pooling 'most'": {"pooling": "most"},
+    "A pooling of max is for the task frames": {"pooling": "max"},
     "names no labels": {"labels": []},
     "as its labels": {"labels": "abc"},
     "as its frames": {"frames": [24, 12]},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from frami import catalog
 from frami.audio import FrontEnd
 from frami.evaluate import complexity
 from frami.model import Architecture, Model
+from frami.network import ATTENTION, POOLINGS, FrameHead
 from tests.conftest import make_teacher
 
 NETWORKS = catalog.names("teachers") + catalog.names("students")
@@ -59,3 +62,29 @@ def test_multiply_adds_are_counted_exactly(front_end: FrontEnd) -> None:
     half = (frames + 1) // 2
     encoder = frames * 8 * 24 * 5 + half * (8 * 8 * 3 + 8 * 8 * 3 + 8 * 8)
     assert complexity.multiply_adds(model, seconds=1.0) == encoder + 16 * 4 + 4 * 2
+
+
+def _pooled(pooling: str, probable: list[float], attention: list[float]) -> float:
+    """Return what Wang et al. make of the probabilities of a clip's frames, Table 1, in plain loops."""
+    weights = {
+        "average": [1.0] * len(probable),
+        "max": [float(value == max(probable)) for value in probable],
+        "linear-softmax": probable,
+        "exponential-softmax": [math.exp(value) for value in probable],
+        ATTENTION: [math.exp(value) for value in attention],
+    }[pooling]
+    return sum(w * value for w, value in zip(weights, probable, strict=True)) / sum(weights)
+
+
+@pytest.mark.parametrize("pooling", [ATTENTION, *POOLINGS])
+def test_frames_make_up_a_clip_as_published(pooling: str) -> None:
+    head = FrameHead(8, 2, 3, pooling).eval()
+    frames = 3 * torch.randn(2, 4, 5)
+    _, clip, strong = head(frames, torch.zeros(2, 8))
+    for n in range(2):
+        for k in range(3):
+            probable = strong[n, k].sigmoid().tolist()
+            heeded = head.attention(frames)[n, k].tolist() if head.attention is not None else []
+            assert clip[n, k].sigmoid().item() == pytest.approx(_pooled(pooling, probable, heeded), abs=1e-5)
+    sure = head(torch.full((1, 4, 5), -1e5), torch.zeros(1, 8))[1]  # a sigmoid of it is exactly 0, or 1
+    assert bool(sure.isfinite().all())

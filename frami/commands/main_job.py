@@ -23,6 +23,11 @@ from frami.errors import WrongUse
 @click.option("--width", type=int, help="Channels; by default the network's own choice.")
 @click.option("--depth", type=int, help="Layers or blocks; by default the network's own choice.")
 @click.option("--filterbank", help="Bands of the spectrogram: mel, gammatone, constant-q. [default: mel]")
+@click.option(
+    "--pooling",
+    help="How a detector's frames make up a clip: attention, average, max, linear-softmax, exponential-softmax. "
+    "[default: attention]",
+)
 @click.option("--task", help="single-label, multi-label or frames. [default: what the recordings are annotated for]")
 @options.budget
 @click.option("--out", required=True, type=click.Path(), help="Folder to write the bundle to.")

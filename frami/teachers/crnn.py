@@ -1,7 +1,7 @@
 """A convolutional recurrent network: gated convolutions, then a recurrent layer that hears a clip both ways.
 
 Source: the baseline of DCASE 2023 task 4 (seven gated convolutions and two bidirectional GRUs of 128; 1.1 M
-parameters). Differs: for the task ``frames`` its attention pooling is that of `frami.network.FrameHead`, for others
+parameters). Differs: for the task ``frames`` its pooling is that of `frami.network.FrameHead`, for others
 there is statistics pooling as in every network here; frequency is averaged after the last convolution, so that it takes
 any number of bands; dropout is 0.3, also between the recurrent layers (theirs 0.5, and none there). The baseline's
 training (a mean teacher, weak and unlabelled clips at fixed parts of a batch) is no part of it.
