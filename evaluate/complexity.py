@@ -51,21 +51,23 @@ class Budget:
 BUDGETS = {"dcase2023": Budget(128_000, 30_000_000)}
 
 
-def within(model: Model, budget: str) -> str:
-    """Return a sentence on what a model takes of a budget.
+def within(budget: str, *models: Model) -> str:
+    """Return a sentence on what a model, or several that are fused, take of a budget.
 
     Raises:
-        WrongUse: there is no such budget, or the model is beyond it.
+        WrongUse: there is no such budget, or they are beyond it.
     """
     if budget not in BUDGETS:
         raise unknown("budget", budget, BUDGETS)
-    most, work = BUDGETS[budget], multiply_adds(model)
+    most, work = BUDGETS[budget], sum(map(multiply_adds, models))
+    parameters = sum(model.parameters for model in models)
     takes = (
-        f"{model.parameters:,} of {most.parameters:,} parameters (bytes, once they are 8-bit integers) and "
+        f"{parameters:,} of {most.parameters:,} parameters (bytes, once they are 8-bit integers) and "
         f"{work / 1e6:.1f} of {most.multiply_adds / 1e6:.0f} M multiply-adds for a clip of one second"
     )
-    if model.parameters > most.parameters or work > most.multiply_adds:
-        raise WrongUse(f"This network takes {takes}, beyond the budget {budget}; choose another, or a smaller --width.")
+    if parameters > most.parameters or work > most.multiply_adds:
+        who = "This network takes" if len(models) == 1 else "These networks together take"
+        raise WrongUse(f"{who} {takes}, beyond the budget {budget}; choose another, or a smaller --width.")
     return f"Within the budget {budget}: {takes}."
 
 

@@ -102,7 +102,7 @@ def distill(
         **({"embedding_teacher": other.fingerprint} if other is not None else {}),
     }
     if budget:
-        complexity.within(Model.build(built, first.front_end, first.labels, first.task), budget)
+        complexity.within(budget, Model.build(built, first.front_end, first.labels, first.task))
     # Reading the recordings is no part of what distillation costs; that nothing can be written is told before it.
     files.folder(out)
     clips, held_out = (None, None) if finished(Path(out)) else hear()

@@ -37,7 +37,7 @@ machine = _options(
 )
 precision = click.option("--precision", default="auto", show_default=True, help="auto, float32, bfloat16.")
 budget = click.option(
-    "--budget", help="Refuse a network beyond this: dcase2023 (128,000 parameters, 30 M multiply-adds for 1 s)."
+    "--budget", help="Refuse what is beyond this: dcase2023 (128,000 parameters, 30 M multiply-adds for 1 s)."
 )
 assignments = click.option(
     "--set",
@@ -63,12 +63,12 @@ def recordings(required: bool) -> Function:
     )
 
 
-def say_budget(model: Any, name: str | None) -> None:
-    """Print what a model takes of a budget, where one was named."""
+def say_budget(name: str | None, *models: Any) -> None:
+    """Print what models take of a budget, where one was named."""
     if name is not None:
         from frami.evaluate import complexity
 
-        click.echo(complexity.within(model, name))
+        click.echo(complexity.within(name, *models))
 
 
 def listed(wanted: bool, settings: type, weights: Any = None) -> bool:

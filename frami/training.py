@@ -137,7 +137,7 @@ def train(
     with seeds.seeded(seed, 0):  # what cannot be built is refused before the recordings are read
         first = Model.build(built, heard_through, split.labels, split.task)
     if budget:
-        complexity.within(first, budget)
+        complexity.within(budget, first)
     run = Run(Path(out), "train", facts, writes=bundle.FILES, device=where.name, missing=split.missing)
     if run.finished:
         return load(out, trust_code=True)

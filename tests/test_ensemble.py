@@ -19,6 +19,7 @@ from frami.cli import frami as cli
 from frami.clips import Spectrograms
 from frami.datasets import split, tones
 from frami.errors import WrongUse
+from frami.evaluate import complexity
 from frami.machine import Machine
 from frami.model import Architecture, Model
 from frami.store import Store
@@ -186,8 +187,13 @@ def test_late_fusion_is_the_mean_of_probabilities(tmp_path: Path, monkeypatch: p
     heard = sum(probable).argmax(dim=1).numpy()
     scored = tmp_path / "fused.json"
     words = ["evaluate", tmp_path / "0", "--with", tmp_path / "1", "--dataset", "tones", "--test-fold", "0"]
-    result = CliRunner().invoke(cli, [*map(str, words), "--json", str(scored)], catch_exceptions=False)
-    assert result.exit_code == 0
+    words += ["--json", scored, "--budget", "dcase2023"]
+    result = CliRunner().invoke(cli, [*map(str, words)], catch_exceptions=False)
+    assert result.exit_code == 0 and f"{models[0].parameters + models[1].parameters:,} of 128,000" in result.output
+    monkeypatch.setitem(complexity.BUDGETS, "for one", complexity.Budget(models[0].parameters, 10**9))
+    assert complexity.within("for one", models[0]).startswith("Within the budget")
+    with pytest.raises(WrongUse, match="These networks together take .* beyond the budget"):
+        complexity.within("for one", *models)
     assert json.loads(scored.read_text())["accuracy"] == pytest.approx((heard == np.array(clips.targets)).mean())
     tagger = make_teacher(ends[0])
     with pytest.raises(WrongUse, match="name the model's own data set"):

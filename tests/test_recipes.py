@@ -110,13 +110,13 @@ def test_a_network_beyond_the_budget_is_refused_before_anything_is_written(
         slow = Model.build(built, FrontEnd(n_mels=bands), ("a", "b"))
         assert slow.parameters < 128_000
         if bands == 64:
-            assert complexity.within(slow, "dcase2023").startswith("Within")
+            assert complexity.within("dcase2023", slow).startswith("Within")
     with pytest.raises(WrongUse, match=r"beyond the budget"):
-        complexity.within(slow, "dcase2023")
+        complexity.within("dcase2023", slow)
     small = frami.train("tones", test_fold="0", network="small", out=tmp_path / "small", **few)
-    assert complexity.within(small, "dcase2023").startswith("Within the budget")
+    assert complexity.within("dcase2023", small).startswith("Within the budget")
     with pytest.raises(WrongUse, match="dcase2023"):
-        complexity.within(small, "dcase2032")
+        complexity.within("dcase2032", small)
 
 
 def test_the_mean_student_is_the_moving_average_of_the_students_weights() -> None:

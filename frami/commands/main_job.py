@@ -47,7 +47,7 @@ def train(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -
         model = training.train(**arguments, options=chosen, report=report)
     out = arguments["out"]
     click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
-    options.say_budget(model, arguments["budget"])
+    options.say_budget(arguments["budget"], model)
     options.then("evaluate", out, *options.recordings_given(arguments))
     options.then("synthesize", "--teacher", out, "--out", "samples.h5")
 
@@ -142,7 +142,7 @@ def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any)
         student = distillation.distill(**arguments, options=chosen, report=report)
     out = arguments["out"]
     click.echo(f"Student {student.fingerprint} ({student.parameters:,} parameters) is in {out}.")
-    options.say_budget(student, arguments["budget"])
+    options.say_budget(arguments["budget"], student)
     for name, value in run.read(out).get("scores", {}).items():
         if name != "fingerprint":
             click.echo(f"{name.replace('_', ' ')}: {value:.3f}")
@@ -155,6 +155,7 @@ def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any)
 @click.argument("model")
 @click.option("--with", "others", multiple=True, help="Another model, fused late; may be given more than once.")
 @options.recordings(required=True)
+@options.budget
 @click.option(
     "--json",
     "json_file",
@@ -162,8 +163,8 @@ def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any)
     help="Write scores and record here. [default: runs/evaluate-ID.json]",
 )
 @options.machine
-def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> None:
-    """Score a model on real recordings that it was not trained on."""
+def evaluate(model: str, json_file: str | None, budget: str | None, seed: int, **arguments: Any) -> None:
+    """Score a model, or several fused, on real recordings that they were not trained on."""
     from frami import files, run
     from frami.evaluate import accuracy
     from frami.model import load
@@ -171,8 +172,9 @@ def evaluate(model: str, json_file: str | None, seed: int, **arguments: Any) -> 
     if json_file is not None and Path(json_file).suffix in (".tsv", ".png"):
         raise WrongUse(f"--json is {json_file}; a table or a picture of events goes there: name a .json file.")
     began = time.monotonic()
-    loaded = load(model)
-    scores = accuracy.evaluate(loaded, **arguments)
+    loaded, *others = map(load, (model, *arguments["others"]))
+    options.say_budget(budget, loaded, *others)
+    scores = accuracy.evaluate(loaded, **arguments | {"others": others})
     record = run.note("evaluate", {"model": model, "seed": seed, **arguments}, began, fingerprint=loaded.fingerprint)
     path = Path(json_file or f"runs/evaluate-{record['id']}.json")
     files.folder(path.parent)
