@@ -67,7 +67,7 @@ def within(budget: str, *models: Model) -> str:
     )
     if parameters > most.parameters or work > most.multiply_adds:
         who = "This network takes" if len(models) == 1 else "These networks together take"
-        raise WrongUse(f"{who} {takes}, beyond the budget {budget}; choose another, or a smaller --width.")
+        raise WrongUse(f"{who} {takes}, beyond the budget {budget}; train smaller ones (--width), or fewer.")
     return f"Within the budget {budget}: {takes}."
 
 

@@ -100,7 +100,7 @@ class Duel:
             return self.teacher.network(mel).answer
 
     def _judge(self, mel: Tensor) -> Mapping[str, Callable[[], Tensor]]:
-        moments = "batch_norm" in self.weights
+        moments = bool(self.weights.get("batch_norm"))
         return self.losses(hear(self.teacher.network, mel, self.machine, moments=moments), lambda: self.rival.says(mel))
 
     def state(self) -> dict[str, Any]:

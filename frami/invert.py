@@ -55,7 +55,7 @@ def invert(
     least = float("inf")
     for step in range(steps):
         mel = draw()
-        # The moments of a teacher without batch norm are on no device.
+        # A teacher without batch norm gives a zero on the CPU.
         parts = {name: part().to(mel.device) for name, part in judge(mel).items() if weights[name]}
         if not parts:
             return Inverted(mel.detach().clone(), {}, step)

@@ -127,7 +127,7 @@ def train(
         "options": asdict(chosen),
         **({"task": task} if task else {}),
         **({"filterbank": filterbank} if filterbank else {}),
-        **({"pooling": pooling} if pooling else {}),
+        **({"pooling": built.pooling} if built.pooling != ATTENTION else {}),
         "seed": seed,
         "precision": where.precision,
     }

@@ -75,7 +75,7 @@ class Generator:
 
     def _judge(self, mel: Tensor, target: Tensor, draw: torch.Generator) -> dict[str, Callable[[], Tensor]]:
         view, wanted = views.with_timeline(lambda both: self.view(both, draw), mel, target)
-        heard = hear(self.teacher.network, view, self.machine)
+        heard = hear(self.teacher.network, view, self.machine, moments=bool(self.settings.batch_norm))
         seen = heard.seen
         return {
             "class_prior": lambda: priors.class_prior(heard.said, wanted),

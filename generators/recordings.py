@@ -8,7 +8,6 @@ What a student learns from them is what one gets for nothing wherever some recor
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -44,12 +43,7 @@ class Generator:
         found = datasets.split(settings.dataset, folder, test_fold=folds[-1])
         if not len(found.train):
             raise WrongUse(f"This copy of {settings.dataset} has no clips beside fold {folds[-1]}. {found.missing}")
-        self.recordings = found.train
-
-    @cached_property
-    def clips(self) -> clips.Spectrograms:
-        """Its spectrograms; a store that is finished has no need to hear them."""
-        return clips.Spectrograms.of(self.recordings, self.teacher.front_end)
+        self.clips = clips.Spectrograms.of(found.train, teacher.front_end)
 
     def round(self, number: int, target: Tensor, frames: int) -> Inverted:
         """Return parts of recordings, ``(B, F, frames)``; each pass over the data set hears every one once."""

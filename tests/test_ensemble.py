@@ -190,10 +190,11 @@ def test_late_fusion_is_the_mean_of_probabilities(tmp_path: Path, monkeypatch: p
     words += ["--json", scored, "--budget", "dcase2023"]
     result = CliRunner().invoke(cli, [*map(str, words)], catch_exceptions=False)
     assert result.exit_code == 0 and f"{models[0].parameters + models[1].parameters:,} of 128,000" in result.output
-    monkeypatch.setitem(complexity.BUDGETS, "for one", complexity.Budget(models[0].parameters, 10**9))
-    assert complexity.within("for one", models[0]).startswith("Within the budget")
-    with pytest.raises(WrongUse, match="These networks together take .* beyond the budget"):
-        complexity.within("for one", *models)
+    for most in ((models[0].parameters, 10**9), (10**9, complexity.multiply_adds(models[0]))):
+        monkeypatch.setitem(complexity.BUDGETS, "for one", complexity.Budget(*most))
+        assert complexity.within("for one", models[0]).startswith("Within the budget")
+        with pytest.raises(WrongUse, match="These networks together take .* beyond the budget"):
+            complexity.within("for one", *models)
     assert json.loads(scored.read_text())["accuracy"] == pytest.approx((heard == np.array(clips.targets)).mean())
     tagger = make_teacher(ends[0])
     with pytest.raises(WrongUse, match="name the model's own data set"):

@@ -86,5 +86,9 @@ def test_frames_make_up_a_clip_as_published(pooling: str) -> None:
             probable = strong[n, k].sigmoid().tolist()
             heeded = head.attention(frames)[n, k].tolist() if head.attention is not None else []
             assert clip[n, k].sigmoid().item() == pytest.approx(_pooled(pooling, probable, heeded), abs=1e-5)
-    sure = head(torch.full((1, 4, 5), -1e5), torch.zeros(1, 8))[1]  # a sigmoid of it is exactly 0, or 1
-    assert bool(sure.isfinite().all())
+    # Sigmoids are exactly 0, and exactly 1.
+    sure = torch.stack([torch.full((4, 5), -1e5), torch.full((4, 5), 1e5)]).requires_grad_()
+    clip = head(sure, torch.zeros(2, 8))[1]
+    clip.sum().backward()
+    assert clip.amin(dim=0).max() < -13 and clip.amax(dim=0).min() > 13
+    assert sure.grad is not None and bool(sure.grad.isfinite().all())

@@ -28,7 +28,7 @@ How to read it:
 deviation where there are several seeds. Agreement is with the teacher. Coverage is the part of the classes of which any \
 clip is known. "Heard as asked" is the part of a store's clips that the teacher gives the class they were made for.
 - The upper bound learns as FRAMI's student does, from recordings in place of clips; a student of labels may be above it. \
-A row is held against the bound of its own teacher alone: one that is trained anew on another machine is another.
+A row is compared with it only where both had the same teacher; one that is trained anew, on another machine, is another.
 - Students are distilled by the recipe frami-head, unless the row or its table says otherwise. Rows of one recipe begin as \
 the same student; one that learns from labels only is the network as it is without a teacher, with no projection and a \
 head of its own.

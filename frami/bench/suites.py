@@ -11,7 +11,7 @@ from frami.bench.piece import Piece, Source, Student, Task
 
 FRAMI = Source("FRAMI", "frami")
 RECORDINGS = Source("recordings (upper bound)", None)
-# Eight times as many still cost less than those of any method that comes near.
+# Eight times as many cost less than NAYER's and CMI's.
 MORE_CLIPS = replace(FRAMI, name="FRAMI, 8 times the clips")
 LABELS = Source("recordings, labels only", None, "labels")
 NOISE = Source("noise", "noise")

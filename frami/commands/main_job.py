@@ -175,7 +175,8 @@ def evaluate(model: str, json_file: str | None, budget: str | None, seed: int, *
     loaded, *others = map(load, (model, *arguments["others"]))
     options.say_budget(budget, loaded, *others)
     scores = accuracy.evaluate(loaded, **arguments | {"others": others})
-    record = run.note("evaluate", {"model": model, "seed": seed, **arguments}, began, fingerprint=loaded.fingerprint)
+    facts = {"model": model, "budget": budget, "seed": seed, **arguments}
+    record = run.note("evaluate", facts, began, fingerprint=loaded.fingerprint)
     path = Path(json_file or f"runs/evaluate-{record['id']}.json")
     files.folder(path.parent)
     files.write_json(path, scores | {"run": record})
