@@ -19,51 +19,8 @@ from frami.evaluate import accuracy
 
 Row = dict[str, str]
 
-INTRODUCTION = """\
-Written by `frami bench`; never edited by hand.
-
-How to read it:
-
-- Scores are those of the last step, on recordings that neither teacher nor student learned from; mean ± standard \
-deviation where there are several seeds. Agreement is with the teacher. Coverage is the part of the classes of which any \
-clip is known. "Heard as asked" is the part of a store's clips that the teacher gives the class they were made for.
-- The upper bound learns as FRAMI's student does, from recordings in place of clips; a student of labels may be above it. \
-A row is compared with it only where both had the same teacher; one that is trained anew, on another machine, is another.
-- Students are distilled by the recipe frami-head, unless the row or its table says otherwise. Rows of one recipe begin as \
-the same student; one that learns from labels only is the network as it is without a teacher, with no projection and a \
-head of its own.
-- Most rows were measured with another beside them, on one thread each: the seconds are of busy cores, and vary by a third.
-- Until November 2026, batches of clips of several lengths left out the longest of each pass; rows of FSDD and \
-UrbanSound8K that have no identity in bench.csv are of that time.
-
-What FRAMI's settings and the budgets have seen:
-
-- Settings were chosen on ESC-50 with fold 1 held out, on FSDD with the speaker lucas held out and, for the grain, on \
-UrbanSound8K with fold 2 held out. So rows that test on ESC-50's fold 1 are not free of that choice; 50 of the 250 test \
-clips of FSDD's takes split are lucas's; and recordings of folds 1 and 2 are among those that the teachers of the suite \
-main learned from.
-- Budgets of the suite main were raised after a first try fell short of its aim: clips and steps of FSDD and \
-UrbanSound8K, steps of ESC-10's teacher. Those of UrbanSound8K and ESC-50 were cut to 4,000 later, for time alone.
-- Two changes were looked for because of what was seen here, and judged elsewhere: grain, after UrbanSound8K's fold 3, and \
-an error in training on labels, after ESC-10's teacher (0.800).
-
-How the other methods were run:
-
-- With what their files in generators/ give as published, but for rounds of 64 clips, for what a row names, and for what \
-those files say that differs, above all: the student in the making learns for 10 steps a round where CMI and FastMeta \
-publish 400 (in the suite gpu it learns for 400); NAYER's class embeddings are hashed names and not a text model's; \
-DAFL's generator learns at 1e-3 and not 0.2.
-- In the suite cpu they have a fraction of the rounds, or of the steps, that they were published with, and FRAMI alone was \
-chosen at such budgets, as its weights were for moments relative to the teacher's spread. Their rows say what they reach \
-at that cost, and not what they are capable of: DeepInversion and FastMeta are cut off so early that hardly a clip of \
-ESC-50 is heard as asked.
-- DeepInversion's adaptive form is as CMI's authors run it, but for its steps; rows with an adversary of 0.2 are of earlier \
-settings, which are published beside moments of 0.01 and do next to nothing beside 10.
-- FRAMI's clips of one label have 80 frames at most, unless a row says otherwise, theirs are as long as the recordings \
-that the teacher learned from."""
-
-# Kept beside what was measured with full budgets, so that nobody has to try it again unawares.
-TRIED = Path(__file__).with_name("tried.md")
+# How to read the page; and what was tried, so that nobody has to try it again unawares.
+INTRODUCTION, TRIED = (Path(__file__).with_name(name) for name in ("introduction.md", "tried.md"))
 
 COSTS = ("synthesis_s", "distillation_s", "synthesis_cpu_s", "distillation_cpu_s", "cpu_ms_a_clip")
 TITLES = {
@@ -80,7 +37,7 @@ TITLES = {
 
 def text(rows: list[Row], costs: str = "") -> str:
     """Return the page; ``costs`` is the table of `frami.bench.speed`."""
-    parts = ["# Bench", INTRODUCTION]
+    parts = ["# Bench", INTRODUCTION.read_text(encoding="utf-8").rstrip()]
     for (suite,), of_suite in grouped(
         [row for name in TITLES for row in rows if row["suite"] == name], "suite"
     ).items():
@@ -153,53 +110,49 @@ def _table(rows: list[Row]) -> str:
         for name in (*measures[1:], "agreement", "coverage", "heard_as_asked")
         if any(row.get(name) for row in rows)
     ]
-    # Both scores of detected events are held against the upper bound.
-    bounded = [main, "psds2"] if main == "psds1" else [main]
-    upper = _by_pair([row for row in rows if row["source"] == suites.RECORDINGS.name])
-    compared = any(row.get("over") for row in rows)
-    heads = [
-        "student",
-        "parameters",
-        "learns from",
-        "clips",
-        "steps",
-        _title(main),
-        "of the teacher",
-    ]
-    heads += [_title(name) for name in others]
-    heads += ["of the upper bound" + (f", {_title(name)}" if name != main else "") for name in bounded]
-    heads += [f"gain in {_title(main)}"] if compared else []
-    heads += ["synthesis CPU s", "distillation CPU s", "CPU ms a clip", "minutes", "peak MB", "seeds"]
-    lines = [heads, ["---"] * len(heads), _teacher(rows, heads, [main, *others])]
     together = [row for of_student in grouped(rows, "student").values() for row in of_student]
-    for (student, source), group in grouped(together, "student", "source").items():
-        settings = f" ({group[0]['settings']})" if group[0]["settings"] else ""
-        cost = {name: statistics.mean(float(row[name]) for row in group) for name in COSTS}
-        lines.append(
-            [
-                student,
-                group[0]["parameters"],
-                source + settings,
-                group[0]["clips"] if group[0]["clips"] != "0" else "",
-                group[0]["steps"],
-                _values(group, main),
-                _ratio(group, main, lambda row: float(row[f"teacher_{main}"])),
-                *(_values(group, name) for name in others),
-                *(_ratio(group, name, partial(_of_upper, upper, name)) for name in bounded),
-                *([_gain(rows, group, main)] if compared else []),
-                f"{cost['synthesis_cpu_s']:.0f}",
-                f"{cost['distillation_cpu_s']:.0f}",
-                f"{cost['cpu_ms_a_clip']:.0f}",
-                f"{(cost['synthesis_s'] + cost['distillation_s']) / 60:.1f}",
-                f"{max(float(row['peak_mb']) for row in group):.0f}",
-                str(len(group)),
-            ]
-        )
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    lines = [_line(rows, group, main, others) for group in grouped(together, "student", "source").values()]
+    heads, teacher = list(lines[0]), _teacher(rows, [main, *others])
+    cells = [heads, ["---"] * len(heads), [teacher.get(head, "") for head in heads], *(line.values() for line in lines)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in cells)
 
 
-def _teacher(rows: list[Row], heads: list[str], measures: list[str]) -> list[str]:
-    """Return the line of the teacher; of several, that of the best in each measure."""
+def _line(rows: list[Row], group: list[Row], main: str, others: list[str]) -> dict[str, str]:
+    """Return the cells of one student of one source, all seeds, by their heads."""
+    first = group[0]
+    upper = _by_pair([row for row in rows if row["source"] == suites.RECORDINGS.name])
+    cells = {
+        "student": first["student"],
+        "parameters": first["parameters"],
+        "learns from": first["source"] + (f" ({first['settings']})" if first["settings"] else ""),
+        "clips": first["clips"] if first["clips"] != "0" else "",
+        "steps": first["steps"],
+        _title(main): _values(group, main),
+        "of the teacher": _ratio(group, main, lambda row: float(row[f"teacher_{main}"])),
+        **{_title(name): _values(group, name) for name in others},
+        "of the upper bound": _ratio(group, main, partial(_of_upper, upper, main)),
+    }
+    if main == "psds1":
+        cells[f"of the upper bound, {_title('psds2')}"] = _ratio(group, "psds2", partial(_of_upper, upper, "psds2"))
+    if any(row.get("over") for row in rows):
+        cells[f"gain in {_title(main)}"] = _gain(rows, group, main)
+    return cells | _costs(group)
+
+
+def _costs(group: list[Row]) -> dict[str, str]:
+    cost = {name: statistics.mean(float(row[name]) for row in group) for name in COSTS}
+    return {
+        "synthesis CPU s": f"{cost['synthesis_cpu_s']:.0f}",
+        "distillation CPU s": f"{cost['distillation_cpu_s']:.0f}",
+        "CPU ms a clip": f"{cost['cpu_ms_a_clip']:.0f}",
+        "minutes": f"{(cost['synthesis_s'] + cost['distillation_s']) / 60:.1f}",
+        "peak MB": f"{max(float(row['peak_mb']) for row in group):.0f}",
+        "seeds": str(len(group)),
+    }
+
+
+def _teacher(rows: list[Row], measures: list[str]) -> dict[str, str]:
+    """Return the cells of the teacher, by their heads; of several, those of the best in each measure."""
     known = {}
     for name in measures:
         of_seeds = grouped([row for row in rows if row.get(f"teacher_{name}")], "seed").values()
@@ -207,8 +160,11 @@ def _teacher(rows: list[Row], heads: list[str], measures: list[str]) -> list[str
             each = [best(name, [float(row[f"teacher_{name}"]) for row in of_seed]) for of_seed in of_seeds]
             known[_title(name)] = spread(each)
     alone = min(int(row["teacher_parameters"]) for row in rows)
-    known |= {"student": f"(teacher) {rows[0]['teacher']}", "parameters": str(alone)}
-    return [known.get(head, "recordings" if head == "learns from" else "") for head in heads]
+    return known | {
+        "student": f"(teacher) {rows[0]['teacher']}",
+        "parameters": str(alone),
+        "learns from": "recordings",
+    }
 
 
 def spread(values: Iterable[float]) -> str:
