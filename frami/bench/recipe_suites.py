@@ -36,6 +36,11 @@ WITH_LABELS = {"cross_entropy": 1.0}
 UPPER_BOUND = Source("recordings (upper bound)", None, "frami")
 FILTERBANKS = ("gammatone", "constant-q")
 WIDE = Guide(width=24)
+# Name, recipe, and over which of them its gain is told.
+SCENE_RECIPES = (
+    ("labels only", "labels", ""),
+    ("labels and the teacher's embedding", "embedding", "labels only"),
+)
 
 
 def tags() -> Iterator[Piece]:
@@ -54,21 +59,25 @@ def tags() -> Iterator[Piece]:
 
 
 def scenes() -> Iterator[Piece]:
-    """The teacher's embedding for a student under a budget, with three spectrograms and all of them fused."""
-    kinds = (("labels only", "labels"), ("labels and the teacher's embedding", "embedding"))
+    """The teacher's embedding for a student under a budget; then without recordings, by other spectrograms, and fused."""
     for seed in range(3):
-        for name, recipe in kinds:
-            of_all = "" if recipe == "labels" else kinds[0][0]
-            for student in (LOW_COMPLEXITY, LOWER_COMPLEXITY):
-                for filterbank in ("mel", *FILTERBANKS):
-                    over = f"{of_all}, {filterbank}" if of_all else ""
-                    source = Source(f"{name}, {filterbank}", None, recipe, guides=(Guide(filterbank),), over=over)
-                    yield Piece("scenes", SCENES, student, source, seed)
-            over = f"{of_all}, three fused" if of_all else f"{name}, mel"
-            fused = Source(f"{name}, three fused", None, recipe, fused=FILTERBANKS, over=over)
-            yield Piece("scenes", SCENES, LOWER_COMPLEXITY, fused, seed)
+        yield from _scenes_heard_through("mel", seed)
         for source in (*_data_free(), Source("FRAMI, the teacher's embedding", "frami", "embedding")):
             yield Piece("scenes", SCENES, LOW_COMPLEXITY, source, seed)
+        for filterbank in FILTERBANKS:
+            yield from _scenes_heard_through(filterbank, seed)
+        for name, recipe, over in SCENE_RECIPES:
+            over = f"{over}, three fused" if over else f"{name}, mel"
+            fused = Source(f"{name}, three fused", None, recipe, fused=FILTERBANKS, over=over)
+            yield Piece("scenes", SCENES, LOWER_COMPLEXITY, fused, seed)
+
+
+def _scenes_heard_through(filterbank: str, seed: int) -> Iterator[Piece]:
+    for student in (LOW_COMPLEXITY, LOWER_COMPLEXITY):
+        for name, recipe, over in SCENE_RECIPES:
+            over = f"{over}, {filterbank}" if over else ""
+            source = Source(f"{name}, {filterbank}", None, recipe, guides=(Guide(filterbank),), over=over)
+            yield Piece("scenes", SCENES, student, source, seed)
 
 
 def events() -> Iterator[Piece]:
