@@ -108,6 +108,7 @@ def _steps(
 ) -> None:
     learning = _Learning(learner, settings, with_mean=bool(recipe.weights.get("mean_student")))
     start = learning.go_on(run)
+    report(start)
     labelled = bool(recipe.weights.get("cross_entropy"))
     batches = sources.endless(clips, settings.batch_size, seed, start)
     for step in range(start, settings.steps):

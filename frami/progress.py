@@ -12,7 +12,10 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class Report(Protocol):
-    """How work reports that ``done`` of its units are finished, and what it would like shown beside."""
+    """How work reports that ``done`` of its units are finished, and what it would like shown beside.
+
+    The first time it says what an earlier run had finished, 0 if there was none: that does not count for the time left.
+    """
 
     def __call__(self, done: int, note: str = "") -> None: ...
 
@@ -22,19 +25,18 @@ def silent(done: int, note: str = "") -> None:
 
 
 @contextmanager
-def shown(title: str, total: int, start: int = 0) -> Iterator[Report]:
+def shown(title: str, total: int) -> Iterator[Report]:
     """Show progress on standard error.
 
     Args:
         title: What is being done.
         total: Units in all.
-        start: Units that an earlier run had finished; they do not count for the time left.
     """
     if sys.stderr.isatty():
-        with _bar(title, total, start) as report:
+        with _bar(title, total) as report:
             yield report
     else:
-        yield _lines(title, total, start)
+        yield _lines(title, total)
 
 
 @contextmanager
@@ -45,7 +47,7 @@ def shown_bytes(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def _bar(title: str, total: int, start: int) -> Iterator[Report]:
+def _bar(title: str, total: int) -> Iterator[Report]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -66,16 +68,30 @@ def _bar(title: str, total: int, start: int) -> Iterator[Report]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(title, total=total, completed=start, note="")
-        yield lambda done, note="": progress.update(task, completed=done, note=note)
+        task = progress.add_task(title, total=total, note="")
+        begun = False
+
+        def report(done: int, note: str = "") -> None:
+            nonlocal begun
+            if begun:
+                progress.update(task, completed=done, note=note)
+            else:
+                progress.reset(task, completed=done)
+            begun = True
+
+        yield report
 
 
-def _lines(title: str, total: int, start: int) -> Report:
+def _lines(title: str, total: int) -> Report:
+    start: int | None = None
     began = last = time.monotonic()
 
     def report(done: int, note: str = "") -> None:
-        nonlocal last
+        nonlocal start, began, last
         now = time.monotonic()
+        if start is None:
+            start, began = done, now
+            return
         if done < total and now - last < SECONDS_BETWEEN_LINES:
             return
         last = now

@@ -109,6 +109,7 @@ def soundscapes(
     if run.finished:
         return out
     done = 0
+    report(done)
     for number, (split, side) in enumerate(sides.items()):
         if counts[split]:
             done = _split(out, split, counts[split], side, pools[split], kept, chosen, (seed, number), done, report)

@@ -172,6 +172,7 @@ def _rounds(
     if state is not None and state["round"] * batch <= writer.rows:
         number = state["round"]
         generator.load(state["generator"])
+    report(min(writer.rows, samples))
     with frozen(teacher.network):
         while number * batch < samples:
             length = frames_of_round(tuple(facts["frames"]), number, seed)

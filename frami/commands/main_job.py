@@ -88,7 +88,7 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
     if out.is_file():
         with Store(out) as store:
             there = len(store)
-    with progress.shown("synthesis", samples, start=there) as report:
+    with progress.shown("synthesis", samples) as report:
         store = synthesis.synthesize(teacher, **arguments, options=chosen, report=report)
     click.echo(
         f"{len(store)} clips ({len(store) - there} new) are in {out}; the record of the run in {out.with_suffix('.run')}."
