@@ -112,8 +112,8 @@ def _table(rows: list[Row]) -> str:
     ]
     together = [row for of_student in grouped(rows, "student").values() for row in of_student]
     lines = [_line(rows, group, main, others) for group in grouped(together, "student", "source").values()]
-    heads, teacher = list(lines[0]), _teacher(rows, [main, *others])
-    cells = [heads, ["---"] * len(heads), [teacher.get(head, "") for head in heads], *(line.values() for line in lines)]
+    heads, teachers = list(lines[0]), _teachers(rows, [main, *others])
+    cells = [heads, ["---"] * len(heads), *([line.get(head, "") for head in heads] for line in [*teachers, *lines])]
     return "\n".join("| " + " | ".join(line) + " |" for line in cells)
 
 
@@ -151,20 +151,19 @@ def _costs(group: list[Row]) -> dict[str, str]:
     }
 
 
-def _teacher(rows: list[Row], measures: list[str]) -> dict[str, str]:
-    """Return the cells of the teacher, by their heads; of several, those of the best in each measure."""
-    known = {}
-    for name in measures:
-        of_seeds = grouped([row for row in rows if row.get(f"teacher_{name}")], "seed").values()
-        if of_seeds:
-            each = [best(name, [float(row[f"teacher_{name}"]) for row in of_seed]) for of_seed in of_seeds]
-            known[_title(name)] = spread(each)
-    alone = min(int(row["teacher_parameters"]) for row in rows)
-    return known | {
-        "student": f"(teacher) {rows[0]['teacher']}",
-        "parameters": str(alone),
-        "learns from": "recordings",
-    }
+def _teachers(rows: list[Row], measures: list[str]) -> list[dict[str, str]]:
+    """Return the cells of the teacher, by their heads; then, where some rows have several, those of the best of them."""
+    lines: list[dict[str, str]] = []
+    for (parameters,), taught in sorted(grouped(rows, "teacher_parameters").items(), key=lambda each: int(each[0][0])):
+        name = "(the best of several teachers)" if lines else f"(teacher) {rows[0]['teacher']}"
+        cells = {"student": name, "parameters": parameters, "learns from": "recordings"}
+        for measure in measures:
+            of_seeds = grouped([row for row in taught if row.get(f"teacher_{measure}")], "seed").values()
+            if of_seeds:
+                each = [best(measure, [float(row[f"teacher_{measure}"]) for row in of_seed]) for of_seed in of_seeds]
+                cells[_title(measure)] = spread(each)
+        lines.append(cells)
+    return lines
 
 
 def spread(values: Iterable[float]) -> str:
