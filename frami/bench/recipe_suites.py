@@ -101,7 +101,7 @@ def events() -> Iterator[Piece]:
         replace(one, name="labels and three teachers", recipe="multi-teacher", guides=several, distillation={}),
     ]
     data_free = Source("FRAMI, dual with the timelines asked for", "frami", "dual")
-    # After 600 steps the tiny student finds hardly an event, and the other one has not caught up with its teacher.
+    # 600 steps are few: after them, no student has caught up with its teacher.
     longer = replace(EVENTS, steps=2 * EVENTS.steps)
     alone = replace(LABELS, name="labels only, twice the steps")
     whole = next(source for source in taught if source.name == "dual")
