@@ -82,7 +82,7 @@ def distill(
     teachers = _loaded(teacher)
     ensemble.check_alike(teachers)
     first = teachers[0]
-    chosen, found = _settings(recipe, options or {})
+    chosen, found = _settings(recipe, options or {}, labelled=dataset is not None)
     built = _architecture(first, student, width, depth, found)
     where = machine.choose(device, threads, precision)
     other = _other(embedding_teacher, first, found, recipe)
@@ -157,12 +157,12 @@ def _check_recipe(found: recipes.Recipe, name: str, matched: Model, teachers: in
         )
 
 
-def _settings(recipe: str, options: Mapping[str, Any]) -> tuple[learn.Settings, recipes.Recipe]:
+def _settings(recipe: str, options: Mapping[str, Any], *, labelled: bool) -> tuple[learn.Settings, recipes.Recipe]:
     """Return the settings of the loop and the recipe; an option names one of the two."""
     objectives = recipes.find(recipe).weights
     weights = {name: value for name, value in options.items() if name in objectives}
     others = {name: value for name, value in options.items() if name not in objectives}
-    return settings.make(learn.Settings, others), recipes.find(recipe, weights)
+    return settings.make(learn.Settings, others), recipes.find(recipe, weights, labelled=labelled)
 
 
 def _architecture(

@@ -43,8 +43,9 @@ def test_a_student_learns_by_every_recipe_and_its_teacher_stays(
     assert not any(torch.equal(start, end) for start, end in learned)
     frozen = frami.load(teacher.save(tmp_path / "teacher"))
     assert frozen.fingerprint == before
-    weights = recipes.find(name).weights
+    weights = recipes.find(name, labelled=False).weights
     logged = run.metrics(tmp_path / "0")[-1]
+    assert ("cross_entropy" in logged) == (name == "labels")
     assert set(logged) - {"step"} == {objective for objective, weight in weights.items() if weight}
     assert bool(made[0].architecture.projection) == recipes.find(name).reuse_head
 
@@ -56,6 +57,20 @@ def test_a_recipe_that_does_not_suit_the_teacher_is_refused(teacher: Model, stor
     detector = Model.build(built, teacher.front_end, teacher.labels, task="frames", frames=(16, 16))
     with pytest.raises(WrongUse, match="no embedding that it uses"):
         frami.distill(detector, samples=store, out=tmp_path / "student", recipe="embedding")
+
+
+def test_labels_of_recordings_count_and_those_of_a_store_if_they_are_given_a_weight(
+    teacher: Model, store: Store, tmp_path: Path
+) -> None:
+    few = {"student": "dscnn", "recipe": "embedding", "precision": "float32"}
+    steps = {"steps": 1, "batch_size": 8}
+    heard = frami.train("tones", test_fold="0", out=tmp_path / "heard", width=4, depth=1, options=steps)
+    frami.distill(heard, dataset="tones", test_fold="0", out=tmp_path / "recordings", options=steps, **few)
+    frami.distill(teacher, samples=store, out=tmp_path / "store", options={**steps, "cross_entropy": 0.5}, **few)
+    assert set(run.metrics(tmp_path / "recordings")[-1]) == {"step", "cross_entropy", "embedding"}
+    assert set(run.metrics(tmp_path / "store")[-1]) == {"step", "cross_entropy", "logits", "embedding"}
+    with pytest.raises(WrongUse, match="Nothing would teach the student's classifier"):
+        frami.distill(teacher, samples=store, out=tmp_path / "none", options={**steps, "logits": 0.0}, **few)
 
 
 def test_a_teacher_is_not_heard_where_labels_alone_count(teacher: Model, store: Store, tmp_path: Path) -> None:
@@ -80,7 +95,7 @@ def test_hidden_states_may_be_those_of_another_model(
     for number, other in enumerate((None, wide)):
         frami.distill(teacher, out=tmp_path / str(number), recipe="dual", embedding_teacher=other, **few)
         logged.append(run.metrics(tmp_path / str(number))[-1])
-    for name in ("logits", "cross_entropy", "mean_student"):
+    for name in ("logits", "mean_student"):
         assert logged[0][name] == pytest.approx(logged[1][name], rel=1e-4)
     assert logged[0]["frames"] != pytest.approx(logged[1]["frames"], rel=1e-3)
     with pytest.raises(WrongUse, match="the teacher's own head"):

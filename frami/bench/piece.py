@@ -147,9 +147,9 @@ class Piece:
             whole["method"] = asdict(catalog.load("generators", source.method).Settings(**source.synthesis))
         if self.task.mixture:
             whole["mixing"] = asdict(soundscapes.Settings())
-        weights, loops = dict(recipes.find(source.recipe).weights), (learn.Settings(), training.Settings())
+        recipe, loops = recipes.find(source.recipe, labelled=not source.method), (learn.Settings(), training.Settings())
         loop = [asdict(settings) for settings in loops]
-        return run.identity(whole | {"weights": weights, "loop": loop, "suite": "", "seed": 0})
+        return run.identity(whole | {"weights": dict(recipe.weights), "loop": loop, "suite": "", "seed": 0})
 
     @property
     def clips(self) -> int:

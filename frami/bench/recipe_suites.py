@@ -62,7 +62,7 @@ def scenes() -> Iterator[Piece]:
     """The teacher's embedding for a student under a budget; then without recordings, by other spectrograms, and fused."""
     for seed in range(3):
         yield from _scenes_heard_through("mel", seed)
-        for source in (*_data_free(), Source("FRAMI, the teacher's embedding", "frami", "embedding")):
+        for source in (*_data_free(), Source("FRAMI, the teacher's logits and embedding", "frami", "embedding")):
             yield Piece("scenes", SCENES, LOW_COMPLEXITY, source, seed)
         for filterbank in FILTERBANKS:
             yield from _scenes_heard_through(filterbank, seed)
@@ -100,7 +100,7 @@ def events() -> Iterator[Piece]:
         one,
         replace(one, name="labels and three teachers", recipe="multi-teacher", guides=several, distillation={}),
     ]
-    data_free = Source("FRAMI, dual with the timelines asked for", "frami", "dual")
+    data_free = Source("FRAMI, dual", "frami", "dual")
     # 600 steps are few: after them, no student has caught up with its teacher.
     longer = replace(EVENTS, steps=2 * EVENTS.steps)
     alone = replace(LABELS, name="labels only, twice the steps")

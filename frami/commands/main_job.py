@@ -133,7 +133,7 @@ def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any)
     from frami import distillation, learn, progress, run
     from frami.settings import make
 
-    weights = recipes.find(arguments["recipe"]).weights
+    weights = recipes.find(arguments["recipe"], labelled=not arguments["samples"]).weights
     if options.listed(list_settings, learn.Settings, weights):
         return
     chosen = options.parsed(assignments, learn.Settings, weights)
