@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from frami import catalog
 from frami.audio import FrontEnd
 from frami.bench import collect, piece, recipe_suites, speed, speed_store, suites, timing
 from frami.bench import page as bench_page
+from frami.bench.pictures import accuracy_against_cost
 from frami.cli import frami
 from frami.datasets import tones
 from frami.errors import Failed, WrongUse
@@ -149,6 +151,15 @@ def test_the_table_gives_mean_and_spread_and_the_ratio_to_the_upper_bound_of_the
     assert "| (teacher) 1 | 1 | recordings |  |  | 0.800 ± 0.000 |" in bench_page.text(rows)
     collect.write(tmp_path, {(str(number),): row for number, row in enumerate(rows)})
     assert (tmp_path / "bench-cpu-esc10-1-1.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_names_of_near_points_stand_apart() -> None:
+    near = {name: (100.0 + 4 * number, [0.5]) for number, name in enumerate(("DeepInversion", "FastMeta", "DAFL"))}
+    figure = accuracy_against_cost({**near, "NAYER": (9000.0, [0.4])}, 0.9, "seconds")
+    names = [text for text in figure.axes[0].texts if text.get_text() in near]
+    boxes = [text.get_window_extent() for text in names]
+    assert [text.get_text() for text in names] == list(near)
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
 
 
 def test_a_row_that_cannot_be_measured_does_not_keep_the_others_from_it(

@@ -2,7 +2,7 @@
 
     frami bench --suite main|ablation|quick|cpu|gpu|tags|scenes|events [--data DIR]
 
-What is finished is not done again, so a bench may be collected over several sittings (`frami.bench.pieces`);
+What is finished is not done again, so a bench may be collected over several sittings (`frami.bench.measure`);
 with --resume, rows that the page has with the same settings are kept even where the models they were measured on are gone.
 Scores are those of the last step on the held-out fold; the page says what settings were chosen by. Writes bench.csv,
 and bench.md and pictures from it.
@@ -18,8 +18,9 @@ from pathlib import Path
 
 from frami import catalog, datasets, files
 from frami.bench import page as bench_page
+from frami.bench import pictures
+from frami.bench.measure import Bench
 from frami.bench.piece import Piece
-from frami.bench.pieces import Bench
 from frami.bench.suites import SUITES
 from frami.errors import Failed, FramiError, WrongUse, unknown
 from frami.evaluate import accuracy, events
@@ -143,7 +144,7 @@ def write(page: Path, rows: dict[tuple[str, ...], dict[str, str]]) -> None:
     costs = page / "speed.md"
     text = bench_page.text(listed, costs.read_text(encoding="utf-8") if costs.is_file() else "")
     files.write_bytes(page / "bench.md", (text + "\n").encode())
-    bench_page.pictures(listed, page)
+    pictures.write(listed, page)
 
 
 def _csv(rows: list[dict[str, str]]) -> str:

@@ -1,20 +1,16 @@
-"""From the rows of bench.csv to bench.md, prose included, and a picture of accuracy against cost for each task."""
+"""From the rows of bench.csv to bench.md, prose included."""
 
 from __future__ import annotations
 
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-from matplotlib.figure import Figure
-
-from frami import charts, files
 from frami.bench import suites
-from frami.bench.pieces import MEASURES, best
+from frami.bench.measure import MEASURES, best
 from frami.evaluate import accuracy
 
 Row = dict[str, str]
@@ -65,7 +61,7 @@ def _task(suite: str, task: str, fold: str, teacher: str, rows: list[Row]) -> li
     if suite == "main" and aim is not None:
         least = f"teacher {aim.least_teacher}, " if aim.least_teacher else ""
         says = [f"Aim: {least}FRAMI {aim.least_ratio} of the teacher in {aim.minutes} minutes."]
-    picture = [f"![accuracy against cost]({_picture(suite, task, fold, teacher)})"] if suite in ("cpu", "gpu") else []
+    picture = [f"![accuracy against cost]({picture_of(suite, task, fold, teacher)})"] if suite in ("cpu", "gpu") else []
     return [f"### {task}, fold {fold}", *says, _table(rows), *picture]
 
 
@@ -185,50 +181,6 @@ def grouped(rows: Iterable[Row], *keys: str) -> dict[tuple[str, ...], list[Row]]
     return groups
 
 
-def _picture(suite: str, task: str, fold: str, teacher: str) -> str:
+def picture_of(suite: str, task: str, fold: str, teacher: str) -> str:
+    """Return the name of the picture of a table."""
     return f"bench-{suite}-{task}-{fold}-{teacher}.png"
-
-
-def pictures(rows: list[Row], folder: Path) -> None:
-    """Write a picture for each task of the suites that compare methods."""
-    compared = [row for row in rows if row["suite"] in ("cpu", "gpu")]
-    for (suite, task, fold, teacher), group in grouped(compared, "suite", "task", "fold", "teacher").items():
-        # What a GPU does is not in the seconds of the CPU.
-        unit = "seconds" if "cuda" in group[0]["machine"] else "CPU seconds"
-        names = [f"{part}_{'s' if unit == 'seconds' else 'cpu_s'}" for part in ("synthesis", "distillation")]
-        points = {}
-        for (source,), of_source in grouped(group, "source").items():
-            cost = [sum(float(row[name]) for name in names) for row in of_source]
-            points[source] = (statistics.mean(cost), [float(row["accuracy"]) for row in of_source])
-        figure = accuracy_against_cost(points, float(group[0]["teacher_accuracy"]), unit)
-        files.write_bytes(folder / _picture(suite, task, fold, teacher), charts.png(figure))
-
-
-def accuracy_against_cost(points: Mapping[str, tuple[float, Sequence[float]]], teacher: float, unit: str) -> Figure:
-    """Return the accuracy of students over what they cost.
-
-    Args:
-        points: By what a student learned from: its cost, and the accuracy of each seed.
-        teacher: Accuracy of the teacher, drawn as a line.
-        unit: Of the cost.
-    """
-    figure = Figure(figsize=(7.5, 4.5), layout="constrained")
-    ax = figure.subplots()
-    ax.axhline(teacher, color="0.6", linestyle="--", linewidth=1)
-    ax.annotate("teacher", (1, teacher), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4")
-    for name, (seconds, accuracies) in points.items():
-        mean, low, high = np.mean(accuracies), min(accuracies), max(accuracies)
-        known = name.startswith(("recordings", "other recordings", "noise"))
-        ax.errorbar(
-            seconds,
-            mean,
-            yerr=[[mean - low], [high - mean]],
-            marker="s" if known else "o",
-            color="C3" if name.startswith("FRAMI") else "0.5" if known else "C0",
-            capsize=2,
-        )
-        ax.annotate(name, (seconds, mean), xytext=(5, 3), textcoords="offset points", fontsize=charts.SMALL)
-    ax.set_xscale("log")
-    ax.set(xlabel=f"{unit} of synthesis and distillation", ylabel="accuracy on recordings")
-    ax.grid(alpha=0.3)
-    return figure

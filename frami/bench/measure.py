@@ -1,4 +1,4 @@
-"""The pieces of a bench: teachers, stores and students, each a run of its own; what is finished is not done again."""
+"""Measures pieces of a bench: teachers, stores and students are runs of their own, and what is finished is not done again."""
 
 from __future__ import annotations
 
