@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from sklearn.metrics import confusion_matrix, f1_score
 
-from frami import datasets, machine, screen
+from frami import datasets, ensemble, machine, screen
 from frami.audio import FrontEnd
 from frami.clips import Clips, Spectrograms
 from frami.datasets import Split
@@ -91,6 +91,7 @@ def evaluate(
     split = datasets.for_task(split, models[0].task)
     if models[0].task == "frames":
         events.library()  # what is not installed is told before anything is heard
+        ensemble.check_alike(models)
     heard = {end: Spectrograms.of(split.test, end) for end in {one.front_end for one in models}}
     clips = [heard[one.front_end] for one in models]
     answers = fusion.answers(models, clips, machine.choose(device, threads, "float32"))

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from frami.clips import Clips
-from frami.errors import WrongUse
 from frami.learn import predictions
 from frami.machine import Machine
 from frami.model import Model
@@ -22,12 +21,9 @@ def answers(models: Sequence[Model], clips: Sequence[Clips], where: Machine) -> 
     """Return the answer (see `frami.tasks`) to each clip, ``(K,)`` or ``(K, 1 + N')``; of one model, its own.
 
     Args:
-        models: They know the same classes, and have one task.
+        models: They know the same classes, have one task, and judge as many frames of a clip.
         clips: The same recordings, as each of the models hears them.
         where: On what it is computed.
-
-    Raises:
-        WrongUse: the models judge another number of frames.
     """
     each = [_of_one(model, heard, where) for model, heard in zip(models, clips, strict=True)]
     if len(models) == 1:
@@ -35,9 +31,6 @@ def answers(models: Sequence[Model], clips: Sequence[Clips], where: Machine) -> 
     task = models[0].network.task
     fused = []
     for said in zip(*each, strict=True):
-        shapes = {tuple(one.shape) for one in said}
-        if len(shapes) > 1:
-            raise WrongUse(f"The models judge clips in answers of shapes {sorted(shapes)}; one frame rate is needed.")
         fused.append(task.logits(task.probable(torch.stack(said)).mean(dim=0, keepdim=True))[0])
     return fused
 

@@ -91,9 +91,9 @@ def together(teachers: Sequence[Model], clips: Clips, where: Machine) -> Model:
 
 
 def check_alike(teachers: Sequence[Model]) -> None:
-    """Refuse teachers that do not know the same classes, have one task, and judge a clip at one frame rate."""
+    """Refuse models that do not know the same classes, have one task, and judge a clip at one frame rate."""
     first = teachers[0]
-    for other in teachers[1:]:
+    for number, other in enumerate(teachers[1:], 2):
         for what, differs in (
             ("labels", other.labels != first.labels),
             ("a task", other.task != first.task),
@@ -102,8 +102,8 @@ def check_alike(teachers: Sequence[Model]) -> None:
         ):
             if differs:
                 raise WrongUse(
-                    f"The teachers {first.fingerprint} and {other.fingerprint} have {what} that differ; "
-                    f"allowed are teachers alike in that."
+                    f"Of the models named, the first ({first.fingerprint}) and number {number} ({other.fingerprint}) have {what} "
+                    f"that differ; allowed are models alike in that."
                 )
 
 

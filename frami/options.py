@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -11,6 +12,18 @@ import click
 from frami import catalog
 
 Function = Callable[..., Any]
+
+
+class Needed(click.Option):
+    """An option that must be given, unless settings are only to be listed."""
+
+    def value_is_missing(self, value: Any) -> bool:
+        """Tell whether the command cannot do without what was given."""
+        listed = click.get_current_context().params.get("list_settings", False)
+        return not listed and super().value_is_missing(value)
+
+
+needed = partial(click.option, required=True, cls=Needed)
 
 
 def _options(*options: Function) -> Function:
@@ -46,18 +59,21 @@ assignments = click.option(
     metavar="NAME=VALUE",
     help="Another setting; --list-settings names them.",
 )
-list_settings = click.option("--list-settings", is_flag=True, help="Print what --set can set, with defaults, and stop.")
+# Eager: whether an option is needed is known only after it.
+list_settings = click.option(
+    "--list-settings", is_flag=True, is_eager=True, help="Print what --set can set, with defaults, and stop."
+)
 
 
 def recordings(required: bool) -> Function:
     """Return the options that name a data set, its folder and what is held out."""
     known = ", ".join(catalog.names("datasets"))
+    option = needed if required else click.option
     return _options(
-        click.option("--dataset", required=required, help=f"Data set of recordings: {known}."),
+        option("--dataset", help=f"Data set of recordings: {known}."),
         click.option("--data", type=click.Path(), help="Its folder, or one that holds it. [default: FRAMI_DATA]"),
-        click.option(
+        option(
             "--test-fold",
-            required=required,
             help="What is held out: a fold's number, 'takes' or a speaker (fsdd), 'validation' (desed).",
         ),
     )

@@ -1,8 +1,9 @@
 """DFAD: a generator looks for clips on which student and teacher differ; the student learns to agree on them.
 
 Source: Fang et al., "Data-Free Adversarial Distillation", 2019, arXiv:1912.11006: both play for the mean absolute
-difference of the logits, five steps of the student to one of the generator (Adam at 1e-3, noise of 256). Differs: a
-small student in the making, trained with AdamW, stands for the one that is distilled from the store afterwards.
+difference of the logits, five steps of the student to one of the generator (Adam at 1e-3, noise of 256). Differs:
+clips are judged as audio views, and in rounds of 64 where 256 at once are published; a small student in the making,
+trained with AdamW, stands for the one that is distilled from the store afterwards.
 """
 
 from __future__ import annotations

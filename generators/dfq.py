@@ -2,8 +2,9 @@
 
 Source: Choi et al., "Data-Free Network Quantization With Adversarial Knowledge Distillation", CVPR Workshops 2020,
 arXiv:2005.04136, with the weights and turns of Fang et al. (CMI, IJCAI 2021): adversary 1, moments 1, sureness 1,
-balance 20, ten steps of the student to one of the generator. Differs: rounds of 20 turns, where it goes on without rounds;
-a small student in the making stands for the one that is distilled from the store afterwards.
+balance 20, ten steps of the student to one of the generator. Differs: rounds of 20 turns, where it goes on without
+rounds; clips are judged as audio views; a small student in the making stands for the one that is distilled from the
+store afterwards.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """ZSKT: a generator looks for clips on which the student's belief is far from the teacher's.
 
 Source: Micaelli and Storkey, "Zero-shot Knowledge Transfer via Adversarial Belief Matching", NeurIPS 2019,
-arXiv:1905.09768: both play for the divergence of the student from the teacher. One step of the generator to five of the
-student, as Fang et al. ran it (CMI, IJCAI 2021). Differs: without attention transfer; a small student in the making
-stands for the one that is distilled from the store afterwards, and it learns by softened logits.
+arXiv:1905.09768: both play for the divergence of the student from the teacher. One step of the generator to five of
+the student, as Fang et al. ran it (CMI, IJCAI 2021). Differs: without attention transfer; clips are judged as audio
+views; a small student in the making stands for the one that is distilled from the store afterwards, and it learns by
+softened logits.
 """
 
 from __future__ import annotations

@@ -51,6 +51,7 @@ def test_every_method_is_measured_and_what_is_done_is_not_done_again(tmp_path: P
         assert 0 <= float(row["accuracy"]) <= 1 and 0 <= float(row["agreement"]) <= 1
         assert (float(row["synthesis_cpu_s"]) >= 0) and float(row["peak_mb"]) > 0
     text = (page / "bench.md").read_text(encoding="utf-8")
+    assert "bench-quick-tones-0-small.png" in text and (page / "bench-quick-tones-0-small.png").is_file()
     assert all(f"| {source.name}" in text for source in suites.methods({}, None))
     before = {path: path.stat().st_mtime_ns for path in out.rglob("weights.safetensors")}
     _bench("--suite", "quick", "--out", out, "--page", page, "--resume")

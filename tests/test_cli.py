@@ -242,9 +242,18 @@ def test_evaluate_writes_its_scores_to_runs(
     assert len(list(Path("runs").glob("evaluate-*.json"))) == 1
 
 
-def test_list_settings_says_what_can_be_set(call: Frami) -> None:
-    said = call("synthesize", "--teacher", "any", "--out", "any", "--list-settings")
-    assert said.code == 0 and "contrast = 0.0   weight of the feature-invariant contrast" in said.out
+def test_list_settings_says_what_can_be_set_and_needs_nothing_else(call: Frami) -> None:
+    for words, expected in (
+        (["synthesize"], "contrast = 0.0   weight of the feature-invariant contrast"),
+        (["synthesize", "--method", "cmi"], "bank = "),
+        (["distill", "--recipe", "embedding"], "cross_entropy = 1.0   weight"),
+        (["distill", "--recipe", "embedding", "--samples", "any"], "cross_entropy = 0.0   weight"),
+        (["train"], "learning_rate = "),
+        (["soundscapes"], "most_events = "),
+    ):
+        said = call(*words, "--list-settings")
+        assert said.code == 0 and expected in said.out, said
+    assert call("synthesize", "--teacher", "any").code == 2
 
 
 # Words with {made} and {tmp} for the folders, the exit code, and what the one sentence says.

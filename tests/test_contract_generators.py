@@ -25,6 +25,12 @@ from tests.conftest import FAST, LABELS, make_teacher
 METHODS = catalog.names("generators")
 DUEL = {"turns": 2, "student_steps": 1}
 TARGET = torch.tensor([0, 1, 2, 1, 0, 2])
+KINDS = [
+    *((method, {}) for method in METHODS),
+    ("deepinversion", {"adversary": 1.0}),
+    ("fastmeta", {"form": "reptile"}),
+    ("nayer", {"embedding": "learned"}),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -57,31 +63,37 @@ def test_clips_have_the_shape_and_range_asked_for(
         assert bool(((mel >= low - 1e-4) & (mel <= high + 1e-4)).all())
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_same_seed_same_bytes_and_another_seed_others(method: str, teacher: Model, machine: Machine) -> None:
+@pytest.mark.parametrize(("method", "chosen"), KINDS)
+def test_same_seed_same_bytes_and_another_seed_others(
+    method: str, chosen: dict[str, Any], teacher: Model, machine: Machine
+) -> None:
     runs = []
     for seed in (0, 0, 1):
-        made = generator(method, teacher, machine, seed)
+        made = generator(method, teacher, machine, seed, **chosen)
         runs.append(torch.cat([made.round(number, TARGET, 16).mel for number in range(3)]))
     assert torch.equal(runs[0], runs[1])
     assert not torch.equal(runs[0], runs[2])
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_state_is_all_that_the_next_round_needs(method: str, teacher: Model, machine: Machine) -> None:
-    first = generator(method, teacher, machine)
+@pytest.mark.parametrize(("method", "chosen"), KINDS)
+def test_state_is_all_that_the_next_round_needs(
+    method: str, chosen: dict[str, Any], teacher: Model, machine: Machine
+) -> None:
+    first = generator(method, teacher, machine, **chosen)
     for number in range(2):
         first.round(number, TARGET, 16)
-    second = generator(method, teacher, machine)
+    second = generator(method, teacher, machine, **chosen)
     second.load(copy.deepcopy(first.state()))
     for number in (2, 3):
         assert torch.equal(first.round(number, TARGET, 20).mel, second.round(number, TARGET, 20).mel)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_teacher_is_untouched_and_keeps_no_hook(method: str, teacher: Model, machine: Machine) -> None:
+@pytest.mark.parametrize(("method", "chosen"), KINDS)
+def test_teacher_is_untouched_and_keeps_no_hook(
+    method: str, chosen: dict[str, Any], teacher: Model, machine: Machine
+) -> None:
     before = {name: tensor.clone() for name, tensor in teacher.network.state_dict().items()}
-    generator(method, teacher, machine).round(0, TARGET, 16)
+    generator(method, teacher, machine, **chosen).round(0, TARGET, 16)
     assert all(torch.equal(before[name], tensor) for name, tensor in teacher.network.state_dict().items())
     for layer in teacher.network.modules():
         assert not layer._forward_hooks and not layer._forward_pre_hooks and not layer._backward_hooks

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from sklearn.metrics import average_precision_score
 
 import frami
-from frami import ensemble
+from frami import datasets, ensemble
 from frami.audio import FrontEnd
 from frami.cli import frami as cli
 from frami.clips import Spectrograms
@@ -22,6 +22,7 @@ from frami.errors import WrongUse
 from frami.evaluate import complexity
 from frami.machine import Machine
 from frami.model import Architecture, Model
+from frami.soundscapes import soundscapes
 from frami.store import Store
 from frami.student import Student
 from tests.conftest import LABELS, make_teacher
@@ -103,6 +104,21 @@ def test_teachers_of_other_frame_rates_are_refused(front_end: FrontEnd) -> None:
         model.network.eval()
     with pytest.raises(WrongUse, match="have a frame rate that differ"):
         ensemble.check_alike(built)
+
+
+def test_detectors_of_other_frame_rates_are_not_fused(
+    front_end: FrontEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")
+    folder = tmp_path / "scenes"
+    soundscapes("tones", folder, test_fold="0", classes=tuple(tones.CLASSES)[:2], train=2, validation=2)
+    labels = datasets.split("desed", folder, test_fold="validation").labels
+    built = [Model.build(Architecture(n, {"width": 4}), front_end, labels, task="frames") for n in ("secrnn", "dscnn")]
+    for model in built:
+        model.network.eval()
+    monkeypatch.setattr(Spectrograms, "of", None)  # it is told before anything is heard
+    with pytest.raises(WrongUse, match="first .* and number 2 .* have a frame rate that differ"):
+        frami.evaluate(built[0], "desed", folder, test_fold="validation", others=[built[1]])
 
 
 def test_a_student_of_several_teachers(teacher: Model, store: Store, front_end: FrontEnd, tmp_path: Path) -> None:

@@ -122,8 +122,24 @@ def test_events_found_exactly_score_one() -> None:
     for name in ("psds1", "psds2", "event_f1", "segment_f1"):
         assert perfect[name] == pytest.approx(1.0)
     assert perfect["segment_error_rate"] == pytest.approx(0.0)
-    late = {name: np.roll(values, 15, axis=0) for name, values in probabilities.items()}
-    assert events.scores(("a", "b"), truth, late, edges)["event_f1"] == 0
+    # Frames late, of events of 20 and 30: PSDS1 asks for seven tenths of both in common, PSDS2 for a tenth, and the collars
+    # of event F1 are 0.2 s.
+    for late, expected in ((2, (1, 1, 1)), (6, (1, 1, 0)), (7, (0, 1, 0)), (18, (0, 1, 0)), (28, (0, 0, 0))):
+        moved = {name: np.roll(values, late, axis=0) for name, values in probabilities.items()}
+        found = events.scores(("a", "b"), truth, moved, edges)
+        assert [found[name] for name in ("psds1", "psds2", "event_f1")] == pytest.approx(expected), late
+        # Of a, one of two segments is false; of b, two of five.
+        assert late > 7 or found["segment_error_rate"] == pytest.approx((1 / 2 + 2 / 5) / 2)
+    # A class that is found where another sounds costs PSDS2 more than where nothing does, and PSDS1 as much.
+    quiet = {f"{number}.wav": [] for number in range(36)}
+    some = {**truth, **quiet}
+    costs = []
+    for start in (20, 60):
+        wrong = {name: probabilities.get(name, np.zeros((100, 2))).copy() for name in some}
+        wrong["y.wav"][start : start + 30, 0] = 0.95
+        costs.append(events.scores(("a", "b"), some, wrong, dict.fromkeys(some, np.linspace(0, 10, 101))))
+    assert costs[0]["psds1"] == pytest.approx(costs[1]["psds1"]) and costs[1]["psds1"] > 0.5
+    assert costs[0]["psds2"] < 0.5 * costs[1]["psds2"]
     alone = {name: [each for each in listed if each[2] == "b"] for name, listed in truth.items()}
     for labels, there in ((("a", "b"), slice(None)), (("b",), slice(1, 2))):
         one = events.scores(labels, alone, {name: values[:, there] for name, values in probabilities.items()}, edges)

@@ -161,6 +161,9 @@ def test_sonyc(tmp_path: Path) -> None:
     table.write_text(table.read_text().replace("b.wav,0,0", "b.wav,0,yes"))
     with pytest.raises(WrongUse, match="line 4: 1_engine_presence is 'yes'"):
         datasets.split("sonyc", tmp_path, test_fold="validate")
+    table.write_text(table.read_text().splitlines()[0] + "\n")
+    with pytest.raises(WrongUse, match="holds no annotation"):
+        datasets.split("sonyc", tmp_path, test_fold="validate")
     table.write_text("split,audio_filename\n")
     with pytest.raises(WrongUse, match="annotator_id"):
         datasets.split("sonyc", tmp_path, test_fold="validate")
@@ -184,6 +187,9 @@ def test_tau2022(tmp_path: Path) -> None:
     assert len(datasets.split("tau2022", tmp_path, test_fold="1").train) == 0
     with pytest.raises(WrongUse, match="there is no evaluation_setup/fold1_evaluate.csv in it"):
         datasets.split("tau2022", tmp_path / "audio", test_fold="1")
+    learned.write_text("filename\tscene_label\n")
+    with pytest.raises(WrongUse, match="holds no annotation"):
+        datasets.split("tau2022", tmp_path, test_fold="1")
     learned.write_text("name\tscene\naudio/x.wav\tbus\n")
     with pytest.raises(WrongUse, match="no column filename, scene_label"):
         datasets.split("tau2022", tmp_path, test_fold="1")

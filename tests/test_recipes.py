@@ -11,12 +11,12 @@ import torch
 import frami
 from frami import recipes, run, seeds
 from frami.audio import FrontEnd
-from frami.errors import WrongUse
+from frami.errors import Failed, WrongUse
 from frami.evaluate import complexity
 from frami.model import Architecture, Model
 from frami.store import Store
 from frami.student import MeanStudent
-from tests.conftest import make_teacher
+from tests.conftest import LABELS, make_teacher
 
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
@@ -107,6 +107,19 @@ def test_hidden_states_may_be_those_of_another_model(
     with pytest.raises(WrongUse, match="another front end"):
         other = make_teacher(replace(front_end, n_mels=20))
         frami.distill(teacher, out=tmp_path / "c", recipe="dual", embedding_teacher=other, **few)
+
+
+def test_a_store_of_other_classes_or_of_another_task_is_refused(teacher: Model, store: Store, tmp_path: Path) -> None:
+    few = {"samples": store, "out": tmp_path / "student", "any_teacher": True}
+    for labels, named in (
+        (("dog", "cat", "cow"), "3 \\(dog, cat, cow\\)"),
+        ((*LABELS, "cow"), "4 \\(rise, fall, pulse, ...\\)"),
+    ):
+        with pytest.raises(Failed, match=f"of 3 classes \\(rise, fall, pulse\\), this teacher knows {named}"):
+            frami.distill(replace(teacher, labels=labels), **few)
+    with pytest.raises(Failed, match="made for the task single-label, this teacher's is multi-label"):
+        frami.distill(replace(teacher, task="multi-label"), **few)
+    assert not (tmp_path / "student").exists()
 
 
 def test_a_network_beyond_the_budget_is_refused_before_anything_is_written(

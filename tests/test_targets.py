@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from frami.audio import FrontEnd
 from frami.errors import WrongUse
-from frami.model import Model
+from frami.model import Architecture, Model
 from frami.network import FrameHead, Head
 from frami.synthesis import synthesize
 from frami.targets import alike, between_classes, label_sets
@@ -50,6 +51,19 @@ def test_tags_that_the_teacher_finds_alike_meet_where_that_is_asked_for() -> Non
         assert bool((sets.sum(dim=0) > 60).all())
     assert met[0.0] < 2 < 5 < met[10.0]
     assert alike(FrameHead(8, 2, 3), 5.0).sum(dim=1).tolist() == pytest.approx([1.0] * 3)
+
+
+def test_a_store_is_asked_for_with_tags_that_meet(front_end: FrontEnd, tmp_path: Path) -> None:
+    built = Architecture("dscnn", {"width": 4, "depth": 1, "embedding": 2})
+    tagger = Model.build(built, front_end, ("a", "b", "c", "d"), "multi-label", frames=(12, 24))
+    tagger.network.eval().requires_grad_(False).head.classifier.load_state_dict(HEAD.classifier.state_dict())
+    met = {}
+    for sharpness in (0.0, 10.0):
+        path = tmp_path / f"{sharpness}.h5"
+        with synthesize(tagger, path, samples=128, method="noise", co_occurrence=sharpness) as store:
+            sets = store.targets >= 0.5
+        met[sharpness] = (sets[:, 0] & sets[:, 1]).sum() / max(1, (sets[:, 0] & sets[:, 2]).sum())
+    assert met[0.0] < 2 < 5 < met[10.0]
 
 
 def test_co_occurrence_is_refused_where_a_clip_has_one_class(teacher: Model, tmp_path: Path) -> None:

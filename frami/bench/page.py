@@ -18,6 +18,8 @@ Row = dict[str, str]
 # How to read the page; and what was tried, so that nobody has to try it again unawares.
 INTRODUCTION, TRIED = (Path(__file__).with_name(name) for name in ("introduction.md", "tried.md"))
 
+# Suites that compare methods.
+COMPARED = ("quick", "cpu", "gpu")
 COSTS = ("synthesis_s", "distillation_s", "synthesis_cpu_s", "distillation_cpu_s", "cpu_ms_a_clip")
 TITLES = {
     "main": "FRAMI against its bounds",
@@ -61,7 +63,7 @@ def _task(suite: str, task: str, fold: str, teacher: str, rows: list[Row]) -> li
     if suite == "main" and aim is not None:
         least = f"teacher {aim.least_teacher}, " if aim.least_teacher else ""
         says = [f"Aim: {least}FRAMI {aim.least_ratio} of the teacher in {aim.minutes} minutes."]
-    picture = [f"![accuracy against cost]({picture_of(suite, task, fold, teacher)})"] if suite in ("cpu", "gpu") else []
+    picture = [f"![accuracy against cost]({picture_of(suite, task, fold, teacher)})"] if suite in COMPARED else []
     return [f"### {task}, fold {fold}", *says, _table(rows), *picture]
 
 

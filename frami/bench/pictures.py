@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from frami import charts, files
-from frami.bench.page import Row, grouped, picture_of
+from frami.bench.page import COMPARED, Row, grouped, picture_of
 
 # Where the name of a point may stand, in points from it.
 CORNERS = ((5, 3), (5, -10), (-5, 3), (-5, -10))
@@ -21,7 +21,7 @@ POINT = 4  # half its size, in points
 
 def write(rows: list[Row], folder: Path) -> None:
     """Write a picture for each task of the suites that compare methods."""
-    compared = [row for row in rows if row["suite"] in ("cpu", "gpu")]
+    compared = [row for row in rows if row["suite"] in COMPARED]
     for (suite, task, fold, teacher), group in grouped(compared, "suite", "task", "fold", "teacher").items():
         # What a GPU does is not in the seconds of the CPU.
         unit = "seconds" if "cuda" in group[0]["machine"] else "CPU seconds"

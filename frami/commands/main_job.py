@@ -30,7 +30,7 @@ from frami.errors import WrongUse
 )
 @click.option("--task", help="single-label, multi-label or frames. [default: what the recordings are annotated for]")
 @options.budget
-@click.option("--out", required=True, type=click.Path(), help="Folder to write the bundle to.")
+@options.needed("--out", type=click.Path(), help="Folder to write the bundle to.")
 @options.machine
 @options.precision
 @options.assignments
@@ -53,9 +53,9 @@ def train(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -
 
 
 @click.command()
-@click.option("--teacher", required=True, help="A bundle's folder, or 'digits', which ships with the package.")
+@options.needed("--teacher", help="A bundle's folder, or 'digits', which ships with the package.")
 @click.option("--samples", type=click.IntRange(min=1), default=4000, show_default=True, help="Clips to make in all.")
-@click.option("--out", required=True, type=click.Path(), help="Store to write, or to go on with (HDF5).")
+@options.needed("--out", type=click.Path(), help="Store to write, or to go on with (HDF5).")
 @click.option("--method", default="frami", show_default=True, help=f"One of: {', '.join(catalog.names('generators'))}.")
 @click.option(
     "--frames",
@@ -98,9 +98,8 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
 
 
 @click.command()
-@click.option(
+@options.needed(
     "--teacher",
-    required=True,
     multiple=True,
     help="A bundle's folder, or 'digits', which ships with the package; several teach together.",
 )
@@ -123,7 +122,7 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
 )
 @options.budget
 @click.option("--any-teacher", is_flag=True, help="Allow a store that was made from another teacher.")
-@click.option("--out", required=True, type=click.Path(), help="Folder to write the student's bundle to.")
+@options.needed("--out", type=click.Path(), help="Folder to write the student's bundle to.")
 @options.machine
 @options.precision
 @options.assignments

@@ -39,13 +39,13 @@ def get(dataset: str, out: str, base_url: str | None, **machine: Any) -> None:
 
 
 @click.command()
-@click.option("--from", "dataset", required=True, help="Data set whose recordings are mixed: esc50, urbansound8k, ...")
+@options.needed("--from", "dataset", help="Data set whose recordings are mixed: esc50, urbansound8k, ...")
 @click.option("--data", type=click.Path(), help="Its folder, or one that holds it. [default: FRAMI_DATA]")
-@click.option("--test-fold", required=True, help="Whose clips go into the soundscapes of validation.")
+@options.needed("--test-fold", help="Whose clips go into the soundscapes of validation.")
 @click.option("--class", "classes", multiple=True, help="Only this class; may be given more than once.")
 @click.option("--train", type=click.IntRange(min=0), default=1000, show_default=True, help="Soundscapes to train on.")
 @click.option("--validation", type=click.IntRange(min=0), default=200, show_default=True, help="And to validate on.")
-@click.option("--out", required=True, type=click.Path(), help="Folder to write, in the layout of DESED.")
+@options.needed("--out", type=click.Path(), help="Folder to write, in the layout of DESED.")
 @options.machine
 @options.assignments
 @options.list_settings

@@ -90,10 +90,7 @@ def weak(path: Path) -> dict[str, list[str]]:
 def rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """Return the rows of a tab-separated table with at least these columns."""
     absent = f"There is no {path}; --data names the folder that holds metadata/ and audio/."
-    listed = _tables.rows(path, columns, absent=absent, delimiter="\t")
-    if not listed:
-        raise WrongUse(f"{path} holds no annotation; copy it again.")
-    return listed
+    return _tables.rows(path, columns, absent=absent, delimiter="\t")
 
 
 def durations(path: Path) -> dict[str, float]:

@@ -21,7 +21,7 @@ def rows(path: Path, columns: tuple[str, ...], *, absent: str, delimiter: str = 
         delimiter: What stands between two cells.
 
     Raises:
-        WrongUse: there is no such file, it is no text, it lacks a column, or a row has not as many cells as the head.
+        WrongUse: there is no such file, it is no text, it is empty or lacks a column, or a row has not as many cells as the head.
     """
     if not path.is_file():
         raise WrongUse(absent)
@@ -33,6 +33,8 @@ def rows(path: Path, columns: tuple[str, ...], *, absent: str, delimiter: str = 
         found = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise WrongUse(f"{path} is no table ({error}); copy it again.") from error
+    if not found:
+        raise WrongUse(f"{path} holds no annotation; copy it again.")
     for line, row in found:
         if None in row or None in row.values():
             raise WrongUse(f"{path}, line {line} has not as many cells as the head has columns; mend this line.")
