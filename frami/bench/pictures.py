@@ -28,7 +28,8 @@ def write(rows: list[Row], folder: Path) -> None:
         names = [f"{part}_{'s' if unit == 'seconds' else 'cpu_s'}" for part in ("synthesis", "distillation")]
         points = {}
         for (source,), of_source in grouped(group, "source").items():
-            cost = [sum(float(row[name]) for name in names) for row in of_source]
+            # Seconds are rounded, and the axis has no 0.
+            cost = [max(1.0, sum(float(row[name]) for name in names)) for row in of_source]
             points[source] = (statistics.mean(cost), [float(row["accuracy"]) for row in of_source])
         figure = accuracy_against_cost(points, float(group[0]["teacher_accuracy"]), unit)
         files.write_bytes(folder / picture_of(suite, task, fold, teacher), charts.png(figure))
