@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
+from matplotlib.text import Annotation
+from matplotlib.ticker import LogFormatter
+from matplotlib.transforms import Bbox, BboxBase
 
 from frami import charts, files
 from frami.bench.page import COMPARED, Row, grouped, picture_of
 
 # Where the name of a point may stand, in points from it.
-CORNERS = ((5, 3), (5, -10), (-5, 3), (-5, -10))
+PLACES = tuple((right, up) for up in (3, -10, 12, -19) for right in (5, -5))
 POINT = 4  # half its size, in points
 
 
@@ -59,6 +61,9 @@ def accuracy_against_cost(points: Mapping[str, tuple[float, Sequence[float]]], t
             capsize=2,
         )
     ax.set_xscale("log")
+    # 200 and not 2 x 10^2, which is too wide for its place.
+    ax.xaxis.set_major_formatter(LogFormatter())
+    ax.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.4)))
     ax.set(xlabel=f"{unit} of synthesis and distillation", ylabel="accuracy on recordings")
     ax.grid(alpha=0.3)
     figure.draw_without_rendering()  # the layout moves points
@@ -66,16 +71,24 @@ def accuracy_against_cost(points: Mapping[str, tuple[float, Sequence[float]]], t
     return figure
 
 
-def _name(ax: Axes, places: Mapping[str, tuple[float, float]]) -> None:
-    """Write the name of each point beside it, at the first corner where it covers neither a point nor another name."""
+def _name(ax: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    """Write the name of each point beside it, where it covers fewest of the points and of the names written so far."""
     radius = POINT * ax.figure.dpi / 72
-    taken = [Bbox([where - radius, where + radius]) for where in ax.transData.transform(list(places.values()))]
-    for name, place in places.items():
-        text = ax.annotate(name, place, xytext=CORNERS[0], textcoords="offset points", fontsize=charts.SMALL)
-        for corner in (*CORNERS, CORNERS[0]):
-            text.xyann = corner
-            text.set_horizontalalignment("left" if corner[0] > 0 else "right")
-            box = text.get_window_extent()
-            if box.x1 <= ax.bbox.x1 and not box.count_overlaps(taken):
-                break
-        taken.append(box)
+    taken = [Bbox([where - radius, where + radius]) for where in ax.transData.transform(list(points.values()))]
+    for name, point in points.items():
+        text = ax.annotate(name, point, xytext=PLACES[0], textcoords="offset points", fontsize=charts.SMALL)
+        text.set_in_layout(False)
+        covered = {place: _covered(_at(text, place), taken, ax.bbox) for place in PLACES}
+        taken.append(_at(text, min(PLACES, key=covered.__getitem__)))
+
+
+def _at(text: Annotation, place: tuple[int, int]) -> Bbox:
+    """Move a name to a place; return what it then covers."""
+    text.xyann = place
+    text.set_horizontalalignment("left" if place[0] > 0 else "right")
+    return text.get_window_extent()
+
+
+def _covered(box: Bbox, taken: Sequence[BboxBase], inside: BboxBase) -> int:
+    """Return how much a name is in the way of; an edge counts as much as another name."""
+    return box.count_overlaps(taken) + (box.x0 < inside.x0 or box.x1 > inside.x1 or box.y0 < inside.y0)
