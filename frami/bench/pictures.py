@@ -33,7 +33,8 @@ def write(rows: list[Row], folder: Path) -> None:
             # Seconds are rounded, and the axis has no 0.
             cost = [max(1.0, sum(float(row[name]) for name in names)) for row in of_source]
             points[source] = (statistics.mean(cost), [float(row["accuracy"]) for row in of_source])
-        figure = accuracy_against_cost(points, float(group[0]["teacher_accuracy"]), unit)
+        teachers = {row["seed"]: float(row["teacher_accuracy"]) for row in group}
+        figure = accuracy_against_cost(points, statistics.mean(teachers.values()), unit)
         files.write_bytes(folder / picture_of(suite, task, fold, teacher), charts.png(figure))
 
 
@@ -42,7 +43,7 @@ def accuracy_against_cost(points: Mapping[str, tuple[float, Sequence[float]]], t
 
     Args:
         points: By what a student learned from: its cost, and the accuracy of each seed.
-        teacher: Accuracy of the teacher, drawn as a line.
+        teacher: Accuracy of the teacher, mean over seeds, drawn as a line.
         unit: Of the cost.
     """
     figure = Figure(figsize=(7.5, 4.5), layout="constrained")
