@@ -224,10 +224,6 @@ def check_store(store: Store, teacher: Model, any_teacher: bool = False) -> None
         raise Failed(f"{store.path} was made for the task {store.task}, this teacher's is {teacher.task}.")
     if store.labels != teacher.labels:
         raise Failed(
-            f"{store.path} is of {len(store.labels)} classes ({_first(store.labels)}), this teacher knows "
-            f"{len(teacher.labels)} ({_first(teacher.labels)}); name the teacher that it was made from."
+            f"{store.path} is of {len(store.labels)} classes ({datasets.first(store.labels)}), this teacher knows "
+            f"{len(teacher.labels)} ({datasets.first(teacher.labels)}); name the teacher that it was made from."
         )
-
-
-def _first(labels: Sequence[str]) -> str:
-    return ", ".join([*labels[:3], *(["..."] if len(labels) > 3 else [])])

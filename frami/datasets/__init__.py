@@ -146,7 +146,7 @@ def check_labels(known: Sequence[str], found: Split) -> None:
     """Refuse recordings of other classes than a model knows; what differs is named."""
     strange = [label for label in found.labels if label not in known]
     absent = [label for label in known if label not in found.labels]
-    named = ", ".join([*(strange or absent)[:3], *(["..."] if len(strange or absent) > 3 else [])])
+    named = first(strange or absent)
     if strange:
         said = f"The recordings of {found.dataset} have classes that the model does not know ({named})"
     elif absent:
@@ -156,6 +156,15 @@ def check_labels(known: Sequence[str], found: Split) -> None:
     else:
         return
     raise WrongUse(f"{said}; name the model's own data set.")
+
+
+def first(labels: Sequence[str]) -> str:
+    """Return the first of some labels, to be named in a sentence.
+
+    >>> first(["a", "b", "c", "d"])
+    'a, b, c, ...'
+    """
+    return ", ".join([*labels[:3], *(["..."] if len(labels) > 3 else [])])
 
 
 def find(folder: Path, stem: str) -> str | None:
