@@ -73,7 +73,7 @@ def main() -> Iterator[Piece]:
 def ablation() -> Iterator[Piece]:
     """FRAMI taken apart with few clips and steps, on folds that its settings may be chosen on."""
     # The teacher of ESC-50 is the one that the suite cpu has.
-    esc50 = replace(ESC50, fold="1", teacher_steps=800, samples=1024, steps=600)
+    esc50 = replace(ESC50, fold="1", teacher_steps=800, samples=1024, steps=400)
     fsdd = replace(FSDD, fold="lucas", samples=1024, steps=600)
     for seed in range(3):
         for task in (esc50, fsdd):
