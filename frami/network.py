@@ -107,7 +107,8 @@ class FrameHead(nn.Module):
     """Frames ``(B, D, N')`` to logits of every frame ``(B, K, N')``, and of the clip by pooling them.
 
     By default that is attention: each frame is weighted by how much it tells of the class. Logits of clips end at about
-    -13.8 and 13.8, a probability of 1e-6. The embedding takes no part in that.
+    -13.8 and 13.8, a probability of 1e-6. The embedding takes no part in that and does not learn; what its batch norm
+    keeps of the pooled statistics is what an inversion of a detector has to go by, after pooling.
 
     Source: the head of the baseline of DCASE 2023 task 4. Differs: attention is a softmax over time alone.
     """
