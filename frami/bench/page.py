@@ -133,7 +133,8 @@ def _line(rows: list[Row], group: list[Row], main: str, others: list[str]) -> di
     if main == "psds1":
         cells[f"of the upper bound, {_title('psds2')}"] = _ratio(group, "psds2", partial(_of_upper, upper, "psds2"))
     if any(row.get("over") for row in rows):
-        cells[f"gain in {_title(main)}"] = _gain(rows, group, main)
+        gained = [name for name in (main, "agreement") if first.get(name)]
+        cells |= {f"gain in {_title(name)}": _gain(rows, group, name) for name in gained}
     return cells | _costs(group)
 
 
