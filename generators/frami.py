@@ -11,9 +11,10 @@ contrastive loss, and audio varies in length. The paper's equations, weights and
     L_after   `priors.contrast` of the statistics after it, projected
     L_adv     `priors.disagreement` with a student in the making
 
-By default the contrast's weight is 0, and it costs nothing then: in rounds of few clips it did harm. The two views that
-must agree are the clip rotated in time, and it rotated otherwise with other gain and masks. Pooling makes a shorter part
-a legal input too (``crop``), but parts that must agree make for clips that hardly change over time.
+By default the contrast's weight is 0, and it costs nothing then: in rounds of few clips it takes half as long again, and
+three seeds show no gain (`evaluate/bench.md`). The two views that must agree are the clip rotated in time, and it rotated
+otherwise with other gain and masks. Pooling makes a shorter part a legal input too (``crop``), but parts that must agree
+make for clips that hardly change over time.
 
 The clips come out of a light decoder, which each round is moved for a few steps from a meta-learned start (first-order
 MAML, as FastMeta: Fang et al., AAAI 2022, arXiv:2112.06253). What it has learned in a round serves more clips than the few
