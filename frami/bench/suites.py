@@ -31,6 +31,7 @@ ABLATIONS = (
     Source("with the contrast", "frami", synthesis={"contrast": 0.2}),
     Source("no adversary", "frami", synthesis={"adversary": 0.0}),
     Source("no siblings", "frami", synthesis={"siblings": 0}),
+    Source("no siblings, twice the steps", "frami", synthesis={"siblings": 0, "steps": 40}),
     Source("half the steps", "frami", synthesis={"steps": 10}),
     Source("clips as long as recordings", "frami", synthesis={"longest": 1000}),
     Source("no clips between classes", "frami", synthesis={"between": 0.0}),
