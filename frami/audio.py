@@ -145,7 +145,9 @@ def resample(waveform: Tensor, rate: int, to: int) -> Tensor:
 
 
 def read(path: str | Path, sample_rate: int) -> Tensor:
-    """Return an audio file (wav, flac, ogg) as a mono waveform ``(T,)`` within [-1, 1] at ``sample_rate`` Hz.
+    """Return an audio file (wav, flac, ogg) as a mono waveform ``(T,)`` at ``sample_rate`` Hz.
+
+    It is within [-1, 1], but for what resampling adds to one that was clipped.
 
     Raises:
         WrongUse: there is no such file.

@@ -1,4 +1,4 @@
-"""Folders are the registries: a method, network, data set or question is a file, found by its name.
+"""Folders are the registries: a method, network or data set is a file, found by its name.
 
 A name with a dot (``mylab.noise``) is a module of the user's own.
 """

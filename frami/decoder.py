@@ -1,4 +1,4 @@
-"""The parametrisation that the generative methods share: a light decoder from latents to spectrograms of any length."""
+"""FRAMI's parametrisation: a light decoder from latents to spectrograms of any length."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Latents:
 
     Attributes:
         clip: ``(B, Z)``, what holds for a whole clip.
-        time: ``(B, Z', F/8, N/8)``, what varies within it.
+        time: ``(B, Z', F/8, N/8 + 2)``, what varies within it.
     """
 
     clip: Tensor

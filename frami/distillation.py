@@ -73,7 +73,7 @@ def distill(
 
     Raises:
         WrongUse: an unknown student, recipe or setting, or not exactly one source of clips.
-        Failed: the store is of another teacher or of another front end, or empty.
+        Failed: the store is of another teacher, front end or task, or has fewer than 4 clips; teachers of other labels.
     """
     if (samples is None) == (dataset is None):
         raise WrongUse(

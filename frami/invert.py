@@ -20,7 +20,7 @@ class Inverted:
             that were not optimised themselves.
         parts: The unweighted losses of the optimised ones at that step, by name.
         step: Which step it was, from 0.
-        target: Their classes ``(B,)``, of a method that does not make what it is asked for; None for others.
+        target: What they are of, as the task has it, of a method that does not make what it is asked for; None for others.
     """
 
     mel: Tensor

@@ -88,7 +88,7 @@ def choose(device: str = "auto", threads: int | None = None, precision: str = "a
 
 
 def _no_device(device: str) -> WrongUse:
-    return WrongUse(f"There is no device {device!r} on this machine; allowed: auto, cpu, or cuda with a GPU.")
+    return WrongUse(f"There is no device {device!r} on this machine; allowed: auto, cpu, or cuda or mps with a GPU.")
 
 
 def _has_bfloat16() -> bool:

@@ -82,7 +82,7 @@ class Model:
         labels: Class names, by class index.
         task: A name of `frami.tasks`: ``single-label``, ``multi-label`` or ``frames``.
         provenance: Where it comes from: data, settings, teacher.
-        frames: Shortest and longest spectrogram that it was trained on.
+        frames: 5th and 95th percentile of the frames of the clips that it was trained on.
     """
 
     architecture: Architecture

@@ -1,7 +1,7 @@
 """What a student is asked to match: pure functions of what the teacher and the student say, and the target.
 
 Each takes ``(teacher, student, target)`` and returns a scalar in float32, 0 where the student does as it is asked
-(cross-entropy and KL: up to a constant). ``student`` is the *projected* student: its frames have the teacher's
+(cross-entropy: up to a constant). ``student`` is the *projected* student: its frames have the teacher's
 channels, and its embedding the teacher's size, where an objective compares them. ``target`` is ``(B, K)``, the
 probability of each class, or ``(B, K, N)``, that of each class in each frame (see `frami.tasks`).
 """

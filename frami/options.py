@@ -74,7 +74,8 @@ def recordings(required: bool) -> Function:
         click.option("--data", type=click.Path(), help="Its folder, or one that holds it. [default: FRAMI_DATA]"),
         option(
             "--test-fold",
-            help="What is held out: a fold's number, 'takes' or a speaker (fsdd), 'validation' (desed).",
+            help="What is held out: a fold's number, 'takes' or a speaker (fsdd), 'validation' (desed), 'test' ... A wrong one "
+            "is answered with those there are.",
         ),
     )
 

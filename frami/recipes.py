@@ -22,8 +22,8 @@ class Recipe:
     Attributes:
         weights: Weight of each objective, by its name in `frami.objectives`; ``mean_student`` is `logits` with the
             student's own average (`frami.student.MeanStudent`) for a teacher.
-        reuse_head: Whether the student's head begins as its teacher's own, on projected statistics. The projection is
-            then part of the student, and counted.
+        reuse_head: Whether the student's head begins as its teacher's own, on the statistics of projected frames. The
+            projection is then part of the student, and counted.
         several: Whether it is for two teachers or more.
         unlabelled: Weights that take the place of those where clips come from a store.
     """

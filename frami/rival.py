@@ -19,9 +19,10 @@ LEARNING_RATE = 2e-3
 class Rival:
     """A small network that learns from the synthetic clips as they come, so that inversion can aim at its mistakes.
 
-    It remembers the last ``memory`` clips with what the teacher said of them, as float16. Unless a method names another loss,
-    it learns by `objectives.softened`, at temperature 4, with AdamW; CMI, FastMeta and NAYER publish 20, and SGD. It learns for
-    few steps after each round, ``each_round`` (``rival_steps`` of the methods), where CMI and FastMeta publish 400.
+    It remembers the last ``memory`` clips, as float16 and in whole rounds, with what the teacher said of them. Unless a method
+    names another loss, it learns by `objectives.softened`, at temperature 4, with AdamW; CMI, FastMeta and NAYER publish 20, and
+    SGD. It learns for few steps after each round, ``each_round`` (``rival_steps`` of the methods), where CMI and FastMeta
+    publish 400.
     """
 
     def __init__(

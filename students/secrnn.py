@@ -54,7 +54,7 @@ class Encoder(nn.Module):
 def build(
     bands: int, classes: int, *, width: int = 16, depth: int = 6, recurrent: int | None = None, embedding: int = 96
 ) -> Network:
-    """Return a compact convolutional recurrent network; 0.3 M parameters by default.
+    """Return a compact convolutional recurrent network; 0.35 M parameters by default.
 
     Args:
         bands: Mel bands F; the network takes any number.

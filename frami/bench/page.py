@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from frami.bench import suites
-from frami.bench.measure import MEASURES, best
+from frami.bench.measure import MEASURES
 from frami.evaluate import accuracy
 
 Row = dict[str, str]
@@ -109,7 +109,7 @@ def _table(rows: list[Row]) -> str:
         if any(row.get(name) for row in rows)
     ]
     together = [row for of_student in grouped(rows, "student").values() for row in of_student]
-    lines = [_line(rows, group, main, others) for group in grouped(together, "student", "source").values()]
+    lines = [_line(rows, group, main, others) for group in grouped(together, "student", "source", "settings").values()]
     heads, teachers = list(lines[0]), _teachers(rows, [main, *others])
     cells = [heads, ["---"] * len(heads), *([line.get(head, "") for head in heads] for line in [*teachers, *lines])]
     return "\n".join("| " + " | ".join(line) + " |" for line in cells)
@@ -159,8 +159,10 @@ def _teachers(rows: list[Row], measures: list[str]) -> list[dict[str, str]]:
         for measure in measures:
             of_seeds = grouped([row for row in taught if row.get(f"teacher_{measure}")], "seed").values()
             if of_seeds:
-                each = [best(measure, [float(row[f"teacher_{measure}"]) for row in of_seed]) for of_seed in of_seeds]
-                cells[_title(measure)] = spread(each)
+                # One that was gone, and was trained again for some rows, is another.
+                cells[_title(measure)] = spread(
+                    statistics.mode(float(row[f"teacher_{measure}"]) for row in of_seed) for of_seed in of_seeds
+                )
         lines.append(cells)
     return lines
 

@@ -49,7 +49,7 @@ def demo(task: str, out: str, data: str | None, **arguments: Any) -> None:
 )
 @click.option("--data", type=click.Path(), help="Folder that holds esc50/, fsdd/, ... [default: FRAMI_DATA]")
 @click.option("--task", "tasks", multiple=True, help="Only this data set; may be given more than once.")
-@click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds. [default: the suite's own]")
+@click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds, from --seed on. [default: the suite's own]")
 @click.option("--out", default="runs/bench", show_default=True, type=click.Path(path_type=Path), help="For all pieces.")
 @click.option("--page", type=click.Path(path_type=Path), help="Folder of bench.csv and bench.md. [default: --out]")
 @click.option(

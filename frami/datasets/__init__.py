@@ -6,7 +6,7 @@ A data set is a module with
     FOLDER                  what its folder is called below a folder that holds several sets
     test_folds(folder)      the names that ``--test-fold`` may take
     split(folder, fold)     a `Split`: the recordings to train on and those to test on, and what they are annotated for
-    ARCHIVES                what ``frami data get`` downloads (absent for a generated set)
+    ARCHIVES                what ``frami data get`` downloads (absent where there is nothing to download)
 
 Folds are never mixed: every `Recordings` comes out of one call of ``split``, which puts a whole fold on one side.
 """
@@ -53,7 +53,7 @@ class Recordings:
             labels: a teacher is what there is to learn of such clips.
         events: For each clip its events as (onset s, offset s, class index), or None where they are not timed; None for
             clips that have none by their nature.
-        read: Clip number and rate (Hz) to a mono waveform ``(T,)``, float32 within [-1, 1].
+        read: Clip number and rate (Hz) to a mono waveform ``(T,)``, float32, as `frami.audio.read` gives it.
     """
 
     names: tuple[str, ...]
