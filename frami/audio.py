@@ -35,7 +35,7 @@ class FrontEnd:
         power_floor: Added to each band's power before the natural logarithm; the power is that of a waveform in [-1, 1].
         mean: Subtracted from the logarithm.
         std: What it is then divided by.
-        repeat_seconds: A clip shorter than this is repeated up to it, s.
+        repeat_seconds: A clip shorter than this, or than half an FFT, is repeated up to it, s.
         filterbank: A name of `frami.filterbanks`: ``mel``, ``gammatone`` or ``constant-q``.
     """
 
@@ -59,15 +59,15 @@ class FrontEnd:
             "sample_rate": RATES[1],
             "n_fft": 65_536,
             "win_length": self.n_fft,
-            "hop_length": 65_536,
+            "hop_length": self.win_length,
             "n_mels": 1024,
         }
         possible = all(1 <= getattr(self, name) <= limit for name, limit in largest.items())
         possible &= 0 <= self.f_min < self.f_max <= self.sample_rate / 2 and 0 <= self.repeat_seconds <= 3600
         if not (possible and self.power_floor > 0 and self.std > 0 and math.isfinite(self.mean)):
             raise WrongUse(
-                f"No front end is possible with {self}: its lengths are 1 or more, win_length is at most n_fft, "
-                f"f_min < f_max <= sample_rate / 2, power_floor and std are above 0."
+                f"No front end is possible with {self}: its lengths are 1 or more, win_length is at most n_fft, hop_length "
+                f"at most win_length, f_min < f_max <= sample_rate / 2, power_floor and std are above 0."
             )
 
     @property
@@ -86,7 +86,12 @@ class FrontEnd:
 
     def frames(self, seconds: float) -> int:
         """Return the number of frames N of a clip of this length (s)."""
-        return max(1, round(max(seconds, self.repeat_seconds) * self.sample_rate) // self.hop_length + 1)
+        return max(self._shortest, round(seconds * self.sample_rate)) // self.hop_length + 1
+
+    @property
+    def _shortest(self) -> int:
+        """How long a waveform is at least, once it has been repeated: half a window is mirrored at its ends."""
+        return max(round(self.repeat_seconds * self.sample_rate), self.n_fft // 2 + 1)
 
     def seconds(self, frames: int) -> float:
         """Return the length (s) of a clip of this many frames."""
@@ -94,7 +99,7 @@ class FrontEnd:
 
     def __call__(self, waveform: Tensor) -> Tensor:
         """Return the standardised log band powers ``(..., F, N)`` of a waveform ``(..., T)`` at ``sample_rate``."""
-        shortest = round(self.repeat_seconds * self.sample_rate)
+        shortest = self._shortest
         if waveform.shape[-1] < shortest:
             copies = -(-shortest // max(1, waveform.shape[-1]))
             waveform = waveform.repeat(*[1] * (waveform.dim() - 1), copies)[..., :shortest]

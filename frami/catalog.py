@@ -67,6 +67,8 @@ def imported(name: str) -> ModuleType:
         raise WrongUse(
             f"There is no module {name!r} ({error}); a name with a dot is a module on Python's path."
         ) from error
+    except SyntaxError as error:
+        raise WrongUse(f"The module {name!r} is no valid Python ({error}); mend it.") from error
 
 
 def _own(name: str, family: str) -> ModuleType:

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from frami.errors import WrongUse
 
 COLOURS = "viridis"
-PLACES = ("step", "round", "clips", "frames")  # in a row of metrics, what is no loss
+# What is no loss in a row of metrics that begins so; `frames` is a loss of distillation as well.
+PLACES = {"step": ("step",), "round": ("round", "clips", "frames")}
 SMALL = 7.5  # pt
 DOTS_PER_INCH = 120
 
@@ -54,7 +55,9 @@ def losses(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
 
 def loss_names(run_metrics: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the names of the losses that a run has logged, in that order."""
-    return list(dict.fromkeys(name for row in run_metrics for name in row if name not in PLACES))
+    return list(
+        dict.fromkeys(name for row in run_metrics for name in row if name not in PLACES.get(next(iter(row), ""), ()))
+    )
 
 
 def confusion(labels: Sequence[str], counts: ArrayLike) -> Figure:
@@ -71,8 +74,9 @@ def confusion(labels: Sequence[str], counts: ArrayLike) -> Figure:
     figure = Figure(figsize=(size + 1, size), layout="constrained")
     ax = figure.subplots()
     image = ax.imshow(parts, cmap=COLOURS, vmin=0, vmax=1)
-    ax.set_xticks(range(len(labels)), labels, rotation=90, fontsize=font)
-    ax.set_yticks(range(len(labels)), labels, fontsize=font)
+    shown = [plain(label) for label in labels]
+    ax.set_xticks(range(len(labels)), shown, rotation=90, fontsize=font)
+    ax.set_yticks(range(len(labels)), shown, fontsize=font)
     ax.set(xlabel="class given", ylabel="true class")
     if len(labels) <= 20:
         for row, column in np.argwhere(table):
@@ -80,6 +84,15 @@ def confusion(labels: Sequence[str], counts: ArrayLike) -> Figure:
             text.set_color("black" if parts[row, column] > 0.6 else "white")
     figure.colorbar(image, ax=ax, label="part of the true class's clips", shrink=0.8)
     return figure
+
+
+def plain(text: str) -> str:
+    r"""Return what matplotlib shows as this text: dollars are no formulae, and an underscore in front hides nothing.
+
+    >>> plain("$5"), plain("_noise_") == "⁠_noise_"
+    ('\\$5', True)
+    """
+    return ("\N{WORD JOINER}" if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
 def png(figure: Figure) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,6 +14,8 @@ from torch import Generator, Tensor
 from frami.audio import FrontEnd
 from frami.datasets import Recordings
 from frami.seeds import generator
+
+Timed = tuple[float, float, int]  # onset (s), offset (s), class index
 
 
 class Clips(Protocol):
@@ -63,14 +66,18 @@ class Spectrograms:
         Those must give a frame at the same times; times of events go by the first.
         """
         heard = [_heard(recordings, front_end) for front_end in front_ends]
-        mels = [torch.cat([mel[:, : min(m.shape[1] for m in one)] for mel in one]) for one in zip(*heard, strict=True)]
+        mels, seconds = [], []
+        for one in zip(*heard, strict=True):
+            shared = min(mel.shape[1] for mel, _ in one)
+            mels.append(torch.cat([mel[:, :shared] for mel, _ in one]))
+            seconds.append(one[0][1])
         frames = np.array([mel.shape[1] for mel in mels], dtype=np.int64)
         targets = np.array(recordings.targets)
         if recordings.events is None:
             return cls(mels, frames, targets)
         lines = [
-            timeline(events, tags, n, front_ends[0])
-            for events, tags, n in zip(recordings.events, targets, frames, strict=True)
+            timeline(_repeated(events, length, front_ends[0].seconds(n)), tags, n, front_ends[0])
+            for events, length, tags, n in zip(recordings.events, seconds, targets, frames.tolist(), strict=True)
         ]
         return cls(mels, frames, targets, lines)
 
@@ -83,13 +90,21 @@ class Spectrograms:
         return torch.as_tensor(self.targets[index])
 
 
-def _heard(recordings: Recordings, front_end: FrontEnd) -> Iterator[Tensor]:
-    return (front_end(waveform).half() for waveform in recordings.waveforms(front_end.sample_rate))
+def _heard(recordings: Recordings, front_end: FrontEnd) -> Iterator[tuple[Tensor, float]]:
+    """Yield the spectrogram of each recording, and how long the recording is (s)."""
+    rate = front_end.sample_rate
+    return ((front_end(waveform).half(), waveform.shape[-1] / rate) for waveform in recordings.waveforms(rate))
 
 
-def timeline(
-    events: Iterable[tuple[float, float, int]] | None, tags: np.ndarray, frames: int, front_end: FrontEnd
-) -> Tensor:
+def _repeated(events: Iterable[Timed] | None, seconds: float, heard: float) -> list[Timed] | None:
+    """Return the events of a clip in every copy of it that is heard: a front end repeats what is very short."""
+    if events is None:
+        return None
+    starts = [copy * seconds for copy in range(max(1, math.ceil(heard / seconds)))]
+    return [(start + onset, start + offset, target) for start in starts for onset, offset, target in events]
+
+
+def timeline(events: Iterable[Timed] | None, tags: np.ndarray, frames: int, front_end: FrontEnd) -> Tensor:
     """Return 1 where a class sounds at the middle of a frame, else 0, ``(K, N)`` float16.
 
     An event that is shorter than a frame is in the one nearest to its middle. Where no events are known but the tags

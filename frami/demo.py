@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from frami import distillation, inspection, machine, progress, screen, synthesis
+from frami import datasets, distillation, inspection, machine, progress, screen, synthesis
 from frami.errors import WrongUse
 from frami.evaluate import accuracy, agreement, complexity
 from frami.model import Model, load
@@ -56,6 +56,8 @@ def demo(
     """
     began = time.monotonic()
     common: dict[str, Any] = {"seed": seed, "device": device, "threads": threads}
+    if data is not None:  # told before the work of minutes
+        datasets.split("fsdd", data, test_fold="takes")
     teacher = load(TEACHER)
     say(f"Teacher: {TEACHER}, {teacher.parameters:,} parameters, trained on {_heritage(teacher)}.")
     students: dict[str, Model] = {}

@@ -87,7 +87,7 @@ def distill(
     where = machine.choose(device, threads, precision)
     other = _other(embedding_teacher, first, found, recipe)
     _check_recipe(found, recipe, other or first, len(teachers))
-    source, hear = _source(teachers, samples, dataset, data, test_fold, any_teacher)
+    source, hear, recordings = _source(teachers, samples, dataset, data, test_fold, any_teacher)
     known_as = "+".join(each.fingerprint for each in teachers)
     facts = {
         "source": source,
@@ -106,7 +106,9 @@ def distill(
     # Reading the recordings is no part of what distillation costs; that nothing can be written is told before it.
     files.folder(out)
     clips, held_out = (None, None) if finished(Path(out)) else hear()
-    run = Run(Path(out), "distill", facts, writes=bundle.FILES, device=where.name, teacher=known_as)
+    run = Run(
+        Path(out), "distill", facts, writes=bundle.FILES, recordings=recordings, device=where.name, teacher=known_as
+    )
     if run.finished or clips is None:
         return load(out, trust_code=True)
     asked = ensemble.together(teachers, clips, where) if len(teachers) > 1 else first
@@ -182,8 +184,8 @@ def _source(
     data: str | Path | None,
     test_fold: str | int | None,
     any_teacher: bool,
-) -> tuple[dict[str, Any], Callable[[], tuple[Clips, Clips | None]]]:
-    """Return a description for the record, and what gives the clips to train on and those to hold out."""
+) -> tuple[dict[str, Any], Callable[[], tuple[Clips, Clips | None]], str]:
+    """Return a description for the record, what gives clips to train on and to hold out, and what tells recordings apart."""
     teacher = teachers[0]
     if dataset is not None:
         if test_fold is None:
@@ -192,7 +194,8 @@ def _source(
         datasets.check_enough(split)
         datasets.check_labels(teacher.labels, split)
         ends = ensemble.front_ends(teachers)
-        return {"dataset": dataset, "test_fold": str(test_fold)}, lambda: (Spectrograms.of(split.train, *ends), None)
+        named = {"dataset": dataset, "test_fold": str(test_fold)}
+        return named, lambda: (Spectrograms.of(split.train, *ends), None), split.fingerprint
     store = samples if isinstance(samples, Store) else Store(Path(str(samples)))
     if len(ensemble.front_ends(teachers)) > 1:
         raise WrongUse("A store is made for one front end; teachers with several of them teach from --dataset only.")
@@ -203,7 +206,7 @@ def _source(
         "settings": store.settings,
         "teacher": store.teacher,
     }
-    return source, lambda: parts(store)
+    return source, lambda: parts(store), ""
 
 
 def check_store(store: Store, teacher: Model, any_teacher: bool = False) -> None:

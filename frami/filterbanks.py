@@ -40,7 +40,8 @@ def independent_bins(front_end: FrontEnd) -> Tensor:
     shared = weight.square().sum(dim=0)
     for distance, correlation in ((1, 4 / 9), (2, 1 / 36)):
         shared = shared + 2 * correlation * (weight[distance:] * weight[:-distance]).sum(dim=0)
-    return (weight.sum(dim=0).square() / shared).clamp_min(1.0)
+    # A band narrower than a bin may have none.
+    return (weight.sum(dim=0).square() / shared.clamp_min(1e-12)).clamp_min(1.0)
 
 
 def _mel(front_end: FrontEnd) -> Tensor:

@@ -186,7 +186,8 @@ def _clips(store: Store) -> Rows:
         if store.targets.ndim == 1
         else "tags, present or absent, as asked for"
     )
-    recent = store.column("losses")[rounds > rounds.max() - LAST_ROUNDS]
+    # A method without losses has a column that says so.
+    recent = store.column("losses")[rounds > rounds.max() - LAST_ROUNDS, : len(store.loss_names)]
     # A loss that does not count yet is stored as NaN.
     counting = ~np.isnan(recent).all(axis=0)
     means = np.nanmean(recent[:, counting], axis=0).tolist()

@@ -189,9 +189,12 @@ class _Learning:
 
     def go_on(self, run: Run | None) -> int:
         """Load the state of a run that was cut off; return its step."""
-        if run is None or (state := run.state()) is None:
+        if run is None:
             return 0
-        run.rewind(state["step"])
+        state = run.state()
+        run.rewind(state["step"] if state else 0)
+        if state is None:
+            return 0
         self.learner.load_state_dict(state["learner"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])

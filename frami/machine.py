@@ -79,7 +79,8 @@ def choose(device: str = "auto", threads: int | None = None, precision: str = "a
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         # oneDNN emulates bfloat16 on older processors, more slowly than it runs float32.
-        fast = kind == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and _has_bfloat16()
+        fast = kind == "cpu" and torch.backends.mkldnn.is_available() and _has_bfloat16()
+        fast = fast and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     if kind == "cpu":
         _keep_freed_memory()
     if precision == "auto":

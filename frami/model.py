@@ -47,7 +47,8 @@ class Architecture:
         if self.pooling != ATTENTION and task != "frames":
             raise WrongUse(f"A pooling of {self.pooling} is for the task frames, and this one is {task}; leave it out.")
         for name, value in {**self.arguments, "projection": self.projection or 1}.items():
-            if not 0 < value <= bundle.LARGEST:
+            # A part, as of dropout, may be none.
+            if not (0 < value <= bundle.LARGEST or (value == 0 and isinstance(value, float))):
                 raise WrongUse(
                     f"The network {self.network!r} cannot have a {name} of {value}; 1 to {bundle.LARGEST} is allowed."
                 )

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from frami import filterbanks
 from frami.audio import FrontEnd
-from frami.charts import COLOURS, SMALL
+from frami.charts import COLOURS, SMALL, plain
 from frami.clips import Clips, Spectrograms, of_class, of_one_length
 from frami.errors import WrongUse
 from frami.model import Model
@@ -64,7 +64,7 @@ def grid(store: Clips, front_end: FrontEnd, labels: Sequence[str], real: Clips |
             image = _show(ax, mel, front_end, title, (low, high))
         for ax in row[len(drawn) :]:
             ax.set_axis_off()
-        row[0].set_ylabel(labels[k], rotation=0, ha="right", va="center")
+        row[0].set_ylabel(plain(labels[k]), rotation=0, ha="right", va="center")
     # imshow narrows shared axes to the picture that it drew last.
     axes[0, 0].set_xlim(*_seconds(front_end, max(mel.shape[1] for mel in shown)))
     axes[0, 0].xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], prune="upper"))
@@ -126,7 +126,7 @@ def feature_map(model: Model, synthetic: Clips | None, real: Clips | None = None
         ax.scatter(x, y, s=24, c=[colour[int(k)] for k in targets], marker=MARKERS[name], alpha=0.6)
         ax.scatter([], [], s=24, color="black", marker=MARKERS[name], label=name)
     for k in shown:
-        ax.scatter([], [], s=40, color=colour[k], marker="s", label=model.labels[k])
+        ax.scatter([], [], s=40, color=colour[k], marker="s", label=plain(model.labels[k]))
     first, second = 100 * projection.explained_variance_ratio_
     ax.set(xlabel=f"first component ({first:.0f} % of the variance)", ylabel=f"second component ({second:.0f} %)")
     ax.set_title("Statistics after pooling")
@@ -159,7 +159,7 @@ def event_rolls(
             for onset, offset, label in events:
                 lower.barh(shown.index(label) + shift, offset - onset, 0.35, onset, color=colour)
             lower.barh(0, 0, color=colour, label=title)
-        lower.set_yticks(range(len(shown)), shown)
+        lower.set_yticks(range(len(shown)), [plain(label) for label in shown])
         lower.set(xlabel="time (s)", xlim=(0, front_end.seconds(mel.shape[1])), ylim=(-0.6, max(1, len(shown)) - 0.4))
         lower.grid(axis="x", alpha=0.3)
     axes[1, 0].legend(loc="upper left", fontsize=SMALL)
@@ -177,7 +177,7 @@ def _show(ax: Axes, mel: Tensor, front_end: FrontEnd, title: str, span: tuple[fl
     ticks = octaves if len(octaves) > 1 else [centres[0], centres[-1]]
     ax.set_yticks(np.interp(ticks, centres, np.arange(bands)), [f"{hz / 1000:.3g}" for hz in ticks])
     ax.tick_params(labelsize=SMALL)
-    ax.set_title(title, fontsize=SMALL, pad=3)
+    ax.set_title(plain(title), fontsize=SMALL, pad=3)
     return image
 
 

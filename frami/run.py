@@ -11,6 +11,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def environment() -> dict[str, Any]:
     source = Path(__file__).resolve().parent.parent
     if (source / ".git").exists():
         ask = ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=12"]
-        commit = subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip()
+        with suppress(OSError):  # a machine without git
+            commit = subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip()
     count = torch.get_num_threads()
     threads = "1 thread" if count == 1 else f"{count} threads"
     return {
@@ -78,6 +80,7 @@ class Run:
         *,
         grows: bool = False,
         writes: Sequence[str] = (),
+        recordings: str = "",
         **facts: Any,
     ) -> None:
         """Begin a run, or go on with it.
@@ -88,10 +91,12 @@ class Run:
             settings: What comes out depends on these alone.
             grows: Whether more can be asked for later.
             writes: What the work will write into the folder; without a record, none of it may be there.
+            recordings: Fingerprint of what it learns from; equal settings may name other files by now.
             facts: For the record.
 
         Raises:
-            WrongUse: the folder holds a run with other settings, or files of no run, or another process works in it.
+            WrongUse: the folder holds a run with other settings or of other recordings, or files of no run, or another process
+                works in it.
         """
         self.folder = files.folder(folder)
         self._grows = grows
@@ -99,10 +104,10 @@ class Run:
         self._saved = -float("inf")
         # As JSON gives it back: a tuple becomes a list.
         settings = json.loads(json.dumps(dict(settings), default=str))
-        before = self._before(settings, writes)
+        before = self._before(settings, writes, recordings)
         if grows or before is None or before["status"] != "finished":
             self._hold()
-            before = self._before(settings, writes)  # meanwhile another process may have finished it
+            before = self._before(settings, writes, recordings)  # meanwhile another process may have finished it
         self.finished = before is not None and before["status"] == "finished" and not grows
         self.content = before or {
             "command": command,
@@ -113,10 +118,11 @@ class Run:
         # Sittings that were cut off count up to their last state.
         self._meter = Meter(*(self.content.get(name, 0) for name in ("seconds", "cpu_seconds", "peak_memory")))
         if not self.finished:
-            self.content |= {"status": "running", **facts, **environment()}
+            of = {"recordings": recordings} if recordings else {}
+            self.content |= {"status": "running", **of, **facts, **environment()}
             files.write_json(self._record, self.content)
 
-    def _before(self, settings: Mapping[str, Any], writes: Sequence[str]) -> dict[str, Any] | None:
+    def _before(self, settings: Mapping[str, Any], writes: Sequence[str], recordings: str) -> dict[str, Any] | None:
         """Return the record that is there, if it is of the same work."""
         before = read(self.folder) if self._record.is_file() else None
         strange = [name for name in writes if before is None and (self.folder / name).exists()]
@@ -128,6 +134,9 @@ class Run:
                 f"{self.folder} holds a run with other settings ({', '.join(sorted(changed)[:4])}); "
                 f"choose another --out, or repeat those settings to go on with it."
             )
+        # Records of an earlier version do not say.
+        if before is not None and before.get("recordings", recordings) != recordings:
+            raise WrongUse(f"{self.folder} holds a run of other recordings than these; choose another --out.")
         return before
 
     def _hold(self) -> None:
@@ -147,6 +156,8 @@ class Run:
 
     def rewind(self, step: int) -> None:
         """Drop the lines of metrics.jsonl beyond a step: what is done again is logged again."""
+        if not (self.folder / "metrics.jsonl").is_file():
+            return
         lines = [json.dumps(row) + "\n" for row in metrics(self.folder) if row["step"] <= step]
         files.write_bytes(self.folder / "metrics.jsonl", "".join(lines).encode())
 

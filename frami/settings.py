@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, field, fields
 from typing import Any, TypeVar
@@ -11,6 +10,8 @@ from typing import Any, TypeVar
 from frami.errors import Failed, WrongUse, unknown
 
 T = TypeVar("T")
+
+LARGEST = 2**63 - 1
 
 
 def setting(
@@ -55,7 +56,7 @@ def parse(assignments: Iterable[str], names: Iterable[str]) -> dict[str, Any]:
             raise unknown("setting", name, allowed)
         try:
             values[name] = json.loads(text)
-        except json.JSONDecodeError:
+        except ValueError:  # no JSON, or a number of more digits than Python reads
             values[name] = text
     return values
 
@@ -77,8 +78,9 @@ def _check(known: Field[Any], value: Any) -> None:
         raise WrongUse(
             f"{known.name} is {value!r}; it takes a value like {known.default!r}: {known.metadata.get('help', '')}"
         )
-    if expected is float and not math.isfinite(value):
-        raise WrongUse(f"{known.name} is {value!r}; a finite number is allowed.")
+    # Written so that NaN is refused as well.
+    if expected in (int, float) and not abs(value) <= LARGEST:
+        raise WrongUse(f"{known.name} is {value!r}; a finite number is allowed, up to {LARGEST:.0e}.")
     low, high = known.metadata.get("low"), known.metadata.get("high")
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         bounds = f"{low} or more" if high is None else f"{low} to {high}"

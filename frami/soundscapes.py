@@ -51,8 +51,8 @@ class Settings:
     most_events: int = setting(9, "most events in a soundscape; the fewest are 1", low=1)
     shortest: float = setting(0.5, "shortest event (s)", low=0.1)
     longest: float = setting(4.0, "longest event (s)", low=0.1)
-    least_snr: float = setting(6.0, "least level of an event over the background (dB)")
-    most_snr: float = setting(30.0, "highest such level (dB)")
+    least_snr: float = setting(6.0, "least level of an event over the background (dB)", low=-100, high=100)
+    most_snr: float = setting(30.0, "highest such level (dB)", low=-100, high=100)
     pitch: float = setting(3.0, "events are shifted in pitch by up to this (semitones)", low=0, high=12)
     tempo: float = setting(0.2, "events are made faster or slower by up to this part", low=0, high=0.5)
 

@@ -35,8 +35,10 @@ def run_folder(path: str | Path) -> Path:
 
     >>> run_folder("a/samples.h5").as_posix()
     'a/samples.run'
+    >>> run_folder("a/samples.1").as_posix()
+    'a/samples.1.run'
     """
-    return Path(path).with_suffix(".run")
+    return Path(path).with_name(Path(path).name.removesuffix(".h5") + ".run")
 
 
 class Store:

@@ -138,7 +138,15 @@ def train(
         first = Model.build(built, heard_through, split.labels, split.task)
     if budget:
         complexity.within(budget, first)
-    run = Run(Path(out), "train", facts, writes=bundle.FILES, device=where.name, missing=split.missing)
+    run = Run(
+        Path(out),
+        "train",
+        facts,
+        writes=bundle.FILES,
+        recordings=split.fingerprint,
+        device=where.name,
+        missing=split.missing,
+    )
     if run.finished:
         return load(out, trust_code=True)
     clips, front_end = hear(split.train, heard_through)

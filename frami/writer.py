@@ -39,7 +39,7 @@ class Writer:
         task: A name of `frami.tasks`: whether a clip is asked for by a class, by tags, or by events as well.
 
     Raises:
-        WrongUse: another process writes to the store, or it was made with another description.
+        WrongUse: another process writes to the store, or it was made with another description; a name that ends in .run.
     """
 
     def __init__(
@@ -48,6 +48,8 @@ class Writer:
         self.tags, self.timed = task != "single-label", task == "frames"
         self.path, self.frames, self.losses = path, frames, losses
         self.front_end, self.classes = description["front_end"], len(description["labels"])
+        if path.suffix == ".run":
+            raise WrongUse(f"A store cannot be called {path.name}, as the folder of its record is; end it in .h5.")
         folder = files.folder(run_folder(path))
         self._spare = folder / "spare.h5"
         self._lock = files.locked(folder / "lock", f"is writing to {path}")
@@ -68,10 +70,12 @@ class Writer:
         """Return the number of clips that an earlier run has left, if that run was like this one."""
         with Store(self.path) as store:
             for name in ("teacher", "front_end", "method", "settings"):
-                if store._file.attrs[name] != self._attributes[name]:
+                before, now = store._file.attrs[name], self._attributes[name]
+                # 1 and 1.0 are written differently.
+                if before != now and (not before.startswith("{") or json.loads(before) != json.loads(now)):
                     what = "other settings" if name == "settings" else f"another {name.replace('_', ' ')}"
                     raise WrongUse(
-                        f"{self.path} was made with {what} ({_changes(store._file.attrs[name], self._attributes[name])}); "
+                        f"{self.path} was made with {what} ({_changes(before, now)}); "
                         f"choose another --out, or repeat what it was made with."
                     )
             return len(store)

@@ -74,6 +74,12 @@ def test_a_short_clip_is_repeated(front_end: FrontEnd) -> None:
     torch.testing.assert_close(front_end(clip), front_end(clip.repeat(3)[:2000]))
 
 
+def test_a_clip_shorter_than_half_a_window_is_repeated_too(front_end: FrontEnd) -> None:
+    heard = replace(front_end, repeat_seconds=0.0)
+    mel = heard(torch.randn(40))
+    assert mel.isfinite().all() and mel.shape[1] == heard.frames(40 / heard.sample_rate) == 2
+
+
 def test_a_batch_is_heard_clip_by_clip(front_end: FrontEnd) -> None:
     clips = torch.randn(3, 500)
     torch.testing.assert_close(front_end(clips), torch.stack([front_end(clip) for clip in clips]))
@@ -221,6 +227,14 @@ def test_every_band_hears_and_none_gains_much(name: str) -> None:
     bank = filterbanks.bank(FrontEnd(filterbank=name))
     assert bank.shape == (513, 64) and float(bank.min()) >= 0
     assert float(bank.max(dim=0).values.min()) > 0.4 and float(bank.max()) <= 1
+
+
+@pytest.mark.filterwarnings("ignore:At least one mel filterbank")
+def test_a_band_without_a_bin_has_the_grain_of_one() -> None:
+    narrow = FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=128, f_min=20.0)
+    assert (filterbanks.bank(narrow).sum(dim=0) == 0).any()
+    found = filterbanks.independent_bins(narrow)
+    assert found.isfinite().all() and (found >= 1).all()
 
 
 def test_an_unknown_filterbank_is_refused() -> None:

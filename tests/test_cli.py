@@ -215,6 +215,27 @@ def test_a_finished_training_is_not_done_again(call: Frami, made: Path, tmp_path
     assert other.code == 2 and "holds a run with other settings (seed)" in other.err
 
 
+def test_a_model_of_other_recordings_is_not_taken_for_one_of_these(
+    call: Frami, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = ["train"], ["distill", "--teacher", made / "teacher"]
+    for words in commands:
+        assert call(*words, *TONES, "--width", "4", *TRAINING, "--out", tmp_path / str(words[0])).code == 0
+    monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 5)
+    for words in commands:
+        said = call(*words, *TONES, "--width", "4", *TRAINING, "--out", tmp_path / str(words[0]))
+        assert said.code == 2 and "holds a run of other recordings than these" in said.err
+
+
+def test_what_begins_anew_is_not_logged_twice(call: Frami, made: Path, tmp_path: Path) -> None:
+    words = ["train", *TONES, "--width", "4", *TRAINING, "--out", tmp_path / "teacher"]
+    assert call(*words).code == 0
+    record = run.read(tmp_path / "teacher")
+    files.write_json(tmp_path / "teacher" / "run.json", record | {"status": "running"})
+    assert call(*words).code == 0
+    assert [row["step"] for row in run.metrics(tmp_path / "teacher")] == [4]
+
+
 def test_another_teacher_does_not_get_the_student_that_is_there(call: Frami, made: Path, tmp_path: Path) -> None:
     other = frami.load(made / "teacher")
     other.network.head.classifier.bias += 1
@@ -277,6 +298,7 @@ BAD = [
     (EVALUATE + " --json {tmp}/found.tsv", 2, "name a .json file"),
     ("soundscapes --from tones --test-fold 0 --train 0 --validation 0 --out {tmp}/scenes", 2, "are both 0"),
     ("demo --task events --data {tmp} --out {tmp}/demo", 2, "--data is for the digits"),
+    ("demo --data {tmp} --out {tmp}/demo", 2, "holds none of the 3000 clips of fsdd"),
     (EVALUATE + " --device meta", 2, "There is no device 'meta'"),
     (TRAIN + " --network resnte", 2, "Did you mean 'resnet'?"),
     (TRAIN + " --network ./net.py", 2, "There is no module './net.py'"),
@@ -289,6 +311,8 @@ BAD = [
     (TRAIN + " --set steps", 2, "has no '='"),
     (TRAIN + " --set steps=0", 2, "steps is 0"),
     (TRAIN + " --set steps=many", 2, "steps is 'many'"),
+    (TRAIN + " --set learning_rate=" + 400 * "9", 2, "a finite number is allowed"),
+    (TRAIN + " --set learning_rate=" + 5000 * "9", 2, "it takes a value like 0.003"),
     (TRAIN + " --precision half", 2, "There is no precision 'half'"),
     (TRAIN.replace("{tmp}/out", "{made}/samples.h5"), 2, "is a file; a folder is to be written there"),
     (TRAIN.replace("{tmp}", "/dev/null"), 1, "Cannot write /dev/null/out: Not a directory"),
@@ -297,6 +321,7 @@ BAD = [
     (SYNTHESIZE.replace("{tmp}/samples", "{made}/truncated"), 1, "is truncated"),
     (SYNTHESIZE.replace("{tmp}/samples", "{made}/empty"), 1, "is empty"),
     (SYNTHESIZE.replace("{tmp}/samples", "{made}/other_teacher"), 2, "was made with another teacher"),
+    (SYNTHESIZE.replace("samples.h5", "samples.run"), 2, "A store cannot be called samples.run"),
     (SYNTHESIZE.replace("{tmp}", "/dev/null"), 1, "Cannot write /dev/null/samples.run: Not a directory"),
     (DISTILL, 2, "Name either a store (--samples) or recordings"),
     (DISTILL + " --dataset tones", 2, "--dataset needs --test-fold"),

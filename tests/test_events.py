@@ -16,7 +16,8 @@ from click.testing import CliRunner
 from frami import augmentation, learn, recipes, tasks
 from frami.audio import FrontEnd
 from frami.cli import frami
-from frami.clips import timeline
+from frami.clips import Spectrograms, timeline
+from frami.datasets import Recordings
 from frami.evaluate import events
 from frami.machine import Machine
 from frami.model import Architecture, Model, load
@@ -32,6 +33,16 @@ def test_a_timeline_is_one_where_a_class_sounds(front_end: FrontEnd) -> None:
     seconds = front_end.hop_length / front_end.sample_rate
     found = timeline([(2 * seconds, 5 * seconds, 1), (0.0, 0.1 * seconds, 0)], np.zeros(3), 8, front_end)
     assert found.int().tolist() == [[1, 0, 0, 0, 0, 0, 0, 0], [0, 0, 1, 1, 1, 0, 0, 0], [0] * 8]
+
+
+def test_events_of_a_clip_that_is_repeated_are_repeated_with_it(front_end: FrontEnd) -> None:
+    rate = front_end.sample_rate
+    events = (((0.0, 0.04, 1),),)
+    recordings = Recordings(("short.wav",), np.array([[0.0, 1.0]]), lambda *_: torch.randn(rate // 10), events)
+    found = Spectrograms.of(recordings, front_end).target(0)
+    # Of 0.1 s, the first 0.04 s sound; frames are 0.016 s apart.
+    assert found[1].int().tolist() == [1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1, 0]
+    assert not found[0].any()
 
 
 def test_an_answer_of_frames_is_that_of_the_clip_and_the_mean_of_its_frames() -> None:

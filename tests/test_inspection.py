@@ -118,6 +118,13 @@ def test_store(teacher: Model, store: Store) -> None:
     assert {"class_prior", "batch_norm", "contrast", "adversary"} <= set(rows["losses"].split())
 
 
+@pytest.mark.parametrize("method", ["noise", "frami"])
+def test_a_store_of_a_method_with_losses_or_without(method: str, teacher: Model, tmp_path: Path) -> None:
+    synthesize(teacher, tmp_path / "made.h5", method=method, samples=8, batch_size=8).close()
+    told = screen(inspect(tmp_path / "made.h5"))["losses"]
+    assert told.startswith("none") == (method == "noise")
+
+
 def test_store_agreement_confidence_and_losses(store: Store) -> None:
     logits = np.full((16, 3), -1e4, np.float32)
     with Store(store.path) as before:

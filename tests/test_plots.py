@@ -53,6 +53,12 @@ def test_grid_has_a_row_a_class_and_the_mean_beside(store: Store, real: Spectrog
     assert "standardised log power" in said
 
 
+def test_labels_are_shown_as_they_are(store: Store) -> None:
+    labels = ("$^$", "_noise_", "5 $")
+    said = texts(plots.grid(store, store.front_end, labels)) + texts(charts.confusion(labels, np.eye(3)))
+    assert {charts.plain(label) for label in labels} <= set(said)
+
+
 def test_grid_has_one_colour_scale_and_one_length_of_time(store: Store, real: Spectrograms) -> None:
     figure = plots.grid(store, store.front_end, store.labels, real)
     images = [ax.images[0] for ax in figure.axes if ax.images]
@@ -117,6 +123,11 @@ def test_losses_have_a_panel_each_and_may_begin_late() -> None:
     assert set(panels) == {"class prior", "adversary"}
     assert panels["class prior"].get_yscale() == "log" and panels["adversary"].get_yscale() == "linear"
     assert panels["adversary"].lines[0].get_xdata()[0] == 6
+
+
+def test_frames_are_a_loss_where_a_student_is_distilled() -> None:
+    rows = [{"step": 20 * n, "logits": 1.0, "frames": 2.0} for n in range(1, 4)]
+    assert {ax.get_title() for ax in charts.losses(rows).axes} == {"logits", "frames"}
 
 
 @pytest.mark.parametrize("count", range(1, 6))

@@ -195,6 +195,18 @@ def test_a_store_that_was_taken_away_is_begun_anew(teacher: Model, tmp_path: Pat
     assert [line["round"] for line in run.metrics(tmp_path / "samples.run")] == [1, 2]
 
 
+def test_stores_of_names_that_end_alike_keep_their_own_records(teacher: Model, tmp_path: Path) -> None:
+    for name in ("samples.1", "samples.2"):
+        synthesize(teacher, tmp_path / name, method="noise", samples=4, batch_size=4).close()
+    assert all(run.finished(run_folder(tmp_path / name)) for name in ("samples.1", "samples.2"))
+
+
+def test_a_number_written_otherwise_is_the_same_setting(teacher: Model, tmp_path: Path) -> None:
+    for level in (1, 1.0):
+        options = {**FAST, "level": level}
+        synthesize(teacher, tmp_path / "samples.h5", samples=4, batch_size=4, options=options).close()
+
+
 def test_nothing_but_the_record_and_the_state_is_left(store: Store) -> None:
     store.close()
     left = {path.name for path in run_folder(store.path).iterdir()}

@@ -54,7 +54,9 @@ def test_weak_labels_and_none_join_the_soundscapes(scenes: Path, tmp_path: Path)
     folder = scenes / "audio/train/weak"
     folder.mkdir()
     soundfile.write(folder / "a.wav", np.ones(8000), 8000)
-    (scenes / "metadata/train/weak.tsv").write_text(f"filename\tevent_labels\na.wav\t{','.join(split.labels)}\n")
+    (scenes / "metadata/train/weak.tsv").write_text(
+        f"filename\tevent_labels\na.wav\t{split.labels[0]}\na.wav\t{', '.join(split.labels)}\n"
+    )
     with_weak = datasets.split("desed", scenes, test_fold="validation")
     assert len(with_weak.train) == 11
     assert np.asarray(with_weak.train.targets)[with_weak.train.names.index("train/weak/a.wav")].tolist() == [1, 1]

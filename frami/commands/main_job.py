@@ -73,7 +73,7 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
     """Invert a frozen teacher into a store of synthetic spectrograms."""
     from frami import model, progress, synthesis
     from frami.settings import make
-    from frami.store import Store
+    from frami.store import Store, run_folder
 
     settings = catalog.load("generators", arguments["method"]).Settings
     if options.listed(list_settings, settings):
@@ -91,7 +91,7 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
     with progress.shown("synthesis", samples) as report:
         store = synthesis.synthesize(teacher, **arguments, options=chosen, report=report)
     click.echo(
-        f"{len(store)} clips ({len(store) - there} new) are in {out}; the record of the run in {out.with_suffix('.run')}."
+        f"{len(store)} clips ({len(store) - there} new) are in {out}; the record of the run in {run_folder(out)}."
     )
     options.then("inspect", out)
     options.then("distill", "--teacher", name, "--samples", out, "--student", "small", "--out", "STUDENT")

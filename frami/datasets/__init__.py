@@ -13,6 +13,7 @@ Folds are never mixed: every `Recordings` comes out of one call of ``split``, wh
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -110,6 +111,13 @@ class Split:
     test: Recordings
     task: str = "single-label"
     missing: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """8 hex digits of what there is to learn from: labels, and the clips' names and annotations."""
+        train = self.train
+        annotated = self.labels, train.names, np.asarray(train.targets).tolist(), train.events
+        return hashlib.sha256(repr(annotated).encode()).hexdigest()[:8]
 
 
 def for_task(found: Split, task: str | None) -> Split:

@@ -79,8 +79,10 @@ def weak(path: Path) -> dict[str, list[str]]:
     Raises:
         WrongUse: no such table, other columns, or a file without a label.
     """
-    listed = rows(path, ("filename", "event_labels"))
-    found = {row["filename"]: [label for label in row["event_labels"].split(",") if label] for row in listed}
+    found: dict[str, list[str]] = {}
+    for row in rows(path, ("filename", "event_labels")):
+        named = [label.strip() for label in row["event_labels"].split(",")]
+        found.setdefault(row["filename"], []).extend(label for label in named if label)
     for name, named in found.items():
         if not named:
             raise WrongUse(f"{path} names no label for {name}; add one, or take the line out.")
