@@ -596,3 +596,8 @@ def test_a_state_that_cannot_be_read_is_named(call: Frami, made: Path, tmp_path:
     (tmp_path / "samples.run" / "state.pt").write_bytes(b"PK\3\4")
     said = call(*words, "--samples", 16)
     assert said.code == 1 and "state.pt cannot be read" in said.err and said.err.count("\n") == 1
+
+
+def test_a_machine_without_git_records_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert run.environment()["commit"] == ""

@@ -126,7 +126,7 @@ def cpu() -> Iterator[Piece]:
     for task in (_small(URBANSOUND8K), esc50):
         for seed in range(3):
             for source in methods(SHORT, "fsdd"):
-                if seed == 0 or source.name in ("FRAMI", "CMI", "FastMeta", RECORDINGS.name):
+                if seed == 0 or source.name in ("FRAMI", "CMI", "FastMeta", "NAYER", RECORDINGS.name):
                     yield Piece("cpu", task, SMALL, source, seed)
             yield from _at_more_cost(task, seed)
     folds = [replace(esc50, fold=fold) for fold in "1234"]
