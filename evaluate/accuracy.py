@@ -74,10 +74,10 @@ def evaluate(
         threads: Threads of the CPU; None leaves torch's choice.
 
     Returns:
-        ``clips``, ``per_class`` and ``missing``; and for a model of single labels ``accuracy``, ``macro_f1`` and
-        ``confusion`` (true class by row), for one of tags ``micro_auprc``, ``macro_auprc`` and ``mean_average_precision``,
-        for one of events ``psds1``, ``psds2``, ``event_f1``, ``segment_f1``, ``segment_error_rate``, and the ``events``
-        that it finds in each clip.
+        ``clips``, ``per_class`` and ``missing``: what the copy of the data set lacks, and whether a model may know it. For a
+        model of single labels ``accuracy``, ``macro_f1`` and ``confusion`` (true class by row), for one of tags
+        ``micro_auprc``, ``macro_auprc`` and ``mean_average_precision``, for one of events ``psds1``, ``psds2``, ``event_f1``,
+        ``segment_f1``, ``segment_error_rate``, and the ``events`` that it finds in each clip.
 
     Raises:
         WrongUse: the model knows other classes than the data set has, or gives another kind of answer.
@@ -95,7 +95,8 @@ def evaluate(
     heard = {end: Spectrograms.of(split.test, end) for end in {one.front_end for one in models}}
     clips = [heard[one.front_end] for one in models]
     answers = fusion.answers(models, clips, machine.choose(device, threads, "float32"))
-    return measured(models[0], split, clips[0], answers) | {"missing": split.missing}
+    said = [split.missing, *(datasets.remark(one.provenance, split) for one in models)]
+    return measured(models[0], split, clips[0], answers) | {"missing": " ".join(dict.fromkeys(filter(None, said)))}
 
 
 def measured(model: Model, split: Split, clips: Clips, answers: Sequence[torch.Tensor]) -> dict[str, Any]:

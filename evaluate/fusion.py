@@ -31,7 +31,9 @@ def answers(models: Sequence[Model], clips: Sequence[Clips], where: Machine) -> 
     task = models[0].network.task
     fused = []
     for said in zip(*each, strict=True):
-        fused.append(task.logits(task.probable(torch.stack(said)).mean(dim=0, keepdim=True))[0])
+        # In float32, all that is beyond doubt would be equally likely.
+        probable = task.probable(torch.stack(said).double()).mean(dim=0, keepdim=True)
+        fused.append(task.logits(probable)[0].float())
     return fused
 
 

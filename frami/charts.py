@@ -46,6 +46,8 @@ def losses(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
         ax.set_title(name.replace("_", " "), fontsize="medium")
         ax.grid(alpha=0.3)
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        if len(x) == 1:
+            ax.set_xticks(x)
         ax.tick_params(labelbottom=True)
     for ax in axes[len(names) :]:
         ax.set_axis_off()
@@ -74,13 +76,14 @@ def confusion(labels: Sequence[str], counts: ArrayLike) -> Figure:
     figure = Figure(figsize=(size + 1, size), layout="constrained")
     ax = figure.subplots()
     image = ax.imshow(parts, cmap=COLOURS, vmin=0, vmax=1)
-    shown = [plain(label) for label in labels]
+    shown = [plain(label if len(label) <= 24 else f"{label[:23]}…") for label in labels]
     ax.set_xticks(range(len(labels)), shown, rotation=90, fontsize=font)
     ax.set_yticks(range(len(labels)), shown, fontsize=font)
     ax.set(xlabel="class given", ylabel="true class")
     if len(labels) <= 20:
         for row, column in np.argwhere(table):
-            text = ax.text(column, row, f"{table[row, column]:.0f}", ha="center", va="center", fontsize=font)
+            said = f"{table[row, column]:.0f}"
+            text = ax.text(column, row, said, ha="center", va="center", fontsize=min(font, 24 / len(said)))
             text.set_color("black" if parts[row, column] > 0.6 else "white")
     figure.colorbar(image, ax=ax, label="part of the true class's clips", shrink=0.8)
     return figure

@@ -101,7 +101,8 @@ def _repeated(events: Iterable[Timed] | None, seconds: float, heard: float) -> l
     if events is None:
         return None
     starts = [copy * seconds for copy in range(max(1, math.ceil(heard / seconds)))]
-    return [(start + onset, start + offset, target) for start in starts for onset, offset, target in events]
+    copies = [(start + onset, start + offset, target) for start in starts for onset, offset, target in events]
+    return [event for event in copies if event[0] < heard] if len(starts) > 1 else copies
 
 
 def timeline(events: Iterable[Timed] | None, tags: np.ndarray, frames: int, front_end: FrontEnd) -> Tensor:

@@ -72,8 +72,9 @@ def distill(
         report: Called with the number of finished steps.
 
     Raises:
-        WrongUse: an unknown student, recipe or setting, or not exactly one source of clips.
-        Failed: the store is of another teacher, front end or task, or has fewer than 4 clips; teachers of other labels.
+        WrongUse: an unknown student, recipe or setting, or not exactly one source of clips,
+            or teachers of other labels.
+        Failed: the store is of another teacher, front end or task, or has fewer than 4 clips.
     """
     if (samples is None) == (dataset is None):
         raise WrongUse(
@@ -120,7 +121,11 @@ def distill(
         model, clips, found, chosen, where, teacher=asked if found.taught else None, seed=seed, run=run, report=report
     )
     scores = {"agreement_on_held_out_clips": agreement.agreement(asked, model, held_out, where)} if held_out else {}
-    model.save(out, teacher=known_as, source=source, recipe=recipe, seed=seed, settings=asdict(chosen))
+    # Of a store it is not known what its teacher learned from; the teacher may know.
+    learned = {
+        name: first.provenance[name] for name in ("dataset", "test_fold") if samples and name in first.provenance
+    }
+    model.save(out, teacher=known_as, source=source, recipe=recipe, seed=seed, settings=asdict(chosen), **learned)
     run.finish(fingerprint=model.fingerprint, **scores)
     return load(out, trust_code=True)
 
@@ -193,9 +198,16 @@ def _source(
         split = datasets.for_task(datasets.split(dataset, data, test_fold=test_fold), teacher.task)
         datasets.check_enough(split)
         datasets.check_labels(teacher.labels, split)
+        for one in teachers:
+            if known := datasets.remark(one.provenance, split):
+                raise WrongUse(
+                    f"{known} Hold the same out here, or a student is tested on what has taught its teacher."
+                )
         ends = ensemble.front_ends(teachers)
         named = {"dataset": dataset, "test_fold": str(test_fold)}
         return named, lambda: (Spectrograms.of(split.train, *ends), None), split.fingerprint
+    if data is not None or test_fold is not None:
+        raise WrongUse("--data and --test-fold are of recordings; a store (--samples) is distilled from without any.")
     store = samples if isinstance(samples, Store) else Store(Path(str(samples)))
     if len(ensemble.front_ends(teachers)) > 1:
         raise WrongUse("A store is made for one front end; teachers with several of them teach from --dataset only.")

@@ -45,7 +45,7 @@ def get(dataset: str, out: str | Path, *, base_url: str | None = None, progress:
         way = "its own page says how to collect it" if module.FOLDER else "use it without a folder"
         raise WrongUse(f"{dataset} has nothing to download: {way}.")
     out, folder = Path(out), Path(out) / module.FOLDER
-    if folder.is_dir() and any(folder.iterdir()):
+    if is_there(dataset, out):
         if lacking := _lacking(module, folder):
             raise WrongUse(f"{folder} is in the way: move it, or choose another --out. {lacking}")
         return folder
@@ -56,6 +56,12 @@ def get(dataset: str, out: str | Path, *, base_url: str | None = None, progress:
     except OSError as error:
         raise Failed(f"{out} cannot be written ({error}): make room, or choose another --out.") from error
     return folder
+
+
+def is_there(dataset: str, out: Path) -> bool:
+    """Tell whether there is anything where a data set would be put."""
+    folder = out / catalog.load("datasets", dataset).FOLDER
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _fetch(archive: Archive, out: Path, base_url: str | None, progress: Progress | None) -> Path:

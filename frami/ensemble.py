@@ -96,14 +96,14 @@ def check_alike(teachers: Sequence[Model]) -> None:
     for number, other in enumerate(teachers[1:], 2):
         for what, differs in (
             ("labels", other.labels != first.labels),
-            ("a task", other.task != first.task),
-            ("an interval between frames", not _in_step(other.front_end, first.front_end)),
-            ("a frame rate", _frames(other) != _frames(first)),
+            ("their task", other.task != first.task),
+            ("the interval between frames", not _in_step(other.front_end, first.front_end)),
+            ("their frame rate", _frames(other) != _frames(first)),
         ):
             if differs:
                 raise WrongUse(
-                    f"Of the models named, the first ({first.fingerprint}) and number {number} ({other.fingerprint}) have {what} "
-                    f"that differ; allowed are models alike in that."
+                    f"Of the models named, the first ({first.fingerprint}) and number {number} ({other.fingerprint}) differ "
+                    f"in {what}; allowed are models alike in that."
                 )
 
 

@@ -21,7 +21,7 @@ def told() -> Iterator[None]:
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         raise Failed(
-            f"Cannot write{where}: {error.strerror or error}; free space there, or choose another --out."
+            f"Cannot write{where}: {error.strerror or error}; free space there, or name another place."
         ) from error
 
 

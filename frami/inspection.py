@@ -57,8 +57,12 @@ def inspect(
         raise WrongUse("Recordings and a teacher serve the pictures; name a folder for those with --out.")
     if dataset is not None and test_fold is None:
         raise WrongUse("--dataset needs --test-fold: the recordings drawn are those held out.")
+    if dataset is None and (data is not None or test_fold is not None):
+        raise WrongUse("--data and --test-fold are of recordings; name those with --dataset.")
     split = None if dataset is None else datasets.split(dataset, data, test_fold=str(test_fold))
     path, out = Path(path), None if out is None else Path(out)
+    if teacher is not None and not path.is_file():
+        raise WrongUse(f"--teacher is for a store, whose clips it hears; {path} is none.")
     if (path / "model.json").is_file() or (not path.exists() and str(path) in shipped()):
         rows = _of_bundle(find(path), out, split, machine.choose(device, precision="float32"))
     elif path.is_file() and (path.suffix == ".h5" or h5py.is_hdf5(path)):

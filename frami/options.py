@@ -23,6 +23,16 @@ class Needed(click.Option):
         return not listed and super().value_is_missing(value)
 
 
+class Place(click.Path):
+    """A path; an empty one, as of a variable that is not set, would be the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        if value == "":
+            self.fail("it is empty; name a file or a folder.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 needed = partial(click.option, required=True, cls=Needed)
 
 
@@ -71,7 +81,7 @@ def recordings(required: bool) -> Function:
     option = needed if required else click.option
     return _options(
         option("--dataset", help=f"Data set of recordings: {known}."),
-        click.option("--data", type=click.Path(), help="Its folder, or one that holds it. [default: FRAMI_DATA]"),
+        click.option("--data", type=Place(), help="Its folder, or one that holds it. [default: FRAMI_DATA]"),
         option(
             "--test-fold",
             help="What is held out: a fold's number, 'takes' or a speaker (fsdd), 'validation' (desed), 'test' ... A wrong one "

@@ -60,11 +60,15 @@ def grid(store: Clips, front_end: FrontEnd, labels: Sequence[str], real: Clips |
     shown = [mel for row in panels.values() for _, mel in row]
     low, high = np.nanpercentile(np.concatenate([mel.flatten() for mel in shown]), [1, 99.5])
     for row, (k, drawn) in zip(axes, panels.items(), strict=True):
-        for ax, (title, mel) in zip(row, drawn, strict=False):
-            image = _show(ax, mel, front_end, title, (low, high))
-        for ax in row[len(drawn) :]:
-            ax.set_axis_off()
+        # The mean stands in the last column, whatever there is before it.
+        places = [*range(len(drawn) - 1), columns - 1] if real is not None else range(len(drawn))
+        for place, (title, mel) in zip(places, drawn, strict=True):
+            image = _show(row[place], mel, front_end, title, (low, high))
+        for place in set(range(columns)) - set(places):
+            row[place].set_axis_off()
         row[0].set_ylabel(plain(labels[k]), rotation=0, ha="right", va="center")
+    for column in axes.T:  # only the last of all panels would say the time, and it may be off
+        next(ax for ax in column[::-1] if ax.axison).tick_params(labelbottom=True)
     # imshow narrows shared axes to the picture that it drew last.
     axes[0, 0].set_xlim(*_seconds(front_end, max(mel.shape[1] for mel in shown)))
     axes[0, 0].xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], prune="upper"))
@@ -129,7 +133,8 @@ def feature_map(model: Model, synthetic: Clips | None, real: Clips | None = None
         ax.scatter([], [], s=40, color=colour[k], marker="s", label=plain(model.labels[k]))
     first, second = 100 * projection.explained_variance_ratio_
     ax.set(xlabel=f"first component ({first:.0f} % of the variance)", ylabel=f"second component ({second:.0f} %)")
-    ax.set_title("Statistics after pooling")
+    several = any(kind.targets.ndim > 1 for kind in drawn.values())
+    ax.set_title("Statistics after pooling" + ("; a clip of several tags is drawn once for each" if several else ""))
     figure.legend(loc="outside right upper", frameon=False)
     return figure
 
@@ -153,7 +158,7 @@ def event_rolls(
     figure = Figure(figsize=(5 * len(clips), 6), layout="constrained")
     axes = figure.subplots(2, len(clips), squeeze=False, sharex="col", height_ratios=(2, 3))
     for (upper, lower), (name, mel) in zip(axes.T, clips, strict=True):
-        _show(upper, mel, front_end, Path(name).name, (None, None))
+        _show(upper, mel, front_end, _short(Path(name).name), (None, None))
         shown = [label for label in labels if label in {e[2] for e in (*truth[name], *found[name])}]
         for events, shift, colour, title in ((truth[name], 0.2, "C0", "annotated"), (found[name], -0.2, "C1", "found")):
             for onset, offset, label in events:
@@ -162,7 +167,7 @@ def event_rolls(
         lower.set_yticks(range(len(shown)), [plain(label) for label in shown])
         lower.set(xlabel="time (s)", xlim=(0, front_end.seconds(mel.shape[1])), ylim=(-0.6, max(1, len(shown)) - 0.4))
         lower.grid(axis="x", alpha=0.3)
-    axes[1, 0].legend(loc="upper left", fontsize=SMALL)
+    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=SMALL)
     axes[0, 0].set_ylabel("frequency (kHz)")
     return figure
 
@@ -179,6 +184,15 @@ def _show(ax: Axes, mel: Tensor, front_end: FrontEnd, title: str, span: tuple[fl
     ax.tick_params(labelsize=SMALL)
     ax.set_title(plain(title), fontsize=SMALL, pad=3)
     return image
+
+
+def _short(name: str) -> str:
+    """Return a name that fits above a panel: of a long one, beginning and end.
+
+    >>> _short("a.wav"), _short(40 * "a" + 40 * "b")
+    ('a.wav', 'aaaaaaaaaaaaaaaaaaaaaaaa…bbbbbbbbbbbbbbbbbbbbbbbb')
+    """
+    return name if len(name) < 50 else f"{name[:24]}…{name[-24:]}"
 
 
 def _seconds(front_end: FrontEnd, frames: int) -> tuple[float, float]:

@@ -57,17 +57,20 @@ def _bar(title: str, total: int) -> Iterator[Report]:
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.table import Column
 
+    # Where a line is short, the note gives way, and nothing else.
+    rest = Column(no_wrap=True, ratio=1, overflow="ellipsis")
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True, min_width=len(title))),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=2 * len(str(total)) + 1)),
+        TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
+        TextColumn("left", table_column=Column(no_wrap=True, min_width=4)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
+        TextColumn("{task.fields[note]}", table_column=rest),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Console(stderr=True), expand=True) as progress:
         task = progress.add_task(title, total=total, note="")
         begun = False
 
@@ -95,8 +98,12 @@ def _lines(title: str, total: int) -> Report:
         if done < total and now - last < SECONDS_BETWEEN_LINES:
             return
         last = now
-        left = (now - began) / max(1, done - start) * (total - done)
-        when = f"{duration(left)} left" if done < total else f"took {duration(now - began)}"
+        if done >= total:
+            when = f"took {duration(now - began)}"
+        elif done > start:
+            when = f"{duration((now - began) / (done - start) * (total - done))} left"
+        else:
+            when = f"{duration(now - began)} so far"
         print(f"{title}: {done}/{total}, {when}{'; ' + note if note else ''}", file=sys.stderr, flush=True)
 
     return report

@@ -31,7 +31,7 @@ from frami import datasets, files, machine, progress, seeds, settings
 from frami.datasets import Recordings, Split
 from frami.datasets._events import Event
 from frami.errors import WrongUse
-from frami.run import Run
+from frami.run import Run, identity
 from frami.settings import setting
 from frami.waveforms import active, brownian, changed, excerpt, faded, level
 
@@ -46,8 +46,8 @@ DURATIONS = "metadata/validation/validation_durations.tsv"
 class Settings:
     """What the mixtures are like."""
 
-    seconds: float = setting(10.0, "length of a soundscape (s)", low=1)
-    sample_rate: int = setting(16000, "of what is written (Hz)", low=8000)
+    seconds: float = setting(10.0, "length of a soundscape (s)", low=1, high=600)
+    sample_rate: int = setting(16000, "of what is written (Hz)", low=8000, high=192_000)
     most_events: int = setting(9, "most events in a soundscape; the fewest are 1", low=1)
     shortest: float = setting(0.5, "shortest event (s)", low=0.1)
     longest: float = setting(4.0, "longest event (s)", low=0.1)
@@ -105,7 +105,14 @@ def soundscapes(
     _check_every_class(pools["train"], kept, chosen, seed, train)
     out = files.folder(out)
     facts = {"dataset": dataset, "test_fold": str(test_fold), "classes": list(kept), **counts, "seed": seed}
-    run = Run(out, "soundscapes", {**facts, **asdict(chosen)}, writes=("audio", "metadata"), missing=found.missing)
+    run = Run(
+        out,
+        "soundscapes",
+        {**facts, **asdict(chosen)},
+        writes=("audio", "metadata"),
+        recordings=identity({"train": found.fingerprint, "validation": found.test.names}),
+        missing=found.missing,
+    )
     if run.finished:
         return out
     done = 0

@@ -35,10 +35,8 @@ def run_folder(path: str | Path) -> Path:
 
     >>> run_folder("a/samples.h5").as_posix()
     'a/samples.run'
-    >>> run_folder("a/samples.1").as_posix()
-    'a/samples.1.run'
     """
-    return Path(path).with_name(Path(path).name.removesuffix(".h5") + ".run")
+    return Path(path).with_suffix(".run")
 
 
 class Store:
@@ -142,6 +140,8 @@ def parts(store: Store) -> tuple[Part, Part]:
 
 
 def _open(path: Path) -> h5py.File:
+    if path.is_dir():
+        raise WrongUse(f"{path} is a folder; a store is a file, whose name ends in .h5.")
     if not path.is_file():
         raise WrongUse(f"There is no store {str(path)!r}; make one: frami synthesize --teacher TEACHER --out {path}.")
     try:

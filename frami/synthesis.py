@@ -24,6 +24,7 @@ from frami.writer import Writer
 BATCH = 64
 # Convolutions are compiled anew for every shape, which costs more than a round of short clips.
 LENGTHS = 6
+MOST_FRAMES = 100_000
 
 
 def synthesize(
@@ -115,10 +116,10 @@ def _check(
 ) -> None:
     """Refuse what cannot be made, or not under this teacher."""
     shortest, longest = frames
-    if not 1 <= shortest <= longest or samples < 1 or batch_size < 2:
+    if not 1 <= shortest <= longest <= MOST_FRAMES or samples < 1 or batch_size < 2:
         raise WrongUse(
             f"{samples} samples of {shortest} to {longest} frames in batches of {batch_size} cannot be made; "
-            f"1 sample or more, 1 frame or more and batches of 2 or more are allowed."
+            f"1 sample or more, 1 to {MOST_FRAMES:,} frames and batches of 2 or more are allowed."
         )
     if not 0 <= co_occurrence <= 1000 or (co_occurrence and teacher.task == "single-label"):
         raise WrongUse(

@@ -44,7 +44,9 @@ class Task:
     decide: Callable[[Tensor], Tensor]
     shares: Callable[[Tensor], Tensor]
     probable: Callable[[Tensor], Tensor] = torch.sigmoid
-    logits: Callable[[Tensor], Tensor] = lambda probabilities: probabilities.logit(eps=1e-6)
+    logits: Callable[[Tensor], Tensor] = lambda probabilities: probabilities.logit(
+        eps=1e-12 if probabilities.dtype == torch.float64 else 1e-6
+    )
 
     def error(self, answer: Tensor, target: Tensor) -> Tensor:
         """Return the cross-entropy of an answer against a target, summed over choices, mean over the batch.

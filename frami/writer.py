@@ -39,7 +39,7 @@ class Writer:
         task: A name of `frami.tasks`: whether a clip is asked for by a class, by tags, or by events as well.
 
     Raises:
-        WrongUse: another process writes to the store, or it was made with another description; a name that ends in .run.
+        WrongUse: another process writes to the store, or it was made with another description; another suffix than .h5.
     """
 
     def __init__(
@@ -48,8 +48,9 @@ class Writer:
         self.tags, self.timed = task != "single-label", task == "frames"
         self.path, self.frames, self.losses = path, frames, losses
         self.front_end, self.classes = description["front_end"], len(description["labels"])
-        if path.suffix == ".run":
-            raise WrongUse(f"A store cannot be called {path.name}, as the folder of its record is; end it in .h5.")
+        # Two names that differ in their suffix alone would share one record.
+        if path.is_dir() or not (path.suffix == ".h5" or path.is_file()):
+            raise WrongUse(f"A store cannot be written to {str(path)!r}; name a file that ends in .h5.")
         folder = files.folder(run_folder(path))
         self._spare = folder / "spare.h5"
         self._lock = files.locked(folder / "lock", f"is writing to {path}")
@@ -69,6 +70,8 @@ class Writer:
     def _agreed(self) -> int:
         """Return the number of clips that an earlier run has left, if that run was like this one."""
         with Store(self.path) as store:
+            if not len(store):
+                return self._create()
             for name in ("teacher", "front_end", "method", "settings"):
                 before, now = store._file.attrs[name], self._attributes[name]
                 # 1 and 1.0 are written differently.

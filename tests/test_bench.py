@@ -136,10 +136,18 @@ def test_the_table_gives_mean_and_spread_and_the_ratio_to_the_upper_bound_of_the
     anew = [row | ({"teacher_accuracy": "0.5"} if row["source"] == "FRAMI" else {}) for row in rows]
     line = next(line for line in bench_page.text(anew).splitlines() if "| FRAMI |" in line)
     assert "| 0.400 ± 0.000 | 0.800 ± 0.000 |" in line and "0.750" not in line
-    # A gain is that over another row of the same student and seed.
+    # A bound that learned for longer is none.
+    longer = [row | ({"steps": "2"} if row["source"] == "FRAMI" else {}) for row in rows]
+    assert "0.750" not in next(line for line in bench_page.text(longer).splitlines() if "| FRAMI |" in line)
+    # A gain is that over another row of the same student and seed, of the same teacher.
     gains = [row | ({"over": "recordings (upper bound)"} if row["source"] == "FRAMI" else {}) for row in rows]
     line = next(line for line in bench_page.text(gains).splitlines() if "| FRAMI |" in line)
     assert "| -0.200 ± 0.283 over recordings (upper bound) |" in line
+    anew = [
+        row | ({"teacher_accuracy": "0.5"} if row["seed"] == "0" and row["source"] == "FRAMI" else {}) for row in gains
+    ]
+    line = next(line for line in bench_page.text(anew).splitlines() if "| FRAMI |" in line)
+    assert "| 0.000 over recordings (upper bound) |" in line
     # The teacher stands first, then the best of several in each measure; both scores of events are held against the bound.
     heard = {"psds1": "0.2", "psds2": "0.4", "teacher_psds1": "0.4", "teacher_psds2": "0.5", "accuracy": ""}
     alone, several = [row | heard for row in rows if row["seed"] == "0"]

@@ -295,6 +295,10 @@ BAD = [
     (EVALUATE.replace("tones", "esc50 --data {made}/no"), 2, "There is no folder"),
     (EVALUATE + " --device abacus", 2, "There is no device 'abacus'"),
     (EVALUATE + " --json /dev/null/scores.json", 2, "is a file; a folder is to be written there"),
+    (EVALUATE + " --json {tmp}", 2, "a folder; name a .json file"),
+    ("inspect {made}/teacher --out {tmp}/out --teacher digits", 2, "--teacher is for a store"),
+    ("inspect {made}/teacher --out {tmp}/out --test-fold 0", 2, "name those with --dataset"),
+    (DISTILL + " --samples {made}/samples.h5 --test-fold 0", 2, "is distilled from without any"),
     (EVALUATE + " --json {tmp}/found.tsv", 2, "name a .json file"),
     ("soundscapes --from tones --test-fold 0 --train 0 --validation 0 --out {tmp}/scenes", 2, "are both 0"),
     ("demo --task events --data {tmp} --out {tmp}/demo", 2, "--data is for the digits"),
@@ -321,7 +325,8 @@ BAD = [
     (SYNTHESIZE.replace("{tmp}/samples", "{made}/truncated"), 1, "is truncated"),
     (SYNTHESIZE.replace("{tmp}/samples", "{made}/empty"), 1, "is empty"),
     (SYNTHESIZE.replace("{tmp}/samples", "{made}/other_teacher"), 2, "was made with another teacher"),
-    (SYNTHESIZE.replace("samples.h5", "samples.run"), 2, "A store cannot be called samples.run"),
+    (SYNTHESIZE.replace("samples.h5", "samples.run"), 2, "name a file that ends in .h5"),
+    (SYNTHESIZE + " --frames 1 100000000", 2, "1 to 100,000 frames"),
     (SYNTHESIZE.replace("{tmp}", "/dev/null"), 1, "Cannot write /dev/null/samples.run: Not a directory"),
     (DISTILL, 2, "Name either a store (--samples) or recordings"),
     (DISTILL + " --dataset tones", 2, "--dataset needs --test-fold"),
@@ -351,10 +356,11 @@ def test_bad_input_is_refused_in_one_sentence(
 
 
 @pytest.mark.parametrize(
-    "words", ["nothing", "train", "synthesize --teacher", "evaluate", "train --seed x", "train --threads 0"]
+    "words",
+    ["nothing", "train", "synthesize --teacher", "evaluate", "train --seed x", "train --threads 0", "train --out ''"],
 )
 def test_a_command_that_cannot_be_read_is_wrong_use(words: str, call: Frami) -> None:
-    said = call(*words.split())
+    said = call(*shlex.split(words))
     assert said.code == 2 and re.search("Usage: frami|Error: Option", said.err)
 
 
@@ -410,8 +416,8 @@ def test_a_read_only_disk_ends_a_command_in_one_sentence(
     monkeypatch.setattr(Path, "mkdir", refuse)
     said = call("synthesize", "--teacher", made / "teacher", *INVERSION, "--out", tmp_path / "samples.h5")
     assert said.code == 1
-    sentence = f"frami: Cannot write {tmp_path}/samples.run: Read-only file system; free space there, or choose"
-    assert said.err == f"{sentence} another --out.\n"
+    sentence = f"frami: Cannot write {tmp_path}/samples.run: Read-only file system; free space there, or name"
+    assert said.err == f"{sentence} another place.\n"
 
 
 def test_an_unforeseen_error_is_one_sentence_too(

@@ -93,6 +93,16 @@ def test_every_data_set_keeps_the_contract() -> None:
         assert module.FOLDER or not getattr(module, "ARCHIVES", ())
 
 
+def test_a_model_that_may_know_what_it_is_tested_on_is_told_of(tmp_path: Path) -> None:
+    write_esc50(tmp_path / "esc50", (".wav",))
+    split = datasets.split("esc50", tmp_path, test_fold=3)
+    known = {"dataset": "esc50_second", "test_fold": "1"}
+    for provenance in (known, {"source": known}):
+        assert datasets.remark(provenance, split).startswith("The model learned with fold 1 of esc50_second held out")
+    for provenance in ({}, known | {"test_fold": "3"}, known | {"dataset": "fsdd"}, {"source": "some speech"}):
+        assert datasets.remark(provenance, split) == ""
+
+
 @pytest.mark.parametrize("suffix", datasets.SUFFIXES)
 def test_esc50(tmp_path: Path, suffix: str) -> None:
     write_esc50(tmp_path / "esc50", (suffix,))

@@ -145,6 +145,10 @@ def test_the_command_says_where_it_wrote_and_leaves_a_record(
     record = json.loads((tmp_path / "esc50.json").read_text())
     assert str(tmp_path / "esc50.json") in said.output and "Next: frami train --dataset esc50" in said.output
     assert record["command"] == "data get" and record["settings"]["from"] == server.address
+    # What lies there already was not downloaded.
+    (tmp_path / "esc50.json").unlink()
+    again = CliRunner().invoke(cli.frami, ["data", "get", "esc50", "--out", str(tmp_path), "--from", server.address])
+    assert again.exit_code == 0 and "record" not in again.output and not (tmp_path / "esc50.json").exists()
 
 
 @pytest.mark.parametrize("knows_ranges", [True, False])

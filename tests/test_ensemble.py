@@ -19,7 +19,7 @@ from frami.cli import frami as cli
 from frami.clips import Spectrograms
 from frami.datasets import split, tones
 from frami.errors import WrongUse
-from frami.evaluate import complexity
+from frami.evaluate import complexity, fusion
 from frami.machine import Machine
 from frami.model import Architecture, Model
 from frami.soundscapes import soundscapes
@@ -90,11 +90,11 @@ def test_teachers_that_are_not_alike_are_refused(front_end: FrontEnd) -> None:
     teacher = make_teacher(front_end)
     others = {
         "labels": replace(make_teacher(front_end), labels=("a", "b", "c")),
-        "an interval between frames": make_teacher(replace(front_end, hop_length=front_end.hop_length + 1)),
-        "a task": replace(make_teacher(front_end), task="multi-label"),
+        "the interval between frames": make_teacher(replace(front_end, hop_length=front_end.hop_length + 1)),
+        "their task": replace(make_teacher(front_end), task="multi-label"),
     }
     for what, other in others.items():
-        with pytest.raises(WrongUse, match=f"have {what} that differ"):
+        with pytest.raises(WrongUse, match=f"differ in {what}"):
             ensemble.check_alike([teacher, other])
 
 
@@ -102,7 +102,7 @@ def test_teachers_of_other_frame_rates_are_refused(front_end: FrontEnd) -> None:
     built = [Model.build(Architecture(n, {"width": 4}), front_end, LABELS, task="frames") for n in ("secrnn", "dscnn")]
     for model in built:
         model.network.eval()
-    with pytest.raises(WrongUse, match="have a frame rate that differ"):
+    with pytest.raises(WrongUse, match="differ in their frame rate"):
         ensemble.check_alike(built)
 
 
@@ -117,7 +117,7 @@ def test_detectors_of_other_frame_rates_are_not_fused(
     for model in built:
         model.network.eval()
     monkeypatch.setattr(Spectrograms, "of", None)  # it is told before anything is heard
-    with pytest.raises(WrongUse, match="first .* and number 2 .* have a frame rate that differ"):
+    with pytest.raises(WrongUse, match="first .* and number 2 .* differ in their frame rate"):
         frami.evaluate(built[0], "desed", folder, test_fold="validation", others=[built[1]])
 
 
@@ -217,3 +217,10 @@ def test_late_fusion_is_the_mean_of_probabilities(tmp_path: Path, monkeypatch: p
         frami.evaluate(models[0], "tones", test_fold="0", others=[tagger])
     with pytest.raises(WrongUse, match="fuse models of one task"):
         frami.evaluate(models[0], "tones", test_fold="0", others=[replace(models[1], task="multi-label")])
+
+
+def test_what_two_taggers_do_not_doubt_is_still_ranked(front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Model.build(Architecture("small", {"width": 4}), front_end, ("a", "b"), task="multi-label")
+    monkeypatch.setattr(fusion, "_of_one", lambda *_: [torch.tensor([20.0, 14.0])])
+    (answer,) = fusion.answers([model, model], [None, None], Machine("cpu", "float32", channels_last=False))
+    assert answer.tolist() == pytest.approx([20.0, 14.0], abs=0.01)

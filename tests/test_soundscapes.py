@@ -90,6 +90,9 @@ def test_the_same_seed_gives_the_same_folder_also_when_it_was_cut_off(
     assert contents(made(tmp_path / "cut")) == whole
     with pytest.raises(WrongUse, match="other settings"):
         made(tmp_path / "cut", most_events=2)
+    monkeypatch.setattr(tones, "TEST_PER_CLASS", 2)
+    with pytest.raises(WrongUse, match="of other recordings than these"):
+        made(tmp_path / "cut")
 
 
 @pytest.mark.recordings

@@ -195,10 +195,25 @@ def test_a_store_that_was_taken_away_is_begun_anew(teacher: Model, tmp_path: Pat
     assert [line["round"] for line in run.metrics(tmp_path / "samples.run")] == [1, 2]
 
 
-def test_stores_of_names_that_end_alike_keep_their_own_records(teacher: Model, tmp_path: Path) -> None:
-    for name in ("samples.1", "samples.2"):
-        synthesize(teacher, tmp_path / name, method="noise", samples=4, batch_size=4).close()
-    assert all(run.finished(run_folder(tmp_path / name)) for name in ("samples.1", "samples.2"))
+@pytest.mark.parametrize("name", ["samples", "samples.1", "samples.run", ""])
+def test_stores_whose_records_would_be_one_are_refused(name: str, teacher: Model, tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="name a file that ends in .h5"):
+        synthesize(teacher, tmp_path / name, method="noise", samples=4, batch_size=4)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_that_was_called_otherwise_is_gone_on_with(teacher: Model, tmp_path: Path) -> None:
+    options = {"method": "noise", "batch_size": 4}
+    synthesize(teacher, tmp_path / "samples.h5", samples=4, **options).close()
+    (tmp_path / "samples.h5").rename(tmp_path / "samples.hdf5")
+    with synthesize(teacher, tmp_path / "samples.hdf5", samples=8, **options) as store:
+        assert len(store) == 8
+
+
+def test_a_store_without_clips_gives_way(teacher: Model, tmp_path: Path) -> None:
+    writer(teacher, tmp_path / "samples.h5", frames=9999).close()
+    with synthesize(teacher, tmp_path / "samples.h5", method="noise", samples=4, batch_size=4) as store:
+        assert len(store) == 4
 
 
 def test_a_number_written_otherwise_is_the_same_setting(teacher: Model, tmp_path: Path) -> None:
@@ -255,7 +270,7 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_store_that_is_not_there_is_wrong_use(tmp_path: Path) -> None:
     for path in (tmp_path / "samples.h5", tmp_path):
-        with pytest.raises(WrongUse, match="There is no store"):
+        with pytest.raises(WrongUse, match="There is no store|is a folder; a store is a file"):
             Store(path)
 
 

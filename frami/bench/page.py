@@ -81,9 +81,13 @@ def _of_upper(upper: Mapping[tuple[str, str], Row], name: str, row: Row) -> floa
     bound = upper.get((row["student"], row["seed"]))
     if not bound:
         return 0.0
-    main = f"teacher_{main_measure(row)}"
-    # Where the teacher was gone and was trained again on another machine, it is another.
-    return float(bound[name]) if bound[main] == row[main] else math.nan
+    return float(bound[name]) if _same_teacher(bound, row) and bound["steps"] == row["steps"] else math.nan
+
+
+def _same_teacher(one: Row, other: Row) -> bool:
+    """Tell whether two rows had the same teacher: one that was gone and was trained anew, on another machine, is another."""
+    main = f"teacher_{main_measure(one)}"
+    return one[main] == other[main] or one["teacher_parameters"] != other["teacher_parameters"]
 
 
 def _gain(rows: list[Row], group: list[Row], name: str) -> str:
@@ -91,7 +95,7 @@ def _gain(rows: list[Row], group: list[Row], name: str) -> str:
     over = group[0].get("over")
     others = _by_pair([row for row in rows if row["source"] == over])
     pairs = [(row, others.get((row["student"], row["seed"]))) for row in group]
-    gains = [float(row[name]) - float(other[name]) for row, other in pairs if other]
+    gains = [float(row[name]) - float(other[name]) for row, other in pairs if other and _same_teacher(row, other)]
     return f"{spread(gains)} over {over}" if gains else ""
 
 

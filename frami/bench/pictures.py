@@ -33,8 +33,10 @@ def write(rows: list[Row], folder: Path) -> None:
             # Seconds are rounded, and the axis has no 0.
             cost = [max(1.0, sum(float(row[name]) for name in names)) for row in of_source]
             points[source] = (statistics.mean(cost), [float(row["accuracy"]) for row in of_source])
-        teachers = {row["seed"]: float(row["teacher_accuracy"]) for row in group}
-        figure = accuracy_against_cost(points, statistics.mean(teachers.values()), unit)
+        # As in the table, the teacher that most rows of a seed had.
+        seeds = grouped(group, "seed").values()
+        teachers = [statistics.mode(float(row["teacher_accuracy"]) for row in of_seed) for of_seed in seeds]
+        figure = accuracy_against_cost(points, statistics.mean(teachers), unit)
         files.write_bytes(folder / picture_of(suite, task, fold, teacher), charts.png(figure))
 
 

@@ -30,7 +30,7 @@ from frami.errors import WrongUse
 )
 @click.option("--task", help="single-label, multi-label or frames. [default: what the recordings are annotated for]")
 @options.budget
-@options.needed("--out", type=click.Path(), help="Folder to write the bundle to.")
+@options.needed("--out", type=options.Place(), help="Folder to write the bundle to.")
 @options.machine
 @options.precision
 @options.assignments
@@ -55,7 +55,7 @@ def train(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -
 @click.command()
 @options.needed("--teacher", help="A bundle's folder, or 'digits', which ships with the package.")
 @click.option("--samples", type=click.IntRange(min=1), default=4000, show_default=True, help="Clips to make in all.")
-@options.needed("--out", type=click.Path(), help="Store to write, or to go on with (HDF5).")
+@options.needed("--out", type=options.Place(), help="Store to write, or to go on with (HDF5).")
 @click.option("--method", default="frami", show_default=True, help=f"One of: {', '.join(catalog.names('generators'))}.")
 @click.option(
     "--frames",
@@ -104,7 +104,7 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
     help="A bundle's folder, or 'digits', which ships with the package; several teach together.",
 )
 @click.option("--embedding-teacher", help="A wider model, whose hidden states are matched in place of the teacher's.")
-@click.option("--samples", type=click.Path(), help="Store of synthetic clips to distil from; or --dataset.")
+@click.option("--samples", type=options.Place(), help="Store of synthetic clips to distil from; or --dataset.")
 @options.recordings(required=False)
 @click.option(
     "--student",
@@ -122,7 +122,7 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
 )
 @options.budget
 @click.option("--any-teacher", is_flag=True, help="Allow a store that was made from another teacher.")
-@options.needed("--out", type=click.Path(), help="Folder to write the student's bundle to.")
+@options.needed("--out", type=options.Place(), help="Folder to write the student's bundle to.")
 @options.machine
 @options.precision
 @options.assignments
@@ -158,7 +158,7 @@ def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any)
 @click.option(
     "--json",
     "json_file",
-    type=click.Path(),
+    type=options.Place(),
     help="Write scores and record here. [default: runs/evaluate-ID.json]",
 )
 @options.machine
@@ -170,6 +170,10 @@ def evaluate(model: str, json_file: str | None, budget: str | None, seed: int, *
 
     if json_file is not None and Path(json_file).suffix in (".tsv", ".png"):
         raise WrongUse(f"--json is {json_file}; a table or a picture of events goes there: name a .json file.")
+    if json_file is not None:  # told before the recordings are heard
+        if Path(json_file).is_dir():
+            raise WrongUse(f"--json is {json_file}, a folder; name a .json file.")
+        files.folder(Path(json_file).parent)
     began = time.monotonic()
     loaded, *others = map(load, (model, *arguments["others"]))
     options.say_budget(budget, loaded, *others)
@@ -202,9 +206,11 @@ def _events_beside(path: Path, model: Any, found: dict[str, Any], arguments: dic
 
 
 @click.command()
-@click.argument("path")
-@click.option("--out", type=click.Path(), help="Folder to write its pictures (and sounds) to.")
-@click.option("--teacher", help="Bundle that a store was made from: adds the map of its features.")
+@click.argument("path", type=options.Place())
+@click.option("--out", type=options.Place(), help="Folder to write its pictures (and sounds) to.")
+@click.option(
+    "--teacher", help="Model that hears a store's clips, such as their teacher: adds the map of its features."
+)
 @options.recordings(required=False)
 @options.machine
 def inspect(path: str, out: str | None, seed: int, device: str, threads: int | None, **arguments: Any) -> None:

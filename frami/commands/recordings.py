@@ -19,7 +19,7 @@ def data() -> None:
 
 @data.command()
 @click.argument("dataset")
-@click.option("--out", required=True, type=click.Path(), help="Folder to put the data set's folder into.")
+@click.option("--out", required=True, type=options.Place(), help="Folder to put the data set's folder into.")
 @click.option("--from", "base_url", metavar="URL", help="Mirror to download from.")
 @options.machine
 def get(dataset: str, out: str, base_url: str | None, **machine: Any) -> None:
@@ -27,25 +27,26 @@ def get(dataset: str, out: str, base_url: str | None, **machine: Any) -> None:
     from frami import download, files, progress, run
 
     began = time.monotonic()
+    there = download.is_there(dataset, Path(out))
     with progress.shown_bytes(f"download of {dataset}") as report:
         folder = download.get(dataset, Path(out), base_url=base_url, progress=report)
     record = Path(out) / f"{folder.name}.json"
-    if not record.exists():
+    if not there:
         settings = {"dataset": dataset, "out": out, "from": base_url, **machine}
         files.write_json(record, run.note("data get", settings, began))
-    click.echo(f"{dataset} is in {folder}, the record of its download in {record}.")
+    click.echo(f"{dataset} is in {folder}{f', the record of its download in {record}' if record.exists() else ''}.")
     folds = catalog.load("datasets", dataset).test_folds(folder)
     options.then("train", "--dataset", dataset, "--data", folder, "--test-fold", folds[-1], "--out", "TEACHER")
 
 
 @click.command()
 @options.needed("--from", "dataset", help="Data set whose recordings are mixed: esc50, urbansound8k, ...")
-@click.option("--data", type=click.Path(), help="Its folder, or one that holds it. [default: FRAMI_DATA]")
+@click.option("--data", type=options.Place(), help="Its folder, or one that holds it. [default: FRAMI_DATA]")
 @options.needed("--test-fold", help="Whose clips go into the soundscapes of validation.")
 @click.option("--class", "classes", multiple=True, help="Only this class; may be given more than once.")
 @click.option("--train", type=click.IntRange(min=0), default=1000, show_default=True, help="Soundscapes to train on.")
 @click.option("--validation", type=click.IntRange(min=0), default=200, show_default=True, help="And to validate on.")
-@options.needed("--out", type=click.Path(), help="Folder to write, in the layout of DESED.")
+@options.needed("--out", type=options.Place(), help="Folder to write, in the layout of DESED.")
 @options.machine
 @options.assignments
 @options.list_settings

@@ -19,9 +19,11 @@ from frami.errors import WrongUse
     show_default=True,
     help="Spoken digits by the shipped teacher; or tags, or events, of soundscapes mixed for the demo.",
 )
-@click.option("--out", default="demo", show_default=True, type=click.Path(), help="Folder for all that the demo makes.")
 @click.option(
-    "--data", type=click.Path(), help="Recordings (fsdd) to measure digits with. [default: FRAMI_DATA, if set]"
+    "--out", default="demo", show_default=True, type=options.Place(), help="Folder for all that the demo makes."
+)
+@click.option(
+    "--data", type=options.Place(), help="Recordings (fsdd) to measure digits with. [default: FRAMI_DATA, if set]"
 )
 @options.machine
 def demo(task: str, out: str, data: str | None, **arguments: Any) -> None:
@@ -47,11 +49,13 @@ def demo(task: str, out: str, data: str | None, **arguments: Any) -> None:
     help="quick, cpu, gpu: every method; main, ablation: FRAMI, full and in parts; tags, scenes, events: recipes; "
     "speed: costs as ratios.",
 )
-@click.option("--data", type=click.Path(), help="Folder that holds esc50/, fsdd/, ... [default: FRAMI_DATA]")
+@click.option("--data", type=options.Place(), help="Folder that holds esc50/, fsdd/, ... [default: FRAMI_DATA]")
 @click.option("--task", "tasks", multiple=True, help="Only this data set; may be given more than once.")
 @click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds, from --seed on. [default: the suite's own]")
-@click.option("--out", default="runs/bench", show_default=True, type=click.Path(path_type=Path), help="For all pieces.")
-@click.option("--page", type=click.Path(path_type=Path), help="Folder of bench.csv and bench.md. [default: --out]")
+@click.option(
+    "--out", default="runs/bench", show_default=True, type=options.Place(path_type=Path), help="For all pieces."
+)
+@click.option("--page", type=options.Place(path_type=Path), help="Folder of bench.csv and bench.md. [default: --out]")
 @click.option(
     "--resume", is_flag=True, help="Keep rows that the page has with these settings, even without their models."
 )

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,6 +165,24 @@ def check_labels(known: Sequence[str], found: Split) -> None:
     else:
         return
     raise WrongUse(f"{said}; name the model's own data set.")
+
+
+def remark(provenance: Mapping[str, Any], found: Split) -> str:
+    """Return one sentence if a model learned with another fold of these recordings held out than a split does, else nothing."""
+    for facts in (provenance, provenance.get("source")):
+        if isinstance(facts, Mapping) and {"dataset", "test_fold"} <= facts.keys():
+            dataset, fold = str(facts["dataset"]), str(facts["test_fold"])
+            if fold != found.test_fold and _akin(dataset, found.dataset):
+                return f"The model learned with fold {fold} of {dataset} held out: it may know recordings of this one."
+            break
+    return ""
+
+
+def _akin(one: str, other: str) -> bool:
+    """Tell whether two data sets have recordings in common."""
+    known = catalog.names("datasets")
+    folders = [catalog.load("datasets", name).FOLDER for name in (one, other) if name in known]
+    return one == other or (len(folders) == 2 and folders[0] == folders[1] != "")
 
 
 def first(labels: Sequence[str]) -> str:

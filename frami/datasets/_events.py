@@ -31,7 +31,7 @@ def strong(path: Path) -> dict[str, list[Event]]:
         WrongUse: no such table, other columns, an offset before its onset, or two events of one label that overlap.
     """
     found: dict[str, list[Event]] = {}
-    for number, row in enumerate(rows(path, COLUMNS), 2):
+    for number, row in _numbered(path, COLUMNS):
         events = found.setdefault(row["filename"], [])
         where = f"{path}, line {number}, {row['filename']}"
         if not row["event_label"] and (row["onset"] or row["offset"]):
@@ -91,13 +91,17 @@ def weak(path: Path) -> dict[str, list[str]]:
 
 def rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """Return the rows of a tab-separated table with at least these columns."""
+    return [row for _, row in _numbered(path, columns)]
+
+
+def _numbered(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
     absent = f"There is no {path}; --data names the folder that holds metadata/ and audio/."
-    return _tables.rows(path, columns, absent=absent, delimiter="\t")
+    return _tables.numbered(path, columns, absent=absent, delimiter="\t")
 
 
 def durations(path: Path) -> dict[str, float]:
     """Return how long each file of a table with the columns filename and duration is (s)."""
-    listed = enumerate(rows(path, ("filename", "duration")), 2)
+    listed = _numbered(path, ("filename", "duration"))
     return {row["filename"]: _tables.number(row["duration"], "duration", path, line) for line, row in listed}
 
 

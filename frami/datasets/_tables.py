@@ -11,14 +11,25 @@ from frami.errors import WrongUse
 Row = dict[str, str]
 
 
+class _Tabs(csv.excel_tab):
+    """Cells between tabs: nothing is quoted there, and a quote is part of a name."""
+
+    quoting = csv.QUOTE_NONE
+
+
 def rows(path: Path, columns: tuple[str, ...], *, absent: str, delimiter: str = ",") -> list[Row]:
-    """Return the rows of a table, of each these columns.
+    """Return the rows of a table, as `numbered` does, without their lines."""
+    return [row for _, row in numbered(path, columns, absent=absent, delimiter=delimiter)]
+
+
+def numbered(path: Path, columns: tuple[str, ...], *, absent: str, delimiter: str = ",") -> list[tuple[int, Row]]:
+    """Return the rows of a table, of each the line that it stands in and these columns.
 
     Args:
         path: The table, with a head.
         columns: What it must have.
         absent: What to say if there is no such file.
-        delimiter: What stands between two cells.
+        delimiter: What stands between two cells: a comma or a tab.
 
     Raises:
         WrongUse: there is no such file, it is no text, it is empty or lacks a column, or a row has not as many cells as the head.
@@ -26,7 +37,7 @@ def rows(path: Path, columns: tuple[str, ...], *, absent: str, delimiter: str = 
     if not path.is_file():
         raise WrongUse(absent)
     try:
-        reader = csv.DictReader(text(path).splitlines(), delimiter=delimiter)
+        reader = csv.DictReader(text(path).splitlines(), dialect=_Tabs if delimiter == "\t" else csv.excel)
         lacking = [column for column in columns if column not in (reader.fieldnames or ())]
         if lacking:
             raise WrongUse(f"{path} has no column {', '.join(lacking)}; {', '.join(columns)} are needed.")
@@ -38,7 +49,7 @@ def rows(path: Path, columns: tuple[str, ...], *, absent: str, delimiter: str = 
     for line, row in found:
         if None in row or None in row.values():
             raise WrongUse(f"{path}, line {line} has not as many cells as the head has columns; mend this line.")
-    return [{name: row[name].strip() for name in columns} for _, row in found]
+    return [(line, {name: row[name].strip() for name in columns}) for line, row in found]
 
 
 def text(path: Path) -> str:
