@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from frami import catalog
@@ -96,6 +97,13 @@ def test_speed_is_told_as_ratios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert ["FRAMI" in what for what, *_ in clips] == [True, True, False]
     assert float(clips[2][2]) == pytest.approx(costs[2] / costs[0], rel=0.01, abs=0.02)
     assert len([line for line in lines if line.startswith("| peak memory")]) == 2
+
+
+@pytest.mark.parametrize("found", [None, torch.zeros(2, 3), torch.randn(3, 2), torch.full((2, 3), torch.nan)])
+def test_what_computes_nothing_is_not_timed(found: torch.Tensor | None) -> None:
+    timing.check(torch.randn(2, 3), (2, 3), "noise")
+    with pytest.raises(Failed, match="a round does not give numbers"):
+        timing.check(found, (2, 3), "a round")
 
 
 def test_a_suite_knows_its_tasks_and_seeds() -> None:

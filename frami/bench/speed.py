@@ -39,6 +39,8 @@ def limits(model: Model, where: Machine) -> list[Line]:
     kind = torch.bfloat16 if where.precision == "bfloat16" else torch.float32
     square = torch.randn(2048, 2048, dtype=kind, device=where.device)
     rate = 2 * 2048**3 / timing.seconds(lambda: square @ square) / 1e9
+    batch = torch.randn(timing.BATCH, model.front_end.n_mels, timing.FRAMES)
+    timing.check(both_ways(model, batch, where), tuple(batch.shape), "a pass through the teacher")
     one, two = (
         timing.seconds(
             partial(both_ways, model, torch.randn(n * timing.BATCH, model.front_end.n_mels, timing.FRAMES), where)
@@ -64,12 +66,13 @@ def limits(model: Model, where: Machine) -> list[Line]:
     ]
 
 
-def both_ways(model: Model, mel: Tensor, where: Machine) -> None:
-    """Pass a batch through the teacher, and a gradient back to it."""
+def both_ways(model: Model, mel: Tensor, where: Machine) -> Tensor | None:
+    """Pass a batch through the teacher, and a gradient back to it; return that."""
     moved = mel.to(where.device, copy=True).requires_grad_(True)
     with where.autocast():
         said = model.network(moved)
     said.logits.float().sum().backward()
+    return moved.grad
 
 
 def a_round(
@@ -78,7 +81,9 @@ def a_round(
     """Return the time (s) of one round of a method, for one batch, by default of clips of full length."""
     module, frames = catalog.load("generators", method), frames or timing.FRAMES
     generator = module.Generator(model, settings.make(module.Settings, chosen), where, 0)
-    generator.round(0, targets.balanced(timing.CLASSES, timing.BATCH, 0, 0), frames)  # the first one allocates
+    # The first one allocates.
+    made = generator.round(0, targets.balanced(timing.CLASSES, timing.BATCH, 0, 0), frames)
+    timing.check(made.mel, (timing.BATCH, model.front_end.n_mels, frames), f"a round of {method}")
     began = timing.now()
     for number in range(1, 1 + rounds):
         generator.round(number, targets.balanced(timing.CLASSES, timing.BATCH, number, 0), frames)

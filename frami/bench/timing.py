@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from frami import training
 from frami.audio import FrontEnd
 from frami.datasets import esc50
+from frami.errors import Failed
 from frami.model import Architecture, Model
 
 CLASSES = 50
@@ -42,6 +44,16 @@ def teacher(labels: int = CLASSES, front_end: FrontEnd | None = None, **argument
         model.network.train()(torch.randn(8, front_end.n_mels, FRAMES))
     model.network.eval().requires_grad_(False)
     return model
+
+
+def check(found: Tensor | None, shape: tuple[int, ...], what: str) -> None:
+    """Refuse to time what does not compute anything: numbers of that shape are needed, and not all of them alike.
+
+    Raises:
+        Failed: it gives something else.
+    """
+    if found is None or found.shape != shape or not bool(found.isfinite().all()) or float(found.float().std()) == 0:
+        raise Failed(f"{what} does not give numbers of the shape {shape}, so it is not timed.")
 
 
 def seconds(work: Callable[[], object]) -> float:
