@@ -19,7 +19,9 @@ make for clips that hardly change over time.
 The clips come out of a light decoder, which each round is moved for a few steps from a meta-learned start (first-order
 MAML, as FastMeta: Fang et al., AAAI 2022, arXiv:2112.06253). What it has learned in a round serves more clips than the few
 that it learned from: others, from latents of their own, are kept beside them (``siblings``), at the cost of decoding
-them. A store then comes from many decoders, each moved by few clips, and not from few moved by many.
+them. A store then comes from many decoders, each moved by few clips, and not from few moved by many. From some
+hundred clips a student learns more if each was optimised itself (``siblings=0``), which costs three times as much; from
+thousands it does not (`evaluate/bench.md`).
 
 A decoder that lives through many rounds comes to make nearly the same clip of a class each time; so each clip is
 recorded under circumstances of its own, a random level, filter and envelope, with which it has to be of its class. To
