@@ -101,6 +101,7 @@ class Bench:
                 network=task.network,
                 width=guide.width,
                 filterbank=None if guide.filterbank == "mel" else guide.filterbank,
+                pooling=guide.pooling,
                 task=task.kind or None,
                 options={"steps": task.teacher_steps, "batch_size": task.batch_size},
                 seed=piece.seed + guide.seed,
@@ -227,7 +228,8 @@ def _heard_as_asked(path: Path) -> float:
 def _teacher(guide: Guide) -> str:
     """Return the name of a teacher's folder."""
     heard = "" if guide.filterbank == "mel" else f"-{guide.filterbank}"
-    return f"teacher{heard}{f'-{guide.seed}' if guide.seed else ''}{f'-width-{guide.width}' if guide.width else ''}"
+    pooled = f"-{guide.pooling}" if guide.pooling else ""
+    return f"teacher{heard}{pooled}{f'-{guide.seed}' if guide.seed else ''}{f'-width-{guide.width}' if guide.width else ''}"
 
 
 def best(measure: str, found: Sequence[float]) -> float:

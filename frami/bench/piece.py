@@ -87,11 +87,12 @@ class Student:
 
 @dataclass(frozen=True)
 class Guide:
-    """A teacher of a task: what it hears through, how far its seed is from the row's, and its width (None: by default)."""
+    """A teacher of a task: what it hears through, how far its seed is from the row's, width and pooling (None: by default)."""
 
     filterbank: str = "mel"
     seed: int = 0
     width: int | None = None
+    pooling: str | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,9 @@ class Piece:
         for part, names in NO_MATTER.items():
             for name in names:
                 del whole[part][name]
+        for guide in filter(None, (*whole["source"]["guides"], whole["source"]["embedding"])):
+            if guide["pooling"] is None:  # rows of when there was no choice keep their identity
+                del guide["pooling"]
         if source.method:
             whole["method"] = asdict(catalog.load("generators", source.method).Settings(**source.synthesis))
         if self.task.mixture:

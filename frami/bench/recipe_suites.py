@@ -82,7 +82,7 @@ def _scenes_heard_through(filterbank: str, seed: int) -> Iterator[Piece]:
 
 def events() -> Iterator[Piece]:
     """Dual distillation and its parts, several teachers for a tiny student; then the same without recordings."""
-    several = (Guide(), Guide("gammatone", 100), WIDE)
+    several = (Guide(), Guide("gammatone", 100, pooling="linear-softmax"), WIDE)
     dual: tuple[tuple[str, Mapping[str, float], Guide | None], ...] = (
         ("labels and logits", {"mean_student": 0.0, "frames": 0.0}, None),
         ("labels and embedding", {"mean_student": 0.0, "logits": 0.0}, WIDE),
