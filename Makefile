@@ -16,7 +16,7 @@ demo: $(VENV)/installed
 	$(BIN)/frami demo
 
 test: $(VENV)/installed lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --durations=10
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
