@@ -46,7 +46,7 @@ def losses(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
         ax.set_title(name.replace("_", " "), fontsize="medium")
         ax.grid(alpha=0.3)
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        if len(x) == 1:
+        if len(run_metrics) == 1:  # the panels share their ticks
             ax.set_xticks(x)
         ax.tick_params(labelbottom=True)
     for ax in axes[len(names) :]:

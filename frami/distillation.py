@@ -64,7 +64,7 @@ def distill(
             and deviation.
         options: Other `frami.learn.Settings` and weights of the recipe's objectives, by name.
         budget: A name of `frami.evaluate.complexity.BUDGETS`, beyond which a student is refused.
-        any_teacher: Allow a store that was made from another teacher.
+        any_teacher: Allow a store that was made from another teacher, and a teacher that may know the fold held out.
         seed: Of the student's first weights, the order of the clips and their alterations.
         device: ``auto``, ``cpu``, ``cuda``.
         threads: Threads of the CPU; None leaves torch's choice.
@@ -88,7 +88,7 @@ def distill(
     where = machine.choose(device, threads, precision)
     other = _other(embedding_teacher, first, found, recipe)
     _check_recipe(found, recipe, other or first, len(teachers))
-    source, hear, recordings = _source(teachers, samples, dataset, data, test_fold, any_teacher)
+    source, hear, recordings = _source(teachers, other, samples, dataset, data, test_fold, any_teacher)
     known_as = "+".join(each.fingerprint for each in teachers)
     facts = {
         "source": source,
@@ -121,10 +121,8 @@ def distill(
         model, clips, found, chosen, where, teacher=asked if found.taught else None, seed=seed, run=run, report=report
     )
     scores = {"agreement_on_held_out_clips": agreement.agreement(asked, model, held_out, where)} if held_out else {}
-    # Of a store it is not known what its teacher learned from; the teacher may know.
-    learned = {
-        name: first.provenance[name] for name in ("dataset", "test_fold") if samples and name in first.provenance
-    }
+    # What a store's clips know of recordings, they know from the teacher.
+    learned = datasets.held_out(first.provenance) if samples else {}
     model.save(out, teacher=known_as, source=source, recipe=recipe, seed=seed, settings=asdict(chosen), **learned)
     run.finish(fingerprint=model.fingerprint, **scores)
     return load(out, trust_code=True)
@@ -184,6 +182,7 @@ def _architecture(
 
 def _source(
     teachers: Sequence[Model],
+    embedding_teacher: Model | None,
     samples: Store | str | Path | None,
     dataset: str | None,
     data: str | Path | None,
@@ -198,10 +197,10 @@ def _source(
         split = datasets.for_task(datasets.split(dataset, data, test_fold=test_fold), teacher.task)
         datasets.check_enough(split)
         datasets.check_labels(teacher.labels, split)
-        for one in teachers:
-            if known := datasets.remark(one.provenance, split):
+        for one in filter(None, (*teachers, embedding_teacher)):
+            if not any_teacher and (known := datasets.remark(one.provenance, split)):
                 raise WrongUse(
-                    f"{known} Hold the same out here, or a student is tested on what has taught its teacher."
+                    f"Of teacher {one.fingerprint}: {known} Hold out the same, or say --any-teacher if it is meant."
                 )
         ends = ensemble.front_ends(teachers)
         named = {"dataset": dataset, "test_fold": str(test_fold)}

@@ -54,6 +54,7 @@ def grid(store: Clips, front_end: FrontEnd, labels: Sequence[str], real: Clips |
         clips = _evenly(of_class(store, k), CLIPS_A_ROW)
         panels[k] = [(f"clip {clip}", store.mel(int(clip))) for clip in clips]
         panels[k] += [mean_spectrogram(real, k)] if real is not None else []
+    panels = {k: drawn for k, drawn in panels.items() if drawn}  # a tag that no clip likely has
     columns = max(map(len, panels.values()))
     figure = Figure(figsize=(1.6 + 1.9 * columns, 0.9 + 1.25 * len(panels)), layout="constrained")
     axes = figure.subplots(len(panels), columns, sharex=True, sharey=True, squeeze=False)
@@ -66,7 +67,7 @@ def grid(store: Clips, front_end: FrontEnd, labels: Sequence[str], real: Clips |
             image = _show(row[place], mel, front_end, title, (low, high))
         for place in set(range(columns)) - set(places):
             row[place].set_axis_off()
-        row[0].set_ylabel(plain(labels[k]), rotation=0, ha="right", va="center")
+        row[min(places)].set_ylabel(plain(labels[k]), rotation=0, ha="right", va="center")
     for column in axes.T:  # only the last of all panels would say the time, and it may be off
         next(ax for ax in column[::-1] if ax.axison).tick_params(labelbottom=True)
     # imshow narrows shared axes to the picture that it drew last.

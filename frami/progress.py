@@ -59,10 +59,12 @@ def _bar(title: str, total: int) -> Iterator[Report]:
     )
     from rich.table import Column
 
-    # Where a line is short, the note gives way, and nothing else.
+    # Where a line is short, the note gives way, then the title, and nothing else.
     rest = Column(no_wrap=True, ratio=1, overflow="ellipsis")
     columns = (
-        TextColumn("{task.description}", table_column=Column(no_wrap=True, min_width=len(title))),
+        TextColumn(
+            "{task.description}", table_column=Column(no_wrap=True, min_width=min(len(title), 24), overflow="ellipsis")
+        ),
         BarColumn(bar_width=20),
         MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=2 * len(str(total)) + 1)),
         TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),

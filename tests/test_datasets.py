@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import cycle, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +18,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from frami import audio, catalog, datasets
+from frami.audio import FrontEnd
 from frami.datasets import audiomnist, esc50_second, fsdd, tones
+from frami.distillation import distill
 from frami.errors import FramiError, WrongUse
+from frami.model import Architecture, Model
 
 RATE = 8000
 ESC10 = (0, 1, 10, 11, 12, 20, 21, 38, 40, 41)
@@ -101,6 +106,14 @@ def test_a_model_that_may_know_what_it_is_tested_on_is_told_of(tmp_path: Path) -
         assert datasets.remark(provenance, split).startswith("The model learned with fold 1 of esc50_second held out")
     for provenance in ({}, known | {"test_fold": "3"}, known | {"dataset": "fsdd"}, {"source": "some speech"}):
         assert datasets.remark(provenance, split) == ""
+    front_end = FrontEnd(sample_rate=8000, f_max=4000.0)
+    teacher = Model.build(Architecture("small", {"width": 4}), front_end, split.labels)
+    asked: dict[str, Any] = {"dataset": "esc50", "data": tmp_path, "test_fold": 3, "out": tmp_path / "student"}
+    with pytest.raises(WrongUse, match="fold 1 of esc50_second held out.* or say --any-teacher"):
+        distill(replace(teacher, provenance=known), **asked)
+    assert not (tmp_path / "student").exists()
+    # What is trained on is the same for every fold of these.
+    assert datasets.remark({"dataset": "tones", "test_fold": "0"}, datasets.split("tones", test_fold="1")) == ""
 
 
 @pytest.mark.parametrize("suffix", datasets.SUFFIXES)

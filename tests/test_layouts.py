@@ -121,6 +121,7 @@ def test_desed(desed: Path) -> None:
         (["1.wav\t\t\t", "2.wav\t\t\t"], "annotates no event"),
         (["1.wav\t0.2\t0.9\tDog", "", "", "1.wav\t0.9\t0.2\tDog"], "line 5, 1.wav: Dog from 0.9 to 0.2 s"),
         (['1.wav\t0.2\t0.9\t"Dog', "1.wav\t0.9\t0.2\tDog"], "line 3, 1.wav: Dog from 0.9 to 0.2 s"),
+        (['"1.wav"\t0.9\t0.2\t"Dog"'], "line 2, 1.wav: Dog from 0.9"),
         (["1.wav\t0.9\t0.2\tDog"], "an event begins at 0 or later and ends after that"),
         (["1.wav\t0.2\t12.5\tDog"], "lasts 10.00 s, and Dog is annotated up to 12.5 s"),
         (["1.wav\t0.2\t0.9\tDog", "1.wav\t0.5\t1.5\tDog"], "overlaps another event of that label"),

@@ -85,7 +85,10 @@ def _of_upper(upper: Mapping[tuple[str, str], Row], name: str, row: Row) -> floa
 
 
 def _same_teacher(one: Row, other: Row) -> bool:
-    """Tell whether two rows had the same teacher: one that was gone and was trained anew, on another machine, is another."""
+    """Tell whether two rows had the same teacher: one that was gone and was trained anew, on another machine, is another.
+
+    Of rows with more or wider teachers it cannot be told, and is not doubted.
+    """
     main = f"teacher_{main_measure(one)}"
     return one[main] == other[main] or one["teacher_parameters"] != other["teacher_parameters"]
 

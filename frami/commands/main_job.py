@@ -121,7 +121,11 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
     help=f"What the student is asked to match: {', '.join(recipes.RECIPES)}.",
 )
 @options.budget
-@click.option("--any-teacher", is_flag=True, help="Allow a store that was made from another teacher.")
+@click.option(
+    "--any-teacher",
+    is_flag=True,
+    help="Allow a store of another teacher, and a teacher that may know the fold held out.",
+)
 @options.needed("--out", type=options.Place(), help="Folder to write the student's bundle to.")
 @options.machine
 @options.precision

@@ -6,6 +6,7 @@ A data set is a module with
     FOLDER                  what its folder is called below a folder that holds several sets
     test_folds(folder)      the names that ``--test-fold`` may take
     split(folder, fold)     a `Split`: the recordings to train on and those to test on, and what they are annotated for
+    APART                   True where what is trained on is tested on for no fold (absent where it is)
     ARCHIVES                what ``frami data get`` downloads (absent where there is nothing to download)
 
 Folds are never mixed: every `Recordings` comes out of one call of ``split``, which puts a whole fold on one side.
@@ -167,22 +168,29 @@ def check_labels(known: Sequence[str], found: Split) -> None:
     raise WrongUse(f"{said}; name the model's own data set.")
 
 
-def remark(provenance: Mapping[str, Any], found: Split) -> str:
-    """Return one sentence if a model learned with another fold of these recordings held out than a split does, else nothing."""
+def held_out(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Return the data set that a model comes from and the fold held out of it, as far as its provenance says."""
     for facts in (provenance, provenance.get("source")):
         if isinstance(facts, Mapping) and {"dataset", "test_fold"} <= facts.keys():
-            dataset, fold = str(facts["dataset"]), str(facts["test_fold"])
-            if fold != found.test_fold and _akin(dataset, found.dataset):
-                return f"The model learned with fold {fold} of {dataset} held out: it may know recordings of this one."
-            break
-    return ""
+            return {name: str(facts[name]) for name in ("dataset", "test_fold")}
+    return {}
 
 
-def _akin(one: str, other: str) -> bool:
-    """Tell whether two data sets have recordings in common."""
+def remark(provenance: Mapping[str, Any], found: Split) -> str:
+    """Return one sentence if a model learned with another fold of these recordings held out than a split does, else nothing."""
+    known = held_out(provenance)
+    if not known or known["test_fold"] == found.test_fold or not _mixed(known["dataset"], found.dataset):
+        return ""
+    return f"The model learned with fold {known['test_fold']} of {known['dataset']} held out: it may know recordings of this one."
+
+
+def _mixed(one: str, other: str) -> bool:
+    """Tell whether what is trained on for a fold of one data set may be tested on for a fold of the other."""
     known = catalog.names("datasets")
-    folders = [catalog.load("datasets", name).FOLDER for name in (one, other) if name in known]
-    return one == other or (len(folders) == 2 and folders[0] == folders[1] != "")
+    modules = [catalog.load("datasets", name) for name in (one, other) if name in known]
+    if any(getattr(module, "APART", False) for module in modules):
+        return False
+    return one == other or (len(modules) == 2 and modules[0].FOLDER == modules[1].FOLDER != "")
 
 
 def first(labels: Sequence[str]) -> str:

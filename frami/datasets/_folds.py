@@ -37,10 +37,10 @@ def rows(dataset: str, folder: Path, table: str, columns: tuple[str, ...], targe
         f"{folder} is not a folder of {dataset}: there is no {table} in it; "
         f"name another with --data, or download it: frami data get {dataset} --out DIR."
     )
-    found = _tables.rows(folder / table, columns, absent=absent)
-    for line, row in enumerate(found, 2):
+    found = _tables.numbered(folder / table, columns, absent=absent)
+    for line, row in found:
         row[target] = str(int(_tables.number(row[target], target, folder / table, line)))
-    return found
+    return [row for _, row in found]
 
 
 def folds_there(dataset: str, folder: Path, clips: list[Clip]) -> list[str]:

@@ -49,7 +49,13 @@ def numbered(path: Path, columns: tuple[str, ...], *, absent: str, delimiter: st
     for line, row in found:
         if None in row or None in row.values():
             raise WrongUse(f"{path}, line {line} has not as many cells as the head has columns; mend this line.")
-    return [(line, {name: row[name].strip() for name in columns}) for line, row in found]
+    return [(line, {name: _bare(row[name]) for name in columns}) for line, row in found]
+
+
+def _bare(cell: str) -> str:
+    """Return what is in a cell; between tabs, some programs quote all that has a comma in it."""
+    cell = cell.strip()
+    return cell[1:-1].strip() if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
 
 
 def text(path: Path) -> str:

@@ -57,11 +57,11 @@ def split(folder: Path, fold: str) -> Split:
 
 def _rows(folder: Path) -> list[dict[str, str]]:
     absent = f"{folder} is not a folder of sonyc: there is no {TABLE} in it; name another with --data."
-    found = _tables.rows(folder / TABLE, ("split", "audio_filename", "annotator_id", *COLUMNS), absent=absent)
-    for line, row in enumerate(found, 2):
+    found = _tables.numbered(folder / TABLE, ("split", "audio_filename", "annotator_id", *COLUMNS), absent=absent)
+    for line, row in found:
         for column in COLUMNS:
             row[column] = str(_tables.number(row[column] or "0", column, folder / TABLE, line))
-    return found
+    return [row for _, row in found]
 
 
 def _recordings(folder: Path, rows: list[dict[str, str]], part: str) -> tuple[Recordings, int]:

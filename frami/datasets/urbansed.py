@@ -19,6 +19,7 @@ SECONDS = 10.0
 SAMPLE_RATE = 44100
 FOLDER = "urban-sed_v2.0.0"
 FOLDS = ("validate", "test")
+APART = True
 # Those of UrbanSound8K, whose sounds they are.
 LABELS = (
     "air_conditioner",
