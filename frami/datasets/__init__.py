@@ -181,7 +181,10 @@ def remark(provenance: Mapping[str, Any], found: Split) -> str:
     known = held_out(provenance)
     if not known or known["test_fold"] == found.test_fold or not _mixed(known["dataset"], found.dataset):
         return ""
-    return f"The model learned with fold {known['test_fold']} of {known['dataset']} held out: it may know recordings of this one."
+    fold, dataset = known["test_fold"], known["dataset"]
+    return (
+        f"The model learned with fold {fold} of {dataset} held out: it may know recordings of fold {found.test_fold}."
+    )
 
 
 def _mixed(one: str, other: str) -> bool:
