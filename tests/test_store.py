@@ -219,7 +219,8 @@ def test_a_store_without_clips_gives_way(teacher: Model, tmp_path: Path) -> None
 def test_a_number_written_otherwise_is_the_same_setting(teacher: Model, tmp_path: Path) -> None:
     for level in (1, 1.0):
         options = {**FAST, "level": level}
-        synthesize(teacher, tmp_path / "samples.h5", samples=4, batch_size=4, options=options).close()
+        with synthesize(teacher, tmp_path / "samples.h5", samples=4, batch_size=4, options=options) as store:
+            assert len(store) == 4
 
 
 def test_nothing_but_the_record_and_the_state_is_left(store: Store) -> None:
