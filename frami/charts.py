@@ -92,7 +92,7 @@ def confusion(labels: Sequence[str], counts: ArrayLike) -> Figure:
 def plain(text: str) -> str:
     r"""Return what matplotlib shows as this text: dollars are no formulae, and an underscore in front hides nothing.
 
-    >>> plain("$5"), plain("_noise_") == "⁠_noise_"
+    >>> plain("$5"), plain("_noise_") == "\N{WORD JOINER}_noise_"
     ('\\$5', True)
     """
     return ("\N{WORD JOINER}" if text.startswith("_") else "") + text.replace("$", r"\$")

@@ -12,7 +12,7 @@ Row = dict[str, str]
 
 
 class _Tabs(csv.excel_tab):
-    """Cells between tabs: nothing is quoted there, and a quote is part of a name."""
+    """Cells between tabs, where a quote may be part of a name; `_bare` takes off those around a whole cell."""
 
     quoting = csv.QUOTE_NONE
 
