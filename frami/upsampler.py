@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from frami.resize_convolution import ResizeConv2d
+
 
 class Upsampler(nn.Module):
     """Noise ``(B, Z)`` to spectrograms ``(B, F, N)`` within the front end's range.
@@ -24,8 +26,8 @@ class Upsampler(nn.Module):
         self.size = (-(-bands // 4), -(-frames // 4))
         self.expand = nn.Linear(latent, 128 * self.size[0] * self.size[1])
         self.norm = nn.BatchNorm2d(128)
-        self.first = nn.Sequential(nn.Conv2d(128, 128, 3, 1, 1), nn.BatchNorm2d(128), nn.LeakyReLU(0.2, inplace=True))
-        self.second = nn.Sequential(nn.Conv2d(128, 64, 3, 1, 1), nn.BatchNorm2d(64), nn.LeakyReLU(0.2, inplace=True))
+        self.first = nn.Sequential(ResizeConv2d(128, 128), nn.BatchNorm2d(128), nn.LeakyReLU(0.2, inplace=True))
+        self.second = nn.Sequential(ResizeConv2d(128, 64), nn.BatchNorm2d(64), nn.LeakyReLU(0.2, inplace=True))
         self.out = nn.Conv2d(64, 1, 3, 1, 1)
         self.low, self.high = value_range
         # Standardised spectrograms have a mean of 0; a generator of images begins at theirs.
@@ -42,7 +44,5 @@ class Upsampler(nn.Module):
         if wanted != self.size:
             hidden = F.interpolate(hidden, size=wanted, mode="bilinear", align_corners=True)
         hidden = self.norm(hidden.contiguous(memory_format=torch.channels_last))
-        hidden = self.first(F.interpolate(hidden, scale_factor=2.0, mode="nearest"))
-        hidden = self.second(F.interpolate(hidden, scale_factor=2.0, mode="nearest"))
-        raw = self.out(hidden)[:, 0, : self.bands, :frames].float()
+        raw = self.out(self.second(self.first(hidden)))[:, 0, : self.bands, :frames].float()
         return self.low + (self.high - self.low) * torch.sigmoid(raw + self.start)

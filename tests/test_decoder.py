@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from frami.decoder import COARSEST, Clamp, Decoder
+from frami.decoder import COARSEST, Clamp, Decoder, averaged
+from frami.resize_convolution import ResizeConv2d
 
 LOW, HIGH = -1.5, 3.0
 
@@ -49,3 +51,22 @@ def test_grain_is_put_on_as_strongly_as_the_decoder_chooses() -> None:
             decoder.out.bias[4:] = value
             much = (decoder(latents, target, 24, 0.0, grain) - decoder(latents, target, 24)) / grain
             assert float(much.median()) == pytest.approx(most, abs=1e-3)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_resize_convolution_is_one_of_what_interpolation_has_doubled(bias: bool) -> None:
+    layer = ResizeConv2d(3, 4, bias=bias).double()
+    x = torch.randn(2, 3, 5, 7, dtype=torch.float64, requires_grad=True)
+    doubled = F.interpolate(x, scale_factor=2.0, mode="nearest")
+    expected, found = F.conv2d(doubled, layer.weight, layer.bias, padding=1), layer(x)
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn_like(expected)
+    moved = [x, *layer.parameters()]
+    torch.testing.assert_close(
+        torch.autograd.grad((found * weights).sum(), moved), torch.autograd.grad((expected * weights).sum(), moved)
+    )
+
+
+def test_neighbours_are_averaged_two_by_two() -> None:
+    fine = torch.randn(2, 3, 6, 9, dtype=torch.float64)
+    torch.testing.assert_close(averaged(fine), F.avg_pool2d(F.pad(fine, (0, 0, 0, 1), mode="replicate"), 2, stride=1))

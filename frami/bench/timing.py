@@ -33,6 +33,10 @@ class Line:
     ratio: float | None = None
     of: str = ""
 
+    def __str__(self) -> str:
+        compared = f"{self.ratio:.2f} | {self.of}" if self.ratio else " | "
+        return f"| {self.what} | {self.value:.4g} {self.unit} | {compared} |"
+
 
 def teacher(labels: int = CLASSES, front_end: FrontEnd | None = None, **arguments: Any) -> Model:
     """Return an untrained teacher whose batch norms have seen a batch of noise."""

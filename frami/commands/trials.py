@@ -69,7 +69,7 @@ def bench(suite: str, tasks: tuple[str, ...], seeds: int | None, seed: int, resu
         from frami import files, machine
         from frami.bench import speed
 
-        click.echo(speed.speed(machine.choose(arguments["device"], arguments["threads"]), page))
+        speed.speed(machine.choose(arguments["device"], arguments["threads"]), page, click.echo)
         with files.alone(files.folder(page)):
             module.write(page, module.read(page))
         click.echo(f"The table is in {page / 'speed.md'}, and in {page / 'bench.md'}.")
