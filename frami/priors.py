@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -107,15 +108,19 @@ def own_class(said: Output) -> Tensor:
     return -(likely @ said.task.shares(said.answer)).mean()
 
 
-def balance(said: Output) -> Tensor:
-    """Return minus the entropy (in decimal digits) of the batch's mean probabilities: least where classes are even.
+def balance(said: Output, *, base: float = 10.0) -> Tensor:
+    """Return minus the entropy of the batch's mean probabilities: least where classes are even.
 
-    Source: Chen et al., as `own_class` (information entropy loss); the base 10 is that of the authors' code. Differs: of tags
-    and frames, the mean probabilities are divided by their sum, so that it is even tags that are asked for, and not many.
+    Args:
+        said: What the teacher says of the clips.
+        base: Of the logarithm: 10 in DAFL's code, e where CMI's authors run DFQ.
+
+    Source: Chen et al., as `own_class` (information entropy loss). Differs: of tags and frames, the mean probabilities are
+    divided by their sum, so that it is even tags that are asked for, and not many.
     """
     mean = said.task.probable(said.answer.float()).transpose(0, 1).flatten(1).mean(dim=1)
     share = mean / mean.sum()
-    return (share * share.clamp_min(1e-8).log10()).sum()
+    return (share * share.clamp_min(1e-8).log()).sum() / math.log(base)
 
 
 def activation(said: Output) -> Tensor:

@@ -2,13 +2,14 @@
 
 Source: Choi et al., "Data-Free Network Quantization With Adversarial Knowledge Distillation", CVPR Workshops 2020,
 arXiv:2005.04136, with the weights and turns of Fang et al. (CMI, IJCAI 2021): adversary 1, moments 1, sureness 1,
-balance 20, ten steps of the student to one of the generator. Differs: rounds of 20 turns, where it goes on without
-rounds; clips are judged as audio views; a small student in the making stands for the one that is distilled from the
-store afterwards.
+balance 20 (of an entropy in nats), ten steps of the student to one of the generator. Differs: rounds of 20 turns, where it
+goes on without rounds; clips are judged as audio views; a small student in the making stands for the one that is distilled
+from the store afterwards.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -45,7 +46,7 @@ class Generator:
                 "adversary": lambda: priors.divergence(said, student()),
                 "batch_norm": lambda: priors.batch_norm_moments(seen.batch, seen.stored, relative=settings.relative),
                 "own_class": lambda: priors.own_class(said),
-                "balance": lambda: priors.balance(said),
+                "balance": lambda: priors.balance(said, base=math.e),
             }
 
         played = duel.Duel(teacher, settings, losses, machine, seed)

@@ -6,12 +6,12 @@ CVPR 2024, arXiv:2310.00258:
     L = class_prior CE + batch_norm L_BN + adversary L_adv
 
 The input is one constant embedding a class and no noise; variety comes from the noisy layer's random weights, which are
-drawn anew for every round. The generator lives on and is drawn anew every ten rounds. Published: 40 steps a round of 400
-clips, and L_adv after 20 epochs of ten rounds, in which no student learns. Differs: L_adv counts after twenty rounds, and
-the student in the making learns from the first; the embeddings are made on the spot, where theirs come from CLIP: from
-the letters of the class names (``names``, hashed groups of two and three), learned with the generator (``learned``), or a
-file of one row a class (.npy) from a text model of your own; one noisy layer serves the batch's classes together, one for
-each copy of the class list.
+drawn anew for every round, as is Adam. The generator lives on and is drawn anew every ten epochs, of two rounds each. As in the
+authors' code: 40 steps a round of 400 clips, 1,000 outputs of the noisy layer, and L_adv after 20 epochs of ten rounds, in which
+no student learns and a generator lives for 100 rounds. Differs: L_adv counts after twenty rounds, and the student in the making
+learns from the first; the embeddings are made on the spot, where theirs come from CLIP: from the letters of the class names
+(``names``, hashed groups of two and three), learned with the generator (``learned``), or a file of one row a class (.npy) from a
+text model of your own; one noisy layer serves the batch's classes together, one for each copy of the class list.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class Settings:
     relative: bool = setting(False, "take the moments relative to the teacher's spread; published: as they are")
     momentum: float = setting(0.9, "part of past rounds in the moments compared", low=0, high=0.999)
     adversary: float = weight(1.33, "weight of the disagreement with a student in the making")
-    latent: int = setting(256, "outputs of the noisy layer", low=1)
+    latent: int = setting(1000, "outputs of the noisy layer", low=1)
     learning_rate: float = setting(4e-3, "of the generator and the noisy layer", low=0)
-    fresh: int = setting(10, "rounds after which the generator is drawn anew", low=1)
+    fresh: int = setting(20, "rounds after which the generator is drawn anew", low=1)
     rival: str = setting("small", "network of that student")
     rival_steps: int = setting(10, "steps that it learns after each round", low=0)
     rival_memory: int = setting(2048, "clips that it remembers", low=1)
@@ -60,16 +60,16 @@ class Settings:
 
 
 class NoisyLayer(nn.Module):
-    """Normalised embeddings ``(B, E)`` through random linear maps, one for each time that a class comes up in the batch."""
+    """Embeddings ``(B, E)`` through random linear maps, one for each time that a class comes up in the batch."""
 
     def __init__(self, embedding: int, latent: int, copies: int) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm1d(embedding)
         self.maps = nn.Parameter(torch.randn(copies, embedding, latent))
+        self.offsets = nn.Parameter(torch.zeros(copies, latent))
 
     def forward(self, embedded: Tensor, copy: Tensor) -> Tensor:
         """Return what feeds the generator, ``(B, Z)``; ``copy`` ``(B,)`` says which map a clip goes through."""
-        return torch.bmm(self.norm(embedded).unsqueeze(1), self.maps[copy]).squeeze(1)
+        return torch.bmm(embedded.unsqueeze(1), self.maps[copy]).squeeze(1) + self.offsets[copy]
 
 
 class Generator:
@@ -97,8 +97,7 @@ class Generator:
                 front_end.n_mels, self.teacher.frames[1], front_end.range, latent=self.settings.latent
             )
         self.machine.place(self.generator).train()
-        learning = [*self.generator.parameters(), *([self.embedded] if self.embedded.requires_grad else [])]
-        self.optimiser = torch.optim.Adam(learning, lr=self.settings.learning_rate, betas=(0.5, 0.999))
+        self.norm = nn.BatchNorm1d(self.embedded.shape[1]).to(self.machine.device)
 
     def round(self, number: int, target: Tensor, frames: int) -> Inverted:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
@@ -109,7 +108,8 @@ class Generator:
         copy = torch.stack([(target[:i] == target[i]).sum() for i in range(len(target))])
         with seeds.seeded(self.seed, 14, number):
             noisy = NoisyLayer(self.embedded.shape[1], settings.latent, int(copy.max()) + 1).to(machine.device)
-        moved = torch.optim.Adam(noisy.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999))
+        learning = [*self.generator.parameters(), *self.norm.parameters(), *noisy.parameters(), self.embedded]
+        optimiser = torch.optim.Adam(learning, lr=settings.learning_rate, betas=(0.5, 0.999))
         every = weights(settings)
         if number < settings.rival_from:
             every["adversary"] = 0.0
@@ -118,7 +118,7 @@ class Generator:
 
         def make() -> Tensor:
             with machine.autocast():
-                return self.generator(noisy(self.embedded[target], copy), frames)
+                return self.generator(noisy(self.norm(self.embedded[target]), copy), frames)
 
         def judge(mel: Tensor) -> dict[str, Callable[[], Tensor]]:
             view = self.view(mel, draw)
@@ -131,11 +131,7 @@ class Generator:
                 "adversary": lambda: priors.disagreement(now.said, self.rival.says(view)),
             }
 
-        def after() -> None:
-            moved.step()
-            moved.zero_grad(set_to_none=True)
-
-        inverted = invert(make, judge, every, self.optimiser, settings.steps, after_backward=after)
+        inverted = invert(make, judge, every, optimiser, settings.steps)
         past.add(heard[0].seen.batch)
         self.rival.hear(inverted.mel, number)
         return inverted
@@ -145,7 +141,7 @@ class Generator:
         return {
             "embedded": self.embedded.detach(),
             "generator": self.generator.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "norm": self.norm.state_dict(),
             "past": self.past.state(),
             "rival": self.rival.state(),
         }
@@ -155,7 +151,7 @@ class Generator:
         with torch.no_grad():
             self.embedded.copy_(state["embedded"])
         self.generator.load_state_dict(state["generator"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.norm.load_state_dict(state["norm"])
         self.past.load(state["past"], self.machine.device)
         self.rival.load(state["rival"])
 

@@ -213,6 +213,7 @@ def test_losses_of_a_clip_without_a_wanted_class() -> None:
     mean = [sum(column) / 3 for column in zip(*rows, strict=True)]
     assert priors.own_class(said).item() == pytest.approx(sure, rel=1e-5)
     assert priors.balance(said).item() == pytest.approx(sum(p * math.log10(p) for p in mean), rel=1e-5)
+    assert priors.balance(said, base=math.e).item() == pytest.approx(sum(p * math.log(p) for p in mean), rel=1e-5)
     excited = [abs(value) for row in said.stats.tolist() for value in row]
     assert priors.activation(said).item() == pytest.approx(-sum(excited) / len(excited), rel=1e-5)
 

@@ -139,7 +139,10 @@ def methods(model: Model, where: Machine) -> list[Line]:
     for method, steps in PUBLISHED.items():
         loud = {"rival_from": 0} if hasattr(catalog.load("generators", method).Settings(), "rival_from") else {}
         what = f"a finished clip of {method}, {timing.FRAMES} frames, {steps} steps a round"
-        for name, form in ((what, nullcontext), ("the same, its generator as published: doubles, then convolves", interpolated)):
+        for name, form in (
+            (what, nullcontext),
+            ("the same, its generator as published: doubles, then convolves", interpolated),
+        ):
             with form():
                 cost = 1000 * long_round(model, where, method, loud, steps) / timing.BATCH
             lines.append(Line(name, cost, "ms", cost / ours[0].value, "FRAMI's first"))

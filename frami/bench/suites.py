@@ -149,9 +149,10 @@ def _at_more_cost(task: Task, seed: int) -> Iterator[Piece]:
 def gpu() -> Iterator[Piece]:
     """Every method with published rounds and full budgets, all folds of ESC-50, three seeds."""
     for task in (FSDD, ESC10, URBANSOUND8K, *(replace(ESC50, fold=fold) for fold in "12345")):
-        # The adversary of FastMeta and NAYER begins after 20 of 220 published epochs.
+        # FastMeta's adversary begins after 20 of 220 published epochs, NAYER's after 200 of 800 rounds, two to an epoch then.
         meta = {"rival_steps": 400, "rival_from": task.samples // 64 // 11}
-        full = {"cmi": {"steps": 500, "rival_steps": 400}, "fastmeta": meta, "nayer": meta}
+        noisy = {"rival_steps": 200, "rival_from": task.samples // 64 // 4}
+        full = {"cmi": {"steps": 500, "rival_steps": 400}, "fastmeta": meta, "nayer": noisy}
         for seed in range(3):
             for source in methods(full, "esc10" if task.dataset == "fsdd" else "fsdd"):
                 yield Piece("gpu", task, SMALL, source, seed)
