@@ -11,6 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from frami.errors import WrongUse, unknown
+from frami.machine import CPU
 from frami.model import Model
 from frami.network import frozen
 
@@ -74,21 +75,20 @@ def within(budget: str, *models: Model) -> str:
 def multiply_adds(model: Model, seconds: float = 1.0) -> int:
     """Return the network's multiply-adds for a clip of this length: those of convolutions and matrix products."""
     mel = torch.zeros(1, model.front_end.n_mels, model.front_end.frames(seconds))
-    network = model.network.to("cpu")
-    with torch.no_grad(), frozen(network), FlopCounterMode(display=False) as counter:
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), CPU.placed(model.network) as network, frozen(network), counter:
         network(mel)
     return counter.get_total_flops() // 2
 
 
 def measure(model: Model, seconds: float = 1.0) -> Complexity:
     """Return what the model costs for a clip of this length (s)."""
-    network = model.network.to("cpu").eval()
     mel = torch.zeros(1, model.front_end.n_mels, model.front_end.frames(seconds))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         times = []
-        with torch.inference_mode():
+        with CPU.placed(model.network) as network, frozen(network), torch.inference_mode():
             network(mel)
             for _ in range(REPETITIONS):
                 began = time.perf_counter()
@@ -96,5 +96,5 @@ def measure(model: Model, seconds: float = 1.0) -> Complexity:
                 times.append(time.perf_counter() - began)
     finally:
         torch.set_num_threads(threads)
-    size = len(safetensors.torch.save({n: t.contiguous() for n, t in network.state_dict().items()}))
+    size = len(safetensors.torch.save({n: t.contiguous() for n, t in model.network.state_dict().items()}))
     return Complexity(model.parameters, multiply_adds(model, seconds), size, 1000 * statistics.median(times))

@@ -102,7 +102,7 @@ def frame_edges(frames: int, spectrogram: int, hop: float, seconds: float) -> ND
 def smoothed(probabilities: NDArray[np.float64], frames_a_second: float) -> NDArray[np.float64]:
     """Return probabilities ``(N', K)`` after a median filter of about 7/16 s over time, as in the DCASE baseline."""
     width = 2 * round((MEDIAN / 16 * frames_a_second - 1) / 2) + 1
-    padded = np.pad(probabilities, ((width // 2, width // 2), (0, 0)), mode="edge")
+    padded = np.pad(probabilities, ((width // 2, width // 2), (0, 0)), mode="symmetric")
     return np.median(np.lib.stride_tricks.sliding_window_view(padded, width, axis=0), axis=2)
 
 

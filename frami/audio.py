@@ -67,7 +67,8 @@ class FrontEnd:
         if not (possible and self.power_floor > 0 and self.std > 0 and math.isfinite(self.mean)):
             raise WrongUse(
                 f"No front end is possible with {self}: its lengths are 1 or more, win_length is at most n_fft, hop_length "
-                f"at most win_length, f_min < f_max <= sample_rate / 2, power_floor and std are above 0."
+                f"at most win_length, f_min < f_max <= sample_rate / 2, power_floor and std are above 0; n_fft is at most "
+                f"65,536, n_mels 1,024, sample_rate {RATES[1]:,}, repeat_seconds 3,600."
             )
 
     @property

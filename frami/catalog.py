@@ -69,6 +69,8 @@ def imported(name: str) -> ModuleType:
         ) from error
     except SyntaxError as error:
         raise WrongUse(f"The module {name!r} is no valid Python ({error}); mend it.") from error
+    except Exception as error:
+        raise WrongUse(f"The module {name!r} cannot be imported ({type(error).__name__}: {error}); mend it.") from error
 
 
 def _own(name: str, family: str) -> ModuleType:

@@ -13,6 +13,8 @@ from frami import catalog
 from frami.commands import COMMANDS
 from frami.errors import FramiError
 
+SMALLER = "Take smaller batches (--batch-size, or of train and distill --set batch_size=...) and a new --out, or --device cpu."
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="frami")
@@ -55,4 +57,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("FRAMI_TRACEBACK"):
             raise
+        # torch's own is named only once it has been imported.
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+            _stop(f"{str(error).split('. ')[0] or 'The memory is full'}. {SMALLER}", 1)
         _stop(f"{type(error).__name__}: {error}. This is a defect of frami; FRAMI_TRACEBACK=1 shows where.", 1)

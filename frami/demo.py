@@ -77,7 +77,6 @@ def demo(
     inspection.inspect(out / "frami.h5", out / "pictures")
     say(f"Pictures of the inverted spectrograms, class by class, and their sounds are in {out / 'pictures'}.")
     say(f"All of it is in {out}; it took {progress.duration(time.monotonic() - began)}.")
-    say(f"Next: frami inspect {out / 'student-frami'}")
     return rows
 
 

@@ -89,7 +89,6 @@ def demo(
     inspection.inspect(student, pictures, dataset="desed", data=mixed, test_fold="validation", device=device)
     say(f"Pictures of synthetic clips, and of what the student hears in soundscapes, are in {pictures}.")
     say(f"All of it is in {out}; it took {progress.duration(time.monotonic() - began)}.")
-    say(f"Next: frami inspect {student}")
     return found
 
 

@@ -80,7 +80,7 @@ def distill(
         raise WrongUse(
             "Name either a store (--samples) or recordings (--dataset with --test-fold) to distil from, not both."
         )
-    teachers = _loaded(teacher)
+    teachers, seed = _loaded(teacher), seeds.checked(seed)
     ensemble.check_alike(teachers)
     first = teachers[0]
     chosen, found = _settings(recipe, options or {}, labelled=dataset is not None)
@@ -107,25 +107,36 @@ def distill(
     # Reading the recordings is no part of what distillation costs; that nothing can be written is told before it.
     files.folder(out)
     clips, held_out = (None, None) if finished(Path(out)) else hear()
-    run = Run(
+    with Run(
         Path(out), "distill", facts, writes=bundle.FILES, recordings=recordings, device=where.name, teacher=known_as
-    )
-    if run.finished or clips is None:
+    ) as run:
+        if run.finished or clips is None:
+            return load(out, trust_code=True)
+        asked = ensemble.together(teachers, clips, where) if len(teachers) > 1 else first
+        if other is not None:
+            asked = ensemble.informed(asked, other)
+        with seeds.seeded(seed, 0):
+            model = Model.build(built, first.front_end, first.labels, task=first.task, frames=first.frames)
+        learn.fit(
+            model,
+            clips,
+            found,
+            chosen,
+            where,
+            teacher=asked if found.taught else None,
+            seed=seed,
+            run=run,
+            report=report,
+        )
+        scores = {"agreement_on_held_out_clips": agreement.agreement(asked, model, held_out, where)} if held_out else {}
+        # What a store's clips know of recordings, they know from the teachers.
+        everybody = filter(None, (*teachers, other))
+        taught = [] if dataset else [known for one in everybody for known in datasets.held_out(one.provenance)]
+        model.save(
+            out, teacher=known_as, source=source, recipe=recipe, seed=seed, settings=asdict(chosen), taught=taught
+        )
+        run.finish(fingerprint=model.fingerprint, **scores)
         return load(out, trust_code=True)
-    asked = ensemble.together(teachers, clips, where) if len(teachers) > 1 else first
-    if other is not None:
-        asked = ensemble.informed(asked, other)
-    with seeds.seeded(seed, 0):
-        model = Model.build(built, first.front_end, first.labels, task=first.task, frames=first.frames)
-    learn.fit(
-        model, clips, found, chosen, where, teacher=asked if found.taught else None, seed=seed, run=run, report=report
-    )
-    scores = {"agreement_on_held_out_clips": agreement.agreement(asked, model, held_out, where)} if held_out else {}
-    # What a store's clips know of recordings, they know from the teacher.
-    learned = datasets.held_out(first.provenance) if samples else {}
-    model.save(out, teacher=known_as, source=source, recipe=recipe, seed=seed, settings=asdict(chosen), **learned)
-    run.finish(fingerprint=model.fingerprint, **scores)
-    return load(out, trust_code=True)
 
 
 def _loaded(teacher: Teacher | Sequence[Teacher]) -> list[Model]:
@@ -207,7 +218,10 @@ def _source(
         return named, lambda: (Spectrograms.of(split.train, *ends), None), split.fingerprint
     if data is not None or test_fold is not None:
         raise WrongUse("--data and --test-fold are of recordings; a store (--samples) is distilled from without any.")
-    store = samples if isinstance(samples, Store) else Store(Path(str(samples)))
+    if isinstance(samples, Store) and samples.is_open:
+        store = samples
+    else:  # one that its owner has closed is opened again
+        store = Store(samples.path if isinstance(samples, Store) else Path(str(samples)))
     if len(ensemble.front_ends(teachers)) > 1:
         raise WrongUse("A store is made for one front end; teachers with several of them teach from --dataset only.")
     check_store(store, teacher, any_teacher or store.teacher in [one.fingerprint for one in teachers])

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from frami import learn, tasks
+from frami import learn, machine, tasks
 from frami.audio import FrontEnd
 from frami.clips import Clips
 from frami.errors import WrongUse
 from frami.machine import Machine
 from frami.model import Model
-from frami.network import Network, Output
+from frami.network import Network, Output, frozen
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def together(teachers: Sequence[Model], clips: Clips, where: Machine) -> Model:
     ends = front_ends(teachers)
     ears = [Ear.of(teacher.front_end, ends) for teacher in teachers]
     weights = torch.stack([qualities(one, clips, where, ear) for one, ear in zip(teachers, ears, strict=True)])
-    network = Ensemble([teacher.network for teacher in teachers], weights, ears).eval().requires_grad_(False)
+    network = Ensemble([teacher.network for teacher in teachers], weights, ears)
     return replace(teachers[0], network=cast(Network, network))
 
 
@@ -132,7 +132,7 @@ def informed(teacher: Model, other: Model) -> Model:
             and what classes it knows does not matter.
     """
     ear = Ear.of(other.front_end, [teacher.front_end])
-    network = Informed(teacher.network, other.network, ear).eval().requires_grad_(False)
+    network = Informed(teacher.network, other.network, ear)
     return replace(teacher, network=cast(Network, network))
 
 
@@ -160,7 +160,7 @@ def qualities(teacher: Model, clips: Clips, where: Machine, ear: Ear | None = No
     from sklearn.metrics import average_precision_score
 
     ear = ear or Ear.of(teacher.front_end, [teacher.front_end])
-    alone = Ensemble([teacher.network], torch.ones(1, len(teacher.labels)), [ear]).eval()
+    alone = Ensemble([teacher.network], torch.ones(1, len(teacher.labels)), [ear])
     teacher = replace(teacher, network=cast(Network, alone))
     classes = len(teacher.labels)
     said: list[Tensor] = []
@@ -183,6 +183,6 @@ def qualities(teacher: Model, clips: Clips, where: Machine, ear: Ear | None = No
 
 def _frames(model: Model) -> int | None:
     """Return how many frames of its own a model judges in a clip."""
-    with torch.no_grad():
-        said = model.network.cpu()(torch.zeros(1, model.front_end.n_mels, 64))
+    with torch.no_grad(), machine.CPU.placed(model.network) as network, frozen(network):
+        said = network(torch.zeros(1, model.front_end.n_mels, 64))
     return None if said.frame_logits is None else said.frame_logits.shape[2]

@@ -10,6 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import soundfile
+import torch
 from matplotlib.figure import Figure
 
 from frami import charts, datasets, files, machine, plots, run, screen
@@ -184,7 +185,7 @@ def _clips(store: Store) -> Rows:
         return [("clips", "none yet")]
     each = np.array([len(of_class(store, k)) for k in range(len(store.labels))])
     sure, rounds = _confidence(store), store.column("round")
-    agrees = 100 * _as_asked(store, sure)
+    agrees = 100 * store.heard_as_asked()
     asked = (
         "clips the class that they were made for"
         if store.targets.ndim == 1
@@ -205,20 +206,10 @@ def _clips(store: Store) -> Rows:
     ]
 
 
-def _as_asked(store: Store, sure: np.ndarray) -> float:
-    """Return the part of the clips (of the tags of all clips) that the teacher hears as they were asked for."""
-    if store.targets.ndim == 1:
-        return float((sure.argmax(axis=1) == store.targets).mean())
-    return float(((sure > 0.5) == (store.targets > 0.5)).mean())
-
-
 def _confidence(store: Store) -> np.ndarray:
     """Return the teacher's probabilities ``(S, K)``."""
-    logits = store.column("teacher_logits").astype(np.float64)
-    if store.targets.ndim > 1:
-        return 1 / (1 + np.exp(-logits))
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)
+    logits = torch.from_numpy(store.column("teacher_logits")).double()
+    return (logits.softmax(dim=1) if store.targets.ndim == 1 else logits.sigmoid()).numpy()
 
 
 def _hear(split: datasets.Split, front_end: FrontEnd, labels: tuple[str, ...]) -> Spectrograms:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -85,11 +85,12 @@ def fit(
         learner = Student(student.network, student.front_end.n_mels, channels, size)
     machine.place(learner)
     learner.requires_grad_(True).train()
-    if teacher is not None:
-        machine.place(teacher.network)
-        if recipe.reuse_head:
-            student.network.head.load_state_dict(teacher.network.head.state_dict())
-    with frozen(teacher.network) if teacher is not None else nullcontext() as guide:
+    if teacher is not None and recipe.reuse_head:
+        student.network.head.load_state_dict(teacher.network.head.state_dict())
+    with ExitStack() as stack:
+        guide = None
+        if teacher is not None:
+            guide = stack.enter_context(frozen(stack.enter_context(machine.placed(teacher.network))))
         _steps(learner, guide, clips, recipe, settings, machine, seed, run, report)
     student.network.eval().requires_grad_(False)
     return student
@@ -192,7 +193,7 @@ class _Learning:
         if run is None:
             return 0
         state = run.state()
-        run.rewind(state["step"] if state else 0)
+        run.rewind("step", state["step"] if state else 0)
         if state is None:
             return 0
         self.learner.load_state_dict(state["learner"])
@@ -205,9 +206,9 @@ class _Learning:
 
 def predictions(model: Model, clips: Clips, machine: Machine, batch_size: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the model's answers and the numbers of the clips ``(B,)`` for every clip, each at its own length."""
-    machine.place(model.network)
-    for mel, chosen in sources.of_one_length(clips, batch_size):
-        # Not around the loop: what is done with the answers in between is the caller's.
-        with torch.inference_mode(), frozen(model.network):
-            answer = model.network(mel.to(machine.device)).answer
-        yield answer.cpu(), torch.from_numpy(chosen)
+    with machine.placed(model.network) as network:
+        for mel, chosen in sources.of_one_length(clips, batch_size):
+            # Not around the loop: what is done with the answers in between is the caller's.
+            with torch.inference_mode(), frozen(network):
+                answer = network(mel.to(machine.device)).answer
+            yield answer.cpu(), torch.from_numpy(chosen)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -40,12 +41,24 @@ class Machine:
         kind = torch.device(self.device).type
         return torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bfloat16")
 
+    @contextmanager
+    def placed(self, network: nn.Module) -> Iterator[nn.Module]:
+        """Have a network on this device, in this layout, within the block; afterwards it is where it was."""
+        before = next((tensor.device for tensor in network.parameters()), self.device)
+        try:
+            yield self.place(network)
+        finally:
+            network.to(before).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
     def place(self, network: nn.Module) -> nn.Module:
         """Return the network on this device, in this memory layout."""
         network.to(self.device)
         if self.channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
+
+
+CPU = Machine("cpu", "float32", channels_last=False)
 
 
 def choose(device: str = "auto", threads: int | None = None, precision: str = "auto") -> Machine:
@@ -56,7 +69,7 @@ def choose(device: str = "auto", threads: int | None = None, precision: str = "a
     On a CPU, the process keeps freed memory from here on.
 
     Args:
-        device: ``auto`` is the first GPU, else the CPU.
+        device: ``auto`` is the first CUDA GPU, else the CPU.
         threads: Threads of the CPU; None leaves torch's choice.
         precision: ``auto``, ``float32`` or ``bfloat16``.
     """
@@ -66,6 +79,7 @@ def choose(device: str = "auto", threads: int | None = None, precision: str = "a
         if threads < 1:
             raise WrongUse(f"--threads is {threads}; 1 or more is allowed.")
         torch.set_num_threads(threads)
+    device = str(device)  # a torch.device is allowed as well
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -76,7 +90,8 @@ def choose(device: str = "auto", threads: int | None = None, precision: str = "a
     if kind not in ("cpu", "cuda", "mps"):
         raise _no_device(device)
     if kind == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        with torch.cuda.device(device):
+            fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         # oneDNN emulates bfloat16 on older processors, more slowly than it runs float32.
         fast = kind == "cpu" and torch.backends.mkldnn.is_available() and _has_bfloat16()

@@ -70,10 +70,13 @@ def convolved_and_recurrent(mel: Tensor, layers: Iterable[nn.Module], recurrent:
     # cuDNN gives no gradient through a recurrent layer in eval mode, and inversion asks for one; bfloat16
     # is left out as well.
     cudnn = torch.backends.cudnn
-    kept = {name: getattr(cudnn, name) for name in ("benchmark", "deterministic", "allow_tf32")}
-    able = recurrent.training or not torch.is_grad_enabled()
-    with torch.autocast(sequence.device.type, enabled=False), cudnn.flags(enabled=cudnn.enabled and able, **kept):
-        heard, _ = recurrent(sequence)
+    before = cudnn.enabled
+    cudnn.enabled = before and (recurrent.training or not torch.is_grad_enabled())
+    try:
+        with torch.autocast(sequence.device.type, enabled=False):
+            heard, _ = recurrent(sequence)
+    finally:
+        cudnn.enabled = before
     return heard.transpose(1, 2)
 
 
@@ -161,12 +164,13 @@ class Network(nn.Module):
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[nn.Module]:
     """Hold a network in eval mode without gradients; afterwards mode and gradients are as before."""
-    training = network.training
+    modes = [(module, module.training) for module in network.modules()]
     learning = [p for p in network.parameters() if p.requires_grad]
     network.eval().requires_grad_(False)
     try:
         yield network
     finally:
-        network.train(training)
+        for module, training in modes:
+            module.training = training
         for parameter in learning:
             parameter.requires_grad_(True)

@@ -55,7 +55,7 @@ machine = _options(
         show_default=True,
         help="Seed of everything that is drawn.",
     ),
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda."),
+    click.option("--device", default="auto", show_default=True, help="auto (a CUDA GPU, else the CPU), cpu, cuda, mps."),
     click.option("--threads", type=click.IntRange(min=1), help="Threads of the CPU; by default one a core."),
 )
 precision = click.option("--precision", default="auto", show_default=True, help="auto, float32, bfloat16.")
@@ -114,7 +114,8 @@ def parsed(assignments: tuple[str, ...], settings: type, weights: Any = ()) -> d
     """Return what --set sets."""
     from frami.settings import describe, parse
 
-    return parse(assignments, [name for name, *_ in describe(settings)] + list(weights))
+    kinds = {name: type(default) for name, default, _ in describe(settings)}
+    return parse(assignments, kinds | dict.fromkeys(weights, float))
 
 
 def recordings_given(arguments: dict[str, Any]) -> list[str]:

@@ -176,8 +176,9 @@ def apart(told: Tensor, student: Output) -> Tensor:
 def competition(teacher: Output, student: Output, *, temperature: float = 3.0) -> Tensor:
     """Return one minus the Jensen-Shannon divergence of student and teacher, mean over the batch, in [0, 1].
 
-    Source: Yin et al., as `class_prior` (adaptive form); temperature and clamps of the authors' code. Differs: of tags and
-    frames, the divergence is the mean over the choices (see `frami.tasks`), each with its share.
+    Source: Yin et al., as `class_prior` (adaptive form); temperature and clamps of the authors' code. Differs: the divergences
+    are those of both from their middle, by definition, where that code has them the other way round; of tags and frames, the
+    divergence is the mean over the choices (see `frami.tasks`), each with its share.
     """
     ours, theirs = (
         student.task.log_probabilities(answer / temperature).exp().clamp(0.01, 0.99)

@@ -23,7 +23,6 @@ from frami.meter import Meter
 
 SECONDS_BETWEEN_STATES = 20.0
 LOCK = "at-work"
-_held: dict[Path, int] = {}  # open locks by folder: what was interrupted here may begin here again
 PACKAGES = ("frami", "torch", "torchaudio", "numpy", "h5py", "soundfile", "safetensors")
 
 
@@ -102,11 +101,12 @@ class Run:
         self._grows = grows
         self._record = self.folder / "run.json"
         self._saved = -float("inf")
+        self._lock: int | None = None
         # As JSON gives it back: a tuple becomes a list.
         settings = json.loads(json.dumps(dict(settings), default=str))
         before = self._before(settings, writes, recordings)
         if grows or before is None or before["status"] != "finished":
-            self._hold()
+            self._lock = files.locked(self.folder / LOCK, f"is at work in {self.folder}")
             before = self._before(settings, writes, recordings)  # meanwhile another process may have finished it
         self.finished = before is not None and before["status"] == "finished" and not grows
         self.content = before or {
@@ -139,26 +139,25 @@ class Run:
             raise WrongUse(f"{self.folder} holds a run of other recordings than these; choose another --out.")
         return before
 
-    def _hold(self) -> None:
-        """Keep other processes out until the work is finished, or this process ends; it may itself begin again."""
-        if self.folder.resolve() not in _held:
-            _held[self.folder.resolve()] = files.locked(self.folder / LOCK, f"is at work in {self.folder}")
+    def __enter__(self) -> Run:
+        return self
 
-    def _let_go(self) -> None:
-        (self.folder / LOCK).unlink(missing_ok=True)
-        if (lock := _held.pop(self.folder.resolve(), None)) is not None:
-            os.close(lock)
+    def __exit__(self, *_: object) -> None:
+        """Let others in, whether the work is finished or was interrupted."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def log(self, **values: Any) -> None:
         """Append one line to metrics.jsonl."""
         with files.told(), (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
 
-    def rewind(self, step: int) -> None:
-        """Drop the lines of metrics.jsonl beyond a step: what is done again is logged again."""
+    def rewind(self, place: str, last: int) -> None:
+        """Drop the lines of metrics.jsonl beyond a step or a round: what is done again is logged again."""
         if not (self.folder / "metrics.jsonl").is_file():
             return
-        lines = [json.dumps(row) + "\n" for row in metrics(self.folder) if row["step"] <= step]
+        lines = [json.dumps(row) + "\n" for row in metrics(self.folder) if row[place] <= last]
         files.write_bytes(self.folder / "metrics.jsonl", "".join(lines).encode())
 
     def save(self, state: Callable[[], Mapping[str, Any]], *, always: bool = False) -> None:
@@ -189,7 +188,7 @@ class Run:
         if not self._grows:
             (self.folder / "state.pt").unlink(missing_ok=True)
             self.finished = True
-        self._let_go()
+        (self.folder / LOCK).unlink(missing_ok=True)
 
 
 def note(command: str, settings: Mapping[str, Any], began: float, **facts: Any) -> dict[str, Any]:

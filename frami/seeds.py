@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
+
+from frami.errors import WrongUse
 
 
 def generator(seed: int, *place: int) -> torch.Generator:
@@ -19,10 +23,25 @@ def generator(seed: int, *place: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
+def checked(seed: Any) -> int:
+    """Return a seed as a plain integer, whatever kind of integer it is.
+
+    Raises:
+        WrongUse: it is none, or below 0.
+    """
+    if not isinstance(seed, SupportsIndex) or operator.index(seed) < 0:
+        raise WrongUse(f"seed is {seed!r}; an integer of 0 or more is allowed.")
+    return operator.index(seed)
+
+
 @contextmanager
 def seeded(seed: int, *place: int) -> Iterator[None]:
     """Seed torch's global generators inside the block; outside they go on as before."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    first = generator(seed, *place).initial_seed()
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(generator(seed, *place).initial_seed())
+        # torch.manual_seed would seed those of devices that are not put back afterwards, too.
+        torch.default_generator.manual_seed(first)
+        if devices:
+            torch.cuda.manual_seed_all(first)
         yield

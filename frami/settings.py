@@ -41,21 +41,21 @@ def weights(settings: Any) -> dict[str, float]:
     return {f.name: getattr(settings, f.name) for f in fields(settings) if f.metadata.get("loss")}
 
 
-def parse(assignments: Iterable[str], names: Iterable[str]) -> dict[str, Any]:
-    """Return ``name=value`` texts as a dict of Python values.
+def parse(assignments: Iterable[str], kinds: Mapping[str, type]) -> dict[str, Any]:
+    """Return ``name=value`` texts as a dict of Python values; of a setting that is text, the text as it is.
 
-    >>> parse(["steps=10", "contrast=0.5"], ["steps", "contrast"])
-    {'steps': 10, 'contrast': 0.5}
+    >>> parse(["steps=10", "data=2024"], {"steps": int, "data": str})
+    {'steps': 10, 'data': '2024'}
     """
-    allowed, values = list(names), {}
+    values: dict[str, Any] = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
             raise WrongUse(f"--set {assignment!r} has no '='; write --set name=value.")
-        if name not in allowed:
-            raise unknown("setting", name, allowed)
+        if name not in kinds:
+            raise unknown("setting", name, kinds)
         try:
-            values[name] = json.loads(text)
+            values[name] = text if kinds[name] is str else json.loads(text)
         except ValueError:  # no JSON, or a number of more digits than Python reads
             values[name] = text
     return values

@@ -105,23 +105,23 @@ def soundscapes(
     _check_every_class(pools["train"], kept, chosen, seed, train)
     out = files.folder(out)
     facts = {"dataset": dataset, "test_fold": str(test_fold), "classes": list(kept), **counts, "seed": seed}
-    run = Run(
+    with Run(
         out,
         "soundscapes",
         {**facts, **asdict(chosen)},
         writes=("audio", "metadata"),
         recordings=identity({"train": found.fingerprint, "validation": found.test.names}),
         missing=found.missing,
-    )
-    if run.finished:
+    ) as run:
+        if run.finished:
+            return out
+        done = 0
+        report(done)
+        for number, (split, side) in enumerate(sides.items()):
+            if counts[split]:
+                done = _split(out, split, counts[split], side, pools[split], kept, chosen, (seed, number), done, report)
+        run.finish(soundscapes=done)
         return out
-    done = 0
-    report(done)
-    for number, (split, side) in enumerate(sides.items()):
-        if counts[split]:
-            done = _split(out, split, counts[split], side, pools[split], kept, chosen, (seed, number), done, report)
-    run.finish(soundscapes=done)
-    return out
 
 
 def _pool(found: Split, side: Recordings, kept: Sequence[str], needed_for: str) -> list[list[int]]:

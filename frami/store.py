@@ -105,6 +105,18 @@ class Store:
         """Return a column in full: ``teacher_logits`` (S, K), ``losses`` (S, L), ``round``, ``step``, ``seed``, ``method``."""
         return self._file[name][:]
 
+    def heard_as_asked(self) -> float:
+        """Return the part of the clips (of all clips' tags) that the teacher hears as they were asked for, in [0, 1]."""
+        logits = self.column("teacher_logits")
+        if self.targets.ndim == 1:
+            return float((logits.argmax(axis=1) == self.targets).mean())
+        return float(((logits > 0) == (self.targets > 0.5)).mean())
+
+    @property
+    def is_open(self) -> bool:
+        """Whether clips can be read."""
+        return bool(self._file)
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -66,9 +67,9 @@ def synthesize(
         WrongUse: an unknown method or setting, a store made with others, or one that another process writes to.
     """
     teacher = teacher if isinstance(teacher, Model) else load(teacher)
-    module, out = catalog.load("generators", method), Path(out)
+    module, out, seed = catalog.load("generators", method), Path(out), seeds.checked(seed)
     chosen = settings.make(module.Settings, options or {})
-    frames = frames or lengths(teacher, chosen)
+    frames = (operator.index(frames[0]), operator.index(frames[1])) if frames else lengths(teacher, chosen)
     _check(teacher, chosen, samples, frames, batch_size, co_occurrence)
     where = machine.choose(device, threads, precision)
     facts = {
@@ -87,7 +88,7 @@ def synthesize(
             return Store(out)
         if not writer.rows:  # the record may be that of a store that has been taken away
             discard(run_folder(out))
-        run = Run(
+        with Run(
             run_folder(out),
             "synthesize",
             facts,
@@ -96,8 +97,8 @@ def synthesize(
             teacher=teacher.fingerprint,
             priors=_priors(teacher, chosen),
             remarks=remarks(teacher, chosen),
-        )
-        _rounds(teacher, generator, writer, run, where, facts, samples, report)
+        ) as run:
+            _rounds(teacher, generator, writer, run, where, facts, samples, report)
     finally:
         writer.close()
     return Store(out)
@@ -166,15 +167,15 @@ def _rounds(
 ) -> None:
     batch, seed = facts["batch_size"], facts["seed"]
     likely = targets.alike(teacher.network.head, facts.get("co_occurrence", 0.0))
-    where.place(teacher.network)
     state = run.state()
     number = 0
     # A state ahead of the store is that of another store, which has been taken away.
     if state is not None and state["round"] * batch <= writer.rows:
         number = state["round"]
         generator.load(state["generator"])
+    run.rewind("round", number)
     report(min(writer.rows, samples))
-    with frozen(teacher.network):
+    with where.placed(teacher.network) as network, frozen(network):
         while number * batch < samples:
             length = frames_of_round(tuple(facts["frames"]), number, seed)
             target = targets.ASKED[teacher.task](likely, batch, number, seed, length)
@@ -183,7 +184,7 @@ def _rounds(
             # The state is older than the store by some seconds: after a kill those batches are there already.
             if number * batch > writer.rows:
                 _append(writer, inverted, teacher, where, target, facts, number - 1)
-                run.log(round=number, clips=writer.rows, frames=length, **inverted.parts)
+            run.log(round=number, clips=number * batch, frames=length, **inverted.parts)
             run.save(partial(_state, number, generator), always=number * batch >= samples)
             report(min(writer.rows, samples), ", ".join(f"{n} {v:.2f}" for n, v in inverted.parts.items()))
     run.finish(clips=writer.rows)

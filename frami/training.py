@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -58,6 +59,7 @@ def architecture(
     for name, value in arguments.items():
         if value < 1:
             raise WrongUse(f"--{name} is {value}; 1 or more is allowed.")
+        arguments[name] = operator.index(value)
     return Architecture(network, arguments, pooling=pooling or ATTENTION)
 
 
@@ -112,7 +114,7 @@ def train(
             holds something else.
         Failed: a recording that cannot be read, a loss that is no number, or a disk that is full.
     """
-    chosen = settings.make(Settings, options or {})
+    chosen, seed = settings.make(Settings, options or {}), seeds.checked(seed)
     built = architecture(network, width, depth, pooling)
     split = datasets.for_task(datasets.split(dataset, data, test_fold=test_fold), task)
     split = replace(split, train=split.train.labelled())
@@ -138,7 +140,7 @@ def train(
         first = Model.build(built, heard_through, split.labels, split.task)
     if budget:
         complexity.within(budget, first)
-    run = Run(
+    with Run(
         Path(out),
         "train",
         facts,
@@ -146,23 +148,23 @@ def train(
         recordings=split.fingerprint,
         device=where.name,
         missing=split.missing,
-    )
-    if run.finished:
+    ) as run:
+        if run.finished:
+            return load(out, trust_code=True)
+        clips, front_end = hear(split.train, heard_through)
+        with seeds.seeded(seed, 0):
+            model = Model.build(built, front_end, split.labels, task=split.task, frames=usual_frames(clips))
+        learn.fit(model, clips, recipes.find("labels"), chosen, where, seed=seed, run=run, report=report)
+        model.save(
+            out,
+            dataset=dataset,
+            test_fold=str(test_fold),
+            clips=len(clips.targets),
+            seed=seed,
+            settings=asdict(chosen),
+        )
+        run.finish(fingerprint=model.fingerprint)
         return load(out, trust_code=True)
-    clips, front_end = hear(split.train, heard_through)
-    with seeds.seeded(seed, 0):
-        model = Model.build(built, front_end, split.labels, task=split.task, frames=usual_frames(clips))
-    learn.fit(model, clips, recipes.find("labels"), chosen, where, seed=seed, run=run, report=report)
-    model.save(
-        out,
-        dataset=dataset,
-        test_fold=str(test_fold),
-        clips=len(clips.targets),
-        seed=seed,
-        settings=asdict(chosen),
-    )
-    run.finish(fingerprint=model.fingerprint)
-    return load(out, trust_code=True)
 
 
 def hear(recordings: datasets.Recordings, front_end: FrontEnd) -> tuple[Spectrograms, FrontEnd]:

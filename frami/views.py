@@ -85,7 +85,7 @@ def mixup(mel: Tensor, generator: Generator, *, share: float) -> tuple[Tensor, T
 
     A ``share`` of the batch is mixed, with a part drawn from [0.5, 1]; the rest keeps a part of 1.
 
-    Source: Zhang et al., "mixup", ICLR 2018, eq. 1. Differs: a uniform part that is never below one half.
+    Source: Zhang et al., "mixup", ICLR 2018, section 2. Differs: a uniform part that is never below one half.
 
     Returns:
         Mixed clips ``(B, F, N)``, partners ``(B,)`` and own parts ``(B,)``.

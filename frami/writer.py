@@ -101,10 +101,11 @@ class Writer:
                     maxshape=(None, bands, frames),
                     chunks=(1, bands, frames),
                 )
-                columns = COLUMNS | ({"target": "float32"} if self.tags else {})
-                for name, kind in columns.items():
-                    rest = shapes.get(name, ())
-                    file.create_dataset(name, (0, *rest), kind, maxshape=(None, *rest), chunks=(256, *rest))
+                name = self._attributes["method"].encode()  # a method of one's own may have a long one
+                columns = COLUMNS | {"method": f"S{max(32, len(name))}"} | ({"target": "float32"} if self.tags else {})
+                for column, kind in columns.items():
+                    rest = shapes.get(column, ())
+                    file.create_dataset(column, (0, *rest), kind, maxshape=(None, *rest), chunks=(256, *rest))
                 if self.timed:
                     shape = (self.classes, frames)
                     file.create_dataset(TIMELINE, (0, *shape), "uint8", maxshape=(None, *shape), chunks=(1, *shape))

@@ -8,8 +8,9 @@ Each round begins with a fresh generator, which is moved together with its noise
 projection, the means of what came into the teacher's batch norms: of part of a clip, of the whole clip, and of up to
 4,096 clips drawn from a bank of past ones. The defaults are those of the authors' scripts (200 steps a round of 256
 clips; here it has as many as it is asked for, 64; the paper's tables say 500). Differs: rows of the bank are negatives
-only, their own loss is left out, which reaches the projection alone and costs seventeen times the rest; a small student
-in the making, which learns for 10 steps a round where 400 are published, stands for the one that is distilled from the
+only, their own loss is left out, which reaches the projection alone and costs seventeen times the rest; Adam's first beta is
+0.5 for the projection, too (theirs 0.9), and biases of the generator begin as PyTorch draws them (theirs at 0); a small
+student in the making, which learns for 10 steps a round where 400 are published, stands for the one that is distilled from the
 store afterwards.
 """
 

@@ -5,9 +5,9 @@ Source: Chen et al., "Data-Free Learning of Student Networks", ICCV 2019, arXiv:
     L = own_class CE(t(x), argmax t(x)) + balance sum_k p_k log10 p_k - activation mean |features|
 
 with p the batch's mean probabilities. Published weights (MNIST): 1, 5, 0.1; generator and student step together.
-Differs: statistics pooling gives the features; clips are judged as audio views; Adam at 1e-3 moves the generator,
-where 0.2 is published for a batch of 512; the student is distilled from the store afterwards, as it has no say in the
-clips.
+Differs: statistics pooling gives the features; clips are judged as audio views; Adam at 1e-3, with a first beta of 0.5,
+moves the generator, where 0.2 and 0.9 are published for a batch of 512; the student is distilled from the store
+afterwards, as it has no say in the clips.
 """
 
 from __future__ import annotations

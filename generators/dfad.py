@@ -2,8 +2,9 @@
 
 Source: Fang et al., "Data-Free Adversarial Distillation", 2019, arXiv:1912.11006: both play for the mean absolute
 difference of the logits, five steps of the student to one of the generator (Adam at 1e-3, noise of 256). Differs:
-clips are judged as audio views, and in rounds of 64 where 256 at once are published; a small student in the making,
-trained with AdamW, stands for the one that is distilled from the store afterwards.
+clips are judged as audio views, and in rounds of 64 where 256 at once are published; Adam's first beta is 0.5 (theirs
+0.9); a small student in the making, trained with AdamW and asked in eval mode (theirs in training mode), stands for the
+one that is distilled from the store afterwards.
 """
 
 from __future__ import annotations

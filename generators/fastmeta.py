@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -97,8 +98,8 @@ class Generator:
             {"params": [noise], "lr": settings.latent_rate},
         ]
         optimiser = torch.optim.Adam(groups, betas=(0.5, 0.999))
-        after = lambda: self.meta.gather(generator)  # noqa: E731
-        inverted = invert(make, judge, every, optimiser, settings.steps, after_backward=after)
+        gather = partial(self.meta.gather, generator)
+        inverted = invert(make, judge, every, optimiser, settings.steps, after_backward=gather)
         self.meta.finish(generator)
         past.add(heard[0].seen.batch)
         self.rival.hear(inverted.mel, number)

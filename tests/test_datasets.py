@@ -104,6 +104,8 @@ def test_a_model_that_may_know_what_it_is_tested_on_is_told_of(tmp_path: Path) -
     known = {"dataset": "esc50_second", "test_fold": "1"}
     for provenance in (known, {"source": known}):
         assert datasets.remark(provenance, split).startswith("The model learned with fold 1 of esc50_second held out")
+    both = {"taught": [{"dataset": "esc50", "test_fold": "3"}, known]}
+    assert "fold 1 of esc50_second" in datasets.remark(both, split)
     for provenance in ({}, known | {"test_fold": "3"}, known | {"dataset": "fsdd"}, {"source": "some speech"}):
         assert datasets.remark(provenance, split) == ""
     front_end = FrontEnd(sample_rate=8000, f_max=4000.0)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -24,7 +25,7 @@ from frami.errors import Failed, WrongUse
 from frami.evaluate.accuracy import evaluate
 from frami.machine import Machine
 from frami.model import Architecture, Model, load
-from frami.network import ATTENTION, POOLINGS
+from frami.network import ATTENTION, POOLINGS, frozen
 from frami.store import Store
 from frami.synthesis import synthesize
 from tests.conftest import FAST, LABELS, full_disk, make_teacher
@@ -117,6 +118,35 @@ def test_a_teacher_stays_as_it_was_through_synthesis_and_distillation(bundle: Pa
     assert same(weights_of(teacher), before) and (bundle / "weights.safetensors").read_bytes() == content
     assert not any(layer.training or layer._forward_pre_hooks for layer in teacher.network.modules())
     assert not any(p.requires_grad or p.grad is not None for p in teacher.network.parameters())
+
+
+def test_a_network_is_put_back_where_and_as_it_was(teacher: Model) -> None:
+    network = teacher.network
+    with Machine("cpu", "bfloat16", channels_last=True).placed(network):
+        kernels = [p for p in network.parameters() if p.dim() == 4 and p.shape[1] > 1 and p.shape[2] > 1]
+        assert kernels and all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
+    assert all(p.is_contiguous() for p in network.parameters())
+    network.encoder.train()
+    network.head.eval()
+    with frozen(network):
+        assert not any(layer.training for layer in network.modules())
+    assert network.encoder.training and not network.head.training
+
+
+@pytest.mark.parametrize("seed", [-1, None, 0.5])
+def test_a_seed_is_an_integer_of_any_kind(seed: Any, teacher: Model, tmp_path: Path) -> None:
+    few = {"samples": 4, "batch_size": 4, "method": "noise"}
+    synthesize(teacher, tmp_path / "a.h5", **few, seed=np.int64(3), frames=(np.int64(12), np.int64(16))).close()
+    with synthesize(teacher, tmp_path / "a.h5", **few, seed=3, frames=(12, 16)) as store:
+        assert store.settings["seed"] == 3
+    with pytest.raises(WrongUse, match="an integer of 0 or more"):
+        synthesize(teacher, tmp_path / "b.h5", **few, seed=seed)
+    with pytest.raises(WrongUse, match="an integer of 0 or more"):
+        distill(teacher, samples=tmp_path / "a.h5", out=tmp_path / "student", seed=seed)
+    built = distill(
+        teacher, samples=store, out=tmp_path / "student", width=np.int64(4), seed=np.int64(1), options={"steps": 1}
+    )
+    assert built.architecture.arguments["width"] == 4
 
 
 @pytest.mark.parametrize(("rate", "kept"), [(0.0, True), (1e-2, False)])

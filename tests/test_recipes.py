@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import frami
-from frami import recipes, run, seeds
+from frami import datasets, recipes, run, seeds
 from frami.audio import FrontEnd
 from frami.errors import Failed, WrongUse
 from frami.evaluate import complexity
@@ -71,6 +71,21 @@ def test_labels_of_recordings_count_and_those_of_a_store_if_they_are_given_a_wei
     assert set(run.metrics(tmp_path / "store")[-1]) == {"step", "cross_entropy", "logits", "embedding"}
     with pytest.raises(WrongUse, match="Nothing would teach the student's classifier"):
         frami.distill(teacher, samples=store, out=tmp_path / "none", options={**steps, "logits": 0.0}, **few)
+
+
+def test_a_student_knows_what_each_of_its_teachers_learned_from(
+    teacher: Model, store: Store, front_end: FrontEnd, tmp_path: Path
+) -> None:
+    folds = [{"dataset": "esc50", "test_fold": str(fold)} for fold in (1, 2, 3)]
+    first, second, wide = (replace(model, provenance=fold) for model, fold in zip([teacher] * 3, folds, strict=True))
+    few = {"samples": store, "student": "dscnn", "options": {"steps": 1, "batch_size": 8}, "precision": "float32"}
+    student = frami.distill([first, second], out=tmp_path / "student", embedding_teacher=wide, **few)
+    assert datasets.held_out(student.provenance) == folds
+    # Models that are still being trained teach as well, and stay as they are.
+    for model in (first, second):
+        model.network.train().requires_grad_(True)
+    frami.distill([first, second], out=tmp_path / "again", **few)
+    assert all(layer.training for layer in teacher.network.modules())
 
 
 def test_a_teacher_is_not_heard_where_labels_alone_count(teacher: Model, store: Store, tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ import numpy as np
 import pytest
 import torch
 
-from frami import run, settings
+from frami import files, run, settings
 from frami.audio import FrontEnd
+from frami.distillation import distill
 from frami.errors import Failed, WrongUse
 from frami.model import Architecture, Model
 from frami.store import COLUMNS, Part, Store, run_folder
@@ -337,6 +338,45 @@ def test_a_second_writer_of_the_same_process_is_refused(teacher: Model, tmp_path
     append(to, 1.0)
     to.close()
     assert rows(tmp_path / "samples.h5") == BATCH
+
+
+def test_what_was_interrupted_lets_others_in(teacher: Model, tmp_path: Path) -> None:
+    at_work = tmp_path / "student" / "at-work"
+    seen = []
+
+    def interrupt(done: int, *_: object) -> None:
+        with pytest.raises(WrongUse, match="Another process is at work"):
+            files.locked(at_work, "is at work")
+        seen.append(done)
+        raise KeyboardInterrupt
+
+    store = synthesize(teacher, tmp_path / "a.h5", samples=8, batch_size=4, method="noise")
+    with pytest.raises(KeyboardInterrupt):
+        distill(teacher, samples=store, out=tmp_path / "student", options={"steps": 2}, report=interrupt)
+    assert seen
+    os.close(files.locked(at_work, "is at work"))
+    distill(teacher, samples=store, out=tmp_path / "student", options={"steps": 2})
+    assert not at_work.exists()
+
+
+def test_a_line_that_a_kill_cut_off_is_logged_again(teacher: Model, tmp_path: Path) -> None:
+    few: dict[str, Any] = {"batch_size": 4, "options": FAST}
+    synthesize(teacher, tmp_path / "a.h5", samples=8, **few).close()
+    log = run_folder(tmp_path / "a.h5") / "metrics.jsonl"
+    log.write_text(log.read_text()[:-9])
+    (run_folder(tmp_path / "a.h5") / "state.pt").unlink()
+    synthesize(teacher, tmp_path / "a.h5", samples=12, **few).close()
+    assert [row["round"] for row in run.metrics(log.parent)] == [1, 2, 3]
+
+
+def test_a_method_with_a_long_name_keeps_it(teacher: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "laboratory_of_mine.inversion_by_noise"
+    folder = tmp_path / "laboratory_of_mine"
+    folder.mkdir()
+    (folder / "inversion_by_noise.py").write_text("from frami.generators.noise import *\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with synthesize(teacher, tmp_path / "a.h5", samples=4, batch_size=4, method=name) as store:
+        assert store.column("method")[0].decode() == name
 
 
 @pytest.mark.parametrize("name", ["_extend", "_swap", "shutil.copyfile"])

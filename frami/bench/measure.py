@@ -91,11 +91,11 @@ class Bench:
 
     def teacher(self, piece: Piece, guide: Guide) -> Model:
         """Return a teacher of a task."""
-        task = piece.task
+        task, recordings = piece.task, self._recordings(piece)
         with progress.shown(f"{task.name}: {_teacher(guide)}", task.teacher_steps) as report:
             return frami.train(
                 task.dataset,
-                self._recordings(piece),
+                recordings,
                 test_fold=task.fold,
                 out=self._folder(piece) / _teacher(guide),
                 network=task.network,
@@ -140,16 +140,19 @@ class Bench:
         taught += f"-with-{_teacher(source.embedding)}" if source.embedding else ""
         out = self._folder(piece) / f"{piece.student.network}-{piece.student.width}-{kind}-{task.steps}{taught}"
         clips: dict[str, Any] = {"dataset": task.dataset, "data": self._recordings(piece), "test_fold": task.fold}
+        # Each with a progress bar of its own.
+        teachers = [self.teacher(piece, guide) for guide in guides]
+        other = self.teacher(piece, source.embedding) if source.embedding else None
         with progress.shown(f"{task.name}: {piece.student.name} from {source.name}", task.steps) as report:
             frami.distill(
-                [self.teacher(piece, guide) for guide in guides],
+                teachers,
                 **({"samples": store} if store else clips),
                 student=piece.student.network,
                 width=piece.student.width,
                 budget=piece.student.budget,
                 out=out,
                 recipe=source.recipe,
-                embedding_teacher=self.teacher(piece, source.embedding) if source.embedding else None,
+                embedding_teacher=other,
                 options={"steps": task.steps, "batch_size": task.batch_size, **source.distillation},
                 seed=piece.seed,
                 device=self.device,
@@ -220,9 +223,8 @@ def _coverage(found: dict[str, Any]) -> float:
 
 
 def _heard_as_asked(path: Path) -> float:
-    """Return the part of a store's clips that its teacher gives the class that they were made for."""
     with Store(path) as store:
-        return float(np.mean(store.column("teacher_logits").argmax(axis=1) == store.column("target")))
+        return store.heard_as_asked()
 
 
 def _teacher(guide: Guide) -> str:

@@ -214,7 +214,8 @@ def speed(where: Machine, folder: Path, say: Callable[[str], None]) -> None:
         say("\n".join(lines))
 
     clock = "those of the CPU, all threads together" if where.device == "cpu" else "by the clock"
-    on = run.environment()["machine"]
+    made = run.environment()
+    on = f"{made['machine']}, commit {made['commit'] or 'unknown'}, torch {made['versions']['torch']}"
     tell(f"Written by `frami bench --suite speed`, on {on}. Milliseconds are {clock}.", "")
     tell("| what |  | ratio | of |", "| --- | --- | --- | --- |")
     where.place(model.network)

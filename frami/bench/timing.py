@@ -75,5 +75,6 @@ def now() -> float:
     """Return the time that the CPU's threads have worked; with a GPU the time, after all that it was asked for is done."""
     if not torch.cuda.is_initialized():
         return time.process_time()
-    torch.cuda.synchronize()
+    for device in range(torch.cuda.device_count()):
+        torch.cuda.synchronize(device)
     return time.perf_counter()

@@ -38,6 +38,7 @@ def demo(task: str, out: str, data: str | None, **arguments: Any) -> None:
         from frami import demo_scenes
 
         demo_scenes.demo(Path(out), task, say=click.echo, **arguments)
+    options.then("inspect", Path(out) / ("" if task == "digits" else task) / "student-frami")
 
 
 @click.command()

@@ -168,23 +168,24 @@ def check_labels(known: Sequence[str], found: Split) -> None:
     raise WrongUse(f"{said}; name the model's own data set.")
 
 
-def held_out(provenance: Mapping[str, Any]) -> dict[str, str]:
-    """Return the data set that a model comes from and the fold held out of it, as far as its provenance says."""
-    for facts in (provenance, provenance.get("source")):
-        if isinstance(facts, Mapping) and {"dataset", "test_fold"} <= facts.keys():
-            return {name: str(facts[name]) for name in ("dataset", "test_fold")}
-    return {}
+def held_out(provenance: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return the data sets that a model and its teachers come from, each with the fold held out, as far as is known."""
+    taught = provenance.get("taught")
+    known = (provenance, provenance.get("source"), *(taught if isinstance(taught, list) else ()))
+    return [
+        {name: str(facts[name]) for name in ("dataset", "test_fold")}
+        for facts in known
+        if isinstance(facts, Mapping) and {"dataset", "test_fold"} <= facts.keys()
+    ]
 
 
 def remark(provenance: Mapping[str, Any], found: Split) -> str:
     """Return one sentence if a model learned with another fold of these recordings held out than a split does, else nothing."""
-    known = held_out(provenance)
-    if not known or known["test_fold"] == found.test_fold or not _mixed(known["dataset"], found.dataset):
-        return ""
-    fold, dataset = known["test_fold"], known["dataset"]
-    return (
-        f"The model learned with fold {fold} of {dataset} held out: it may know recordings of fold {found.test_fold}."
-    )
+    for known in held_out(provenance):
+        fold, dataset = known["test_fold"], known["dataset"]
+        if fold != found.test_fold and _mixed(dataset, found.dataset):
+            return f"The model learned with fold {fold} of {dataset} held out: it may know recordings of fold {found.test_fold}."
+    return ""
 
 
 def _mixed(one: str, other: str) -> bool:

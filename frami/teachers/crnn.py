@@ -1,10 +1,11 @@
 """A convolutional recurrent network: gated convolutions, then a recurrent layer that hears a clip both ways.
 
 Source: the baseline of DCASE 2023 task 4 (seven gated convolutions and two bidirectional GRUs of 128; 1.1 M
-parameters). Differs: for the task ``frames`` its pooling is that of `frami.network.FrameHead`, for others
-there is statistics pooling as in every network here; frequency is averaged after the last convolution, so that it takes
-any number of bands; dropout is 0.3, also between the recurrent layers (theirs 0.5, and none there). The baseline's
-training (a mean teacher, weak and unlabelled clips at fixed parts of a batch) is no part of it.
+parameters). Differs: what convolutions give is gated as ``h sigmoid(W h)``, theirs as ``W h sigmoid(h)``; for the task
+``frames`` its pooling is that of `frami.network.FrameHead`, for others there is statistics pooling as in every network
+here; frequency is averaged after the last convolution, so that it takes any number of bands; dropout is 0.3 (theirs
+0.5), also between the recurrent layers and not after them (theirs the other way). The baseline's training (a mean
+teacher, weak and unlabelled clips at fixed parts of a batch) is no part of it.
 """
 
 from __future__ import annotations
