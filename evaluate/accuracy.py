@@ -20,7 +20,7 @@ from frami.clips import Clips, Spectrograms
 from frami.datasets import Split
 from frami.errors import Failed, WrongUse
 from frami.evaluate import events, fusion, tagging
-from frami.model import Model, load
+from frami.model import Bundle, Model, loaded
 
 
 def scores(labels: tuple[str, ...], targets: np.ndarray, heard: np.ndarray) -> dict[str, Any]:
@@ -53,12 +53,12 @@ def scores(labels: tuple[str, ...], targets: np.ndarray, heard: np.ndarray) -> d
 
 
 def evaluate(
-    model: Model | str | Path,
+    model: Bundle,
     dataset: str,
     data: str | Path | None = None,
     *,
     test_fold: str | int,
-    others: Sequence[Model | str | Path] = (),
+    others: Sequence[Bundle] = (),
     device: str = "auto",
     threads: int | None = None,
 ) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def evaluate(
     Raises:
         WrongUse: the model knows other classes than the data set has, or gives another kind of answer.
     """
-    models = [one if isinstance(one, Model) else load(one) for one in (model, *others)]
+    models = [loaded(one) for one in (model, *others)]
     split = datasets.split(dataset, data, test_fold=test_fold)
     for one in models:
         datasets.check_labels(one.labels, split)

@@ -4,7 +4,7 @@
     frami.synthesize   a frozen teacher -> a store of synthetic spectrograms
     frami.distill      a teacher and a store (or recordings) -> a student
     frami.evaluate     a model on real recordings -> scores
-    frami.inspect      a store -> what is in it, and pictures
+    frami.inspect      a store, a bundle or a run -> what is in it, and pictures
     frami.load         a bundle -> a model
 
 Shapes, everywhere: B batch, T samples, F mel bands, N frames, K classes, D channels before pooling, S clips of a store.

@@ -11,17 +11,15 @@ from frami import bundle, datasets, ensemble, files, learn, machine, progress, r
 from frami.clips import Clips, Spectrograms
 from frami.errors import Failed, WrongUse
 from frami.evaluate import agreement, complexity
-from frami.model import Architecture, Model, load
+from frami.model import Architecture, Bundle, Model, load, loaded
 from frami.network import FrameHead
 from frami.run import Run, finished
 from frami.store import Store, parts
 from frami.training import architecture
 
-Teacher = Model | str | Path
-
 
 def distill(
-    teacher: Teacher | Sequence[Teacher],
+    teacher: Bundle | Sequence[Bundle],
     *,
     out: str | Path,
     samples: Store | str | Path | None = None,
@@ -32,7 +30,7 @@ def distill(
     width: int | None = None,
     depth: int | None = None,
     recipe: str = "frami",
-    embedding_teacher: Teacher | None = None,
+    embedding_teacher: Bundle | None = None,
     options: Mapping[str, Any] | None = None,
     budget: str | None = None,
     any_teacher: bool = False,
@@ -139,14 +137,14 @@ def distill(
         return load(out, trust_code=True)
 
 
-def _loaded(teacher: Teacher | Sequence[Teacher]) -> list[Model]:
+def _loaded(teacher: Bundle | Sequence[Bundle]) -> list[Model]:
     listed = [teacher] if isinstance(teacher, Model | str | Path) else list(teacher)
     if not listed:
         raise WrongUse("There is no teacher; name one or several.")
-    return [one if isinstance(one, Model) else load(one) for one in listed]
+    return [loaded(one) for one in listed]
 
 
-def _other(embedding_teacher: Teacher | None, first: Model, recipe: recipes.Recipe, name: str) -> Model | None:
+def _other(embedding_teacher: Bundle | None, first: Model, recipe: recipes.Recipe, name: str) -> Model | None:
     """Return whose hidden states are matched in place of the teacher's."""
     if embedding_teacher is None:
         return None
@@ -154,7 +152,7 @@ def _other(embedding_teacher: Teacher | None, first: Model, recipe: recipes.Reci
         raise WrongUse(f"The recipe {name} reuses the teacher's own head; leave out the embedding teacher.")
     if not any(recipe.weights.get(objective) for objective in recipes.HIDDEN):
         raise WrongUse(f"The recipe {name} matches no hidden states; leave out the embedding teacher, or try dual.")
-    other = embedding_teacher if isinstance(embedding_teacher, Model) else load(embedding_teacher)
+    other = loaded(embedding_teacher)
     if other.front_end.unstandardised != first.front_end.unstandardised:
         raise WrongUse(
             f"The model {other.fingerprint} hears through another front end than the teacher {first.fingerprint}; "

@@ -67,9 +67,8 @@ class Duel:
         self.losses, self.weights = losses, weights(settings)
         self.rival = Rival(teacher, settings.rival, machine, seed, loss=student_loss)
         self.view, _ = views.of(settings.views)
-        front_end = teacher.front_end
         with seeds.seeded(seed, 10):
-            self.generator = Upsampler(front_end.n_mels, teacher.frames[1], front_end.range, latent=settings.latent)
+            self.generator = Upsampler.under(teacher, settings.latent)
         machine.place(self.generator)
         self.optimiser = torch.optim.Adam(self.generator.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999))
 

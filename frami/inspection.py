@@ -18,7 +18,7 @@ from frami.audio import FrontEnd
 from frami.clips import Spectrograms, of_class
 from frami.errors import WrongUse
 from frami.evaluate import accuracy, complexity, events, fusion
-from frami.model import Model, find, load, shipped
+from frami.model import Bundle, Model, find, load, loaded, shipped
 from frami.progress import duration
 from frami.store import Store, run_folder
 
@@ -26,7 +26,6 @@ ROLLS = 3  # clips whose events are drawn
 LAST_ROUNDS = 5
 
 Rows = list[tuple[str, str]]
-Bundle = Model | str | Path
 
 
 def inspect(
@@ -138,7 +137,7 @@ def _of_store(
     pictures = {"grid": plots.grid(store, store.front_end, store.labels, real)}
     pictures |= _losses(run_folder(store.path))
     if teacher is not None:
-        judge = teacher if isinstance(teacher, Model) else load(teacher)
+        judge = loaded(teacher)
         if judge.front_end != store.front_end or judge.labels != store.labels:
             raise WrongUse(
                 f"{store.path} was made for another front end or other labels than this teacher's; "

@@ -165,6 +165,9 @@ class Model:
         return folder
 
 
+Bundle = Model | str | Path  # a model, its bundle's folder, or the name of one that ships with the package
+
+
 def shipped() -> list[str]:
     """Return the names of the models that come with the package.
 
@@ -184,6 +187,11 @@ def find(model: str | Path) -> Path:
         came = "has no model.json" if folder.exists() else "is not there"
         raise WrongUse(f"The bundle {str(model)!r} {came}; give a bundle's folder, or one of: {', '.join(shipped())}.")
     return folder
+
+
+def loaded(model: Bundle) -> Model:
+    """Return a model as it is, or that of a bundle (`load`)."""
+    return model if isinstance(model, Model) else load(model)
 
 
 def load(model: str | Path, *, trust_code: bool = False) -> Model:
@@ -226,7 +234,7 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
     network.load_state_dict(tensors, assign=True)
     network.eval().requires_grad_(False)
     shortest, longest = description["frames"]
-    loaded = Model(
+    found = Model(
         architecture,
         network,
         front_end,
@@ -235,10 +243,10 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
         description["provenance"],
         (shortest, longest),
     )
-    if description.get("fingerprint", loaded.fingerprint) != loaded.fingerprint:
+    if description.get("fingerprint", found.fingerprint) != found.fingerprint:
         raise Failed(
             f"The bundle {folder} is not what was saved: model.json and weights.safetensors do not belong together "
-            f"(fingerprint {description['fingerprint']}, found {loaded.fingerprint}); restore both, or train anew."
+            f"(fingerprint {description['fingerprint']}, found {found.fingerprint}); restore both, or train anew."
         )
-    loaded.__dict__.pop("fingerprint", None)  # its weights may be changed yet
-    return loaded
+    found.__dict__.pop("fingerprint", None)  # its weights may be changed yet
+    return found

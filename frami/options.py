@@ -55,7 +55,9 @@ machine = _options(
         show_default=True,
         help="Seed of everything that is drawn.",
     ),
-    click.option("--device", default="auto", show_default=True, help="auto (a CUDA GPU, else the CPU), cpu, cuda, mps."),
+    click.option(
+        "--device", default="auto", show_default=True, help="auto (a CUDA GPU, else the CPU), cpu, cuda, mps."
+    ),
     click.option("--threads", type=click.IntRange(min=1), help="Threads of the CPU; by default one a core."),
 )
 precision = click.option("--precision", default="auto", show_default=True, help="auto, float32, bfloat16.")

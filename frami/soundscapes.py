@@ -28,18 +28,14 @@ import torch
 from torch import Generator, Tensor
 
 from frami import datasets, files, machine, progress, seeds, settings
-from frami.datasets import Recordings, Split
+from frami.datasets import Recordings, Split, desed
 from frami.datasets._events import Event
 from frami.errors import WrongUse
 from frami.run import Run, identity
 from frami.settings import setting
 from frami.waveforms import active, brownian, changed, excerpt, faded, level
 
-SPLITS = {
-    "train": ("audio/train/synthetic21_train/soundscapes", "metadata/train/synthetic21_train/soundscapes.tsv"),
-    "validation": ("audio/validation/validation", "metadata/validation/validation.tsv"),
-}
-DURATIONS = "metadata/validation/validation_durations.tsv"
+PARTS = {"train": desed.SYNTHETIC, **desed.FOLDS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +161,8 @@ def _split(
     report: progress.Report,
 ) -> int:
     """Write the soundscapes of a split and their tables; return how many there are now in all."""
-    audio, table = SPLITS[split]
-    folder, lines = files.folder(out / audio), ["filename\tonset\toffset\tevent_label"]
+    table = out / "metadata" / f"{PARTS[split]}.tsv"
+    folder, lines = files.folder(out / "audio" / PARTS[split]), ["filename\tonset\toffset\tevent_label"]
     for number in range(count):
         name = f"{number:05}.wav"
         draw = seeds.generator(place[0], 40 + place[1], number)
@@ -179,10 +175,10 @@ def _split(
             files.write_bytes(folder / name, buffer.getvalue())
         lines += [f"{name}\t{event.onset:.3f}\t{event.offset:.3f}\t{event.label}" for event in events]
         report(done + number + 1, f"{split}: {name}")
-    files.write_bytes(files.folder((out / table).parent) / Path(table).name, ("\n".join(lines) + "\n").encode())
-    if split == "validation":
+    files.write_bytes(files.folder(table.parent) / table.name, ("\n".join(lines) + "\n").encode())
+    if split in desed.DURATIONS:
         durations = [f"{number:05}.wav\t{chosen.seconds}" for number in range(count)]
-        files.write_bytes(out / DURATIONS, ("\n".join(["filename\tduration", *durations]) + "\n").encode())
+        files.write_bytes(out / desed.DURATIONS[split], ("\n".join(["filename\tduration", *durations]) + "\n").encode())
     return done + count
 
 

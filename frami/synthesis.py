@@ -16,7 +16,7 @@ from frami import catalog, image_views, machine, progress, seeds, settings, taps
 from frami.errors import WrongUse
 from frami.invert import Inverted
 from frami.machine import Machine
-from frami.model import Model, load
+from frami.model import Bundle, Model, loaded
 from frami.network import frozen
 from frami.run import Run, discard, finished
 from frami.store import Store, run_folder
@@ -29,7 +29,7 @@ MOST_FRAMES = 100_000
 
 
 def synthesize(
-    teacher: Model | str | Path,
+    teacher: Bundle,
     out: str | Path,
     *,
     samples: int = 4000,
@@ -66,7 +66,7 @@ def synthesize(
     Raises:
         WrongUse: an unknown method or setting, a store made with others, or one that another process writes to.
     """
-    teacher = teacher if isinstance(teacher, Model) else load(teacher)
+    teacher = loaded(teacher)
     module, out, seed = catalog.load("generators", method), Path(out), seeds.checked(seed)
     chosen = settings.make(module.Settings, options or {})
     frames = (operator.index(frames[0]), operator.index(frames[1])) if frames else lengths(teacher, chosen)

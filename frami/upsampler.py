@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from frami.model import Model
 from frami.resize_convolution import ResizeConv2d
 
 
@@ -32,6 +33,12 @@ class Upsampler(nn.Module):
         self.low, self.high = value_range
         # Standardised spectrograms have a mean of 0; a generator of images begins at theirs.
         self.start = float(torch.logit(torch.tensor(-self.low / (self.high - self.low)), eps=1e-3))
+
+    @classmethod
+    def under(cls, teacher: Model, latent: int) -> Upsampler:
+        """Return a fresh generator of clips as long as a teacher's, in the range of its front end."""
+        front_end = teacher.front_end
+        return cls(front_end.n_mels, teacher.frames[1], front_end.range, latent=latent)
 
     def draw(self, batch: int, draw: Generator, device: str) -> Tensor:
         """Return fresh normal noise ``(batch, Z)``."""

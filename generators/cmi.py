@@ -106,8 +106,7 @@ class Generator:
 
     def _fresh(self) -> Upsampler:
         """Return a generator whose weights are drawn from N(0, 0.02)."""
-        front_end = self.teacher.front_end
-        generator = Upsampler(front_end.n_mels, self.teacher.frames[1], front_end.range, latent=self.settings.latent)
+        generator = Upsampler.under(self.teacher, self.settings.latent)
         for layer in generator.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 nn.init.normal_(layer.weight, 0.0, 0.02)

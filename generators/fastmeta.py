@@ -58,9 +58,8 @@ class Generator:
     def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
         self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
         self.view, _ = views.of(settings.views)
-        front_end = teacher.front_end
         with seeds.seeded(seed, 10):
-            start = Upsampler(front_end.n_mels, teacher.frames[1], front_end.range, latent=settings.latent)
+            start = Upsampler.under(teacher, settings.latent)
         machine.place(start)
         self.meta = MetaLearned(start, settings.learning_rate * settings.steps, settings.form)
         self.past = PastMoments(settings.momentum)

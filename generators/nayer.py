@@ -91,11 +91,8 @@ class Generator:
 
     def _begin(self, number: int) -> None:
         """Draw the generator anew."""
-        front_end = self.teacher.front_end
         with seeds.seeded(self.seed, 12, number):
-            self.generator = Upsampler(
-                front_end.n_mels, self.teacher.frames[1], front_end.range, latent=self.settings.latent
-            )
+            self.generator = Upsampler.under(self.teacher, self.settings.latent)
         self.machine.place(self.generator).train()
         self.norm = nn.BatchNorm1d(self.embedded.shape[1]).to(self.machine.device)
 
