@@ -15,8 +15,14 @@ from frami import soundscapes as module
 from frami.cli import frami
 from frami.datasets import Recordings, tones
 from frami.errors import WrongUse
-from frami.soundscapes import SPLITS, soundscapes
+from frami.soundscapes import soundscapes
 from frami.waveforms import active, changed, excerpt
+
+# Where DESED has them.
+SPLITS = {
+    "train": ("audio/train/synthetic21_train/soundscapes", "metadata/train/synthetic21_train/soundscapes.tsv"),
+    "validation": ("audio/validation/validation", "metadata/validation/validation.tsv"),
+}
 
 
 @pytest.fixture(autouse=True)
