@@ -539,15 +539,17 @@ def test_a_second_process_in_a_folder_is_refused(call: Frami, made: Path, tmp_pa
     assert not (tmp_path / "student" / "at-work").exists()
 
 
-def test_what_was_interrupted_may_begin_again_here_and_nowhere_else(tmp_path: Path) -> None:
-    interrupted = run.Run(tmp_path / "out", "train", {})
-    again = run.Run(tmp_path / "out", "train", {})
-    del interrupted
+def test_what_was_interrupted_may_begin_again_anywhere(tmp_path: Path) -> None:
     code = "import sys, pathlib; from frami.run import Run; Run(pathlib.Path(sys.argv[1]), 'train', {})"
     asked = [sys.executable, "-c", code, str(tmp_path / "out")]
-    assert "Another process is at work in" in subprocess.run(asked, capture_output=True, text=True, check=False).stderr
-    again.finish()
+    with pytest.raises(KeyboardInterrupt), run.Run(tmp_path / "out", "train", {}):
+        other = subprocess.run(asked, capture_output=True, text=True, check=False)
+        assert "Another process is at work in" in other.stderr
+        raise KeyboardInterrupt
     assert subprocess.run(asked, check=False).returncode == 0
+    with run.Run(tmp_path / "out", "train", {}) as again:
+        again.finish()
+    assert not (tmp_path / "out" / "at-work").exists()
 
 
 # Run by a process of its own, which kills itself after its second state is saved.

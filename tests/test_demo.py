@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import frami
-from frami import demo, demo_scenes
+from frami import cli, demo, demo_scenes
 from frami.datasets import tones
 
 
@@ -60,4 +61,13 @@ def test_demo_of_soundscapes_needs_nothing(name: str, tmp_path: Path, monkeypatc
     assert list(found) == ["teacher", "student (frami)", "student (noise)"]
     assert all(0 <= scores[few.measures[0]] <= 1 for scores in found.values())
     assert (tmp_path / name / "pictures" / "grid.png").stat().st_size > 10_000
-    assert str(tmp_path / name / "student-frami") in said[-1]
+    assert str(tmp_path) in said[-1] and (tmp_path / name / "student-frami" / "model.json").is_file()
+
+
+def test_what_to_do_after_a_demo_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "demo", lambda *_, **__: [])
+    monkeypatch.setattr(demo_scenes, "demo", lambda *_, **__: {})
+    out = tmp_path / "my demo"
+    for task, student in (("digits", out / "student-frami"), ("events", out / "events" / "student-frami")):
+        said = CliRunner().invoke(cli.frami, ["demo", "--task", task, "--out", str(out)])
+        assert f"Next: frami inspect '{student}'" in said.output
