@@ -64,7 +64,8 @@ class Run:
     """A run folder.
 
     Work with the same settings in the same folder goes on where it was; other settings are refused, and so is what
-    another program has put there, so that nothing is overwritten. No two processes work in one folder.
+    another program has put there, so that nothing is overwritten. Work is done within a ``with``: until it ends, nobody else
+    works in the folder.
 
     Attributes:
         folder: Where the record is.
