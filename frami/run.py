@@ -11,7 +11,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,20 +108,24 @@ class Run:
         before = self._before(settings, writes, recordings)
         if grows or before is None or before["status"] != "finished":
             self._lock = files.locked(self.folder / LOCK, f"is at work in {self.folder}")
-            before = self._before(settings, writes, recordings)  # meanwhile another process may have finished it
-        self.finished = before is not None and before["status"] == "finished" and not grows
-        self.content = before or {
-            "command": command,
-            "id": identity(settings),
-            "settings": settings,
-            "seconds": 0.0,
-        }
-        # Sittings that were cut off count up to their last state.
-        self._meter = Meter(*(self.content.get(name, 0) for name in ("seconds", "cpu_seconds", "peak_memory")))
-        if not self.finished:
-            of = {"recordings": recordings} if recordings else {}
-            self.content |= {"status": "running", **of, **facts, **environment()}
-            files.write_json(self._record, self.content)
+        with ExitStack() as undone:
+            undone.push(self)
+            if self._lock is not None:  # meanwhile another process may have finished it
+                before = self._before(settings, writes, recordings)
+            self.finished = before is not None and before["status"] == "finished" and not grows
+            self.content = before or {
+                "command": command,
+                "id": identity(settings),
+                "settings": settings,
+                "seconds": 0.0,
+            }
+            # Sittings that were cut off count up to their last state.
+            self._meter = Meter(*(self.content.get(name, 0) for name in ("seconds", "cpu_seconds", "peak_memory")))
+            if not self.finished:
+                of = {"recordings": recordings} if recordings else {}
+                self.content |= {"status": "running", **of, **facts, **environment()}
+                files.write_json(self._record, self.content)
+            undone.pop_all()
 
     def _before(self, settings: Mapping[str, Any], writes: Sequence[str], recordings: str) -> dict[str, Any] | None:
         """Return the record that is there, if it is of the same work."""

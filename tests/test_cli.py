@@ -26,6 +26,7 @@ import frami
 from frami import cli, files, model, progress, run
 from frami.audio import FrontEnd
 from frami.datasets import tones
+from frami.errors import Failed
 from frami.model import Model
 from tests.conftest import FAST, full_disk, make_teacher
 
@@ -550,6 +551,13 @@ def test_what_was_interrupted_may_begin_again_anywhere(tmp_path: Path) -> None:
     with run.Run(tmp_path / "out", "train", {}) as again:
         again.finish()
     assert not (tmp_path / "out" / "at-work").exists()
+
+
+def test_a_run_that_could_not_begin_keeps_nobody_out(tmp_path: Path) -> None:
+    with pytest.raises(Failed), full_disk(10):
+        run.Run(tmp_path, "train", {})
+    with run.Run(tmp_path, "train", {}) as again:
+        assert not again.finished
 
 
 # Run by a process of its own, which kills itself after its second state is saved.
