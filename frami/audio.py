@@ -36,7 +36,7 @@ class FrontEnd:
         mean: Subtracted from the logarithm.
         std: What it is then divided by.
         repeat_seconds: A clip shorter than this, or than half an FFT, is repeated up to it, s.
-        filterbank: A name of `frami.filterbanks`: ``mel``, ``gammatone`` or ``constant-q``.
+        filterbank: A name of `frami.filterbanks`: ``mel``, ``slaney``, ``gammatone`` or ``constant-q``.
     """
 
     sample_rate: int = 16000
@@ -50,7 +50,7 @@ class FrontEnd:
     mean: float = 0.0
     std: float = 1.0
     repeat_seconds: float = 0.25
-    filterbank: str = setting("mel", "mel, gammatone, constant-q", added=True)
+    filterbank: str = setting("mel", "mel, slaney, gammatone, constant-q", added=True)
 
     def __post_init__(self) -> None:
         if self.filterbank not in filterbanks.FILTERBANKS:
@@ -82,7 +82,7 @@ class FrontEnd:
 
         A full-scale square wave is louder, by less than one natural logarithm.
         """
-        loudest = (self.win_length / 4) ** 2 + self.power_floor
+        loudest = filterbanks.peak(self) * (self.win_length / 4) ** 2 + self.power_floor
         return (math.log(self.power_floor) - self.mean) / self.std, (math.log(loudest) - self.mean) / self.std
 
     def frames(self, seconds: float) -> int:

@@ -12,7 +12,7 @@ from frami.clips import Clips, Spectrograms
 from frami.errors import Failed, WrongUse
 from frami.evaluate import agreement, complexity
 from frami.model import Architecture, Bundle, Model, load, loaded
-from frami.network import FrameHead
+from frami.network import FrameHead, Head
 from frami.run import Run, finished
 from frami.store import Store, parts
 from frami.training import architecture
@@ -164,6 +164,10 @@ def _other(embedding_teacher: Bundle | None, first: Model, recipe: recipes.Recip
 def _check_recipe(found: recipes.Recipe, name: str, matched: Model, teachers: int) -> None:
     if found.several and teachers < 2:
         raise WrongUse(f"The recipe {name} is for two teachers or more; give another --teacher, or choose kd.")
+    if found.reuse_head and not isinstance(matched.network.head, Head | FrameHead):
+        raise WrongUse(
+            f"This teacher has a head of its own kind, which the recipe {name} cannot take over; choose frami."
+        )
     if found.weights.get("embedding") and isinstance(matched.network.head, FrameHead):
         raise WrongUse(
             f"A teacher of events answers for each frame, and has no embedding that it uses; the recipe {name} is for others: "
@@ -185,7 +189,7 @@ def _architecture(
     built = architecture(student, width, depth)
     if not recipe.reuse_head:
         return built
-    arguments = {**built.arguments, "embedding": teacher.network.head.embedding.out_features}
+    arguments = {**built.arguments, "embedding": teacher.network.embedding}
     return Architecture(student, arguments, teacher.network.channels, teacher.architecture.pooling)
 
 

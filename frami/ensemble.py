@@ -62,7 +62,8 @@ class Ensemble(nn.Module):
         self.register_buffer("weights", weights / weights.sum(dim=0))
         self.ears = list(ears)
         first = networks[0]
-        self.channels, self.classes, self.head, self.task = first.channels, first.classes, first.head, first.task
+        self.channels, self.classes, self.embedding = first.channels, first.classes, first.embedding
+        self.head, self.task = first.head, first.task
 
     def forward(self, mel: Tensor) -> Output:
         """Return the answer of them all to clips ``(B, F, N)``."""
@@ -114,7 +115,7 @@ class Informed(nn.Module):
         """Take both, and what the other hears of a clip."""
         super().__init__()
         self.teacher, self.other, self.ear = teacher, other, ear
-        self.channels, self.head = other.channels, other.head
+        self.channels, self.embedding, self.head = other.channels, other.embedding, other.head
         self.classes, self.task = teacher.classes, teacher.task
 
     def forward(self, mel: Tensor) -> Output:

@@ -1,10 +1,12 @@
-"""What gathers the Fourier bins of a frame into bands: on the mel scale, as gammatone filters, or of constant Q.
+"""What gathers the Fourier bins of a frame into bands: on a mel scale, as gammatone filters, or of constant Q.
 
-Each is a matrix of non-negative weights ``(bins, F)`` for the *power* of each bin; filters have a peak of about 1.
+Each is a matrix of non-negative weights ``(bins, F)`` for the *power* of each bin. Filters have a peak of about 1, but for
+those of ``slaney``, which have equal areas: they are the mel bands that librosa gives by default.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -30,6 +32,11 @@ def centres(front_end: FrontEnd) -> Tensor:
     return back(torch.linspace(float(low), float(high), front_end.n_mels + 2, dtype=torch.float64)[1:-1])
 
 
+def peak(front_end: FrontEnd) -> float:
+    """Return how much of a tone's power the band on it has at most."""
+    return float(bank(front_end).max()) if front_end.filterbank == "slaney" else 1.0
+
+
 def independent_bins(front_end: FrontEnd) -> Tensor:
     """Return how many independent powers each band is as steady as the mean of, ``(F,)``, 1 or more.
 
@@ -48,6 +55,26 @@ def _mel(front_end: FrontEnd) -> Tensor:
     return _torchaudio.functional.melscale_fbanks(
         front_end.n_fft // 2 + 1, front_end.f_min, front_end.f_max, front_end.n_mels, front_end.sample_rate
     )
+
+
+def _slaney(front_end: FrontEnd) -> Tensor:
+    """Return mel bands of equal area, on a scale that is linear up to 1 kHz.
+
+    Source: Slaney, "Auditory Toolbox", version 2, Interval Research Technical Report 1998-010.
+    """
+    return _torchaudio.functional.melscale_fbanks(
+        front_end.n_fft // 2 + 1,
+        front_end.f_min,
+        front_end.f_max,
+        front_end.n_mels,
+        front_end.sample_rate,
+        norm="slaney",
+        mel_scale="slaney",
+    )
+
+
+def _slaney_mels(hz: Tensor) -> Tensor:
+    return torch.where(hz < 1000, hz * 0.015, 15 + 27 * (hz / 1000).log() / math.log(6.4))
 
 
 def _gammatone(front_end: FrontEnd) -> Tensor:
@@ -91,6 +118,10 @@ FILTERBANKS: Mapping[str, tuple[Scale, Callable[[FrontEnd], Tensor]]] = MappingP
         "mel": (
             (lambda hz: 2595 * (1 + hz / 700).log10(), lambda mel: 700 * (10 ** (mel / 2595) - 1)),
             _mel,
+        ),
+        "slaney": (
+            (_slaney_mels, lambda mel: torch.where(mel < 15, mel / 0.015, 1000 * 6.4 ** ((mel - 15) / 27))),
+            _slaney,
         ),
         "gammatone": (
             (lambda hz: 21.4 * (1 + 4.37e-3 * hz).log10(), lambda erb: (10 ** (erb / 21.4) - 1) / 4.37e-3),

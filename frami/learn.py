@@ -79,9 +79,8 @@ def fit(
     hidden = any(recipe.weights.get(name) for name in ("frames", "stats"))
     embedded = bool(recipe.weights.get("embedding"))
     with seeds.seeded(seed, 1):
-        head = teacher.network.head if teacher is not None else student.network.head
         channels = teacher.network.channels if teacher is not None and hidden and not recipe.reuse_head else None
-        size = head.embedding.out_features if embedded else None
+        size = teacher.network.embedding if teacher is not None and embedded else None
         learner = Student(student.network, student.front_end.n_mels, channels, size)
     machine.place(learner)
     learner.requires_grad_(True).train()

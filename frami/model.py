@@ -64,8 +64,8 @@ class Architecture:
             last = nn.Identity() if task == "frames" else nn.ReLU()
             network.encoder = nn.Sequential(network.encoder, nn.Conv1d(network.channels, self.projection, 1), last)
             network.channels = self.projection
-        sizes = 2 * network.channels, network.head.embedding.out_features, classes
-        if task == "frames":
+        sizes = 2 * network.channels, network.embedding, classes
+        if task == "frames" and (self.projection or isinstance(network.head, Head)):
             network.head = FrameHead(*sizes, self.pooling)
         elif self.projection:
             network.head = Head(*sizes)

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from frami.errors import WrongUse
 from frami.tasks import SINGLE_LABEL, Task
 
 POOLING_EPSILON = 1e-4
@@ -92,7 +93,7 @@ class Head(nn.Module):
     def forward(self, frames: Tensor, stats: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return embedding ``(B, E)``, logits ``(B, K)``, and no logits of frames."""
         embedding = torch.relu(self.norm(self.embedding(stats)))
-        return embedding, self.classifier(embedding).float(), None
+        return embedding, self.classifier(embedding), None
 
 
 # What is in a clip, from the probabilities ``(B, K, N')`` of its frames: Wang, Li and Metze, "A Comparison of Five Multiple
@@ -140,25 +141,39 @@ class Network(nn.Module):
 
     Any number of frames goes in. In eval mode a clip's output does not depend on its batch.
 
+    A classifier that was built elsewhere is one as well: what comes before its pooling over time is the encoder, the rest a
+    head of its own, called as `Head` is, which may pool otherwise. Its last layer is its ``classifier``, a linear one.
+
     Attributes:
         channels: D.
         classes: K.
+        embedding: E.
         task: What kind of answer it gives; set by the `frami.model.Model` that it is part of.
     """
 
-    def __init__(self, encoder: nn.Module, *, channels: int, classes: int, embedding: int) -> None:
+    def __init__(
+        self, encoder: nn.Module, *, channels: int, classes: int, embedding: int, head: nn.Module | None = None
+    ) -> None:
         super().__init__()
+        if not isinstance(getattr(head, "classifier", head), nn.Linear | None):
+            raise WrongUse("A head's last layer is its `classifier`, an nn.Linear; name it so.")
         self.encoder = encoder
-        self.head: Head | FrameHead = Head(2 * channels, embedding, classes)
-        self.channels, self.classes = channels, classes
+        self.head: nn.Module = head or Head(2 * channels, embedding, classes)
+        self.channels, self.classes, self.embedding = channels, classes, embedding
         self.task = SINGLE_LABEL
 
     def forward(self, mel: Tensor) -> Output:
         """Return what the network says of spectrograms ``(B, F, N)``; the moments are taken in float32."""
         frames = self.encoder(mel.unsqueeze(1))
+        if frames.dim() != 3 or frames.shape[1] != self.channels:
+            raise WrongUse(
+                f"An encoder gives frames (B, D, N'), with {self.channels} channels here; what came is {tuple(frames.shape)}."
+            )
         stats = statistics_pooling(frames)
         embedding, logits, frame_logits = self.head(frames, stats)
-        return Output(logits, frames, stats, embedding, frame_logits, self.task)
+        # Under autocast, a layer's numbers are of half the precision.
+        in_time = None if frame_logits is None else frame_logits.float()
+        return Output(logits.float(), frames, stats, embedding, in_time, self.task)
 
 
 @contextmanager

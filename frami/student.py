@@ -26,9 +26,8 @@ class Student(nn.Module):
         """
         super().__init__()
         self.network, self.bands = network, bands
-        own = network.head.embedding.out_features
         self.projection = nn.Conv1d(network.channels, channels, 1) if channels else None
-        self.embedding = nn.Linear(own, embedding) if embedding else None
+        self.embedding = nn.Linear(network.embedding, embedding) if embedding else None
 
     def forward(self, mel: Tensor) -> Output:
         output = self.network(mel[:, : self.bands])

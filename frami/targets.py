@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import cast
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from frami import seeds
-from frami.network import FrameHead, Head
+from frami.network import FrameHead
 from frami.tasks import encoded
 
 
@@ -74,7 +75,7 @@ ASKED: Mapping[str, Asked] = MappingProxyType(
 )
 
 
-def alike(head: Head | FrameHead, sharpness: float) -> Tensor:
+def alike(head: nn.Module, sharpness: float) -> Tensor:
     """Return how likely another class is beside one, ``softmax(sharpness * cosine)`` of their weights, ``(K, K)``.
 
     Rows sum to 1, and the diagonal is 0.
@@ -86,14 +87,14 @@ def alike(head: Head | FrameHead, sharpness: float) -> Tensor:
     Source: Nayak et al., "Zero-Shot Knowledge Distillation in Deep Networks", ICML 2019, arXiv:1905.08114 (similarity of
     classes from the last layer).
     """
-    weight = (head.strong if isinstance(head, FrameHead) else head.classifier).weight.detach().float().flatten(1).cpu()
+    weight = _weights(head).detach().float().cpu()
     directions = F.normalize(weight - weight.mean(dim=0), dim=1)
     cosine = (directions @ directions.T).fill_diagonal_(-torch.inf)
     return (sharpness * cosine).softmax(dim=1) if sharpness else F.normalize(cosine.isfinite().float(), p=1, dim=1)
 
 
 def between_classes(
-    target: Tensor, head: Head | FrameHead, draw: Generator, *, share: float, sharpness: float = 10.0
+    target: Tensor, head: nn.Module, draw: Generator, *, share: float, sharpness: float = 10.0
 ) -> Tensor:
     """Return wanted probabilities ``(B, K)``: for some clips, part of the probability is another, similar class's.
 
@@ -112,7 +113,7 @@ def between_classes(
     """
     if target.dim() > 1 or isinstance(head, FrameHead):
         return target.float()
-    classes = len(head.classifier.weight)
+    classes = len(_weights(head))
     wanted = encoded(target, classes)
     if classes < 2:
         return wanted
@@ -121,3 +122,9 @@ def between_classes(
     part = 0.5 * torch.rand(len(target), generator=draw)
     part = torch.where(torch.rand(len(target), generator=draw) < share, part, torch.zeros(()))
     return torch.lerp(wanted, F.one_hot(other, classes).float(), part.unsqueeze(1).to(target.device))
+
+
+def _weights(head: nn.Module) -> Tensor:
+    """Return the weights ``(K, E)`` of a head's last layer."""
+    last = head.strong if isinstance(head, FrameHead) else head.classifier
+    return cast(nn.Linear, last).weight.flatten(1)

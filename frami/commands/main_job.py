@@ -22,7 +22,7 @@ from frami.errors import WrongUse
 )
 @click.option("--width", type=int, help="Channels; by default the network's own choice.")
 @click.option("--depth", type=int, help="Layers or blocks; by default the network's own choice.")
-@click.option("--filterbank", help="Bands of the spectrogram: mel, gammatone, constant-q. [default: mel]")
+@click.option("--filterbank", help="Bands of the spectrogram: mel, slaney, gammatone, constant-q. [default: mel]")
 @click.option(
     "--pooling",
     help="How a detector's frames make up a clip: attention, average, max, linear-softmax, exponential-softmax. "
