@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from frami.distillation import distill
     from frami.errors import FramiError
     from frami.inspection import inspect
-    from frami.model import Model, load
+    from frami.model import Architecture, Model, load
+    from frami.network import Network
     from frami.store import Store
     from frami.synthesis import synthesize
     from frami.training import train
@@ -33,14 +34,18 @@ _PUBLIC = {
     "inspect": "frami.inspection",
     "load": "frami.model",
     "Model": "frami.model",
+    "Architecture": "frami.model",
+    "Network": "frami.network",
     "Store": "frami.store",
     "FrontEnd": "frami.audio",
     "FramiError": "frami.errors",
 }
 __all__ = [
+    "Architecture",
     "FramiError",
     "FrontEnd",
     "Model",
+    "Network",
     "Store",
     "distill",
     "evaluate",
