@@ -18,7 +18,7 @@ def notebook(request: pytest.FixtureRequest) -> nbformat.NotebookNode:
 
 
 def test_there_are_notebooks() -> None:
-    assert {path.stem for path in NOTEBOOKS} >= {"spectrograms", "workflow"}
+    assert {path.stem for path in NOTEBOOKS} >= {"own_classifier", "spectrograms", "workflow"}
 
 
 def test_notebook_is_valid_and_stripped(notebook: nbformat.NotebookNode) -> None:
