@@ -155,10 +155,10 @@ class Network(nn.Module):
         self, encoder: nn.Module, *, channels: int, classes: int, embedding: int, head: nn.Module | None = None
     ) -> None:
         super().__init__()
-        if not isinstance(getattr(head, "classifier", head), nn.Linear | None):
+        if head is not None and not isinstance(getattr(head, "classifier", None), nn.Linear):
             raise WrongUse("A head's last layer is its `classifier`, an nn.Linear; name it so.")
         self.encoder = encoder
-        self.head: nn.Module = head or Head(2 * channels, embedding, classes)
+        self.head: nn.Module = Head(2 * channels, embedding, classes) if head is None else head
         self.channels, self.classes, self.embedding = channels, classes, embedding
         self.task = SINGLE_LABEL
 
