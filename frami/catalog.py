@@ -65,7 +65,7 @@ def imported(name: str) -> ModuleType:
     # A name that begins with a dot is a TypeError, one that ends with it a ModuleNotFoundError.
     except (ImportError, TypeError) as error:
         raise WrongUse(
-            f"There is no module {name!r} ({error}); a name with a dot is a module on Python's path."
+            f"There is no module {name!r} ({error}); a name with a dot is a module in this folder or on Python's path."
         ) from error
     except SyntaxError as error:
         raise WrongUse(f"The module {name!r} is no valid Python ({error}); mend it.") from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import traceback
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -27,6 +29,8 @@ def frami(modules: tuple[str, ...]) -> None:
     A frozen teacher is inverted into synthetic spectrograms, and a small student learns from those what the teacher
     knows; no recording is read in between. Begin with: frami demo
     """
+    if os.getcwd() not in sys.path:  # modules of one's own lie here, as a rule
+        sys.path.append(os.getcwd())
     for name in modules:
         catalog.imported(name)
 
@@ -38,6 +42,13 @@ for command in COMMANDS:
 def _stop(message: str, code: int) -> NoReturn:
     click.echo(f"frami: {message}", err=True)
     sys.exit(code)
+
+
+def _own_code(error: Exception) -> str | None:
+    """Return which line of the user's own an error came through, if it came through any."""
+    installed = (sys.prefix, sys.base_prefix, str(Path(__file__).resolve().parent.parent), "<")
+    called = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(installed)]
+    return f"It came out of line {called[-1].lineno} of {called[-1].filename}" if called else None
 
 
 def main() -> None:
@@ -60,4 +71,5 @@ def main() -> None:
         # torch's own is named only once it has been imported.
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
             _stop(f"{str(error).split('. ')[0] or 'The memory is full'}. {SMALLER}", 1)
-        _stop(f"{type(error).__name__}: {error}. This is a defect of frami; FRAMI_TRACEBACK=1 shows where.", 1)
+        whose = _own_code(error) or "This is a defect of frami"
+        _stop(f"{type(error).__name__}: {error}. {whose}; FRAMI_TRACEBACK=1 shows where.", 1)

@@ -61,7 +61,8 @@ def invert(
             return Inverted(mel.detach().clone(), {}, step)
         total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
         if not bool(total.isfinite()):
-            raise Failed(f"The loss of inversion is no longer a number at step {step}; lower the learning rates.")
+            way_out = "lower the learning rates" if step else "ask the teacher whether its logits are finite"
+            raise Failed(f"The loss of inversion is not a number at step {step}; {way_out}.")
         if total.item() < least:
             least = total.item()
             best = Inverted(mel.detach().clone(), {name: part.item() for name, part in parts.items()}, step)

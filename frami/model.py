@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,10 +17,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from frami import bundle, catalog, files, settings, tasks
+from frami import bundle, catalog, files, seeds, settings, tasks
 from frami.audio import FrontEnd
 from frami.errors import Failed, WrongUse, unknown
-from frami.network import ATTENTION, POOLINGS, FrameHead, Head, Network, Output
+from frami.network import ATTENTION, POOLINGS, FrameHead, Head, Network, Output, frozen
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Architecture:
     """Which network, built how.
 
     Attributes:
-        network: Name of a module in ``frami.teachers`` or ``frami.students``.
+        network: Name of a module in ``frami.teachers`` or ``frami.students``, or with a dot of one of the user's own.
         arguments: Arguments of its ``build``, after bands and classes.
         projection: Channels that the frames are projected to before pooling; 0 for none. It is how a student takes
             over its teacher's head, which expects the teacher's channels.
@@ -58,6 +59,10 @@ class Architecture:
             raise WrongUse(
                 f"The network {self.network!r} does not take these arguments: {dict(self.arguments)} ({error})."
             ) from error
+        if not isinstance(network, Network):
+            raise WrongUse(
+                f"The function build of {self.network} returns {type(network).__name__}; a Network is allowed."
+            )
         if self.projection:
             # A teacher's own frames come out of a ReLU, and its head knows no others; those of one that hears events come
             # out of a recurrent layer, as a rule, and lie below zero as well.
@@ -74,7 +79,7 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Model:
-    """A classifier of sounds: teacher or student, they are the same thing.
+    """A classifier of sounds: teacher or student, they are the same thing. Its network begins in eval mode.
 
     Attributes:
         architecture: How the network was built.
@@ -84,6 +89,9 @@ class Model:
         task: A name of `frami.tasks`: ``single-label``, ``multi-label`` or ``frames``.
         provenance: Where it comes from: data, settings, teacher.
         frames: 5th and 95th percentile of the frames of the clips that it was trained on.
+
+    Raises:
+        WrongUse: the labels are not as many as the network's classes, or ``frames`` is no shortest and longest length.
     """
 
     architecture: Architecture
@@ -95,7 +103,18 @@ class Model:
     frames: tuple[int, int] = (100, 100)
 
     def __post_init__(self) -> None:
+        if isinstance(self.labels, str) or len(self.labels) != self.network.classes:
+            raise WrongUse(f"A network of {self.network.classes} classes needs as many labels; {self.labels!r} came.")
+        try:
+            shortest, longest = map(operator.index, self.frames)
+        except (TypeError, ValueError) as error:
+            raise WrongUse(f"frames is {self.frames!r}; the shortest and the longest length are allowed.") from error
+        if not 1 <= shortest <= longest:
+            raise WrongUse(f"frames is {self.frames!r}; 1 or more, the shortest first, is allowed.")
+        object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "frames", (shortest, longest))
         self.network.task = tasks.find(self.task)
+        self.network.eval()
 
     @classmethod
     def build(
@@ -133,7 +152,7 @@ class Model:
     def hear(self, waveform: Tensor) -> Output:
         """Return what the model says of one waveform ``(T,)`` at the front end's rate."""
         device = next(self.network.parameters()).device
-        with torch.inference_mode():
+        with torch.inference_mode(), frozen(self.network):
             return self.network(self.front_end(waveform).unsqueeze(0).to(device))
 
     def _description(self) -> dict[str, Any]:
@@ -153,7 +172,8 @@ class Model:
         """Write the model as a bundle, ``model.json`` and ``weights.safetensors``; return the folder."""
         folder = files.folder(folder)
         self.__dict__.pop("fingerprint", None)  # the weights may have changed since it was asked for
-        tensors = {name: t.detach().cpu().contiguous() for name, t in self.network.state_dict().items()}
+        # A layer that two modules hold is written for both.
+        tensors = {name: t.detach().cpu().contiguous().clone() for name, t in self.network.state_dict().items()}
         files.write_bytes(folder / bundle.WEIGHTS, safetensors.torch.save(tensors))
         description = self._description() | {
             "frames": list(self.frames),
@@ -224,9 +244,11 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
     front_end = settings.from_json(FrontEnd, description["front_end"], f"{folder}/model.json")
     tensors = bundle.tensors(folder / bundle.WEIGHTS)
     labels = tuple(description["labels"])
-    # On the meta device first: nothing is allocated for a bundle that asks for a network of absurd size.
+    # On the meta device first: nothing is allocated for a bundle that asks for a network of absurd size. A network of the
+    # user's own may compute while it is built, and hold what is in no bundle.
+    own = "." in architecture.network
     try:
-        with torch.device("meta"):
+        with seeds.seeded(0) if own else torch.device("meta"):
             network = architecture.build(front_end.n_mels, len(labels), tasks.find(description["task"]).name)
     except WrongUse as error:
         raise Failed(f"The bundle {folder} cannot be built: {error}") from error

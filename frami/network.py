@@ -142,7 +142,9 @@ class Network(nn.Module):
     Any number of frames goes in. In eval mode a clip's output does not depend on its batch.
 
     A classifier that was built elsewhere is one as well: what comes before its pooling over time is the encoder, the rest a
-    head of its own, called as `Head` is, which may pool otherwise. Its last layer is its ``classifier``, a linear one.
+    ``head`` of its own, which may pool otherwise. That is called with frames and statistics ``(B, 2D)``, and returns an
+    embedding ``(B, E)``, logits ``(B, K)`` (no probabilities, and finite), and None, or of a detector the logits of every
+    frame ``(B, K, N')``. Its last layer is its ``classifier``: linear, or a convolution over one frame.
 
     Attributes:
         channels: D.
@@ -155,8 +157,8 @@ class Network(nn.Module):
         self, encoder: nn.Module, *, channels: int, classes: int, embedding: int, head: nn.Module | None = None
     ) -> None:
         super().__init__()
-        if head is not None and not isinstance(getattr(head, "classifier", None), nn.Linear):
-            raise WrongUse("A head's last layer is its `classifier`, an nn.Linear; name it so.")
+        if head is not None and not isinstance(getattr(head, "classifier", None), nn.Linear | nn.Conv1d):
+            raise WrongUse("A head has its last layer, an nn.Linear or an nn.Conv1d, as `classifier`; name it so.")
         self.encoder = encoder
         self.head: nn.Module = Head(2 * channels, embedding, classes) if head is None else head
         self.channels, self.classes, self.embedding = channels, classes, embedding
@@ -165,15 +167,40 @@ class Network(nn.Module):
     def forward(self, mel: Tensor) -> Output:
         """Return what the network says of spectrograms ``(B, F, N)``; the moments are taken in float32."""
         frames = self.encoder(mel.unsqueeze(1))
-        if frames.dim() != 3 or frames.shape[1] != self.channels:
-            raise WrongUse(
-                f"An encoder gives frames (B, D, N'), with {self.channels} channels here; what came is {tuple(frames.shape)}."
-            )
+        _check("encoder", "frames (B, D, N')", frames, (len(mel), self.channels, None))
         stats = statistics_pooling(frames)
-        embedding, logits, frame_logits = self.head(frames, stats)
+        embedding, logits, frame_logits = self._answered(frames, stats)
         # Under autocast, a layer's numbers are of half the precision.
         in_time = None if frame_logits is None else frame_logits.float()
         return Output(logits.float(), frames, stats, embedding, in_time, self.task)
+
+    def _answered(self, frames: Tensor, stats: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return what the head says; one of the user's own is looked at first."""
+        said = self.head(frames, stats)
+        if isinstance(self.head, Head | FrameHead):
+            return said
+        if not isinstance(said, tuple) or len(said) != 3:
+            raise WrongUse(
+                "A head returns three: embedding (B, E), logits (B, K), and logits of frames (B, K, N') or None."
+            )
+        batch, _, length = frames.shape
+        _check("head", "an embedding (B, E)", said[0], (batch, self.embedding))
+        _check("head", "logits (B, K)", said[1], (batch, self.classes))
+        if said[2] is not None or self.task.name == "frames":
+            _check("head", "logits of frames (B, K, N')", said[2], (batch, self.classes, length))
+        if said[2] is not None and self.task.name != "frames":
+            raise WrongUse(
+                f"This head judges every frame, and the model's task is {self.task.name}; say task='frames'."
+            )
+        return said
+
+
+def _check(part: str, what: str, came: object, wanted: tuple[int | None, ...]) -> None:
+    """Refuse what a part of a network gives if it is not of the shape that was announced; None stands for any length."""
+    shape = tuple(came.shape) if isinstance(came, Tensor) else (type(came).__name__,)
+    if len(shape) != len(wanted) or any(size not in (None, found) for size, found in zip(wanted, shape, strict=True)):
+        asked, given = (", ".join("any" if size is None else str(size) for size in sizes) for sizes in (wanted, shape))
+        raise WrongUse(f"The network's {part} gives {what} of shape ({asked}); what came is ({given}).")
 
 
 @contextmanager

@@ -26,6 +26,7 @@ BATCH = 64
 # Convolutions are compiled anew for every shape, which costs more than a round of short clips.
 LENGTHS = 6
 MOST_FRAMES = 100_000
+MOST_RANGE = 20.0  # a standardised front end has 5 to 12
 
 
 def synthesize(
@@ -149,6 +150,12 @@ def remarks(teacher: Model, chosen: Any) -> list[str]:
         said.append(
             "This teacher has no batch norm: its moments cannot guide the inversion; "
             f"what is left: {', '.join(left).replace('_', ' ') or 'nothing'}."
+        )
+    low, high = teacher.front_end.range
+    if high - low > MOST_RANGE:
+        said.append(
+            f"This front end's values reach from {low:.0f} to {high:.0f}, and inversion begins with some about 0: give it a mean "
+            f"and a std that make them standard, and let the network undo that."
         )
     if getattr(chosen, "views", "") == "image":
         said.append(image_views.WARNING)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import librosa
 import pytest
@@ -13,7 +16,7 @@ from click.testing import CliRunner
 from torch import Tensor, nn
 
 import frami
-from frami import catalog, cli, filterbanks
+from frami import catalog, cli, filterbanks, synthesis
 from frami.audio import FrontEnd
 from frami.errors import WrongUse
 from frami.model import Architecture, Model
@@ -113,16 +116,123 @@ def test_it_is_a_bundle_for_those_who_have_its_module(own: Model, module: str, t
     assert made.exit_code == 0 and f"frami --import {module} distill" in made.output
 
 
+class Says(nn.Module):
+    """A head that says what a test wants it to."""
+
+    def __init__(self, said: object) -> None:
+        super().__init__()
+        self.said, self.classifier = said, nn.Linear(5, 3)
+
+    def forward(self, frames: Tensor, stats: Tensor) -> object:
+        return self.said
+
+
+EMBEDDING, LOGITS = torch.zeros(8, 5), torch.zeros(8, 3)
+WRONG = {
+    r"A head returns three: embedding \(B, E\)": (EMBEDDING, LOGITS),
+    r"head gives an embedding \(B, E\) of shape \(8, 5\); what came is \(8, 3\)": (LOGITS, EMBEDDING, None),
+    r"head gives logits \(B, K\) of shape \(8, 3\); what came is \(8, 4\)": (EMBEDDING, torch.zeros(8, 4), None),
+    "judges every frame, and the model's task is single-label": (EMBEDDING, LOGITS, torch.zeros(8, 3, 20)),
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_a_head_of_another_kind_is_refused(message: str, front_end: FrontEnd) -> None:
+    encoder = nn.Sequential(nn.Flatten(1, 2), nn.Conv1d(front_end.n_mels, 6, 1))
+    network = Network(encoder, channels=6, classes=3, embedding=5, head=Says(WRONG[message]))
+    with pytest.raises(WrongUse, match=message):
+        Model(Architecture("mylab.net"), network, front_end, LABELS).network(torch.zeros(8, front_end.n_mels, 20))
+
+
+def test_a_detector_says_what_is_in_each_frame(front_end: FrontEnd) -> None:
+    encoder = nn.Sequential(nn.Flatten(1, 2), nn.Conv1d(front_end.n_mels, 6, 1))
+    for timed, right in ((torch.zeros(8, 3, 20), True), (torch.zeros(8, 20, 3), False), (None, False)):
+        network = Network(encoder, channels=6, classes=3, embedding=5, head=Says((EMBEDDING, LOGITS, timed)))
+        detector = Model(Architecture("mylab.net"), network, front_end, LABELS, task="frames")
+        mel = torch.zeros(8, front_end.n_mels, 20)
+        if right:
+            assert detector.network(mel).answer.shape == (8, 3, 21)
+        else:
+            with pytest.raises(WrongUse, match=r"head gives logits of frames .* of shape \(8, 3, 20\)"):
+                detector.network(mel)
+
+
+def test_a_module_is_found_in_the_folder_one_is_in(own: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own.save(tmp_path / "teacher")
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place != str(tmp_path / "path")])
+    for name in ("mylab", "mylab.net"):
+        sys.modules.pop(name)
+    monkeypatch.chdir(tmp_path / "path")
+    told = CliRunner().invoke(cli.frami, ["--import", "mylab.net", "inspect", str(tmp_path / "teacher")])
+    assert told.exit_code == 0 and "mylab.net" in told.output
+
+
 def test_an_encoder_that_gives_no_frames_is_refused(own: Model, tmp_path: Path) -> None:
     flat = Network(nn.Flatten(), channels=6, classes=3, embedding=5, head=own.network.head)
     broken = Model(Architecture("mylab.net"), flat, own.front_end, LABELS)
-    with pytest.raises(WrongUse, match=r"gives frames \(B, D, N'\), with 6 channels here; what came is \(8, "):
+    with pytest.raises(WrongUse, match=r"encoder gives frames \(B, D, N'\) of shape \(8, 6, any\); what came is \(8, "):
         frami.synthesize(broken, tmp_path / "samples.h5", samples=8, batch_size=8, method="noise")
 
 
 def test_a_head_without_a_classifier_is_refused() -> None:
-    with pytest.raises(WrongUse, match="last layer is its `classifier`, an nn.Linear"):
-        Network(nn.Identity(), channels=6, classes=3, embedding=5, head=nn.Sequential(nn.Linear(12, 3)))
+    for head in (nn.Sequential(nn.Linear(12, 3)), nn.Linear(12, 3)):
+        with pytest.raises(WrongUse, match="last layer, an nn.Linear or an nn.Conv1d, as `classifier`"):
+            Network(nn.Identity(), channels=6, classes=3, embedding=5, head=head)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"labels": ("a", "b")}, {"labels": "abc"}, {"frames": 100}, {"frames": (20, 10)}, {"frames": (1.0, 2.0)}]
+)
+def test_a_model_of_parts_that_do_not_fit_is_refused(wrong: dict[str, Any], own: Model) -> None:
+    with pytest.raises(WrongUse, match="needs as many labels|the shortest"):
+        replace(own, **wrong)
+
+
+def test_dropout_has_no_say_in_what_is_heard(own: Model) -> None:
+    own.network.train()
+    sound = torch.randn(4000, generator=torch.Generator().manual_seed(0))
+    before = own.fingerprint
+    assert torch.equal(own.hear(sound).logits, own.hear(sound).logits)
+    own.__dict__.pop("fingerprint")
+    assert own.fingerprint == before and own.network.training
+
+
+def test_a_bundle_keeps_what_is_shared_and_what_is_computed(own: Model, tmp_path: Path) -> None:
+    module = sys.modules[own.architecture.network]
+    encoder = module.Encoder
+
+    class Computed(encoder):  # type: ignore[misc, valid-type]
+        def __init__(self) -> None:
+            super().__init__()
+            self.again = self.layers[0]
+            self.register_buffer("scale", torch.linspace(1, float(torch.ones(1)), 6)[:, None], persistent=False)
+
+        def forward(self, mel: Tensor) -> Tensor:
+            return self.scale * super().forward(mel)
+
+    module.Encoder = Computed  # type: ignore[attr-defined]
+    model = Model.build(own.architecture, own.front_end, LABELS)
+    back = frami.load(model.save(tmp_path / "teacher"))
+    mel = torch.zeros(1, own.front_end.n_mels, 20)
+    assert torch.equal(back.network(mel).logits, model.network(mel).logits)
+
+
+def test_values_far_from_standard_are_remarked_on(own: Model) -> None:
+    raw = replace(own, front_end=replace(own.front_end, std=0.23))
+    options = catalog.load("generators", "frami").Settings()
+    assert not synthesis.remarks(own, options) and "make them standard" in synthesis.remarks(raw, options)[0]
+
+
+def test_an_error_of_ones_own_module_is_not_called_a_defect(own: Model, module: str, tmp_path: Path) -> None:
+    own.save(tmp_path / "teacher")
+    source = tmp_path / "path" / "mylab" / "net.py"
+    source.write_text(CODE.replace("return self.layers(mel).mean(dim=2)", "return self.layers(mel)[:, :, 999]"))
+    words = ["--import", module, "synthesize", "--teacher", tmp_path / "teacher", "--out", tmp_path / "samples.h5"]
+    said = subprocess.run(
+        [sys.executable, "-m", "frami", *map(str, words)], cwd=source.parent.parent, capture_output=True, text=True
+    )
+    assert said.returncode == 1 and f"{source}" in said.stderr and "It came out of line 14" in said.stderr
+    assert "defect" not in said.stderr and "Traceback" not in said.stderr
 
 
 def test_slaney_is_what_librosa_gives() -> None:
