@@ -16,11 +16,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from frami.architecture import Architecture
     from frami.audio import FrontEnd
     from frami.distillation import distill
     from frami.errors import FramiError
     from frami.inspection import inspect
-    from frami.model import Architecture, Model, load
+    from frami.model import Model, load
     from frami.network import Network
     from frami.store import Store
     from frami.synthesis import synthesize
@@ -34,7 +35,7 @@ _PUBLIC = {
     "inspect": "frami.inspection",
     "load": "frami.model",
     "Model": "frami.model",
-    "Architecture": "frami.model",
+    "Architecture": "frami.architecture",
     "Network": "frami.network",
     "Store": "frami.store",
     "FrontEnd": "frami.audio",

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from frami import bundle, datasets, ensemble, files, learn, machine, progress, recipes, seeds, settings
+from frami.architecture import Architecture
 from frami.clips import Clips, Spectrograms
 from frami.errors import Failed, WrongUse
 from frami.evaluate import agreement, complexity
-from frami.model import Architecture, Bundle, Model, load, loaded
+from frami.model import Bundle, Model, load, loaded
 from frami.network import FrameHead, Head
 from frami.run import Run, finished
 from frami.store import Store, parts
-from frami.training import architecture
 
 
 def distill(
@@ -186,7 +186,7 @@ def _settings(recipe: str, options: Mapping[str, Any], *, labelled: bool) -> tup
 def _architecture(
     teacher: Model, student: str, width: int | None, depth: int | None, recipe: recipes.Recipe
 ) -> Architecture:
-    built = architecture(student, width, depth)
+    built = Architecture.of(student, width, depth)
     if not recipe.reuse_head:
         return built
     arguments = {**built.arguments, "embedding": teacher.network.embedding}

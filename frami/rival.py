@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from frami import objectives, seeds, views
+from frami.architecture import Architecture
 from frami.machine import Machine
-from frami.model import Architecture, Model
+from frami.model import Model
 from frami.network import Output
 
 LEARNING_RATE = 2e-3

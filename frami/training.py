@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,11 +12,11 @@ import numpy as np
 import torch
 
 from frami import bundle, catalog, datasets, learn, machine, progress, recipes, seeds, settings
+from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.clips import Spectrograms
-from frami.errors import WrongUse
 from frami.evaluate import complexity
-from frami.model import Architecture, Model, load
+from frami.model import Model, load
 from frami.network import ATTENTION
 from frami.run import Run
 
@@ -48,19 +47,6 @@ def standardised(front_end: FrontEnd, clips: Spectrograms) -> FrontEnd:
     """Return the front end with the mean and the deviation that make ``clips`` (heard without) standard."""
     values = torch.cat([mel.float().flatten() for mel in clips.mels])
     return replace(front_end, mean=round(float(values.mean()), 4), std=round(float(values.std()), 4))
-
-
-def architecture(
-    network: str, width: int | None = None, depth: int | None = None, pooling: str | None = None
-) -> Architecture:
-    """Return how to build a network; None leaves its own default."""
-    catalog.network(network)
-    arguments = {name: value for name, value in (("width", width), ("depth", depth)) if value is not None}
-    for name, value in arguments.items():
-        if value < 1:
-            raise WrongUse(f"--{name} is {value}; 1 or more is allowed.")
-        arguments[name] = operator.index(value)
-    return Architecture(network, arguments, pooling=pooling or ATTENTION)
 
 
 def train(
@@ -115,7 +101,7 @@ def train(
         Failed: a recording that cannot be read, a loss that is no number, or a disk that is full.
     """
     chosen, seed = settings.make(Settings, options or {}), seeds.checked(seed)
-    built = architecture(network, width, depth, pooling)
+    built = Architecture.of(network, width, depth, pooling)
     split = datasets.for_task(datasets.split(dataset, data, test_fold=test_fold), task)
     split = replace(split, train=split.train.labelled())
     datasets.check_enough(split)

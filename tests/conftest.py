@@ -15,9 +15,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
 import torch
 
+from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.machine import Machine
-from frami.model import Architecture, Model
+from frami.model import Model
 from frami.store import Store
 from frami.synthesis import synthesize
 

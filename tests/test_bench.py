@@ -14,6 +14,7 @@ import torch
 from click.testing import CliRunner
 
 from frami import catalog
+from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.bench import collect, piece, recipe_suites, speed, speed_store, suites, timing
 from frami.bench import page as bench_page
@@ -22,7 +23,7 @@ from frami.cli import frami
 from frami.datasets import tones
 from frami.errors import Failed, WrongUse
 from frami.evaluate import complexity
-from frami.model import Architecture, Model
+from frami.model import Model
 from frami.resize_convolution import ResizeConv2d
 
 

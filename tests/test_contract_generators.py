@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from frami import catalog, priors, settings
+from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.datasets import tones
 from frami.errors import WrongUse
 from frami.generators.frami import Generator as FramiGenerator
 from frami.machine import Machine
-from frami.model import Architecture, Model
+from frami.model import Model
 from frami.targets import ASKED
 from tests.conftest import FAST, LABELS, make_teacher
 

@@ -18,11 +18,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from frami import audio, catalog, datasets
+from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.datasets import audiomnist, esc50_second, fsdd, tones
 from frami.distillation import distill
 from frami.errors import FramiError, WrongUse
-from frami.model import Architecture, Model
+from frami.model import Model
 
 RATE = 8000
 ESC10 = (0, 1, 10, 11, 12, 20, 21, 38, 40, 41)

@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score
 
 import frami
 from frami import datasets, ensemble
+from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.cli import frami as cli
 from frami.clips import Spectrograms
@@ -21,7 +22,7 @@ from frami.datasets import split, tones
 from frami.errors import WrongUse
 from frami.evaluate import complexity, fusion
 from frami.machine import Machine
-from frami.model import Architecture, Model
+from frami.model import Model
 from frami.soundscapes import soundscapes
 from frami.store import Store
 from frami.student import Student

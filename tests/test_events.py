@@ -14,13 +14,14 @@ import torch
 from click.testing import CliRunner
 
 from frami import augmentation, learn, recipes, tasks
+from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.cli import frami
 from frami.clips import Spectrograms, timeline
 from frami.datasets import Recordings
 from frami.evaluate import events
 from frami.machine import Machine
-from frami.model import Architecture, Model, load
+from frami.model import Model, load
 from frami.network import Output
 from frami.run import Run, metrics
 from frami.store import Store, parts

@@ -15,11 +15,12 @@ import soundfile
 import torch
 
 from frami import datasets, model
+from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.datasets import tones
 from frami.errors import Failed, WrongUse
 from frami.inspection import inspect
-from frami.model import Architecture, Model
+from frami.model import Model
 from frami.run import Run
 from frami.store import Store, run_folder
 from frami.synthesis import synthesize

@@ -18,13 +18,14 @@ import torch
 from click.testing import CliRunner
 
 from frami import cli, files
+from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.datasets import tones
 from frami.distillation import distill
 from frami.errors import Failed, WrongUse
 from frami.evaluate.accuracy import evaluate
 from frami.machine import Machine
-from frami.model import Architecture, Model, load
+from frami.model import Model, load
 from frami.network import ATTENTION, POOLINGS, frozen
 from frami.store import Store
 from frami.synthesis import synthesize

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from frami import catalog
+from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.evaluate import complexity
-from frami.model import Architecture, Model
+from frami.model import Model
 from frami.network import ATTENTION, POOLINGS, FrameHead
 from tests.conftest import make_teacher
 

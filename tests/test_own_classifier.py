@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 import frami
 from frami import catalog, cli, filterbanks, synthesis
+from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.errors import WrongUse
-from frami.model import Architecture, Model
+from frami.model import Model
 from frami.network import Network
 from tests.conftest import LABELS
 

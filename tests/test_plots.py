@@ -11,10 +11,11 @@ import torch
 from matplotlib.figure import Figure
 
 from frami import charts, plots
+from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.clips import Spectrograms
 from frami.errors import WrongUse
-from frami.model import Architecture, Model
+from frami.model import Model
 from frami.store import Store
 
 

@@ -10,10 +10,11 @@ import torch
 
 import frami
 from frami import datasets, recipes, run, seeds
+from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.errors import Failed, WrongUse
 from frami.evaluate import complexity
-from frami.model import Architecture, Model
+from frami.model import Model
 from frami.store import Store
 from frami.student import MeanStudent
 from tests.conftest import LABELS, make_teacher

@@ -20,10 +20,11 @@ import pytest
 import torch
 
 from frami import files, run, settings
+from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.distillation import distill
 from frami.errors import Failed, WrongUse
-from frami.model import Architecture, Model
+from frami.model import Model
 from frami.store import COLUMNS, Part, Store, run_folder
 from frami.synthesis import synthesize
 from frami.writer import MARGIN, Writer

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.errors import WrongUse
-from frami.model import Architecture, Model
+from frami.model import Model
 from frami.network import FrameHead, Head
 from frami.synthesis import synthesize
 from frami.targets import alike, between_classes, label_sets

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from frami import training
+from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.datasets import esc50
 from frami.errors import Failed
-from frami.model import Architecture, Model
+from frami.model import Model
 
 CLASSES = 50
 FRAMES = 160
