@@ -26,7 +26,7 @@ from frami.network import ATTENTION, Network, Output, frozen
 
 @dataclass(frozen=True)
 class Model:
-    """A classifier of sounds: teacher or student, they are the same thing. Its network begins in eval mode.
+    """A classifier of sounds: teacher or student, they are the same thing.
 
     Attributes:
         architecture: How the network was built.
@@ -61,7 +61,6 @@ class Model:
         object.__setattr__(self, "labels", tuple(self.labels))
         object.__setattr__(self, "frames", (shortest, longest))
         self.network.task = tasks.find(self.task)
-        self.network.eval()
 
     @classmethod
     def build(

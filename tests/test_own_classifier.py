@@ -213,6 +213,7 @@ def test_a_bundle_keeps_what_is_shared_and_what_is_computed(own: Model, tmp_path
 
     module.Encoder = Computed  # type: ignore[attr-defined]
     model = Model.build(own.architecture, own.front_end, LABELS)
+    model.network.eval()
     back = frami.load(model.save(tmp_path / "teacher"))
     mel = torch.zeros(1, own.front_end.n_mels, 20)
     assert torch.equal(back.network(mel).logits, model.network(mel).logits)
