@@ -34,6 +34,7 @@ def centres(front_end: FrontEnd) -> Tensor:
 
 def peak(front_end: FrontEnd) -> float:
     """Return how much of a tone's power the band on it has at most."""
+    # Where a centre lies between two bins, the others' peaks are a little lower than 1; that is passed over.
     return float(bank(front_end).max()) if front_end.filterbank == "slaney" else 1.0
 
 
