@@ -13,7 +13,7 @@ from frami.bench.piece import Guide, Mixture, Piece, Source, Student, Task
 
 # Of 10 s, with one to nine events each; another fold's would serve to choose weights by.
 MIXED = Mixture("esc10", "5", 1000, 200)
-# Batches of half as many clips, which are twice as long as those of ESC-50. Budgets are meant to let a seed take an hour.
+# Batches of half as many clips, which are twice as long as those of ESC-50. A seed of scenes takes one hour of a core, of tags two, of events four.
 TAGS = Task("desed", "validation", 800, 1536, 500, kind="multi-label", mixture=MIXED, batch_size=32)
 EVENTS = Task("desed", "validation", 800, 1024, 600, kind="frames", network="crnn", mixture=MIXED, batch_size=32)
 SCENES = Task("esc50_second", "5", 1500, 2048, 1200)
@@ -101,7 +101,7 @@ def events() -> Iterator[Piece]:
         replace(one, name="labels and three teachers", recipe="multi-teacher", guides=several, distillation={}),
     ]
     data_free = Source("FRAMI, dual", "frami", "dual")
-    # 600 steps are few: after them, no student has caught up with its teacher, and a tiny one takes longer still.
+    # 600 steps are few: after them, no student has its teacher's PSDS1, and a tiny one takes longer still.
     longer, longest = replace(EVENTS, steps=2 * EVENTS.steps), replace(EVENTS, steps=6 * EVENTS.steps)
     alone = replace(LABELS, name="labels only, twice the steps")
     whole = next(source for source in taught if source.name == "dual")

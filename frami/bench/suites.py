@@ -115,7 +115,7 @@ def quick() -> Iterator[Piece]:
 
 
 def cpu() -> Iterator[Piece]:
-    """Every method with small budgets, and FRAMI at a higher cost; by what is measured so far, nine hours of two cores."""
+    """Every method with small budgets, and FRAMI at a higher cost; some ten hours of two cores, with the teachers."""
     for task, elsewhere in ((replace(FSDD, samples=1024, steps=600), "esc10"), (_small(ESC10), "fsdd")):
         for seed in range(3):
             for source in methods(SHORT, elsewhere):
