@@ -7,12 +7,12 @@ CVPR 2024, arXiv:2310.00258:
 
 The input is one constant embedding a class and no noise; variety comes from the noisy layer's random weights, which are
 drawn anew for every round, as is Adam. The generator lives on and is drawn anew every ten epochs, of two rounds each. As in the
-authors' code: 40 steps a round, 1,000 outputs of the noisy layer. Theirs has rounds of 400 clips, and L_adv after 20 epochs of ten
-rounds, in which no student learns and a generator lives for 100 rounds. Differs: rounds of the batch's size, 64 by default; L_adv
-counts after twenty rounds, and the student in the making learns from the first, for 10 steps a round in place of 200; the
-embeddings are made on the spot, where theirs come from CLIP: from the letters of the class names
-(``names``, hashed groups of two and three), learned with the generator (``learned``), or a file of one row a class (.npy) from a
-text model of your own; one noisy layer serves the batch's classes together, one for each copy of the class list.
+authors' code: 40 steps a round, 1,000 outputs of the noisy layer. Theirs has rounds of 400 clips, and L_adv after 20 epochs of
+ten rounds, in which no student learns and a generator lives for 100 rounds. Differs: rounds of the batch's size, 64 by default;
+L_adv counts after twenty rounds, and the student in the making learns from the first, for 10 steps a round in place of 200; the
+embeddings are made on the spot, where theirs come from CLIP: from the letters of the class names (``names``, hashed groups of two
+and three), learned with the generator (``learned``), or a file of one row a class (.npy) from a text model of your own; one noisy
+layer serves the batch's classes together, one for each copy of the class list.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from frami.bench.piece import Guide, Mixture, Piece, Source, Student, Task
 
 # Of 10 s, with one to nine events each; another fold's would serve to choose weights by.
 MIXED = Mixture("esc10", "5", 1000, 200)
-# Batches of half as many clips, which are twice as long as those of ESC-50. A seed of scenes takes one hour of a core, of tags two, of events four.
+# Batches of half as many clips, which are twice as long as those of ESC-50.
+# A seed of scenes takes one hour of a core, of tags two, of events four.
 TAGS = Task("desed", "validation", 800, 1536, 500, kind="multi-label", mixture=MIXED, batch_size=32)
 EVENTS = Task("desed", "validation", 800, 1024, 600, kind="frames", network="crnn", mixture=MIXED, batch_size=32)
 SCENES = Task("esc50_second", "5", 1500, 2048, 1200)

@@ -135,6 +135,8 @@ def cpu() -> Iterator[Piece]:
         for source in methods(SHORT, "esc10" if task.dataset == "fsdd" else "fsdd"):
             if source.method in (None, "noise", "recordings", "frami"):
                 yield Piece("cpu", task, SMALL, source, 0)
+    for task in other_family:
+        yield from _at_more_cost(task, 0)
 
 
 def _small(task: Task) -> Task:
