@@ -48,10 +48,10 @@ def accuracy_against_cost(points: Mapping[str, tuple[float, Sequence[float]]], t
         teacher: Accuracy of the teacher, mean over seeds, drawn as a line.
         unit: Of the cost.
     """
-    figure = Figure(figsize=(7.5, 4.5), layout="constrained")
+    figure = Figure(figsize=(8.5, 4.5), layout="constrained")
     ax = figure.subplots()
     ax.axhline(teacher, color="0.6", linestyle="--", linewidth=1)
-    ax.annotate("teacher", (1, teacher), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4")
+    ax.annotate("teacher", (1.01, teacher), xycoords=("axes fraction", "data"), va="center", color="0.4")
     for name, (seconds, accuracies) in points.items():
         mean, low, high = np.mean(accuracies), min(accuracies), max(accuracies)
         known = name.startswith(("recordings", "other recordings", "noise"))
