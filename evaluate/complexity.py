@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import statistics
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import safetensors.torch
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from frami import bundle
 from frami.errors import WrongUse, unknown
 from frami.machine import CPU
 from frami.model import Model
@@ -76,9 +81,23 @@ def multiply_adds(model: Model, seconds: float = 1.0) -> int:
     """Return the network's multiply-adds for a clip of this length: those of convolutions and matrix products."""
     mel = torch.zeros(1, model.front_end.n_mels, model.front_end.frames(seconds))
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), CPU.placed(model.network) as network, frozen(network), counter:
+    with torch.no_grad(), CPU.placed(model.network) as network, frozen(network), _unfused(), counter:
         network(mel)
     return counter.get_total_flops() // 2
+
+
+@contextmanager
+def _unfused() -> Iterator[None]:
+    """Have recurrent layers and attention computed product by product: fused ones count as nothing."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the block also asks what another device's matrix products are done in
+        with torch.backends.mkldnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH):
+            torch.backends.mha.set_fastpath_enabled(False)
+            try:
+                yield
+            finally:
+                torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def measure(model: Model, seconds: float = 1.0) -> Complexity:
@@ -96,5 +115,5 @@ def measure(model: Model, seconds: float = 1.0) -> Complexity:
                 times.append(time.perf_counter() - began)
     finally:
         torch.set_num_threads(threads)
-    size = len(safetensors.torch.save({n: t.contiguous() for n, t in model.network.state_dict().items()}))
+    size = len(safetensors.torch.save(bundle.weights(model.network)))
     return Complexity(model.parameters, multiply_adds(model, seconds), size, 1000 * statistics.median(times))

@@ -9,7 +9,7 @@ from typing import Any
 
 import safetensors.torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from frami.errors import Failed
 
@@ -27,6 +27,11 @@ KEYS = {
     "frames": list,
 }
 LARGEST = 10_000  # width, depth or embedding: beyond it even a network without memory takes long to build
+
+
+def weights(network: nn.Module) -> dict[str, Tensor]:
+    """Return a network's weights as they are written; a layer that two modules hold is written for both."""
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
 
 
 def description(path: Path) -> dict[str, Any]:

@@ -127,9 +127,7 @@ def distill(
             report=report,
         )
         scores = {"agreement_on_held_out_clips": agreement.agreement(asked, model, held_out, where)} if held_out else {}
-        # What a store's clips know of recordings, they know from the teachers.
-        everybody = filter(None, (*teachers, other))
-        taught = [] if dataset else [known for one in everybody for known in datasets.held_out(one.provenance)]
+        taught = [known for one in filter(None, (*teachers, other)) for known in datasets.held_out(one.provenance)]
         model.save(
             out, teacher=known_as, source=source, recipe=recipe, seed=seed, settings=asdict(chosen), taught=taught
         )
@@ -216,8 +214,7 @@ def _source(
                     f"Of teacher {one.fingerprint}: {known} Hold out the same, or say --any-teacher if it is meant."
                 )
         ends = ensemble.front_ends(teachers)
-        named = {"dataset": dataset, "test_fold": str(test_fold)}
-        return named, lambda: (Spectrograms.of(split.train, *ends), None), split.fingerprint
+        return split.origin, lambda: (Spectrograms.of(split.train, *ends), None), split.fingerprint
     if data is not None or test_fold is not None:
         raise WrongUse("--data and --test-fold are of recordings; a store (--samples) is distilled from without any.")
     if isinstance(samples, Store) and samples.is_open:

@@ -63,12 +63,13 @@ def inspect(
     path, out = Path(path), None if out is None else Path(out)
     if teacher is not None and not path.is_file():
         raise WrongUse(f"--teacher is for a store, whose clips it hears; {path} is none.")
-    if (path / "model.json").is_file() or (not path.exists() and str(path) in shipped()):
+    a_run = (path / "run.json").is_file()
+    if (path / "model.json").is_file() or (str(path) in shipped() and not a_run):
         rows = _of_bundle(find(path), out, split, machine.choose(device, precision="float32"))
     elif path.is_file() and (path.suffix == ".h5" or h5py.is_hdf5(path)):
         with Store(path) as store:
             rows = _of_store(store, out, split, teacher, device)
-    elif (path / "run.json").is_file():
+    elif a_run:
         rows = _of_run(path, out)
     else:
         came = "is neither a bundle, a store nor a run" if path.exists() else "is not there"

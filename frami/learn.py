@@ -163,7 +163,7 @@ class _Learning:
             self.optimiser,
             settings.learning_rate,
             total_steps=settings.steps + 1,
-            pct_start=max(settings.warm_up, 1 / settings.steps),
+            pct_start=float(max(settings.warm_up, 1 / settings.steps)),
             cycle_momentum=False,
         )
         self.mean = MeanStudent(learner) if with_mean else None

@@ -8,7 +8,6 @@ import operator
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -81,13 +80,14 @@ class Model:
             **attributes,
         )
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """16 hex digits that change with any weight, the front end, the labels or the architecture."""
         digest = hashlib.sha256(json.dumps(self._description(), sort_keys=True).encode())
         for name, tensor in sorted(self.network.state_dict().items()):
             digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+            # By its bytes: numpy knows no bfloat16.
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:16]
 
     @property
@@ -117,10 +117,7 @@ class Model:
     def save(self, folder: str | Path, **provenance: Any) -> Path:
         """Write the model as a bundle, ``model.json`` and ``weights.safetensors``; return the folder."""
         folder = files.folder(folder)
-        self.__dict__.pop("fingerprint", None)  # the weights may have changed since it was asked for
-        # A layer that two modules hold is written for both.
-        tensors = {name: t.detach().cpu().contiguous().clone() for name, t in self.network.state_dict().items()}
-        files.write_bytes(folder / bundle.WEIGHTS, safetensors.torch.save(tensors))
+        files.write_bytes(folder / bundle.WEIGHTS, safetensors.torch.save(bundle.weights(self.network)))
         description = self._description() | {
             "frames": list(self.frames),
             "provenance": dict(self.provenance) | provenance,
@@ -147,7 +144,8 @@ def shipped() -> list[str]:
 def find(model: str | Path) -> Path:
     """Return the folder of a bundle, given by its path or by the name of one that ships with the package."""
     folder = Path(model)
-    if not folder.exists() and str(model) in shipped():
+    # A folder of that name may hold anything else.
+    if not (folder / bundle.DESCRIPTION).is_file() and str(model) in shipped():
         folder = Path(str(resources.files("frami.bundles").joinpath(str(model))))
     if not (folder / bundle.DESCRIPTION).is_file():
         came = "has no model.json" if folder.exists() else "is not there"

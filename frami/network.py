@@ -205,13 +205,21 @@ def _check(part: str, what: str, came: object, wanted: tuple[int | None, ...]) -
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[nn.Module]:
-    """Hold a network in eval mode without gradients; afterwards mode and gradients are as before."""
+    """Hold a network in eval mode without gradients; afterwards mode and gradients are as before.
+
+    Recurrent layers are in training mode, without dropout: that is the same, and else cuDNN gives no gradient of their inputs.
+    """
     modes = [(module, module.training) for module in network.modules()]
     learning = [p for p in network.parameters() if p.requires_grad]
+    recurrent = [(module, module.dropout) for module in network.modules() if isinstance(module, nn.RNNBase)]
     network.eval().requires_grad_(False)
+    for layer, _ in recurrent:
+        layer.train().dropout = 0.0
     try:
         yield network
     finally:
+        for layer, dropout in recurrent:
+            layer.dropout = dropout
         for module, training in modes:
             module.training = training
         for parameter in learning:

@@ -39,9 +39,16 @@ def seeded(seed: int, *place: int) -> Iterator[None]:
     """Seed torch's global generators inside the block; outside they go on as before."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
     first = generator(seed, *place).initial_seed()
+    metal = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     with torch.random.fork_rng(devices=devices):
         # torch.manual_seed would seed those of devices that are not put back afterwards, too.
         torch.default_generator.manual_seed(first)
         if devices:
             torch.cuda.manual_seed_all(first)
-        yield
+        if metal is not None:
+            torch.mps.manual_seed(first)
+        try:
+            yield
+        finally:
+            if metal is not None:
+                torch.mps.set_rng_state(metal)

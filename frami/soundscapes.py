@@ -94,11 +94,18 @@ def soundscapes(
     found = datasets.split(dataset, data, test_fold=test_fold)
     if chosen.shortest > chosen.longest or chosen.longest > chosen.seconds or chosen.least_snr > chosen.most_snr:
         raise WrongUse("shortest <= longest <= seconds and least_snr <= most_snr are allowed; others came.")
+    if train < 0 or validation < 1:
+        raise WrongUse(
+            f"{train} soundscapes to train on and {validation} to validate on cannot be mixed; 0 or more, and 1 or more are "
+            f"allowed."
+        )
     kept = tuple(classes) or found.labels
     counts = {"train": train, "validation": validation}
     sides = {"train": found.train, "validation": found.test}
     pools = {split: _pool(found, side, kept, split if counts[split] else "") for split, side in sides.items()}
-    _check_every_class(pools["train"], kept, chosen, seed, train)
+    # Labels are told by what is trained on or, where somebody audits a model, by what is held out.
+    told = "train" if train else "validation"
+    _check_every_class(pools[told], kept, chosen, (seed, list(counts).index(told)), told, counts[told])
     out = files.folder(out)
     facts = {"dataset": dataset, "test_fold": str(test_fold), "classes": list(kept), **counts, "seed": seed}
     with Run(
@@ -137,15 +144,21 @@ def _pool(found: Split, side: Recordings, kept: Sequence[str], needed_for: str) 
     return pool
 
 
-def _check_every_class(pool: list[list[int]], labels: Sequence[str], chosen: Settings, seed: int, count: int) -> None:
-    """Refuse soundscapes of training in which a class is never heard: what is held out may have it."""
-    plans = (_plan(pool, labels, chosen, seeds.generator(seed, 40, number)) for number in range(count))
+def _check_every_class(
+    pool: list[list[int]], labels: Sequence[str], chosen: Settings, place: tuple[int, int], split: str, count: int
+) -> None:
+    """Refuse soundscapes in which a class is never heard: a table tells classes by its events."""
+    plans = (_plan(pool, labels, chosen, _drawn(place, number)) for number in range(count))
     absent = sorted(set(labels) - {event.label for plan in plans for event, _ in plan})
-    if absent and count:
+    if absent:
         raise WrongUse(
-            f"In {count} soundscapes of training there would be no {absent[0]}; mix more with --train, "
-            f"or name fewer classes with --class."
+            f"In --{split} {count} soundscapes there would be no {absent[0]}; mix more, or name fewer classes with --class."
         )
+
+
+def _drawn(place: tuple[int, int], number: int) -> Generator:
+    """Return what one soundscape is drawn from, by the seed and the number of its split."""
+    return seeds.generator(place[0], 40 + place[1], number)
 
 
 def _split(
@@ -165,7 +178,7 @@ def _split(
     folder, lines = files.folder(out / "audio" / PARTS[split]), ["filename\tonset\toffset\tevent_label"]
     for number in range(count):
         name = f"{number:05}.wav"
-        draw = seeds.generator(place[0], 40 + place[1], number)
+        draw = _drawn(place, number)
         plan = _plan(pool, labels, chosen, draw)
         events = [event for event, _ in plan]
         if not (folder / name).is_file():

@@ -83,6 +83,8 @@ def synthesize(
         "precision": where.precision,
     }
     generator = module.Generator(teacher, chosen, where, seed)
+    if heard := getattr(generator, "recordings", None):
+        facts["recordings"] = heard
     writer = Writer(out, _description(teacher, facts), frames=frames[1], losses=_losses(chosen), task=teacher.task)
     try:
         if writer.rows >= samples and finished(run_folder(out)):

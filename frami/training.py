@@ -143,8 +143,7 @@ def train(
         learn.fit(model, clips, recipes.find("labels"), chosen, where, seed=seed, run=run, report=report)
         model.save(
             out,
-            dataset=dataset,
-            test_fold=str(test_fold),
+            **split.origin,
             clips=len(clips.targets),
             seed=seed,
             settings=asdict(chosen),

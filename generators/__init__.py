@@ -5,6 +5,8 @@
     Generator(teacher, settings, machine, seed)
         .round(number, target, frames) -> Inverted     one batch of finished clips, one for each target
         .state() / .load(state)                        all that the next round depends on, to go on after a kill
+        .recordings                                    absent, or of a method that hears recordings: their ``dataset`` and
+                                                       ``test_fold`` (what was left out), to be remembered of its students
 
 ``number`` counts rounds from 0. ``target`` is on the CPU: class indices ``(B,)`` int64, tags ``(B, K)`` float32, or activities
 ``(B, K, frames)`` float32 in [0, 1], as the teacher's task has them. What comes back is ``(B, F, frames)`` float32, on any

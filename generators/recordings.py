@@ -43,6 +43,7 @@ class Generator:
         found = datasets.split(settings.dataset, folder, test_fold=folds[-1])
         if not len(found.train):
             raise WrongUse(f"This copy of {settings.dataset} has no clips beside fold {folds[-1]}. {found.missing}")
+        self.recordings = {**found.origin, "fingerprint": found.fingerprint}
         self.clips = clips.Spectrograms.of(found.train, teacher.front_end)
 
     def round(self, number: int, target: Tensor, frames: int) -> Inverted:

@@ -24,6 +24,7 @@ from frami.datasets import audiomnist, esc50_second, fsdd, tones
 from frami.distillation import distill
 from frami.errors import FramiError, WrongUse
 from frami.model import Model
+from frami.synthesis import synthesize
 
 RATE = 8000
 ESC10 = (0, 1, 10, 11, 12, 20, 21, 38, 40, 41)
@@ -115,6 +116,14 @@ def test_a_model_that_may_know_what_it_is_tested_on_is_told_of(tmp_path: Path) -
     with pytest.raises(WrongUse, match="fold 1 of esc50_second held out.* or say --any-teacher"):
         distill(replace(teacher, provenance=known), **asked)
     assert not (tmp_path / "student").exists()
+    knowing = replace(teacher, provenance=known)
+    few = {"options": {"steps": 1, "batch_size": 4}, "any_teacher": True, "width": 2}
+    assert "fold 1 of esc50_second" in datasets.remark(distill(knowing, **asked, **few).provenance, split)
+    # Who learns from a store of other recordings has heard them, too.
+    control = {"method": "recordings", "options": {"dataset": "esc50", "data": str(tmp_path)}}
+    synthesize(teacher, tmp_path / "samples.h5", samples=4, batch_size=4, **control).close()
+    student = distill(teacher, samples=tmp_path / "samples.h5", out=tmp_path / "heard", **few)
+    assert "fold 5 of esc50 held out" in datasets.remark(student.provenance, split)
     # What is trained on is the same for every fold of these.
     assert datasets.remark({"dataset": "tones", "test_fold": "0"}, datasets.split("tones", test_fold="1")) == ""
 

@@ -24,6 +24,7 @@ from frami.datasets import tones
 from frami.distillation import distill
 from frami.errors import Failed, WrongUse
 from frami.evaluate.accuracy import evaluate
+from frami.inspection import inspect
 from frami.machine import Machine
 from frami.model import Model, load
 from frami.network import ATTENTION, POOLINGS, frozen
@@ -168,6 +169,29 @@ def test_a_name_that_is_not_there_offers_what_ships(tmp_path: Path, monkeypatch:
         load("digit")
     with pytest.raises(WrongUse, match=r"has no model\.json"):
         load(tmp_path)
+
+
+def test_a_folder_of_recordings_does_not_hide_what_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load("digits").labels == tuple("0123456789")
+    assert load("digits").fingerprint in inspect("digits")
+
+
+def test_a_network_of_half_precision_has_a_fingerprint(front_end: FrontEnd) -> None:
+    exact, half = (make_teacher(front_end) for _ in range(2))
+    half.network.bfloat16()
+    assert half.fingerprint != exact.fingerprint
+
+
+def test_a_teacher_that_learned_on_does_not_go_on_with_its_store(front_end: FrontEnd, tmp_path: Path) -> None:
+    teacher = make_teacher(front_end)
+    few = {"batch_size": 4, "options": FAST}
+    synthesize(teacher, tmp_path / "samples.h5", samples=4, **few).close()
+    with torch.no_grad():
+        teacher.network.head.classifier.weight.add_(1.0)
+    with pytest.raises(WrongUse, match="made with others|teacher"):
+        synthesize(teacher, tmp_path / "samples.h5", samples=8, **few)
 
 
 TENSORS: dict[str, dict[str, torch.Tensor | None]] = {

@@ -6,13 +6,14 @@ import math
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from frami import catalog
 from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.evaluate import complexity
 from frami.model import Model
-from frami.network import ATTENTION, POOLINGS, FrameHead
+from frami.network import ATTENTION, POOLINGS, FrameHead, Network, frozen
 from tests.conftest import make_teacher
 
 NETWORKS = catalog.names("teachers") + catalog.names("students")
@@ -63,6 +64,53 @@ def test_multiply_adds_are_counted_exactly(front_end: FrontEnd) -> None:
     half = (frames + 1) // 2
     encoder = frames * 8 * 24 * 5 + half * (8 * 8 * 3 + 8 * 8 * 3 + 8 * 8)
     assert complexity.multiply_adds(model, seconds=1.0) == encoder + 16 * 4 + 4 * 2
+
+
+class _InTime(nn.Module):
+    """An encoder of somebody else's: frames of mel bands, through a layer that hears them in order."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, mel: Tensor) -> Tensor:
+        heard = self.layer(mel.squeeze(1).transpose(1, 2))
+        return (heard[0] if isinstance(heard, tuple) else heard).transpose(1, 2)
+
+
+def _with(layer: nn.Module, front_end: FrontEnd) -> Model:
+    network = Network(_InTime(layer), channels=24, classes=2, embedding=4)
+    return Model(Architecture("mylab.net"), network, front_end, ("a", "b"))
+
+
+def test_layers_that_are_computed_as_one_are_counted_as_well(front_end: FrontEnd) -> None:
+    frames, head = front_end.frames(1.0), 48 * 4 + 4 * 2
+    lstm = _with(nn.LSTM(24, 24, batch_first=True), front_end)
+    assert complexity.multiply_adds(lstm) == frames * 4 * 24 * (24 + 24) + head
+    attention = _with(nn.TransformerEncoderLayer(24, 4, 32, batch_first=True), front_end)
+    products = frames * (4 * 24 * 24 + 2 * 24 * 32) + 2 * frames * frames * 24
+    assert complexity.multiply_adds(attention) == products + head
+    assert torch.backends.mkldnn.enabled and torch.backends.mha.get_fastpath_enabled()
+
+
+def test_layers_that_two_modules_hold_are_measured(front_end: FrontEnd) -> None:
+    model = _with(nn.Linear(24, 24), front_end)
+    alone = complexity.measure(model).bytes
+    model.network.encoder.again = model.network.encoder.layer
+    assert complexity.measure(model).bytes > alone
+
+
+def test_a_frozen_recurrent_layer_gives_gradients_everywhere_and_has_no_dropout(front_end: FrontEnd) -> None:
+    layer = nn.GRU(24, 24, 2, batch_first=True, dropout=0.5)
+    network = _with(layer, front_end).network.eval()
+    mel = torch.randn(2, 24, 9, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    alone = network(mel).logits
+    network.train()
+    with frozen(network):
+        # cuDNN asks for the mode, and it is that mode in which dropout would count.
+        assert layer.training and not network.encoder.training
+        assert torch.equal(network(mel).logits, alone)
+    assert layer.training and layer.dropout == 0.5
 
 
 def _pooled(pooling: str, probable: list[float], attention: list[float]) -> float:

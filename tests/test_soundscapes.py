@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,9 @@ import soundfile
 import torch
 from click.testing import CliRunner
 
-from frami import datasets
+import frami
+from frami import cli, datasets
 from frami import soundscapes as module
-from frami.cli import frami
 from frami.datasets import Recordings, tones
 from frami.errors import WrongUse
 from frami.soundscapes import soundscapes
@@ -148,9 +149,31 @@ def test_pitch_and_tempo_change_on_their_own(semitones: float, tempo: float) -> 
 
 
 def test_a_part_may_be_left_out(tmp_path: Path) -> None:
-    soundscapes("tones", tmp_path, test_fold="0", train=0, validation=2)
+    soundscapes("tones", tmp_path, test_fold="0", train=0, validation=9)
     split = datasets.split("desed", tmp_path, test_fold="validation")
-    assert (len(split.train), len(split.test)) == (0, 2)
+    assert (len(split.train), len(split.test)) == (0, 9) and split.labels == tuple(sorted(tones.CLASSES))
+    with pytest.raises(WrongUse, match="In --validation 1 soundscapes there would be no .*; mix more"):
+        soundscapes("tones", tmp_path / "one", test_fold="0", train=0, validation=1)
+
+
+def test_a_detector_that_may_know_what_other_soundscapes_are_mixed_from_is_told_of(tmp_path: Path) -> None:
+    split = datasets.split("desed", made(tmp_path), test_fold="validation")
+    assert split.mixed == {"dataset": "tones", "test_fold": "0"}
+    mixed = replace(split, mixed={"dataset": "esc50", "test_fold": "1"})
+    assert datasets.remark(mixed.origin, mixed) == ""
+    other = replace(mixed, mixed={"dataset": "esc10", "test_fold": "5"})
+    assert "fold 1 of esc50 held out: it may know recordings of fold 5" in datasets.remark(mixed.origin, other)
+    frami.train(
+        "desed",
+        tmp_path,
+        test_fold="validation",
+        out=tmp_path / "teacher",
+        network="crnn",
+        width=2,
+        depth=1,
+        options={"steps": 1},
+    )
+    assert frami.load(tmp_path / "teacher").provenance["mixed"] == split.mixed
 
 
 def test_real_recordings_are_not_written_over(tmp_path: Path) -> None:
@@ -163,7 +186,7 @@ def test_real_recordings_are_not_written_over(tmp_path: Path) -> None:
 
 
 def test_wrong_use_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="In 1 soundscapes of training there would be no .*; mix more"):
+    with pytest.raises(WrongUse, match="In --train 1 soundscapes there would be no .*; mix more"):
         soundscapes("tones", tmp_path, test_fold="0", train=1, validation=1)
     with pytest.raises(WrongUse, match="has no class 'dog'"):
         soundscapes("tones", tmp_path, test_fold="0", classes=["dog"])
@@ -171,5 +194,5 @@ def test_wrong_use_is_one_sentence(tmp_path: Path) -> None:
         made(tmp_path, shortest=5.0)
     words = ["soundscapes", "--from", "tones", "--test-fold", "0", "--class", "rising"]
     words += ["--train", "2", "--validation", "1", "--out"]
-    result = CliRunner().invoke(frami, [*words, str(tmp_path / "a")], catch_exceptions=False)
+    result = CliRunner().invoke(cli.frami, [*words, str(tmp_path / "a")], catch_exceptions=False)
     assert result.exit_code == 0 and "Next: frami inspect" in result.output

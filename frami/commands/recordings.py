@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from frami import catalog, options
-from frami.errors import WrongUse
 
 
 @click.group()
@@ -44,8 +43,8 @@ def get(dataset: str, out: str, base_url: str | None, **machine: Any) -> None:
 @click.option("--data", type=options.Place(), help="Its folder, or one that holds it. [default: FRAMI_DATA]")
 @options.needed("--test-fold", help="Whose clips go into the soundscapes of validation.")
 @click.option("--class", "classes", multiple=True, help="Only this class; may be given more than once.")
-@click.option("--train", type=click.IntRange(min=0), default=1000, show_default=True, help="Soundscapes to train on.")
-@click.option("--validation", type=click.IntRange(min=0), default=200, show_default=True, help="And to validate on.")
+@click.option("--train", type=int, default=1000, show_default=True, help="Soundscapes to train on.")
+@click.option("--validation", type=int, default=200, show_default=True, help="And to validate on.")
 @options.needed("--out", type=options.Place(), help="Folder to write, in the layout of DESED.")
 @options.machine
 @options.assignments
@@ -59,8 +58,6 @@ def soundscapes(assignments: tuple[str, ...], list_settings: bool, **arguments: 
         return
     chosen = options.parsed(assignments, module.Settings)
     total = arguments["train"] + arguments["validation"]
-    if not total:
-        raise WrongUse("--train and --validation are both 0; ask for a soundscape or more.")
     with progress.shown("soundscapes", total) as report:
         out = module.soundscapes(**arguments, options=chosen, report=report)
     of = " of real recordings" if catalog.load("datasets", arguments["dataset"]).FOLDER else ""

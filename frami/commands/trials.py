@@ -70,6 +70,11 @@ def bench(suite: str, tasks: tuple[str, ...], seeds: int | None, seed: int, resu
         from frami import files, machine
         from frami.bench import speed
 
+        if tasks or seeds or seed or resume or arguments["data"]:
+            raise WrongUse(
+                "The suite speed has a task and a seed of its own; leave out --data, --task, --seed, --seeds and --resume."
+            )
+
         speed.speed(machine.choose(arguments["device"], arguments["threads"]), page, click.echo)
         with files.alone(files.folder(page)):
             module.write(page, module.read(page))

@@ -15,9 +15,10 @@ Folds are never mixed: every `Recordings` comes out of one call of ``split``, wh
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,7 @@ class Split:
         test: Recordings held out.
         task: A name of `frami.tasks`: what the recordings are annotated for.
         missing: One sentence on what the protocol has and this copy lacks; empty if complete.
+        mixed: Of synthetic mixtures, the data set that they were mixed from and its ``test_fold``; empty of others.
     """
 
     dataset: str
@@ -113,6 +115,13 @@ class Split:
     test: Recordings
     task: str = "single-label"
     missing: str = ""
+    mixed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What is to be kept of whoever learns from it, for `held_out` to find."""
+        named = {"dataset": self.dataset, "test_fold": self.test_fold}
+        return {**named, "mixed": dict(self.mixed)} if self.mixed else named
 
     @property
     def fingerprint(self) -> str:
@@ -168,27 +177,29 @@ def check_labels(known: Sequence[str], found: Split) -> None:
     raise WrongUse(f"{said}; name the model's own data set.")
 
 
-def held_out(provenance: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the data sets that a model and its teachers come from, each with the fold held out, as far as is known."""
-    taught = provenance.get("taught")
-    known = (provenance, provenance.get("source"), *(taught if isinstance(taught, list) else ()))
-    return [
-        {name: str(facts[name]) for name in ("dataset", "test_fold")}
-        for facts in known
-        if isinstance(facts, Mapping) and {"dataset", "test_fold"} <= facts.keys()
-    ]
+def held_out(provenance: Any) -> list[dict[str, str]]:
+    """Return the data sets that a model, its store and its teachers come from, each with the fold held out, where it is known."""
+    if isinstance(provenance, list):
+        return [known for one in provenance for known in held_out(one)]
+    if not isinstance(provenance, Mapping):
+        return []
+    named = {name: str(provenance[name]) for name in ("dataset", "test_fold") if name in provenance}
+    return [*([named] if len(named) == 2 else []), *held_out(list(provenance.values()))]
 
 
 def remark(provenance: Mapping[str, Any], found: Split) -> str:
     """Return one sentence if a model learned with another fold of these recordings held out than a split does, else nothing."""
-    for known in held_out(provenance):
+    for known, asked in itertools.product(held_out(provenance), held_out(found.origin)):
         fold, dataset = known["test_fold"], known["dataset"]
-        if fold != found.test_fold and _mixed(dataset, found.dataset):
-            return f"The model learned with fold {fold} of {dataset} held out: it may know recordings of fold {found.test_fold}."
+        if fold != asked["test_fold"] and _share_clips(dataset, asked["dataset"]):
+            may_know = asked["test_fold"]
+            return (
+                f"The model learned with fold {fold} of {dataset} held out: it may know recordings of fold {may_know}."
+            )
     return ""
 
 
-def _mixed(one: str, other: str) -> bool:
+def _share_clips(one: str, other: str) -> bool:
     """Tell whether what is trained on for a fold of one data set may be tested on for a fold of the other."""
     known = catalog.names("datasets")
     modules = [catalog.load("datasets", name) for name in (one, other) if name in known]

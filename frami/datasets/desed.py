@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from frami import audio
+from frami import audio, run
 from frami.datasets import Recordings, Split, _events
 from frami.errors import WrongUse, unknown
 
@@ -63,7 +63,14 @@ def split(folder: Path, fold: str) -> Split:
     missing = f"{absent + others} {of}" if absent + others else ""
     if not len(learned) + len(held_out):
         raise WrongUse(f"None of the annotated clips is in {folder / 'audio'}; name another folder with --data.")
-    return Split("desed", fold, labels, learned, held_out, task="frames", missing=missing)
+    return Split("desed", fold, labels, learned, held_out, task="frames", missing=missing, mixed=_mixed(folder))
+
+
+def _mixed(folder: Path) -> dict[str, str]:
+    """Return what soundscapes were mixed from; nothing where the folder is no work of `frami.soundscapes`."""
+    record = run.read(folder) if (folder / "run.json").is_file() else {}
+    settings = record["settings"] if record.get("command") == "soundscapes" else {}
+    return {name: str(settings[name]) for name in ("dataset", "test_fold") if name in settings}
 
 
 def _unlabelled(folder: Path) -> list[str]:
