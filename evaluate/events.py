@@ -6,7 +6,8 @@ triggers 0.3 at weight 0.5); event F1 allows 200 ms at onset and offset (or a fi
 All but the error rate are in [0, 1], higher is better; F1 and error rate are those at probability 0.5. Event F1 and error
 rate are means over classes, segment F1 counts all segments together.
 
-A median filter over 7/16 s smooths the probabilities before all of them, as in the challenge's baseline. The segment error rate
+As in the challenge's baseline, PSDS leaves out clips in which nothing is annotated; the others count what is found there.
+A median filter over 7/16 s smooths the probabilities before all of them, as there. The segment error rate
 is that of single classes, false and missed segments over those that are there, and counts no substitutions; the challenge
 does not ask for it.
 
@@ -61,10 +62,14 @@ def scores(
     table = {name: frame(each[:, there], edges[name], event_classes=kept) for name, each in probabilities.items()}
     seconds = {name: float(times[-1]) for name, times in edges.items()}
     found: dict[str, Any] = {}
+    heard = {name for name, events in truth.items() if events}
+    table_of, truth_of, seconds_of = ({n: of[n] for n in of if n in heard} for of in (table, truth, seconds))
     # One class alone is never taken for another.
     alone = {"cttc_threshold": None, "alpha_ct": 0.0} if len(kept) == 1 else {}
     for name, parameters in PSDS.items():
-        value, *_ = crossings.psds(table, truth, seconds, max_efpr=100.0, unit_of_time="hour", **parameters | alone)
+        value, *_ = crossings.psds(
+            table_of, truth_of, seconds_of, max_efpr=100.0, unit_of_time="hour", **parameters | alone
+        )
         found[name] = float(value)
     event, *_ = collars.fscore(table, truth, THRESHOLD, onset_collar=0.2, offset_collar=0.2, offset_collar_rate=0.2)
     segment, *_ = segments.fscore(table, truth, seconds, THRESHOLD, segment_length=1.0)

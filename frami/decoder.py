@@ -96,11 +96,9 @@ class Decoder(nn.Module):
         course = self.expand(clip).view(len(clip), self.course, self.rows, POINTS)
         spread = F.interpolate(course, size=latents.time.shape[2:], mode="bilinear", align_corners=True)
         if self.sounds is not None:
-            # The margin on either side is as the end of the clip.
-            # Apple's GPUs average lengths that divide, and no others.
-            near = target.cpu() if target.device.type == "mps" else target
-            active = F.interpolate(near, size=spread.shape[3] - 2, mode="area").to(target.device)
-            active = F.pad(active, (1, 1), mode="replicate")
+            # Each step is decoded to as many frames; what is beyond the end, and the margin on either side, is as the end.
+            whole = F.pad(target, (0, -target.shape[2] % SCALE), mode="replicate")
+            active = F.pad(F.avg_pool1d(whole, SCALE), (1, 1), mode="replicate")
             patterns = self.sounds.weight.view(-1, self.course, self.rows)
             spread = spread + torch.einsum("bkt,kcr->bcrt", active, patterns)
         hidden = torch.cat([spread, latents.time], dim=1)

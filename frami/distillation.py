@@ -113,7 +113,8 @@ def distill(
         asked = ensemble.together(teachers, clips, where) if len(teachers) > 1 else first
         if other is not None:
             asked = ensemble.informed(asked, other)
-        with seeds.seeded(seed, 0):
+        # Of its teacher's build and seed, a student would begin as that one did.
+        with seeds.seeded(seed, 4 if built in [one.architecture for one in teachers] else 0):
             model = Model.build(built, first.front_end, first.labels, task=first.task, frames=first.frames)
         learn.fit(
             model,

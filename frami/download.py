@@ -67,6 +67,8 @@ def is_there(dataset: str, out: Path) -> bool:
 def _fetch(archive: Archive, out: Path, base_url: str | None, progress: Progress | None) -> Path:
     """Return the archive's path in ``out``, downloaded and checked."""
     url = f"{base_url.rstrip('/')}/{archive.name}" if base_url else archive.url
+    if not url.startswith(("http://", "https://")):
+        raise WrongUse(f"There is no address {url!r}; one such as https://example.org/files is allowed.")
     # Pooch would announce on stderr what `progress` tells.
     pooch.get_logger().setLevel(logging.WARNING)
     downloader = partial(_resume, partly=out / f"{archive.name}.part", progress=progress)

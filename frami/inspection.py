@@ -70,6 +70,8 @@ def inspect(
         with Store(path) as store:
             rows = _of_store(store, out, split, teacher, device)
     elif a_run:
+        if split is not None:
+            raise WrongUse(f"--dataset is for a bundle or a store, whose pictures it serves; {path} is a run.")
         rows = _of_run(path, out)
     else:
         came = "is neither a bundle, a store nor a run" if path.exists() else "is not there"

@@ -68,16 +68,8 @@ def convolved_and_recurrent(mel: Tensor, layers: Iterable[nn.Module], recurrent:
         mel = layer(mel)
         mel = F.avg_pool2d(mel, (2 if mel.shape[2] > 1 else 1, 2 if number < 2 else 1), ceil_mode=True)
     sequence = mel.mean(dim=2).transpose(1, 2).float()
-    # cuDNN gives no gradient through a recurrent layer in eval mode, and inversion asks for one; bfloat16
-    # is left out as well.
-    cudnn = torch.backends.cudnn
-    before = cudnn.enabled
-    cudnn.enabled = before and (recurrent.training or not torch.is_grad_enabled())
-    try:
-        with torch.autocast(sequence.device.type, enabled=False):
-            heard, _ = recurrent(sequence)
-    finally:
-        cudnn.enabled = before
+    with torch.autocast(sequence.device.type, enabled=False):
+        heard, _ = recurrent(sequence)
     return heard.transpose(1, 2)
 
 

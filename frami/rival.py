@@ -12,7 +12,7 @@ from frami import objectives, seeds, views
 from frami.architecture import Architecture
 from frami.machine import Machine
 from frami.model import Model
-from frami.network import Output
+from frami.network import Output, frozen
 
 LEARNING_RATE = 2e-3
 
@@ -51,7 +51,7 @@ class Rival:
 
     def says(self, mel: Tensor) -> Output:
         """Return what it says of clips ``(B, F, N)``."""
-        with self.machine.autocast():
+        with frozen(self.network), self.machine.autocast():
             return self.network(mel)
 
     def hear(self, mel: Tensor, number: int) -> None:

@@ -130,6 +130,10 @@ def _check(
             f"co_occurrence is {co_occurrence}, the teacher's task {teacher.task}; 0 to 1000 is allowed where clips have "
             f"several tags."
         )
+    if _losses(chosen) and not _priors(teacher, chosen):
+        raise WrongUse(
+            "This teacher has no batch norm, and nothing else has a weight: give one to class_prior, or its like."
+        )
     if teacher.task == "frames" and getattr(chosen, "views", "") == "image":
         raise WrongUse("Image views also move bands, and this teacher is asked about times; views=audio is allowed.")
 

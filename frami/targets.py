@@ -58,7 +58,8 @@ def timelines(likely: Tensor, batch: int, number: int, seed: int, frames: int) -
     place = torch.arange(frames) / frames
     active = torch.zeros(*tags.shape, frames)
     for share in (1.0, 0.5, 0.3):
-        length = 0.05 + 0.45 * torch.rand(*tags.shape, 1, generator=draw)
+        # No event falls between two frames.
+        length = (0.05 + 0.45 * torch.rand(*tags.shape, 1, generator=draw)).clamp_min(1 / frames)
         onset = (1 - length) * torch.rand(*tags.shape, 1, generator=draw)
         there = (torch.rand(*tags.shape, 1, generator=draw) < share) & (tags.unsqueeze(2) > 0)
         active = active.maximum(((place >= onset) & (place < onset + length) & there).float())

@@ -105,6 +105,13 @@ def test_speed_is_told_as_ratios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len([line for line in lines if line.startswith("| peak memory")]) == 2
 
 
+def test_a_page_without_rows_is_gone_on_with(tmp_path: Path) -> None:
+    collect.write(tmp_path, {})
+    assert collect.read(tmp_path) == {}
+    (tmp_path / "bench.csv").write_text("\n")  # as an earlier version left it
+    assert collect.read(tmp_path) == {}
+
+
 def test_what_is_convolved_as_published_is_the_same() -> None:
     layer, x = ResizeConv2d(3, 2).double(), torch.randn(2, 3, 4, 5, dtype=torch.float64)
     ours = ResizeConv2d.forward

@@ -296,7 +296,7 @@ BAD = [
     (EVALUATE.replace("tones", "esc50 --data {made}/no"), 2, "There is no folder"),
     (EVALUATE + " --device abacus", 2, "There is no device 'abacus'"),
     (EVALUATE + " --json /dev/null/scores.json", 2, "is a file; a folder is to be written there"),
-    (EVALUATE + " --json {tmp}", 2, "a folder; name a .json file"),
+    (EVALUATE + " --json {tmp}", 2, "a folder, a table or a picture; name a .json file"),
     ("inspect {made}/teacher --out {tmp}/out --teacher digits", 2, "--teacher is for a store"),
     ("inspect {made}/teacher --out {tmp}/out --test-fold 0", 2, "name those with --dataset"),
     (DISTILL + " --samples {made}/samples.h5 --test-fold 0", 2, "is distilled from without any"),
@@ -455,6 +455,9 @@ def test_a_teacher_without_batch_norm_is_inverted_all_the_same(teacher: Model, t
         assert bool((store.column("losses")[:, store.loss_names.index("batch_norm")] == 0).all())
     assert run.read(tmp_path / "with.run")["priors"] == ["class_prior", "batch_norm", "contrast", "adversary"]
     assert run.read(tmp_path / "without.run")["priors"] == ["class_prior", "contrast", "adversary"]
+    nothing = {"class_prior": 0.0, "total_variation": 0.0}
+    with pytest.raises(WrongUse, match="nothing else has a weight"):
+        frami.synthesize(teacher, tmp_path / "none.h5", samples=8, method="deepinversion", options=nothing)
 
 
 def test_it_is_said_which_priors_are_left(

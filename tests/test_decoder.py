@@ -21,6 +21,15 @@ def test_any_size_comes_out_within_the_range(bands: int, frames: int) -> None:
     assert mel.min() >= LOW and mel.max() <= HIGH
 
 
+@pytest.mark.parametrize("frames", [17, 20, 24])
+def test_events_are_asked_for_where_they_are_decoded_whatever_the_length(frames: int) -> None:
+    decoder, whole = Decoder(16, 2, (LOW, HIGH), timed=True).eval(), 24
+    latents = decoder.draw(2, frames, torch.Generator().manual_seed(0), "cpu")
+    asked = (torch.rand(2, 2, frames, generator=torch.Generator().manual_seed(1)) > 0.5).float()
+    longer = F.pad(asked, (0, whole - frames), mode="replicate")
+    assert torch.equal(decoder(latents, asked, frames), decoder(latents, longer, whole)[..., :frames])
+
+
 def test_what_is_added_comes_before_the_clamp() -> None:
     decoder, target = Decoder(16, 2, (LOW, HIGH)).eval(), torch.tensor([0, 1])
     latents = decoder.draw(2, 24, torch.Generator().manual_seed(0), "cpu")

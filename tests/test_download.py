@@ -219,6 +219,11 @@ def test_an_address_that_is_not_there(tmp_path: Path, server: Server) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_what_is_no_address_is_wrong_use(tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="There is no address 'nowhere/"):
+        download.get("esc50", tmp_path, base_url="nowhere")
+
+
 def test_no_server_at_all(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="broke off .ConnectionError, 0.0 MB are here"):
         download.get("esc50", tmp_path, base_url="http://127.0.0.1:9")

@@ -144,19 +144,24 @@ def test_events_found_exactly_score_one() -> None:
         # Of a, one of two segments is false; of b, two of five.
         assert late > 7 or found["segment_error_rate"] == pytest.approx((1 / 2 + 2 / 5) / 2)
     # A class that is found where another sounds costs PSDS2 more than where nothing does, and PSDS1 as much.
-    quiet = {f"{number}.wav": [] for number in range(36)}
-    some = {**truth, **quiet}
+    others = {f"{number}.wav": [(0.0, 1.0, "b")] for number in range(36)}
+    some, known = {**truth, **others}, np.zeros((100, 2))
+    known[:10, 1] = 0.9
     costs = []
     for start in (20, 60):
-        wrong = {name: probabilities.get(name, np.zeros((100, 2))).copy() for name in some}
+        wrong = {name: probabilities.get(name, known).copy() for name in some}
         wrong["y.wav"][start : start + 30, 0] = 0.95
         costs.append(events.scores(("a", "b"), some, wrong, dict.fromkeys(some, np.linspace(0, 10, 101))))
     assert costs[0]["psds1"] == pytest.approx(costs[1]["psds1"]) and costs[1]["psds1"] > 0.5
-    assert costs[0]["psds2"] < 0.5 * costs[1]["psds2"]
+    assert costs[0]["psds2"] < 0.6 * costs[1]["psds2"]
     alone = {name: [each for each in listed if each[2] == "b"] for name, listed in truth.items()}
     for labels, there in ((("a", "b"), slice(None)), (("b",), slice(1, 2))):
         one = events.scores(labels, alone, {name: values[:, there] for name, values in probabilities.items()}, edges)
         assert one["psds1"] == one["psds2"] == one["event_f1"] == pytest.approx(1.0)
+    # What is found in clips of which nothing is annotated counts in F1, and not in PSDS.
+    more = {**probabilities, "quiet.wav": np.full((100, 2), 0.95)}
+    found = events.scores(("a", "b"), {**truth, "quiet.wav": []}, more, dict.fromkeys(more, np.linspace(0, 10, 101)))
+    assert found["psds1"] == found["psds2"] == pytest.approx(1.0) and found["event_f1"] < 0.9
     # A class that no clip has an event of is not scored.
     one_more = {name: np.pad(values, ((0, 0), (0, 1))) for name, values in probabilities.items()}
     assert events.scores(("a", "b", "c"), truth, one_more, edges)["psds1"] == pytest.approx(1.0)
@@ -238,12 +243,12 @@ def test_from_annotated_events_to_a_student_that_heard_none(
     pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")
     scored = tmp_path / "scores.json"
     printed = call("evaluate", tmp_path / "frami", *data, "--json", scored)
-    assert "PSDS1" in printed and "scores.tsv" in printed
+    assert "PSDS1" in printed and "scores.events.tsv" in printed
     scores = json.loads(scored.read_text())
     assert all(name in printed for name in scores["per_class"])
-    assert (tmp_path / "scores.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "scores.events.png").read_bytes().startswith(b"\x89PNG")
     found = sum(map(len, scores["events"].values()))
-    table = scored.with_suffix(".tsv").read_text().splitlines()
+    table = scored.with_suffix(".events.tsv").read_text().splitlines()
     assert table[0] == "filename\tonset\toffset\tevent_label" and len(table) == 1 + found > 1
     # As in the data set's own table, where no file has its folders before its name; and not after the clip's end.
     assert {line.split("\t")[0] for line in table[1:]} <= {

@@ -240,6 +240,8 @@ def test_pictures_need_a_folder_and_a_fold(bundle: Path, tmp_path: Path) -> None
 def test_recordings_and_teacher_of_another_kind_are_refused(store: Store, tones_teacher: Model, tmp_path: Path) -> None:
     with pytest.raises(WrongUse, match="classes that the model does not know"):
         inspect(store.path, tmp_path / "out", dataset="tones", test_fold="0")
+    with pytest.raises(WrongUse, match="is a run"):
+        inspect(run_folder(store.path), tmp_path / "out", dataset="tones", test_fold="0")
     with pytest.raises(WrongUse, match=f"name the teacher {store.teacher}"):
         inspect(store.path, tmp_path / "out", teacher=tones_teacher)
 

@@ -131,7 +131,7 @@ def read(page: Path) -> dict[tuple[str, ...], dict[str, str]]:
         return {}
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
-        if not set(KEY) <= set(rows.fieldnames or ()):
+        if rows.fieldnames and not set(KEY) <= set(rows.fieldnames):
             raise Failed(f"{path} is no table of frami bench: it lacks some of {', '.join(KEY)}; name another --page.")
         return {tuple(row[name] for name in KEY): row for row in rows}
 
@@ -150,7 +150,8 @@ def write(page: Path, rows: dict[tuple[str, ...], dict[str, str]]) -> None:
 def _csv(rows: list[dict[str, str]]) -> str:
     text = io.StringIO()
     # Rows of other tasks have other measures.
-    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+    names = dict.fromkeys([*KEY, *(name for row in rows for name in row)])
+    writer = csv.DictWriter(text, list(names), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

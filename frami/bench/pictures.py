@@ -26,7 +26,7 @@ def write(rows: list[Row], folder: Path) -> None:
     compared = [row for row in rows if row["suite"] in COMPARED]
     for (suite, task, fold, teacher), group in grouped(compared, "suite", "task", "fold", "teacher").items():
         # What a GPU does is not in the seconds of the CPU.
-        unit = "seconds" if "cuda" in group[0]["machine"] else "CPU seconds"
+        unit = "seconds" if any(f", {kind}" in group[0]["machine"] for kind in ("cuda", "mps")) else "CPU seconds"
         names = [f"{part}_{'s' if unit == 'seconds' else 'cpu_s'}" for part in ("synthesis", "distillation")]
         points = {}
         for (source,), of_source in grouped(group, "source").items():

@@ -74,8 +74,11 @@ def seconds(work: Callable[[], object]) -> float:
 
 def now() -> float:
     """Return the time that the CPU's threads have worked; with a GPU the time, after all that it was asked for is done."""
-    if not torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():
+        for device in range(torch.cuda.device_count()):
+            torch.cuda.synchronize(device)
+    elif torch.backends.mps.is_available() and torch.mps.current_allocated_memory():
+        torch.mps.synchronize()
+    else:
         return time.process_time()
-    for device in range(torch.cuda.device_count()):
-        torch.cuda.synchronize(device)
     return time.perf_counter()

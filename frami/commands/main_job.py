@@ -172,17 +172,16 @@ def evaluate(model: str, json_file: str | None, budget: str | None, seed: int, *
     from frami.evaluate import accuracy
     from frami.model import load
 
-    if json_file is not None and Path(json_file).suffix in (".tsv", ".png"):
-        raise WrongUse(f"--json is {json_file}; a table or a picture of events goes there: name a .json file.")
     if json_file is not None:  # told before the recordings are heard
-        if Path(json_file).is_dir():
-            raise WrongUse(f"--json is {json_file}, a folder; name a .json file.")
+        if Path(json_file).is_dir() or Path(json_file).suffix in (".tsv", ".png"):
+            raise WrongUse(f"--json is {json_file}, a folder, a table or a picture; name a .json file.")
         files.folder(Path(json_file).parent)
     began = time.monotonic()
     loaded, *others = map(load, (model, *arguments["others"]))
     options.say_budget(budget, loaded, *others)
     scores = accuracy.evaluate(loaded, **arguments | {"others": others})
-    facts = {"model": model, "budget": budget, "seed": seed, **arguments}
+    fingerprints = [one.fingerprint for one in (loaded, *others)]
+    facts = {"model": model, "fingerprints": fingerprints, "budget": budget, "seed": seed, **arguments}
     record = run.note("evaluate", facts, began, fingerprint=loaded.fingerprint)
     path = Path(json_file or f"runs/evaluate-{record['id']}.json")
     files.folder(path.parent)
@@ -202,7 +201,8 @@ def _events_beside(path: Path, model: Any, found: dict[str, Any], arguments: dic
     from frami import charts, datasets, files, inspection
     from frami.evaluate import accuracy
 
-    table, picture = path.with_suffix(".tsv"), path.with_suffix(".png")
+    # Data sets keep what is annotated in tables of the plain name.
+    table, picture = path.with_suffix(".events.tsv"), path.with_suffix(".events.png")
     split = datasets.split(arguments["dataset"], arguments["data"], test_fold=arguments["test_fold"])
     files.write_bytes(table, accuracy.as_table(found).encode())
     files.write_bytes(picture, charts.png(inspection.rolls(model, datasets.for_task(split, model.task), found)))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from frami import audio, run
 from frami.datasets import Recordings, Split, _events
-from frami.errors import WrongUse, unknown
+from frami.errors import FramiError, WrongUse, unknown
 
 SECONDS = 10.0
 SAMPLE_RATE = 16000
@@ -68,8 +68,11 @@ def split(folder: Path, fold: str) -> Split:
 
 def _mixed(folder: Path) -> dict[str, str]:
     """Return what soundscapes were mixed from; nothing where the folder is no work of `frami.soundscapes`."""
-    record = run.read(folder) if (folder / "run.json").is_file() else {}
-    settings = record["settings"] if record.get("command") == "soundscapes" else {}
+    try:
+        record = run.read(folder)
+    except FramiError:  # it is somebody else's, or not there
+        return {}
+    settings = record["settings"] if record["command"] == "soundscapes" else {}
     return {name: str(settings[name]) for name in ("dataset", "test_fold") if name in settings}
 
 
@@ -78,7 +81,7 @@ def _unlabelled(folder: Path) -> list[str]:
     table = _table(folder, UNLABELLED)
     if table.is_file():
         return [row["filename"] for row in _events.rows(table, ("filename",))]
-    return sorted(path.name for path in (folder / "audio" / UNLABELLED).glob("*.wav"))
+    return sorted(path.name for path in (folder / "audio" / UNLABELLED).glob("[!.]*.wav"))
 
 
 def _labels(events: list[_events.Event]) -> list[str]:

@@ -19,6 +19,7 @@ SECONDS = 10.0
 SAMPLE_RATE = 44100
 FOLDER = "urban-sed_v2.0.0"
 FOLDS = ("validate", "test")
+TABLES = "[!.]*.txt"  # macOS leaves files beside them whose names begin with a dot
 APART = True
 # Those of UrbanSound8K, whose sounds they are.
 LABELS = (
@@ -37,7 +38,7 @@ LABELS = (
 
 def test_folds(folder: Path) -> list[str]:
     """Return the official sets to test on that are there."""
-    return [fold for fold in FOLDS if any((folder / "annotations" / fold).glob("*.txt"))]
+    return [fold for fold in FOLDS if any((folder / "annotations" / fold).glob(TABLES))]
 
 
 def split(folder: Path, fold: str) -> Split:
@@ -57,7 +58,7 @@ def split(folder: Path, fold: str) -> Split:
 
 def _recordings(folder: Path, part: str) -> tuple[Recordings, int]:
     """Return the soundscapes of a part that are there, and how many are annotated and are not."""
-    tables = sorted((folder / "annotations" / part).glob("*.txt"))
+    tables = sorted((folder / "annotations" / part).glob(TABLES))
     there = [path for path in tables if (folder / "audio" / part / f"{path.stem}.wav").is_file()]
     names = [f"audio/{part}/{path.stem}.wav" for path in there]
     listed = {name: _events.plain(path, LABELS) for name, path in zip(names, there, strict=True)}
