@@ -26,7 +26,7 @@ import frami
 from frami import cli, files, model, progress, run
 from frami.audio import FrontEnd
 from frami.datasets import tones
-from frami.errors import Failed
+from frami.errors import Failed, WrongUse
 from frami.model import Model
 from tests.conftest import FAST, full_disk, make_teacher
 
