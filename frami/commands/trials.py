@@ -67,13 +67,12 @@ def bench(suite: str, tasks: tuple[str, ...], seeds: int | None, seed: int, resu
 
     page = arguments.pop("page") or arguments["out"]
     if suite == "speed":
-        from frami import files, machine
-        from frami.bench import speed
-
         if tasks or seeds or seed or resume or arguments["data"]:
             raise WrongUse(
                 "The suite speed has a task and a seed of its own; leave out --data, --task, --seed, --seeds and --resume."
             )
+        from frami import files, machine
+        from frami.bench import speed
 
         speed.speed(machine.choose(arguments["device"], arguments["threads"]), page, click.echo)
         with files.alone(files.folder(page)):
