@@ -35,6 +35,7 @@ ABLATIONS = (
     Source("half the steps", "frami", synthesis={"steps": 10}),
     Source("clips as long as recordings", "frami", synthesis={"longest": 1000}),
     Source("no clips between classes", "frami", synthesis={"between": 0.0}),
+    Source("no adversary, no clips between classes", "frami", synthesis={"adversary": 0.0, "between": 0.0}),
     Source("no recording conditions", "frami", synthesis={"level": 0.0, "filter": 0.0, "envelope": 0.0}),
     Source("no grain", "frami", synthesis={"grain": 0.0}),
     Source("no frames before pooling", "frami", distillation={"frames": 0.0}),
