@@ -11,10 +11,10 @@ contrastive loss, and audio varies in length. The paper's equations, weights and
     L_after   `priors.contrast` of the statistics after it, projected
     L_adv     `priors.disagreement` with a student in the making
 
-By default the contrast's weight is 0, and it costs nothing then: in rounds of few clips it takes half as long again, and
-three seeds show no gain (`evaluate/bench.md`). The two views that must agree are the clip rotated in time, and it rotated
-otherwise with other gain and masks. Pooling makes a shorter part a legal input too (``crop``), but parts that must agree
-make for clips that hardly change over time.
+By default, contrast and adversary weigh nothing and cost nothing. In rounds of few clips the one takes half as long again,
+the other a quarter, and three seeds show no gain of either (`evaluate/bench.md`). The two views that must agree are the clip
+rotated in time, and it rotated otherwise with other gain and masks. Pooling makes a shorter part a legal input too
+(``crop``), but parts that must agree make for clips that hardly change over time.
 
 The clips come out of a light decoder, which each round is moved for a few steps from a meta-learned start (first-order
 MAML, as FastMeta: Fang et al., AAAI 2022, arXiv:2112.06253). What it has learned in a round serves more clips than the few
@@ -26,8 +26,8 @@ two to three times as much; of a TDNN, or from thousands, it does not (one seed 
 A decoder that lives through many rounds comes to make nearly the same clip of a class each time; so each clip is
 recorded under circumstances of its own, a random level, filter and envelope, with which it has to be of its class. To
 what the decoder says, which is smooth, comes the grain that every noise has in a spectrogram, as much of it as the
-decoder chooses. Part of the clips are asked to be between two classes that are similar to the teacher
-(`targets.between_classes`), since real clips are.
+decoder chooses. Part of the clips can be asked to be between two classes that are similar to the teacher, as real clips
+are (``between``, `targets.between_classes`); that brought nothing either.
 """
 
 from __future__ import annotations
@@ -71,12 +71,14 @@ class Settings:
     temperature: float = setting(0.1, "temperature of the contrast", low=0.001)
     queue: int = setting(1024, "clips of past rounds to be told from", low=0)
     crop: float = setting(1.0, "length of the second view, as a part of the clip", low=0.1, high=1)
-    between: float = setting(0.3, "part of the clips that are asked to be between two similar classes", low=0, high=1)
+    between: float = setting(
+        0.0, "part of the clips that are asked to be between two similar classes, as 0.3", low=0, high=1
+    )
     level: float = setting(0.4, "deviation of the clips' random levels, in standard deviations of the input", low=0)
     filter: float = setting(0.4, "the same of a random curve along the bands", low=0)
     envelope: float = setting(0.2, "the same of a random curve along time", low=0)
     grain: float = setting(1.0, "how far powers differ by chance from cell to cell, 1 as those of noise do", low=0)
-    adversary: float = weight(2.0, "weight of the disagreement with a student in the making")
+    adversary: float = weight(0.0, "weight of the disagreement with a student in the making; try 2")
     rival: str = setting("small", "network of that student")
     rival_steps: int = setting(10, "steps that it learns after each round", low=0)
     rival_memory: int = setting(2048, "clips that it remembers", low=1)

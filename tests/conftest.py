@@ -24,7 +24,7 @@ from frami.synthesis import synthesize
 
 LABELS = ("rise", "fall", "pulse")
 # Two steps a round, the contrast, and the student in the making from the start: every loss is at work.
-FAST = {"steps": 2, "contrast": 0.2, "rival_from": 0, "rival_steps": 1, "queue": 16}
+FAST = {"steps": 2, "contrast": 0.2, "adversary": 2.0, "rival_from": 0, "rival_steps": 1, "queue": 16}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
