@@ -20,8 +20,8 @@ The clips come out of a light decoder, which each round is moved for a few steps
 MAML, as FastMeta: Fang et al., AAAI 2022, arXiv:2112.06253). What it has learned in a round serves more clips than the few
 that it learned from: others, from latents of their own, are kept beside them (``siblings``), at the cost of decoding
 them. A store then comes from many decoders, each moved by few clips, and not from few moved by many. From some
-hundred clips of a convolutional teacher a student learns more if each was optimised itself (``siblings=0``), which costs
-two to three times as much; of a TDNN, or from thousands, it does not (one seed each, `evaluate/bench.md`).
+hundred clips a student mostly learns more if each was optimised itself (``siblings=0``), which costs two to three times as
+much; from thousands it does not (one seed, `evaluate/bench.md`).
 
 A decoder that lives through many rounds comes to make nearly the same clip of a class each time; so each clip is
 recorded under circumstances of its own, a random level, filter and envelope, with which it has to be of its class. To
@@ -60,7 +60,7 @@ class Settings:
     siblings: int = setting(
         3,
         "further clips for each that is optimised, from the decoder that it leaves; below about 1,000 clips, 0 mostly makes "
-        "a better student, at two to three times the cost (of a TDNN, none better)",
+        "a better student, at two to three times the cost",
         low=0,
     )
     longest: int = setting(80, "most frames of a clip of one label, unless --frames says otherwise", low=1)
