@@ -12,7 +12,7 @@ contrastive loss, and audio varies in length. The paper's equations, weights and
     L_adv     `priors.disagreement` with a student in the making
 
 By default, contrast and adversary weigh nothing and cost nothing. In rounds of few clips the one takes half as long again,
-the other a quarter, and three seeds show no gain of either (`evaluate/bench.md`). The two views that must agree are the clip
+the other nearly a third, and three seeds show no gain of either (`evaluate/bench.md`). The two views that must agree are the clip
 rotated in time, and it rotated otherwise with other gain and masks. Pooling makes a shorter part a legal input too
 (``crop``), but parts that must agree make for clips that hardly change over time.
 

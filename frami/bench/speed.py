@@ -35,7 +35,7 @@ from frami.taps import hear
 PUBLISHED = {"fastmeta": 10, "cmi": 200}
 # A round of them all would take many minutes: these numbers of steps are timed, and what a step takes follows from the two.
 TIMED = (2, 6)
-# A whole batch is optimised, with the contrast: what a step costs, all that goes with it included.
+# A whole batch is optimised, with contrast and adversary: what a step costs, all that goes with it included.
 PLAIN = {"siblings": 0, "contrast": 0.2, "adversary": 2.0, "rival_from": 0}
 
 

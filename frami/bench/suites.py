@@ -27,7 +27,7 @@ ESC50 = Task("esc50", "5", 1500, 5120, 4000, least_teacher=0.68, least_ratio=0.9
 URBANSOUND8K = Task("urbansound8k", "3", 1200, 6144, 4000, least_ratio=0.95, minutes=40)
 TONES = Task("tones", "0", 150, 128, 60)
 
-# What each part of FRAMI brings: of two that it had when that was measured, nothing was to be seen, and it has left them since.
+# What each part of FRAMI brings. These two were on by default until it was measured, and are not since.
 WHOLE = {"adversary": 2.0, "between": 0.3}
 ABLATIONS = (
     Source("with the contrast", "frami", synthesis={"contrast": 0.2}),
