@@ -9,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -191,6 +192,12 @@ def test_the_table_gives_mean_and_spread_and_the_ratio_to_the_upper_bound_of_the
     assert "| (teacher) 1 | 1 | recordings |  |  | 0.800 ± 0.000 |" in bench_page.text(rows)
     collect.write(tmp_path, {(str(number),): row for number, row in enumerate(rows)})
     assert (tmp_path / "bench-cpu-esc10-1-1.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_seeds_that_came_out_alike_are_drawn() -> None:
+    alike = [0.4444] * 3
+    assert np.mean(alike) > max(alike)  # by a rounding
+    accuracy_against_cost({"FRAMI": (100.0, alike)}, 0.9, "seconds")
 
 
 def test_names_of_near_points_stand_apart() -> None:

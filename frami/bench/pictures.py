@@ -58,7 +58,8 @@ def accuracy_against_cost(points: Mapping[str, tuple[float, Sequence[float]]], t
         ax.errorbar(
             seconds,
             mean,
-            yerr=[[mean - low], [high - mean]],
+            # The mean of equal accuracies may be beside them by a rounding.
+            yerr=[[max(mean - low, 0)], [max(high - mean, 0)]],
             marker="s" if known else "o",
             color="C3" if name.startswith("FRAMI") else "0.5" if known else "C0",
             capsize=2,
