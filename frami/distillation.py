@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from frami import bundle, datasets, ensemble, files, learn, machine, progress, recipes, seeds, settings
+from frami import bundle, datasets, ensemble, files, learn, lessons, machine, progress, recipes, seeds, settings
 from frami.architecture import Architecture
-from frami.clips import Clips, Spectrograms
-from frami.errors import Failed, WrongUse
+from frami.clips import Clips
+from frami.errors import WrongUse
 from frami.evaluate import agreement, complexity
 from frami.model import Bundle, Model, load, loaded
 from frami.network import FrameHead, Head
 from frami.run import Run, finished
-from frami.store import Store, parts
+from frami.store import Store
 
 
 def distill(
@@ -74,66 +74,141 @@ def distill(
             or teachers of other labels.
         Failed: the store is of another teacher, front end or task, or has fewer than 4 clips.
     """
-    if (samples is None) == (dataset is None):
-        raise WrongUse(
-            "Name either a store (--samples) or recordings (--dataset with --test-fold) to distil from, not both."
-        )
-    teachers, seed = _loaded(teacher), seeds.checked(seed)
+    teachers = _loaded(teacher)
     ensemble.check_alike(teachers)
-    first = teachers[0]
     chosen, found = _settings(recipe, options or {}, labelled=dataset is not None)
-    built = _architecture(first, student, width, depth, found)
-    where = machine.choose(device, threads, precision)
-    other = _other(embedding_teacher, first, found, recipe)
-    _check_recipe(found, recipe, other or first, len(teachers))
-    source, hear, recordings = _source(teachers, other, samples, dataset, data, test_fold, any_teacher)
-    known_as = "+".join(each.fingerprint for each in teachers)
-    facts = {
-        "source": source,
-        "teacher": known_as,
-        "student": student,
-        "arguments": dict(built.arguments),
-        "recipe": recipe,
-        "weights": {name: weight for name, weight in found.weights.items() if weight},
-        "options": asdict(chosen),
-        "seed": seed,
-        "precision": where.precision,
-        **({"embedding_teacher": other.fingerprint} if other is not None else {}),
-    }
+    other = _other(embedding_teacher, teachers[0], found, recipe)
+    _check_recipe(found, recipe, other or teachers[0], len(teachers))
+    plan = _Plan(
+        teachers=teachers,
+        other=other,
+        built=_architecture(teachers[0], student, width, depth, found),
+        recipe=found,
+        settings=chosen,
+        seed=seeds.checked(seed),
+        where=machine.choose(device, threads, precision),
+    )
+    given = _lessons(plan, samples, dataset, data, test_fold, any_teacher)
     if budget:
-        complexity.within(budget, Model.build(built, first.front_end, first.labels, first.task))
+        complexity.within(budget, plan.student())
     # Reading the recordings is no part of what distillation costs; that nothing can be written is told before it.
     files.folder(out)
-    clips, held_out = (None, None) if finished(Path(out)) else hear()
+    clips, held_out = (None, None) if finished(Path(out)) else given.hear()
     with Run(
-        Path(out), "distill", facts, writes=bundle.FILES, recordings=recordings, device=where.name, teacher=known_as
+        Path(out),
+        "distill",
+        plan.settled(recipe, given.origin),
+        writes=bundle.FILES,
+        recordings=given.recordings,
+        device=plan.where.name,
+        teacher=plan.known_as,
     ) as run:
-        if run.finished or clips is None:
-            return load(out, trust_code=True)
-        asked = ensemble.together(teachers, clips, where) if len(teachers) > 1 else first
-        if other is not None:
-            asked = ensemble.informed(asked, other)
+        if not (run.finished or clips is None):
+            model, scores = plan.taught(clips, held_out, run, report)
+            model.save(out, recipe=recipe, source=given.origin, **plan.provenance())
+            run.finish(fingerprint=model.fingerprint, **scores)
+        return load(out, trust_code=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """Who teaches whom and how: all that has been checked before any clip is read.
+
+    Attributes:
+        teachers: Alike in what `ensemble.check_alike` asks for.
+        other: Whose hidden states are matched in place of the first teacher's.
+        built: How the student is.
+        recipe: What it is asked to match.
+        settings: Of the loop.
+        seed: Of all that is drawn.
+        where: On what it learns.
+    """
+
+    teachers: Sequence[Model]
+    other: Model | None
+    built: Architecture
+    recipe: recipes.Recipe
+    settings: learn.Settings
+    seed: int
+    where: machine.Machine
+
+    @property
+    def known_as(self) -> str:
+        """The fingerprints of the teachers."""
+        return "+".join(each.fingerprint for each in self.teachers)
+
+    def settled(self, recipe: str, origin: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the student depends on."""
+        return {
+            "source": origin,
+            "teacher": self.known_as,
+            "student": self.built.network,
+            "arguments": dict(self.built.arguments),
+            "recipe": recipe,
+            "weights": {name: weight for name, weight in self.recipe.weights.items() if weight},
+            "options": asdict(self.settings),
+            "seed": self.seed,
+            "precision": self.where.precision,
+            **({"embedding_teacher": self.other.fingerprint} if self.other is not None else {}),
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what the student's bundle says of where it comes from."""
+        knew = [
+            known for one in filter(None, (*self.teachers, self.other)) for known in datasets.held_out(one.provenance)
+        ]
+        return {"teacher": self.known_as, "seed": self.seed, "settings": asdict(self.settings), "taught": knew}
+
+    def student(self) -> Model:
+        """Return the student before it has learned anything."""
+        first = self.teachers[0]
         # Of its teacher's build and seed, a student would begin as that one did.
-        with seeds.seeded(seed, 4 if built in [one.architecture for one in teachers] else 0):
-            model = Model.build(built, first.front_end, first.labels, task=first.task, frames=first.frames)
-        learn.fit(
-            model,
+        with seeds.seeded(self.seed, 4 if self.built in [one.architecture for one in self.teachers] else 0):
+            return Model.build(self.built, first.front_end, first.labels, task=first.task, frames=first.frames)
+
+    def taught(
+        self, clips: Clips, held_out: Clips | None, run: Run, report: progress.Report
+    ) -> tuple[Model, dict[str, float]]:
+        """Return the student that has learned from clips, and its agreement with the teacher on those held out."""
+        asked = self.teachers[0]
+        if len(self.teachers) > 1:
+            asked = ensemble.together(self.teachers, clips, self.where)
+        if self.other is not None:
+            asked = ensemble.informed(asked, self.other)
+        model = learn.fit(
+            self.student(),
             clips,
-            found,
-            chosen,
-            where,
-            teacher=asked if found.taught else None,
-            seed=seed,
+            self.recipe,
+            self.settings,
+            self.where,
+            teacher=asked if self.recipe.taught else None,
+            seed=self.seed,
             run=run,
             report=report,
         )
-        scores = {"agreement_on_held_out_clips": agreement.agreement(asked, model, held_out, where)} if held_out else {}
-        taught = [known for one in filter(None, (*teachers, other)) for known in datasets.held_out(one.provenance)]
-        model.save(
-            out, teacher=known_as, source=source, recipe=recipe, seed=seed, settings=asdict(chosen), taught=taught
+        if not held_out:
+            return model, {}
+        return model, {"agreement_on_held_out_clips": agreement.agreement(asked, model, held_out, self.where)}
+
+
+def _lessons(
+    plan: _Plan,
+    samples: Store | str | Path | None,
+    dataset: str | None,
+    data: str | Path | None,
+    test_fold: str | int | None,
+    any_teacher: bool,
+) -> lessons.Lessons:
+    """Return what the student is distilled from."""
+    if dataset is not None and samples is None:
+        return lessons.of_recordings(plan.teachers, plan.other, dataset, data, test_fold, any_teacher=any_teacher)
+    if samples is None or dataset is not None:
+        raise WrongUse(
+            "Name either a store (--samples) or recordings (--dataset with --test-fold) to distil from, not both."
         )
-        run.finish(fingerprint=model.fingerprint, **scores)
-        return load(out, trust_code=True)
+    if data is not None or test_fold is not None:
+        raise WrongUse("--data and --test-fold are of recordings; a store (--samples) is distilled from without any.")
+    return lessons.of_store(plan.teachers, samples, any_teacher=any_teacher)
 
 
 def _loaded(teacher: Bundle | Sequence[Bundle]) -> list[Model]:
@@ -190,68 +265,3 @@ def _architecture(
         return built
     arguments = {**built.arguments, "embedding": teacher.network.embedding}
     return Architecture(student, arguments, teacher.network.channels, teacher.architecture.pooling)
-
-
-def _source(
-    teachers: Sequence[Model],
-    embedding_teacher: Model | None,
-    samples: Store | str | Path | None,
-    dataset: str | None,
-    data: str | Path | None,
-    test_fold: str | int | None,
-    any_teacher: bool,
-) -> tuple[dict[str, Any], Callable[[], tuple[Clips, Clips | None]], str]:
-    """Return a description for the record, what gives clips to train on and to hold out, and what tells recordings apart."""
-    teacher = teachers[0]
-    if dataset is not None:
-        if test_fold is None:
-            raise WrongUse("--dataset needs --test-fold: what is held out must never be distilled from.")
-        split = datasets.for_task(datasets.split(dataset, data, test_fold=test_fold), teacher.task)
-        datasets.check_enough(split)
-        datasets.check_labels(teacher.labels, split)
-        for one in filter(None, (*teachers, embedding_teacher)):
-            if not any_teacher and (known := datasets.remark(one.provenance, split)):
-                raise WrongUse(
-                    f"Of teacher {one.fingerprint}: {known} Hold out the same, or say --any-teacher if it is meant."
-                )
-        ends = ensemble.front_ends(teachers)
-        return split.origin, lambda: (Spectrograms.of(split.train, *ends), None), split.fingerprint
-    if data is not None or test_fold is not None:
-        raise WrongUse("--data and --test-fold are of recordings; a store (--samples) is distilled from without any.")
-    if isinstance(samples, Store) and samples.is_open:
-        store = samples
-    else:  # one that its owner has closed is opened again
-        store = Store(samples.path if isinstance(samples, Store) else Path(str(samples)))
-    if len(ensemble.front_ends(teachers)) > 1:
-        raise WrongUse("A store is made for one front end; teachers with several of them teach from --dataset only.")
-    check_store(store, teacher, any_teacher or store.teacher in [one.fingerprint for one in teachers])
-    source = {
-        "method": store.method,
-        "clips": len(store),
-        "settings": store.settings,
-        "teacher": store.teacher,
-    }
-    return source, lambda: parts(store), ""
-
-
-def check_store(store: Store, teacher: Model, any_teacher: bool = False) -> None:
-    """Refuse a store that this teacher's student cannot learn from."""
-    if len(store) < 4:
-        raise Failed(f"{store.path} holds {len(store)} clips; 4 or more are needed: frami synthesize goes on with it.")
-    if store.front_end != teacher.front_end:
-        raise Failed(
-            f"{store.path} was made for another front end than this teacher's; synthesise one from this teacher, or, of "
-            f"several, name the one that it was made from first."
-        )
-    if store.teacher != teacher.fingerprint and not any_teacher:
-        raise Failed(
-            f"{store.path} was inverted from the teacher {store.teacher}, this one is {teacher.fingerprint}; "
-            f"synthesise one from this teacher, or say --any-teacher if it is meant."
-        )
-    if store.task != teacher.task:
-        raise Failed(f"{store.path} was made for the task {store.task}, this teacher's is {teacher.task}.")
-    if store.labels != teacher.labels:
-        raise Failed(
-            f"{store.path} is of {len(store.labels)} classes ({datasets.first(store.labels)}), this teacher knows "
-            f"{len(teacher.labels)} ({datasets.first(teacher.labels)}); name the teacher that it was made from."
-        )

@@ -59,7 +59,7 @@ def accuracy_against_cost(points: Mapping[str, tuple[float, Sequence[float]]], t
             seconds,
             mean,
             # The mean of equal accuracies may be beside them by a rounding.
-            yerr=[[max(mean - low, 0)], [max(high - mean, 0)]],
+            yerr=np.clip([[mean - low], [high - mean]], 0, None),
             marker="s" if known else "o",
             color="C3" if name.startswith("FRAMI") else "0.5" if known else "C0",
             capsize=2,
