@@ -15,7 +15,6 @@ from torch import Generator, Tensor, nn
 
 from frami import seeds
 from frami.network import FrameHead
-from frami.tasks import encoded
 
 
 def balanced(classes: int, batch: int, number: int, seed: int) -> Tensor:
@@ -92,37 +91,6 @@ def alike(head: nn.Module, sharpness: float) -> Tensor:
     directions = F.normalize(weight - weight.mean(dim=0), dim=1)
     cosine = (directions @ directions.T).fill_diagonal_(-torch.inf)
     return (sharpness * cosine).softmax(dim=1) if sharpness else F.normalize(cosine.isfinite().float(), p=1, dim=1)
-
-
-def between_classes(
-    target: Tensor, head: nn.Module, draw: Generator, *, share: float, sharpness: float = 10.0
-) -> Tensor:
-    """Return wanted probabilities ``(B, K)``: for some clips, part of the probability is another, similar class's.
-
-    Real clips are rarely of one class alone to a teacher, and how it weighs rain against waves is what a student has to
-    learn. The other class is drawn as `alike` says, and has up to half of the whole.
-
-    Args:
-        target: Class indices ``(B,)``; each keeps at least one half. Tags and timelines stay as they are.
-        head: The teacher's.
-        draw: CPU generator.
-        share: Part of the clips that are between classes, in [0, 1].
-        sharpness: Of `alike`.
-
-    Source: after Nayak et al. (see `alike`). Differs: two classes of uniform parts, where they draw from a Dirichlet
-    distribution.
-    """
-    if target.dim() > 1 or isinstance(head, FrameHead):
-        return target.float()
-    classes = len(_weights(head))
-    wanted = encoded(target, classes)
-    if classes < 2:
-        return wanted
-    likely = alike(head, sharpness)
-    other = torch.multinomial(likely[target.cpu()], 1, generator=draw).squeeze(1).to(target.device)
-    part = 0.5 * torch.rand(len(target), generator=draw)
-    part = torch.where(torch.rand(len(target), generator=draw) < share, part, torch.zeros(()))
-    return torch.lerp(wanted, F.one_hot(other, classes).float(), part.unsqueeze(1).to(target.device))
 
 
 def _weights(head: nn.Module) -> Tensor:

@@ -26,8 +26,7 @@ much; from thousands it does not (one seed, `evaluate/bench.md`).
 A decoder that lives through many rounds comes to make nearly the same clip of a class each time; so each clip is
 recorded under circumstances of its own, a random level, filter and envelope, with which it has to be of its class. To
 what the decoder says, which is smooth, comes the grain that every noise has in a spectrogram, as much of it as the
-decoder chooses. Part of the clips can be asked to be between two classes that are similar to the teacher, as real clips
-are (``between``, `targets.between_classes`); that brought nothing either.
+decoder chooses.
 """
 
 from __future__ import annotations
@@ -49,7 +48,6 @@ from frami.model import Model
 from frami.network import Output
 from frami.settings import setting, weight, weights
 from frami.taps import Heard, PastMoments, hear
-from frami.targets import between_classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +69,6 @@ class Settings:
     temperature: float = setting(0.1, "temperature of the contrast", low=0.001)
     queue: int = setting(1024, "clips of past rounds to be told from", low=0)
     crop: float = setting(1.0, "length of the second view, as a part of the clip", low=0.1, high=1)
-    between: float = setting(
-        0.0, "part of the clips that are asked to be between two similar classes, as 0.3", low=0, high=1
-    )
     level: float = setting(0.4, "deviation of the clips' random levels, in standard deviations of the input", low=0)
     filter: float = setting(0.4, "the same of a random curve along the bands", low=0)
     envelope: float = setting(0.2, "the same of a random curve along time", low=0)
@@ -123,8 +118,7 @@ class Generator:
         every = weights(settings)
         if number < settings.rival_from:
             every["adversary"] = 0.0
-        wanted = between_classes(own, self.teacher.network.head, draw, share=settings.between)
-        judge = Judge(self, wanted, draw)
+        judge = Judge(self, own, draw)
         inverted = invert(
             lambda: self._decode(decoder, own, latents, recording, grain),
             judge,

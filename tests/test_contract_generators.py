@@ -203,7 +203,7 @@ def test_siblings_are_of_their_class_though_nothing_optimises_them(
     loss = priors.class_prior
     monkeypatch.setattr(priors, "class_prior", lambda said, wanted: judged.append(len(wanted)) or loss(said, wanted))
     others = {name: 0.0 for name in weights("frami") if name != "class_prior"}
-    made = generator("frami", teacher, machine, siblings=siblings, steps=5, between=0.0, **others)
+    made = generator("frami", teacher, machine, siblings=siblings, steps=5, **others)
     target, found = TARGET.repeat(4), []
     for number in range(30):
         mel = made.round(number, target, 16).mel

@@ -13,35 +13,11 @@ from frami.errors import WrongUse
 from frami.model import Model
 from frami.network import FrameHead, Head
 from frami.synthesis import synthesize
-from frami.targets import alike, between_classes, label_sets
+from frami.targets import alike, label_sets
 
-TARGET = torch.tensor([0, 1, 2, 3] * 50)
 # Classes 0 and 1 are alike, and so are 2 and 3.
 HEAD = Head(4, 2, 4)
 HEAD.classifier.weight = torch.nn.Parameter(torch.tensor([[1.0, 0.1], [1.0, -0.1], [-1.0, 0.1], [-1.0, -0.1]]))
-
-
-@pytest.mark.parametrize("sharpness", [0.0, 10.0])
-def test_each_clip_keeps_half_and_the_rest_goes_to_what_is_alike(sharpness: float) -> None:
-    wanted = between_classes(TARGET, HEAD, torch.Generator().manual_seed(0), share=1.0, sharpness=sharpness)
-    assert torch.allclose(wanted.sum(1), torch.ones(len(TARGET))) and bool((wanted >= 0).all())
-    own = wanted.gather(1, TARGET.unsqueeze(1)).squeeze(1)
-    assert 0.5 <= own.min() < 0.55 and 0.7 < own.mean() < 0.8
-    alike = wanted.gather(1, (TARGET ^ 1).unsqueeze(1)).sum() / (len(TARGET) - own.sum())
-    assert alike > 0.99 if sharpness else 0.2 < alike < 0.5
-
-
-def test_a_share_of_the_clips_is_between_classes() -> None:
-    wanted = between_classes(TARGET, HEAD, torch.Generator().manual_seed(0), share=0.3)
-    pure = (wanted.max(dim=1).values == 1).float().mean()
-    assert 0.6 < pure < 0.8
-    wanted = between_classes(TARGET, HEAD, torch.Generator().manual_seed(0), share=0.0)
-    assert torch.equal(wanted, torch.nn.functional.one_hot(TARGET, 4).float())
-
-
-def test_a_single_class_is_all_there_is() -> None:
-    wanted = between_classes(torch.zeros(3, dtype=torch.long), Head(4, 2, 1), torch.Generator(), share=1.0)
-    assert wanted.tolist() == [[1.0]] * 3
 
 
 def test_tags_that_the_teacher_finds_alike_meet_where_that_is_asked_for() -> None:
