@@ -88,7 +88,7 @@ def distill(
         seed=seeds.checked(seed),
         where=machine.choose(device, threads, precision),
     )
-    given = _lessons(plan, samples, dataset, data, test_fold, any_teacher)
+    given = lessons.choose(teachers, other, samples, dataset, data, test_fold, any_teacher=any_teacher)
     if budget:
         complexity.within(budget, plan.student())
     # Reading the recordings is no part of what distillation costs; that nothing can be written is told before it.
@@ -189,26 +189,6 @@ class _Plan:
         if not held_out:
             return model, {}
         return model, {"agreement_on_held_out_clips": agreement.agreement(asked, model, held_out, self.where)}
-
-
-def _lessons(
-    plan: _Plan,
-    samples: Store | str | Path | None,
-    dataset: str | None,
-    data: str | Path | None,
-    test_fold: str | int | None,
-    any_teacher: bool,
-) -> lessons.Lessons:
-    """Return what the student is distilled from."""
-    if dataset is not None and samples is None:
-        return lessons.of_recordings(plan.teachers, plan.other, dataset, data, test_fold, any_teacher=any_teacher)
-    if samples is None or dataset is not None:
-        raise WrongUse(
-            "Name either a store (--samples) or recordings (--dataset with --test-fold) to distil from, not both."
-        )
-    if data is not None or test_fold is not None:
-        raise WrongUse("--data and --test-fold are of recordings; a store (--samples) is distilled from without any.")
-    return lessons.of_store(plan.teachers, samples, any_teacher=any_teacher)
 
 
 def _loaded(teacher: Bundle | Sequence[Bundle]) -> list[Model]:

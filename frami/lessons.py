@@ -27,7 +27,29 @@ class Lessons(NamedTuple):
     recordings: str = ""
 
 
-def of_recordings(
+def choose(
+    teachers: Sequence[Model],
+    embedding_teacher: Model | None,
+    samples: Store | str | Path | None,
+    dataset: str | None,
+    data: str | Path | None,
+    test_fold: str | int | None,
+    *,
+    any_teacher: bool,
+) -> Lessons:
+    """Return the clips of a store or, if a data set is named, recordings; `frami.distill` has the arguments."""
+    if dataset is not None and samples is None:
+        return _of_recordings(teachers, embedding_teacher, dataset, data, test_fold, any_teacher=any_teacher)
+    if samples is None or dataset is not None:
+        raise WrongUse(
+            "Name either a store (--samples) or recordings (--dataset with --test-fold) to distil from, not both."
+        )
+    if data is not None or test_fold is not None:
+        raise WrongUse("--data and --test-fold are of recordings; a store (--samples) is distilled from without any.")
+    return _of_store(teachers, samples, any_teacher=any_teacher)
+
+
+def _of_recordings(
     teachers: Sequence[Model],
     embedding_teacher: Model | None,
     dataset: str,
@@ -51,7 +73,7 @@ def of_recordings(
     return Lessons(split.origin, lambda: (Spectrograms.of(split.train, *ends), None), split.fingerprint)
 
 
-def of_store(teachers: Sequence[Model], samples: Store | str | Path, *, any_teacher: bool) -> Lessons:
+def _of_store(teachers: Sequence[Model], samples: Store | str | Path, *, any_teacher: bool) -> Lessons:
     """Return the clips of a store, refused if they are not of these teachers."""
     if isinstance(samples, Store) and samples.is_open:
         store = samples
