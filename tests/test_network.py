@@ -14,6 +14,7 @@ from frami.audio import FrontEnd
 from frami.evaluate import complexity
 from frami.model import Model
 from frami.network import ATTENTION, POOLINGS, FrameHead, Network, frozen
+from frami.students.secrnn import Attention
 from tests.conftest import make_teacher
 
 NETWORKS = catalog.names("teachers") + catalog.names("students")
@@ -141,3 +142,14 @@ def test_frames_make_up_a_clip_as_published(pooling: str) -> None:
     clip.sum().backward()
     assert clip.amin(dim=0).max() < -13 and clip.amax(dim=0).min() > 13
     assert sure.grad is not None and bool(sure.grad.isfinite().all())
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_attention_weighs_each_channel_of_a_clip_and_each_frequency_of_a_frame(layout: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    attention, clips = Attention(8), torch.randn(3, 8, 5, 7)
+    weighed = attention(clips.contiguous(memory_format=layout))
+    for clip, found in zip(clips, weighed, strict=True):
+        of_channels = attention.channels(clip.mean(dim=(1, 2)).unsqueeze(0)).sigmoid().view(8, 1, 1)
+        of_frequencies = attention.frequencies(clip.mean(dim=0).view(1, 1, 5, 7)).sigmoid().view(1, 5, 7)
+        assert torch.allclose(found, clip * of_channels * of_frequencies, atol=1e-6)
