@@ -11,8 +11,9 @@ contrastive loss, and audio varies in length. The paper's equations, weights and
     L_after   `priors.contrast` of the statistics after it, projected
     L_adv     `priors.disagreement` with a student in the making
 
-By default, contrast and adversary weigh nothing and cost nothing. In rounds of few clips the one takes half as long again,
-the other nearly a third, and three seeds show no gain of either (`evaluate/bench.md`). The two views that must agree are the clip
+By default, contrast and adversary weigh nothing and cost nothing. With the contrast, a clip takes two thirds longer, and students
+mostly gain a little; with the adversary, it takes a third to a half longer, and they gain on spoken digits and lose on ESC-50
+(three seeds of each, `evaluate/bench.md`). The two views that must agree are the clip
 rotated in time, and it rotated otherwise with other gain and masks. Pooling makes a shorter part a legal input too
 (``crop``), but parts that must agree make for clips that hardly change over time.
 
@@ -65,7 +66,7 @@ class Settings:
     class_prior: float = weight(1.0, "weight of the class prior")
     batch_norm: float = weight(10.0, "weight of the batch-norm moments")
     momentum: float = setting(0.9, "part of past rounds in the moments compared", low=0, high=0.999)
-    contrast: float = weight(0.0, "weight of the feature-invariant contrast; try 0.2")
+    contrast: float = weight(0.0, "weight of the feature-invariant contrast, which takes two thirds longer; try 0.2")
     temperature: float = setting(0.1, "temperature of the contrast", low=0.001)
     queue: int = setting(1024, "clips of past rounds to be told from", low=0)
     crop: float = setting(1.0, "length of the second view, as a part of the clip", low=0.1, high=1)
@@ -73,7 +74,7 @@ class Settings:
     filter: float = setting(0.4, "the same of a random curve along the bands", low=0)
     envelope: float = setting(0.2, "the same of a random curve along time", low=0)
     grain: float = setting(1.0, "how far powers differ by chance from cell to cell, 1 as those of noise do", low=0)
-    adversary: float = weight(0.0, "weight of the disagreement with a student in the making; try 2")
+    adversary: float = weight(0.0, "weight of the disagreement with a student in the making; for words, try 2")
     rival: str = setting("small", "network of that student")
     rival_steps: int = setting(10, "steps that it learns after each round", low=0)
     rival_memory: int = setting(2048, "clips that it remembers", low=1)
