@@ -11,11 +11,11 @@ contrastive loss, and audio varies in length. The paper's equations, weights and
     L_after   `priors.contrast` of the statistics after it, projected
     L_adv     `priors.disagreement` with a student in the making
 
-By default, contrast and adversary weigh nothing and cost nothing. With the contrast, a clip takes two thirds longer, and students
-mostly gain a little; with the adversary, it takes a third to a half longer, and they gain on spoken digits and lose on ESC-50
-(three seeds of each, `evaluate/bench.md`). The two views that must agree are the clip
-rotated in time, and it rotated otherwise with other gain and masks. Pooling makes a shorter part a legal input too
-(``crop``), but parts that must agree make for clips that hardly change over time.
+By default, contrast and adversary weigh nothing and cost nothing. With the contrast, a clip takes two thirds longer, and
+students mostly gain a little; with the adversary, it takes a third to a half longer, and they gain on spoken digits and
+lose on ESC-50 (three seeds of each, `evaluate/bench.md`). The two views that must agree are the clip rotated in time, and
+it rotated otherwise with other gain and masks. Pooling makes a shorter part a legal input too (``crop``), but parts that
+must agree make for clips that hardly change over time.
 
 The clips come out of a light decoder, which each round is moved for a few steps from a meta-learned start (first-order
 MAML, as FastMeta: Fang et al., AAAI 2022, arXiv:2112.06253). What it has learned in a round serves more clips than the few
