@@ -51,9 +51,9 @@ class Machine:
             network.to(before).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
     def place(self, network: nn.Module) -> nn.Module:
-        """Return the network on this device, in this memory layout."""
+        """Return the network on this device, in this memory layout if that is safe."""
         network.to(self.device)
-        if self.channels_last:
+        if self.channels_last and not any(_overruns(layer) for layer in network.modules()):
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
 
@@ -101,6 +101,16 @@ def choose(device: str = "auto", threads: int | None = None, precision: str = "a
     if precision == "auto":
         precision = "bfloat16" if fast else "float32"
     return Machine(device, precision, channels_last=precision == "bfloat16")
+
+
+def _overruns(layer: nn.Module) -> bool:
+    """Return whether oneDNN writes past its workspace in the backward pass of this layer if channels are last.
+
+    So does that of torch 2.13 (oneDNN's issue 6035), and the process ends, or a gradient is wrong.
+    """
+    if not isinstance(layer, nn.Conv2d):
+        return False
+    return layer.kernel_size == (1, 1) and max(layer.stride) > 1 and layer.in_channels < 16
 
 
 def _no_device(device: str) -> WrongUse:
