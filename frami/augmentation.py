@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,17 @@ if TYPE_CHECKING:
 
 
 def augment(
-    mel: Tensor, target: Tensor, settings: Settings, draw: Generator, *, labelled: bool = False
+    mel: Tensor,
+    target: Tensor,
+    settings: Settings,
+    draw: Generator,
+    *,
+    bands: Sequence[int] = (),
+    labelled: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Return altered clips and their targets, ``(B, K)`` or ``(B, K, N)``; the teacher hears the same as the student.
 
+    So clips that hold the ``bands`` of several front ends, one above the other, lose the same part of each.
     Where clips are ``labelled``, the targets count: they stay what the whole clip is labelled as, and clips of which parts
     are not known are not mixed.
     """
@@ -41,11 +49,15 @@ def augment(
         # A partner that is not mixed in must not pass on what is not known of it: 0 times NaN or infinity is NaN.
         theirs = target[partner].where(own < 1, 0.0)
         mel, target = _where_known((mel, target), (mixed, own * target + (1 - own) * theirs))
-    if settings.band_mask:
-        mel = views.mask(mel, draw, dim=1, fraction=settings.band_mask)
-    if settings.time_mask and not timed:
-        mel = views.mask(mel, draw, dim=2, fraction=settings.time_mask)
-    return mel, target
+    masked, drawn = [], draw.get_state()
+    for part in mel.split(list(bands) or mel.shape[1], dim=1):
+        draw.set_state(drawn)
+        if settings.band_mask:
+            part = views.mask(part, draw, dim=1, fraction=settings.band_mask)
+        if settings.time_mask and not timed:
+            part = views.mask(part, draw, dim=2, fraction=settings.time_mask)
+        masked.append(part)
+    return torch.cat(masked, dim=1), target
 
 
 def _where_known(before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -56,6 +56,7 @@ def fit(
     machine: Machine,
     *,
     teacher: Model | None = None,
+    bands: Sequence[int] = (),
     seed: int = 0,
     run: Run | None = None,
     report: progress.Report = progress.silent,
@@ -69,6 +70,7 @@ def fit(
         settings: How.
         machine: Where.
         teacher: Whom it is asked to match; not needed for labels alone. It is left as it was.
+        bands: Of each front end that the clips hold, one above the other; by default the student's alone.
         seed: Of the order of the clips, their alterations and the projection.
         run: Where losses and the state to go on from are kept.
         report: Called with the number of finished steps.
@@ -81,7 +83,7 @@ def fit(
     with seeds.seeded(seed, 1):
         channels = teacher.network.channels if teacher is not None and hidden and not recipe.reuse_head else None
         size = teacher.network.embedding if teacher is not None and embedded else None
-        learner = Student(student.network, student.front_end.n_mels, channels, size)
+        learner = Student(student.network, bands or [student.front_end.n_mels], channels, size)
     machine.place(learner)
     learner.requires_grad_(True).train()
     if teacher is not None and recipe.reuse_head:
@@ -116,7 +118,7 @@ def _steps(
         target = tasks.encoded(target, learner.network.classes)
         draw = seeds.generator(seed, 2, step)
         mel, target = augmentation.augment(
-            mel.to(machine.device), target.to(machine.device), settings, draw, labelled=labelled
+            mel.to(machine.device), target.to(machine.device), settings, draw, bands=learner.bands, labelled=labelled
         )
         with seeds.seeded(seed, 3, step), machine.autocast():
             said = learner(mel)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -19,18 +20,21 @@ class Student(nn.Module):
     They are a 1x1 convolution over time and a linear layer, trained with the network and then dropped.
     """
 
-    def __init__(self, network: Network, bands: int, channels: int | None, embedding: int | None = None) -> None:
-        """Take a network, the bands that it hears, and the sizes to project to where there is something to project.
+    def __init__(
+        self, network: Network, bands: Sequence[int], channels: int | None, embedding: int | None = None
+    ) -> None:
+        """Take a network, and the sizes to project to where there is something to project.
 
-        A clip may have more bands, for teachers with other front ends; the student's are the first.
+        ``bands`` are those of each front end that a clip holds, one above the other: the first are the student's, the others
+        those of its teachers.
         """
         super().__init__()
-        self.network, self.bands = network, bands
+        self.network, self.bands = network, list(bands)
         self.projection = nn.Conv1d(network.channels, channels, 1) if channels else None
         self.embedding = nn.Linear(network.embedding, embedding) if embedding else None
 
     def forward(self, mel: Tensor) -> Output:
-        output = self.network(mel[:, : self.bands])
+        output = self.network(mel[:, : self.bands[0]])
         if self.projection is not None:
             frames = self.projection(output.frames)
             output = replace(output, frames=frames, stats=statistics_pooling(frames))

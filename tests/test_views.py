@@ -109,6 +109,14 @@ def test_targets_are_mixed_as_their_clips_are(draw: Generator) -> None:
     assert torch.allclose(heard[:, :, 0], asked, atol=1e-6) and bool((asked.amax(dim=1) < 1).any())
 
 
+def test_bands_of_several_front_ends_are_altered_alike(draw: Generator) -> None:
+    mel = clips(batch=32, bands=16, frames=20)
+    heard, _ = augmentation.augment(
+        torch.cat([mel, 2 * mel + 3], dim=1), torch.eye(32), learn.Settings(gain=0, crop=12), draw, bands=(16, 16)
+    )
+    assert torch.allclose(2 * heard[:, :16] + 3, heard[:, 16:], atol=1e-5)
+
+
 def test_image_views_shift_by_up_to_four_and_reverse_half(draw: Generator) -> None:
     mel = clips(batch=64, bands=16, frames=20)
     reversed_clips = 0
