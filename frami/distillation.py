@@ -88,7 +88,9 @@ def distill(
         seed=seeds.checked(seed),
         where=machine.choose(device, threads, precision),
     )
-    given = lessons.choose(teachers, other, samples, dataset, data, test_fold, any_teacher=any_teacher)
+    given = lessons.choose(
+        teachers, other, samples, dataset, data, test_fold, any_teacher=any_teacher, labelled=not found.taught
+    )
     if budget:
         complexity.within(budget, plan.student())
     # Reading the recordings is no part of what distillation costs; that nothing can be written is told before it.
@@ -161,9 +163,13 @@ class _Plan:
 
     def student(self) -> Model:
         """Return the student before it has learned anything."""
-        first = self.teachers[0]
+        student = self._built(0)
         # Of its teacher's build and seed, a student would begin as that one did.
-        with seeds.seeded(self.seed, 4 if self.built in [one.architecture for one in self.teachers] else 0):
+        return self._built(4) if any(_begins_with(student, one) for one in self.teachers) else student
+
+    def _built(self, use: int) -> Model:
+        first = self.teachers[0]
+        with seeds.seeded(self.seed, use):
             return Model.build(self.built, first.front_end, first.labels, task=first.task, frames=first.frames)
 
     def taught(
@@ -182,6 +188,7 @@ class _Plan:
             self.settings,
             self.where,
             teacher=asked if self.recipe.taught else None,
+            bands=[end.n_mels for end in ensemble.front_ends(self.teachers)],
             seed=self.seed,
             run=run,
             report=report,
@@ -189,6 +196,12 @@ class _Plan:
         if not held_out:
             return model, {}
         return model, {"agreement_on_held_out_clips": agreement.agreement(asked, model, held_out, self.where)}
+
+
+def _begins_with(student: Model, teacher: Model) -> bool:
+    """Return whether a student's encoder is built as a teacher's, a projection after it aside."""
+    ours, theirs = ([p.shape for p in one.network.encoder.parameters()] for one in (student, teacher))
+    return ours[: len(theirs)] == theirs
 
 
 def _loaded(teacher: Bundle | Sequence[Bundle]) -> list[Model]:

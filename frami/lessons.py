@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,10 +37,14 @@ def choose(
     test_fold: str | int | None,
     *,
     any_teacher: bool,
+    labelled: bool,
 ) -> Lessons:
-    """Return the clips of a store or, if a data set is named, recordings; `frami.distill` has the arguments."""
+    """Return the clips of a store or, if a data set is named, recordings; `frami.distill` has the arguments.
+
+    If only those that are ``labelled`` are of use, recordings that are not are left out.
+    """
     if dataset is not None and samples is None:
-        return _of_recordings(teachers, embedding_teacher, dataset, data, test_fold, any_teacher=any_teacher)
+        return _of_recordings(teachers, embedding_teacher, dataset, data, test_fold, any_teacher, labelled)
     if samples is None or dataset is not None:
         raise WrongUse(
             "Name either a store (--samples) or recordings (--dataset with --test-fold) to distil from, not both."
@@ -55,13 +60,15 @@ def _of_recordings(
     dataset: str,
     data: str | Path | None,
     test_fold: str | int | None,
-    *,
     any_teacher: bool,
+    labelled: bool,
 ) -> Lessons:
     """Return the recordings outside a test fold, refused if a teacher may know that fold."""
     if test_fold is None:
         raise WrongUse("--dataset needs --test-fold: what is held out must never be distilled from.")
     split = datasets.for_task(datasets.split(dataset, data, test_fold=test_fold), teachers[0].task)
+    if labelled:
+        split = replace(split, train=split.train.labelled())
     datasets.check_enough(split)
     datasets.check_labels(teachers[0].labels, split)
     for one in filter(None, (*teachers, embedding_teacher)):
