@@ -118,7 +118,7 @@ def _of_events(split: Split, clips: Clips, answers: Sequence[torch.Tensor], hear
     truth, hop = annotated(split), heard.hop_length / heard.sample_rate
     edges, found, listed = {}, {}, {}
     for name, answer, frames in zip(split.test.names, answers, clips.frames.tolist(), strict=True):
-        probabilities = answer[:, 1:].sigmoid().double().numpy()
+        probabilities = answer[:, 1:].double().sigmoid().numpy()
         last = max((offset for _, offset, _ in truth[name]), default=0.0)
         edges[name] = times = events.frame_edges(
             probabilities.shape[1], frames, hop, max(heard.seconds(frames), hop, last)

@@ -26,6 +26,7 @@ def answers(models: Sequence[Model], clips: Sequence[Clips], where: Machine) -> 
         where: On what it is computed.
     """
     each = [_of_one(model, heard, where) for model, heard in zip(models, clips, strict=True)]
+    each = [[_as_long(one, first) for one, first in zip(said, each[0], strict=True)] for said in each]
     if len(models) == 1:
         return each[0]
     task = models[0].network.task
@@ -35,6 +36,13 @@ def answers(models: Sequence[Model], clips: Sequence[Clips], where: Machine) -> 
         probable = task.probable(torch.stack(said).double()).mean(dim=0, keepdim=True)
         fused.append(task.logits(probable)[0].float())
     return fused
+
+
+def _as_long(answer: Tensor, first: Tensor) -> Tensor:
+    """Return an answer with as many frames as the first has: sample rates may differ, and their rounding by one frame."""
+    if answer.dim() == 1:
+        return answer
+    return answer[:, torch.arange(first.shape[1]).clamp_max(answer.shape[1] - 1)]
 
 
 def said(model: Model, clips: Clips, where: Machine) -> Tensor:

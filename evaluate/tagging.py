@@ -27,17 +27,16 @@ def scores(labels: tuple[str, ...], targets: np.ndarray, logits: np.ndarray) -> 
     ranked = [index for index in range(len(labels)) if 0 < targets[:, index].sum() < len(targets)]
     if not ranked:
         raise Failed("No tag tells these clips apart: each is on all of them or on none.")
-    probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
     per_class = {
         labels[index]: {
             "clips": int(targets[:, index].sum()),
-            "auprc": _area(targets[:, index], probabilities[:, index]),
-            "average_precision": float(average_precision_score(targets[:, index], probabilities[:, index])),
+            "auprc": _area(targets[:, index], logits[:, index]),
+            "average_precision": float(average_precision_score(targets[:, index], logits[:, index])),
         }
         for index in ranked
     }
     return {
-        "micro_auprc": _area(targets[:, ranked].ravel(), probabilities[:, ranked].ravel()),
+        "micro_auprc": _area(targets[:, ranked].ravel(), logits[:, ranked].ravel()),
         "macro_auprc": float(np.mean([found["auprc"] for found in per_class.values()])),
         "mean_average_precision": float(np.mean([found["average_precision"] for found in per_class.values()])),
         "clips": len(targets),
@@ -45,6 +44,6 @@ def scores(labels: tuple[str, ...], targets: np.ndarray, logits: np.ndarray) -> 
     }
 
 
-def _area(target: np.ndarray, probability: np.ndarray) -> float:
-    precision, recall, _ = precision_recall_curve(target, probability)
+def _area(target: np.ndarray, logit: np.ndarray) -> float:
+    precision, recall, _ = precision_recall_curve(target, logit)
     return float(auc(recall, precision))

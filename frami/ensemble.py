@@ -99,6 +99,7 @@ def check_alike(teachers: Sequence[Model]) -> None:
             ("labels", other.labels != first.labels),
             ("their task", other.task != first.task),
             ("the interval between frames", not _in_step(other.front_end, first.front_end)),
+            ("how far short clips are repeated", other.front_end.repeat_seconds != first.front_end.repeat_seconds),
             ("their frame rate", _frames(other) != _frames(first)),
         ):
             if differs:
@@ -147,9 +148,7 @@ def front_ends(teachers: Sequence[Model]) -> list[FrontEnd]:
 
 def _in_step(one: FrontEnd, other: FrontEnd) -> bool:
     """Tell whether two front ends give a frame at the same times."""
-    return one.hop_length * other.sample_rate == other.hop_length * one.sample_rate and (
-        one.repeat_seconds == other.repeat_seconds
-    )
+    return one.hop_length * other.sample_rate == other.hop_length * one.sample_rate
 
 
 def qualities(teacher: Model, clips: Clips, where: Machine, ear: Ear | None = None) -> Tensor:

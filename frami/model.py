@@ -92,7 +92,7 @@ class Model:
 
     @property
     def parameters(self) -> int:
-        """Number of weights that it takes to run the model."""
+        """Number of weights of the model; a detector could do without those of its embedding."""
         return sum(p.numel() for p in self.network.parameters())
 
     def hear(self, waveform: Tensor) -> Output:

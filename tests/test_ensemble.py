@@ -186,7 +186,7 @@ def test_a_student_hears_the_bands_of_the_first_teacher(tmp_path: Path) -> None:
     student = frami.distill([mel, other], out=tmp_path / "student", options={"steps": 2}, **few)
     assert student.front_end == mel.front_end
     stacked = torch.randn(2, 2 * student.front_end.n_mels, 20)
-    learner = Student(student.network, student.front_end.n_mels, None)
+    learner = Student(student.network, [student.front_end.n_mels] * 2, None)
     assert torch.equal(learner(stacked).logits, student.network(stacked[:, : student.front_end.n_mels]).logits)
 
 
@@ -225,3 +225,16 @@ def test_what_two_taggers_do_not_doubt_is_still_ranked(front_end: FrontEnd, monk
     monkeypatch.setattr(fusion, "_of_one", lambda *_: [torch.tensor([20.0, 14.0])])
     (answer,) = fusion.answers([model, model], [None, None], Machine("cpu", "float32", channels_last=False))
     assert answer.tolist() == pytest.approx([20.0, 14.0], abs=0.01)
+
+
+def test_detectors_of_other_sample_rates_are_fused_though_one_judges_a_frame_more(
+    front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Model.build(Architecture("secrnn", {"width": 4}), front_end, ("a", "b"), task="frames")
+    for own, others in ((3, 4), (4, 3)):
+        said = iter([torch.zeros(2, 1 + own), torch.ones(2, 1 + others)])
+        monkeypatch.setattr(fusion, "_of_one", lambda *_, said=said: [next(said)])
+        (answer,) = fusion.answers([model, model], [None, None], Machine("cpu", "float32", channels_last=False))
+        assert answer.shape == (2, 1 + own)
+        probable = torch.tensor([0.0, 1.0]).sigmoid().mean()
+        torch.testing.assert_close(answer.sigmoid(), probable.expand(2, 1 + own))

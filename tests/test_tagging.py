@@ -13,7 +13,7 @@ import soundfile
 import torch
 from click.testing import CliRunner
 
-from frami import datasets, distill, run, tasks, train
+from frami import datasets, distill, lessons, run, tasks, train
 from frami.cli import frami
 from frami.datasets import tones
 from frami.errors import WrongUse
@@ -75,6 +75,9 @@ def test_weak_labels_and_none_join_the_soundscapes(scenes: Path, tmp_path: Path)
     distill(teacher, dataset="desed", out=tmp_path / "student", student="secrnn", width=4, recipe="dual", **few)
     # A gradient of NaN would have been refused at the end of either.
     assert run.metrics(tmp_path / "student")[-1]["cross_entropy"] > 0
+    given = ([teacher], None, None, "desed", scenes, "validation")
+    kept = [lessons.choose(*given, any_teacher=False, labelled=labelled).hear()[0] for labelled in (False, True)]
+    assert [len(clips.targets) for clips in kept] == [12, 11] and np.isfinite(kept[1].targets).all()
 
 
 def test_one_clip_is_not_enough(scenes: Path, tmp_path: Path) -> None:
@@ -144,6 +147,7 @@ def test_areas_of_a_perfect_and_of_a_known_ranking() -> None:
     assert found["mean_average_precision"] == pytest.approx((5 / 6 + 1) / 2)
     # By trapezoids: precision 1 up to recall 1/2; then from 1/2 (two heard) straight up to 2/3 at recall 1.
     assert found["per_class"]["a"]["auprc"] == pytest.approx(0.5 + 0.5 * (0.5 + 2 / 3) / 2)
+    assert tagging.scores(("a", "b"), targets, 50 * ranked) == found
     never = tagging.scores(("a", "b"), targets * [1, 0], ranked)
     assert list(never["per_class"]) == ["a"]
 
