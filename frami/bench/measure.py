@@ -166,7 +166,11 @@ class Bench:
 
         Those of single labels have the coverage of classes, and how often the model agrees with its teacher there.
         """
-        path = models[0] / ("scores.json" if len(models) == 1 else f"scores-{len(models)}-fused.json")
+        path = models[0] / "scores.json"
+        if len(models) > 1:
+            # Each of them may be trained anew.
+            known_as = run.identity({"models": [frami.load(folder).fingerprint for folder in models]})
+            path = models[0] / f"scores-{known_as}-fused.json"
         if not path.is_file():
             model, split, clips, answers = self._heard(piece, models)
             found = accuracy.measured(model, split, clips, answers)
