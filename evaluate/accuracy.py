@@ -83,7 +83,7 @@ def evaluate(
         WrongUse: the model knows other classes than the data set has, or gives another kind of answer.
     """
     models = [loaded(one) for one in (model, *others)]
-    split = datasets.split(dataset, data, test_fold=test_fold)
+    split = datasets.audited(datasets.split(dataset, data, test_fold=test_fold), models[0].labels)
     for one in models:
         datasets.check_labels(one.labels, split)
         if one.task != models[0].task:

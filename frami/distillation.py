@@ -223,7 +223,7 @@ def _other(embedding_teacher: Bundle | None, first: Model, recipe: recipes.Recip
     if other.front_end.unstandardised != first.front_end.unstandardised:
         raise WrongUse(
             f"The model {other.fingerprint} hears through another front end than the teacher {first.fingerprint}; "
-            f"its embedding can be matched where both are alike."
+            f"name one that hears as the teacher does (frami inspect shows both)."
         )
     return other
 

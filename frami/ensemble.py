@@ -181,8 +181,8 @@ def qualities(teacher: Model, clips: Clips, where: Machine, ear: Ear | None = No
     return torch.tensor([found.get(index, mean) for index in range(classes)], dtype=torch.float32)
 
 
-def _frames(model: Model) -> int | None:
-    """Return how many frames of its own a model judges in a clip."""
+def _frames(model: Model) -> list[int]:
+    """Return how many frames of its own a model judges in clips of two lengths, of which one is odd; of a detector alone."""
     with torch.no_grad(), machine.CPU.placed(model.network) as network, frozen(network):
-        said = network(torch.zeros(1, model.front_end.n_mels, 64))
-    return None if said.frame_logits is None else said.frame_logits.shape[2]
+        said = [network(torch.zeros(1, model.front_end.n_mels, frames)).frame_logits for frames in (64, 127)]
+    return [each.shape[2] for each in said if each is not None]

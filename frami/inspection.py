@@ -102,8 +102,8 @@ def _of_bundle(path: Path, out: Path | None, split: datasets.Split | None, where
         return rows
     pictures = _losses(path)
     if split is not None:
-        split = datasets.for_task(split, model.task)
-        real = _hear(split, model.front_end, model.labels)
+        split = datasets.for_task(datasets.audited(split, model.labels), model.task)
+        real = _hear(split, model.front_end)
         scores = accuracy.measured(model, split, real, fusion.answers([model], [real], where))
         numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
         rows.append(("scores", f"{split.dataset}, fold {split.test_fold}: {screen.words(numbers)}"))
@@ -136,7 +136,9 @@ def _of_store(
     ]
     if out is None:
         return rows
-    real = None if split is None else _hear(datasets.for_task(split, store.task), store.front_end, store.labels)
+    real = None
+    if split is not None:
+        real = _hear(datasets.for_task(datasets.audited(split, store.labels), store.task), store.front_end)
     pictures = {"grid": plots.grid(store, store.front_end, store.labels, real)}
     pictures |= _losses(run_folder(store.path))
     if teacher is not None:
@@ -214,8 +216,7 @@ def _confidence(store: Store) -> np.ndarray:
     return (logits.softmax(dim=1) if store.targets.ndim == 1 else logits.sigmoid()).numpy()
 
 
-def _hear(split: datasets.Split, front_end: FrontEnd, labels: tuple[str, ...]) -> Spectrograms:
-    datasets.check_labels(labels, split)
+def _hear(split: datasets.Split, front_end: FrontEnd) -> Spectrograms:
     if not len(split.test):
         raise WrongUse(f"This copy of {split.dataset} lacks fold {split.test_fold}. {split.missing}")
     return Spectrograms.of(split.test, front_end)

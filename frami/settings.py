@@ -83,8 +83,14 @@ def _check(known: Field[Any], value: Any) -> None:
         raise WrongUse(f"{known.name} is {value!r}; a finite number is allowed, up to {LARGEST:.0e}.")
     low, high = known.metadata.get("low"), known.metadata.get("high")
     if (low is not None and not value >= low) or (high is not None and not value <= high):
-        bounds = f"{low} or more" if high is None else f"{low} to {high}"
-        raise WrongUse(f"{known.name} is {value!r}; {bounds} is allowed.")
+        raise WrongUse(f"{known.name} is {value!r}; {_bounds(known)} is allowed.")
+
+
+def _bounds(known: Field[Any]) -> str:
+    low, high = known.metadata.get("low"), known.metadata.get("high")
+    if low is None:
+        return ""
+    return f"{low} or more" if high is None else f"{low} to {high}"
 
 
 def to_json(settings: Any) -> dict[str, Any]:
@@ -110,5 +116,8 @@ def from_json(cls: type[T], values: Mapping[str, Any], source: str) -> T:
 
 
 def describe(cls: type) -> list[tuple[str, Any, str]]:
-    """Return name, default and help text of every setting."""
-    return [(f.name, f.default, f.metadata.get("help", "")) for f in fields(cls)]
+    """Return name, default and help text, with the range, of every setting."""
+    return [
+        (f.name, f.default, f.metadata.get("help", "") + (f" [{bounds}]" if (bounds := _bounds(f)) else ""))
+        for f in fields(cls)
+    ]

@@ -93,7 +93,11 @@ def soundscapes(
     chosen = settings.make(Settings, options or {})
     found = datasets.split(dataset, data, test_fold=test_fold)
     if chosen.shortest > chosen.longest or chosen.longest > chosen.seconds or chosen.least_snr > chosen.most_snr:
-        raise WrongUse("shortest <= longest <= seconds and least_snr <= most_snr are allowed; others came.")
+        raise WrongUse(
+            f"Allowed are shortest <= longest <= seconds and least_snr <= most_snr; with what was set, these are "
+            f"{chosen.shortest}, {chosen.longest}, {chosen.seconds} s, and {chosen.least_snr}, {chosen.most_snr} dB: set the "
+            f"others, too."
+        )
     if train < 0 or validation < 1:
         raise WrongUse(
             f"{train} soundscapes to train on and {validation} to validate on cannot be mixed; 0 or more, and 1 or more are "

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import chain
+from itertools import product
 from types import MappingProxyType
 
 import torch
@@ -92,10 +92,17 @@ def _or_absent(target: Tensor) -> Tensor:
 
 
 def frames_covered(frames: int, own: int) -> int:
-    """Return how many of a spectrogram's frames N each of a network's own frames N' covers; the last may have fewer."""
+    """Return how many of a spectrogram's frames N each of a network's own frames N' covers; the last may have fewer.
+
+    Where a network rounds down, as most poolings do, what is left at the end is covered by none.
+    """
     # Networks halve, as a rule, and 33 frames as 5 are then 8 each, and not 7.
-    strides = chain((2**number for number in range(10)), range(1, frames + 1))
-    return next((covered for covered in strides if -(-frames // covered) == own), max(1, frames // own))
+    strides = [2**number for number in range(10)], range(1, frames + 1)
+    for some, missing in product(strides, (True, False)):
+        for covered in some:
+            if (frames + (covered - 1) * missing) // covered == own:
+                return covered
+    return max(1, frames // own)
 
 
 def at_frames_of_clip(active: Tensor, frames: int) -> Tensor:

@@ -64,7 +64,13 @@ def train(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -
     help="Shortest and longest clip in frames. [default: as in training; frami: 80 at most where clips have one class]",
 )
 @click.option("--batch-size", type=click.IntRange(min=2), default=64, show_default=True, help="Clips a round.")
-@click.option("--co-occurrence", type=float, default=0.0, help="Let tags that the teacher finds alike meet: try 5.")
+@click.option(
+    "--co-occurrence",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Let tags that the teacher finds alike meet, 0 to 1000: try 5.",
+)
 @options.machine
 @options.precision
 @options.assignments
@@ -101,9 +107,12 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
 @options.needed(
     "--teacher",
     multiple=True,
-    help="A bundle's folder, or 'digits', which ships with the package; several teach together.",
+    help="A bundle's folder, or 'digits', which ships with the package; several answer together, hidden states are the first's.",
 )
-@click.option("--embedding-teacher", help="A wider model, whose hidden states are matched in place of the teacher's.")
+@click.option(
+    "--embedding-teacher",
+    help="A wider model of the same front end, whose hidden states are matched in place of the teacher's.",
+)
 @click.option("--samples", type=options.Place(), help="Store of synthetic clips to distil from; or --dataset.")
 @options.recordings(required=False)
 @click.option(

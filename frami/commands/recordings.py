@@ -62,4 +62,8 @@ def soundscapes(assignments: tuple[str, ...], list_settings: bool, **arguments: 
         out = module.soundscapes(**arguments, options=chosen, report=report)
     of = " of real recordings" if catalog.load("datasets", arguments["dataset"]).FOLDER else ""
     click.echo(f"{total} synthetic mixtures{of} are in {out}, the record of the run in {out / 'run.json'}.")
-    options.then("inspect", out)
+    of_them = ["--dataset", "desed", "--data", out, "--test-fold", "validation"]
+    if arguments["train"]:
+        options.then("train", *of_them, "--network", "crnn", "--out", "TEACHER")
+    else:
+        options.then("evaluate", "MODEL", *of_them)

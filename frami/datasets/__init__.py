@@ -148,7 +148,11 @@ def for_task(found: Split, task: str | None) -> Split:
     elif task == found.task:
         return found
     else:
-        raise WrongUse(f"{found.dataset} is annotated for the task {found.task}, not for {task}.")
+        allowed = "frames or multi-label" if found.task == "frames" else found.task
+        raise WrongUse(
+            f"{found.dataset} is annotated for the task {found.task}, not for {task}; allowed of it is {allowed}, or name "
+            f"another data set."
+        )
     return replace(found, train=train, test=test, task=task)
 
 
@@ -159,6 +163,29 @@ def check_enough(found: Split) -> None:
             f"Without fold {found.test_fold}, this copy of {found.dataset} has {len(found.train)} clips to learn from; "
             f"2 or more are needed. {found.missing}".rstrip()
         )
+
+
+def audited(found: Split, labels: Sequence[str]) -> Split:
+    """Return a split to measure a model on that knows some classes; recordings of others are refused.
+
+    A table of events tells classes by what occurs. Where what is held out is all there is, not each of them need occur.
+    """
+    side, targets = found.test, np.asarray(found.test.targets)
+    if len(found.train) or targets.ndim == 1 or not set(found.labels) <= set(labels):
+        check_labels(labels, found)
+        return found
+    place = [list(labels).index(label) for label in found.labels]
+    tags = np.zeros((len(side), len(labels)), dtype=np.float32)
+    tags[:, place] = targets
+    events = (
+        None
+        if side.events is None
+        else tuple(
+            None if timed is None else tuple((on, off, place[index]) for on, off, index in timed)
+            for timed in side.events
+        )
+    )
+    return replace(found, labels=tuple(labels), test=replace(side, targets=tags, events=events))
 
 
 def check_labels(known: Sequence[str], found: Split) -> None:
