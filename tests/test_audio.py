@@ -231,6 +231,31 @@ def test_every_band_hears_and_none_gains_much(name: str) -> None:
     assert float(bank.max(dim=0).values.min()) > 0.4 and float(bank.max()) <= 1
 
 
+@pytest.mark.parametrize("band", [4, 60])
+def test_bands_are_as_wide_as_their_formula_says(band: int) -> None:
+    bins = [16000 / 1024 * number for number in range(513)]
+    gammatone = FrontEnd(filterbank="gammatone")
+    centre = float(filterbanks.centres(gammatone)[band])
+    width = max(1.019 * 24.7 * (4.37 * centre / 1000 + 1), bins[1] / 2)
+    expected = [(1 + ((f - centre) / width) ** 2) ** -4 for f in bins]
+    torch.testing.assert_close(filterbanks.bank(gammatone)[:, band], torch.tensor(expected))
+    constant = FrontEnd(filterbank="constant-q")
+    below, centre, above = filterbanks.centres(constant)[band - 1 : band + 2].tolist()
+    expected = [
+        max(
+            0.0,
+            1
+            - (
+                (centre - f) / max(centre - below, bins[1])
+                if f < centre
+                else (f - centre) / max(above - centre, bins[1])
+            ),
+        )
+        for f in bins
+    ]
+    torch.testing.assert_close(filterbanks.bank(constant)[:, band], torch.tensor(expected), atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.filterwarnings("ignore:At least one mel filterbank")
 def test_a_band_without_a_bin_has_the_grain_of_one() -> None:
     narrow = FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=128, f_min=20.0)

@@ -248,9 +248,9 @@ def test_another_teacher_does_not_get_the_student_that_is_there(call: Frami, mad
 
 
 def test_a_student_is_distilled_from_recordings(call: Frami, made: Path, tmp_path: Path) -> None:
-    words = ["distill", "--teacher", made / "teacher", *TONES, "--recipe", "kd", *TRAINING]
+    words = ["distill", "--teacher", made / "teacher", *TONES, "--recipe", "kd", "--budget", "dcase2023", *TRAINING]
     said = call(*words, "--out", tmp_path / "student")
-    assert said.code == 0 and "is in" in said.out
+    assert said.code == 0 and "is in" in said.out and re.search("Within the budget dcase2023: .* of 128,000", said.out)
     assert run.read(tmp_path / "student")["settings"]["source"] == {"dataset": "tones", "test_fold": "0"}
     assert "agreement" not in said.out
     assert any("--dataset tones --test-fold 0" in line for line in next_commands(said))
@@ -271,7 +271,7 @@ def test_list_settings_says_what_can_be_set_and_needs_nothing_else(call: Frami) 
         (["distill", "--recipe", "embedding"], "cross_entropy = 1.0   weight"),
         (["distill", "--recipe", "embedding", "--samples", "any"], "cross_entropy = 0.0   weight"),
         (["train"], "learning_rate = "),
-        (["soundscapes"], "most_events = "),
+        (["soundscapes"], "tempo = 0.2   events are made faster or slower by up to this part [0 to 0.5]"),
     ):
         said = call(*words, "--list-settings")
         assert said.code == 0 and expected in said.out, said

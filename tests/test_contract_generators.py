@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from frami import catalog, priors, settings
+from frami import catalog, priors, settings, views
 from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.datasets import tones
 from frami.errors import WrongUse
 from frami.generators.frami import Generator as FramiGenerator
+from frami.generators.frami import Judge
 from frami.machine import Machine
 from frami.model import Model
+from frami.network import FrameHead
 from frami.targets import ASKED
 from tests.conftest import FAST, LABELS, make_teacher
 
@@ -117,6 +120,44 @@ def test_teachers_of_tags_and_of_events_are_inverted_as_well(
         inverted = made.round(number, target, 32)
         assert inverted.mel.shape == (6, front_end.n_mels, 32)
         assert inverted.target is None or inverted.target.shape[:2] == target.shape[:2]
+
+
+def test_what_a_turned_clip_is_asked_for_turns_with_it(
+    front_end: FrontEnd, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = Model.build(Architecture("secrnn", {"width": 4}), front_end, LABELS, "frames", frames=(32, 32))
+    teacher.network.eval().requires_grad_(False)
+    monkeypatch.setattr(views, "roll", lambda both, draw: both.roll(12, dims=2))
+    mel, wanted = torch.randn(2, front_end.n_mels, 32), torch.zeros(2, len(LABELS), 32)
+    wanted[:, 1, 4:16] = 1
+    found = Judge(generator("frami", teacher, machine), wanted, torch.Generator())(mel)["class_prior"]()
+    said = teacher.network(mel.roll(12, dims=2))
+    expected, unturned = (priors.class_prior(said, asked) for asked in (wanted.roll(12, dims=2), wanted))
+    assert float(found) == pytest.approx(float(expected), rel=1e-5) and abs(float(expected - unturned)) > 1e-3
+
+
+class Halves(nn.Module):
+    """Hears the lower and the upper half of the bands, in frames of four."""
+
+    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        return nn.functional.avg_pool1d(mel[:, 0].unflatten(1, (2, -1)).mean(dim=2), 4)
+
+
+def test_what_is_heard_is_heard_when_it_was_asked_for(front_end: FrontEnd, machine: Machine) -> None:
+    teacher = Model.build(Architecture("secrnn", {"width": 4}), front_end, ("low", "high"), "frames", frames=(64, 64))
+    network = teacher.network
+    network.encoder, network.channels, network.head = Halves(), 2, FrameHead(4, 2, 2)
+    with torch.no_grad():
+        network.head.strong.weight.copy_(6 * torch.eye(2).unsqueeze(2))
+        network.head.strong.bias.zero_()
+    network.eval().requires_grad_(False)
+    few = {"adversary": 0.0, "contrast": 0.0, "batch_norm": 0.0, "siblings": 0, "steps": 5}
+    made = generator("frami", teacher, machine, **few)
+    for number in range(12):
+        asked = ASKED["frames"](torch.ones(2, 2), 8, number, 0, 64)
+        said = network(made.round(number, asked, 64).mel)
+    then, later, of_another = (priors.class_prior(said, of) for of in (asked, asked.roll(16, dims=2), asked.roll(1, 0)))
+    assert float(then) < 0.5 * float(later) and float(then) < 0.5 * float(of_another)
 
 
 def weights(method: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +107,37 @@ def test_teachers_of_other_frame_rates_are_refused(front_end: FrontEnd) -> None:
         model.network.eval()
     with pytest.raises(WrongUse, match="differ in their frame rate"):
         ensemble.check_alike(built)
+    # Of an odd number, poolings that round down leave one frame less.
+    other = copy.deepcopy(built[0])
+    ensemble.check_alike([built[0], other])
+    other.network.encoder = torch.nn.Sequential(Whole(), other.network.encoder)
+    assert torch.equal(*(model.network(torch.zeros(1, 24, 64)).logits for model in (built[0], other)))
+    with pytest.raises(WrongUse, match="differ in their frame rate"):
+        ensemble.check_alike([built[0], other])
+
+
+class Whole(torch.nn.Module):
+    """Leaves out what is no whole group of four frames."""
+
+    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        return mel[..., : mel.shape[3] // 4 * 4]
+
+
+def test_each_frame_is_the_weighted_mean_of_what_detectors_say_of_it(front_end: FrontEnd) -> None:
+    built = [Model.build(Architecture("secrnn", {"width": w}), front_end, LABELS, task="frames") for w in (4, 6)]
+    for model in built:
+        model.network.eval()
+    weights = torch.tensor([[0.9, 0.2, 0.5], [0.3, 0.6, 0.5]])
+    ears = [ensemble.Ear.of(front_end, [front_end])] * 2
+    mel = torch.randn(2, front_end.n_mels, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found = ensemble.Ensemble([model.network for model in built], weights, ears)(mel).answer.sigmoid()
+        one, two = (model.network(mel).answer.sigmoid() for model in built)
+    assert found.shape == (2, 3, 1 + 8)
+    for clip, k, place in itertools.product(range(2), range(3), range(9)):
+        a, b = weights[:, k].tolist()
+        expected = (a * one[clip, k, place] + b * two[clip, k, place]).item() / (a + b)
+        assert found[clip, k, place].item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_detectors_of_other_frame_rates_are_not_fused(

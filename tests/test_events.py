@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -18,8 +19,8 @@ from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.cli import frami
 from frami.clips import Spectrograms, timeline
-from frami.datasets import Recordings
-from frami.evaluate import events
+from frami.datasets import Recordings, Split
+from frami.evaluate import accuracy, events
 from frami.machine import Machine
 from frami.model import Model, load
 from frami.network import Output
@@ -55,11 +56,23 @@ def test_an_answer_of_frames_is_that_of_the_clip_and_the_mean_of_its_frames() ->
     within = each(answer[:, :, 1:], frames, reduction="none").mean(dim=2).sum(dim=1).mean()
     task = tasks.find("frames")
     assert task.error(answer, target).item() == pytest.approx((clip + within).item(), rel=1e-5)
-    finer = torch.randn(2, 3, 1 + 8, generator=draw)
-    assert task.divergences(finer, answer).shape == (2, 15)
-    assert task.divergences(answer, answer).abs().max() < 1e-6
     said = Output(answer[:, :, 0], answer, answer[:, 0], answer[:, 0], answer[:, :, 1:], task)
     assert torch.equal(said.answer, answer)
+
+
+def test_a_student_learns_what_its_teacher_says_of_the_clip_and_of_each_frame() -> None:
+    draw = torch.Generator().manual_seed(0)
+    finer, answer = torch.randn(2, 3, 1 + 8, generator=draw), torch.randn(2, 3, 1 + 4, generator=draw)
+    task, gap = tasks.find("frames"), 0.0
+    for clip, k in itertools.product(range(2), range(3)):
+        # A frame of the student has two of the teacher.
+        told = [finer[clip, k, 0], *((finer[clip, k, 1 + 2 * n] + finer[clip, k, 2 + 2 * n]) / 2 for n in range(4))]
+        for place, (theirs, ours) in enumerate(zip(told, answer[clip, k], strict=True)):
+            p, q = theirs.sigmoid().item(), ours.sigmoid().item()
+            each = p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
+            gap += each / 4 if place else each
+    assert task.divergences(finer, answer).sum().item() == pytest.approx(gap, rel=1e-4)
+    assert task.divergences(answer, answer).abs().max() < 1e-6
 
 
 def test_events_whose_times_are_not_known_count_for_their_clip_alone(front_end: FrontEnd) -> None:
@@ -123,6 +136,26 @@ def test_events_are_stretches_of_likely_frames() -> None:
     assert events.smoothed(np.ones((3, 1)), 16.0).tolist() == [[1], [1], [1]]
 
 
+def test_events_are_found_where_the_frames_of_an_answer_have_them(front_end: FrontEnd, tmp_path: Path) -> None:
+    pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")
+    # Frames of an answer are four of 0.016 s; a sounds in twelve of them, b in the last eight.
+    truth = ((4 * 0.064, 16 * 0.064, 0), (24 * 0.064, 2.048, 1))
+    recordings = Recordings(("x.wav", "y.wav"), np.ones((2, 2)), lambda *_: torch.zeros(16384), (truth, truth))
+    split = Split("desed", "validation", ("a", "b"), recordings.some([]), recordings, task="frames")
+    clips = Spectrograms([torch.zeros(24, 128)] * 2, np.array([128, 128]), recordings.targets)
+    model = Model.build(Architecture("secrnn", {"width": 4}), front_end, ("a", "b"), task="frames")
+    answer = torch.full((2, 1 + 32), -9.0)
+    answer[0, 1 + 4 : 1 + 16] = answer[1, 1 + 24 :] = answer[:, 0] = 9.0
+    found = accuracy.measured(model, split, clips, [answer, answer])
+    for name in ("x.wav", "y.wav"):
+        assert [(*map(pytest.approx, event[:2]), event[2]) for event in found["events"][name]] == [
+            (0.256, 1.024, "a"),
+            (1.536, 2.048, "b"),
+        ]
+    assert [found[name] for name in ("psds1", "psds2", "event_f1")] == pytest.approx([1, 1, 1])
+    assert found["segment_error_rate"] == pytest.approx(0)
+
+
 def test_events_found_exactly_score_one() -> None:
     pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")
     truth = {"x.wav": [(1.0, 3.0, "a"), (4.0, 6.0, "b")], "y.wav": [(2.0, 5.0, "b")]}
@@ -171,6 +204,9 @@ def test_frames_of_an_answer_begin_where_those_of_the_spectrogram_do() -> None:
     edges = events.frame_edges(81, 321, 0.03125, 10.0)
     assert len(edges) == 81 and edges[80] == 10.0 and edges[79] == pytest.approx(79 * 0.125)
     assert events.frame_edges(4, 8, 0.5, 4.5).tolist() == [0.0, 1.0, 2.0, 3.0, 4.5]
+    for frames, stride in itertools.product(range(200, 1200), (1, 2, 3, 4, 5, 6, 8, 16, 32)):
+        # Networks round up or down.
+        assert [tasks.frames_covered(frames, own) for own in (-(-frames // stride), frames // stride)] == [stride] * 2
     assert [tasks.frames_covered(*sizes) for sizes in ((33, 5), (9, 3), (5, 5), (1, 1), (100, 34))] == [8, 4, 1, 1, 3]
     # What is spread over a spectrogram's frames comes back as it was.
     for frames, own in ((321, 81), (321, 41), (33, 5)):

@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 
+import frami
 from frami import datasets
+from frami.architecture import Architecture
+from frami.audio import FrontEnd
 from frami.datasets import sonyc, tau2022
 from frami.errors import WrongUse
+from frami.model import Model
 
 
 def sound(path: Path, seconds: float = 1.0) -> None:
@@ -107,6 +111,17 @@ def test_desed(desed: Path) -> None:
     shutil.rmtree(desed / "metadata/train")
     alone = datasets.split("desed", desed, test_fold="validation")
     assert (len(alone.train), len(alone.test), alone.labels) == (0, 2, ("Dog",))
+    known = datasets.audited(alone, split.labels[::-1])
+    assert known.labels == ("Vacuum_cleaner", "Running_water", "Dog") and known.test.events == (((1.5, 2.5, 2),), ())
+    assert np.asarray(known.test.targets).tolist() == [[0, 0, 1], [0, 0, 0]]
+    with pytest.raises(WrongUse, match=r"classes that the model does not know \(Dog\)"):
+        datasets.audited(alone, ("Cat",))
+    with pytest.raises(WrongUse, match=r"classes that desed does not have \(Cat\)"):
+        datasets.audited(split, ("Cat", *split.labels))
+    pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")
+    auditor = Model.build(Architecture("secrnn", {"width": 4}), FrontEnd(), split.labels, task="frames")
+    auditor.network.eval()
+    assert list(frami.evaluate(auditor, "desed", desed, test_fold="validation")["per_class"]) == ["Dog"]
     shutil.rmtree(desed / "audio/validation")
     with pytest.raises(WrongUse, match="None of the annotated clips"):
         datasets.split("desed", desed, test_fold="validation")

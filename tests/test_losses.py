@@ -92,8 +92,9 @@ def test_frame_similarity_compares_the_frames_of_a_clip() -> None:
         halved = [[(a + b) / 2 for a, b in zip(pairs[2 * k], pairs[2 * k + 1], strict=True)] for k in range(3)]
         theirs, ours = unit_rows(halved), unit_rows(student.frames[clip].T.tolist())
         gap += sum((a - b) ** 2 for t, o in zip(theirs, ours, strict=True) for a, b in zip(t, o, strict=True))
-    value = objectives.frame_similarity(teacher, student, torch.zeros(0)).item()
-    assert value == pytest.approx(gap / (3 * 9), rel=1e-5)
+    for one, other in ((teacher, student), (student, teacher)):
+        value = objectives.frame_similarity(one, other, torch.zeros(0)).item()
+        assert value == pytest.approx(gap / (3 * 9), rel=1e-5)
 
 
 def test_frames_of_another_rate_are_interpolated() -> None:

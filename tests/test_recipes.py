@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,13 +10,15 @@ import pytest
 import torch
 
 import frami
-from frami import datasets, recipes, run, seeds
+from frami import augmentation, datasets, learn, objectives, recipes, run, seeds
 from frami.architecture import Architecture
 from frami.audio import FrontEnd
 from frami.errors import Failed, WrongUse
 from frami.evaluate import complexity
+from frami.machine import Machine
 from frami.model import Model
-from frami.store import Store
+from frami.network import Output
+from frami.store import Store, parts
 from frami.student import MeanStudent
 from tests.conftest import LABELS, make_teacher
 
@@ -183,6 +186,38 @@ def test_a_network_beyond_the_budget_is_refused_before_anything_is_written(
     assert complexity.within("dcase2023", small).startswith("Within the budget")
     with pytest.raises(WrongUse, match="dcase2023"):
         complexity.within("dcase2032", small)
+
+
+def test_a_student_is_asked_to_say_what_its_own_average_says(
+    teacher: Model, store: Store, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips, student = parts(store)[0], make_teacher(teacher.front_end, "small")
+    recipe = recipes.find("dual", {"mean_student": 1.0, "logits": 0.0, "frames": 0.0})
+    networks, compared = [copy.deepcopy(student.network)], []
+    step, softened = learn._Learning.step, objectives.logits
+
+    def kept(learning: learn._Learning, loss: torch.Tensor) -> None:
+        step(learning, loss)
+        networks.append(copy.deepcopy(learning.learner.network))
+
+    def noted(told: Output, said: Output, target: torch.Tensor) -> torch.Tensor:
+        compared.append(told.logits.clone())
+        return softened(told, said, target)
+
+    heard: list[torch.Tensor] = []
+    augment = augmentation.augment
+    monkeypatch.setattr(learn._Learning, "step", kept)
+    monkeypatch.setattr(objectives, "logits", noted)
+    monkeypatch.setattr(augmentation, "augment", lambda *a, **k: heard.append(augment(*a, **k)) or heard[-1])
+    learn.fit(student, clips, recipe, learn.Settings(steps=3, batch_size=8), machine, teacher=teacher)
+    mean = copy.deepcopy(networks[0])
+    for number, (mel, _) in enumerate(heard):
+        if number:
+            for average, now in zip(mean.parameters(), networks[number].parameters(), strict=True):
+                average.data = 0.99 * average.data + 0.01 * now.data
+        with torch.no_grad():
+            torch.testing.assert_close(mean.train()(mel).logits, compared[number], rtol=1e-4, atol=1e-5)
+    assert len(compared) == 3
 
 
 def test_the_mean_student_is_the_moving_average_of_the_students_weights() -> None:

@@ -102,8 +102,13 @@ def test_the_same_seed_gives_the_same_folder_also_when_it_was_cut_off(
         made(tmp_path / "cut")
 
 
-@pytest.mark.recordings
-@pytest.mark.parametrize(("dataset", "fold"), [("esc10", "5"), ("urbansound8k", "3")])
+@pytest.mark.parametrize(
+    ("dataset", "fold"),
+    [
+        ("tones", "0"),
+        *(pytest.param(*each, marks=pytest.mark.recordings) for each in (("esc10", "5"), ("urbansound8k", "3"))),
+    ],
+)
 def test_no_source_is_on_both_sides_of_a_split(
     dataset: str, fold: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,13 +119,14 @@ def test_no_source_is_on_both_sides_of_a_split(
         return torch.zeros(16000)
 
     def source(name: str) -> str:
-        # ESC: fold-source-take-class.wav; UrbanSound8K: source-class-occurrence-slice.wav.
-        return Path(name).stem.split("-")[1 if dataset == "esc10" else 0]
+        # ESC: fold-source-take-class.wav; UrbanSound8K: source-class-occurrence-slice.wav; each tone is its own source.
+        return name if dataset == "tones" else Path(name).stem.split("-")[1 if dataset == "esc10" else 0]
 
     monkeypatch.setattr(module, "mix", noted)
     soundscapes(dataset, tmp_path, test_fold=fold, train=60, validation=60)
     train, validation = sides.values()
-    assert len(train) > 20 and len(validation) > 10 and not train & validation
+    assert len(train) > 15 and len(validation) >= 10 and not train & validation
+    assert validation <= {source(name) for name in datasets.split(dataset, test_fold=fold).test.names}
 
 
 def test_silence_around_a_sound_is_left_out() -> None:
@@ -190,9 +196,9 @@ def test_wrong_use_is_one_sentence(tmp_path: Path) -> None:
         soundscapes("tones", tmp_path, test_fold="0", train=1, validation=1)
     with pytest.raises(WrongUse, match="has no class 'dog'"):
         soundscapes("tones", tmp_path, test_fold="0", classes=["dog"])
-    with pytest.raises(WrongUse, match="shortest <= longest"):
+    with pytest.raises(WrongUse, match=r"shortest <= longest .* these are 5.0, 4.0, 10.0 s"):
         made(tmp_path, shortest=5.0)
     words = ["soundscapes", "--from", "tones", "--test-fold", "0", "--class", "rising"]
     words += ["--train", "2", "--validation", "1", "--out"]
     result = CliRunner().invoke(cli.frami, [*words, str(tmp_path / "a")], catch_exceptions=False)
-    assert result.exit_code == 0 and "Next: frami inspect" in result.output
+    assert result.exit_code == 0 and "Next: frami train --dataset desed" in result.output

@@ -78,7 +78,7 @@ def append(to: Writer, value: float, batch: int = BATCH, frames: int = 12) -> No
 def columns(path: Path, rows: int | None = None) -> dict[str, bytes]:
     """Return the bytes of every column, as plain h5py reads them."""
     with h5py.File(path, "r") as file:
-        return {name: file[name][:rows].tobytes() for name in ("mel", *COLUMNS)}
+        return {name: file[name][:rows].tobytes() for name in ("mel", *COLUMNS, *({"timeline"} & set(file)))}
 
 
 def rows(path: Path) -> int:
@@ -174,13 +174,19 @@ def test_memory_does_not_grow_with_the_store(teacher: Model, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_more_samples_of_a_finished_store_equal_one_longer_run(teacher: Model, tmp_path: Path) -> None:
+@pytest.mark.parametrize("task", ["single-label", "multi-label", "frames"])
+def test_more_samples_of_a_finished_store_equal_one_longer_run(task: str, front_end: FrontEnd, tmp_path: Path) -> None:
+    teacher = make_teacher(front_end)
+    if task != "single-label":
+        teacher = Model.build(Architecture("secrnn", {"width": 4}), front_end, LABELS, task, frames=(16, 24))
+        teacher.network.eval().requires_grad_(False)
     made(teacher, tmp_path / "once.h5", 24).close()
     for samples in (8, 8, 24):
         made(teacher, tmp_path / "twice.h5", samples).close()
         assert rows(tmp_path / "twice.h5") == samples
         assert run.read(tmp_path / "twice.run")["status"] == "finished"
     assert columns(tmp_path / "once.h5") == columns(tmp_path / "twice.h5")
+    assert ("timeline" in columns(tmp_path / "once.h5")) == (task == "frames")
     rounds = [line["round"] for line in run.metrics(tmp_path / "twice.run")]
     assert rounds == [1, 2, 3, 4, 5, 6]
 
