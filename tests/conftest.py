@@ -67,6 +67,12 @@ def make_teacher(front_end: FrontEnd, network: str = "resnet", width: int = 4, d
     return model
 
 
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Give every test the same untrained weights, whichever tests ran before it."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Run torch on one thread, so that a run here repeats one of another process to the bit."""

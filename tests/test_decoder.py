@@ -31,12 +31,13 @@ def test_events_are_asked_for_where_they_are_decoded_whatever_the_length(frames:
 
 
 def test_where_an_event_is_asked_for_the_clip_changes() -> None:
-    decoder = Decoder(16, 2, (-50.0, 50.0), timed=True).eval()
-    latents = decoder.draw(1, 160, torch.Generator().manual_seed(0), "cpu")
-    asked = torch.zeros(2, 1, 2, 160)
+    asked, changed = torch.zeros(2, 1, 2, 160), torch.zeros(160)
     asked[0, :, 0, 32:48] = asked[1, :, 0, 112:128] = asked[:, :, 1, 72:88] = 1  # the same tags at other times
-    with torch.no_grad():
-        changed = (decoder(latents, asked[0], 160) - decoder(latents, asked[1], 160)).abs().mean(dim=(0, 1))
+    for _ in range(8):  # an untrained decoder's own slant moves the middle by more than a frame: several are averaged
+        decoder = Decoder(16, 2, (-50.0, 50.0), timed=True).eval()
+        latents = decoder.draw(1, 160, torch.Generator().manual_seed(0), "cpu")
+        with torch.no_grad():
+            changed += (decoder(latents, asked[0], 160) - decoder(latents, asked[1], 160)).abs().mean(dim=(0, 1))
     for middle, half in ((39.5, slice(0, 80)), (119.5, slice(80, 160))):
         part, time = changed[half], torch.arange(160.0)[half]
         assert float((part * time).sum() / part.sum()) == pytest.approx(middle, abs=2.0)
