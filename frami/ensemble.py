@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from fractions import Fraction
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from frami import learn, machine, tasks
+from frami import datasets, learn, machine, tasks
 from frami.audio import FrontEnd
 from frami.clips import Clips
 from frami.errors import WrongUse
@@ -93,20 +94,35 @@ def together(teachers: Sequence[Model], clips: Clips, where: Machine) -> Model:
 
 def check_alike(teachers: Sequence[Model]) -> None:
     """Refuse models that do not know the same classes, have one task, and judge a clip at one frame rate."""
-    first = teachers[0]
-    for number, other in enumerate(teachers[1:], 2):
-        for what, differs in (
-            ("labels", other.labels != first.labels),
-            ("their task", other.task != first.task),
-            ("the interval between frames", not _in_step(other.front_end, first.front_end)),
-            ("how far short clips are repeated", other.front_end.repeat_seconds != first.front_end.repeat_seconds),
-            ("their frame rate", _frames(other) != _frames(first)),
-        ):
-            if differs:
+    facts = [_facts(model) for model in teachers]
+    for number, (other, theirs) in enumerate(zip(teachers[1:], facts[1:], strict=True), 2):
+        for what, ours in facts[0].items():
+            if theirs[what] != ours:
                 raise WrongUse(
-                    f"Of the models named, the first ({first.fingerprint}) and number {number} ({other.fingerprint}) differ "
-                    f"in {what}; allowed are models alike in that."
+                    f"Of the models named, the first ({teachers[0].fingerprint}) and number {number} ({other.fingerprint}) "
+                    f"differ in {what}: {_told(ours, theirs[what])} and {_told(theirs[what], ours)}; allowed are models alike "
+                    f"in that."
                 )
+
+
+def _facts(model: Model) -> dict[str, Any]:
+    """Return what models that teach together have in common."""
+    heard = model.front_end
+    return {
+        "labels": model.labels,
+        "their task": model.task,
+        "the interval between frames (s)": Fraction(heard.hop_length, heard.sample_rate),
+        "how far short clips are repeated (s)": heard.repeat_seconds,
+        "their frame rate, as frames of clips of 64 and of 127": _frames(model),
+    }
+
+
+def _told(one: Any, other: Any) -> str:
+    """Return a fact of one model, against another's; of many labels, those that the other has elsewhere or not at all."""
+    if not isinstance(one, tuple):
+        return f"{float(one):g}" if isinstance(one, Fraction) else str(one)
+    unlike = [label for place, label in enumerate(one) if other[place : place + 1] != (label,)]
+    return f"{len(one)} ({datasets.first(unlike) or 'the first of those'})"
 
 
 class Informed(nn.Module):
@@ -144,11 +160,6 @@ def front_ends(teachers: Sequence[Model]) -> list[FrontEnd]:
     for teacher in teachers:
         kinds.setdefault(teacher.front_end.unstandardised, teacher.front_end)
     return list(kinds.values())
-
-
-def _in_step(one: FrontEnd, other: FrontEnd) -> bool:
-    """Tell whether two front ends give a frame at the same times."""
-    return one.hop_length * other.sample_rate == other.hop_length * one.sample_rate
 
 
 def qualities(teacher: Model, clips: Clips, where: Machine, ear: Ear | None = None) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,6 +100,11 @@ def test_teachers_that_are_not_alike_are_refused(front_end: FrontEnd) -> None:
     for what, other in others.items():
         with pytest.raises(WrongUse, match=f"differ in {what}"):
             ensemble.check_alike([teacher, other])
+    with pytest.raises(WrongUse, match=re.escape(f"3 ({', '.join(LABELS)}) and 3 (a, b, c)")):
+        ensemble.check_alike([teacher, others["labels"]])
+    one_other = replace(make_teacher(front_end), labels=(LABELS[0], "b", LABELS[2]))
+    with pytest.raises(WrongUse, match=re.escape(f"3 ({LABELS[1]}) and 3 (b)")):
+        ensemble.check_alike([teacher, one_other])
 
 
 def test_teachers_of_other_frame_rates_are_refused(front_end: FrontEnd) -> None:

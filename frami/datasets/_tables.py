@@ -40,7 +40,10 @@ def numbered(path: Path, columns: tuple[str, ...], *, absent: str, delimiter: st
         reader = csv.DictReader(text(path).splitlines(), dialect=_Tabs if delimiter == "\t" else csv.excel)
         lacking = [column for column in columns if column not in (reader.fieldnames or ())]
         if lacking:
-            raise WrongUse(f"{path} has no column {', '.join(lacking)}; {', '.join(columns)} are needed.")
+            there = ", ".join(reader.fieldnames or ()) or "none"
+            raise WrongUse(
+                f"{path} has no column {', '.join(lacking)}; {', '.join(columns)} are needed, and there are: {there}."
+            )
         found = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
         raise WrongUse(f"{path} is no table ({error}); copy it again.") from error
