@@ -16,7 +16,7 @@ from sklearn.metrics import confusion_matrix, f1_score
 
 from frami import datasets, ensemble, machine, screen
 from frami.audio import FrontEnd
-from frami.clips import Clips, Spectrograms
+from frami.clips import Spectrograms
 from frami.datasets import Split
 from frami.errors import Failed, WrongUse
 from frami.evaluate import events, fusion, tagging
@@ -99,30 +99,31 @@ def evaluate(
     return measured(models[0], split, clips[0], answers) | {"missing": " ".join(dict.fromkeys(filter(None, said)))}
 
 
-def measured(model: Model, split: Split, clips: Clips, answers: Sequence[torch.Tensor]) -> dict[str, Any]:
+def measured(model: Model, split: Split, clips: Spectrograms, answers: Sequence[torch.Tensor]) -> dict[str, Any]:
     """Return the scores of answers to the recordings to test on, by the measures of the model's task."""
     if not answers:
         raise Failed("There is no clip to score.")
     return METRICS[model.task](split, clips, answers, model.front_end)
 
 
-def _of_classes(split: Split, clips: Clips, answers: Sequence[torch.Tensor], heard: FrontEnd) -> dict[str, Any]:
+def _of_classes(split: Split, clips: Spectrograms, answers: Sequence[torch.Tensor], heard: FrontEnd) -> dict[str, Any]:
     return scores(split.labels, clips.targets, torch.stack(list(answers)).argmax(dim=1).numpy())
 
 
-def _of_tags(split: Split, clips: Clips, answers: Sequence[torch.Tensor], heard: FrontEnd) -> dict[str, Any]:
+def _of_tags(split: Split, clips: Spectrograms, answers: Sequence[torch.Tensor], heard: FrontEnd) -> dict[str, Any]:
     return tagging.scores(split.labels, clips.targets, fusion.of_clips(answers).numpy())
 
 
-def _of_events(split: Split, clips: Clips, answers: Sequence[torch.Tensor], heard: FrontEnd) -> dict[str, Any]:
+def _of_events(split: Split, clips: Spectrograms, answers: Sequence[torch.Tensor], heard: FrontEnd) -> dict[str, Any]:
     truth, hop = annotated(split), heard.hop_length / heard.sample_rate
     edges, found, listed = {}, {}, {}
-    for name, answer, frames in zip(split.test.names, answers, clips.frames.tolist(), strict=True):
+    lengths = [heard.seconds(frames) for frames in clips.frames.tolist()]
+    if clips.seconds is not None:  # of a clip that is heard several times, what is found in the first counts
+        lengths = np.minimum(lengths, clips.seconds).tolist()
+    for name, answer, frames, length in zip(split.test.names, answers, clips.frames.tolist(), lengths, strict=True):
         probabilities = answer[:, 1:].double().sigmoid().numpy()
         last = max((offset for _, offset, _ in truth[name]), default=0.0)
-        edges[name] = times = events.frame_edges(
-            probabilities.shape[1], frames, hop, max(heard.seconds(frames), hop, last)
-        )
+        edges[name] = times = events.frame_edges(probabilities.shape[1], frames, hop, max(length, hop, last))
         found[name] = events.smoothed(probabilities.T[: len(times) - 1], 1 / (times[1] - times[0]))
         listed[name] = events.above(found[name], split.labels, times)
     return events.scores(split.labels, truth, found, edges) | {"events": listed}
@@ -167,7 +168,7 @@ TITLES = {
     "segment_f1": "segment F1",
     "segment_error_rate": "segment error rate",
 }
-METRICS: Mapping[str, Callable[[Split, Clips, Sequence[torch.Tensor], FrontEnd], dict[str, Any]]] = {
+METRICS: Mapping[str, Callable[[Split, Spectrograms, Sequence[torch.Tensor], FrontEnd], dict[str, Any]]] = {
     "single-label": _of_classes,
     "multi-label": _of_tags,
     "frames": _of_events,

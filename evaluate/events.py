@@ -58,7 +58,10 @@ def scores(
     if not there:
         raise Failed("There is no event in these clips to score.")
     collars, crossings, segments, frame = library()
-    kept = [labels[index] for index in there]
+    # The library has columns and averages of its own, which a class may be named as.
+    known_as = {labels[index]: f"class {index}" for index in there}
+    kept = list(known_as.values())
+    truth = {name: [(on, off, known_as[label]) for on, off, label in listed] for name, listed in truth.items()}
     table = {name: frame(each[:, there], edges[name], event_classes=kept) for name, each in probabilities.items()}
     seconds = {name: float(times[-1]) for name, times in edges.items()}
     found: dict[str, Any] = {}
@@ -81,12 +84,12 @@ def scores(
         "clips": len(truth),
         "per_class": {
             label: {
-                "events": sum(e[2] == label for listed in truth.values() for e in listed),
-                "event_f1": float(event[label]),
-                "segment_f1": float(segment[label]),
-                "segment_error_rate": float(error[label]),
+                "events": sum(e[2] == known for listed in truth.values() for e in listed),
+                "event_f1": float(event[known]),
+                "segment_f1": float(segment[known]),
+                "segment_error_rate": float(error[known]),
             }
-            for label in kept
+            for label, known in known_as.items()
         },
     }
 

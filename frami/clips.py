@@ -51,13 +51,15 @@ def of_class(clips: Clips, target: int) -> np.ndarray:
 class Spectrograms:
     """Clips held in memory as float16: recordings, heard once through a front end.
 
-    ``timelines`` are the activities of the classes in each clip, ``(K, N)``, where events are known.
+    ``timelines`` are the activities of the classes in each clip, ``(K, N)``, where events are known; ``seconds`` is how long
+    each recording is, of which a very short one is heard several times.
     """
 
     mels: list[Tensor]
     frames: np.ndarray
     targets: np.ndarray
     timelines: list[Tensor] | None = None
+    seconds: np.ndarray | None = None
 
     @classmethod
     def of(cls, recordings: Recordings, *front_ends: FrontEnd) -> Spectrograms:
@@ -74,12 +76,12 @@ class Spectrograms:
         frames = np.array([mel.shape[1] for mel in mels], dtype=np.int64)
         targets = np.array(recordings.targets)
         if recordings.events is None:
-            return cls(mels, frames, targets)
+            return cls(mels, frames, targets, seconds=np.array(seconds))
         lines = [
             timeline(_repeated(events, length, front_ends[0].seconds(n)), tags, n, front_ends[0])
             for events, length, tags, n in zip(recordings.events, seconds, targets, frames.tolist(), strict=True)
         ]
-        return cls(mels, frames, targets, lines)
+        return cls(mels, frames, targets, lines, np.array(seconds))
 
     def mel(self, index: int) -> Tensor:
         return self.mels[index].float()

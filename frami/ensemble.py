@@ -94,6 +94,8 @@ def together(teachers: Sequence[Model], clips: Clips, where: Machine) -> Model:
 
 def check_alike(teachers: Sequence[Model]) -> None:
     """Refuse models that do not know the same classes, have one task, and judge a clip at one frame rate."""
+    if len(teachers) < 2:
+        return
     facts = [_facts(model) for model in teachers]
     for number, (other, theirs) in enumerate(zip(teachers[1:], facts[1:], strict=True), 2):
         for what, ours in facts[0].items():
@@ -194,6 +196,8 @@ def qualities(teacher: Model, clips: Clips, where: Machine, ear: Ear | None = No
 
 def _frames(model: Model) -> list[int]:
     """Return how many frames of its own a model judges in clips of two lengths, of which one is odd; of a detector alone."""
+    if model.task != "frames":
+        return []
     with torch.no_grad(), machine.CPU.placed(model.network) as network, frozen(network):
         said = [network(torch.zeros(1, model.front_end.n_mels, frames)).frame_logits for frames in (64, 127)]
     return [each.shape[2] for each in said if each is not None]

@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from frami import audio, catalog, datasets
 from frami.architecture import Architecture
 from frami.audio import FrontEnd
-from frami.datasets import audiomnist, esc50_second, fsdd, tones
+from frami.datasets import Split, audiomnist, esc50_second, fsdd, tones
 from frami.distillation import distill
 from frami.errors import FramiError, WrongUse
 from frami.model import Model
@@ -124,6 +124,18 @@ def test_a_model_that_may_know_what_it_is_tested_on_is_told_of(tmp_path: Path) -
     synthesize(teacher, tmp_path / "samples.h5", samples=4, batch_size=4, **control).close()
     student = distill(teacher, samples=tmp_path / "samples.h5", out=tmp_path / "heard", **few)
     assert "fold 5 of esc50 held out" in datasets.remark(student.provenance, split)
+    # Soundscapes are mixed from recordings that somebody may have learned from.
+    nothing = split.train.some([])
+    mixed, whole = (
+        Split(name, fold, ("a",), nothing, nothing) for name, fold in (("urbansed", "test"), ("urbansound8k", "1"))
+    )
+    for provenance in (
+        {"dataset": "urbansound8k", "test_fold": "1"},
+        {"mixed": {"dataset": "urbansound8k", "test_fold": "1"}},
+    ):
+        assert "it may know recordings of fold test of urbansed" in datasets.remark(provenance, mixed)
+    assert "fold 1 of urbansound8k" in datasets.remark({"dataset": "urbansed", "test_fold": "test"}, whole)
+    assert datasets.remark({"dataset": "urbansed", "test_fold": "validate"}, mixed) == ""
     # What is trained on is the same for every fold of these.
     assert datasets.remark({"dataset": "tones", "test_fold": "0"}, datasets.split("tones", test_fold="1")) == ""
 

@@ -122,6 +122,16 @@ def test_teachers_of_other_frame_rates_are_refused(front_end: FrontEnd) -> None:
         ensemble.check_alike([built[0], other])
 
 
+def test_one_teacher_alone_is_compared_with_nobody(front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch) -> None:
+    def heard(*_: object) -> None:
+        raise AssertionError("it was heard")
+
+    tagger = replace(make_teacher(front_end), task="multi-label")
+    monkeypatch.setattr(tagger.network, "forward", heard)
+    ensemble.check_alike([tagger])
+    ensemble.check_alike([tagger, copy.copy(tagger)])
+
+
 class Whole(torch.nn.Module):
     """Leaves out what is no whole group of four frames."""
 

@@ -7,6 +7,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,27 @@ def test_events_are_found_where_the_frames_of_an_answer_have_them(front_end: Fro
         ]
     assert [found[name] for name in ("psds1", "psds2", "event_f1")] == pytest.approx([1, 1, 1])
     assert found["segment_error_rate"] == pytest.approx(0)
+
+
+def test_a_clip_that_is_heard_several_times_is_scored_once(front_end: FrontEnd) -> None:
+    pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")
+    heard = replace(front_end, repeat_seconds=0.512)
+    recordings = Recordings(("x.wav",), np.ones((1, 1)), lambda *_: torch.zeros(1024), (((0.0, 0.128, 0),),))
+    split = Split("desed", "validation", ("a",), recordings.some([]), recordings, task="frames")
+    clips = Spectrograms.of(recordings, heard)
+    assert clips.frames.tolist() == [33]
+    model = Model.build(Architecture("secrnn", {"width": 4}), heard, ("a",), task="frames")
+    found = accuracy.measured(model, split, clips, [torch.full((1, 1 + 9), 9.0)])
+    assert found["events"] == {"x.wav": [(0.0, 0.128, "a")]} and found["event_f1"] == 1
+
+
+def test_classes_may_be_named_as_they_please() -> None:
+    pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")
+    names = ("onset", "macro_average", "a\\b")
+    truth = {"x.wav": [(float(start), start + 1.0, name) for start, name in enumerate(names)]}
+    found = events.scores(names, truth, {"x.wav": 0.9 * np.eye(3)}, {"x.wav": np.arange(4.0)})
+    assert list(found["per_class"]) == list(names)
+    assert found["psds1"] == pytest.approx(1.0) and found["event_f1"] == pytest.approx(1.0)
 
 
 def test_events_found_exactly_score_one() -> None:

@@ -114,6 +114,16 @@ def test_desed(desed: Path) -> None:
     known = datasets.audited(alone, split.labels[::-1])
     assert known.labels == ("Vacuum_cleaner", "Running_water", "Dog") and known.test.events == (((1.5, 2.5, 2),), ())
     assert np.asarray(known.test.targets).tolist() == [[0, 0, 1], [0, 0, 0]]
+    # Clips without labels beside them tell of no class, and weak labels of theirs.
+    sound(desed / "audio/train/unlabel_in_domain/Y0_30.000_40.000.wav", 10.0)
+    beside = datasets.split("desed", desed, test_fold="validation")
+    assert len(beside.train) == 1 and datasets.audited(beside, split.labels).labels == split.labels
+    (desed / "metadata/train").mkdir()
+    (desed / "metadata/train/weak.tsv").write_text("filename\tevent_labels\nY1.wav\tRunning_water\n")
+    sound(desed / "audio/train/weak/Y1.wav", 10.0)
+    assert datasets.split("desed", desed, test_fold="validation").labels == ("Dog", "Running_water")
+    shutil.rmtree(desed / "audio/train")
+    shutil.rmtree(desed / "metadata/train")
     with pytest.raises(WrongUse, match=r"classes that the model does not know \(Dog\)"):
         datasets.audited(alone, ("Cat",))
     with pytest.raises(WrongUse, match=r"classes that desed does not have \(Cat\)"):
@@ -139,6 +149,7 @@ def test_desed(desed: Path) -> None:
         (['"1.wav"\t0.9\t0.2\t"Dog"'], "line 2, 1.wav: Dog from 0.9"),
         (["1.wav\t0.9\t0.2\tDog"], "an event begins at 0 or later and ends after that"),
         (["1.wav\t0.2\t12.5\tDog"], "lasts 10.00 s, and Dog is annotated up to 12.5 s"),
+        (["1.wav\t10.0\t10.1\tDog"], "lasts 10.00 s, and Dog is annotated from 10.0 s on, after its end"),
         (["1.wav\t0.2\t0.9\tDog", "1.wav\t0.5\t1.5\tDog"], "overlaps another event of that label"),
     ],
 )

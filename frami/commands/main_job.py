@@ -211,7 +211,7 @@ def _events_beside(path: Path, model: Any, found: dict[str, Any], arguments: dic
     from frami.evaluate import accuracy
 
     # Data sets keep what is annotated in tables of the plain name.
-    table, picture = path.with_suffix(".events.tsv"), path.with_suffix(".events.png")
+    table, picture = (path.with_name(path.name.removesuffix(".json") + end) for end in (".events.tsv", ".events.png"))
     split = datasets.split(arguments["dataset"], arguments["data"], test_fold=arguments["test_fold"])
     files.write_bytes(table, accuracy.as_table(found).encode())
     files.write_bytes(picture, charts.png(inspection.rolls(model, datasets.for_task(split, model.task), found)))

@@ -7,6 +7,7 @@ A data set is a module with
     test_folds(folder)      the names that ``--test-fold`` may take
     split(folder, fold)     a `Split`: the recordings to train on and those to test on, and what they are annotated for
     APART                   True where what is trained on is tested on for no fold (absent where it is)
+    MADE_OF                 the data set that it was mixed from (absent where it was not)
     ARCHIVES                what ``frami data get`` downloads (absent where there is nothing to download)
 
 Folds are never mixed: every `Recordings` comes out of one call of ``split``, which puts a whole fold on one side.
@@ -168,10 +169,10 @@ def check_enough(found: Split) -> None:
 def audited(found: Split, labels: Sequence[str]) -> Split:
     """Return a split to measure a model on that knows some classes; recordings of others are refused.
 
-    A table of events tells classes by what occurs. Where what is held out is all there is, not each of them need occur.
+    A table of events tells classes by what occurs. Where what is held out is all that has labels, not each of them need occur.
     """
     side, targets = found.test, np.asarray(found.test.targets)
-    if len(found.train) or targets.ndim == 1 or not set(found.labels) <= set(labels):
+    if len(found.train.labelled()) or targets.ndim == 1 or not set(found.labels) <= set(labels):
         check_labels(labels, found)
         return found
     place = [list(labels).index(label) for label in found.labels]
@@ -219,7 +220,7 @@ def remark(provenance: Mapping[str, Any], found: Split) -> str:
     for known, asked in itertools.product(held_out(provenance), held_out(found.origin)):
         fold, dataset = known["test_fold"], known["dataset"]
         if fold != asked["test_fold"] and _share_clips(dataset, asked["dataset"]):
-            may_know = asked["test_fold"]
+            may_know = asked["test_fold"] + ("" if dataset == asked["dataset"] else f" of {asked['dataset']}")
             return (
                 f"The model learned with fold {fold} of {dataset} held out: it may know recordings of fold {may_know}."
             )
@@ -230,9 +231,11 @@ def _share_clips(one: str, other: str) -> bool:
     """Tell whether what is trained on for a fold of one data set may be tested on for a fold of the other."""
     known = catalog.names("datasets")
     modules = [catalog.load("datasets", name) for name in (one, other) if name in known]
-    if any(getattr(module, "APART", False) for module in modules):
-        return False
-    return one == other or (len(modules) == 2 and modules[0].FOLDER == modules[1].FOLDER != "")
+    if one == other:
+        return not any(getattr(module, "APART", False) for module in modules)
+    if {one, other} & {getattr(module, "MADE_OF", None) for module in modules}:
+        return True
+    return len(modules) == 2 and modules[0].FOLDER == modules[1].FOLDER != ""
 
 
 def first(labels: Sequence[str]) -> str:

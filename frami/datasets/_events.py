@@ -120,6 +120,12 @@ def within(folder: Path, annotated: Mapping[str, list[Event]], lengths: Mapping[
             raise WrongUse(
                 f"{folder / name} lasts {seconds:.2f} s and is annotated as of {written:.2f} s; copy the file again."
             )
+        late = next((event for event in events if event.onset >= seconds), None)
+        if late is not None:
+            raise WrongUse(
+                f"{folder / name} lasts {seconds:.2f} s, and {late.label} is annotated from {late.onset} s on, after its end; "
+                "mend the annotation, or copy the file again."
+            )
         if last is not None and last.offset > seconds + SLACK:
             raise WrongUse(
                 f"{folder / name} lasts {seconds:.2f} s, and {last.label} is annotated up to {last.offset} s in it; "
