@@ -305,6 +305,8 @@ def test_from_annotated_events_to_a_student_that_heard_none(
     scores = json.loads(scored.read_text())
     assert all(name in printed for name in scores["per_class"])
     assert (tmp_path / "scores.events.png").read_bytes().startswith(b"\x89PNG")
+    call("evaluate", tmp_path / "frami", *data, "--json", tmp_path / "scores.v1")
+    assert (tmp_path / "scores.v1.events.tsv").is_file()
     found = sum(map(len, scores["events"].values()))
     table = scored.with_suffix(".events.tsv").read_text().splitlines()
     assert table[0] == "filename\tonset\toffset\tevent_label" and len(table) == 1 + found > 1
