@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any, cast
 
 import numpy as np
@@ -113,7 +112,7 @@ def _facts(model: Model) -> dict[str, Any]:
     return {
         "labels": model.labels,
         "their task": model.task,
-        "the interval between frames (s)": Fraction(heard.hop_length, heard.sample_rate),
+        "the interval between frames (s)": heard.hop_length / heard.sample_rate,
         "how far short clips are repeated (s)": heard.repeat_seconds,
         "their frame rate, as frames of clips of 64 and of 127": _frames(model),
     }
@@ -122,7 +121,7 @@ def _facts(model: Model) -> dict[str, Any]:
 def _told(one: Any, other: Any) -> str:
     """Return a fact of one model, against another's; of many labels, those that the other has elsewhere or not at all."""
     if not isinstance(one, tuple):
-        return f"{float(one):g}" if isinstance(one, Fraction) else str(one)
+        return str(one)
     unlike = [label for place, label in enumerate(one) if other[place : place + 1] != (label,)]
     return f"{len(one)} ({datasets.first(unlike) or 'the first of those'})"
 

@@ -106,7 +106,7 @@ def durations(path: Path) -> dict[str, float]:
 
 
 def within(folder: Path, annotated: Mapping[str, list[Event]], lengths: Mapping[str, float] | None = None) -> None:
-    """Refuse events that end after their file does, and files of another length than is written of them."""
+    """Refuse events that begin or end after their file ends, and files of another length than is written of them."""
     for name, events in annotated.items():
         last = max(events, key=lambda event: event.offset, default=None)
         written = (lengths or {}).get(name)

@@ -47,9 +47,9 @@ def split(folder: Path, fold: str) -> Split:
     _events.within(folder / "audio" / SYNTHETIC, _there(folder, SYNTHETIC, strong))
     _events.within(folder / "audio" / FOLDS[fold], _there(folder, FOLDS[fold], tested), lengths)
     weak = _events.weak(_table(folder, WEAK)) if _table(folder, WEAK).is_file() else {}
-    # Weak labels alone tell what there is to learn, beside what is tested on.
-    named = {label for listed in (() if strong else weak.values()) for label in listed}
-    labels = tuple(sorted(named | {event.label for events in (strong or tested).values() for event in events}))
+    # Without soundscapes, weak labels and what is tested on tell the classes.
+    named = [*map(_labels, (strong or tested).values()), *([] if strong else weak.values())]
+    labels = tuple(sorted({label for listed in named for label in listed}))
     if not labels:
         table = _table(folder, SYNTHETIC if strong else FOLDS[fold])
         raise WrongUse(f"{table} annotates no event; one or more are needed.")

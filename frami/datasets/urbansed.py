@@ -21,7 +21,7 @@ FOLDER = "urban-sed_v2.0.0"
 FOLDS = ("validate", "test")
 TABLES = "[!.]*.txt"  # macOS leaves files beside them whose names begin with a dot
 APART = True
-MADE_OF = "urbansound8k"  # its folds 1 to 6 for train, 7 and 8 for validate, 9 and 10 for test
+MADE_OF = "urbansound8k"
 # Those of UrbanSound8K, whose sounds they are.
 LABELS = (
     "air_conditioner",
