@@ -14,7 +14,7 @@ class _Callable(ModuleType):
     """`frami.evaluate` is a folder of questions and, as the commands have it, a function."""
 
     def __call__(self, *arguments: Any, **keywords: Any) -> dict[str, Any]:
-        from frami.evaluate import accuracy
+        from frami.evaluate import scores as accuracy
 
         return accuracy.evaluate(*arguments, **keywords)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from frami.clips import Clips
+from frami.core.runtime import Machine
+from frami.data.clips import Clips
 from frami.evaluate.fusion import said
-from frami.machine import Machine
-from frami.model import Model
+from frami.models.model import Model
 
 
 def agreement(teacher: Model, student: Model, clips: Clips, where: Machine) -> float:

@@ -14,11 +14,11 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from frami import bundle
-from frami.errors import WrongUse, unknown
-from frami.machine import CPU
-from frami.model import Model
-from frami.network import frozen
+from frami.core.errors import WrongUse, unknown
+from frami.core.runtime import CPU
+from frami.models import bundle
+from frami.models.model import Model
+from frami.models.network import frozen
 
 REPETITIONS = 15
 

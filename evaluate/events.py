@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frami.errors import Failed, WrongUse
-from frami.tasks import frames_covered
+from frami.core.errors import Failed, WrongUse
+from frami.models.tasks import frames_covered
 
 Events = list[tuple[float, float, str]]
 PSDS: dict[str, dict[str, Any]] = {

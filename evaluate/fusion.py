@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from frami.clips import Clips
-from frami.learn import predictions
-from frami.machine import Machine
-from frami.model import Model
+from frami.core.runtime import Machine
+from frami.data.clips import Clips
+from frami.models.model import Model
+from frami.training.loop import predictions
 
 
 def answers(models: Sequence[Model], clips: Sequence[Clips], where: Machine) -> list[Tensor]:

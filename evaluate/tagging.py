@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 
-from frami.errors import Failed
+from frami.core.errors import Failed
 
 
 def scores(labels: tuple[str, ...], targets: np.ndarray, logits: np.ndarray) -> dict[str, Any]:

@@ -16,30 +16,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from frami.architecture import Architecture
-    from frami.audio import FrontEnd
-    from frami.distillation import distill
-    from frami.errors import FramiError
-    from frami.inspection import inspect
-    from frami.model import Model, load
-    from frami.network import Network
-    from frami.store import Store
-    from frami.synthesis import synthesize
-    from frami.training import train
+    from frami.audio.frontend import FrontEnd
+    from frami.core.errors import FramiError
+    from frami.data.store import Store
+    from frami.inversion.synthesize import synthesize
+    from frami.models.architecture import Architecture
+    from frami.models.model import Model, load
+    from frami.models.network import Network
+    from frami.reporting.inspect import inspect
+    from frami.training.distill import distill
+    from frami.training.supervised import train
 
 # What is public, and where it is; loaded when first used, so that `frami --help` does not wait for torch.
 _PUBLIC = {
-    "train": "frami.training",
-    "synthesize": "frami.synthesis",
-    "distill": "frami.distillation",
-    "inspect": "frami.inspection",
-    "load": "frami.model",
-    "Model": "frami.model",
-    "Architecture": "frami.architecture",
-    "Network": "frami.network",
-    "Store": "frami.store",
-    "FrontEnd": "frami.audio",
-    "FramiError": "frami.errors",
+    "train": "frami.training.supervised",
+    "synthesize": "frami.inversion.synthesize",
+    "distill": "frami.training.distill",
+    "inspect": "frami.reporting.inspect",
+    "load": "frami.models.model",
+    "Model": "frami.models.model",
+    "Architecture": "frami.models.architecture",
+    "Network": "frami.models.network",
+    "Store": "frami.data.store",
+    "FrontEnd": "frami.audio.frontend",
+    "FramiError": "frami.core.errors",
 }
 __all__ = [
     "Architecture",

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from frami import duel, priors
-from frami.machine import Machine
-from frami.model import Model
-from frami.network import Output
-from frami.settings import setting, weight
-from frami.taps import Heard
+from frami.core.runtime import Machine
+from frami.core.settings import setting, weight
+from frami.inversion import adversarial as duel
+from frami.inversion import losses as priors
+from frami.inversion.hooks import Heard
+from frami.models.model import Model
+from frami.models.network import Output
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,13 +22,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frami import priors, rival, seeds, views
-from frami.decoder import Clamp
-from frami.invert import Inverted, invert
-from frami.machine import Machine
-from frami.model import Model
-from frami.settings import setting, weight, weights
-from frami.taps import hear
+from frami.audio import transforms as views
+from frami.core import seeds
+from frami.core.runtime import Machine
+from frami.core.settings import setting, weight, weights
+from frami.inversion import losses as priors
+from frami.inversion import proxy as rival
+from frami.inversion.decoder import Clamp
+from frami.inversion.hooks import hear
+from frami.inversion.loop import Inverted, invert
+from frami.models.model import Model
 
 
 @dataclass(frozen=True, kw_only=True)

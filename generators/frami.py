@@ -39,16 +39,20 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from frami import filterbanks, priors, rival, seeds, views
-from frami.contrast import Contrast
-from frami.decoder import Decoder, Latents
-from frami.invert import Inverted, invert
-from frami.machine import Machine
-from frami.meta import MetaLearned
-from frami.model import Model
-from frami.network import Output
-from frami.settings import setting, weight, weights
-from frami.taps import Heard, PastMoments, hear
+from frami.audio import filterbanks
+from frami.audio import transforms as views
+from frami.core import seeds
+from frami.core.runtime import Machine
+from frami.core.settings import setting, weight, weights
+from frami.inversion import losses as priors
+from frami.inversion import proxy as rival
+from frami.inversion.contrastive import Contrast
+from frami.inversion.decoder import Decoder, Latents
+from frami.inversion.hooks import Heard, PastMoments, hear
+from frami.inversion.loop import Inverted, invert
+from frami.inversion.meta import MetaLearned
+from frami.models.model import Model
+from frami.models.network import Output
 
 
 @dataclass(frozen=True, kw_only=True)

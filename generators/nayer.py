@@ -27,14 +27,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frami import priors, rival, seeds, views
-from frami.errors import WrongUse
-from frami.invert import Inverted, invert
-from frami.machine import Machine
-from frami.model import Model
-from frami.settings import setting, weight, weights
-from frami.taps import Heard, PastMoments, hear
-from frami.upsampler import Upsampler
+from frami.audio import transforms as views
+from frami.core import seeds
+from frami.core.errors import WrongUse
+from frami.core.runtime import Machine
+from frami.core.settings import setting, weight, weights
+from frami.inversion import losses as priors
+from frami.inversion import proxy as rival
+from frami.inversion.hooks import Heard, PastMoments, hear
+from frami.inversion.loop import Inverted, invert
+from frami.inversion.upsampler import Upsampler
+from frami.models.model import Model
 
 EMBEDDING = 512
 

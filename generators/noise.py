@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frami import seeds
-from frami.invert import Inverted
-from frami.machine import Machine
-from frami.model import Model
+from frami.core import seeds
+from frami.core.runtime import Machine
+from frami.inversion.loop import Inverted
+from frami.models.model import Model
 
 
 @dataclass(frozen=True, kw_only=True)

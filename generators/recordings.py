@@ -13,12 +13,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frami import catalog, clips, datasets, seeds
-from frami.errors import WrongUse
-from frami.invert import Inverted
-from frami.machine import Machine
-from frami.model import Model
-from frami.settings import setting
+from frami.core import registry as catalog
+from frami.core import seeds
+from frami.core.errors import WrongUse
+from frami.core.runtime import Machine
+from frami.core.settings import setting
+from frami.data import clips
+from frami.data import recordings as datasets
+from frami.inversion.loop import Inverted
+from frami.models.model import Model
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from frami.network import Network
+from frami.models.network import Network
 
 
 class Block(nn.Module):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from frami.network import Network, convolved_and_recurrent
+from frami.models.network import Network, convolved_and_recurrent
 
 WIDENING = (1, 2, 4, 6, 6)
 SQUEEZE = 4

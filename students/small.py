@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from frami.network import Network
+from frami.models.network import Network
 
 
 class Encoder(nn.Sequential):

@@ -15,12 +15,12 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
 import torch
 
-from frami.architecture import Architecture
-from frami.audio import FrontEnd
-from frami.machine import Machine
-from frami.model import Model
-from frami.store import Store
-from frami.synthesis import synthesize
+from frami.audio.frontend import FrontEnd
+from frami.core.runtime import Machine
+from frami.data.store import Store
+from frami.inversion.synthesize import synthesize
+from frami.models.architecture import Architecture
+from frami.models.model import Model
 
 LABELS = ("rise", "fall", "pulse")
 # Two steps a round, the contrast, and the student in the making from the start: every loss is at work.

@@ -12,9 +12,10 @@ import pytest
 import soundfile
 import torch
 
-from frami import audio, filterbanks
-from frami.audio import FrontEnd
-from frami.errors import Failed, WrongUse
+from frami.audio import filterbanks
+from frami.audio import frontend as audio
+from frami.audio.frontend import FrontEnd
+from frami.core.errors import Failed, WrongUse
 
 RATE = 8000
 

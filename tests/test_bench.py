@@ -14,18 +14,20 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from frami import catalog
-from frami.architecture import Architecture
-from frami.audio import FrontEnd
-from frami.bench import collect, piece, recipe_suites, speed, speed_store, suites, timing
-from frami.bench import page as bench_page
-from frami.bench.pictures import accuracy_against_cost
+from frami.audio.frontend import FrontEnd
+from frami.bench import experiment as piece
+from frami.bench import recipe_suites, speed, speed_store, suites, timing
+from frami.bench import report as bench_page
+from frami.bench import runner as collect
+from frami.bench.plots import accuracy_against_cost
 from frami.cli import frami
+from frami.core import registry as catalog
+from frami.core.errors import Failed, WrongUse
 from frami.datasets import tones
-from frami.errors import Failed, WrongUse
 from frami.evaluate import complexity
-from frami.model import Model
-from frami.resize_convolution import ResizeConv2d
+from frami.inversion.resize_conv import ResizeConv2d
+from frami.models.architecture import Architecture
+from frami.models.model import Model
 
 
 @pytest.fixture(autouse=True)

@@ -23,11 +23,13 @@ import torch
 from torch import nn
 
 import frami
-from frami import cli, files, model, progress, run
-from frami.audio import FrontEnd
+from frami import cli
+from frami.audio.frontend import FrontEnd
+from frami.core import files, progress, run
+from frami.core.errors import Failed, WrongUse
 from frami.datasets import tones
-from frami.errors import Failed, WrongUse
-from frami.model import Model
+from frami.models import model
+from frami.models.model import Model
 from tests.conftest import FAST, full_disk, make_teacher
 
 TONES = ["--dataset", "tones", "--test-fold", "0"]
@@ -567,7 +569,8 @@ def test_a_run_that_could_not_begin_keeps_nobody_out(tmp_path: Path) -> None:
 # Run by a process of its own, which kills itself after its second state is saved.
 KILLED = """
 import os, signal
-from frami import cli, run
+from frami import cli
+from frami.core import run
 from frami.datasets import tones
 
 saved = 0

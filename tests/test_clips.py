@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from frami.clips import Spectrograms, endless
+from frami.data.clips import Spectrograms, endless
 
 
 def clips(lengths: list[int]) -> Spectrograms:

@@ -13,17 +13,20 @@ import pytest
 import torch
 from torch import nn
 
-from frami import catalog, priors, settings, views
-from frami.architecture import Architecture
-from frami.audio import FrontEnd
+from frami.audio import transforms as views
+from frami.audio.frontend import FrontEnd
+from frami.core import registry as catalog
+from frami.core import settings
+from frami.core.errors import WrongUse
+from frami.core.runtime import Machine
 from frami.datasets import tones
-from frami.errors import WrongUse
 from frami.generators.frami import Generator as FramiGenerator
 from frami.generators.frami import Judge
-from frami.machine import Machine
-from frami.model import Model
-from frami.network import FrameHead
-from frami.targets import ASKED
+from frami.inversion import losses as priors
+from frami.inversion.targets import ASKED
+from frami.models.architecture import Architecture
+from frami.models.model import Model
+from frami.models.network import FrameHead
 from tests.conftest import FAST, LABELS, make_teacher
 
 METHODS = catalog.names("generators")

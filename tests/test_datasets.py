@@ -17,14 +17,17 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from frami import audio, catalog, datasets
-from frami.architecture import Architecture
-from frami.audio import FrontEnd
-from frami.datasets import Split, audiomnist, esc50_second, fsdd, tones
-from frami.distillation import distill
-from frami.errors import FramiError, WrongUse
-from frami.model import Model
-from frami.synthesis import synthesize
+from frami.audio import frontend as audio
+from frami.audio.frontend import FrontEnd
+from frami.core import registry as catalog
+from frami.core.errors import FramiError, WrongUse
+from frami.data import recordings as datasets
+from frami.data.recordings import Split
+from frami.datasets import audiomnist, esc50_second, fsdd, tones
+from frami.inversion.synthesize import synthesize
+from frami.models.architecture import Architecture
+from frami.models.model import Model
+from frami.training.distill import distill
 
 RATE = 8000
 ESC10 = (0, 1, 10, 11, 12, 20, 21, 38, 40, 41)

@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from frami.decoder import COARSEST, Clamp, Decoder, averaged
-from frami.resize_convolution import ResizeConv2d
+from frami.inversion.decoder import COARSEST, Clamp, Decoder, averaged
+from frami.inversion.resize_conv import ResizeConv2d
 
 LOW, HIGH = -1.5, 3.0
 

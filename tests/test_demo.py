@@ -9,8 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 import frami
-from frami import cli, demo, demo_scenes
+from frami import cli
 from frami.datasets import tones
+from frami.demos import digits as demo
+from frami.demos import soundscapes as demo_scenes
 
 
 def run(out: Path) -> tuple[list[demo.Row], list[str]]:

@@ -18,9 +18,13 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from frami import catalog, cli, datasets, download
-from frami.datasets import Archive, esc50
-from frami.errors import Failed, WrongUse
+from frami import cli
+from frami.core import registry as catalog
+from frami.core.errors import Failed, WrongUse
+from frami.data import download
+from frami.data import recordings as datasets
+from frami.data.recordings import Archive
+from frami.datasets import esc50
 
 NAME = "ESC-50-master.zip"
 TABLE = "filename,fold,target,category,esc10\n" + "".join(f"{n}-1-A-0.wav,{n},0,dog,True\n" for n in range(1, 6))

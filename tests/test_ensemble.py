@@ -16,19 +16,21 @@ from click.testing import CliRunner
 from sklearn.metrics import average_precision_score
 
 import frami
-from frami import datasets, ensemble
-from frami.architecture import Architecture
-from frami.audio import FrontEnd
+from frami.audio.frontend import FrontEnd
 from frami.cli import frami as cli
-from frami.clips import Spectrograms
-from frami.datasets import split, tones
-from frami.errors import WrongUse
+from frami.core.errors import WrongUse
+from frami.core.runtime import Machine
+from frami.data import recordings as datasets
+from frami.data.clips import Spectrograms
+from frami.data.recordings import split
+from frami.data.soundscapes import soundscapes
+from frami.data.store import Store
+from frami.datasets import tones
 from frami.evaluate import complexity, fusion
-from frami.machine import Machine
-from frami.model import Model
-from frami.soundscapes import soundscapes
-from frami.store import Store
-from frami.student import Student
+from frami.models.architecture import Architecture
+from frami.models.model import Model
+from frami.training import ensemble
+from frami.training.student import Student
 from tests.conftest import LABELS, make_teacher
 
 

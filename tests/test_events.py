@@ -15,20 +15,24 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from frami import augmentation, learn, recipes, tasks
-from frami.architecture import Architecture
-from frami.audio import FrontEnd
+from frami.audio.frontend import FrontEnd
 from frami.cli import frami
-from frami.clips import Spectrograms, timeline
-from frami.datasets import Recordings, Split
-from frami.evaluate import accuracy, events
-from frami.machine import Machine
-from frami.model import Model, load
-from frami.network import Output
-from frami.run import Run, metrics
-from frami.store import Store, parts
-from frami.synthesis import synthesize
-from frami.targets import timelines
+from frami.core.run import Run, metrics
+from frami.core.runtime import Machine
+from frami.data.clips import Spectrograms, timeline
+from frami.data.recordings import Recordings, Split
+from frami.data.store import Store, parts
+from frami.evaluate import events
+from frami.evaluate import scores as accuracy
+from frami.inversion.synthesize import synthesize
+from frami.inversion.targets import timelines
+from frami.models import tasks
+from frami.models.architecture import Architecture
+from frami.models.model import Model, load
+from frami.models.network import Output
+from frami.training import augment as augmentation
+from frami.training import loop as learn
+from frami.training import recipes
 from tests.test_tagging import VALIDATION, scenes  # noqa: F401
 
 

@@ -14,17 +14,18 @@ import pytest
 import soundfile
 import torch
 
-from frami import datasets, model
-from frami.architecture import Architecture
-from frami.audio import FrontEnd
+from frami.audio.frontend import FrontEnd
+from frami.core.errors import Failed, WrongUse
+from frami.core.run import Run
+from frami.data import recordings as datasets
+from frami.data.store import Store, run_folder
 from frami.datasets import tones
-from frami.errors import Failed, WrongUse
-from frami.inspection import inspect
-from frami.model import Model
-from frami.run import Run
-from frami.store import Store, run_folder
-from frami.synthesis import synthesize
-from frami.training import front_end_for
+from frami.inversion.synthesize import synthesize
+from frami.models import model
+from frami.models.architecture import Architecture
+from frami.models.model import Model
+from frami.reporting.inspect import inspect
+from frami.training.supervised import front_end_for
 
 PNG = b"\x89PNG"
 MakeStore = Callable[[Model], Store]

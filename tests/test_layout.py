@@ -40,10 +40,10 @@ def test_setup_maps_the_folders_and_lists_every_package(options: configparser.Se
 
 
 def test_evaluate_is_a_folder_and_a_function() -> None:
-    from frami.evaluate import accuracy
+    from frami.evaluate import scores as accuracy
 
     assert callable(frami.evaluate)
-    assert frami.evaluate.accuracy is accuracy
+    assert frami.evaluate.scores is accuracy
 
 
 @pytest.mark.parametrize("name", frami.__all__)

@@ -11,12 +11,12 @@ import pytest
 import soundfile
 
 import frami
-from frami import datasets
-from frami.architecture import Architecture
-from frami.audio import FrontEnd
+from frami.audio.frontend import FrontEnd
+from frami.core.errors import WrongUse
+from frami.data import recordings as datasets
 from frami.datasets import sonyc, tau2022
-from frami.errors import WrongUse
-from frami.model import Model
+from frami.models.architecture import Architecture
+from frami.models.model import Model
 
 
 def sound(path: Path, seconds: float = 1.0) -> None:

@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from frami import objectives, priors, tasks
-from frami.network import POOLING_EPSILON, Output, statistics_pooling
-from frami.taps import Moments, batch_norm_inputs, batch_norms, moments
+from frami.inversion import losses as priors
+from frami.inversion.hooks import Moments, batch_norm_inputs, batch_norms, moments
+from frami.models import tasks
+from frami.models.network import POOLING_EPSILON, Output, statistics_pooling
+from frami.training import losses as objectives
 
 
 def softmax(row: list[float], temperature: float) -> list[float]:

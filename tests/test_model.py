@@ -18,19 +18,21 @@ import torch
 from click.testing import CliRunner
 from torch import nn
 
-from frami import catalog, cli, files, seeds
-from frami.architecture import Architecture
-from frami.audio import FrontEnd
+from frami import cli
+from frami.audio.frontend import FrontEnd
+from frami.core import files, seeds
+from frami.core import registry as catalog
+from frami.core.errors import Failed, WrongUse
+from frami.core.runtime import Machine
+from frami.data.store import Store
 from frami.datasets import tones
-from frami.distillation import distill
-from frami.errors import Failed, WrongUse
-from frami.evaluate.accuracy import evaluate
-from frami.inspection import inspect
-from frami.machine import Machine
-from frami.model import Model, load
-from frami.network import ATTENTION, POOLINGS, frozen
-from frami.store import Store
-from frami.synthesis import synthesize
+from frami.evaluate.scores import evaluate
+from frami.inversion.synthesize import synthesize
+from frami.models.architecture import Architecture
+from frami.models.model import Model, load
+from frami.models.network import ATTENTION, POOLINGS, frozen
+from frami.reporting.inspect import inspect
+from frami.training.distill import distill
 from tests.conftest import FAST, LABELS, full_disk, make_teacher
 
 WEIGHT = "head.classifier.weight"

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from frami import catalog
-from frami.architecture import Architecture
-from frami.audio import FrontEnd
+from frami.audio.frontend import FrontEnd
+from frami.core import registry as catalog
 from frami.evaluate import complexity
-from frami.model import Model
-from frami.network import ATTENTION, POOLINGS, FrameHead, Network, frozen
+from frami.models.architecture import Architecture
+from frami.models.model import Model
+from frami.models.network import ATTENTION, POOLINGS, FrameHead, Network, frozen
 from frami.students.secrnn import Attention
 from tests.conftest import make_teacher
 

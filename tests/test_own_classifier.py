@@ -16,12 +16,15 @@ from click.testing import CliRunner
 from torch import Tensor, nn
 
 import frami
-from frami import catalog, cli, filterbanks, synthesis
-from frami.architecture import Architecture
-from frami.audio import FrontEnd
-from frami.errors import WrongUse
-from frami.model import Model
-from frami.network import Network
+from frami import cli
+from frami.audio import filterbanks
+from frami.audio.frontend import FrontEnd
+from frami.core import registry as catalog
+from frami.core.errors import WrongUse
+from frami.inversion import synthesize as synthesis
+from frami.models.architecture import Architecture
+from frami.models.model import Model
+from frami.models.network import Network
 from tests.conftest import LABELS
 
 # What its owner would write: a network that ends in mean and maximum over time and two layers, and how frami is to see it.

@@ -10,13 +10,14 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from frami import charts, plots
-from frami.architecture import Architecture
-from frami.audio import FrontEnd
-from frami.clips import Spectrograms
-from frami.errors import WrongUse
-from frami.model import Model
-from frami.store import Store
+from frami.audio.frontend import FrontEnd
+from frami.core.errors import WrongUse
+from frami.data.clips import Spectrograms
+from frami.data.store import Store
+from frami.models.architecture import Architecture
+from frami.models.model import Model
+from frami.reporting import charts
+from frami.reporting import spectrograms as plots
 
 
 def texts(figure: Figure) -> list[str]:

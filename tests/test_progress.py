@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from frami import progress
+from frami.core import progress
 
 
 def test_the_time_left_is_told_by_this_run_alone(

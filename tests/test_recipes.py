@@ -10,16 +10,21 @@ import pytest
 import torch
 
 import frami
-from frami import augmentation, datasets, learn, objectives, recipes, run, seeds
-from frami.architecture import Architecture
-from frami.audio import FrontEnd
-from frami.errors import Failed, WrongUse
+from frami.audio.frontend import FrontEnd
+from frami.core import run, seeds
+from frami.core.errors import Failed, WrongUse
+from frami.core.runtime import Machine
+from frami.data import recordings as datasets
+from frami.data.store import Store, parts
 from frami.evaluate import complexity
-from frami.machine import Machine
-from frami.model import Model
-from frami.network import Output
-from frami.store import Store, parts
-from frami.student import MeanStudent
+from frami.models.architecture import Architecture
+from frami.models.model import Model
+from frami.models.network import Output
+from frami.training import augment as augmentation
+from frami.training import loop as learn
+from frami.training import losses as objectives
+from frami.training import recipes
+from frami.training.student import MeanStudent
 from tests.conftest import LABELS, make_teacher
 
 

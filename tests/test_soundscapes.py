@@ -12,12 +12,14 @@ import torch
 from click.testing import CliRunner
 
 import frami
-from frami import cli, datasets
-from frami import soundscapes as module
-from frami.datasets import Recordings, tones
-from frami.errors import WrongUse
-from frami.soundscapes import soundscapes
-from frami.waveforms import active, changed, excerpt
+from frami import cli
+from frami.audio.mixing import active, changed, excerpt
+from frami.core.errors import WrongUse
+from frami.data import recordings as datasets
+from frami.data import soundscapes as module
+from frami.data.recordings import Recordings
+from frami.data.soundscapes import soundscapes
+from frami.datasets import tones
 
 # Where DESED has them.
 SPLITS = {

@@ -19,15 +19,15 @@ import numpy as np
 import pytest
 import torch
 
-from frami import files, run, settings
-from frami.architecture import Architecture
-from frami.audio import FrontEnd
-from frami.distillation import distill
-from frami.errors import Failed, WrongUse
-from frami.model import Model
-from frami.store import COLUMNS, Part, Store, run_folder
-from frami.synthesis import synthesize
-from frami.writer import MARGIN, Writer
+from frami.audio.frontend import FrontEnd
+from frami.core import files, run, settings
+from frami.core.errors import Failed, WrongUse
+from frami.data.store import COLUMNS, Part, Store, run_folder
+from frami.data.writer import MARGIN, Writer
+from frami.inversion.synthesize import synthesize
+from frami.models.architecture import Architecture
+from frami.models.model import Model
+from frami.training.distill import distill
 from tests.conftest import FAST, LABELS, full_disk, make_teacher
 
 BATCH = 4
@@ -398,7 +398,7 @@ def test_a_disk_that_fails_leaves_the_store_as_it_was(
     append(to, 1.0)
     before = columns(path)
     with monkeypatch.context() as patch:
-        patch.setattr(f"frami.writer.{name}", fail)
+        patch.setattr(f"frami.data.writer.{name}", fail)
         if name == "shutil.copyfile":
             to._spare.unlink()
         with pytest.raises(Failed, match="Cannot write: No space left on device; free space there"):
@@ -444,7 +444,9 @@ def test_a_disk_without_hard_links_serves_too(teacher: Model, tmp_path: Path, mo
 # Run by a process of its own, which kills itself at one point of its second append.
 KILLED = """
 import os, signal, sys
-from frami import cli, run, store, writer
+from frami import cli
+from frami.core import run
+from frami.data import store, writer
 run.SECONDS_BETWEEN_STATES = 0
 point = sys.argv.pop(1)
 seen = 0

@@ -13,14 +13,18 @@ import soundfile
 import torch
 from click.testing import CliRunner
 
-from frami import datasets, distill, lessons, run, tasks, train
+from frami import distill, train
 from frami.cli import frami
+from frami.core import run
+from frami.core.errors import WrongUse
+from frami.data import recordings as datasets
+from frami.data.soundscapes import soundscapes
+from frami.data.store import Store
 from frami.datasets import tones
-from frami.errors import WrongUse
 from frami.evaluate import tagging
-from frami.soundscapes import soundscapes
-from frami.store import Store
-from frami.targets import label_sets
+from frami.inversion.targets import label_sets
+from frami.models import tasks
+from frami.training import sources as lessons
 
 WEAK = "metadata/train/weak.tsv"
 DURATIONS = "metadata/validation/validation_durations.tsv"

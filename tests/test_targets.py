@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from frami.architecture import Architecture
-from frami.audio import FrontEnd
-from frami.errors import WrongUse
-from frami.model import Model
-from frami.network import FrameHead, Head
-from frami.synthesis import synthesize
-from frami.targets import alike, label_sets
+from frami.audio.frontend import FrontEnd
+from frami.core.errors import WrongUse
+from frami.inversion.synthesize import synthesize
+from frami.inversion.targets import alike, label_sets
+from frami.models.architecture import Architecture
+from frami.models.model import Model
+from frami.models.network import FrameHead, Head
 
 # Classes 0 and 1 are alike, and so are 2 and 3.
 HEAD = Head(4, 2, 4)

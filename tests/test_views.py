@@ -6,8 +6,11 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from frami import augmentation, image_views, learn, views
-from frami.errors import WrongUse
+from frami.audio import transforms as views
+from frami.core.errors import WrongUse
+from frami.inversion import image_views
+from frami.training import augment as augmentation
+from frami.training import loop as learn
 
 
 @pytest.fixture

@@ -13,15 +13,18 @@ import numpy as np
 from torch import Tensor
 
 import frami
-from frami import datasets, files, machine, progress, run
-from frami.audio import FrontEnd
-from frami.bench.piece import Guide, Piece
-from frami.clips import Spectrograms
-from frami.datasets import Split
-from frami.evaluate import accuracy, fusion
-from frami.model import Model
-from frami.soundscapes import soundscapes
-from frami.store import Store, run_folder
+from frami.audio.frontend import FrontEnd
+from frami.bench.experiment import Guide, Piece
+from frami.core import files, progress, run
+from frami.core import runtime as machine
+from frami.data import recordings as datasets
+from frami.data.clips import Spectrograms
+from frami.data.recordings import Split
+from frami.data.soundscapes import soundscapes
+from frami.data.store import Store, run_folder
+from frami.evaluate import fusion
+from frami.evaluate import scores as accuracy
+from frami.models.model import Model
 
 # What a table shows of a model, by its task; the first is what rows are compared by.
 MEASURES = {

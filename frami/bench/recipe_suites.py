@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from frami.bench.piece import Guide, Mixture, Piece, Source, Student, Task
+from frami.bench.experiment import Guide, Mixture, Piece, Source, Student, Task
 
 # Of 10 s, with one to nine events each; another fold's would serve to choose weights by.
 MIXED = Mixture("esc10", "5", 1000, 200)

@@ -21,15 +21,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from frami import catalog, files, priors, run, settings, targets
 from frami.bench import speed_store, timing
 from frami.bench.timing import Line
+from frami.core import files, run, settings
+from frami.core import registry as catalog
+from frami.core.runtime import Machine
 from frami.evaluate import complexity
-from frami.machine import Machine
-from frami.model import Model
-from frami.network import frozen
-from frami.resize_convolution import ResizeConv2d
-from frami.taps import hear
+from frami.inversion import losses as priors
+from frami.inversion import targets
+from frami.inversion.hooks import hear
+from frami.inversion.resize_conv import ResizeConv2d
+from frami.models.model import Model
+from frami.models.network import frozen
 
 # Steps of a round as published. CMI's bank of past clips is still almost empty when it is timed, which is in its favour.
 PUBLISHED = {"fastmeta": 10, "cmi": 200}

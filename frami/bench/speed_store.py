@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import frami
-from frami import clips as sources
-from frami import run
-from frami.audio import FrontEnd
+from frami.audio.frontend import FrontEnd
 from frami.bench import timing
-from frami.machine import Machine
-from frami.model import Model
-from frami.store import Store, parts, run_folder
+from frami.core import run
+from frami.core.runtime import Machine
+from frami.data import clips as sources
+from frami.data.store import Store, parts, run_folder
+from frami.models.model import Model
 
 SMALL_CLIPS = (5_000, 100_000)
 FULL_CLIPS = 1_024

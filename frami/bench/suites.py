@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from frami.bench import recipe_suites
-from frami.bench.piece import Piece, Source, Student, Task
+from frami.bench.experiment import Piece, Source, Student, Task
 
 FRAMI = Source("FRAMI", "frami")
 RECORDINGS = Source("recordings (upper bound)", None)

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frami import training
-from frami.architecture import Architecture
-from frami.audio import FrontEnd
+from frami.audio.frontend import FrontEnd
+from frami.core.errors import Failed
 from frami.datasets import esc50
-from frami.errors import Failed
-from frami.model import Model
+from frami.models.architecture import Architecture
+from frami.models.model import Model
+from frami.training import supervised as training
 
 CLASSES = 50
 FRAMES = 160

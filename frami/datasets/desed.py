@@ -16,9 +16,11 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from frami import audio, run
-from frami.datasets import Recordings, Split, _events
-from frami.errors import FramiError, WrongUse, unknown
+from frami.audio import frontend as audio
+from frami.core import run
+from frami.core.errors import FramiError, WrongUse, unknown
+from frami.data import annotations as _events
+from frami.data.recordings import Recordings, Split
 
 SECONDS = 10.0
 SAMPLE_RATE = 16000

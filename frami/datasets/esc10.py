@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frami.datasets import Split, _folds, esc50
+from frami.data import folds as _folds
+from frami.data.recordings import Split
+from frami.datasets import esc50
 
 SECONDS = esc50.SECONDS
 SAMPLE_RATE = esc50.SAMPLE_RATE

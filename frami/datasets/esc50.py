@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frami.datasets import Archive, Split, _folds
+from frami.data import folds as _folds
+from frami.data.recordings import Archive, Split
 
 SECONDS = 5.0
 SAMPLE_RATE = 44100

@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from frami.datasets import Recordings, Split, esc50
+from frami.data.recordings import Recordings, Split
+from frami.datasets import esc50
 
 SECONDS = 1.0
 SAMPLE_RATE = esc50.SAMPLE_RATE

@@ -9,7 +9,8 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
-from frami.datasets import Archive, Split, _folds
+from frami.data import folds as _folds
+from frami.data.recordings import Archive, Split
 
 SECONDS = 1.0
 SAMPLE_RATE = 8000

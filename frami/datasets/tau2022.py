@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frami.datasets import Recordings, Split, _tables
-from frami.errors import WrongUse, unknown
+from frami.core.errors import WrongUse, unknown
+from frami.data import tables as _tables
+from frami.data.recordings import Recordings, Split
 
 SECONDS = 1.0
 SAMPLE_RATE = 44100

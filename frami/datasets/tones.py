@@ -15,9 +15,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frami import audio
-from frami.datasets import Recordings, Split
-from frami.errors import unknown
+from frami.audio import frontend as audio
+from frami.core.errors import unknown
+from frami.data.recordings import Recordings, Split
 
 SECONDS = 1.0
 SAMPLE_RATE = 8000

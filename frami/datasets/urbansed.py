@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from frami import audio
-from frami.datasets import Recordings, Split, _events
-from frami.errors import WrongUse, unknown
+from frami.audio import frontend as audio
+from frami.core.errors import WrongUse, unknown
+from frami.data import annotations as _events
+from frami.data.recordings import Recordings, Split
 
 SECONDS = 10.0
 SAMPLE_RATE = 44100

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from frami.network import Network, convolved_and_recurrent
+from frami.models.network import Network, convolved_and_recurrent
 
 WIDENING = (1, 2, 4, 8, 8, 8, 8)
 

@@ -1,0 +1,1 @@
+"""Recordings, their splits and annotations, and the store of synthetic clips."""

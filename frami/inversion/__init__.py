@@ -1,0 +1,1 @@
+"""From a frozen teacher to synthetic spectrograms."""

@@ -1,0 +1,119 @@
+"""A generator and a student that learn in turn: what DAFL, DFAD, ZSKT and DFQ have in common.
+
+The generator is moved to where the student errs, the student learns from what the generator makes, and both live on
+from round to round. What a store keeps are the clips of each round's last turn, as they were before the generator's last
+step. None of the four publishes views; ``views=none`` judges the clips as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from frami.audio import transforms as views
+from frami.core import seeds
+from frami.core.runtime import Machine
+from frami.core.settings import setting, weights
+from frami.inversion.hooks import Heard, hear
+from frami.inversion.loop import Inverted, invert
+from frami.inversion.proxy import Rival
+from frami.inversion.upsampler import Upsampler
+from frami.models.model import Model
+from frami.models.network import Output
+from frami.training import losses as objectives
+
+Losses = Callable[[Heard, Callable[[], Output]], Mapping[str, Callable[[], Tensor]]]
+StudentLoss = Callable[[Tensor, Output], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a duel is played; a method adds the weights of its losses."""
+
+    turns: int = setting(50, "turns of generator and student a round, one step of the generator each", low=1)
+    student_steps: int = setting(5, "steps of the student a turn", low=0)
+    latent: int = setting(256, "size of the noise", low=1)
+    learning_rate: float = setting(1e-3, "of the generator", low=0)
+    rival: str = setting("small", "network of the student")
+    views: str = setting("audio", "views that are judged: audio, image, or none (as published)")
+
+
+class Duel:
+    """The state that lives through the rounds: a generator from noise, and the student that it is set against."""
+
+    def __init__(
+        self,
+        teacher: Model,
+        settings: Settings,
+        losses: Losses,
+        machine: Machine,
+        seed: int,
+        student_loss: StudentLoss = objectives.softened,
+    ) -> None:
+        """Let the two begin.
+
+        Args:
+            teacher: Whom the student is to match.
+            settings: How they play, and the weight of each loss.
+            losses: What is asked of clips, given what the teacher says of them, and what asks the student: by name, what
+                computes a scalar.
+            machine: Where.
+            seed: Of all that is drawn.
+            student_loss: What the student learns by, of the teacher's answer and what it says.
+        """
+        self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
+        self.losses, self.weights = losses, weights(settings)
+        self.rival = Rival(teacher, settings.rival, machine, seed, loss=student_loss)
+        self.view, _ = views.of(settings.views)
+        with seeds.seeded(seed, 10):
+            self.generator = Upsampler.under(teacher, settings.latent)
+        machine.place(self.generator)
+        self.optimiser = torch.optim.Adam(self.generator.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999))
+
+    def round(self, number: int, target: Tensor, frames: int) -> Inverted:
+        """Return the clips ``(B, F, frames)`` that the generator makes after some turns; it chooses their classes."""
+        draw = seeds.generator(self.seed, 20, number)
+        for _ in range(self.settings.turns):
+            made = invert(
+                lambda: self._make(len(target), frames, draw),
+                lambda mel: self._judge(self.view(mel, draw)),
+                self.weights,
+                self.optimiser,
+                1,
+            )
+            for _ in range(self.settings.student_steps):
+                with torch.no_grad():
+                    mel = self._make(len(target), frames, draw)
+                self.rival.step(mel, self._told(mel))
+        return replace(made, target=self.teacher.network.task.decide(self._told(made.mel)))
+
+    def _make(self, batch: int, frames: int, draw: Generator) -> Tensor:
+        with self.machine.autocast():
+            return self.generator(self.generator.draw(batch, draw, self.machine.device), frames)
+
+    @torch.no_grad()
+    def _told(self, mel: Tensor) -> Tensor:
+        with self.machine.autocast():
+            return self.teacher.network(mel).answer
+
+    def _judge(self, mel: Tensor) -> Mapping[str, Callable[[], Tensor]]:
+        moments = bool(self.weights.get("batch_norm"))
+        return self.losses(hear(self.teacher.network, mel, self.machine, moments=moments), lambda: self.rival.says(mel))
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the next round depends on, as plain tensors, numbers and lists."""
+        return {
+            "generator": self.generator.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "rival": self.rival.state(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`."""
+        self.generator.load_state_dict(state["generator"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.rival.load(state["rival"])

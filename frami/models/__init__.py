@@ -1,0 +1,1 @@
+"""What a classifier is: its network, its task, and the bundle that it is saved in."""

@@ -1,0 +1,81 @@
+"""Which network a model has, and how it was built: what a bundle says of it in place of code."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import nn
+
+from frami.core import registry as catalog
+from frami.core.errors import WrongUse, unknown
+from frami.models import bundle
+from frami.models.network import ATTENTION, POOLINGS, FrameHead, Head, Network
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Which network, built how.
+
+    Attributes:
+        network: Name of a module in ``frami.teachers`` or ``frami.students``, or with a dot of one of the user's own.
+        arguments: Arguments of its ``build``, after bands and classes.
+        projection: Channels that the frames are projected to before pooling; 0 for none. It is how a student takes
+            over its teacher's head, which expects the teacher's channels.
+        pooling: How frames make up a clip, where the task is ``frames``: ``attention``, or a name of `frami.network.POOLINGS`.
+    """
+
+    network: str
+    arguments: Mapping[str, int | float] = field(default_factory=dict)
+    projection: int = 0
+    pooling: str = ATTENTION
+
+    @classmethod
+    def of(
+        cls, network: str, width: int | None = None, depth: int | None = None, pooling: str | None = None
+    ) -> Architecture:
+        """Return how to build a network as it was asked for; None leaves its own default."""
+        catalog.network(network)
+        arguments = {name: value for name, value in (("width", width), ("depth", depth)) if value is not None}
+        for name, value in arguments.items():
+            if value < 1:
+                raise WrongUse(f"--{name} is {value}; 1 or more is allowed.")
+            arguments[name] = operator.index(value)
+        return cls(network, arguments, pooling=pooling or ATTENTION)
+
+    def build(self, bands: int, classes: int, task: str = "single-label") -> Network:
+        """Return the network with fresh weights, drawn from torch's global generator, and the head of a task."""
+        build = catalog.network(self.network).build
+        if self.pooling not in (ATTENTION, *POOLINGS):
+            raise unknown("pooling", self.pooling, [ATTENTION, *POOLINGS])
+        if self.pooling != ATTENTION and task != "frames":
+            raise WrongUse(f"A pooling of {self.pooling} is for the task frames, and this one is {task}; leave it out.")
+        for name, value in {**self.arguments, "projection": self.projection or 1}.items():
+            # A part, as of dropout, may be none.
+            if not (0 < value <= bundle.LARGEST or (value == 0 and isinstance(value, float))):
+                raise WrongUse(
+                    f"The network {self.network!r} cannot have a {name} of {value}; 1 to {bundle.LARGEST} is allowed."
+                )
+        try:
+            network = build(bands, classes, **self.arguments)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise WrongUse(
+                f"The network {self.network!r} does not take these arguments: {dict(self.arguments)} ({error})."
+            ) from error
+        if not isinstance(network, Network):
+            raise WrongUse(
+                f"The function build of {self.network} returns {type(network).__name__}; a Network is allowed."
+            )
+        if self.projection:
+            # A teacher's own frames come out of a ReLU, and its head knows no others; those of one that hears events come
+            # out of a recurrent layer, as a rule, and lie below zero as well.
+            last = nn.Identity() if task == "frames" else nn.ReLU()
+            network.encoder = nn.Sequential(network.encoder, nn.Conv1d(network.channels, self.projection, 1), last)
+            network.channels = self.projection
+        sizes = 2 * network.channels, network.embedding, classes
+        if task == "frames" and (self.projection or isinstance(network.head, Head)):
+            network.head = FrameHead(*sizes, self.pooling)
+        elif self.projection:
+            network.head = Head(*sizes)
+        return network

@@ -1,0 +1,1 @@
+"""What a store, a bundle or a run is: text, pictures and tables."""

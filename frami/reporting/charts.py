@@ -1,0 +1,105 @@
+"""Charts of numbers, and every figure as a file: pure functions, nothing global."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
+
+from frami.core.errors import WrongUse
+
+COLOURS = "viridis"
+# What is no loss in a row of metrics that begins so; `frames` is a loss of distillation as well.
+PLACES = {"step": ("step",), "round": ("round", "clips", "frames")}
+SMALL = 7.5  # pt
+DOTS_PER_INCH = 120
+
+
+def losses(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
+    """Return one panel a loss, over the steps or rounds of a run.
+
+    Args:
+        run_metrics: Rows of `frami.run.metrics`; a loss may be absent from some of them.
+
+    Raises:
+        WrongUse: no row names a loss.
+    """
+    names = loss_names(run_metrics)
+    if not names:
+        raise WrongUse("There are no losses to draw: the run has logged none, so far or by its nature.")
+    time = next((place for place in PLACES if place in run_metrics[0]), "line")
+    columns = 2 if len(names) == 4 else min(3, len(names))
+    lines = -(-len(names) // columns)
+    figure = Figure(figsize=(0.6 + 3.2 * columns, 0.4 + 2.3 * lines), layout="constrained")
+    axes = figure.subplots(lines, columns, sharex=True, squeeze=False).flatten()
+    for ax, name in zip(axes, names, strict=False):
+        points = [(row.get(time, number), row[name]) for number, row in enumerate(run_metrics) if name in row]
+        x, y = np.array(points, dtype=float).T
+        ax.plot(x, y, color="C0", linewidth=1.2, marker="." if len(x) < 50 else "")
+        if y.min() > 0 and y.max() > 100 * y.min():
+            ax.set_yscale("log")
+        ax.set_title(name.replace("_", " "), fontsize="medium")
+        ax.grid(alpha=0.3)
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        if len(run_metrics) == 1:  # the panels share their ticks
+            ax.set_xticks(x)
+        ax.tick_params(labelbottom=True)
+    for ax in axes[len(names) :]:
+        ax.set_axis_off()
+    figure.supxlabel(time, fontsize="medium")
+    return figure
+
+
+def loss_names(run_metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the losses that a run has logged, in that order."""
+    return list(
+        dict.fromkeys(name for row in run_metrics for name in row if name not in PLACES.get(next(iter(row), ""), ()))
+    )
+
+
+def confusion(labels: Sequence[str], counts: ArrayLike) -> Figure:
+    """Return a confusion matrix, coloured by the part of each true class's clips.
+
+    Args:
+        labels: K class names.
+        counts: Clips by true class (row) and class given (column), ``(K, K)``.
+    """
+    table: NDArray[np.float64] = np.asarray(counts, dtype=float)
+    parts = table / np.maximum(1, table.sum(axis=1, keepdims=True))
+    size = min(12.0, 3.0 + 0.35 * len(labels))
+    font = SMALL if len(labels) > 12 else 9
+    figure = Figure(figsize=(size + 1, size), layout="constrained")
+    ax = figure.subplots()
+    image = ax.imshow(parts, cmap=COLOURS, vmin=0, vmax=1)
+    shown = [plain(label if len(label) <= 24 else f"{label[:23]}…") for label in labels]
+    ax.set_xticks(range(len(labels)), shown, rotation=90, fontsize=font)
+    ax.set_yticks(range(len(labels)), shown, fontsize=font)
+    ax.set(xlabel="class given", ylabel="true class")
+    if len(labels) <= 20:
+        for row, column in np.argwhere(table):
+            said = f"{table[row, column]:.0f}"
+            text = ax.text(column, row, said, ha="center", va="center", fontsize=min(font, 24 / len(said)))
+            text.set_color("black" if parts[row, column] > 0.6 else "white")
+    figure.colorbar(image, ax=ax, label="part of the true class's clips", shrink=0.8)
+    return figure
+
+
+def plain(text: str) -> str:
+    r"""Return what matplotlib shows as this text: dollars are no formulae, and an underscore in front hides nothing.
+
+    >>> plain("$5"), plain("_noise_") == "\N{WORD JOINER}_noise_"
+    ('\\$5', True)
+    """
+    return ("\N{WORD JOINER}" if text.startswith("_") else "") + text.replace("$", r"\$")
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""The loop that trains a network, on labels or on a teacher."""

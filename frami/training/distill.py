@@ -1,0 +1,266 @@
+"""From a teacher, and clips from a store or from recordings, to a student."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from frami.core import files, progress, seeds, settings
+from frami.core import runtime as machine
+from frami.core.errors import WrongUse
+from frami.core.run import Run, finished
+from frami.data import recordings as datasets
+from frami.data.clips import Clips
+from frami.data.store import Store
+from frami.evaluate import agreement, complexity
+from frami.models import bundle
+from frami.models.architecture import Architecture
+from frami.models.model import Bundle, Model, load, loaded
+from frami.models.network import FrameHead, Head
+from frami.training import ensemble, recipes
+from frami.training import loop as learn
+from frami.training import sources as lessons
+
+
+def distill(
+    teacher: Bundle | Sequence[Bundle],
+    *,
+    out: str | Path,
+    samples: Store | str | Path | None = None,
+    dataset: str | None = None,
+    data: str | Path | None = None,
+    test_fold: str | int | None = None,
+    student: str = "small",
+    width: int | None = None,
+    depth: int | None = None,
+    recipe: str = "frami",
+    embedding_teacher: Bundle | None = None,
+    options: Mapping[str, Any] | None = None,
+    budget: str | None = None,
+    any_teacher: bool = False,
+    seed: int = 0,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str = "auto",
+    report: progress.Report = progress.silent,
+) -> Model:
+    """Distil a student from a store of synthetic clips, or from recordings (the upper bound); write and return it.
+
+    The last 5 % of a store are not trained on: the student's agreement with its teacher on them goes into the record.
+    A run that was cut off goes on where it was; one that is finished is loaded.
+
+    Args:
+        teacher: A model, a bundle's folder, or the name of one that ships with the package; or several of them, which
+            then teach together (`frami.ensemble`). They are left as they were.
+        out: Folder of the student's bundle and of the run's record.
+        samples: The store; or
+        dataset: a data set of recordings, with ``data`` and ``test_fold`` as for `frami.train`.
+        data: See ``dataset``.
+        test_fold: See ``dataset``.
+        student: A module of ``frami.students`` or ``frami.teachers``.
+        width: Channels of the student; None is its default.
+        depth: Layers of the student; None is its default.
+        recipe: A name of `frami.recipes`.
+        embedding_teacher: A model whose frames, statistics and embedding are to be matched in place of the (first)
+            teacher's: a wider one, or one that was trained on more sounds. It hears through the same front end, but for mean
+            and deviation.
+        options: Other `frami.learn.Settings` and weights of the recipe's objectives, by name.
+        budget: A name of `frami.evaluate.complexity.BUDGETS`, beyond which a student is refused.
+        any_teacher: Allow a store that was made from another teacher, and a teacher that may know the fold held out.
+        seed: Of the student's first weights, the order of the clips and their alterations.
+        device: ``auto``, ``cpu``, ``cuda``.
+        threads: Threads of the CPU; None leaves torch's choice.
+        precision: ``auto``, ``float32`` or ``bfloat16``.
+        report: Called with the number of finished steps.
+
+    Raises:
+        WrongUse: an unknown student, recipe or setting, or not exactly one source of clips,
+            or teachers of other labels.
+        Failed: the store is of another teacher, front end or task, or has fewer than 4 clips.
+    """
+    teachers = _loaded(teacher)
+    ensemble.check_alike(teachers)
+    chosen, found = _settings(recipe, options or {}, labelled=dataset is not None)
+    other = _other(embedding_teacher, teachers[0], found, recipe)
+    _check_recipe(found, recipe, other or teachers[0], len(teachers))
+    plan = _Plan(
+        teachers=teachers,
+        other=other,
+        built=_architecture(teachers[0], student, width, depth, found),
+        recipe=found,
+        settings=chosen,
+        seed=seeds.checked(seed),
+        where=machine.choose(device, threads, precision),
+    )
+    given = lessons.choose(
+        teachers, other, samples, dataset, data, test_fold, any_teacher=any_teacher, labelled=not found.taught
+    )
+    if budget:
+        complexity.within(budget, plan.student())
+    # Reading the recordings is no part of what distillation costs; that nothing can be written is told before it.
+    files.folder(out)
+    clips, held_out = (None, None) if finished(Path(out)) else given.hear()
+    with Run(
+        Path(out),
+        "distill",
+        plan.settled(recipe, given.origin),
+        writes=bundle.FILES,
+        recordings=given.recordings,
+        device=plan.where.name,
+        teacher=plan.known_as,
+    ) as run:
+        if not (run.finished or clips is None):
+            model, scores = plan.taught(clips, held_out, run, report)
+            model.save(out, recipe=recipe, source=given.origin, **plan.provenance())
+            run.finish(fingerprint=model.fingerprint, **scores)
+        return load(out, trust_code=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """Who teaches whom and how: all that has been checked before any clip is read.
+
+    Attributes:
+        teachers: Alike in what `ensemble.check_alike` asks for.
+        other: Whose hidden states are matched in place of the first teacher's.
+        built: How the student is.
+        recipe: What it is asked to match.
+        settings: Of the loop.
+        seed: Of all that is drawn.
+        where: On what it learns.
+    """
+
+    teachers: Sequence[Model]
+    other: Model | None
+    built: Architecture
+    recipe: recipes.Recipe
+    settings: learn.Settings
+    seed: int
+    where: machine.Machine
+
+    @property
+    def known_as(self) -> str:
+        """The fingerprints of the teachers."""
+        return "+".join(each.fingerprint for each in self.teachers)
+
+    def settled(self, recipe: str, origin: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the student depends on."""
+        return {
+            "source": origin,
+            "teacher": self.known_as,
+            "student": self.built.network,
+            "arguments": dict(self.built.arguments),
+            "recipe": recipe,
+            "weights": {name: weight for name, weight in self.recipe.weights.items() if weight},
+            "options": asdict(self.settings),
+            "seed": self.seed,
+            "precision": self.where.precision,
+            **({"embedding_teacher": self.other.fingerprint} if self.other is not None else {}),
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what the student's bundle says of where it comes from."""
+        knew = [
+            known for one in filter(None, (*self.teachers, self.other)) for known in datasets.held_out(one.provenance)
+        ]
+        return {"teacher": self.known_as, "seed": self.seed, "settings": asdict(self.settings), "taught": knew}
+
+    def student(self) -> Model:
+        """Return the student before it has learned anything."""
+        student = self._built(0)
+        # Of its teacher's build and seed, a student would begin as that one did.
+        return self._built(4) if any(_begins_with(student, one) for one in self.teachers) else student
+
+    def _built(self, use: int) -> Model:
+        first = self.teachers[0]
+        with seeds.seeded(self.seed, use):
+            return Model.build(self.built, first.front_end, first.labels, task=first.task, frames=first.frames)
+
+    def taught(
+        self, clips: Clips, held_out: Clips | None, run: Run, report: progress.Report
+    ) -> tuple[Model, dict[str, float]]:
+        """Return the student that has learned from clips, and its agreement with the teacher on those held out."""
+        asked = self.teachers[0]
+        if len(self.teachers) > 1:
+            asked = ensemble.together(self.teachers, clips, self.where)
+        if self.other is not None:
+            asked = ensemble.informed(asked, self.other)
+        model = learn.fit(
+            self.student(),
+            clips,
+            self.recipe,
+            self.settings,
+            self.where,
+            teacher=asked if self.recipe.taught else None,
+            bands=[end.n_mels for end in ensemble.front_ends(self.teachers)],
+            seed=self.seed,
+            run=run,
+            report=report,
+        )
+        if not held_out:
+            return model, {}
+        return model, {"agreement_on_held_out_clips": agreement.agreement(asked, model, held_out, self.where)}
+
+
+def _begins_with(student: Model, teacher: Model) -> bool:
+    """Return whether a student's encoder is built as a teacher's, a projection after it aside."""
+    ours, theirs = ([p.shape for p in one.network.encoder.parameters()] for one in (student, teacher))
+    return ours[: len(theirs)] == theirs
+
+
+def _loaded(teacher: Bundle | Sequence[Bundle]) -> list[Model]:
+    listed = [teacher] if isinstance(teacher, Model | str | Path) else list(teacher)
+    if not listed:
+        raise WrongUse("There is no teacher; name one or several.")
+    return [loaded(one) for one in listed]
+
+
+def _other(embedding_teacher: Bundle | None, first: Model, recipe: recipes.Recipe, name: str) -> Model | None:
+    """Return whose hidden states are matched in place of the teacher's."""
+    if embedding_teacher is None:
+        return None
+    if recipe.reuse_head:
+        raise WrongUse(f"The recipe {name} reuses the teacher's own head; leave out the embedding teacher.")
+    if not any(recipe.weights.get(objective) for objective in recipes.HIDDEN):
+        raise WrongUse(f"The recipe {name} matches no hidden states; leave out the embedding teacher, or try dual.")
+    other = loaded(embedding_teacher)
+    if other.front_end.unstandardised != first.front_end.unstandardised:
+        raise WrongUse(
+            f"The model {other.fingerprint} hears through another front end than the teacher {first.fingerprint}; "
+            f"name one that hears as the teacher does (frami inspect shows both)."
+        )
+    return other
+
+
+def _check_recipe(found: recipes.Recipe, name: str, matched: Model, teachers: int) -> None:
+    if found.several and teachers < 2:
+        raise WrongUse(f"The recipe {name} is for two teachers or more; give another --teacher, or choose kd.")
+    if found.reuse_head and not isinstance(matched.network.head, Head | FrameHead):
+        raise WrongUse(
+            f"This teacher has a head of its own kind, which the recipe {name} cannot take over; choose frami."
+        )
+    if found.weights.get("embedding") and isinstance(matched.network.head, FrameHead):
+        raise WrongUse(
+            f"A teacher of events answers for each frame, and has no embedding that it uses; the recipe {name} is for others: "
+            f"dual matches frames."
+        )
+
+
+def _settings(recipe: str, options: Mapping[str, Any], *, labelled: bool) -> tuple[learn.Settings, recipes.Recipe]:
+    """Return the settings of the loop and the recipe; an option names one of the two."""
+    objectives = recipes.find(recipe).weights
+    weights = {name: value for name, value in options.items() if name in objectives}
+    others = {name: value for name, value in options.items() if name not in objectives}
+    return settings.make(learn.Settings, others), recipes.find(recipe, weights, labelled=labelled)
+
+
+def _architecture(
+    teacher: Model, student: str, width: int | None, depth: int | None, recipe: recipes.Recipe
+) -> Architecture:
+    built = Architecture.of(student, width, depth)
+    if not recipe.reuse_head:
+        return built
+    arguments = {**built.arguments, "embedding": teacher.network.embedding}
+    return Architecture(student, arguments, teacher.network.channels, teacher.architecture.pooling)

@@ -1,0 +1,218 @@
+"""The one loop that trains a network: on labels, or on what a teacher says; on recordings, or on a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from frami.core import progress, seeds
+from frami.core.errors import Failed
+from frami.core.run import Run
+from frami.core.runtime import Machine
+from frami.core.settings import setting
+from frami.data import clips as sources
+from frami.data.clips import Clips
+from frami.models import tasks
+from frami.models.model import Model
+from frami.models.network import frozen
+from frami.training import augment as augmentation
+from frami.training import losses as objectives
+from frami.training.recipes import Recipe
+from frami.training.student import MeanStudent, Student
+
+STEPS_BETWEEN_LINES = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a network is trained."""
+
+    steps: int = setting(2000, "number of steps", low=1)
+    batch_size: int = setting(64, "clips a step", low=2)
+    learning_rate: float = setting(3e-3, "peak of the schedule: a rise and a fall to 0, cosines", low=0)
+    weight_decay: float = setting(0.05, "AdamW's weight decay", low=0)
+    warm_up: float = setting(0.1, "part of the steps in which the learning rate rises", low=0, high=1)
+    roll: bool = setting(True, "rotate each clip in time by any number of frames")
+    crop: int = setting(64, "most frames of a clip that are heard in a step; all of them where labels count", low=1)
+    gain: float = setting(0.2, "make each clip louder or softer by up to this, in standard deviations", low=0)
+    band_mask: float = setting(0.2, "mask up to this part of the mel bands", low=0, high=1)
+    time_mask: float = setting(
+        0.2, "mask up to this part of the frames; none where labels of frames count", low=0, high=1
+    )
+    splice: float = setting(
+        0.5, "part of the clips with a stretch of another one in them; none where labels of clips count", low=0, high=1
+    )
+    mixup: float = setting(0.5, "part of the clips that are mixed with another", low=0, high=1)
+
+
+def fit(
+    student: Model,
+    clips: Clips,
+    recipe: Recipe,
+    settings: Settings,
+    machine: Machine,
+    *,
+    teacher: Model | None = None,
+    bands: Sequence[int] = (),
+    seed: int = 0,
+    run: Run | None = None,
+    report: progress.Report = progress.silent,
+) -> Model:
+    """Train ``student`` in place and return it, in eval mode; its weights are those of the last step.
+
+    Args:
+        student: The model to train. Where the recipe reuses the teacher's head, that replaces its own.
+        clips: What it is trained on.
+        recipe: What it is asked to match.
+        settings: How.
+        machine: Where.
+        teacher: Whom it is asked to match; not needed for labels alone. It is left as it was.
+        bands: Of each front end that the clips hold, one above the other; by default the student's alone.
+        seed: Of the order of the clips, their alterations and the projection.
+        run: Where losses and the state to go on from are kept.
+        report: Called with the number of finished steps.
+
+    Raises:
+        Failed: the loss is no longer a number.
+    """
+    hidden = any(recipe.weights.get(name) for name in ("frames", "stats"))
+    embedded = bool(recipe.weights.get("embedding"))
+    with seeds.seeded(seed, 1):
+        channels = teacher.network.channels if teacher is not None and hidden and not recipe.reuse_head else None
+        size = teacher.network.embedding if teacher is not None and embedded else None
+        learner = Student(student.network, bands or [student.front_end.n_mels], channels, size)
+    machine.place(learner)
+    learner.requires_grad_(True).train()
+    if teacher is not None and recipe.reuse_head:
+        student.network.head.load_state_dict(teacher.network.head.state_dict())
+    with ExitStack() as stack:
+        guide = None
+        if teacher is not None:
+            guide = stack.enter_context(frozen(stack.enter_context(machine.placed(teacher.network))))
+        _steps(learner, guide, clips, recipe, settings, machine, seed, run, report)
+    student.network.eval().requires_grad_(False)
+    return student
+
+
+def _steps(
+    learner: Student,
+    guide: nn.Module | None,
+    clips: Clips,
+    recipe: Recipe,
+    settings: Settings,
+    machine: Machine,
+    seed: int,
+    run: Run | None,
+    report: progress.Report,
+) -> None:
+    learning = _Learning(learner, settings, with_mean=bool(recipe.weights.get("mean_student")))
+    start = learning.go_on(run)
+    report(start)
+    labelled = bool(recipe.weights.get("cross_entropy"))
+    batches = sources.endless(clips, settings.batch_size, seed, start)
+    for step in range(start, settings.steps):
+        mel, target = next(batches)
+        target = tasks.encoded(target, learner.network.classes)
+        draw = seeds.generator(seed, 2, step)
+        mel, target = augmentation.augment(
+            mel.to(machine.device), target.to(machine.device), settings, draw, bands=learner.bands, labelled=labelled
+        )
+        with seeds.seeded(seed, 3, step), machine.autocast():
+            said = learner(mel)
+            with torch.no_grad():
+                told = guide(mel) if guide is not None else None
+            mean = learning.mean(mel) if learning.mean is not None else None
+        parts = {
+            n: getattr(objectives, n)(told, said, target)
+            for n, w in recipe.weights.items()
+            if w and n != "mean_student"
+        }
+        if mean is not None:
+            parts["mean_student"] = objectives.logits(mean, said, target)
+        learning.step(sum(recipe.weights[name] * part for name, part in parts.items()))
+        if (step + 1) % STEPS_BETWEEN_LINES == 0 or step + 1 == settings.steps:
+            _note(run, report, step + 1, parts, partial(learning.state, step + 1))
+
+
+def _note(
+    run: Run | None, report: progress.Report, step: int, parts: dict[str, Tensor], state: Callable[[], dict[str, Any]]
+) -> None:
+    values = {name: float(part.detach()) for name, part in parts.items()}
+    if not all(value == value and abs(value) != float("inf") for value in values.values()):
+        raise Failed(f"The loss is no longer a number at step {step} ({values}); lower learning_rate.")
+    report(step, ", ".join(f"{name} {value:.3f}" for name, value in values.items()))
+    if run is not None:
+        run.log(step=step, **values)
+        run.save(state)
+
+
+class _Learning:
+    """A network in training, with all that its next step depends on."""
+
+    def __init__(self, learner: nn.Module, settings: Settings, *, with_mean: bool) -> None:
+        self.learner = learner
+        # Decay pulls weights of matrices and kernels to zero; scales and biases are no part of what it is meant for.
+        moved = list(learner.parameters())
+        groups = [
+            {"params": [p for p in moved if p.dim() > 1], "weight_decay": settings.weight_decay},
+            {"params": [p for p in moved if p.dim() <= 1], "weight_decay": 0.0},
+        ]
+        self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser,
+            settings.learning_rate,
+            total_steps=settings.steps + 1,
+            pct_start=float(max(settings.warm_up, 1 / settings.steps)),
+            cycle_momentum=False,
+        )
+        self.mean = MeanStudent(learner) if with_mean else None
+
+    def step(self, loss: Tensor) -> None:
+        """Go one step down a loss."""
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.schedule.step()
+        if self.mean is not None:
+            self.mean.follow(self.learner)
+
+    def state(self, step: int) -> dict[str, Any]:
+        """Return what to go on from after ``step`` steps."""
+        return {
+            "step": step,
+            "learner": self.learner.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "mean": self.mean.network.state_dict() if self.mean is not None else None,
+        }
+
+    def go_on(self, run: Run | None) -> int:
+        """Load the state of a run that was cut off; return its step."""
+        if run is None:
+            return 0
+        state = run.state()
+        run.rewind("step", state["step"] if state else 0)
+        if state is None:
+            return 0
+        self.learner.load_state_dict(state["learner"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        if self.mean is not None:
+            self.mean.network.load_state_dict(state["mean"])
+        return state["step"]
+
+
+def predictions(model: Model, clips: Clips, machine: Machine, batch_size: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the model's answers and the numbers of the clips ``(B,)`` for every clip, each at its own length."""
+    with machine.placed(model.network) as network:
+        for mel, chosen in sources.of_one_length(clips, batch_size):
+            # Not around the loop: what is done with the answers in between is the caller's.
+            with torch.inference_mode(), frozen(network):
+                answer = network(mel.to(machine.device)).answer
+            yield answer.cpu(), torch.from_numpy(chosen)
