@@ -183,7 +183,7 @@ def test_a_reused_head_begins_as_the_teachers_and_learns_on(
 
 
 def test_a_name_that_is_not_there_offers_what_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frami.model.shipped", lambda: ["digits"])
+    monkeypatch.setattr("frami.models.model.shipped", lambda: ["digits"])
     with pytest.raises(WrongUse, match="'digit' is not there; give a bundle's folder, or one of: digits"):
         load("digit")
     with pytest.raises(WrongUse, match=r"has no model\.json"):
