@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from frami.core.runtime import Machine
+from frami.core.runtime import Runtime
 from frami.data.clips import Clips
-from frami.evaluate.fusion import said
+from frami.evaluate.fusion import predict_logits
 from frami.models.model import Model
 
 
-def agreement(teacher: Model, student: Model, clips: Clips, where: Machine) -> float:
+def teacher_agreement(teacher: Model, student: Model, clips: Clips, where: Runtime) -> float:
     """Return the part of the clips (of the tags of all clips) on which both choose the same, in [0, 1]."""
-    return float(teacher.network.task.agree(said(teacher, clips, where), said(student, clips, where)).mean())
+    return float(
+        teacher.network.task.agreement_terms(
+            predict_logits(teacher, clips, where), predict_logits(student, clips, where)
+        ).mean()
+    )

@@ -14,7 +14,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from frami.core.errors import WrongUse, unknown
+from frami.core.errors import UsageError, unknown_name
 from frami.core.runtime import CPU
 from frami.models import bundle
 from frami.models.model import Model
@@ -57,14 +57,14 @@ class Budget:
 BUDGETS = {"dcase2023": Budget(128_000, 30_000_000)}
 
 
-def within(budget: str, *models: Model) -> str:
+def check_budget(budget: str, *models: Model) -> str:
     """Return a sentence on what a model, or several that are fused, take of a budget.
 
     Raises:
         WrongUse: there is no such budget, or they are beyond it.
     """
     if budget not in BUDGETS:
-        raise unknown("budget", budget, BUDGETS)
+        raise unknown_name("budget", budget, BUDGETS)
     most, work = BUDGETS[budget], sum(map(multiply_adds, models))
     parameters = sum(model.parameters for model in models)
     takes = (
@@ -73,21 +73,21 @@ def within(budget: str, *models: Model) -> str:
     )
     if parameters > most.parameters or work > most.multiply_adds:
         who = "This network takes" if len(models) == 1 else "These networks together take"
-        raise WrongUse(f"{who} {takes}, beyond the budget {budget}; train smaller ones (--width), or fewer.")
+        raise UsageError(f"{who} {takes}, beyond the budget {budget}; train smaller ones (--width), or fewer.")
     return f"Within the budget {budget}: {takes}."
 
 
 def multiply_adds(model: Model, seconds: float = 1.0) -> int:
     """Return the network's multiply-adds for a clip of this length: those of convolutions and matrix products."""
-    mel = torch.zeros(1, model.front_end.n_mels, model.front_end.frames(seconds))
+    mel = torch.zeros(1, model.front_end.n_mels, model.front_end.n_frames(seconds))
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), CPU.placed(model.network) as network, frozen(network), _unfused(), counter:
+    with torch.no_grad(), CPU.placed(model.network) as network, frozen(network), _unfused_kernels(), counter:
         network(mel)
     return counter.get_total_flops() // 2
 
 
 @contextmanager
-def _unfused() -> Iterator[None]:
+def _unfused_kernels() -> Iterator[None]:
     """Have recurrent layers and attention computed product by product: fused ones count as nothing."""
     fast = torch.backends.mha.get_fastpath_enabled()
     with warnings.catch_warnings():
@@ -100,9 +100,9 @@ def _unfused() -> Iterator[None]:
                 torch.backends.mha.set_fastpath_enabled(fast)
 
 
-def measure(model: Model, seconds: float = 1.0) -> Complexity:
+def measure_complexity(model: Model, seconds: float = 1.0) -> Complexity:
     """Return what the model costs for a clip of this length (s)."""
-    mel = torch.zeros(1, model.front_end.n_mels, model.front_end.frames(seconds))
+    mel = torch.zeros(1, model.front_end.n_mels, model.front_end.n_frames(seconds))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -115,5 +115,5 @@ def measure(model: Model, seconds: float = 1.0) -> Complexity:
                 times.append(time.perf_counter() - began)
     finally:
         torch.set_num_threads(threads)
-    size = len(safetensors.torch.save(bundle.weights(model.network)))
+    size = len(safetensors.torch.save(bundle.state_tensors(model.network)))
     return Complexity(model.parameters, multiply_adds(model, seconds), size, 1000 * statistics.median(times))

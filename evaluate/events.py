@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frami.core.errors import Failed, WrongUse
-from frami.models.tasks import frames_covered
+from frami.core.errors import OperationError, UsageError
+from frami.models.tasks import frames_per_output
 
 Events = list[tuple[float, float, str]]
 PSDS: dict[str, dict[str, Any]] = {
@@ -32,10 +32,10 @@ PSDS: dict[str, dict[str, Any]] = {
     "psds2": {"dtc_threshold": 0.1, "gtc_threshold": 0.1, "cttc_threshold": 0.3, "alpha_ct": 0.5, "alpha_st": 1.0},
 }
 THRESHOLD = 0.5
-MEDIAN = 7  # frames of the DCASE baseline's median filter, at 16 frames a second
+MEDIAN_FRAMES = 7  # frames of the DCASE baseline's median filter, at 16 frames a second
 
 
-def scores(
+def event_scores(
     labels: tuple[str, ...],
     truth: dict[str, Events],
     probabilities: dict[str, NDArray[np.float64]],
@@ -56,8 +56,8 @@ def scores(
         index for index, label in enumerate(labels) if any(e[2] == label for found in truth.values() for e in found)
     ]
     if not there:
-        raise Failed("There is no event in these clips to score.")
-    collars, crossings, segments, frame = library()
+        raise OperationError("There is no event in these clips to score.")
+    collars, crossings, segments, frame = import_scorers()
     # The library has columns and averages of its own, which a class may be named as.
     known_as = {labels[index]: f"class {index}" for index in there}
     kept = list(known_as.values())
@@ -103,18 +103,18 @@ def frame_edges(frames: int, spectrogram: int, hop: float, seconds: float) -> ND
         hop: Of the spectrogram (s).
         seconds: Length of the clip; frames that begin after it are left out.
     """
-    begins = np.arange(frames) * frames_covered(spectrogram, frames) * hop
+    begins = np.arange(frames) * frames_per_output(spectrogram, frames) * hop
     return np.append(begins[begins < seconds - 1e-6], seconds)
 
 
-def smoothed(probabilities: NDArray[np.float64], frames_a_second: float) -> NDArray[np.float64]:
+def median_filter(probabilities: NDArray[np.float64], frames_a_second: float) -> NDArray[np.float64]:
     """Return probabilities ``(N', K)`` after a median filter of about 7/16 s over time, as in the DCASE baseline."""
-    width = 2 * round((MEDIAN / 16 * frames_a_second - 1) / 2) + 1
+    width = 2 * round((MEDIAN_FRAMES / 16 * frames_a_second - 1) / 2) + 1
     padded = np.pad(probabilities, ((width // 2, width // 2), (0, 0)), mode="symmetric")
     return np.median(np.lib.stride_tricks.sliding_window_view(padded, width, axis=0), axis=2)
 
 
-def above(probabilities: NDArray[np.float64], labels: tuple[str, ...], edges: NDArray[np.float64]) -> Events:
+def threshold_events(probabilities: NDArray[np.float64], labels: tuple[str, ...], edges: NDArray[np.float64]) -> Events:
     """Return the events of a clip: stretches of frames in which a class is likelier than not."""
     events = []
     for index, label in enumerate(labels):
@@ -124,7 +124,7 @@ def above(probabilities: NDArray[np.float64], labels: tuple[str, ...], edges: ND
     return sorted(events)
 
 
-def library() -> tuple[Any, Any, Any, Any]:
+def import_scorers() -> tuple[Any, Any, Any, Any]:
     """Return the modules that score events.
 
     Raises:
@@ -136,5 +136,5 @@ def library() -> tuple[Any, Any, Any, Any]:
             from sed_scores_eval import collar_based, intersection_based, segment_based
             from sed_scores_eval.base_modules.scores import create_score_dataframe
     except ImportError as error:
-        raise WrongUse(f"Events are scored by sed_scores_eval ({error}): pip install 'frami[events]'.") from error
+        raise UsageError(f"Events are scored by sed_scores_eval ({error}): pip install 'frami[events]'.") from error
     return collar_based, intersection_based, segment_based, create_score_dataframe

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from frami.core.runtime import Machine
+from frami.core.runtime import Runtime
 from frami.data.clips import Clips
+from frami.evaluate.predictions import iter_predictions
 from frami.models.model import Model
-from frami.training.loop import predictions
 
 
-def answers(models: Sequence[Model], clips: Sequence[Clips], where: Machine) -> list[Tensor]:
+def predict(models: Sequence[Model], clips: Sequence[Clips], where: Runtime) -> list[Tensor]:
     """Return the answer (see `frami.tasks`) to each clip, ``(K,)`` or ``(K, 1 + N')``; of one model, its own.
 
     Args:
@@ -25,39 +25,39 @@ def answers(models: Sequence[Model], clips: Sequence[Clips], where: Machine) -> 
         clips: The same recordings, as each of the models hears them.
         where: On what it is computed.
     """
-    each = [_of_one(model, heard, where) for model, heard in zip(models, clips, strict=True)]
-    each = [[_as_long(one, first) for one, first in zip(said, each[0], strict=True)] for said in each]
+    each = [_predict_one(model, heard, where) for model, heard in zip(models, clips, strict=True)]
+    each = [[_match_length(one, first) for one, first in zip(said, each[0], strict=True)] for said in each]
     if len(models) == 1:
         return each[0]
     task = models[0].network.task
     fused = []
     for said in zip(*each, strict=True):
         # In float32, all that is beyond doubt would be equally likely.
-        probable = task.probable(torch.stack(said).double()).mean(dim=0, keepdim=True)
-        fused.append(task.logits(probable)[0].float())
+        probable = task.class_probabilities(torch.stack(said).double()).mean(dim=0, keepdim=True)
+        fused.append(task.to_logits(probable)[0].float())
     return fused
 
 
-def _as_long(answer: Tensor, first: Tensor) -> Tensor:
+def _match_length(answer: Tensor, first: Tensor) -> Tensor:
     """Return an answer with as many frames as the first has: sample rates may differ, and their rounding by one frame."""
     if answer.dim() == 1:
         return answer
     return answer[:, torch.arange(first.shape[1]).clamp_max(answer.shape[1] - 1)]
 
 
-def said(model: Model, clips: Clips, where: Machine) -> Tensor:
+def predict_logits(model: Model, clips: Clips, where: Runtime) -> Tensor:
     """Return one model's logits of every clip, ``(S, K)``."""
-    return of_clips(answers([model], [clips], where))
+    return clip_logits(predict([model], [clips], where))
 
 
-def of_clips(answers: Sequence[Tensor]) -> Tensor:
+def clip_logits(answers: Sequence[Tensor]) -> Tensor:
     """Return what answers say of their clips, ``(S, K)``; what they say of frames is left out."""
     return torch.stack([answer if answer.dim() == 1 else answer[:, 0] for answer in answers])
 
 
-def _of_one(model: Model, clips: Clips, where: Machine) -> list[Tensor]:
+def _predict_one(model: Model, clips: Clips, where: Runtime) -> list[Tensor]:
     found = [torch.empty(0)] * len(clips.targets)
-    for answer, chosen in predictions(model, clips, where):
+    for answer, chosen in iter_predictions(model, clips, where):
         for number, one in zip(chosen.tolist(), answer.float(), strict=True):
             found[number] = one
     return found

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 
-from frami.core.errors import Failed
+from frami.core.errors import OperationError
 
 
-def scores(labels: tuple[str, ...], targets: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
+def tagging_scores(labels: tuple[str, ...], targets: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
     """Return micro- and macro-AUPRC, mean average precision, the number of clips, and the figures of every tag.
 
     A tag that none or all of the clips have cannot be ranked and is left out of all of them.
@@ -23,10 +23,10 @@ def scores(labels: tuple[str, ...], targets: np.ndarray, logits: np.ndarray) -> 
     Source: DCASE 2019 task 5 (micro- and macro-AUPRC, by trapezoids); average precision is the sum by steps.
     """
     if not len(targets):
-        raise Failed("There is no clip to score.")
+        raise OperationError("There is no clip to score.")
     ranked = [index for index in range(len(labels)) if 0 < targets[:, index].sum() < len(targets)]
     if not ranked:
-        raise Failed("No tag tells these clips apart: each is on all of them or on none.")
+        raise OperationError("No tag tells these clips apart: each is on all of them or on none.")
     per_class = {
         labels[index]: {
             "clips": int(targets[:, index].sum()),

@@ -3,7 +3,7 @@
     frami.train        recordings -> a teacher
     frami.synthesize   a frozen teacher -> a store of synthetic spectrograms
     frami.distill      a teacher and a store (or recordings) -> a student
-    frami.evaluate     a model on real recordings -> scores
+    frami.score        a model on real recordings -> scores
     frami.inspect      a store, a bundle or a run -> what is in it, and pictures
     frami.load         a bundle -> a model
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from frami.audio.frontend import FrontEnd
     from frami.core.errors import FramiError
     from frami.data.store import Store
+    from frami.evaluate.scores import score
     from frami.inversion.synthesize import synthesize
     from frami.models.architecture import Architecture
     from frami.models.model import Model, load
@@ -33,6 +34,7 @@ _PUBLIC = {
     "synthesize": "frami.inversion.synthesize",
     "distill": "frami.training.distill",
     "inspect": "frami.reporting.inspect",
+    "score": "frami.evaluate.scores",
     "load": "frami.models.model",
     "Model": "frami.models.model",
     "Architecture": "frami.models.architecture",
@@ -49,17 +51,17 @@ __all__ = [
     "Network",
     "Store",
     "distill",
-    "evaluate",
     "inspect",
     "load",
+    "score",
     "synthesize",
     "train",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "evaluate":
-        return importlib.import_module("frami.evaluate")
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'frami' has no attribute {name!r}")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+if not TYPE_CHECKING:  # a type checker shall see the names above alone, and refuse a misspelled one
+
+    def __getattr__(name: str) -> Any:
+        if name not in _PUBLIC:
+            raise AttributeError(f"module 'frami' has no attribute {name!r}")
+        return getattr(importlib.import_module(_PUBLIC[name]), name)

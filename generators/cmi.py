@@ -24,15 +24,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frami.audio import transforms as views
+from frami.audio import transforms
 from frami.core import seeds
-from frami.core.runtime import Machine
-from frami.core.settings import setting, weight, weights
-from frami.inversion import losses as priors
-from frami.inversion import proxy as rival
-from frami.inversion.hooks import Heard, batch_norms, hear
-from frami.inversion.loop import Inverted, invert
+from frami.core.runtime import Runtime
+from frami.core.settings import loss_weights, setting, weight
+from frami.inversion import losses
+from frami.inversion.hooks import ForwardPass, batch_norms, forward_with_stats
+from frami.inversion.loop import RoundResult, optimize_clips
+from frami.inversion.proxy import make_proxy
 from frami.inversion.upsampler import Upsampler
+from frami.inversion.views import get_views
 from frami.models.model import Model
 
 
@@ -51,9 +52,9 @@ class Settings:
     adversary: float = weight(0.5, "weight of the disagreement with a student in the making")
     latent: int = setting(256, "size of the noise", low=1)
     learning_rate: float = setting(1e-3, "of generator, noise and projection", low=0)
-    rival: str = setting("small", "network of that student")
-    rival_steps: int = setting(10, "steps that it learns after each round", low=0)
-    rival_memory: int = setting(2048, "clips that it remembers", low=1)
+    proxy: str = setting("small", "network of that student")
+    proxy_steps: int = setting(10, "steps that it learns after each round", low=0)
+    proxy_memory: int = setting(2048, "clips that it remembers", low=1)
     views: str = setting("audio", "views that are judged: audio, image as published, or none")
 
 
@@ -67,49 +68,49 @@ class Projection(nn.Sequential):
         return F.normalize(super().forward(features.float()), dim=1)
 
 
-class Generator:
+class Method:
     """The state that lives through the rounds: the projection, the bank, the student."""
 
-    def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
+    def __init__(self, teacher: Model, settings: Settings, machine: Runtime, seed: int) -> None:
         self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
-        self.whole, self.part = views.of(settings.views)
+        self.whole, self.part = get_views(settings.views)
         layers = batch_norms(teacher.network).values()
         channels = sum(layer.num_features for layer in layers) or teacher.network.channels
         with seeds.seeded(seed, 10):
             self.projection = Projection(channels).to(machine.device)
-        self.optimiser = torch.optim.Adam(self.projection.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999))
+        self.optimizer = torch.optim.Adam(self.projection.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999))
         self.bank = torch.zeros(0, channels, dtype=torch.float16)
-        self.rival = rival.of(teacher, settings, machine, seed)
+        self.proxy = make_proxy(teacher, settings, machine, seed)
 
-    def round(self, number: int, target: Tensor, frames: int) -> Inverted:
+    def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
         settings, machine = self.settings, self.machine
-        target, draw = target.to(machine.device), seeds.generator(self.seed, 20, number)
+        target, draw = target.to(machine.device), seeds.make_rng(self.seed, 20, number)
         with seeds.seeded(self.seed, 12, number):
             generator = self._fresh()
-        noise = generator.draw(len(target), draw, machine.device).requires_grad_(True)
-        every = weights(settings)
+        noise = generator.sample_noise(len(target), draw, machine.device).requires_grad_(True)
+        every = loss_weights(settings)
 
         def make() -> Tensor:
             with machine.autocast():
                 return generator(noise, frames)
 
         def after() -> None:
-            self.optimiser.step()
-            self.optimiser.zero_grad(set_to_none=True)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
 
-        optimiser = torch.optim.Adam([*generator.parameters(), noise], lr=settings.learning_rate, betas=(0.5, 0.999))
-        inverted = invert(
-            make, lambda mel: self._judge(mel, target, draw), every, optimiser, settings.steps, after_backward=after
+        optimizer = torch.optim.Adam([*generator.parameters(), noise], lr=settings.learning_rate, betas=(0.5, 0.999))
+        inverted = optimize_clips(
+            make, lambda mel: self._judge(mel, target, draw), every, optimizer, settings.steps, after_backward=after
         )
         if settings.contrast:
             self._remember(inverted.mel, draw)
-        self.rival.hear(inverted.mel, number)
+        self.proxy.update(inverted.mel, number)
         return inverted
 
     def _fresh(self) -> Upsampler:
         """Return a generator whose weights are drawn from N(0, 0.02)."""
-        generator = Upsampler.under(self.teacher, self.settings.latent)
+        generator = Upsampler.for_teacher(self.teacher, self.settings.latent)
         for layer in generator.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 nn.init.normal_(layer.weight, 0.0, 0.02)
@@ -119,23 +120,23 @@ class Generator:
         return generator.train()
 
     def _judge(self, mel: Tensor, target: Tensor, draw: torch.Generator) -> dict[str, Callable[[], Tensor]]:
-        view, wanted = views.with_timeline(lambda both: self.whole(both, draw), mel, target)
-        heard = hear(self.teacher.network, view, self.machine, each_clip=True)
-        seen = heard.seen
+        view, wanted = transforms.with_timeline(lambda both: self.whole(both, draw), mel, target)
+        heard = forward_with_stats(self.teacher.network, view, self.machine, each_clip=True)
+        seen = heard.batch_norm
         return {
-            "class_prior": lambda: priors.class_prior(heard.said, wanted),
-            "batch_norm": lambda: priors.batch_norm_moments(seen.batch, seen.stored, relative=self.settings.relative),
+            "class_prior": lambda: losses.class_prior_loss(heard.output, wanted),
+            "batch_norm": lambda: losses.batch_norm_loss(seen.batch, seen.stored, relative=self.settings.relative),
             "contrast": lambda: self._contrast(mel, heard, draw),
-            "adversary": lambda: priors.disagreement(heard.said, self.rival.says(view)),
+            "adversary": lambda: losses.adversarial_kl(heard.output, self.proxy.predict(view)),
         }
 
-    def _contrast(self, mel: Tensor, whole: Heard, draw: torch.Generator) -> Tensor:
+    def _contrast(self, mel: Tensor, whole: ForwardPass, draw: torch.Generator) -> Tensor:
         """Return how badly part of each clip is told from other clips, and from those of the bank, by the whole of it."""
-        part = hear(self.teacher.network, self.part(mel, draw), self.machine, each_clip=True)
+        part = forward_with_stats(self.teacher.network, self.part(mel, draw), self.machine, each_clip=True)
         kept = self.bank[torch.randperm(len(self.bank), generator=draw)[: self.settings.negatives]].to(mel.device)
-        return priors.contrast(
-            self.projection(_features(part)),
-            self.projection(_features(whole).detach()),
+        return losses.info_nce(
+            self.projection(_clip_features(part)),
+            self.projection(_clip_features(whole).detach()),
             self.projection(kept) if len(kept) else None,
             temperature=self.settings.temperature,
         )
@@ -143,27 +144,27 @@ class Generator:
     @torch.no_grad()
     def _remember(self, mel: Tensor, draw: torch.Generator) -> None:
         """Put what the teacher sees in whole clips into the bank; the oldest leave."""
-        heard = hear(self.teacher.network, self.whole(mel, draw), self.machine, each_clip=True)
-        self.bank = torch.cat([_features(heard).half().cpu(), self.bank])[: self.settings.bank]
+        heard = forward_with_stats(self.teacher.network, self.whole(mel, draw), self.machine, each_clip=True)
+        self.bank = torch.cat([_clip_features(heard).half().cpu(), self.bank])[: self.settings.bank]
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return all that the next round depends on, as plain tensors, numbers and lists."""
         return {
             "projection": self.projection.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "bank": self.bank,
-            "rival": self.rival.state(),
+            "proxy": self.proxy.state_dict(),
         }
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
         self.projection.load_state_dict(state["projection"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(state["optimizer"])
         self.bank = state["bank"]
-        self.rival.load(state["rival"])
+        self.proxy.load_state_dict(state["proxy"])
 
 
-def _features(heard: Heard) -> Tensor:
+def _clip_features(heard: ForwardPass) -> Tensor:
     """Return the features ``(B, C)`` by which clips are told apart; a teacher without batch norm gives its frames' means."""
-    clips = list(heard.seen.clips.values())
-    return torch.cat(clips, dim=1) if clips else heard.said.frames.float().mean(dim=2)
+    clips = list(heard.batch_norm.per_clip.values())
+    return torch.cat(clips, dim=1) if clips else heard.output.hidden.float().mean(dim=2)

@@ -22,15 +22,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frami.audio import transforms as views
+from frami.audio import transforms
 from frami.core import seeds
-from frami.core.runtime import Machine
-from frami.core.settings import setting, weight, weights
-from frami.inversion import losses as priors
-from frami.inversion import proxy as rival
-from frami.inversion.decoder import Clamp
-from frami.inversion.hooks import hear
-from frami.inversion.loop import Inverted, invert
+from frami.core.runtime import Runtime
+from frami.core.settings import loss_weights, setting, weight
+from frami.inversion import losses
+from frami.inversion.decoder import RangeClamp
+from frami.inversion.hooks import forward_with_stats
+from frami.inversion.loop import RoundResult, optimize_clips
+from frami.inversion.proxy import make_proxy
+from frami.inversion.views import get_views
 from frami.models.model import Model
 
 
@@ -46,52 +47,52 @@ class Settings:
     norm: float = weight(0.0, "weight of the clips' norm")
     adversary: float = weight(0.0, "weight of the difference to a student in the making (adaptive form)")
     learning_rate: float = setting(0.05, "of the values", low=0)
-    rival: str = setting("small", "network of that student")
-    rival_steps: int = setting(10, "steps that it learns after each round", low=0)
-    rival_memory: int = setting(2048, "clips that it remembers", low=1)
+    proxy: str = setting("small", "network of that student")
+    proxy_steps: int = setting(10, "steps that it learns after each round", low=0)
+    proxy_memory: int = setting(2048, "clips that it remembers", low=1)
     views: str = setting("audio", "views that are judged: audio, image as published, or none")
 
 
-class Generator:
+class Method:
     """Rounds depend on one another through the student of the adaptive form alone."""
 
-    def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
+    def __init__(self, teacher: Model, settings: Settings, machine: Runtime, seed: int) -> None:
         self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
-        self.view, _ = views.of(settings.views)
-        self.rival = rival.of(teacher, settings, machine, seed)
+        self.view, _ = get_views(settings.views)
+        self.proxy = make_proxy(teacher, settings, machine, seed)
 
-    def round(self, number: int, target: Tensor, frames: int) -> Inverted:
+    def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
         settings, front_end, device = self.settings, self.teacher.front_end, self.machine.device
-        target, draw = target.to(device), seeds.generator(self.seed, 20, number)
+        target, draw = target.to(device), seeds.make_rng(self.seed, 20, number)
         values = torch.randn(len(target), front_end.n_mels, frames, generator=draw).to(device).requires_grad_(True)
-        every = weights(settings)
-        inverted = invert(
-            lambda: Clamp.apply(values, *front_end.range),
+        every = loss_weights(settings)
+        inverted = optimize_clips(
+            lambda: RangeClamp.apply(values, *front_end.value_range),
             lambda mel: self._judge(mel, target, draw),
             every,
             torch.optim.Adam([values], lr=settings.learning_rate),
             settings.steps,
         )
-        self.rival.hear(inverted.mel, number)
+        self.proxy.update(inverted.mel, number)
         return inverted
 
     def _judge(self, mel: Tensor, target: Tensor, draw: torch.Generator) -> dict[str, Callable[[], Tensor]]:
-        view, wanted = views.with_timeline(lambda both: self.view(both, draw), mel, target)
-        heard = hear(self.teacher.network, view, self.machine, moments=bool(self.settings.batch_norm))
-        seen = heard.seen
+        view, wanted = transforms.with_timeline(lambda both: self.view(both, draw), mel, target)
+        heard = forward_with_stats(self.teacher.network, view, self.machine, moments=bool(self.settings.batch_norm))
+        seen = heard.batch_norm
         return {
-            "class_prior": lambda: priors.class_prior(heard.said, wanted),
-            "batch_norm": lambda: priors.batch_norm_moments(seen.batch, seen.stored, relative=self.settings.relative),
-            "total_variation": lambda: priors.total_variation(mel),
+            "class_prior": lambda: losses.class_prior_loss(heard.output, wanted),
+            "batch_norm": lambda: losses.batch_norm_loss(seen.batch, seen.stored, relative=self.settings.relative),
+            "total_variation": lambda: losses.total_variation(mel),
             "norm": lambda: mel.norm(),
-            "adversary": lambda: priors.competition(heard.said, self.rival.says(view)),
+            "adversary": lambda: losses.jensen_shannon_gap(heard.output, self.proxy.predict(view)),
         }
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return what the next round depends on."""
-        return {"rival": self.rival.state()}
+        return {"proxy": self.proxy.state_dict()}
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
-        self.rival.load(state["rival"])
+        self.proxy.load_state_dict(state["proxy"])

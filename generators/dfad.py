@@ -14,30 +14,34 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from frami.core.runtime import Machine
+from frami.core.runtime import Runtime
 from frami.core.settings import weight
-from frami.inversion import adversarial as duel
-from frami.inversion import losses as priors
-from frami.inversion.hooks import Heard
+from frami.inversion import adversarial
+from frami.inversion.hooks import ForwardPass
+from frami.inversion.losses import l1_distance, neg_l1
 from frami.models.model import Model
 from frami.models.network import Output
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(duel.Settings):
+class Settings(adversarial.AdversarialSettings):
     """Every number of DFAD."""
 
     adversary: float = weight(1.0, "weight of the difference that the generator looks for")
 
 
-class Generator:
+class Method:
     """The duel of DFAD."""
 
-    def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
-        played = duel.Duel(teacher, settings, losses, machine, seed, priors.apart)
-        self.round, self.state, self.load = played.round, played.state, played.load
+    def __init__(self, teacher: Model, settings: Settings, machine: Runtime, seed: int) -> None:
+        played = adversarial.AdversarialGenerator(teacher, settings, losses, machine, seed, l1_distance)
+        self.run_round, self.state_dict, self.load_state_dict = (
+            played.run_round,
+            played.state_dict,
+            played.load_state_dict,
+        )
 
 
-def losses(heard: Heard, student: Callable[[], Output]) -> Mapping[str, Callable[[], Tensor]]:
+def losses(heard: ForwardPass, student: Callable[[], Output]) -> Mapping[str, Callable[[], Tensor]]:
     """Return what DFAD asks of clips."""
-    return {"adversary": lambda: priors.distance(heard.said, student())}
+    return {"adversary": lambda: neg_l1(heard.output, student())}

@@ -15,17 +15,17 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from frami.core.runtime import Machine
+from frami.core.runtime import Runtime
 from frami.core.settings import setting, weight
-from frami.inversion import adversarial as duel
-from frami.inversion import losses as priors
-from frami.inversion.hooks import Heard
+from frami.inversion import adversarial
+from frami.inversion.hooks import ForwardPass
+from frami.inversion.losses import batch_norm_loss, class_balance_loss, neg_kl, onehot_loss
 from frami.models.model import Model
 from frami.models.network import Output
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(duel.Settings):
+class Settings(adversarial.AdversarialSettings):
     """Every number of DFQ."""
 
     turns: int = setting(20, "turns of generator and student a round", low=1)
@@ -33,22 +33,26 @@ class Settings(duel.Settings):
     adversary: float = weight(1.0, "weight of the divergence that the generator looks for")
     batch_norm: float = weight(1.0, "weight of the batch-norm moments")
     relative: bool = setting(False, "take the moments relative to the teacher's spread; published: as they are")
-    own_class: float = weight(1.0, "weight of being sure of a class")
-    balance: float = weight(20.0, "weight of the balance of classes")
+    onehot: float = weight(1.0, "weight of being sure of a class")
+    class_balance: float = weight(20.0, "weight of the balance of classes")
 
 
-class Generator:
+class Method:
     """The duel of DFQ."""
 
-    def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
-        def losses(heard: Heard, student: Callable[[], Output]) -> Mapping[str, Callable[[], Tensor]]:
-            said, seen = heard.said, heard.seen
+    def __init__(self, teacher: Model, settings: Settings, machine: Runtime, seed: int) -> None:
+        def losses(heard: ForwardPass, student: Callable[[], Output]) -> Mapping[str, Callable[[], Tensor]]:
+            said, seen = heard.output, heard.batch_norm
             return {
-                "adversary": lambda: priors.divergence(said, student()),
-                "batch_norm": lambda: priors.batch_norm_moments(seen.batch, seen.stored, relative=settings.relative),
-                "own_class": lambda: priors.own_class(said),
-                "balance": lambda: priors.balance(said, base=math.e),
+                "adversary": lambda: neg_kl(said, student()),
+                "batch_norm": lambda: batch_norm_loss(seen.batch, seen.stored, relative=settings.relative),
+                "onehot": lambda: onehot_loss(said),
+                "class_balance": lambda: class_balance_loss(said, base=math.e),
             }
 
-        played = duel.Duel(teacher, settings, losses, machine, seed)
-        self.round, self.state, self.load = played.round, played.state, played.load
+        played = adversarial.AdversarialGenerator(teacher, settings, losses, machine, seed)
+        self.run_round, self.state_dict, self.load_state_dict = (
+            played.run_round,
+            played.state_dict,
+            played.load_state_dict,
+        )

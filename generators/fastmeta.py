@@ -21,16 +21,17 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from frami.audio import transforms as views
+from frami.audio import transforms
 from frami.core import seeds
-from frami.core.runtime import Machine
-from frami.core.settings import setting, weight, weights
-from frami.inversion import losses as priors
-from frami.inversion import proxy as rival
-from frami.inversion.hooks import Heard, PastMoments, hear
-from frami.inversion.loop import Inverted, invert
-from frami.inversion.meta import MetaLearned
+from frami.core.runtime import Runtime
+from frami.core.settings import loss_weights, setting, weight
+from frami.inversion import losses
+from frami.inversion.hooks import ForwardPass, RunningMoments, forward_with_stats
+from frami.inversion.loop import RoundResult, optimize_clips
+from frami.inversion.meta import MetaLearner
+from frami.inversion.proxy import make_proxy
 from frami.inversion.upsampler import Upsampler
+from frami.inversion.views import get_views
 from frami.models.model import Model
 
 
@@ -48,36 +49,36 @@ class Settings:
     latent: int = setting(256, "size of the noise", low=1)
     learning_rate: float = setting(2e-3, "of the generator within a round; its start learns at steps times that", low=0)
     latent_rate: float = setting(1e-2, "of the noise within a round", low=0)
-    rival: str = setting("small", "network of that student")
-    rival_steps: int = setting(10, "steps that it learns after each round", low=0)
-    rival_memory: int = setting(2048, "clips that it remembers", low=1)
-    rival_from: int = setting(20, "rounds before its disagreement counts", low=0)
+    proxy: str = setting("small", "network of that student")
+    proxy_steps: int = setting(10, "steps that it learns after each round", low=0)
+    proxy_memory: int = setting(2048, "clips that it remembers", low=1)
+    proxy_start: int = setting(20, "rounds before its disagreement counts", low=0)
     views: str = setting("audio", "views that are judged: audio, image as published, or none")
 
 
-class Generator:
+class Method:
     """The state that lives through the rounds: the meta-learned start, the moments so far, the student."""
 
-    def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
+    def __init__(self, teacher: Model, settings: Settings, machine: Runtime, seed: int) -> None:
         self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
-        self.view, _ = views.of(settings.views)
+        self.view, _ = get_views(settings.views)
         with seeds.seeded(seed, 10):
-            start = Upsampler.under(teacher, settings.latent)
+            start = Upsampler.for_teacher(teacher, settings.latent)
         machine.place(start)
-        self.meta = MetaLearned(start, settings.learning_rate * settings.steps, settings.form)
-        self.past = PastMoments(settings.momentum)
-        self.rival = rival.of(teacher, settings, machine, seed)
+        self.meta = MetaLearner(start, settings.learning_rate * settings.steps, settings.form)
+        self.past = RunningMoments(settings.momentum)
+        self.proxy = make_proxy(teacher, settings, machine, seed)
 
-    def round(self, number: int, target: Tensor, frames: int) -> Inverted:
+    def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
         settings, target = self.settings, target.to(self.machine.device)
-        draw = seeds.generator(self.seed, 20, number)
-        generator = cast(Upsampler, self.meta.begin())
-        noise = generator.draw(len(target), draw, self.machine.device).requires_grad_(True)
-        every = weights(settings)
-        if number < settings.rival_from:
+        draw = seeds.make_rng(self.seed, 20, number)
+        generator = cast(Upsampler, self.meta.start_round())
+        noise = generator.sample_noise(len(target), draw, self.machine.device).requires_grad_(True)
+        every = loss_weights(settings)
+        if number < settings.proxy_start:
             every["adversary"] = 0.0
-        heard: list[Heard] = []
+        heard: list[ForwardPass] = []
         past = self.past
 
         def make() -> Tensor:
@@ -85,38 +86,38 @@ class Generator:
                 return generator(noise, frames)
 
         def judge(mel: Tensor) -> dict[str, Callable[[], Tensor]]:
-            view, wanted = views.with_timeline(lambda both: self.view(both, draw), mel, target)
-            heard[:] = [now := hear(self.teacher.network, view, self.machine)]
+            view, wanted = transforms.with_timeline(lambda both: self.view(both, draw), mel, target)
+            heard[:] = [now := forward_with_stats(self.teacher.network, view, self.machine)]
             return {
-                "class_prior": lambda: priors.class_prior(now.said, wanted),
-                "batch_norm": lambda: priors.batch_norm_moments(
-                    now.seen.batch, now.seen.stored, past.moments, past.momentum, relative=settings.relative
+                "class_prior": lambda: losses.class_prior_loss(now.output, wanted),
+                "batch_norm": lambda: losses.batch_norm_loss(
+                    now.batch_norm.batch, now.batch_norm.stored, past.moments, past.momentum, relative=settings.relative
                 ),
-                "adversary": lambda: priors.disagreement(now.said, self.rival.says(view)),
+                "adversary": lambda: losses.adversarial_kl(now.output, self.proxy.predict(view)),
             }
 
         groups = [
             {"params": generator.parameters(), "lr": settings.learning_rate},
             {"params": [noise], "lr": settings.latent_rate},
         ]
-        optimiser = torch.optim.Adam(groups, betas=(0.5, 0.999))
-        gather = partial(self.meta.gather, generator)
-        inverted = invert(make, judge, every, optimiser, settings.steps, after_backward=gather)
-        self.meta.finish(generator)
-        past.add(heard[0].seen.batch)
-        self.rival.hear(inverted.mel, number)
+        optimizer = torch.optim.Adam(groups, betas=(0.5, 0.999))
+        gather = partial(self.meta.accumulate, generator)
+        inverted = optimize_clips(make, judge, every, optimizer, settings.steps, after_backward=gather)
+        self.meta.finish_round(generator)
+        past.update(heard[0].batch_norm.batch)
+        self.proxy.update(inverted.mel, number)
         return inverted
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return all that the next round depends on, as plain tensors, numbers and lists."""
         return {
-            "meta": self.meta.state(),
-            "past": self.past.state(),
-            "rival": self.rival.state(),
+            "meta": self.meta.state_dict(),
+            "past": self.past.state_dict(),
+            "proxy": self.proxy.state_dict(),
         }
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
-        self.meta.load(state["meta"])
-        self.past.load(state["past"], self.machine.device)
-        self.rival.load(state["rival"])
+        self.meta.load_state_dict(state["meta"])
+        self.past.load_state_dict(state["past"], self.machine.device)
+        self.proxy.load_state_dict(state["proxy"])

@@ -39,18 +39,17 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from frami.audio import filterbanks
-from frami.audio import transforms as views
+from frami.audio import filterbanks, transforms
 from frami.core import seeds
-from frami.core.runtime import Machine
-from frami.core.settings import setting, weight, weights
-from frami.inversion import losses as priors
-from frami.inversion import proxy as rival
-from frami.inversion.contrastive import Contrast
+from frami.core.runtime import Runtime
+from frami.core.settings import loss_weights, setting, weight
+from frami.inversion import losses, views
+from frami.inversion.contrastive import ContrastiveHead
 from frami.inversion.decoder import Decoder, Latents
-from frami.inversion.hooks import Heard, PastMoments, hear
-from frami.inversion.loop import Inverted, invert
-from frami.inversion.meta import MetaLearned
+from frami.inversion.hooks import ForwardPass, RunningMoments, forward_with_stats
+from frami.inversion.loop import RoundResult, optimize_clips
+from frami.inversion.meta import MetaLearner
+from frami.inversion.proxy import make_proxy
 from frami.models.model import Model
 from frami.models.network import Output
 
@@ -66,7 +65,7 @@ class Settings:
         "a better student, at two to three times the cost",
         low=0,
     )
-    longest: int = setting(80, "most frames of a clip of one label, unless --frames says otherwise", low=1)
+    max_frames: int = setting(80, "most frames of a clip of one label, unless --frame-range says otherwise", low=1)
     class_prior: float = weight(1.0, "weight of the class prior")
     batch_norm: float = weight(10.0, "weight of the batch-norm moments")
     momentum: float = setting(0.9, "part of past rounds in the moments compared", low=0, high=0.999)
@@ -77,65 +76,67 @@ class Settings:
     level: float = setting(0.4, "deviation of the clips' random levels, in standard deviations of the input", low=0)
     filter: float = setting(0.4, "the same of a random curve along the bands", low=0)
     envelope: float = setting(0.2, "the same of a random curve along time", low=0)
-    grain: float = setting(1.0, "how far powers differ by chance from cell to cell, 1 as those of noise do", low=0)
+    noise_texture: float = setting(
+        1.0, "how far powers differ by chance from cell to cell, 1 as those of noise do", low=0
+    )
     adversary: float = weight(0.0, "weight of the disagreement with a student in the making; for words, try 2")
-    rival: str = setting("small", "network of that student")
-    rival_steps: int = setting(10, "steps that it learns after each round", low=0)
-    rival_memory: int = setting(2048, "clips that it remembers", low=1)
-    rival_from: int = setting(2, "rounds before its disagreement counts", low=0)
+    proxy: str = setting("small", "network of that student")
+    proxy_steps: int = setting(10, "steps that it learns after each round", low=0)
+    proxy_memory: int = setting(2048, "clips that it remembers", low=1)
+    proxy_start: int = setting(2, "rounds before its disagreement counts", low=0)
     learning_rate: float = setting(5e-3, "of the decoder within a round", low=0)
     latent_rate: float = setting(2e-2, "of the latents within a round", low=0)
     meta_rate: float = setting(1e-2, "of the decoder's meta-learned start", low=0)
 
 
-class Generator:
-    """The state that lives through the rounds: the meta-learned decoder, the moments so far, the queue, the rival."""
+class Method:
+    """The state that lives through the rounds: the meta-learned decoder, the moments so far, the queue, the proxy."""
 
-    def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
+    def __init__(self, teacher: Model, settings: Settings, machine: Runtime, seed: int) -> None:
         self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
         front_end = teacher.front_end
         with seeds.seeded(seed, 10):
-            timed = teacher.task == "frames"
-            self.decoder = Decoder(front_end.n_mels, len(teacher.labels), front_end.range, timed=timed)
-            self.contrast = Contrast(teacher.network.channels, settings.queue)
+            timed = teacher.task == "sound-events"
+            self.decoder = Decoder(front_end.n_mels, len(teacher.labels), front_end.value_range, timed=timed)
+            self.contrast = ContrastiveHead(teacher.network.channels, settings.queue)
         machine.place(self.decoder)
         self.contrast.to(machine.device)
-        self.meta = MetaLearned(self.decoder, settings.meta_rate)
-        self.contrast_optimiser = torch.optim.Adam(self.contrast.parameters(), lr=settings.learning_rate)
-        self.past = PastMoments(settings.momentum)
-        self.rival = rival.of(teacher, settings, machine, seed)
+        self.meta = MetaLearner(self.decoder, settings.meta_rate)
+        self.contrast_optimizer = torch.optim.Adam(self.contrast.parameters(), lr=settings.learning_rate)
+        self.past = RunningMoments(settings.momentum)
+        self.proxy = make_proxy(teacher, settings, machine, seed)
 
-    def round(self, number: int, target: Tensor, frames: int) -> Inverted:
+    def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
         settings, target = self.settings, target.to(self.machine.device)
-        draw = seeds.generator(self.seed, 20, number)
-        decoder = cast(Decoder, self.meta.begin())
+        draw = seeds.make_rng(self.seed, 20, number)
+        decoder = cast(Decoder, self.meta.start_round())
         # One clip alone would have no moments.
         own, *others = target.split(max(2, -(-len(target) // (1 + settings.siblings))))
         latents, recording, grain = self._drawn(decoder, len(own), frames, draw)
-        optimiser = torch.optim.Adam(
+        optimizer = torch.optim.Adam(
             [
                 {"params": decoder.parameters(), "lr": settings.learning_rate},
                 {"params": latents.parameters(), "lr": settings.latent_rate},
             ],
             betas=(0.5, 0.999),
         )
-        every = weights(settings)
-        if number < settings.rival_from:
+        every = loss_weights(settings)
+        if number < settings.proxy_start:
             every["adversary"] = 0.0
-        judge = Judge(self, own, draw)
-        inverted = invert(
+        judge = LossTerms(self, own, draw)
+        inverted = optimize_clips(
             lambda: self._decode(decoder, own, latents, recording, grain),
             judge,
             every,
-            optimiser,
+            optimizer,
             settings.steps,
             after_backward=lambda: self._after_backward(decoder),
         )
         with torch.no_grad():
             siblings = [self._decode(decoder, some, *self._drawn(decoder, len(some), frames, draw)) for some in others]
         inverted = replace(inverted, mel=torch.cat([inverted.mel, *siblings]))
-        self.meta.finish(decoder)
+        self.meta.finish_round(decoder)
         self._remember(judge, inverted, number)
         return inverted
 
@@ -143,83 +144,87 @@ class Generator:
         self, decoder: Decoder, batch: int, frames: int, draw: torch.Generator
     ) -> tuple[Latents, Tensor, Tensor]:
         """Return what some clips are decoded from, and the recording and the grain that come to it."""
-        latents = decoder.draw(batch, frames, draw, self.machine.device)
+        latents = decoder.sample_latents(batch, frames, draw, self.machine.device)
         return latents, self._recording(batch, frames, draw), self._grain(batch, frames, draw)
 
     def _recording(self, batch: int, frames: int, draw: torch.Generator) -> Tensor:
         """Return what the circumstances of its recording add to each clip, ``(B, F, frames)``."""
         level = self.settings.level * torch.randn(batch, 1, 1, generator=draw)
-        added = views.curve(level.expand(batch, self.decoder.bands, frames), draw, dim=1, amount=self.settings.filter)
-        return views.curve(added, draw, dim=2, amount=self.settings.envelope).to(self.machine.device)
+        added = transforms.curve(
+            level.expand(batch, self.decoder.bands, frames), draw, dim=1, amount=self.settings.filter
+        )
+        return transforms.curve(added, draw, dim=2, amount=self.settings.envelope).to(self.machine.device)
 
     def _grain(self, batch: int, frames: int, draw: torch.Generator) -> Tensor:
         """Return how far the log powers of noise are from their mean by chance, ``(B, F, frames)``."""
         front_end = self.teacher.front_end
-        shape = filterbanks.independent_bins(front_end).view(1, -1, 1).repeat(batch, 1, frames)
+        shape = filterbanks.effective_bins(front_end).view(1, -1, 1).repeat(batch, 1, frames)
         power = torch._standard_gamma(shape, generator=draw) / shape
-        return (self.settings.grain * power.clamp_min(1e-4).log() / front_end.std).to(self.machine.device)
+        return (self.settings.noise_texture * power.clamp_min(1e-4).log() / front_end.std).to(self.machine.device)
 
     def _decode(self, decoder: Decoder, target: Tensor, latents: Latents, recording: Tensor, grain: Tensor) -> Tensor:
         with self.machine.autocast():
             return decoder(latents, target, recording.shape[2], recording, grain)
 
     def _after_backward(self, decoder: Decoder) -> None:
-        self.meta.gather(decoder)
+        self.meta.accumulate(decoder)
         if self.settings.contrast:
-            self.contrast_optimiser.step()
-            self.contrast_optimiser.zero_grad(set_to_none=True)
+            self.contrast_optimizer.step()
+            self.contrast_optimizer.zero_grad(set_to_none=True)
 
-    def _remember(self, judge: Judge, inverted: Inverted, number: int) -> None:
-        self.past.add(judge.heard.seen.batch)
+    def _remember(self, judge: LossTerms, inverted: RoundResult, number: int) -> None:
+        self.past.update(judge.heard.batch_norm.batch)
         if self.settings.contrast:
-            self.contrast.remember(judge.heard.said)
-        self.rival.hear(inverted.mel, number)
+            self.contrast.enqueue(judge.heard.output)
+        self.proxy.update(inverted.mel, number)
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return all that the next round depends on, as plain tensors, numbers and lists."""
         return {
-            "meta": self.meta.state(),
+            "meta": self.meta.state_dict(),
             "contrast": self.contrast.state_dict(),
             "queues": [self.contrast.queue_before, self.contrast.queue_after],
-            "contrast_optimiser": self.contrast_optimiser.state_dict(),
-            "past": self.past.state(),
-            "rival": self.rival.state(),
+            "contrast_optimizer": self.contrast_optimizer.state_dict(),
+            "past": self.past.state_dict(),
+            "proxy": self.proxy.state_dict(),
         }
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
-        self.meta.load(state["meta"])
+        self.meta.load_state_dict(state["meta"])
         self.contrast.queue_before, self.contrast.queue_after = state["queues"]
         self.contrast.load_state_dict(state["contrast"])
-        self.contrast_optimiser.load_state_dict(state["contrast_optimiser"])
-        self.past.load(state["past"], self.machine.device)
-        self.rival.load(state["rival"])
+        self.contrast_optimizer.load_state_dict(state["contrast_optimizer"])
+        self.past.load_state_dict(state["past"], self.machine.device)
+        self.proxy.load_state_dict(state["proxy"])
 
 
-class Judge:
+class LossTerms:
     """The losses of one round; it keeps what the teacher last said and saw."""
 
-    def __init__(self, generator: Generator, wanted: Tensor, draw: torch.Generator) -> None:
+    def __init__(self, generator: Method, wanted: Tensor, draw: torch.Generator) -> None:
         self.generator, self.wanted, self.draw = generator, wanted, draw
-        self.heard: Heard
+        self.heard: ForwardPass
 
     def __call__(self, mel: Tensor) -> dict[str, Callable[[], Tensor]]:
         """Return what computes the unweighted losses of clips ``(B, F, N)``."""
         generator = self.generator
-        view, wanted = views.with_timeline(lambda both: views.roll(both, self.draw), mel, self.wanted)
-        self.heard = hear(generator.teacher.network, view, generator.machine)
-        said, seen, past = self.heard.said, self.heard.seen, generator.past
+        view, wanted = transforms.with_timeline(lambda both: transforms.roll(both, self.draw), mel, self.wanted)
+        self.heard = forward_with_stats(generator.teacher.network, view, generator.machine)
+        said, seen, past = self.heard.output, self.heard.batch_norm, generator.past
         return {
-            "class_prior": lambda: priors.class_prior(said, wanted),
-            "batch_norm": lambda: priors.batch_norm_moments(seen.batch, seen.stored, past.moments, past.momentum),
+            "class_prior": lambda: losses.class_prior_loss(said, wanted),
+            "batch_norm": lambda: losses.batch_norm_loss(seen.batch, seen.stored, past.moments, past.momentum),
             "contrast": lambda: self._contrast(mel, said),
-            "adversary": lambda: priors.disagreement(said, generator.rival.says(view)),
+            "adversary": lambda: losses.adversarial_kl(said, generator.proxy.predict(view)),
         }
 
     def _contrast(self, mel: Tensor, said: Output) -> Tensor:
         """Return how badly another view of each clip is told from other clips by what the teacher said of it."""
         generator, settings = self.generator, self.generator.settings
-        part = views.crop(views.roll(mel, self.draw), self.draw, frames=max(1, round(settings.crop * mel.shape[2])))
+        part = transforms.crop(
+            transforms.roll(mel, self.draw), self.draw, frames=max(1, round(settings.crop * mel.shape[2]))
+        )
         with generator.machine.autocast():
-            heard = generator.teacher.network(views.altered(part, self.draw))
+            heard = generator.teacher.network(views.gain_and_mask(part, self.draw))
         return generator.contrast.loss(heard, said, settings.temperature)

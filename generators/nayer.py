@@ -27,19 +27,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frami.audio import transforms as views
 from frami.core import seeds
-from frami.core.errors import WrongUse
-from frami.core.runtime import Machine
-from frami.core.settings import setting, weight, weights
-from frami.inversion import losses as priors
-from frami.inversion import proxy as rival
-from frami.inversion.hooks import Heard, PastMoments, hear
-from frami.inversion.loop import Inverted, invert
+from frami.core.errors import UsageError
+from frami.core.runtime import Runtime
+from frami.core.settings import loss_weights, setting, weight
+from frami.inversion import losses
+from frami.inversion.hooks import ForwardPass, RunningMoments, forward_with_stats
+from frami.inversion.loop import RoundResult, optimize_clips
+from frami.inversion.proxy import make_proxy
 from frami.inversion.upsampler import Upsampler
+from frami.inversion.views import get_views
 from frami.models.model import Model
 
-EMBEDDING = 512
+EMBEDDING_SIZE = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +56,10 @@ class Settings:
     latent: int = setting(1000, "outputs of the noisy layer", low=1)
     learning_rate: float = setting(4e-3, "of the generator and the noisy layer", low=0)
     fresh: int = setting(20, "rounds after which the generator is drawn anew", low=1)
-    rival: str = setting("small", "network of that student")
-    rival_steps: int = setting(10, "steps that it learns after each round", low=0)
-    rival_memory: int = setting(2048, "clips that it remembers", low=1)
-    rival_from: int = setting(20, "rounds before its disagreement counts", low=0)
+    proxy: str = setting("small", "network of that student")
+    proxy_steps: int = setting(10, "steps that it learns after each round", low=0)
+    proxy_memory: int = setting(2048, "clips that it remembers", low=1)
+    proxy_start: int = setting(20, "rounds before its disagreement counts", low=0)
     views: str = setting("audio", "views that are judged: audio, image as published, or none")
 
 
@@ -76,45 +76,45 @@ class NoisyLayer(nn.Module):
         return torch.bmm(embedded.unsqueeze(1), self.maps[copy]).squeeze(1) + self.offsets[copy]
 
 
-class Generator:
+class Method:
     """The state that lives through the rounds: embeddings, generator, the moments so far, the student."""
 
-    def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
+    def __init__(self, teacher: Model, settings: Settings, machine: Runtime, seed: int) -> None:
         if teacher.task != "single-label":
-            raise WrongUse(
+            raise UsageError(
                 f"nayer makes clips of one class each, and this teacher is {teacher.task}; frami makes both."
             )
         self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
-        self.view, _ = views.of(settings.views)
+        self.view, _ = get_views(settings.views)
         with seeds.seeded(seed, 13):
-            self.embedded = embeddings(teacher.labels, settings.embedding).to(machine.device)
+            self.embedded = class_embeddings(teacher.labels, settings.embedding).to(machine.device)
         self.embedded.requires_grad_(settings.embedding == "learned")
-        self.past = PastMoments(settings.momentum)
-        self.rival = rival.of(teacher, settings, machine, seed)
+        self.past = RunningMoments(settings.momentum)
+        self.proxy = make_proxy(teacher, settings, machine, seed)
         self._begin(0)
 
     def _begin(self, number: int) -> None:
         """Draw the generator anew."""
         with seeds.seeded(self.seed, 12, number):
-            self.generator = Upsampler.under(self.teacher, self.settings.latent)
+            self.generator = Upsampler.for_teacher(self.teacher, self.settings.latent)
         self.machine.place(self.generator).train()
         self.norm = nn.BatchNorm1d(self.embedded.shape[1]).to(self.machine.device)
 
-    def round(self, number: int, target: Tensor, frames: int) -> Inverted:
+    def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
         settings, machine = self.settings, self.machine
         if number and number % settings.fresh == 0:
             self._begin(number)
-        target, draw = target.to(machine.device), seeds.generator(self.seed, 20, number)
+        target, draw = target.to(machine.device), seeds.make_rng(self.seed, 20, number)
         copy = torch.stack([(target[:i] == target[i]).sum() for i in range(len(target))])
         with seeds.seeded(self.seed, 14, number):
             noisy = NoisyLayer(self.embedded.shape[1], settings.latent, int(copy.max()) + 1).to(machine.device)
         learning = [*self.generator.parameters(), *self.norm.parameters(), *noisy.parameters(), self.embedded]
-        optimiser = torch.optim.Adam(learning, lr=settings.learning_rate, betas=(0.5, 0.999))
-        every = weights(settings)
-        if number < settings.rival_from:
+        optimizer = torch.optim.Adam(learning, lr=settings.learning_rate, betas=(0.5, 0.999))
+        every = loss_weights(settings)
+        if number < settings.proxy_start:
             every["adversary"] = 0.0
-        heard: list[Heard] = []
+        heard: list[ForwardPass] = []
         past = self.past
 
         def make() -> Tensor:
@@ -123,41 +123,41 @@ class Generator:
 
         def judge(mel: Tensor) -> dict[str, Callable[[], Tensor]]:
             view = self.view(mel, draw)
-            heard[:] = [now := hear(self.teacher.network, view, machine)]
+            heard[:] = [now := forward_with_stats(self.teacher.network, view, machine)]
             return {
-                "class_prior": lambda: priors.class_prior(now.said, target),
-                "batch_norm": lambda: priors.batch_norm_moments(
-                    now.seen.batch, now.seen.stored, past.moments, past.momentum, relative=settings.relative
+                "class_prior": lambda: losses.class_prior_loss(now.output, target),
+                "batch_norm": lambda: losses.batch_norm_loss(
+                    now.batch_norm.batch, now.batch_norm.stored, past.moments, past.momentum, relative=settings.relative
                 ),
-                "adversary": lambda: priors.disagreement(now.said, self.rival.says(view)),
+                "adversary": lambda: losses.adversarial_kl(now.output, self.proxy.predict(view)),
             }
 
-        inverted = invert(make, judge, every, optimiser, settings.steps)
-        past.add(heard[0].seen.batch)
-        self.rival.hear(inverted.mel, number)
+        inverted = optimize_clips(make, judge, every, optimizer, settings.steps)
+        past.update(heard[0].batch_norm.batch)
+        self.proxy.update(inverted.mel, number)
         return inverted
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return all that the next round depends on, as plain tensors, numbers and lists."""
         return {
             "embedded": self.embedded.detach(),
             "generator": self.generator.state_dict(),
             "norm": self.norm.state_dict(),
-            "past": self.past.state(),
-            "rival": self.rival.state(),
+            "past": self.past.state_dict(),
+            "proxy": self.proxy.state_dict(),
         }
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
         with torch.no_grad():
             self.embedded.copy_(state["embedded"])
         self.generator.load_state_dict(state["generator"])
         self.norm.load_state_dict(state["norm"])
-        self.past.load(state["past"], self.machine.device)
-        self.rival.load(state["rival"])
+        self.past.load_state_dict(state["past"], self.machine.device)
+        self.proxy.load_state_dict(state["proxy"])
 
 
-def embeddings(labels: tuple[str, ...], kind: str) -> Tensor:
+def class_embeddings(labels: tuple[str, ...], kind: str) -> Tensor:
     """Return one embedding of unit length a class, ``(K, E)``.
 
     Args:
@@ -165,23 +165,23 @@ def embeddings(labels: tuple[str, ...], kind: str) -> Tensor:
         kind: ``names`` hashes groups of two and three letters, ``learned`` draws a start, else a .npy file of K rows.
     """
     if kind == "learned":
-        return F.normalize(torch.randn(len(labels), EMBEDDING), dim=1)
+        return F.normalize(torch.randn(len(labels), EMBEDDING_SIZE), dim=1)
     if kind == "names":
         from sklearn.feature_extraction.text import HashingVectorizer
 
-        hashed = HashingVectorizer(analyzer="char_wb", ngram_range=(2, 3), n_features=EMBEDDING)
+        hashed = HashingVectorizer(analyzer="char_wb", ngram_range=(2, 3), n_features=EMBEDDING_SIZE)
         return torch.from_numpy(hashed.transform([name.replace("_", " ") for name in labels]).toarray()).float()
     path = Path(kind)
     if not path.is_file():
-        raise WrongUse(f"embedding is {kind!r}, and there is no such file; names, learned or a .npy file is allowed.")
+        raise UsageError(f"embedding is {kind!r}, and there is no such file; names, learned or a .npy file is allowed.")
     try:
         rows = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise WrongUse(f"{path} is not a .npy file of numbers ({error}).") from error
+        raise UsageError(f"{path} is not a .npy file of numbers ({error}).") from error
     if rows.dtype.kind not in "fiu" or not np.isfinite(rows).all():
-        raise WrongUse(f"{path} holds {rows.dtype} values, or some that are not finite; finite numbers are allowed.")
+        raise UsageError(f"{path} holds {rows.dtype} values, or some that are not finite; finite numbers are allowed.")
     if rows.ndim != 2 or len(rows) != len(labels):
-        raise WrongUse(
+        raise UsageError(
             f"{path} holds an array of shape {rows.shape}; one row for each of the {len(labels)} classes is allowed."
         )
     return F.normalize(torch.from_numpy(rows).float(), dim=1)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from frami.core import seeds
-from frami.core.runtime import Machine
-from frami.inversion.loop import Inverted
+from frami.core.runtime import Runtime
+from frami.inversion.loop import RoundResult
 from frami.models.model import Model
 
 
@@ -19,21 +19,21 @@ class Settings:
     """Noise has nothing to set: it has the mean 0 and the deviation 1 that the front end gives its training data."""
 
 
-class Generator:
+class Method:
     """Draws each value from N(0, 1), clipped to the front end's range; the target is whatever was asked for."""
 
-    def __init__(self, teacher: Model, settings: Settings, machine: Machine, seed: int) -> None:
+    def __init__(self, teacher: Model, settings: Settings, machine: Runtime, seed: int) -> None:
         self.front_end, self.seed = teacher.front_end, seed
 
-    def round(self, number: int, target: Tensor, frames: int) -> Inverted:
+    def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return noise ``(B, F, frames)``, one clip for each target."""
-        draw = seeds.generator(self.seed, 20, number)
+        draw = seeds.make_rng(self.seed, 20, number)
         mel = torch.randn(len(target), self.front_end.n_mels, frames, generator=draw)
-        return Inverted(mel.clamp(*self.front_end.range), {}, 0)
+        return RoundResult(mel.clamp(*self.front_end.value_range), {}, 0)
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return nothing: a round depends on its number alone."""
         return {}
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""

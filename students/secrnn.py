@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from frami.models.network import Network, convolved_and_recurrent
+from frami.models.network import Network, conv_recurrent_forward
 
 WIDENING = (1, 2, 4, 6, 6)
 SQUEEZE = 4
@@ -53,7 +53,7 @@ class Encoder(nn.Module):
         self.recurrent = nn.GRU(channels[-1], recurrent, 1, batch_first=True, bidirectional=True)
 
     def forward(self, mel: Tensor) -> Tensor:
-        return convolved_and_recurrent(mel, self.layers, self.recurrent)
+        return conv_recurrent_forward(mel, self.layers, self.recurrent)
 
 
 def build(

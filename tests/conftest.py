@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from frami.audio.frontend import FrontEnd
-from frami.core.runtime import Machine
+from frami.core.runtime import Runtime
 from frami.data.store import Store
 from frami.inversion.synthesize import synthesize
 from frami.models.architecture import Architecture
@@ -24,7 +24,7 @@ from frami.models.model import Model
 
 LABELS = ("rise", "fall", "pulse")
 # Two steps a round, the contrast, and the student in the making from the start: every loss is at work.
-FAST = {"steps": 2, "contrast": 0.2, "adversary": 2.0, "rival_from": 0, "rival_steps": 1, "queue": 16}
+FAST = {"steps": 2, "contrast": 0.2, "adversary": 2.0, "proxy_start": 0, "proxy_steps": 1, "queue": 16}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,15 +50,15 @@ def front_end() -> FrontEnd:
 
 
 @pytest.fixture(scope="session")
-def machine() -> Machine:
-    return Machine("cpu", "float32", channels_last=False)
+def machine() -> Runtime:
+    return Runtime("cpu", "float32", channels_last=False)
 
 
 def make_teacher(front_end: FrontEnd, network: str = "resnet", width: int = 4, depth: int = 1) -> Model:
     """Return an untrained model whose batch norms hold moments as if it had been trained."""
     torch.manual_seed(3)
     arguments = {"width": width, "depth": depth, "embedding": 8}
-    model = Model.build(Architecture(network, arguments), front_end, LABELS, frames=(12, 24))
+    model = Model.build(Architecture(network, arguments), front_end, LABELS, frame_range=(12, 24))
     with torch.no_grad():
         for _ in range(40):
             model.network.train()(torch.randn(8, front_end.n_mels, 20))

@@ -15,14 +15,11 @@ import torch
 from click.testing import CliRunner
 
 from frami.audio.frontend import FrontEnd
-from frami.bench import experiment as piece
-from frami.bench import recipe_suites, speed, speed_store, suites, timing
-from frami.bench import report as bench_page
-from frami.bench import runner as collect
+from frami.bench import experiment, recipe_suites, report, runner, speed, speed_store, suites, timing
 from frami.bench.plots import accuracy_against_cost
 from frami.cli import frami
-from frami.core import registry as catalog
-from frami.core.errors import Failed, WrongUse
+from frami.core import registry
+from frami.core.errors import OperationError, UsageError
 from frami.datasets import tones
 from frami.evaluate import complexity
 from frami.inversion.resize_conv import ResizeConv2d
@@ -34,7 +31,7 @@ from frami.models.model import Model
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 4)
     monkeypatch.setattr(tones, "TEST_PER_CLASS", 2)
-    monkeypatch.setattr(suites, "TONES", suites.Task("tones", "0", 2, 64, 2, network="small"))
+    monkeypatch.setattr(suites, "TONES", suites.BenchTask("tones", "0", 2, 64, 2, network="small"))
     monkeypatch.setattr(suites, "SHORT", {**suites.SHORT, "fastmeta": {"steps": 1}, "nayer": {"steps": 1}})
 
 
@@ -51,7 +48,7 @@ def test_every_method_is_measured_and_what_is_done_is_not_done_again(tmp_path: P
     with (page / "bench.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     stores = {path.name.split("-")[0] for path in (out / "tones-0-small-2-0").glob("*.h5")}
-    assert stores == set(catalog.names("generators")) - {"recordings"}  # those of other sounds need a data set
+    assert stores == set(registry.names("generators")) - {"recordings"}  # those of other sounds need a data set
     assert len(rows) == len({row["source"] for row in rows}) == len(list(suites.quick()))
     for row in rows:
         assert 0 <= float(row["accuracy"]) <= 1 and 0 <= float(row["agreement"]) <= 1
@@ -66,29 +63,29 @@ def test_every_method_is_measured_and_what_is_done_is_not_done_again(tmp_path: P
 
 
 def test_rows_that_the_page_has_are_kept_without_their_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = [row for row in collect.pieces("quick") if row.source.name in ("noise", "FRAMI", "DAFL")]
+    few = [row for row in runner.list_experiments("quick") if row.source.name in ("noise", "FRAMI", "DAFL")]
     monkeypatch.setitem(suites.SUITES, "quick", lambda: iter(few))
     wanted = [row for row in few if row.source.name != "FRAMI"]
-    where = collect.Bench(None, tmp_path / "runs")
-    collect.bench(wanted[:1], where, tmp_path, print)
-    assert collect.missing(wanted, tmp_path) == wanted[1:]
+    where = runner.Bench(None, tmp_path / "runs")
+    runner.run_bench(wanted[:1], where, tmp_path, print)
+    assert runner.missing_experiments(wanted, tmp_path) == wanted[1:]
     longer = replace(wanted[0], task=replace(wanted[0].task, steps=61))
     other = replace(wanted[0], source=replace(wanted[0].source, synthesis={"std": 2.0}))
     heavier = replace(wanted[0], source=replace(wanted[0].source, distillation={"logits": 2.0}))
-    assert collect.missing([longer, other, heavier], tmp_path) == [longer, other, heavier]
-    collect.bench(wanted, where, tmp_path, print)
+    assert runner.missing_experiments([longer, other, heavier], tmp_path) == [longer, other, heavier]
+    runner.run_bench(wanted, where, tmp_path, print)
     before = (tmp_path / "bench.csv").read_bytes()
     shutil.rmtree(tmp_path / "runs")
     _bench("--suite", "quick", "--task", "tones", "--out", tmp_path / "runs", "--page", tmp_path, "--resume")
     after = (tmp_path / "bench.csv").read_bytes()
     assert all(line in after.splitlines() for line in before.splitlines())
-    assert collect.missing(few, tmp_path) == []
-    assert len(collect.read(tmp_path)) == len(few)
+    assert runner.missing_experiments(few, tmp_path) == []
+    assert len(runner.read_rows(tmp_path)) == len(few)
 
 
 def test_speed_is_told_as_ratios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few: dict[Any, dict[str, Any]] = {
-        timing: {"FRAMES": 16, "BATCH": 4, "REPETITIONS": 1},
+        timing: {"FRAMES": 16, "BATCH_SIZE": 4, "REPETITIONS": 1},
         # Of steps so short, many are needed until what one takes stands out from the noise.
         speed: {"PUBLISHED": {"fastmeta": 10}, "TIMED": (2, 12)},
         speed_store: {"SMALL_CLIPS": (64, 640), "FULL_CLIPS": 16, "LOADED": (1, 2)},
@@ -109,16 +106,16 @@ def test_speed_is_told_as_ratios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_page_without_rows_is_gone_on_with(tmp_path: Path) -> None:
-    collect.write(tmp_path, {})
-    assert collect.read(tmp_path) == {}
+    runner.write_report(tmp_path, {})
+    assert runner.read_rows(tmp_path) == {}
     (tmp_path / "bench.csv").write_text("\n")  # as an earlier version left it
-    assert collect.read(tmp_path) == {}
+    assert runner.read_rows(tmp_path) == {}
 
 
 def test_what_is_convolved_as_published_is_the_same() -> None:
     layer, x = ResizeConv2d(3, 2).double(), torch.randn(2, 3, 4, 5, dtype=torch.float64)
     ours = ResizeConv2d.forward
-    with speed.interpolated():
+    with speed.unfused_resize():
         assert ResizeConv2d.forward is not ours
         published = layer(x)
     assert ResizeConv2d.forward is ours
@@ -127,22 +124,29 @@ def test_what_is_convolved_as_published_is_the_same() -> None:
 
 @pytest.mark.parametrize("found", [None, torch.zeros(2, 3), torch.randn(3, 2), torch.full((2, 3), torch.nan)])
 def test_what_computes_nothing_is_not_timed(found: torch.Tensor | None) -> None:
-    timing.check(torch.randn(2, 3), (2, 3), "noise")
-    with pytest.raises(Failed, match="a round does not give numbers"):
-        timing.check(found, (2, 3), "a round")
+    timing.check_output(torch.randn(2, 3), (2, 3), "noise")
+    with pytest.raises(OperationError, match="a round does not give numbers"):
+        timing.check_output(found, (2, 3), "a round")
 
 
 def test_a_suite_knows_its_tasks_and_seeds() -> None:
-    assert {piece.task.dataset for piece in collect.pieces("main")} == {"fsdd", "esc10", "esc50", "urbansound8k"}
-    twice = collect.pieces("main", ["fsdd"], seeds=2, first=5)
-    assert {piece.seed for piece in twice} == {5, 6} and len(twice) == 2 * len(collect.pieces("main", ["fsdd"]))
+    assert {piece.task.dataset for piece in runner.list_experiments("main")} == {
+        "fsdd",
+        "esc10",
+        "esc50",
+        "urbansound8k",
+    }
+    twice = runner.list_experiments("main", ["fsdd"], seeds=2, first=5)
+    assert {piece.seed for piece in twice} == {5, 6} and len(twice) == 2 * len(
+        runner.list_experiments("main", ["fsdd"])
+    )
     # Collected seed by seed, the rows are those of the suite.
-    alone = [piece for seed in range(3) for piece in collect.pieces("cpu", seeds=1, first=seed)]
-    assert sorted(map(str, alone)) == sorted(map(str, collect.pieces("cpu")))
-    with pytest.raises(WrongUse, match="esc50"):
-        collect.pieces("main", ["esc51"])
+    alone = [piece for seed in range(3) for piece in runner.list_experiments("cpu", seeds=1, first=seed)]
+    assert sorted(map(str, alone)) == sorted(map(str, runner.list_experiments("cpu")))
+    with pytest.raises(UsageError, match="esc50"):
+        runner.list_experiments("main", ["esc51"])
     for suite in suites.SUITES:
-        keys = [(p.task, p.student, p.source.name, p.seed) for p in collect.pieces(suite)]
+        keys = [(p.task, p.student, p.source.name, p.seed) for p in runner.list_experiments(suite)]
         assert len(keys) == len(set(keys))
 
 
@@ -153,7 +157,7 @@ def test_the_table_gives_mean_and_spread_and_the_ratio_to_the_upper_bound_of_the
         "student": "s",
         "settings": "",
     }
-    shared |= dict.fromkeys(("macro_f1", "agreement", "coverage", *bench_page.COSTS), "1")
+    shared |= dict.fromkeys(("macro_f1", "agreement", "coverage", *report.COSTS), "1")
     shared |= dict.fromkeys(("peak_mb", "teacher_parameters", "parameters"), "1")
     shared |= {"machine": "a machine", "teacher_accuracy": "0.8", "clips": "1"}
     measured = {
@@ -163,36 +167,36 @@ def test_the_table_gives_mean_and_spread_and_the_ratio_to_the_upper_bound_of_the
         ("1", "FRAMI"): "0.4",
     }
     rows = [shared | {"seed": s, "source": n, "accuracy": a} for (s, n), a in measured.items()]
-    line = next(line for line in bench_page.text(rows).splitlines() if "| FRAMI |" in line)
+    line = next(line for line in report.render_report(rows).splitlines() if "| FRAMI |" in line)
     assert "| 0.400 ± 0.000 | 0.500 ± 0.000 |" in line and "| 0.750 ± 0.354 |" in line
     assert line.endswith("| 2 |")
     # A teacher that was trained anew is another, and so is what its students are held against.
     anew = [row | ({"teacher_accuracy": "0.5"} if row["source"] == "FRAMI" else {}) for row in rows]
-    line = next(line for line in bench_page.text(anew).splitlines() if "| FRAMI |" in line)
+    line = next(line for line in report.render_report(anew).splitlines() if "| FRAMI |" in line)
     assert "| 0.400 ± 0.000 | 0.800 ± 0.000 |" in line and "0.750" not in line
     # A bound that learned for longer is none.
     longer = [row | ({"steps": "2"} if row["source"] == "FRAMI" else {}) for row in rows]
-    assert "0.750" not in next(line for line in bench_page.text(longer).splitlines() if "| FRAMI |" in line)
+    assert "0.750" not in next(line for line in report.render_report(longer).splitlines() if "| FRAMI |" in line)
     # A gain is that over another row of the same student and seed, of the same teacher.
-    gains = [row | ({"over": "recordings (upper bound)"} if row["source"] == "FRAMI" else {}) for row in rows]
-    line = next(line for line in bench_page.text(gains).splitlines() if "| FRAMI |" in line)
+    gains = [row | ({"baseline": "recordings (upper bound)"} if row["source"] == "FRAMI" else {}) for row in rows]
+    line = next(line for line in report.render_report(gains).splitlines() if "| FRAMI |" in line)
     assert "| -0.200 ± 0.283 over recordings (upper bound) |" in line
     anew = [
         row | ({"teacher_accuracy": "0.5"} if row["seed"] == "0" and row["source"] == "FRAMI" else {}) for row in gains
     ]
-    line = next(line for line in bench_page.text(anew).splitlines() if "| FRAMI |" in line)
+    line = next(line for line in report.render_report(anew).splitlines() if "| FRAMI |" in line)
     assert "| 0.000 over recordings (upper bound) |" in line
     # The teacher stands first, then the best of several in each measure; both scores of events are held against the bound.
     heard = {"psds1": "0.2", "psds2": "0.4", "teacher_psds1": "0.4", "teacher_psds2": "0.5", "accuracy": ""}
     alone, several = [row | heard for row in rows if row["seed"] == "0"]
     several |= {"teacher_psds2": "0.8", "teacher_parameters": "3", "psds2": "0.3"}
-    lines = bench_page.text([several, alone]).splitlines()
+    lines = report.render_report([several, alone]).splitlines()
     assert any("| (teacher) 1 | 1 | recordings |  |  | 0.400 |  | 0.500 |" in line for line in lines)
     assert any("| (the best of several teachers) | 3 | recordings |  |  | 0.400 |  | 0.800 |" in line for line in lines)
     assert any("| FRAMI |" in line and "| 1.000 | 0.750 |" in line for line in lines)
     # The teacher stands first, and accuracy against cost is drawn.
-    assert "| (teacher) 1 | 1 | recordings |  |  | 0.800 ± 0.000 |" in bench_page.text(rows)
-    collect.write(tmp_path, {(str(number),): row for number, row in enumerate(rows)})
+    assert "| (teacher) 1 | 1 | recordings |  |  | 0.800 ± 0.000 |" in report.render_report(rows)
+    runner.write_report(tmp_path, {(str(number),): row for number, row in enumerate(rows)})
     assert (tmp_path / "bench-cpu-esc10-1-1.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -214,79 +218,85 @@ def test_names_of_near_points_stand_apart() -> None:
 def test_a_row_that_cannot_be_measured_does_not_keep_the_others_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = [row for row in collect.pieces("quick") if row.source.name in ("noise", "recordings (upper bound)")]
-    student = collect.Bench.student
+    wanted = [
+        row for row in runner.list_experiments("quick") if row.source.name in ("noise", "recordings (upper bound)")
+    ]
+    student = runner.Bench.student
 
-    def fails(self: collect.Bench, row: piece.Piece, *rest: Any) -> Path:
+    def fails(self: runner.Bench, row: experiment.Experiment, *rest: Any) -> Path:
         if row.source.method is None:
-            raise Failed("The loss is no longer a number.")
+            raise OperationError("The loss is no longer a number.")
         return student(self, row, *rest)
 
-    monkeypatch.setattr(collect.Bench, "student", fails)
+    monkeypatch.setattr(runner.Bench, "student", fails)
     said: list[str] = []
-    with pytest.raises(Failed, match="1 of 2 rows"):
-        collect.bench(wanted, collect.Bench(None, tmp_path / "runs"), tmp_path, said.append)
-    assert "not measured. The loss" in said[0] and [row["source"] for row in collect.read(tmp_path).values()] == [
+    with pytest.raises(OperationError, match="1 of 2 rows"):
+        runner.run_bench(wanted, runner.Bench(None, tmp_path / "runs"), tmp_path, said.append)
+    assert "not measured. The loss" in said[0] and [row["source"] for row in runner.read_rows(tmp_path).values()] == [
         "noise"
     ]
 
 
 def test_a_bench_that_was_cut_off_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = [row for row in collect.pieces("quick") if row.source.name in ("noise", "recordings (upper bound)")]
-    where, student, asked = collect.Bench(None, tmp_path / "runs"), collect.Bench.student, []
+    wanted = [
+        row for row in runner.list_experiments("quick") if row.source.name in ("noise", "recordings (upper bound)")
+    ]
+    where, student, asked = runner.Bench(None, tmp_path / "runs"), runner.Bench.student, []
 
-    def is_cut_off(self: collect.Bench, row: piece.Piece, *rest: Any) -> Path:
+    def is_cut_off(self: runner.Bench, row: experiment.Experiment, *rest: Any) -> Path:
         asked.append(row)
         if len(asked) == 2:
             raise KeyboardInterrupt
         return student(self, row, *rest)
 
-    monkeypatch.setattr(collect.Bench, "student", is_cut_off)
+    monkeypatch.setattr(runner.Bench, "student", is_cut_off)
     with pytest.raises(KeyboardInterrupt):
-        collect.bench(wanted, where, tmp_path, print)
+        runner.run_bench(wanted, where, tmp_path, print)
     done = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("weights.safetensors")}
-    assert len(done) == 2 and len(collect.read(tmp_path)) == 1  # a teacher and a student
-    collect.bench(wanted, where, tmp_path, print)
-    assert len(collect.read(tmp_path)) == 2
+    assert len(done) == 2 and len(runner.read_rows(tmp_path)) == 1  # a teacher and a student
+    runner.run_bench(wanted, where, tmp_path, print)
+    assert len(runner.read_rows(tmp_path)) == 2
     assert all(path.stat().st_mtime_ns == time for path, time in done.items())
 
 
 def test_recordings_that_are_not_there_are_told_before_anything_is_done(tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="fsdd"):
-        collect.bench(collect.pieces("main"), collect.Bench(str(tmp_path), tmp_path / "runs"), tmp_path, print)
+    with pytest.raises(UsageError, match="fsdd"):
+        runner.run_bench(
+            runner.list_experiments("main"), runner.Bench(str(tmp_path), tmp_path / "runs"), tmp_path, print
+        )
     assert not (tmp_path / "runs").exists()
 
 
 def test_a_table_of_another_kind_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "bench.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(Failed, match="name another --page"):
-        collect.read(tmp_path)
+    with pytest.raises(OperationError, match="name another --page"):
+        runner.read_rows(tmp_path)
 
 
 def test_wrong_use_is_one_sentence() -> None:
     for words in (["--suite", "huge"], ["--suite", "main", "--task", "esc51"], ["--seeds", "0"]):
         result = CliRunner().invoke(frami, ["bench", *words])
         # WrongUse becomes its sentence, and the code 2, in `frami.cli.main`.
-        assert isinstance(result.exception, WrongUse) or (result.exit_code == 2 and "Error: " in result.output)
+        assert isinstance(result.exception, UsageError) or (result.exit_code == 2 and "Error: " in result.output)
 
 
 def test_recipes_are_measured_on_tags_scenes_and_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")
-    mixed = piece.Mixture("tones", "0", 12, 4, (("seconds", 2.0), ("longest", 1.0), ("sample_rate", 8000)))
+    mixed = experiment.Mixture("tones", "0", 12, 4, (("seconds", 2.0), ("max_event_seconds", 1.0), ("sample_rate", 8000)))
     for name in ("TAGS", "EVENTS"):
         full = getattr(recipe_suites, name)
         monkeypatch.setattr(recipe_suites, name, replace(full, teacher_steps=2, samples=64, steps=2, mixture=mixed))
-    monkeypatch.setattr(recipe_suites, "SCENES", piece.Task("tones", "0", 2, 64, 2, network="small"))
+    monkeypatch.setattr(recipe_suites, "SCENES", experiment.BenchTask("tones", "0", 2, 64, 2, network="small"))
     for suite in ("tags", "scenes", "events"):
         words = ["--suite", suite, "--seeds", "1", "--out", tmp_path, "--page", tmp_path / "page"]
         printed = _bench(*words)
-        wanted = [row for row in collect.pieces(suite) if row.seed == 0]
+        wanted = [row for row in runner.list_experiments(suite) if row.seed == 0]
         assert f"{len(wanted)}/{len(wanted)} " in printed
     with (tmp_path / "page" / "bench.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
         measures = {"tags": "micro_auprc", "scenes": "accuracy", "events": "psds1"}
-        assert bench_page.main_measure(row) == measures[row["suite"]] and 0 <= float(row[measures[row["suite"]]]) <= 1
+        assert report.main_measure(row) == measures[row["suite"]] and 0 <= float(row[measures[row["suite"]]]) <= 1
     text = (tmp_path / "page" / "bench.md").read_text(encoding="utf-8")
     assert "micro-AUPRC" in text and "PSDS2" in text and "labels only, three fused" in text
     one, three = (next(row for row in rows if row["source"] == f"labels only, {n}") for n in ("mel", "three fused"))
@@ -294,8 +304,8 @@ def test_recipes_are_measured_on_tags_scenes_and_events(tmp_path: Path, monkeypa
 
 
 def test_students_of_the_suites_are_as_small_as_they_are_called() -> None:
-    def size(student: piece.Student | piece.Task, classes: int = 10) -> int:
-        arguments = {"width": student.width} if isinstance(student, piece.Student) and student.width else {}
+    def size(student: experiment.StudentSpec | experiment.BenchTask, classes: int = 10) -> int:
+        arguments = {"width": student.width} if isinstance(student, experiment.StudentSpec) and student.width else {}
         model = Model.build(Architecture(student.network, arguments), FrontEnd(), [str(k) for k in range(classes)])
         return model.parameters
 
@@ -304,6 +314,6 @@ def test_students_of_the_suites_are_as_small_as_they_are_called() -> None:
         assert 0.7 < teacher / size(student) / part < 1.4
     assert 3 * size(recipe_suites.LOWER_COMPLEXITY, 50) <= complexity.BUDGETS["dcase2023"].parameters
     assert size(recipe_suites.COMPACT) <= size(recipe_suites.EVENTS) / 3
-    guides = next(p.source.guides for p in recipe_suites.events() if len(p.source.guides) > 1)
-    teachers = [size(piece.Student("teacher", recipe_suites.EVENTS.network, guide.width)) for guide in guides]
+    guides = next(p.source.teachers for p in recipe_suites.events() if len(p.source.teachers) > 1)
+    teachers = [size(experiment.StudentSpec("teacher", recipe_suites.EVENTS.network, guide.width)) for guide in guides]
     assert len(teachers) == 3 and 50 <= sum(teachers) / size(recipe_suites.TINY) < 60

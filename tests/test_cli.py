@@ -25,8 +25,9 @@ from torch import nn
 import frami
 from frami import cli
 from frami.audio.frontend import FrontEnd
-from frami.core import files, progress, run
-from frami.core.errors import Failed, WrongUse
+from frami.core import files, progress
+from frami.core.errors import OperationError, UsageError
+from frami.core.run import Run, environment, read_metrics, read_record
 from frami.datasets import tones
 from frami.models import model
 from frami.models.model import Model
@@ -178,7 +179,7 @@ def test_the_whole_way_on_tones(call: Frami, tmp_path: Path, monkeypatch: pytest
     assert 0 <= scores["accuracy"] <= 1 and scores["clips"] == 20 and set(scores["per_class"]) == set(tones.CLASSES)
 
     for folder, command in (("teacher", "train"), ("samples.run", "synthesize"), ("student", "distill")):
-        record = run.read(folder)
+        record = read_record(folder)
         assert record["command"] == command and record["status"] == "finished"
         assert record["settings"]["seed"] == 0 and record["versions"]["torch"] == torch.__version__
         assert call("inspect", folder).code == 0
@@ -233,10 +234,10 @@ def test_a_model_of_other_recordings_is_not_taken_for_one_of_these(
 def test_what_begins_anew_is_not_logged_twice(call: Frami, made: Path, tmp_path: Path) -> None:
     words = ["train", *TONES, "--width", "4", *TRAINING, "--out", tmp_path / "teacher"]
     assert call(*words).code == 0
-    record = run.read(tmp_path / "teacher")
+    record = read_record(tmp_path / "teacher")
     files.write_json(tmp_path / "teacher" / "run.json", record | {"status": "running"})
     assert call(*words).code == 0
-    assert [row["step"] for row in run.metrics(tmp_path / "teacher")] == [4]
+    assert [row["step"] for row in read_metrics(tmp_path / "teacher")] == [4]
 
 
 def test_another_teacher_does_not_get_the_student_that_is_there(call: Frami, made: Path, tmp_path: Path) -> None:
@@ -253,7 +254,7 @@ def test_a_student_is_distilled_from_recordings(call: Frami, made: Path, tmp_pat
     words = ["distill", "--teacher", made / "teacher", *TONES, "--recipe", "kd", "--budget", "dcase2023", *TRAINING]
     said = call(*words, "--out", tmp_path / "student")
     assert said.code == 0 and "is in" in said.out and re.search("Within the budget dcase2023: .* of 128,000", said.out)
-    assert run.read(tmp_path / "student")["settings"]["source"] == {"dataset": "tones", "test_fold": "0"}
+    assert read_record(tmp_path / "student")["settings"]["source"] == {"dataset": "tones", "test_fold": "0"}
     assert "agreement" not in said.out
     assert any("--dataset tones --test-fold 0" in line for line in next_commands(said))
 
@@ -325,12 +326,12 @@ BAD = [
     (TRAIN.replace("{tmp}/out", "{made}/samples.h5"), 2, "is a file; a folder is to be written there"),
     (TRAIN.replace("{tmp}", "/dev/null"), 1, "Cannot write /dev/null/out: Not a directory"),
     (SYNTHESIZE + " --method frmai", 2, "Did you mean 'frami'?"),
-    (SYNTHESIZE + " --frames 9 3", 2, "9 to 3 frames"),
+    (SYNTHESIZE + " --frame-range 9 3", 2, "9 to 3 frames"),
     (SYNTHESIZE.replace("{tmp}/samples", "{made}/truncated"), 1, "is truncated"),
     (SYNTHESIZE.replace("{tmp}/samples", "{made}/empty"), 1, "is empty"),
     (SYNTHESIZE.replace("{tmp}/samples", "{made}/other_teacher"), 2, "was made with another teacher"),
     (SYNTHESIZE.replace("samples.h5", "samples.run"), 2, "name a file that ends in .h5"),
-    (SYNTHESIZE + " --frames 1 100000000", 2, "1 to 100,000 frames"),
+    (SYNTHESIZE + " --frame-range 1 100000000", 2, "1 to 100,000 frames"),
     (SYNTHESIZE.replace("{tmp}", "/dev/null"), 1, "Cannot write /dev/null/samples.run: Not a directory"),
     (DISTILL, 2, "Name either a store (--samples) or recordings"),
     (DISTILL + " --dataset tones", 2, "--dataset needs --test-fold"),
@@ -455,10 +456,10 @@ def test_a_teacher_without_batch_norm_is_inverted_all_the_same(teacher: Model, t
     with frami.synthesize(without_norms(teacher), tmp_path / "without.h5", **options) as store:
         assert len(store) == 8
         assert bool((store.column("losses")[:, store.loss_names.index("batch_norm")] == 0).all())
-    assert run.read(tmp_path / "with.run")["priors"] == ["class_prior", "batch_norm", "contrast", "adversary"]
-    assert run.read(tmp_path / "without.run")["priors"] == ["class_prior", "contrast", "adversary"]
+    assert read_record(tmp_path / "with.run")["priors"] == ["class_prior", "batch_norm", "contrast", "adversary"]
+    assert read_record(tmp_path / "without.run")["priors"] == ["class_prior", "contrast", "adversary"]
     nothing = {"class_prior": 0.0, "total_variation": 0.0}
-    with pytest.raises(WrongUse, match="nothing else has a weight"):
+    with pytest.raises(UsageError, match="nothing else has a weight"):
         frami.synthesize(teacher, tmp_path / "none.h5", samples=8, method="deepinversion", options=nothing)
 
 
@@ -521,7 +522,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(call: Frami, made: 
 def test_a_second_process_on_a_store_is_refused(call: Frami, made: Path, tmp_path: Path) -> None:
     path = tmp_path / "samples.h5"
     (tmp_path / "samples.run").mkdir()
-    lock = files.locked(tmp_path / "samples.run" / "lock", "")
+    lock = files.acquire_lock(tmp_path / "samples.run" / "lock", "")
     try:
         words = ["--teacher", made / "teacher", "--samples", "8", "--out", path, *INVERSION]
         second = call("synthesize", *words)
@@ -532,7 +533,7 @@ def test_a_second_process_on_a_store_is_refused(call: Frami, made: Path, tmp_pat
 
 
 def test_a_second_process_in_a_folder_is_refused(call: Frami, made: Path, tmp_path: Path) -> None:
-    code = "import sys, pathlib; from frami.run import Run; Run(pathlib.Path(sys.argv[1]), 'train', {})\n"
+    code = "import sys, pathlib; from frami.core.run import Run; Run(pathlib.Path(sys.argv[1]), 'train', {})\n"
     code += "run = Run(pathlib.Path(sys.argv[2]), 'distill', {}); print('held', flush=True); input()"
     words = ["--teacher", made / "teacher", "--samples", made / "samples.h5", *TRAINING]
     holder = [sys.executable, "-c", code, str(tmp_path / "left"), str(tmp_path / "student")]
@@ -547,22 +548,22 @@ def test_a_second_process_in_a_folder_is_refused(call: Frami, made: Path, tmp_pa
 
 
 def test_what_was_interrupted_may_begin_again_anywhere(tmp_path: Path) -> None:
-    code = "import sys, pathlib; from frami.run import Run; Run(pathlib.Path(sys.argv[1]), 'train', {})"
+    code = "import sys, pathlib; from frami.core.run import Run; Run(pathlib.Path(sys.argv[1]), 'train', {})"
     asked = [sys.executable, "-c", code, str(tmp_path / "out")]
-    with pytest.raises(KeyboardInterrupt), run.Run(tmp_path / "out", "train", {}):
+    with pytest.raises(KeyboardInterrupt), Run(tmp_path / "out", "train", {}):
         other = subprocess.run(asked, capture_output=True, text=True, check=False)
         assert "Another process is at work in" in other.stderr
         raise KeyboardInterrupt
     assert subprocess.run(asked, check=False).returncode == 0
-    with run.Run(tmp_path / "out", "train", {}) as again:
+    with Run(tmp_path / "out", "train", {}) as again:
         again.finish()
     assert not (tmp_path / "out" / "at-work").exists()
 
 
 def test_a_run_that_could_not_begin_keeps_nobody_out(tmp_path: Path) -> None:
-    with pytest.raises(Failed), full_disk(10):
-        run.Run(tmp_path, "train", {})
-    with run.Run(tmp_path, "train", {}) as again:
+    with pytest.raises(OperationError), full_disk(10):
+        Run(tmp_path, "train", {})
+    with Run(tmp_path, "train", {}) as again:
         assert not again.finished
 
 
@@ -584,7 +585,7 @@ def save(self, *arguments, save=run.Run.save, **keywords):
         os.kill(os.getpid(), signal.SIGKILL)
 
 tones.TRAIN_PER_CLASS, tones.TEST_PER_CLASS = 4, 2
-run.SECONDS_BETWEEN_STATES = 0.0
+run.SECONDS_BETWEEN_CHECKPOINTS = 0.0
 run.Run.save = save
 cli.main()
 """
@@ -605,10 +606,10 @@ def test_killed_and_gone_on_with_gives_the_same_weights(command: str, call: Fram
         env=os.environ,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert run.read(tmp_path / "killed")["status"] == "running" and not (tmp_path / "killed" / "model.json").exists()
+    assert read_record(tmp_path / "killed")["status"] == "running" and not (tmp_path / "killed" / "model.json").exists()
     for folder in ("killed", "whole"):
         assert call(*words, tmp_path / folder).code == 0
-        assert [line["step"] for line in run.metrics(tmp_path / folder)] == [20, 40, 60]
+        assert [line["step"] for line in read_metrics(tmp_path / folder)] == [20, 40, 60]
     weights = [(tmp_path / folder / "weights.safetensors").read_bytes() for folder in ("killed", "whole")]
     assert weights[0] == weights[1]
 
@@ -623,4 +624,4 @@ def test_a_state_that_cannot_be_read_is_named(call: Frami, made: Path, tmp_path:
 
 def test_a_machine_without_git_records_no_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    assert run.environment()["commit"] == ""
+    assert environment()["commit"] == ""

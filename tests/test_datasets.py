@@ -17,12 +17,13 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from frami.audio import frontend as audio
+from frami.audio import frontend
 from frami.audio.frontend import FrontEnd
-from frami.core import registry as catalog
-from frami.core.errors import FramiError, WrongUse
-from frami.data import recordings as datasets
-from frami.data.recordings import Split
+from frami.core import registry
+from frami.core.errors import FramiError, UsageError
+from frami.data.leakage import leakage_warning
+from frami.data.recordings import SUFFIXES, Split
+from frami.data.splits import load_split
 from frami.datasets import audiomnist, esc50_second, fsdd, tones
 from frami.inversion.synthesize import synthesize
 from frami.models.architecture import Architecture
@@ -53,7 +54,7 @@ def write_table(path: Path, columns: list[str], rows: Sequence[tuple[object, ...
         csv.writer(file).writerows([columns, *rows])
 
 
-def write_esc50(folder: Path, suffixes: tuple[str, ...] = datasets.SUFFIXES) -> None:
+def write_esc50(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> None:
     """Write ESC-50 with one clip for each class and fold."""
     rows = [
         (
@@ -84,10 +85,10 @@ def write_urbansound8k(folder: Path, folds: range = range(1, 11)) -> None:
     columns = ["slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class"]
     write_table(folder / "metadata/UrbanSound8K.csv", columns, rows)
     stems = [f"audio/fold{row[5]}/{Path(str(row[0])).stem}" for row in rows if row[5] in folds]
-    write_clips(folder, stems, datasets.SUFFIXES)
+    write_clips(folder, stems, SUFFIXES)
 
 
-def assert_disjoint(split: datasets.Split) -> None:
+def assert_disjoint(split: Split) -> None:
     """Check what holds for every split."""
     assert not set(split.train.names) & set(split.test.names)
     for side in (split.train, split.test):
@@ -96,8 +97,8 @@ def assert_disjoint(split: datasets.Split) -> None:
 
 
 def test_every_data_set_keeps_the_contract() -> None:
-    for name in catalog.names("datasets"):
-        module = catalog.load("datasets", name)
+    for name in registry.names("datasets"):
+        module = registry.load("datasets", name)
         assert module.SECONDS > 0 and module.SAMPLE_RATE > 0 and (not module.FOLDER or module.FOLDER.islower())
         assert callable(module.test_folds) and callable(module.split)
         assert module.FOLDER or not getattr(module, "ARCHIVES", ())
@@ -105,32 +106,32 @@ def test_every_data_set_keeps_the_contract() -> None:
 
 def test_a_model_that_may_know_what_it_is_tested_on_is_told_of(tmp_path: Path) -> None:
     write_esc50(tmp_path / "esc50", (".wav",))
-    split = datasets.split("esc50", tmp_path, test_fold=3)
+    split = load_split("esc50", tmp_path, test_fold=3)
     known = {"dataset": "esc50_second", "test_fold": "1"}
     for provenance in (known, {"source": known}):
-        assert datasets.remark(provenance, split).startswith("The model learned with fold 1 of esc50_second held out")
+        assert leakage_warning(provenance, split).startswith("The model learned with fold 1 of esc50_second held out")
     both = {"taught": [{"dataset": "esc50", "test_fold": "3"}, known]}
-    assert "fold 1 of esc50_second" in datasets.remark(both, split)
+    assert "fold 1 of esc50_second" in leakage_warning(both, split)
     for provenance in ({}, known | {"test_fold": "3"}, known | {"dataset": "fsdd"}, {"source": "some speech"}):
-        assert datasets.remark(provenance, split) == ""
+        assert leakage_warning(provenance, split) == ""
     front_end = FrontEnd(sample_rate=8000, f_max=4000.0)
     teacher = Model.build(Architecture("small", {"width": 4}), front_end, split.labels)
     asked: dict[str, Any] = {"dataset": "esc50", "data": tmp_path, "test_fold": 3, "out": tmp_path / "student"}
-    with pytest.raises(WrongUse, match="fold 1 of esc50_second held out.* or say --any-teacher"):
+    with pytest.raises(UsageError, match="fold 1 of esc50_second held out.* or say --any-teacher"):
         distill(replace(teacher, provenance=known), **asked)
     assert not (tmp_path / "student").exists()
     knowing = replace(teacher, provenance=known)
     few: dict[str, Any] = {"options": {"steps": 1, "batch_size": 4}, "any_teacher": True, "width": 2}
     # oneDNN's bfloat16 convolutions of AMX take what lies in their workspace for input where a clip has so few frames.
     few["precision"] = "float32"
-    assert "fold 1 of esc50_second" in datasets.remark(distill(knowing, **asked, **few).provenance, split)
+    assert "fold 1 of esc50_second" in leakage_warning(distill(knowing, **asked, **few).provenance, split)
     # Who learns from a store of other recordings has heard them, too.
     control = {"method": "recordings", "options": {"dataset": "esc50", "data": str(tmp_path)}}
     synthesize(teacher, tmp_path / "samples.h5", samples=4, batch_size=4, **control).close()
     student = distill(teacher, samples=tmp_path / "samples.h5", out=tmp_path / "heard", **few)
-    assert "fold 5 of esc50 held out" in datasets.remark(student.provenance, split)
+    assert "fold 5 of esc50 held out" in leakage_warning(student.provenance, split)
     # Soundscapes are mixed from recordings that somebody may have learned from.
-    nothing = split.train.some([])
+    nothing = split.train.subset([])
     mixed, whole = (
         Split(name, fold, ("a",), nothing, nothing) for name, fold in (("urbansed", "test"), ("urbansound8k", "1"))
     )
@@ -138,17 +139,17 @@ def test_a_model_that_may_know_what_it_is_tested_on_is_told_of(tmp_path: Path) -
         {"dataset": "urbansound8k", "test_fold": "1"},
         {"mixed": {"dataset": "urbansound8k", "test_fold": "1"}},
     ):
-        assert "it may know recordings of fold test of urbansed" in datasets.remark(provenance, mixed)
-    assert "fold 1 of urbansound8k" in datasets.remark({"dataset": "urbansed", "test_fold": "test"}, whole)
-    assert datasets.remark({"dataset": "urbansed", "test_fold": "validate"}, mixed) == ""
+        assert "it may know recordings of fold test of urbansed" in leakage_warning(provenance, mixed)
+    assert "fold 1 of urbansound8k" in leakage_warning({"dataset": "urbansed", "test_fold": "test"}, whole)
+    assert leakage_warning({"dataset": "urbansed", "test_fold": "validate"}, mixed) == ""
     # What is trained on is the same for every fold of these.
-    assert datasets.remark({"dataset": "tones", "test_fold": "0"}, datasets.split("tones", test_fold="1")) == ""
+    assert leakage_warning({"dataset": "tones", "test_fold": "0"}, load_split("tones", test_fold="1")) == ""
 
 
-@pytest.mark.parametrize("suffix", datasets.SUFFIXES)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_esc50(tmp_path: Path, suffix: str) -> None:
     write_esc50(tmp_path / "esc50", (suffix,))
-    split = datasets.split("esc50", tmp_path, test_fold=3)
+    split = load_split("esc50", tmp_path, test_fold=3)
     assert_disjoint(split)
     assert (len(split.train), len(split.test), split.missing) == (200, 50, "")
     assert split.labels == tuple(f"class {target}" for target in range(50))
@@ -156,12 +157,12 @@ def test_esc50(tmp_path: Path, suffix: str) -> None:
     assert [int(name.split("-")[3].split(".")[0]) for name in split.test.names] == list(split.test.targets)
     waveform = split.test.read(0, 2 * RATE)
     assert waveform.dtype == torch.float32 and waveform.ndim == 1 and abs(len(waveform) - RATE // 5) < 2
-    assert catalog.load("datasets", "esc50").test_folds(tmp_path / "esc50") == list("12345")
+    assert registry.load("datasets", "esc50").test_folds(tmp_path / "esc50") == list("12345")
 
 
 def test_esc10_is_the_ten_classes_marked_in_the_table(tmp_path: Path) -> None:
     write_esc50(tmp_path)
-    split = datasets.split("esc10", tmp_path, test_fold="1")
+    split = load_split("esc10", tmp_path, test_fold="1")
     assert_disjoint(split)
     assert split.labels == tuple(f"class {target}" for target in ESC10)
     assert (len(split.train), len(split.test)) == (40, 10)
@@ -173,41 +174,41 @@ def test_a_partial_copy_says_what_is_missing(tmp_path: Path) -> None:
     write_esc50(tmp_path)
     for path in [*tmp_path.glob("audio/2-*"), *tmp_path.glob("audio/4-*-?.*")]:
         path.unlink()
-    split = datasets.split("esc50", tmp_path, test_fold=1)
+    split = load_split("esc50", tmp_path, test_fold=1)
     assert len(split.train) == 200 - 60
     assert split.missing == "60 of 250 clips are not in this copy (folds absent: 2; incomplete: 4)."
-    with pytest.raises(WrongUse, match="no fold '2' to test on; it has: 1, 3, 4, 5"):
-        datasets.split("esc50", tmp_path, test_fold=2)
+    with pytest.raises(UsageError, match="no fold '2' to test on; it has: 1, 3, 4, 5"):
+        load_split("esc50", tmp_path, test_fold=2)
 
 
 def test_folds_of_urbansound8k_are_the_official_ones(tmp_path: Path) -> None:
     write_urbansound8k(tmp_path / "UrbanSound8K", range(1, 4))
-    split = datasets.split("urbansound8k", tmp_path, test_fold=2)
+    split = load_split("urbansound8k", tmp_path, test_fold=2)
     assert_disjoint(split)
     assert {Path(name).parent.name for name in split.test.names} == {"fold2"}
     assert {Path(name).parent.name for name in split.train.names} == {"fold1", "fold3"}
     assert split.labels == tuple(f"class {target}" for target in range(10))
     assert split.missing.startswith("140 of 200 clips are not in this copy (folds absent: 4, 5, 6, 7")
-    with pytest.raises(WrongUse, match="no fold '10' to test on; it has: 1, 2, 3"):
-        datasets.split("urbansound8k", tmp_path, test_fold=10)
+    with pytest.raises(UsageError, match="no fold '10' to test on; it has: 1, 2, 3"):
+        load_split("urbansound8k", tmp_path, test_fold=10)
 
 
 def test_fsdd_by_takes_and_by_speaker(tmp_path: Path) -> None:
     there = product(range(10), ("george", "theo"), (0, 4, 5, 49))
     write_clips(tmp_path, [f"recordings/{digit}_{speaker}_{take}" for digit, speaker, take in there], (".flac",))
-    takes = datasets.split("fsdd", tmp_path, test_fold="takes")
+    takes = load_split("fsdd", tmp_path, test_fold="takes")
     assert_disjoint(takes)
     assert (len(takes.train), len(takes.test)) == (40, 40)
     assert {Path(name).stem.split("_")[2] for name in takes.test.names} == {"0", "4"}
     assert "speakers absent: jackson, lucas, nicolas, yweweler; incomplete: george, theo" in takes.missing
-    theo = datasets.split("fsdd", tmp_path, test_fold="theo")
+    theo = load_split("fsdd", tmp_path, test_fold="theo")
     assert_disjoint(theo)
     assert all("_theo_" in name for name in theo.test.names)
     assert all("_george_" in name for name in theo.train.names)
     assert fsdd.test_folds(tmp_path) == ["takes", "george", "theo"]
     for fold in ("lucas", "rest", "0"):
-        with pytest.raises(WrongUse, match="takes, george, theo"):
-            datasets.split("fsdd", tmp_path, test_fold=fold)
+        with pytest.raises(UsageError, match="takes, george, theo"):
+            load_split("fsdd", tmp_path, test_fold=fold)
 
 
 @pytest.mark.parametrize("above", ["", "data"])
@@ -215,7 +216,7 @@ def test_audiomnist_keeps_speakers_apart(tmp_path: Path, above: str) -> None:
     there = product(("26", "28", "01", "12"), range(10), (0, 49))
     stems = [f"{speaker}/{digit}_{speaker}_{take}" for speaker, digit, take in there]
     write_clips(tmp_path / "AudioMNIST" / above, stems)
-    split = datasets.split("audiomnist", tmp_path, test_fold=1)
+    split = load_split("audiomnist", tmp_path, test_fold=1)
     assert_disjoint(split)
     assert {Path(name).parent.name for name in split.test.names} == {"28", "01"}
     assert {Path(name).parent.name for name in split.train.names} == {"26", "12"}
@@ -229,64 +230,64 @@ def test_the_test_speakers_of_audiomnist_are_each_of_the_60_once() -> None:
 
 @pytest.mark.parametrize("name", ["esc50", "esc10", "urbansound8k", "fsdd", "audiomnist"])
 def test_another_layout_is_refused_with_the_way_out(tmp_path: Path, name: str) -> None:
-    with pytest.raises(WrongUse, match=f"frami data get {name} --out DIR"):
-        datasets.split(name, tmp_path, test_fold=1)
-    with pytest.raises(WrongUse, match="There is no folder"):
-        datasets.split(name, tmp_path / "nowhere", test_fold=1)
+    with pytest.raises(UsageError, match=f"frami data get {name} --out DIR"):
+        load_split(name, tmp_path, test_fold=1)
+    with pytest.raises(UsageError, match="There is no folder"):
+        load_split(name, tmp_path / "nowhere", test_fold=1)
 
 
 def test_a_table_without_audio_or_columns_is_refused(tmp_path: Path) -> None:
     write_table(tmp_path / "meta/esc50.csv", ["filename", "fold"], [("1-1-A-0.wav", 1)])
-    with pytest.raises(WrongUse, match="has no column target, category, esc10"):
-        datasets.split("esc50", tmp_path, test_fold=1)
+    with pytest.raises(UsageError, match="has no column target, category, esc10"):
+        load_split("esc50", tmp_path, test_fold=1)
     columns = ["filename", "fold", "target", "category", "esc10"]
     write_table(tmp_path / "meta/esc50.csv", columns, [("1-1-A-0.wav", 1, 0, "dog", "False")])
-    with pytest.raises(WrongUse, match="none of the 1 clips of esc50"):
-        datasets.split("esc50", tmp_path, test_fold=1)
-    with pytest.raises(WrongUse, match="none of the 0 clips of esc10"):
-        datasets.split("esc10", tmp_path, test_fold=1)
+    with pytest.raises(UsageError, match="none of the 1 clips of esc50"):
+        load_split("esc50", tmp_path, test_fold=1)
+    with pytest.raises(UsageError, match="none of the 0 clips of esc10"):
+        load_split("esc10", tmp_path, test_fold=1)
     for target in ("dog", "nan", ""):
         write_table(tmp_path / "meta/esc50.csv", columns, [("1-1-A-0.wav", 1, target, "dog", "False")])
-        with pytest.raises(WrongUse, match=f"esc50.csv, line 2: target is '{target}'; a number"):
-            datasets.split("esc50", tmp_path, test_fold=1)
+        with pytest.raises(UsageError, match=f"esc50.csv, line 2: target is '{target}'; a number"):
+            load_split("esc50", tmp_path, test_fold=1)
     (tmp_path / "meta/esc50.csv").write_text(",".join(columns) + "\n1-1-A-0.wav,1\n")
-    with pytest.raises(WrongUse, match="line 2 has not as many cells"):
-        datasets.split("esc50", tmp_path, test_fold=1)
+    with pytest.raises(UsageError, match="line 2 has not as many cells"):
+        load_split("esc50", tmp_path, test_fold=1)
     (tmp_path / "meta/esc50.csv").write_bytes(
         ",".join(columns).encode() + "\n1-1-A-0.wav,1,0,Möwe,False\n".encode("latin-1")
     )
-    with pytest.raises(WrongUse, match="is no text in UTF-8"):
-        datasets.split("esc50", tmp_path, test_fold=1)
+    with pytest.raises(UsageError, match="is no text in UTF-8"):
+        load_split("esc50", tmp_path, test_fold=1)
 
 
 def test_without_a_folder_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("FRAMI_DATA", raising=False)
-    with pytest.raises(WrongUse, match="frami data get esc50"):
-        datasets.split("esc50", test_fold=1)
-    with pytest.raises(WrongUse, match="Did you mean 'esc50'"):
-        datasets.split("esc5", test_fold=1)
+    with pytest.raises(UsageError, match="frami data get esc50"):
+        load_split("esc50", test_fold=1)
+    with pytest.raises(UsageError, match="Did you mean 'esc50'"):
+        load_split("esc5", test_fold=1)
     write_esc50(tmp_path)
     monkeypatch.setenv("FRAMI_DATA", str(tmp_path))
-    assert len(datasets.split("esc50", test_fold=1).test) == 50
+    assert len(load_split("esc50", test_fold=1).test) == 50
 
 
 def test_tones_repeat_to_the_byte_and_never_repeat_a_clip() -> None:
-    first, again = (datasets.split("tones", test_fold=0) for _ in range(2))
+    first, again = (load_split("tones", test_fold=0) for _ in range(2))
     assert_disjoint(first)
     assert (len(first.train), len(first.test)) == (640, 160)
     for index in (0, 77, 159):
         assert torch.equal(first.test.read(index, 8000), again.test.read(index, 8000))
-    other = datasets.split("tones", test_fold=1)
+    other = load_split("tones", test_fold=1)
     sides = [first.train, first.test, other.train, other.test]
     clips = {side.read(index, 8000).numpy().tobytes() for side in sides for index in range(0, 160, 10)}
     assert len(clips) == 4 * 16
     assert tones.test_folds(Path()) == list("01234")
     with pytest.raises(FramiError, match="Allowed: 0, 1, 2, 3, 4"):
-        datasets.split("tones", test_fold=5)
+        load_split("tones", test_fold=5)
 
 
 def test_tones_come_at_any_rate_within_full_scale() -> None:
-    test = datasets.split("tones", test_fold=2).test
+    test = load_split("tones", test_fold=2).test
     for rate in (8000, 16000, 44100):
         waveform = test.read(3, rate)
         assert waveform.shape == (rate,) and waveform.dtype == torch.float32
@@ -295,8 +296,8 @@ def test_tones_come_at_any_rate_within_full_scale() -> None:
 
 def linear_accuracy(summary: str) -> float:
     """Return the test accuracy of a linear classifier on one summary over time of each clip's spectrogram."""
-    split = datasets.split("tones", test_fold=0)
-    front_end = audio.FrontEnd(sample_rate=8000, n_fft=512, win_length=512, hop_length=200, f_max=4000.0)
+    split = load_split("tones", test_fold=0)
+    front_end = frontend.FrontEnd(sample_rate=8000, n_fft=512, win_length=512, hop_length=200, f_max=4000.0)
     sides = []
     for side in (split.train, split.test):
         mels = torch.stack([front_end(waveform) for waveform in side.waveforms(8000)])
@@ -315,12 +316,12 @@ def test_tones_need_time_as_well_as_frequency() -> None:
     assert over_time > mean + 0.15
 
 
-def real(name: str, fold: str) -> datasets.Split:
+def real(name: str, fold: str) -> Split:
     """Return a split of real recordings, or skip where they are not there."""
-    module = catalog.load("datasets", name)
+    module = registry.load("datasets", name)
     if not (Path(os.environ["FRAMI_DATA"]) / module.FOLDER).is_dir():
         pytest.skip(f"no {module.FOLDER} in FRAMI_DATA")
-    split = datasets.split(name, test_fold=fold)
+    split = load_split(name, test_fold=fold)
     assert_disjoint(split)
     for side in (split.train, split.test):
         waveform = side.read(len(side) // 2, 16000)
@@ -368,5 +369,5 @@ class TestPartial:
 def test_the_second_that_is_kept_is_the_loudest() -> None:
     quiet = 0.01 * torch.randn(800, generator=torch.Generator().manual_seed(0))
     quiet[320:400] += 1
-    assert torch.equal(esc50_second.loudest(quiet, 80), quiet[320:400])
-    assert torch.equal(esc50_second.loudest(quiet, 1000), quiet)
+    assert torch.equal(esc50_second.loudest_excerpt(quiet, 80), quiet[320:400])
+    assert torch.equal(esc50_second.loudest_excerpt(quiet, 1000), quiet)

@@ -11,13 +11,12 @@ from click.testing import CliRunner
 import frami
 from frami import cli
 from frami.datasets import tones
-from frami.demos import digits as demo
-from frami.demos import soundscapes as demo_scenes
+from frami.demos import digits, soundscapes
 
 
-def run(out: Path) -> tuple[list[demo.Row], list[str]]:
+def run(out: Path) -> tuple[list[digits.Row], list[str]]:
     said: list[str] = []
-    rows = demo.demo(out, samples=64, steps=10, threads=1, say=said.append)
+    rows = digits.run_digits_demo(out, samples=64, steps=10, threads=1, say=said.append)
     return rows, said
 
 
@@ -44,22 +43,22 @@ def test_demo_without_recordings_says_so(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.recordings
 def test_shipped_teacher_hears_real_digits() -> None:
-    scores = frami.evaluate("digits", "fsdd", test_fold="takes")
+    scores = frami.score("digits", "fsdd", test_fold="takes")
     assert scores["accuracy"] > 0.98
 
 
-@pytest.mark.parametrize("name", demo_scenes.PLANS)
+@pytest.mark.parametrize("name", soundscapes.PLANS)
 def test_demo_of_soundscapes_needs_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "events":
         pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")
     monkeypatch.delenv("FRAMI_DATA", raising=False)
     monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 2)
     monkeypatch.setattr(tones, "TEST_PER_CLASS", 1)
-    monkeypatch.setattr(demo_scenes, "SCENES", {"train": 16, "validation": 4})
-    few = replace(demo_scenes.PLANS[name], teacher_steps=2, samples=64, steps=2)
-    monkeypatch.setitem(demo_scenes.PLANS, name, few)
+    monkeypatch.setattr(soundscapes, "N_SOUNDSCAPES", {"train": 16, "validation": 4})
+    few = replace(soundscapes.PLANS[name], teacher_steps=2, samples=64, steps=2)
+    monkeypatch.setitem(soundscapes.PLANS, name, few)
     said: list[str] = []
-    found = demo_scenes.demo(tmp_path, name, threads=1, say=said.append)
+    found = soundscapes.run_soundscape_demo(tmp_path, name, threads=1, say=said.append)
     assert list(found) == ["teacher", "student (frami)", "student (noise)"]
     assert all(0 <= scores[few.measures[0]] <= 1 for scores in found.values())
     assert (tmp_path / name / "pictures" / "grid.png").stat().st_size > 10_000
@@ -67,8 +66,8 @@ def test_demo_of_soundscapes_needs_nothing(name: str, tmp_path: Path, monkeypatc
 
 
 def test_what_to_do_after_a_demo_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "demo", lambda *_, **__: [])
-    monkeypatch.setattr(demo_scenes, "demo", lambda *_, **__: {})
+    monkeypatch.setattr(digits, "run_digits_demo", lambda *_, **__: [])
+    monkeypatch.setattr(soundscapes, "run_soundscape_demo", lambda *_, **__: {})
     out = tmp_path / "my demo"
     for task, student in (("digits", out / "student-frami"), ("events", out / "events" / "student-frami")):
         said = CliRunner().invoke(cli.frami, ["demo", "--task", task, "--out", str(out)])

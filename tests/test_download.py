@@ -19,11 +19,11 @@ import soundfile
 from click.testing import CliRunner
 
 from frami import cli
-from frami.core import registry as catalog
-from frami.core.errors import Failed, WrongUse
+from frami.core import registry
+from frami.core.errors import OperationError, UsageError
 from frami.data import download
-from frami.data import recordings as datasets
 from frami.data.recordings import Archive
+from frami.data.splits import load_split
 from frami.datasets import esc50
 
 NAME = "ESC-50-master.zip"
@@ -125,7 +125,7 @@ def publish(monkeypatch: pytest.MonkeyPatch, checksum: str | None) -> None:
 def test_what_is_fetched_is_read_back(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(monkeypatch, f"md5:{hashlib.md5(server.content).hexdigest()}")
     steps: list[tuple[int, int]] = []
-    folder = download.get(
+    folder = download.download_dataset(
         "esc50",
         tmp_path / "new",
         base_url=server.address,
@@ -133,10 +133,10 @@ def test_what_is_fetched_is_read_back(tmp_path: Path, server: Server, monkeypatc
     )
     assert folder == tmp_path / "new" / "esc50"
     assert [path.name for path in folder.parent.iterdir()] == ["esc50"]
-    split = datasets.split("esc50", tmp_path / "new", test_fold=1)
+    split = load_split("esc50", tmp_path / "new", test_fold=1)
     assert (len(split.train), len(split.test), split.missing) == (4, 1, "")
     assert steps[-1] == (len(server.content), len(server.content)) and steps == sorted(steps)
-    assert download.get("esc50", tmp_path / "new", base_url=server.address) == folder
+    assert download.download_dataset("esc50", tmp_path / "new", base_url=server.address) == folder
     assert len(server.ranges) == 1
 
 
@@ -158,14 +158,16 @@ def test_the_command_says_where_it_wrote_and_leaves_a_record(
 @pytest.mark.parametrize("knows_ranges", [True, False])
 def test_a_cut_connection_is_gone_on_from(tmp_path: Path, server: Server, knows_ranges: bool) -> None:
     server.cut, server.knows_ranges = 200_000, knows_ranges
-    with pytest.raises(Failed, match="broke off .* run it again to go on"):
-        download.get("esc50", tmp_path, base_url=server.address)
+    with pytest.raises(OperationError, match="broke off .* run it again to go on"):
+        download.download_dataset("esc50", tmp_path, base_url=server.address)
     assert [path.name for path in tmp_path.iterdir()] == [f"{NAME}.part"]
     size = (tmp_path / f"{NAME}.part").stat().st_size
     assert 0 < size <= 200_000
     server.cut = None
     steps: list[int] = []
-    folder = download.get("esc50", tmp_path, base_url=server.address, progress=lambda done, _: steps.append(done))
+    folder = download.download_dataset(
+        "esc50", tmp_path, base_url=server.address, progress=lambda done, _: steps.append(done)
+    )
     assert server.ranges == [None, f"bytes={size}-"]
     assert (steps[0] > size) is knows_ranges and steps[-1] == len(server.content)
     assert {path.name: path.read_bytes() for path in (folder / "audio").iterdir()} == {
@@ -175,14 +177,14 @@ def test_a_cut_connection_is_gone_on_from(tmp_path: Path, server: Server, knows_
 
 def test_a_partial_file_longer_than_the_whole_is_dropped(tmp_path: Path, server: Server) -> None:
     (tmp_path / f"{NAME}.part").write_bytes(bytes(len(server.content) + 1))
-    assert download.get("esc50", tmp_path, base_url=server.address).is_dir()
+    assert download.download_dataset("esc50", tmp_path, base_url=server.address).is_dir()
     assert server.ranges[1] is None
 
 
 def test_a_wrong_checksum_leaves_nothing(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(monkeypatch, f"md5:{'0' * 32}")
-    with pytest.raises(Failed, match="its checksum is not md5:000"):
-        download.get("esc50", tmp_path, base_url=server.address)
+    with pytest.raises(OperationError, match="its checksum is not md5:000"):
+        download.download_dataset("esc50", tmp_path, base_url=server.address)
     assert not list(tmp_path.iterdir())
 
 
@@ -191,14 +193,16 @@ def test_a_wrong_checksum_leaves_nothing(tmp_path: Path, server: Server, monkeyp
 def test_an_archive_that_climbs_out_is_refused(tmp_path: Path, server: Server, pack: object, name: str) -> None:
     assert callable(pack)
     server.content = pack(members() | {name: b"gotcha"})
-    with pytest.raises(Failed, match=r"names a path outside its folder \(.*outside.txt\)"):
-        download.get("esc50", tmp_path / "out", base_url=server.address)
+    with pytest.raises(OperationError, match=r"names a path outside its folder \(.*outside.txt\)"):
+        download.download_dataset("esc50", tmp_path / "out", base_url=server.address)
     assert not list((tmp_path / "out").iterdir()) and not list(tmp_path.rglob("outside.txt"))
 
 
 def test_a_tar_file_is_unpacked_too(tmp_path: Path, server: Server) -> None:
     server.content = tarred(members())
-    assert (download.get("esc50", tmp_path, base_url=server.address) / "meta/esc50.csv").read_text() == TABLE
+    assert (
+        download.download_dataset("esc50", tmp_path, base_url=server.address) / "meta/esc50.csv"
+    ).read_text() == TABLE
 
 
 @pytest.mark.parametrize(
@@ -212,51 +216,51 @@ def test_a_tar_file_is_unpacked_too(tmp_path: Path, server: Server) -> None:
 )
 def test_what_is_not_the_data_set_leaves_nothing(tmp_path: Path, server: Server, content: bytes, said: str) -> None:
     server.content = content
-    with pytest.raises(Failed, match=said):
-        download.get("esc50", tmp_path, base_url=server.address)
+    with pytest.raises(OperationError, match=said):
+        download.download_dataset("esc50", tmp_path, base_url=server.address)
     assert not list(tmp_path.iterdir())
 
 
 def test_an_address_that_is_not_there(tmp_path: Path, server: Server) -> None:
-    with pytest.raises(Failed, match="answered 404 Not Found"):
-        download.get("esc50", tmp_path, base_url=server.address + "elsewhere")
+    with pytest.raises(OperationError, match="answered 404 Not Found"):
+        download.download_dataset("esc50", tmp_path, base_url=server.address + "elsewhere")
     assert not list(tmp_path.iterdir())
 
 
 def test_what_is_no_address_is_wrong_use(tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="There is no address 'nowhere/"):
-        download.get("esc50", tmp_path, base_url="nowhere")
+    with pytest.raises(UsageError, match="There is no address 'nowhere/"):
+        download.download_dataset("esc50", tmp_path, base_url="nowhere")
 
 
 def test_no_server_at_all(tmp_path: Path) -> None:
-    with pytest.raises(Failed, match="broke off .ConnectionError, 0.0 MB are here"):
-        download.get("esc50", tmp_path, base_url="http://127.0.0.1:9")
+    with pytest.raises(OperationError, match="broke off .ConnectionError, 0.0 MB are here"):
+        download.download_dataset("esc50", tmp_path, base_url="http://127.0.0.1:9")
 
 
 def test_what_is_there_is_not_overwritten(tmp_path: Path, server: Server) -> None:
     (tmp_path / "esc50").mkdir()
     (tmp_path / "esc50" / "mine.txt").write_text("keep")
-    with pytest.raises(WrongUse, match="is in the way: move it"):
-        download.get("esc50", tmp_path, base_url=server.address)
+    with pytest.raises(UsageError, match="is in the way: move it"):
+        download.download_dataset("esc50", tmp_path, base_url=server.address)
     assert (tmp_path / "esc50" / "mine.txt").read_text() == "keep" and not server.ranges
 
 
 def test_a_generated_set_has_nothing_to_download(tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="tones has nothing to download"):
-        download.get("tones", tmp_path)
+    with pytest.raises(UsageError, match="tones has nothing to download"):
+        download.download_dataset("tones", tmp_path)
 
 
 def test_out_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(Failed, match="cannot be written"):
-        download.get("esc50", tmp_path / "file")
+    with pytest.raises(OperationError, match="cannot be written"):
+        download.download_dataset("esc50", tmp_path / "file")
 
 
 def test_official_archives_are_fetched_over_https_under_names_of_their_own() -> None:
     archives = {
         archive
         for name in ("esc50", "esc10", "urbansound8k", "audiomnist", "fsdd")
-        for archive in catalog.load("datasets", name).ARCHIVES
+        for archive in registry.load("datasets", name).ARCHIVES
     }
     assert len(archives) == len({archive.name for archive in archives}) == 4
     assert all(archive.url.startswith("https://") for archive in archives)

@@ -15,17 +15,16 @@ import soundfile
 import torch
 
 from frami.audio.frontend import FrontEnd
-from frami.core.errors import Failed, WrongUse
+from frami.core.errors import OperationError, UsageError
 from frami.core.run import Run
-from frami.data import recordings as datasets
-from frami.data.store import Store, run_folder
+from frami.data.splits import load_split
+from frami.data.store import Store, store_run_folder
 from frami.datasets import tones
 from frami.inversion.synthesize import synthesize
-from frami.models import model
 from frami.models.architecture import Architecture
-from frami.models.model import Model
+from frami.models.model import Model, resources
 from frami.reporting.inspect import inspect
-from frami.training.supervised import front_end_for
+from frami.training.supervised import default_front_end
 
 PNG = b"\x89PNG"
 MakeStore = Callable[[Model], Store]
@@ -61,11 +60,11 @@ def few_tones(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def make_store(tmp_path: Path) -> MakeStore:
     """Return what makes a store of any teacher."""
-    options = {"steps": 1, "rival_from": 0, "rival_steps": 1}
+    options = {"steps": 1, "proxy_start": 0, "proxy_steps": 1}
 
     def make(teacher: Model) -> Store:
         frames = (20, 24)
-        return synthesize(teacher, tmp_path / "made.h5", samples=16, batch_size=8, frames=frames, options=options)
+        return synthesize(teacher, tmp_path / "made.h5", samples=16, batch_size=8, frame_range=frames, options=options)
 
     return make
 
@@ -104,7 +103,7 @@ def test_bundle_with_recordings_is_scored_and_drawn(tones_teacher: Model, few_to
 def test_shipped_bundle_is_found_by_name(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "bundles"
     shutil.copytree(bundle, package / "demo")
-    monkeypatch.setattr(model.resources, "files", lambda _: package)
+    monkeypatch.setattr(resources, "files", lambda _: package)
     monkeypatch.chdir(
         tmp_path
     )  # a folder of that name in the working directory, as `make demo` leaves one, comes first
@@ -114,7 +113,7 @@ def test_shipped_bundle_is_found_by_name(bundle: Path, tmp_path: Path, monkeypat
 def test_store(teacher: Model, store: Store) -> None:
     rows = screen(inspect(store.path))
     assert rows["clips"] == "16, 5 to 6 a class"
-    assert rows["method"].startswith("frami: frames [12, 24], batch_size 8, seed 0, precision float32")
+    assert rows["method"].startswith("frami: frame_range [12, 24], batch_size 8, seed 0, precision float32")
     assert rows["teacher"] == teacher.fingerprint
     assert rows["labels"] == "3: rise, fall, pulse"
     assert {"class_prior", "batch_norm", "contrast", "adversary"} <= set(rows["losses"].split())
@@ -160,7 +159,7 @@ def test_store_in_pictures_and_sounds(
 
 
 def test_store_without_its_run_folder_has_no_losses_drawn(store: Store, tmp_path: Path) -> None:
-    shutil.rmtree(run_folder(store.path))
+    shutil.rmtree(store_run_folder(store.path))
     assert "losses.png" not in screen(inspect(store.path, tmp_path / "out"))["written"]
 
 
@@ -180,17 +179,17 @@ def test_empty_store_is_told_but_not_drawn(store: Store, tmp_path: Path) -> None
         for column in file.values():
             column.resize(0, axis=0)
     assert screen(inspect(store.path))["clips"] == "none yet"
-    with pytest.raises(WrongUse, match="no clips to show"):
+    with pytest.raises(UsageError, match="no clips to show"):
         inspect(store.path, tmp_path / "out")
 
 
 def test_run_of_a_store(store: Store, tmp_path: Path) -> None:
-    rows = screen(inspect(run_folder(store.path), tmp_path / "out"))
+    rows = screen(inspect(store_run_folder(store.path), tmp_path / "out"))
     assert rows["command"].startswith("synthesize, finished after ")
-    assert rows["settings"].startswith("method frami, frames [12, 24], batch_size 8, seed 0, ")
+    assert rows["settings"].startswith("method frami, frame_range [12, 24], batch_size 8, seed 0, ")
     assert rows["teacher"] == store.teacher
     assert rows["scores"] == "clips 16"
-    assert rows["last logged"].startswith("round 2, clips 16, frames ")
+    assert rows["last logged"].startswith("round 2, clips 16, n_frames ")
     assert rows["written"] == f"to {tmp_path / 'out'}: losses.png"
 
 
@@ -209,14 +208,14 @@ def test_anything_else_is_refused_in_one_sentence(name: str, tmp_path: Path) -> 
         soundfile.write(path, np.zeros(800), 8000)
     else:
         path.write_bytes({"model.pkl": pickle.dumps([1]), "notes.txt": b"hello"}.get(name, b""))
-    with pytest.raises(WrongUse, match="is neither a bundle, a store nor a run; give "):
+    with pytest.raises(UsageError, match="is neither a bundle, a store nor a run; give "):
         inspect(path)
 
 
 def test_a_folder_of_anything_else_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="is neither a bundle, a store nor a run"):
+    with pytest.raises(UsageError, match="is neither a bundle, a store nor a run"):
         inspect(tmp_path)
-    with pytest.raises(WrongUse, match="is not there"):
+    with pytest.raises(UsageError, match="is not there"):
         inspect(tmp_path / "gone")
 
 
@@ -227,36 +226,36 @@ def test_damaged_ones_are_failures(store: Store, bundle: Path, tmp_path: Path) -
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text(json.dumps({"command": "train"}))
     for path in (cut, bundle, tmp_path / "run"):
-        with pytest.raises(Failed):
+        with pytest.raises(OperationError):
             inspect(path)
 
 
 def test_pictures_need_a_folder_and_a_fold(bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="--out"):
+    with pytest.raises(UsageError, match="--out"):
         inspect(bundle, dataset="tones", test_fold="0")
-    with pytest.raises(WrongUse, match="--test-fold"):
+    with pytest.raises(UsageError, match="--test-fold"):
         inspect(bundle, tmp_path / "out", dataset="tones")
 
 
 def test_recordings_and_teacher_of_another_kind_are_refused(store: Store, tones_teacher: Model, tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="classes that the model does not know"):
+    with pytest.raises(UsageError, match="classes that the model does not know"):
         inspect(store.path, tmp_path / "out", dataset="tones", test_fold="0")
-    with pytest.raises(WrongUse, match="is a run"):
-        inspect(run_folder(store.path), tmp_path / "out", dataset="tones", test_fold="0")
-    with pytest.raises(WrongUse, match=f"name the teacher {store.teacher}"):
+    with pytest.raises(UsageError, match="is a run"):
+        inspect(store_run_folder(store.path), tmp_path / "out", dataset="tones", test_fold="0")
+    with pytest.raises(UsageError, match=f"name the teacher {store.teacher}"):
         inspect(store.path, tmp_path / "out", teacher=tones_teacher)
 
 
 @pytest.mark.parametrize("index", range(0, 160, 16))
 def test_a_recording_sounds_alike_on_the_way_back(index: int) -> None:
-    front_end = front_end_for(tones)
-    mel = front_end(datasets.split("tones", test_fold="0").test.read(index, front_end.sample_rate))
-    sound = front_end.to_sound(mel)
+    front_end = default_front_end(tones)
+    mel = front_end(load_split("tones", test_fold="0").test.read(index, front_end.sample_rate))
+    sound = front_end.to_waveform(mel)
     assert np.corrcoef(mel.flatten(), front_end(sound).flatten())[0, 1] > 0.98
-    assert torch.equal(front_end.to_sound(mel), sound)
+    assert torch.equal(front_end.to_waveform(mel), sound)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 20])
 def test_the_shortest_clips_can_be_heard(frames: int) -> None:
-    sound = FrontEnd().to_sound(torch.zeros(64, frames))
+    sound = FrontEnd().to_waveform(torch.zeros(64, frames))
     assert len(sound) and bool(sound.isfinite().all())

@@ -39,13 +39,6 @@ def test_setup_maps_the_folders_and_lists_every_package(options: configparser.Se
     assert set(options["packages"].split()) == {"frami"} | inside | set(mapping)
 
 
-def test_evaluate_is_a_folder_and_a_function() -> None:
-    from frami.evaluate import scores as accuracy
-
-    assert callable(frami.evaluate)
-    assert frami.evaluate.scores is accuracy
-
-
 @pytest.mark.parametrize("name", frami.__all__)
 def test_public_names_are_there(name: str) -> None:
     assert getattr(frami, name) is not None

@@ -12,8 +12,9 @@ import soundfile
 
 import frami
 from frami.audio.frontend import FrontEnd
-from frami.core.errors import WrongUse
-from frami.data import recordings as datasets
+from frami.core import registry
+from frami.core.errors import UsageError
+from frami.data.splits import align_labels, load_split
 from frami.datasets import sonyc, tau2022
 from frami.models.architecture import Architecture
 from frami.models.model import Model
@@ -39,21 +40,21 @@ def urbansed(tmp_path: Path) -> Path:
 
 
 def test_urbansed(urbansed: Path) -> None:
-    split = datasets.split("urbansed", urbansed.parent, test_fold="validate")
-    assert (split.task, len(split.labels), len(split.train), len(split.test)) == ("frames", 10, 3, 2)
+    split = load_split("urbansed", urbansed.parent, test_fold="validate")
+    assert (split.task, len(split.labels), len(split.train), len(split.test)) == ("sound-events", 10, 3, 2)
     siren, dog = split.labels.index("siren"), split.labels.index("dog_bark")
     assert split.train.events is not None
     assert split.train.events[0] == ((0.5, 1.25, siren), (1.0, 2.0, dog))
     assert np.flatnonzero(np.asarray(split.test.targets)[0]).tolist() == sorted([siren, dog])
-    assert datasets.catalog.load("datasets", "urbansed").test_folds(urbansed) == ["validate", "test"]
+    assert registry.load("datasets", "urbansed").test_folds(urbansed) == ["validate", "test"]
     (urbansed / "annotations/train/soundscape_train_uniform1.txt").write_text("")
-    silent = datasets.split("urbansed", urbansed, test_fold="validate").train
+    silent = load_split("urbansed", urbansed, test_fold="validate").train
     assert silent.events is not None and silent.events[1] == () and not np.asarray(silent.targets)[1].any()
     shutil.rmtree(urbansed / "audio/train")
-    assert len(datasets.split("urbansed", urbansed, test_fold="validate").train) == 0
+    assert len(load_split("urbansed", urbansed, test_fold="validate").train) == 0
     (urbansed / "annotations/validate/soundscape_validate_uniform0.txt").write_text("0\t1\tmartian\n")
-    with pytest.raises(WrongUse, match="martian"):
-        datasets.split("urbansed", urbansed, test_fold="validate")
+    with pytest.raises(UsageError, match="martian"):
+        load_split("urbansed", urbansed, test_fold="validate")
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def desed(tmp_path: Path) -> Path:
 
 
 def test_desed(desed: Path) -> None:
-    split = datasets.split("desed", desed, test_fold="validation")
+    split = load_split("desed", desed, test_fold="validation")
     assert split.labels == ("Dog", "Running_water", "Vacuum_cleaner") and not split.missing
     found = {Path(name).name: events for name, events in zip(split.train.names, split.train.events or (), strict=True)}
     assert found == {
@@ -104,37 +105,37 @@ def test_desed(desed: Path) -> None:
         "YwHj2dX1z0_30.000_40.000.wav": None,
         "Y0_30.000_40.000.wav": None,  # there is no table of the clips without labels
     }
-    assert len(split.train.labelled()) == 3
+    assert len(split.train.labeled()) == 3
     assert split.test.events == (((1.5, 2.5, 0),), ())  # a file may have no event
     # Somebody who audits a model has no training data.
     shutil.rmtree(desed / "audio/train")
     shutil.rmtree(desed / "metadata/train")
-    alone = datasets.split("desed", desed, test_fold="validation")
+    alone = load_split("desed", desed, test_fold="validation")
     assert (len(alone.train), len(alone.test), alone.labels) == (0, 2, ("Dog",))
-    known = datasets.audited(alone, split.labels[::-1])
+    known = align_labels(alone, split.labels[::-1])
     assert known.labels == ("Vacuum_cleaner", "Running_water", "Dog") and known.test.events == (((1.5, 2.5, 2),), ())
     assert np.asarray(known.test.targets).tolist() == [[0, 0, 1], [0, 0, 0]]
     # Clips without labels beside them tell of no class, and weak labels of theirs.
     sound(desed / "audio/train/unlabel_in_domain/Y0_30.000_40.000.wav", 10.0)
-    beside = datasets.split("desed", desed, test_fold="validation")
-    assert len(beside.train) == 1 and datasets.audited(beside, split.labels).labels == split.labels
+    beside = load_split("desed", desed, test_fold="validation")
+    assert len(beside.train) == 1 and align_labels(beside, split.labels).labels == split.labels
     (desed / "metadata/train").mkdir()
     (desed / "metadata/train/weak.tsv").write_text("filename\tevent_labels\nY1.wav\tRunning_water\n")
     sound(desed / "audio/train/weak/Y1.wav", 10.0)
-    assert datasets.split("desed", desed, test_fold="validation").labels == ("Dog", "Running_water")
+    assert load_split("desed", desed, test_fold="validation").labels == ("Dog", "Running_water")
     shutil.rmtree(desed / "audio/train")
     shutil.rmtree(desed / "metadata/train")
-    with pytest.raises(WrongUse, match=r"classes that the model does not know \(Dog\)"):
-        datasets.audited(alone, ("Cat",))
-    with pytest.raises(WrongUse, match=r"classes that desed does not have \(Cat\)"):
-        datasets.audited(split, ("Cat", *split.labels))
+    with pytest.raises(UsageError, match=r"classes that the model does not know \(Dog\)"):
+        align_labels(alone, ("Cat",))
+    with pytest.raises(UsageError, match=r"classes that desed does not have \(Cat\)"):
+        align_labels(split, ("Cat", *split.labels))
     pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")
-    auditor = Model.build(Architecture("secrnn", {"width": 4}), FrontEnd(), split.labels, task="frames")
+    auditor = Model.build(Architecture("secrnn", {"width": 4}), FrontEnd(), split.labels, task="sound-events")
     auditor.network.eval()
-    assert list(frami.evaluate(auditor, "desed", desed, test_fold="validation")["per_class"]) == ["Dog"]
+    assert list(frami.score(auditor, "desed", desed, test_fold="validation")["per_class"]) == ["Dog"]
     shutil.rmtree(desed / "audio/validation")
-    with pytest.raises(WrongUse, match="None of the annotated clips"):
-        datasets.split("desed", desed, test_fold="validation")
+    with pytest.raises(UsageError, match="None of the annotated clips"):
+        load_split("desed", desed, test_fold="validation")
 
 
 @pytest.mark.parametrize(
@@ -156,14 +157,14 @@ def test_desed(desed: Path) -> None:
 def test_a_wrong_line_of_desed_is_named(rows: list[str], message: str, desed: Path) -> None:
     table = desed / "metadata/train/synthetic21_train/soundscapes.tsv"
     table.write_text("\n".join(["filename\tonset\toffset\tevent_label", *rows]) + "\n")
-    with pytest.raises(WrongUse, match=message):
-        datasets.split("desed", desed, test_fold="validation")
+    with pytest.raises(UsageError, match=message):
+        load_split("desed", desed, test_fold="validation")
 
 
 def test_a_table_may_begin_with_the_mark_of_a_windows_program(desed: Path) -> None:
     table = desed / "metadata/train/synthetic21_train/soundscapes.tsv"
     table.write_text(table.read_text(), encoding="utf-8-sig")
-    assert len(datasets.split("desed", desed, test_fold="validation").labels) == 3
+    assert len(load_split("desed", desed, test_fold="validation").labels) == 3
 
 
 def test_sonyc(tmp_path: Path) -> None:
@@ -177,25 +178,25 @@ def test_sonyc(tmp_path: Path) -> None:
         writer = csv.writer(file)
         writer.writerow(["split", "sensor_id", "audio_filename", "annotator_id", *sonyc.COLUMNS])
         writer.writerows([part, 1, name, who, *tags] for part, name, who, tags in rows)
-    with pytest.raises(WrongUse, match="None of the recordings is in"):
-        datasets.split("sonyc", tmp_path, test_fold="validate")
+    with pytest.raises(UsageError, match="None of the recordings is in"):
+        load_split("sonyc", tmp_path, test_fold="validate")
     sound(tmp_path / "validate" / "b.wav")
-    assert len(datasets.split("sonyc", tmp_path, test_fold="validate").train) == 0
+    assert len(load_split("sonyc", tmp_path, test_fold="validate").train) == 0
     sound(tmp_path / "train" / "a.wav")
-    split = datasets.split("sonyc", tmp_path, test_fold="validate")
+    split = load_split("sonyc", tmp_path, test_fold="validate")
     assert split.task == "multi-label"
     assert np.asarray(split.train.targets).tolist() == [[1, 0, 0, 0, 0, 0, 1, 0]]  # any volunteer's
     assert np.asarray(split.test.targets).tolist() == [[0, 0, 0, 0, 1, 0, 0, 0]]  # the authors' alone
     table = tmp_path / "annotations.csv"
     table.write_text(table.read_text().replace("b.wav,0,0", "b.wav,0,yes"))
-    with pytest.raises(WrongUse, match="line 4: 1_engine_presence is 'yes'"):
-        datasets.split("sonyc", tmp_path, test_fold="validate")
+    with pytest.raises(UsageError, match="line 4: 1_engine_presence is 'yes'"):
+        load_split("sonyc", tmp_path, test_fold="validate")
     table.write_text(table.read_text().splitlines()[0] + "\n")
-    with pytest.raises(WrongUse, match="holds no annotation"):
-        datasets.split("sonyc", tmp_path, test_fold="validate")
+    with pytest.raises(UsageError, match="holds no annotation"):
+        load_split("sonyc", tmp_path, test_fold="validate")
     table.write_text("split,audio_filename\n")
-    with pytest.raises(WrongUse, match="annotator_id"):
-        datasets.split("sonyc", tmp_path, test_fold="validate")
+    with pytest.raises(UsageError, match="annotator_id"):
+        load_split("sonyc", tmp_path, test_fold="validate")
 
 
 def test_tau2022(tmp_path: Path) -> None:
@@ -208,20 +209,20 @@ def test_tau2022(tmp_path: Path) -> None:
         table.parent.mkdir(exist_ok=True)
         table.write_text("\n".join(lines) + "\n")
     (tmp_path / "audio/tram-paris-1-2-b.wav").unlink()
-    split = datasets.split("tau2022", tmp_path, test_fold="1")
+    split = load_split("tau2022", tmp_path, test_fold="1")
     assert (len(split.labels), split.train.targets, split.test.targets) == (10, (0,), (1,))
     assert split.missing == "1 listed excerpts have no audio here."
     learned = tmp_path / tau2022.SETUP.format("train")
     learned.rename(tmp_path / "elsewhere")
-    assert len(datasets.split("tau2022", tmp_path, test_fold="1").train) == 0
-    with pytest.raises(WrongUse, match="there is no evaluation_setup/fold1_evaluate.csv in it"):
-        datasets.split("tau2022", tmp_path / "audio", test_fold="1")
+    assert len(load_split("tau2022", tmp_path, test_fold="1").train) == 0
+    with pytest.raises(UsageError, match="there is no evaluation_setup/fold1_evaluate.csv in it"):
+        load_split("tau2022", tmp_path / "audio", test_fold="1")
     learned.write_text("filename\tscene_label\n")
-    with pytest.raises(WrongUse, match="holds no annotation"):
-        datasets.split("tau2022", tmp_path, test_fold="1")
+    with pytest.raises(UsageError, match="holds no annotation"):
+        load_split("tau2022", tmp_path, test_fold="1")
     learned.write_text("name\tscene\naudio/x.wav\tbus\n")
-    with pytest.raises(WrongUse, match="no column filename, scene_label"):
-        datasets.split("tau2022", tmp_path, test_fold="1")
+    with pytest.raises(UsageError, match="no column filename, scene_label"):
+        load_split("tau2022", tmp_path, test_fold="1")
     (tmp_path / tau2022.SETUP.format("train")).write_text("filename\tscene_label\naudio/x.wav\tmoon\n")
-    with pytest.raises(WrongUse, match="the scene 'moon'"):
-        datasets.split("tau2022", tmp_path, test_fold="1")
+    with pytest.raises(UsageError, match="the scene 'moon'"):
+        load_split("tau2022", tmp_path, test_fold="1")

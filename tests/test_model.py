@@ -20,17 +20,17 @@ from torch import nn
 
 from frami import cli
 from frami.audio.frontend import FrontEnd
-from frami.core import files, seeds
-from frami.core import registry as catalog
-from frami.core.errors import Failed, WrongUse
-from frami.core.runtime import Machine
+from frami.core import files, registry, seeds
+from frami.core.errors import OperationError, UsageError
+from frami.core.runtime import Runtime
 from frami.data.store import Store
 from frami.datasets import tones
-from frami.evaluate.scores import evaluate
+from frami.evaluate.scores import score
 from frami.inversion.synthesize import synthesize
 from frami.models.architecture import Architecture
 from frami.models.model import Model, load
-from frami.models.network import ATTENTION, POOLINGS, frozen
+from frami.models.network import frozen
+from frami.models.pooling import ATTENTION, POOLINGS
 from frami.reporting.inspect import inspect
 from frami.training.distill import distill
 from tests.conftest import FAST, LABELS, full_disk, make_teacher
@@ -69,7 +69,7 @@ def test_a_bundle_comes_back_to_the_bit(network: str, front_end: FrontEnd, tmp_p
         model.front_end,
         model.labels,
     )
-    assert (back.task, back.frames, back.provenance) == (model.task, model.frames, {"made": "here"})
+    assert (back.task, back.frame_range, back.provenance) == (model.task, model.frame_range, {"made": "here"})
     assert back.fingerprint == model.fingerprint
     mel = torch.randn(3, front_end.n_mels, 20)
     assert torch.equal(back.network(mel).logits, model.network(mel).logits)
@@ -82,7 +82,9 @@ def test_a_projected_student_comes_back_to_the_bit(front_end: FrontEnd, tmp_path
 
 @pytest.mark.parametrize("pooling", [ATTENTION, *POOLINGS])
 def test_a_detector_of_any_pooling_comes_back_to_the_bit(pooling: str, front_end: FrontEnd, tmp_path: Path) -> None:
-    model = Model.build(Architecture("crnn", {"width": 2, "depth": 2}, pooling=pooling), front_end, LABELS, "frames")
+    model = Model.build(
+        Architecture("crnn", {"width": 2, "depth": 2}, pooling=pooling), front_end, LABELS, "sound-events"
+    )
     model.network.eval().requires_grad_(False)  # a recurrent layer that learns computes otherwise
     back = load(model.save(tmp_path / "bundle"))
     assert back.architecture == model.architecture and back.fingerprint == model.fingerprint
@@ -127,7 +129,7 @@ def test_a_teacher_stays_as_it_was_through_synthesis_and_distillation(bundle: Pa
 
 def test_a_network_is_put_back_where_and_as_it_was() -> None:
     network = Architecture("resnet", {"width": 16}).build(64, 4)
-    with Machine("cpu", "bfloat16", channels_last=True).placed(network):
+    with Runtime("cpu", "bfloat16", channels_last=True).placed(network):
         kernels = [p for p in network.parameters() if p.dim() == 4 and p.shape[1] > 1 and p.shape[2] > 1]
         assert kernels and all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
     assert all(p.is_contiguous() for p in network.parameters())
@@ -138,31 +140,31 @@ def test_a_network_is_put_back_where_and_as_it_was() -> None:
     assert network.encoder.training and not network.head.training
 
 
-@pytest.mark.parametrize("name", [*catalog.names("teachers"), *catalog.names("students")])
+@pytest.mark.parametrize("name", [*registry.names("teachers"), *registry.names("students")])
 def test_gradients_of_a_narrow_network_are_the_same_in_bfloat16(name: str) -> None:
     # In clips of this length, what oneDNN writes past its workspace is not overlooked.
-    mel, target = torch.randn(4, 64, 627, generator=seeds.generator(0)), torch.arange(4)
+    mel, target = torch.randn(4, 64, 627, generator=seeds.make_rng(0)), torch.arange(4)
 
-    def gradient(machine: Machine) -> torch.Tensor:
+    def gradient(machine: Runtime) -> torch.Tensor:
         with seeds.seeded(0):
             network = Architecture(name, {"width": 8}).build(64, 4).eval()
         with machine.placed(network), machine.autocast():
             nn.functional.cross_entropy(network(mel).logits, target).backward()
         return torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
 
-    exact, fast = (gradient(Machine("cpu", kind, kind == "bfloat16")) for kind in ("float32", "bfloat16"))
+    exact, fast = (gradient(Runtime("cpu", kind, kind == "bfloat16")) for kind in ("float32", "bfloat16"))
     assert nn.functional.cosine_similarity(exact, fast, dim=0) > 0.98
 
 
 @pytest.mark.parametrize("seed", [-1, None, 0.5])
 def test_a_seed_is_an_integer_of_any_kind(seed: Any, teacher: Model, tmp_path: Path) -> None:
     few = {"samples": 4, "batch_size": 4, "method": "noise"}
-    synthesize(teacher, tmp_path / "a.h5", **few, seed=np.int64(3), frames=(np.int64(12), np.int64(16))).close()
-    with synthesize(teacher, tmp_path / "a.h5", **few, seed=3, frames=(12, 16)) as store:
+    synthesize(teacher, tmp_path / "a.h5", **few, seed=np.int64(3), frame_range=(np.int64(12), np.int64(16))).close()
+    with synthesize(teacher, tmp_path / "a.h5", **few, seed=3, frame_range=(12, 16)) as store:
         assert store.settings["seed"] == 3
-    with pytest.raises(WrongUse, match="an integer of 0 or more"):
+    with pytest.raises(UsageError, match="an integer of 0 or more"):
         synthesize(teacher, tmp_path / "b.h5", **few, seed=seed)
-    with pytest.raises(WrongUse, match="an integer of 0 or more"):
+    with pytest.raises(UsageError, match="an integer of 0 or more"):
         distill(teacher, samples=tmp_path / "a.h5", out=tmp_path / "student", seed=seed)
     built = distill(
         teacher, samples=store, out=tmp_path / "student", width=np.int64(4), seed=np.int64(1), options={"steps": 1}
@@ -183,10 +185,10 @@ def test_a_reused_head_begins_as_the_teachers_and_learns_on(
 
 
 def test_a_name_that_is_not_there_offers_what_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frami.models.model.shipped", lambda: ["digits"])
-    with pytest.raises(WrongUse, match="'digit' is not there; give a bundle's folder, or one of: digits"):
+    monkeypatch.setattr("frami.models.model.list_pretrained", lambda: ["digits"])
+    with pytest.raises(UsageError, match="'digit' is not there; give a bundle's folder, or one of: digits"):
         load("digit")
-    with pytest.raises(WrongUse, match=r"has no model\.json"):
+    with pytest.raises(UsageError, match=r"has no model\.json"):
         load(tmp_path)
 
 
@@ -209,7 +211,7 @@ def test_a_teacher_that_learned_on_does_not_go_on_with_its_store(front_end: Fron
     synthesize(teacher, tmp_path / "samples.h5", samples=4, **few).close()
     with torch.no_grad():
         teacher.network.head.classifier.weight.add_(1.0)
-    with pytest.raises(WrongUse, match="made with others|teacher"):
+    with pytest.raises(UsageError, match="made with others|teacher"):
         synthesize(teacher, tmp_path / "samples.h5", samples=8, **few)
 
 
@@ -225,7 +227,7 @@ TENSORS: dict[str, dict[str, torch.Tensor | None]] = {
 @pytest.mark.parametrize("message", TENSORS)
 def test_a_bundle_with_wrong_tensors_is_refused(message: str, bundle: Path) -> None:
     put_tensors(bundle, TENSORS[message])
-    with pytest.raises(Failed, match=message):
+    with pytest.raises(OperationError, match=message):
         load(bundle)
 
 
@@ -233,7 +235,7 @@ def test_a_bundle_with_wrong_tensors_is_refused(message: str, bundle: Path) -> N
 def test_truncated_weights_are_refused(kept: int, bundle: Path) -> None:
     path = bundle / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(Failed, match="is truncated or no safetensors file"):
+    with pytest.raises(OperationError, match="is truncated or no safetensors file"):
         load(bundle)
 
 
@@ -254,13 +256,13 @@ def test_weights_that_do_not_belong_to_the_description_are_refused(bundle: Path)
     tensors = safetensors.torch.load_file(bundle / "weights.safetensors")
     tensors["head.classifier.bias"][0] += 1
     safetensors.torch.save_file(tensors, bundle / "weights.safetensors")
-    with pytest.raises(Failed, match="do not belong together"):
+    with pytest.raises(OperationError, match="do not belong together"):
         load(bundle)
 
 
 def test_missing_weights_are_refused(bundle: Path) -> None:
     (bundle / "weights.safetensors").unlink()
-    with pytest.raises(Failed, match=r"weights\.safetensors is missing"):
+    with pytest.raises(OperationError, match=r"weights\.safetensors is missing"):
         load(bundle)
 
 
@@ -282,7 +284,7 @@ def test_a_pickle_in_disguise_is_refused_and_not_run(disguise: str, bundle: Path
     else:
         path.write_bytes(pickle.dumps(bomb, protocol=int(disguise[-1])))
     message = "no safetensors file" if disguise == "protocol 0" else "is a pickle, which could run code"
-    with pytest.raises(Failed, match=message):
+    with pytest.raises(OperationError, match=message):
         load(bundle)
     assert not bomb.path.exists()
 
@@ -302,7 +304,7 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "A pooling of max is for the task frames": {"pooling": "max"},
     "names no labels": {"labels": []},
     "as its labels": {"labels": "abc"},
-    "as its frames": {"frames": [24, 12]},
+    "as its frame_range": {"frame_range": [24, 12]},
     "There is no setting 'hop'": {"front_end": {"hop": 1}},
     "hop_length is 'x'": {"front_end": {"hop_length": "x"}},
     "No front end is possible": {"front_end": {"hop_length": 0}},
@@ -312,14 +314,14 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("message", DESCRIPTIONS)
 def test_a_bundle_with_a_wrong_description_is_refused(message: str, bundle: Path) -> None:
     describe(bundle, **DESCRIPTIONS[message])
-    with pytest.raises(Failed, match=message):
+    with pytest.raises(OperationError, match=message):
         load(bundle)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"format": "frami bundle 1"}', "\0"])
 def test_a_cut_off_description_is_refused(content: str, bundle: Path) -> None:
     (bundle / "model.json").write_text(content)
-    with pytest.raises(Failed, match=r"model\.json (is not readable JSON|lacks)"):
+    with pytest.raises(OperationError, match=r"model\.json (is not readable JSON|lacks)"):
         load(bundle)
 
 
@@ -327,7 +329,7 @@ def test_a_cut_off_description_is_refused(content: str, bundle: Path) -> None:
 def test_an_absurd_width_is_refused_without_allocating(width: int, bundle: Path) -> None:
     describe(bundle, arguments={"width": width, "depth": 1, "embedding": 8})
     began = time.process_time()
-    with pytest.raises(Failed, match="its network needs" if width == 9_999 else "cannot have a width"):
+    with pytest.raises(OperationError, match="its network needs" if width == 9_999 else "cannot have a width"):
         load(bundle)
     assert time.process_time() - began < 1
 
@@ -349,7 +351,7 @@ def own_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
 def test_code_of_a_stranger_runs_only_when_trusted(own_network: str, front_end: FrontEnd, tmp_path: Path) -> None:
     model = Model.build(Architecture("small", {"width": 4}), front_end, LABELS)
     bundle = replace(model, architecture=Architecture(own_network, {"width": 4})).save(tmp_path / "bundle")
-    with pytest.raises(Failed, match=r"not frami's, lab\.net; .*frami --import lab\.net"):
+    with pytest.raises(OperationError, match=r"not frami's, lab\.net; .*frami --import lab\.net"):
         load(bundle)
     assert not (tmp_path / "ran").exists()
     assert same(weights_of(load(bundle, trust_code=True)), weights_of(model))
@@ -367,29 +369,29 @@ def test_a_network_of_ones_own_is_trained_and_loaded(
     for name in ("lab", "lab.net"):  # as in a new process
         sys.modules.pop(name)
     inspect = ["inspect", str(tmp_path / "teacher")]
-    assert isinstance(CliRunner().invoke(cli.frami, inspect).exception, Failed)
+    assert isinstance(CliRunner().invoke(cli.frami, inspect).exception, OperationError)
     told = CliRunner().invoke(cli.frami, ["--import", own_network, *inspect])
     assert told.exit_code == 0 and "lab.net" in told.output
 
 
 def test_a_model_that_was_scored_can_still_be_inverted(front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch) -> None:
     # What is moved to another device in inference mode takes part in no gradient any more.
-    asked, place = [], Machine.place
+    asked, place = [], Runtime.place
 
-    def noted(machine: Machine, network: torch.nn.Module) -> torch.nn.Module:
+    def noted(machine: Runtime, network: torch.nn.Module) -> torch.nn.Module:
         asked.append(torch.is_inference_mode_enabled())
         return place(machine, network)
 
-    monkeypatch.setattr(Machine, "place", noted)
+    monkeypatch.setattr(Runtime, "place", noted)
     monkeypatch.setattr(tones, "TEST_PER_CLASS", 1)
     model = Model.build(Architecture("small", {"width": 4}), front_end, tuple(tones.CLASSES))
-    evaluate(model, "tones", test_fold="0")
+    score(model, "tones", test_fold="0")
     assert asked and not any(asked)
 
 
 def test_a_bundle_without_a_record_is_not_written_over(bundle: Path, store: Store) -> None:
     before = {path.name: path.read_bytes() for path in bundle.iterdir()}
-    with pytest.raises(WrongUse, match="of no run, which would be lost; choose another --out"):
+    with pytest.raises(UsageError, match="of no run, which would be lost; choose another --out"):
         distill(bundle, out=bundle, samples=store, any_teacher=True)
     assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
 
@@ -397,7 +399,7 @@ def test_a_bundle_without_a_record_is_not_written_over(bundle: Path, store: Stor
 @pytest.mark.parametrize("room", [0, 1000, 8000])
 def test_a_full_disk_leaves_the_old_bundle_whole(room: int, bundle: Path, front_end: FrontEnd) -> None:
     before = {path.name: path.read_bytes() for path in bundle.iterdir()}
-    with full_disk(room), pytest.raises(Failed, match="Cannot write.*File too large; free space"):
+    with full_disk(room), pytest.raises(OperationError, match="Cannot write.*File too large; free space"):
         make_teacher(front_end, width=6).save(bundle)
     assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
 
@@ -415,9 +417,9 @@ def test_a_file_that_is_interrupted_in_writing_is_not_there(tmp_path: Path, monk
 def test_a_store_of_another_teacher_or_front_end_is_refused(
     store: Store, teacher: Model, front_end: FrontEnd, tmp_path: Path
 ) -> None:
-    with store, pytest.raises(Failed, match="--any-teacher"):
+    with store, pytest.raises(OperationError, match="--any-teacher"):
         distill(make_teacher(front_end, width=5), out=tmp_path / "student", samples=store)
     other = replace(teacher, front_end=replace(front_end, mean=-2.0))
-    with pytest.raises(Failed, match="another front end"):
+    with pytest.raises(OperationError, match="another front end"):
         distill(other, out=tmp_path / "student", samples=store, any_teacher=True)
     assert not (tmp_path / "student").exists()

@@ -9,15 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from frami.audio.frontend import FrontEnd
-from frami.core import registry as catalog
+from frami.core import registry
 from frami.evaluate import complexity
 from frami.models.architecture import Architecture
 from frami.models.model import Model
-from frami.models.network import ATTENTION, POOLINGS, FrameHead, Network, frozen
+from frami.models.network import FrameHead, Network, frozen
+from frami.models.pooling import ATTENTION, POOLINGS
 from frami.students.secrnn import Attention
 from tests.conftest import make_teacher
 
-NETWORKS = catalog.names("teachers") + catalog.names("students")
+NETWORKS = registry.names("teachers") + registry.names("students")
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -27,10 +28,10 @@ def test_output_has_the_named_shapes_for_any_number_of_frames(network: str, fram
     said = model.network(torch.randn(2, front_end.n_mels, frames))
     channels = model.network.channels
     assert said.logits.shape == (2, 3)
-    assert said.frames.shape[:2] == (2, channels)
+    assert said.hidden.shape[:2] == (2, channels)
     assert said.stats.shape == (2, 2 * channels)
     assert said.embedding.shape == (2, 8)
-    assert all(bool(x.isfinite().all()) for x in (said.logits, said.frames, said.stats, said.embedding))
+    assert all(bool(x.isfinite().all()) for x in (said.logits, said.hidden, said.stats, said.embedding))
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -61,7 +62,7 @@ def test_small_keeps_to_the_limits_of_a_microcontroller() -> None:
 
 def test_multiply_adds_are_counted_exactly(front_end: FrontEnd) -> None:
     model = Model.build(Architecture("tdnn", {"width": 8, "depth": 1, "embedding": 4}), front_end, ("a", "b"))
-    frames = front_end.frames(1.0)
+    frames = front_end.n_frames(1.0)
     half = (frames + 1) // 2
     encoder = frames * 8 * 24 * 5 + half * (8 * 8 * 3 + 8 * 8 * 3 + 8 * 8)
     assert complexity.multiply_adds(model, seconds=1.0) == encoder + 16 * 4 + 4 * 2
@@ -85,7 +86,7 @@ def _with(layer: nn.Module, front_end: FrontEnd) -> Model:
 
 
 def test_layers_that_are_computed_as_one_are_counted_as_well(front_end: FrontEnd) -> None:
-    frames, head = front_end.frames(1.0), 48 * 4 + 4 * 2
+    frames, head = front_end.n_frames(1.0), 48 * 4 + 4 * 2
     lstm = _with(nn.LSTM(24, 24, batch_first=True), front_end)
     assert complexity.multiply_adds(lstm) == frames * 4 * 24 * (24 + 24) + head
     attention = _with(nn.TransformerEncoderLayer(24, 4, 32, batch_first=True), front_end)
@@ -96,9 +97,9 @@ def test_layers_that_are_computed_as_one_are_counted_as_well(front_end: FrontEnd
 
 def test_layers_that_two_modules_hold_are_measured(front_end: FrontEnd) -> None:
     model = _with(nn.Linear(24, 24), front_end)
-    alone = complexity.measure(model).bytes
+    alone = complexity.measure_complexity(model).bytes
     model.network.encoder.again = model.network.encoder.layer
-    assert complexity.measure(model).bytes > alone
+    assert complexity.measure_complexity(model).bytes > alone
 
 
 def test_a_frozen_recurrent_layer_gives_gradients_everywhere_and_has_no_dropout(front_end: FrontEnd) -> None:

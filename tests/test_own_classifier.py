@@ -19,9 +19,9 @@ import frami
 from frami import cli
 from frami.audio import filterbanks
 from frami.audio.frontend import FrontEnd
-from frami.core import registry as catalog
-from frami.core.errors import WrongUse
-from frami.inversion import synthesize as synthesis
+from frami.core import registry
+from frami.core.errors import UsageError
+from frami.inversion.synthesize import inversion_warnings
 from frami.models.architecture import Architecture
 from frami.models.model import Model
 from frami.models.network import Network
@@ -32,7 +32,7 @@ CODE = """
 import torch
 from torch import nn
 
-from frami.network import Network
+from frami.models.network import Network
 
 
 class Encoder(nn.Module):
@@ -57,7 +57,7 @@ class Head(nn.Module):
 def build(bands, classes):
     return Network(Encoder(), channels=6, classes=classes, embedding=5, head=Head(classes))
 """
-FEW = {"steps": 2, "turns": 1, "rival_from": 0}
+FEW = {"steps": 2, "iterations": 1, "proxy_start": 0}
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.fixture
 def own(module: str, front_end: FrontEnd) -> Model:
     torch.manual_seed(0)
-    return Model.build(Architecture(module), front_end, LABELS, frames=(12, 24))
+    return Model.build(Architecture(module), front_end, LABELS, frame_range=(12, 24))
 
 
 def test_it_answers_as_its_modules_do(own: Model) -> None:
@@ -87,12 +87,12 @@ def test_it_answers_as_its_modules_do(own: Model) -> None:
     hidden, classifier = network.head.hidden, network.head.classifier
     assert isinstance(hidden, nn.Linear) and isinstance(classifier, nn.Linear)
     torch.testing.assert_close(said.logits, classifier(hidden(pooled).relu()))
-    assert said.frames.shape == (3, 6, 10) and said.stats.shape == (3, 12) and said.embedding.shape == (3, 5)
+    assert said.hidden.shape == (3, 6, 10) and said.stats.shape == (3, 12) and said.embedding.shape == (3, 5)
 
 
-@pytest.mark.parametrize("method", catalog.names("generators"))
+@pytest.mark.parametrize("method", registry.names("generators"))
 def test_every_method_inverts_it(method: str, own: Model, tmp_path: Path) -> None:
-    known = {field for field in FEW if hasattr(catalog.load("generators", method).Settings(), field)}
+    known = {field for field in FEW if hasattr(registry.load("generators", method).Settings(), field)}
     options: dict[str, object] = {name: FEW[name] for name in known}
     if method == "recordings":
         options["dataset"] = "tones"
@@ -108,7 +108,7 @@ def test_students_learn_from_it(recipe: str, own: Model, tmp_path: Path) -> None
         asked = {"samples": store, "student": "small", "width": 2, "options": {"steps": 2, "batch_size": 4}}
         student = frami.distill(own, out=tmp_path / "student", recipe=recipe, **asked)
         assert student.labels == own.labels
-        with pytest.raises(WrongUse, match="a head of its own kind, which the recipe frami-head cannot take over"):
+        with pytest.raises(UsageError, match="a head of its own kind, which the recipe frami-head cannot take over"):
             frami.distill(own, out=tmp_path / "other", recipe="frami-head", **asked)
 
 
@@ -144,7 +144,7 @@ WRONG = {
 def test_a_head_of_another_kind_is_refused(message: str, front_end: FrontEnd) -> None:
     encoder = nn.Sequential(nn.Flatten(1, 2), nn.Conv1d(front_end.n_mels, 6, 1))
     network = Network(encoder, channels=6, classes=3, embedding=5, head=Says(WRONG[message]))
-    with pytest.raises(WrongUse, match=message):
+    with pytest.raises(UsageError, match=message):
         Model(Architecture("mylab.net"), network, front_end, LABELS).network(torch.zeros(8, front_end.n_mels, 20))
 
 
@@ -152,12 +152,12 @@ def test_a_detector_says_what_is_in_each_frame(front_end: FrontEnd) -> None:
     encoder = nn.Sequential(nn.Flatten(1, 2), nn.Conv1d(front_end.n_mels, 6, 1))
     for timed, right in ((torch.zeros(8, 3, 20), True), (torch.zeros(8, 20, 3), False), (None, False)):
         network = Network(encoder, channels=6, classes=3, embedding=5, head=Says((EMBEDDING, LOGITS, timed)))
-        detector = Model(Architecture("mylab.net"), network, front_end, LABELS, task="frames")
+        detector = Model(Architecture("mylab.net"), network, front_end, LABELS, task="sound-events")
         mel = torch.zeros(8, front_end.n_mels, 20)
         if right:
-            assert detector.network(mel).answer.shape == (8, 3, 21)
+            assert detector.network(mel).task_logits.shape == (8, 3, 21)
         else:
-            with pytest.raises(WrongUse, match=r"head gives logits of frames .* of shape \(8, 3, 20\)"):
+            with pytest.raises(UsageError, match=r"head gives logits of frames .* of shape \(8, 3, 20\)"):
                 detector.network(mel)
 
 
@@ -174,21 +174,30 @@ def test_a_module_is_found_in_the_folder_one_is_in(own: Model, tmp_path: Path, m
 def test_an_encoder_that_gives_no_frames_is_refused(own: Model, tmp_path: Path) -> None:
     flat = Network(nn.Flatten(), channels=6, classes=3, embedding=5, head=own.network.head)
     broken = Model(Architecture("mylab.net"), flat, own.front_end, LABELS)
-    with pytest.raises(WrongUse, match=r"encoder gives frames \(B, D, N'\) of shape \(8, 6, any\); what came is \(8, "):
+    with pytest.raises(
+        UsageError, match=r"encoder gives frames \(B, D, N'\) of shape \(8, 6, any\); what came is \(8, "
+    ):
         frami.synthesize(broken, tmp_path / "samples.h5", samples=8, batch_size=8, method="noise")
 
 
 def test_a_head_without_a_classifier_is_refused() -> None:
     for head in (nn.Sequential(nn.Linear(12, 3)), nn.Linear(12, 3)):
-        with pytest.raises(WrongUse, match="last layer, an nn.Linear or an nn.Conv1d, as `classifier`"):
+        with pytest.raises(UsageError, match="last layer, an nn.Linear or an nn.Conv1d, as `classifier`"):
             Network(nn.Identity(), channels=6, classes=3, embedding=5, head=head)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"labels": ("a", "b")}, {"labels": "abc"}, {"frames": 100}, {"frames": (20, 10)}, {"frames": (1.0, 2.0)}]
+    "wrong",
+    [
+        {"labels": ("a", "b")},
+        {"labels": "abc"},
+        {"frame_range": 100},
+        {"frame_range": (20, 10)},
+        {"frame_range": (1.0, 2.0)},
+    ],
 )
 def test_a_model_of_parts_that_do_not_fit_is_refused(wrong: dict[str, Any], own: Model) -> None:
-    with pytest.raises(WrongUse, match="needs as many labels|the shortest"):
+    with pytest.raises(UsageError, match="needs as many labels|the shortest"):
         replace(own, **wrong)
 
 
@@ -196,7 +205,7 @@ def test_dropout_has_no_say_in_what_is_heard(own: Model) -> None:
     own.network.train()
     sound = torch.randn(4000, generator=torch.Generator().manual_seed(0))
     before = own.fingerprint
-    assert torch.equal(own.hear(sound).logits, own.hear(sound).logits)
+    assert torch.equal(own.predict(sound).logits, own.predict(sound).logits)
     assert own.fingerprint == before and own.network.training
 
 
@@ -223,8 +232,8 @@ def test_a_bundle_keeps_what_is_shared_and_what_is_computed(own: Model, tmp_path
 
 def test_values_far_from_standard_are_remarked_on(own: Model) -> None:
     raw = replace(own, front_end=replace(own.front_end, std=0.23))
-    options = catalog.load("generators", "frami").Settings()
-    assert not synthesis.remarks(own, options) and "make them standard" in synthesis.remarks(raw, options)[0]
+    options = registry.load("generators", "frami").Settings()
+    assert not inversion_warnings(own, options) and "make them standard" in inversion_warnings(raw, options)[0]
 
 
 def test_an_error_of_ones_own_module_is_not_called_a_defect(own: Model, module: str, tmp_path: Path) -> None:
@@ -242,7 +251,9 @@ def test_an_error_of_ones_own_module_is_not_called_a_defect(own: Model, module: 
 def test_slaney_is_what_librosa_gives() -> None:
     front_end = FrontEnd(n_fft=512, win_length=400, hop_length=160, n_mels=40, f_min=60, filterbank="slaney")
     theirs = torch.from_numpy(librosa.filters.mel(sr=16000, n_fft=512, n_mels=40, fmin=60, fmax=8000))
-    torch.testing.assert_close(filterbanks.bank(front_end).T, theirs, rtol=1e-3, atol=1e-6)
-    tone: Tensor = torch.sin(2 * torch.pi * torch.arange(16000) * float(filterbanks.centres(front_end)[1]) / 16000)
+    torch.testing.assert_close(filterbanks.filterbank_matrix(front_end).T, theirs, rtol=1e-3, atol=1e-6)
+    tone: Tensor = torch.sin(
+        2 * torch.pi * torch.arange(16000) * float(filterbanks.center_frequencies(front_end)[1]) / 16000
+    )
     # Through a Hann window, a tone has half as much power again in the bins beside its own.
-    assert float(front_end(tone).max()) == pytest.approx(front_end.range[1], abs=0.45)
+    assert float(front_end(tone).max()) == pytest.approx(front_end.value_range[1], abs=0.45)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from frami.core import progress
+from frami.core.progress import show_progress, time
 
 
 def test_the_time_left_is_told_by_this_run_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    with progress.shown("training", 1000) as report:
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with show_progress("training", 1000) as report:
         report(400)
         for seconds, done in ((10.0, 450), (5.0, 475), (25.0, 600), (80.0, 1000)):
             now[0] += seconds

@@ -20,10 +20,12 @@ import pytest
 import torch
 
 from frami.audio.frontend import FrontEnd
-from frami.core import files, run, settings
-from frami.core.errors import Failed, WrongUse
-from frami.data.store import COLUMNS, Part, Store, run_folder
-from frami.data.writer import MARGIN, Writer
+from frami.core import files
+from frami.core.errors import OperationError, UsageError
+from frami.core.run import read_metrics, read_record
+from frami.core.settings import settings_to_json
+from frami.data.store import COLUMNS, Store, StoreSubset, store_run_folder
+from frami.data.writer import MARGIN, StoreWriter
 from frami.inversion.synthesize import synthesize
 from frami.models.architecture import Architecture
 from frami.models.model import Model
@@ -50,7 +52,7 @@ def made(teacher: Model | Path, path: Path, samples: int, **options: Any) -> Sto
     )
 
 
-def writer(teacher: Model, path: Path, frames: int = 16) -> Writer:
+def writer(teacher: Model, path: Path, frames: int = 16) -> StoreWriter:
     description = {
         "teacher": teacher.fingerprint,
         "front_end": teacher.front_end,
@@ -58,10 +60,10 @@ def writer(teacher: Model, path: Path, frames: int = 16) -> Writer:
         "method": "noise",
         "settings": {"seed": 0},
     }
-    return Writer(path, description, frames=frames, losses=["class_prior"])
+    return StoreWriter(path, description, frames=frames, losses=["class_prior"])
 
 
-def append(to: Writer, value: float, batch: int = BATCH, frames: int = 12) -> None:
+def append(to: StoreWriter, value: float, batch: int = BATCH, frames: int = 12) -> None:
     """Append a batch of clips that are ``value`` throughout."""
     rows = {
         "target": 1,
@@ -88,7 +90,7 @@ def rows(path: Path) -> int:
         assert len(counts) == 1
         count = counts.pop()
         assert count % BATCH == 0
-        assert bool(np.isfinite(file["mel"][:]).all()) and bool((file["frames_valid"][:] > 0).all())
+        assert bool(np.isfinite(file["mel"][:]).all()) and bool((file["n_frames"][:] > 0).all())
         return count
 
 
@@ -106,7 +108,7 @@ def test_attributes_say_what_the_store_was_made_from(store: Store, teacher: Mode
         attributes = dict(file.attrs)
     assert attributes["format"] == "frami store 1" and attributes["teacher"] == teacher.fingerprint
     front_end = json.loads(attributes["front_end"])
-    assert front_end == settings.to_json(teacher.front_end) and front_end["n_mels"] == 24
+    assert front_end == settings_to_json(teacher.front_end) and front_end["n_mels"] == 24
     assert json.loads(attributes["labels"]) == list(teacher.labels)
     assert json.loads(attributes["settings"])["options"]["steps"] == FAST["steps"]
     assert json.loads(attributes["loss_names"]) == ["class_prior", "batch_norm", "contrast", "adversary"]
@@ -115,14 +117,14 @@ def test_attributes_say_what_the_store_was_made_from(store: Store, teacher: Mode
 def test_a_store_gives_back_what_was_made(store: Store, teacher: Model) -> None:
     with store:
         assert len(store) == 16 and store.front_end == teacher.front_end and store.labels == teacher.labels
-        assert bool(((store.frames >= 12) & (store.frames <= 24)).all())
+        assert bool(((store.n_frames >= 12) & (store.n_frames <= 24)).all())
         assert np.bincount(store.targets).tolist() in ([6, 5, 5], [5, 6, 5], [5, 5, 6])
         mels = [store.mel(index) for index in range(16)]
-        assert [mel.shape for mel in mels] == [(24, frames) for frames in store.frames]
+        assert [mel.shape for mel in mels] == [(24, frames) for frames in store.n_frames]
         with torch.no_grad():
             said = torch.cat([teacher.network(mel.unsqueeze(0)).logits for mel in mels])
         np.testing.assert_allclose(store.column("teacher_logits"), said, atol=1e-4)
-        part = Part(store, np.array([3, 5]))
+        part = StoreSubset(store, np.array([3, 5]))
         assert torch.equal(part.mel(1), mels[5]) and part.targets.tolist() == store.targets[[3, 5]].tolist()
 
 
@@ -131,7 +133,7 @@ def test_frames_beyond_a_clip_are_silence(teacher: Model, tmp_path: Path) -> Non
     append(to, 1.0, frames=12)
     to.close()
     with h5py.File(tmp_path / "samples.h5", "r") as file:
-        assert bool((file["mel"][:, :, 12:] == np.float16(teacher.front_end.range[0])).all())
+        assert bool((file["mel"][:, :, 12:] == np.float16(teacher.front_end.value_range[0])).all())
 
 
 @pytest.mark.parametrize(
@@ -141,15 +143,19 @@ def test_frames_beyond_a_clip_are_silence(teacher: Model, tmp_path: Path) -> Non
 def test_clips_are_as_long_as_in_training_or_as_the_method_needs(
     trained_on: tuple[int, int], longest: int, lengths: set[int], teacher: Model, tmp_path: Path
 ) -> None:
-    teacher = replace(teacher, frames=trained_on)
-    options = FAST | {"longest": longest, "steps": 1}
+    teacher = replace(teacher, frame_range=trained_on)
+    options = FAST | {"max_frames": longest, "steps": 1}
     with synthesize(teacher, tmp_path / "samples.h5", samples=80, batch_size=4, options=options) as store:
-        assert set(store.frames) == lengths
-    timed = Model.build(Architecture("crnn", {"width": 4}), teacher.front_end, LABELS, "frames", frames=(24, 24))
+        assert set(store.n_frames) == lengths
+    timed = Model.build(
+        Architecture("crnn", {"width": 4}), teacher.front_end, LABELS, "sound-events", frame_range=(24, 24)
+    )
     with synthesize(timed, tmp_path / "events.h5", samples=4, batch_size=4, options=options) as store:
-        assert set(store.frames) == {24}
-    with synthesize(teacher, tmp_path / "told.h5", samples=4, batch_size=4, frames=(20, 20), options=options) as store:
-        assert set(store.frames) == {20}
+        assert set(store.n_frames) == {24}
+    with synthesize(
+        teacher, tmp_path / "told.h5", samples=4, batch_size=4, frame_range=(20, 20), options=options
+    ) as store:
+        assert set(store.n_frames) == {20}
 
 
 def test_whole_batches_are_appended(teacher: Model, tmp_path: Path) -> None:
@@ -174,20 +180,20 @@ def test_memory_does_not_grow_with_the_store(teacher: Model, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("task", ["single-label", "multi-label", "frames"])
+@pytest.mark.parametrize("task", ["single-label", "multi-label", "sound-events"])
 def test_more_samples_of_a_finished_store_equal_one_longer_run(task: str, front_end: FrontEnd, tmp_path: Path) -> None:
     teacher = make_teacher(front_end)
     if task != "single-label":
-        teacher = Model.build(Architecture("secrnn", {"width": 4}), front_end, LABELS, task, frames=(16, 24))
+        teacher = Model.build(Architecture("secrnn", {"width": 4}), front_end, LABELS, task, frame_range=(16, 24))
         teacher.network.eval().requires_grad_(False)
     made(teacher, tmp_path / "once.h5", 24).close()
     for samples in (8, 8, 24):
         made(teacher, tmp_path / "twice.h5", samples).close()
         assert rows(tmp_path / "twice.h5") == samples
-        assert run.read(tmp_path / "twice.run")["status"] == "finished"
+        assert read_record(tmp_path / "twice.run")["status"] == "finished"
     assert columns(tmp_path / "once.h5") == columns(tmp_path / "twice.h5")
-    assert ("timeline" in columns(tmp_path / "once.h5")) == (task == "frames")
-    rounds = [line["round"] for line in run.metrics(tmp_path / "twice.run")]
+    assert ("timeline" in columns(tmp_path / "once.h5")) == (task == "sound-events")
+    rounds = [line["round"] for line in read_metrics(tmp_path / "twice.run")]
     assert rounds == [1, 2, 3, 4, 5, 6]
 
 
@@ -200,12 +206,12 @@ def test_a_store_that_was_taken_away_is_begun_anew(teacher: Model, tmp_path: Pat
     made(teacher, path, 8).close()
     assert columns(path) == before
     # What it took the first time is no part of what this store took.
-    assert [line["round"] for line in run.metrics(tmp_path / "samples.run")] == [1, 2]
+    assert [line["round"] for line in read_metrics(tmp_path / "samples.run")] == [1, 2]
 
 
 @pytest.mark.parametrize("name", ["samples", "samples.1", "samples.run", ""])
 def test_stores_whose_records_would_be_one_are_refused(name: str, teacher: Model, tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="name a file that ends in .h5"):
+    with pytest.raises(UsageError, match="name a file that ends in .h5"):
         synthesize(teacher, tmp_path / name, method="noise", samples=4, batch_size=4)
     assert not list(tmp_path.iterdir())
 
@@ -233,7 +239,7 @@ def test_a_number_written_otherwise_is_the_same_setting(teacher: Model, tmp_path
 
 def test_nothing_but_the_record_and_the_state_is_left(store: Store) -> None:
     store.close()
-    left = {path.name for path in run_folder(store.path).iterdir()}
+    left = {path.name for path in store_run_folder(store.path).iterdir()}
     assert left == {"lock", "metrics.jsonl", "run.json", "state.pt"}
 
 
@@ -252,7 +258,7 @@ def test_a_spare_that_was_damaged_is_not_gone_on_with(teacher: Model, tmp_path: 
     to = writer(teacher, path)
     append(to, 1.0)
     to.close()
-    spare = run_folder(path) / "spare.h5"
+    spare = store_run_folder(path) / "spare.h5"
     shutil.copyfile(path, spare)
     with h5py.File(spare, "r+") as file:
         file["mel"][:] = 7.0
@@ -267,19 +273,19 @@ def test_a_spare_that_was_damaged_is_not_gone_on_with(teacher: Model, tmp_path: 
 def test_a_truncated_store_is_refused(size: int, store: Store) -> None:
     store.close()
     store.path.write_bytes(store.path.read_bytes()[:size])
-    with pytest.raises(Failed, match=r"samples\.h5 is truncated, or no HDF5 file"):
+    with pytest.raises(OperationError, match=r"samples\.h5 is truncated, or no HDF5 file"):
         Store(store.path)
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "samples.h5").touch()
-    with pytest.raises(Failed, match="is empty"):
+    with pytest.raises(OperationError, match="is empty"):
         Store(tmp_path / "samples.h5")
 
 
 def test_a_store_that_is_not_there_is_wrong_use(tmp_path: Path) -> None:
     for path in (tmp_path / "samples.h5", tmp_path):
-        with pytest.raises(WrongUse, match="There is no store|is a folder; a store is a file"):
+        with pytest.raises(UsageError, match="There is no store|is a folder; a store is a file"):
             Store(path)
 
 
@@ -287,7 +293,7 @@ def test_another_hdf5_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "samples.h5"
     with h5py.File(path, "w") as file:
         file["mel"] = np.zeros((3, 4))
-    with pytest.raises(Failed, match="is an HDF5 file, but no store of frami"):
+    with pytest.raises(OperationError, match="is an HDF5 file, but no store of frami"):
         Store(path)
 
 
@@ -303,7 +309,7 @@ def test_a_store_that_lacks_something_is_refused(store: Store) -> None:
     for change in changes:
         with h5py.File(store.path, "r+") as file:
             change(file)
-        with pytest.raises(Failed, match=r"samples\.h5 is damaged"):
+        with pytest.raises(OperationError, match=r"samples\.h5 is damaged"):
             Store(store.path)
 
 
@@ -319,8 +325,8 @@ def test_a_store_is_not_gone_on_with_under_another_description(
     description |= {"method": "noise", "settings": {"seed": 0}}
     others = {"teacher": "0" * 16, "front_end": FrontEnd(), "method": "frami", "settings": {"seed": 1}}
     says = {"front_end": "another front end .sample_rate 8000, now", "settings": r"other settings .seed 0, now 1\)"}
-    with pytest.raises(WrongUse, match=f"was made with {says.get(change, f'another {change}')}"):
-        Writer(tmp_path / "samples.h5", description | {change: others[change]}, frames=16, losses=[])
+    with pytest.raises(UsageError, match=f"was made with {says.get(change, f'another {change}')}"):
+        StoreWriter(tmp_path / "samples.h5", description | {change: others[change]}, frames=16, losses=[])
     assert (tmp_path / "samples.h5").read_bytes() == before
 
 
@@ -329,10 +335,10 @@ def test_a_second_process_is_refused(teacher: Model, tmp_path: Path) -> None:
     writer(teacher, path).close()
     code = "import fcntl, sys; lock = open(sys.argv[1]); fcntl.flock(lock, fcntl.LOCK_EX)\n"
     code += "print('held', flush=True); input()"
-    holder = [sys.executable, "-c", code, str(run_folder(path) / "lock")]
+    holder = [sys.executable, "-c", code, str(store_run_folder(path) / "lock")]
     with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline() == b"held\n"
-        with pytest.raises(WrongUse, match="Another process is writing to"):
+        with pytest.raises(UsageError, match="Another process is writing to"):
             writer(teacher, path)
         other.communicate(b"\n")
     writer(teacher, path).close()
@@ -340,7 +346,7 @@ def test_a_second_process_is_refused(teacher: Model, tmp_path: Path) -> None:
 
 def test_a_second_writer_of_the_same_process_is_refused(teacher: Model, tmp_path: Path) -> None:
     to = writer(teacher, tmp_path / "samples.h5")
-    with pytest.raises(WrongUse, match="Another process is writing to"):
+    with pytest.raises(UsageError, match="Another process is writing to"):
         writer(teacher, tmp_path / "samples.h5")
     append(to, 1.0)
     to.close()
@@ -352,8 +358,8 @@ def test_what_was_interrupted_lets_others_in(teacher: Model, tmp_path: Path) -> 
     seen = []
 
     def interrupt(done: int, *_: object) -> None:
-        with pytest.raises(WrongUse, match="Another process is at work"):
-            files.locked(at_work, "is at work")
+        with pytest.raises(UsageError, match="Another process is at work"):
+            files.acquire_lock(at_work, "is at work")
         seen.append(done)
         raise KeyboardInterrupt
 
@@ -361,7 +367,7 @@ def test_what_was_interrupted_lets_others_in(teacher: Model, tmp_path: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         distill(teacher, samples=store, out=tmp_path / "student", options={"steps": 2}, report=interrupt)
     assert seen
-    os.close(files.locked(at_work, "is at work"))
+    os.close(files.acquire_lock(at_work, "is at work"))
     distill(teacher, samples=store, out=tmp_path / "student", options={"steps": 2})
     assert not at_work.exists()
 
@@ -369,11 +375,11 @@ def test_what_was_interrupted_lets_others_in(teacher: Model, tmp_path: Path) -> 
 def test_a_line_that_a_kill_cut_off_is_logged_again(teacher: Model, tmp_path: Path) -> None:
     few: dict[str, Any] = {"batch_size": 4, "options": FAST}
     synthesize(teacher, tmp_path / "a.h5", samples=8, **few).close()
-    log = run_folder(tmp_path / "a.h5") / "metrics.jsonl"
+    log = store_run_folder(tmp_path / "a.h5") / "metrics.jsonl"
     log.write_text(log.read_text()[:-9])
-    (run_folder(tmp_path / "a.h5") / "state.pt").unlink()
+    (store_run_folder(tmp_path / "a.h5") / "state.pt").unlink()
     synthesize(teacher, tmp_path / "a.h5", samples=12, **few).close()
-    assert [row["round"] for row in run.metrics(log.parent)] == [1, 2, 3]
+    assert [row["round"] for row in read_metrics(log.parent)] == [1, 2, 3]
 
 
 def test_a_method_with_a_long_name_keeps_it(teacher: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -401,7 +407,7 @@ def test_a_disk_that_fails_leaves_the_store_as_it_was(
         patch.setattr(f"frami.data.writer.{name}", fail)
         if name == "shutil.copyfile":
             to._spare.unlink()
-        with pytest.raises(Failed, match="Cannot write: No space left on device; free space there"):
+        with pytest.raises(OperationError, match="Cannot write: No space left on device; free space there"):
             append(to, 2.0)
     to.close()
     assert columns(path) == before and rows(path) == BATCH
@@ -414,16 +420,16 @@ def test_a_full_disk_leaves_every_finished_batch(
     path = tmp_path / "samples.h5"
     made(teacher, path, 8).close()
     before = columns(path)
-    with full_disk(path.stat().st_size + room), pytest.raises(Failed, match="Cannot write.*File too large"):
+    with full_disk(path.stat().st_size + room), pytest.raises(OperationError, match="Cannot write.*File too large"):
         made(teacher, path, 400)
     assert columns(path, rows=8) == before and rows(path) >= 8
-    assert not list(run_folder(path).glob("*.h5")) and not list(run_folder(path).glob(".*"))
+    assert not list(store_run_folder(path).glob("*.h5")) and not list(store_run_folder(path).glob(".*"))
     assert "Traceback" not in capfd.readouterr().err
     made(teacher, path, rows(path) + 8).close()
 
 
 def test_a_new_store_on_a_full_disk_is_not_there(teacher: Model, tmp_path: Path) -> None:
-    with full_disk(1000), pytest.raises(Failed, match="Cannot write"):
+    with full_disk(1000), pytest.raises(OperationError, match="Cannot write"):
         made(teacher, tmp_path / "samples.h5", 8)
     assert not (tmp_path / "samples.h5").exists()
 
@@ -447,7 +453,7 @@ import os, signal, sys
 from frami import cli
 from frami.core import run
 from frami.data import store, writer
-run.SECONDS_BETWEEN_STATES = 0
+run.SECONDS_BETWEEN_CHECKPOINTS = 0
 point = sys.argv.pop(1)
 seen = 0
 
@@ -456,7 +462,7 @@ def die():
 
 def replace(source, target, replace=os.replace):
     global seen
-    swap = str(target).endswith("samples.h5") and os.path.exists(store.run_folder(target) / "displaced.h5")
+    swap = str(target).endswith("samples.h5") and os.path.exists(store.store_run_folder(target) / "displaced.h5")
     saved = str(target).endswith("state.pt")
     seen += swap
     if seen == 2 and ((swap and point == "before the rename") or (saved and point == "before the state")):
@@ -494,7 +500,7 @@ def assert_goes_on_to_the_same(bundle: Path, path: Path, whole: Path) -> None:
         samples = len(store)
     made(bundle, path, samples).close()
     assert columns(path) == columns(whole)
-    assert not list(run_folder(path).glob("*.h5")) and not list(run_folder(path).glob(".*"))
+    assert not list(store_run_folder(path).glob("*.h5")) and not list(store_run_folder(path).glob(".*"))
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -527,7 +533,7 @@ def test_a_kill_at_any_instant_loses_no_finished_batch(seed: int, long_run: tupl
         time.sleep(float(np.random.default_rng(seed).uniform(0, 0.15)))
         process.kill()
         assert process.wait() == -signal.SIGKILL
-    logged = len(run.metrics(tmp_path / "samples.run"))
+    logged = len(read_metrics(tmp_path / "samples.run"))
     there = rows(path)
     assert there >= BATCH * logged >= BATCH
     longer = whole

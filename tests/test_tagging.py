@@ -15,16 +15,16 @@ from click.testing import CliRunner
 
 from frami import distill, train
 from frami.cli import frami
-from frami.core import run
-from frami.core.errors import WrongUse
-from frami.data import recordings as datasets
-from frami.data.soundscapes import soundscapes
+from frami.core.errors import UsageError
+from frami.core.run import read_metrics
+from frami.data.soundscapes import make_soundscapes
+from frami.data.splits import load_split, split_for_task
 from frami.data.store import Store
 from frami.datasets import tones
 from frami.evaluate import tagging
-from frami.inversion.targets import label_sets
+from frami.inversion.targets import sample_tag_sets
 from frami.models import tasks
-from frami.training import sources as lessons
+from frami.training import sources
 
 WEAK = "metadata/train/weak.tsv"
 DURATIONS = "metadata/validation/validation_durations.tsv"
@@ -37,15 +37,15 @@ HEAD = "filename\tonset\toffset\tevent_label\n"
 def scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 2)
     monkeypatch.setattr(tones, "TEST_PER_CLASS", 1)
-    options = {"seconds": 2.0, "longest": 1.0, "most_events": 3, "sample_rate": 8000}
-    classes = datasets.split("tones", test_fold="0").labels[:2]
-    return soundscapes(
+    options = {"seconds": 2.0, "max_event_seconds": 1.0, "max_events": 3, "sample_rate": 8000}
+    classes = load_split("tones", test_fold="0").labels[:2]
+    return make_soundscapes(
         "tones", tmp_path / "desed", test_fold="0", train=10, validation=6, classes=classes, options=options
     )
 
 
 def test_tags_are_those_of_the_events(scenes: Path) -> None:
-    split = datasets.for_task(datasets.split("desed", scenes.parent, test_fold="validation"), "multi-label")
+    split = split_for_task(load_split("desed", scenes.parent, test_fold="validation"), "multi-label")
     assert split.train.events is None and len(split.train) == 10 and len(split.test) == 6
     lines = [line.split("\t") for line in (scenes / VALIDATION).read_text().splitlines()[1:]]
     for name, target in zip(split.test.names, np.asarray(split.test.targets), strict=True):
@@ -54,33 +54,33 @@ def test_tags_are_those_of_the_events(scenes: Path) -> None:
 
 
 def test_weak_labels_and_none_join_the_soundscapes(scenes: Path, tmp_path: Path) -> None:
-    split = datasets.split("desed", scenes, test_fold="validation")
+    split = load_split("desed", scenes, test_fold="validation")
     folder = scenes / "audio/train/weak"
     folder.mkdir()
     soundfile.write(folder / "a.wav", np.ones(8000), 8000)
     (scenes / "metadata/train/weak.tsv").write_text(
         f"filename\tevent_labels\na.wav\t{split.labels[0]}\na.wav\t{', '.join(split.labels)}\n"
     )
-    with_weak = datasets.split("desed", scenes, test_fold="validation")
+    with_weak = load_split("desed", scenes, test_fold="validation")
     assert len(with_weak.train) == 11
     assert np.asarray(with_weak.train.targets)[with_weak.train.names.index("train/weak/a.wav")].tolist() == [1, 1]
-    assert len(datasets.for_task(with_weak, "multi-label").train) == 11
-    assert len(datasets.for_task(with_weak, "frames").train) == 11
+    assert len(split_for_task(with_weak, "multi-label").train) == 11
+    assert len(split_for_task(with_weak, "sound-events").train) == 11
     (scenes / "audio/train/unlabel_in_domain").mkdir()
     soundfile.write(scenes / "audio/train/unlabel_in_domain/b.wav", np.ones(8000), 8000)
     (scenes / "metadata/train/unlabel_in_domain.tsv").write_text("filename\nb.wav\n")
-    every = datasets.split("desed", scenes, test_fold="validation").train
-    assert len(every) == 12 and len(every.labelled()) == 11
+    every = load_split("desed", scenes, test_fold="validation").train
+    assert len(every) == 12 and len(every.labeled()) == 11
     assert np.isnan(np.asarray(every.targets)[every.names.index("train/unlabel_in_domain/b.wav")]).all()
-    with pytest.raises(WrongUse, match="not for single-label"):
-        datasets.for_task(with_weak, "single-label")
+    with pytest.raises(UsageError, match="not for single-label"):
+        split_for_task(with_weak, "single-label")
     few = {"data": scenes, "test_fold": "validation", "options": {"steps": 2, "batch_size": 6}, "precision": "float32"}
     teacher = train("desed", out=tmp_path / "teacher", network="secrnn", width=4, **few)
     distill(teacher, dataset="desed", out=tmp_path / "student", student="secrnn", width=4, recipe="dual", **few)
     # A gradient of NaN would have been refused at the end of either.
-    assert run.metrics(tmp_path / "student")[-1]["cross_entropy"] > 0
+    assert read_metrics(tmp_path / "student")[-1]["cross_entropy"] > 0
     given = ([teacher], None, None, "desed", scenes, "validation")
-    kept = [lessons.choose(*given, any_teacher=False, labelled=labelled).hear()[0] for labelled in (False, True)]
+    kept = [sources.choose_source(*given, any_teacher=False, labelled=labelled).load()[0] for labelled in (False, True)]
     assert [len(clips.targets) for clips in kept] == [12, 11] and np.isfinite(kept[1].targets).all()
 
 
@@ -88,7 +88,7 @@ def test_one_clip_is_not_enough(scenes: Path, tmp_path: Path) -> None:
     table = scenes / TRAIN
     head, *lines = table.read_text().splitlines()
     table.write_text("\n".join([head, *(line for line in lines if line.startswith("00000.wav"))]) + "\n")
-    with pytest.raises(WrongUse, match="has 1 clips to learn from; 2 or more are needed"):
+    with pytest.raises(UsageError, match="has 1 clips to learn from; 2 or more are needed"):
         train("desed", data=scenes, test_fold="validation", out=tmp_path / "teacher", task="multi-label")
     assert not (tmp_path / "teacher").exists()
 
@@ -110,10 +110,10 @@ def test_one_clip_is_not_enough(scenes: Path, tmp_path: Path) -> None:
     ],
 )
 def test_wrong_annotation_is_one_sentence(scenes: Path, table: str, text: str, says: str) -> None:
-    label = datasets.split("desed", scenes, test_fold="validation").labels[0]
+    label = load_split("desed", scenes, test_fold="validation").labels[0]
     (scenes / table).write_text(text.format(label=label))
-    with pytest.raises(WrongUse, match=says):
-        datasets.split("desed", scenes, test_fold="validation")
+    with pytest.raises(UsageError, match=says):
+        load_split("desed", scenes, test_fold="validation")
 
 
 def test_losses_of_tags_are_those_of_each_tag_and_its_absence() -> None:
@@ -130,29 +130,29 @@ def test_losses_of_tags_are_those_of_each_tag_and_its_absence() -> None:
             p, q = sigmoid(a), sigmoid(b)
             error -= t * math.log(q) + (1 - t) * math.log(1 - q)
             apart += p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q))
-    task = tasks.find("multi-label")
-    assert task.error(student, target).item() == pytest.approx(error / 3, rel=1e-5)
-    assert task.divergences(teacher, student).sum().item() == pytest.approx(apart, rel=1e-5)
-    assert torch.equal(task.agree(teacher, student), ((teacher > 0) == (student > 0)).float())
+    task = tasks.find_task("multi-label")
+    assert task.cross_entropy(student, target).item() == pytest.approx(error / 3, rel=1e-5)
+    assert task.kl_terms(teacher, student).sum().item() == pytest.approx(apart, rel=1e-5)
+    assert torch.equal(task.agreement_terms(teacher, student), ((teacher > 0) == (student > 0)).float())
     assert torch.equal(task.decide(student), (student > 0).float())
-    with pytest.raises(WrongUse, match="multi-label"):
-        tasks.find("multilabel")
+    with pytest.raises(UsageError, match="multi-label"):
+        tasks.find_task("multilabel")
 
 
 def test_areas_of_a_perfect_and_of_a_known_ranking() -> None:
     targets = np.array([[1, 0], [0, 1], [1, 1], [0, 0]], dtype=np.float32)
-    perfect = tagging.scores(("a", "b"), targets, 4 * targets - 2)
+    perfect = tagging.tagging_scores(("a", "b"), targets, 4 * targets - 2)
     for name in ("micro_auprc", "macro_auprc", "mean_average_precision"):
         assert perfect[name] == pytest.approx(1)
     # Tag a: ranks hit, miss, hit, miss: average precision (1 + 2/3) / 2.
     ranked = np.array([[4, -4], [3, 4], [2, 4], [1, -4]], dtype=np.float32)
-    found = tagging.scores(("a", "b"), targets, ranked)
+    found = tagging.tagging_scores(("a", "b"), targets, ranked)
     assert found["per_class"]["a"]["average_precision"] == pytest.approx(5 / 6)
     assert found["mean_average_precision"] == pytest.approx((5 / 6 + 1) / 2)
     # By trapezoids: precision 1 up to recall 1/2; then from 1/2 (two heard) straight up to 2/3 at recall 1.
     assert found["per_class"]["a"]["auprc"] == pytest.approx(0.5 + 0.5 * (0.5 + 2 / 3) / 2)
-    assert tagging.scores(("a", "b"), targets, 50 * ranked) == found
-    never = tagging.scores(("a", "b"), targets * [1, 0], ranked)
+    assert tagging.tagging_scores(("a", "b"), targets, 50 * ranked) == found
+    never = tagging.tagging_scores(("a", "b"), targets * [1, 0], ranked)
     assert list(never["per_class"]) == ["a"]
 
 
@@ -160,10 +160,10 @@ EVENLY = torch.ones(5, 5)
 
 
 def test_label_sets_are_balanced_and_of_one_to_three() -> None:
-    sets = torch.cat([label_sets(EVENLY, 40, number, seed=0) for number in range(20)])
+    sets = torch.cat([sample_tag_sets(EVENLY, 40, number, seed=0) for number in range(20)])
     assert set(sets.sum(dim=1).unique().tolist()) == {1.0, 2.0, 3.0}
     assert float(sets.mean(dim=0).max() / sets.mean(dim=0).min()) < 1.3
-    assert torch.equal(label_sets(EVENLY, 8, 3, seed=1), label_sets(EVENLY, 8, 3, seed=1))
+    assert torch.equal(sample_tag_sets(EVENLY, 8, 3, seed=1), sample_tag_sets(EVENLY, 8, 3, seed=1))
 
 
 @pytest.fixture
@@ -201,4 +201,4 @@ def test_from_annotated_scenes_to_a_student_that_heard_none(
     refused = CliRunner().invoke(
         frami, ["synthesize", "--teacher", str(teacher), "--method", "nayer", "--out", str(tmp_path / "no.h5")]
     )
-    assert isinstance(refused.exception, WrongUse) and "multi-label" in str(refused.exception)
+    assert isinstance(refused.exception, UsageError) and "multi-label" in str(refused.exception)

@@ -20,31 +20,31 @@ if TYPE_CHECKING:
     from frami.audio.frontend import FrontEnd
 
 
-def bank(front_end: FrontEnd) -> Tensor:
+def filterbank_matrix(front_end: FrontEnd) -> Tensor:
     """Return the weight of each Fourier bin in each band of a front end, ``(bins, F)``."""
     return FILTERBANKS[front_end.filterbank][1](front_end)
 
 
-def centres(front_end: FrontEnd) -> Tensor:
+def center_frequencies(front_end: FrontEnd) -> Tensor:
     """Return the centre frequency of each band of a front end (Hz), ``(F,)``, rising."""
     to, back = FILTERBANKS[front_end.filterbank][0]
     low, high = (to(torch.tensor(edge, dtype=torch.float64)) for edge in (front_end.f_min, front_end.f_max))
     return back(torch.linspace(float(low), float(high), front_end.n_mels + 2, dtype=torch.float64)[1:-1])
 
 
-def peak(front_end: FrontEnd) -> float:
+def peak_gain(front_end: FrontEnd) -> float:
     """Return how much of a tone's power the band on it has at most."""
     # Where a centre lies between two bins, the others' peaks are a little lower than 1; that is passed over.
-    return float(bank(front_end).max()) if front_end.filterbank == "slaney" else 1.0
+    return float(filterbank_matrix(front_end).max()) if front_end.filterbank == "slaney" else 1.0
 
 
-def independent_bins(front_end: FrontEnd) -> Tensor:
+def effective_bins(front_end: FrontEnd) -> Tensor:
     """Return how many independent powers each band is as steady as the mean of, ``(F,)``, 1 or more.
 
     The power of noise in a band follows a gamma distribution of about this shape. Neighbouring bins are not independent:
     through a Hann window, the powers of noise in them correlate by (2/3)^2, in the next but one by (1/6)^2.
     """
-    weight = bank(front_end)
+    weight = filterbank_matrix(front_end)
     shared = weight.square().sum(dim=0)
     for distance, correlation in ((1, 4 / 9), (2, 1 / 36)):
         shared = shared + 2 * correlation * (weight[distance:] * weight[:-distance]).sum(dim=0)
@@ -84,7 +84,7 @@ def _gammatone(front_end: FrontEnd) -> Tensor:
     Source: Slaney, "An Efficient Implementation of the Patterson-Holdsworth Auditory Filter Bank", Apple TR 35, 1993.
     Differs: the response is applied to Fourier bins, so bands are no narrower than one.
     """
-    centre = centres(front_end)
+    centre = center_frequencies(front_end)
     width = (1.019 * 24.7 * (4.37e-3 * centre + 1)).clamp_min(_spacing(front_end) / 2)
     return (1 + ((_bins(front_end) - centre) / width) ** 2).pow(-4).float()
 
@@ -95,7 +95,7 @@ def _constant_q(front_end: FrontEnd) -> Tensor:
     Source: after Brown, "Calculation of a Constant Q Spectral Transform", J. Acoust. Soc. Am. 89, 1991. Differs: all
     bands are from one Fourier transform, so those at low frequencies are no narrower than a bin.
     """
-    centre = centres(front_end)
+    centre = center_frequencies(front_end)
     ratio = float(centre[1] / centre[0]) if len(centre) > 1 else 2.0
     below = (centre * (1 - 1 / ratio)).clamp_min(_spacing(front_end))
     above = (centre * (ratio - 1)).clamp_min(_spacing(front_end))

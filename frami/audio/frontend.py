@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import cache
-from pathlib import Path
 
-import soundfile
 import torch
 from torch import Tensor
 
 from frami.audio import _torchaudio, filterbanks
-from frami.core.errors import Failed, WrongUse, unknown
+from frami.core.errors import UsageError, unknown_name
 from frami.core.settings import setting
 
-SHORTEST_SECONDS = 0.02
-RATES = (1000, 768_000)
+SAMPLE_RATE_RANGE = (1000, 768_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +46,13 @@ class FrontEnd:
     mean: float = 0.0
     std: float = 1.0
     repeat_seconds: float = 0.25
-    filterbank: str = setting("mel", "mel, slaney, gammatone, constant-q", added=True)
+    filterbank: str = setting("mel", "mel, slaney, gammatone, constant-q", omit_default=True)
 
     def __post_init__(self) -> None:
         if self.filterbank not in filterbanks.FILTERBANKS:
-            raise unknown("filterbank", self.filterbank, filterbanks.FILTERBANKS)
+            raise unknown_name("filterbank", self.filterbank, filterbanks.FILTERBANKS)
         largest = {
-            "sample_rate": RATES[1],
+            "sample_rate": SAMPLE_RATE_RANGE[1],
             "n_fft": 65_536,
             "win_length": self.n_fft,
             "hop_length": self.win_length,
@@ -65,27 +61,27 @@ class FrontEnd:
         possible = all(1 <= getattr(self, name) <= limit for name, limit in largest.items())
         possible &= 0 <= self.f_min < self.f_max <= self.sample_rate / 2 and 0 <= self.repeat_seconds <= 3600
         if not (possible and self.power_floor > 0 and self.std > 0 and math.isfinite(self.mean)):
-            raise WrongUse(
+            raise UsageError(
                 f"No front end is possible with {self}: its lengths are 1 or more, win_length is at most n_fft, hop_length "
                 f"at most win_length, f_min < f_max <= sample_rate / 2, power_floor and std are above 0; n_fft is at most "
-                f"65,536, n_mels 1,024, sample_rate {RATES[1]:,}, repeat_seconds 3,600."
+                f"65,536, n_mels 1,024, sample_rate {SAMPLE_RATE_RANGE[1]:,}, repeat_seconds 3,600."
             )
 
     @property
-    def unstandardised(self) -> FrontEnd:
+    def unstandardized(self) -> FrontEnd:
         """The same with a mean of 0 and a deviation of 1: two that are alike in this hear the same."""
         return replace(self, mean=0.0, std=1.0)
 
     @property
-    def range(self) -> tuple[float, float]:
+    def value_range(self) -> tuple[float, float]:
         """Values of silence and of a full-scale sine in the bin that it falls on, between which synthetic clips stay.
 
         A full-scale square wave is louder, by less than one natural logarithm.
         """
-        loudest = filterbanks.peak(self) * (self.win_length / 4) ** 2 + self.power_floor
+        loudest = filterbanks.peak_gain(self) * (self.win_length / 4) ** 2 + self.power_floor
         return (math.log(self.power_floor) - self.mean) / self.std, (math.log(loudest) - self.mean) / self.std
 
-    def frames(self, seconds: float) -> int:
+    def n_frames(self, seconds: float) -> int:
         """Return the number of frames N of a clip of this length (s)."""
         return max(self._shortest, round(seconds * self.sample_rate)) // self.hop_length + 1
 
@@ -107,7 +103,7 @@ class FrontEnd:
         power = (_power(self)(waveform).transpose(-1, -2) @ _bank(self)).transpose(-1, -2)
         return ((power + self.power_floor).log() - self.mean) / self.std
 
-    def to_sound(self, mel: Tensor, iterations: int = 64) -> Tensor:
+    def to_waveform(self, mel: Tensor, iterations: int = 64) -> Tensor:
         """Return a waveform ``(T,)`` whose spectrogram resembles ``mel`` (F, N); equal input, equal sound.
 
         Multiplicative updates find the power of each Fourier bin, Griffin-Lim its phase. Least squares would
@@ -138,86 +134,4 @@ def _power(front_end: FrontEnd) -> torch.nn.Module:
 @cache
 def _bank(front_end: FrontEnd) -> Tensor:
     """Return the weights ``(bins, F)`` of the bands."""
-    return filterbanks.bank(front_end)
-
-
-def resample(waveform: Tensor, rate: int, to: int) -> Tensor:
-    """Return a waveform ``(..., T)`` of ``rate`` Hz at ``to`` Hz.
-
-    The filter grows with the terms of the ratio, to gigabytes for 44101 Hz: it is rounded, by less than 0.02 %.
-    """
-    ratio = Fraction(to, rate).limit_denominator(4000)
-    return waveform if rate == to else _torchaudio.functional.resample(waveform, ratio.denominator, ratio.numerator)
-
-
-def read(path: str | Path, sample_rate: int) -> Tensor:
-    """Return an audio file (wav, flac, ogg) as a mono waveform ``(T,)`` at ``sample_rate`` Hz.
-
-    It is within [-1, 1], but for what resampling adds to one that was clipped.
-
-    Raises:
-        WrongUse: there is no such file.
-        Failed: it is not audio, empty, cut off, silent, shorter than 20 ms, holds NaN, or has more than two channels.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise WrongUse(f"There is no file {str(path)!r}.")
-    if path.stat().st_size == 0:
-        raise Failed(f"{path} is an empty file: fetch it again.")
-    announced = None
-    try:
-        with soundfile.SoundFile(path) as file:
-            announced, rate = file.frames, file.samplerate
-            samples = file.read(dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError) as error:
-        if _cut_off(path):
-            raise Failed(f"{path} is cut off: fetch it again.") from error
-        if announced is not None:  # the head is fine, the rest is not; in a flac file there is no telling how
-            raise Failed(f"{path} is cut off or damaged: fetch it again, or convert it to wav.") from error
-        raise Failed(f"{path} is not audio that can be read ({error}); wav, flac and ogg are.") from error
-    if len(samples) < announced or _cut_off(path):
-        raise Failed(f"{path} is cut off after {len(samples) / rate:.2f} s: fetch it again.")
-    return resample(_checked(path, torch.from_numpy(samples), rate), rate, sample_rate)
-
-
-def _checked(path: Path, samples: Tensor, rate: int) -> Tensor:
-    """Return ``samples`` (T, channels) as one channel, or say why they cannot be used."""
-    length, channels = samples.shape
-    if not RATES[0] <= rate <= RATES[1]:
-        raise Failed(f"{path} announces {rate} Hz; {RATES[0]} to {RATES[1]} Hz are allowed: export it again.")
-    if channels > 2:
-        raise Failed(f"{path} has {channels} channels; 1 or 2 are allowed: mix it down first.")
-    if length < SHORTEST_SECONDS * rate:
-        raise Failed(
-            f"{path} lasts {1000 * length / rate:.0f} ms; the shortest clip allowed is {1000 * SHORTEST_SECONDS:.0f} ms."
-        )
-    mono = samples.mean(dim=1)
-    if not bool(mono.isfinite().all()):
-        raise Failed(f"{path} holds samples that are not numbers (NaN or infinity): export it again.")
-    if not bool(mono.any()):
-        raise Failed(f"{path} is silent: every one of its {length} samples is zero; leave it out or record it again.")
-    return mono.clamp(-1, 1)
-
-
-def _cut_off(path: Path) -> bool:
-    """Tell from the container whether the end of a file is missing; the decoder passes over that without a word."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] == b"RIFF":
-            announced = int.from_bytes(head[4:8], "little")
-            # Both are what a recorder writes that could not seek back to fill in the length.
-            return announced not in (0, 0xFFFFFFFF) and announced + 8 > size + 1
-        if head[:4] == b"OggS":
-            file.seek(max(0, size - 65536))
-            tail = file.read()
-            return not _ends_stream(tail[tail.rfind(b"OggS") :])
-    return False
-
-
-def _ends_stream(page: bytes) -> bool:
-    """Tell whether an Ogg page is whole, and the last of its stream."""
-    if len(page) < 27 or not page[5] & 4:
-        return False
-    segments = page[27 : 27 + page[26]]
-    return len(page) >= 27 + page[26] + sum(segments)
+    return filterbanks.filterbank_matrix(front_end)

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from frami.audio._torchaudio import functional
 
 
-def active(waveform: Tensor, rate: int) -> Tensor:
+def trim_silence(waveform: Tensor, rate: int) -> Tensor:
     """Return a recording without the silence around it: what is 40 dB below its loudest 20 ms."""
     hop = max(1, rate // 50)
     levels = F.pad(waveform.square(), (0, -len(waveform) % hop)).view(-1, hop).mean(dim=1)
@@ -19,7 +19,7 @@ def active(waveform: Tensor, rate: int) -> Tensor:
     return waveform[int(heard[0]) * hop : (int(heard[-1]) + 1) * hop]
 
 
-def excerpt(sound: Tensor, length: int, draw: Generator) -> Tensor:
+def random_excerpt(sound: Tensor, length: int, draw: Generator) -> Tensor:
     """Return so many samples of a sound, from anywhere but its pauses: where it is within 10 dB of its loudest."""
     energy = F.pad(sound.double().square().cumsum(0), (1, 0))
     energy = energy[length:] - energy[:-length]
@@ -28,7 +28,7 @@ def excerpt(sound: Tensor, length: int, draw: Generator) -> Tensor:
     return sound[start : start + length]
 
 
-def changed(waveform: Tensor, semitones: float, tempo: float) -> Tensor:
+def shift_pitch_and_tempo(waveform: Tensor, semitones: float, tempo: float) -> Tensor:
     """Return a sound shifted in pitch and played faster (``tempo`` > 1) or slower, each without the other."""
     ratio = 2 ** (semitones / 12)
     if len(waveform) < 1024:
@@ -42,15 +42,15 @@ def changed(waveform: Tensor, semitones: float, tempo: float) -> Tensor:
     return F.interpolate(longer.view(1, 1, -1), size=size, mode="linear", align_corners=False).flatten()
 
 
-def brownian(length: int, draw: Generator) -> Tensor:
+def brownian_noise(length: int, draw: Generator) -> Tensor:
     """Return Brownian noise of level 1: its power falls by 6 dB an octave."""
     spectrum = torch.fft.rfft(torch.randn(length, generator=draw))
     spectrum /= torch.arange(len(spectrum)).clamp_min(20)
     noise = torch.fft.irfft(spectrum, n=length)
-    return noise / level(noise)
+    return noise / rms(noise)
 
 
-def faded(waveform: Tensor, rate: int) -> Tensor:
+def fade(waveform: Tensor, rate: int) -> Tensor:
     """Return a sound that comes and goes within 10 ms instead of with a click."""
     length = min(len(waveform) // 2, rate // 100)
     ramp = torch.ones(len(waveform))
@@ -59,6 +59,6 @@ def faded(waveform: Tensor, rate: int) -> Tensor:
     return waveform * ramp
 
 
-def level(waveform: Tensor) -> Tensor:
+def rms(waveform: Tensor) -> Tensor:
     """Return the root mean square of a sound, never 0."""
     return waveform.square().mean().sqrt().clamp_min(1e-6)

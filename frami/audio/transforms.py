@@ -10,18 +10,6 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
-from frami.core.errors import unknown
-from frami.inversion import image_views
-
-View = Callable[[Tensor, Generator], Tensor]
-
-
-def of(kind: str) -> tuple[View, View]:
-    """Return the two views of inversion, of the whole clip and of part of it: of ``audio``, of ``image``, or ``none``."""
-    if kind not in VIEWS:
-        raise unknown("kind of views", kind, VIEWS)
-    return VIEWS[kind]
-
 
 def with_timeline(view: Callable[[Tensor], Tensor], mel: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Return what a view of time makes of clips ``(B, F, N)``, and of a target that has a course ``(B, K, N)`` with them."""
@@ -113,27 +101,3 @@ def splice(mel: Tensor, generator: Generator, *, share: float) -> Tensor:
     inside = ((position >= start) & (position < start + width)).to(mel.device).unsqueeze(1)
     partner = torch.randperm(batch, generator=generator).to(mel.device)
     return torch.where(inside, mel[partner], mel)
-
-
-def part(mel: Tensor, generator: Generator) -> Tensor:
-    """Return half of each clip, from anywhere in it, of other loudness and with a stretch of bands and frames masked."""
-    shorter = crop(mel, generator, frames=-(-mel.shape[2] // 2))
-    return altered(shorter, generator)
-
-
-def altered(mel: Tensor, generator: Generator) -> Tensor:
-    """Return the clips of other loudness, with a stretch of up to a fifth of the bands and of the frames masked."""
-    mel = gain(mel, generator, amount=0.2)
-    return mask(mask(mel, generator, dim=1, fraction=0.2), generator, dim=2, fraction=0.2)
-
-
-def untouched(mel: Tensor, generator: Generator) -> Tensor:
-    """Return the clips as they are."""
-    return mel
-
-
-VIEWS: dict[str, tuple[View, View]] = {
-    "audio": (roll, part),
-    "image": (image_views.whole, image_views.part),
-    "none": (untouched, untouched),
-}

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from frami.core import registry as catalog
-from frami.core import run
-from frami.data import soundscapes
-from frami.training import loop as learn
-from frami.training import recipes
-from frami.training import supervised as training
+from frami.core import registry
+from frami.core.run import settings_id
+from frami.data.soundscapes import SoundscapeSettings
+from frami.training.loop import TrainingSettings
+from frami.training.recipes import find_recipe
+from frami.training.supervised import SupervisedSettings
 
 # What numbers do not depend on: names, aims, and what a gain is told over.
-NO_MATTER = {
-    "task": ("least_teacher", "least_ratio", "minutes"),
+IDENTITY_EXCLUDES = {
+    "task": ("target_teacher", "target_ratio", "minutes"),
     "student": ("name",),
-    "source": ("name", "over"),
+    "source": ("name", "baseline"),
 }
 
 
@@ -38,7 +38,7 @@ class Mixture:
 
 
 @dataclass(frozen=True)
-class Task:
+class BenchTask:
     """One data set and fold, its teacher, and the budget of a student.
 
     Attributes:
@@ -49,8 +49,8 @@ class Task:
         steps: Steps of distillation.
         batch_size: Clips a step of the teacher's training and of distillation.
         network: Of the teacher.
-        least_teacher: Accuracy that the teacher is to reach; 0 for none.
-        least_ratio: Part of it that a student of FRAMI is to reach; 0 for none.
+        target_teacher: Accuracy that the teacher is to reach; 0 for none.
+        target_ratio: Part of it that a student of FRAMI is to reach; 0 for none.
         minutes: Of synthesis and distillation together, on two cores; 0 for any.
         kind: A name of `frami.tasks`; empty for what the data set is annotated for.
         mixture: What the data set's clips are mixed from; None where they are recordings.
@@ -63,8 +63,8 @@ class Task:
     steps: int
     network: str = "resnet"
     batch_size: int = 64
-    least_teacher: float = 0.0
-    least_ratio: float = 0.0
+    target_teacher: float = 0.0
+    target_ratio: float = 0.0
     minutes: int = 0
     kind: str = ""
     mixture: Mixture | None = None
@@ -81,7 +81,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Student:
+class StudentSpec:
     """A student network; its name in the table, how it is built, and what it must not exceed."""
 
     name: str
@@ -91,7 +91,7 @@ class Student:
 
 
 @dataclass(frozen=True)
-class Guide:
+class TeacherSpec:
     """A teacher of a task: what it hears through, how far its seed is from the row's, width and pooling (None: by default)."""
 
     filterbank: str = "mel"
@@ -101,7 +101,7 @@ class Guide:
 
 
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     """What a student learns from, and how.
 
     Attributes:
@@ -121,20 +121,20 @@ class Source:
     recipe: str = "frami-head"
     synthesis: Mapping[str, Any] = field(default_factory=dict)
     distillation: Mapping[str, Any] = field(default_factory=dict)
-    guides: tuple[Guide, ...] = (Guide(),)
+    teachers: tuple[TeacherSpec, ...] = (TeacherSpec(),)
     fused: tuple[str, ...] = ()
-    embedding: Guide | None = None
-    over: str = ""
+    embedding_teacher: TeacherSpec | None = None
+    baseline: str = ""
 
 
 @dataclass(frozen=True)
-class Piece:
+class Experiment:
     """One row of a table."""
 
     suite: str
-    task: Task
-    student: Student
-    source: Source
+    task: BenchTask
+    student: StudentSpec
+    source: DataSource
     seed: int
 
     @property
@@ -146,19 +146,22 @@ class Piece:
     def identity(self) -> str:
         """8 hex digits of all that the row's numbers depend on, but the seed and the code."""
         source, whole = self.source, asdict(self)
-        for part, names in NO_MATTER.items():
+        for part, names in IDENTITY_EXCLUDES.items():
             for name in names:
                 del whole[part][name]
-        for guide in filter(None, (*whole["source"]["guides"], whole["source"]["embedding"])):
+        for guide in filter(None, (*whole["source"]["teachers"], whole["source"]["embedding_teacher"])):
             if guide["pooling"] is None:  # rows of when there was no choice keep their identity
                 del guide["pooling"]
         if source.method:
-            whole["method"] = asdict(catalog.load("generators", source.method).Settings(**source.synthesis))
+            whole["method"] = asdict(registry.load("generators", source.method).Settings(**source.synthesis))
         if self.task.mixture:
-            whole["mixing"] = asdict(soundscapes.Settings())
-        recipe, loops = recipes.find(source.recipe, labelled=not source.method), (learn.Settings(), training.Settings())
+            whole["mixing"] = asdict(SoundscapeSettings())
+        recipe, loops = (
+            find_recipe(source.recipe, labelled=not source.method),
+            (TrainingSettings(), SupervisedSettings()),
+        )
         loop = [asdict(settings) for settings in loops]
-        return run.identity(whole | {"weights": dict(recipe.weights), "loop": loop, "suite": "", "seed": 0})
+        return settings_id(whole | {"weights": dict(recipe.weights), "loop": loop, "suite": "", "seed": 0})
 
     @property
     def clips(self) -> int:

@@ -13,7 +13,7 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import LogFormatter
 from matplotlib.transforms import Bbox, BboxBase
 
-from frami.bench.report import COMPARED, Row, grouped, picture_of
+from frami.bench.report import COMPARED, Row, group_by, picture_name
 from frami.core import files
 from frami.reporting import charts
 
@@ -22,23 +22,23 @@ PLACES = tuple((right, up) for up in (3, -10, 12, -19) for right in (5, -5))
 POINT = 4  # half its size, in points
 
 
-def write(rows: list[Row], folder: Path) -> None:
+def write_plots(rows: list[Row], folder: Path) -> None:
     """Write a picture for each task of the suites that compare methods."""
     compared = [row for row in rows if row["suite"] in COMPARED]
-    for (suite, task, fold, teacher), group in grouped(compared, "suite", "task", "fold", "teacher").items():
+    for (suite, task, fold, teacher), group in group_by(compared, "suite", "task", "fold", "teacher").items():
         # What a GPU does is not in the seconds of the CPU.
         unit = "seconds" if any(f", {kind}" in group[0]["machine"] for kind in ("cuda", "mps")) else "CPU seconds"
         names = [f"{part}_{'s' if unit == 'seconds' else 'cpu_s'}" for part in ("synthesis", "distillation")]
         points = {}
-        for (source,), of_source in grouped(group, "source").items():
+        for (source,), of_source in group_by(group, "source").items():
             # Seconds are rounded, and the axis has no 0.
             cost = [max(1.0, sum(float(row[name]) for name in names)) for row in of_source]
             points[source] = (statistics.mean(cost), [float(row["accuracy"]) for row in of_source])
         # As in the table, the teacher that most rows of a seed had.
-        seeds = grouped(group, "seed").values()
+        seeds = group_by(group, "seed").values()
         teachers = [statistics.mode(float(row["teacher_accuracy"]) for row in of_seed) for of_seed in seeds]
         figure = accuracy_against_cost(points, statistics.mean(teachers), unit)
-        files.write_bytes(folder / picture_of(suite, task, fold, teacher), charts.png(figure))
+        files.write_bytes(folder / picture_name(suite, task, fold, teacher), charts.to_png(figure))
 
 
 def accuracy_against_cost(points: Mapping[str, tuple[float, Sequence[float]]], teacher: float, unit: str) -> Figure:

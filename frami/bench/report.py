@@ -10,8 +10,8 @@ from functools import partial
 from importlib import resources
 
 from frami.bench import suites
-from frami.bench.measure import MEASURES
-from frami.evaluate import scores as accuracy
+from frami.bench.measure import TASK_MEASURES
+from frami.evaluate.scores import MEASURE_TITLES
 
 Row = dict[str, str]
 
@@ -33,15 +33,15 @@ TITLES = {
 }
 
 
-def text(rows: list[Row], costs: str = "") -> str:
+def render_report(rows: list[Row], costs: str = "") -> str:
     """Return the page; ``costs`` is the table of `frami.bench.speed`."""
     parts = ["# Bench", INTRODUCTION.read_text(encoding="utf-8").rstrip()]
-    for (suite,), of_suite in grouped(
+    for (suite,), of_suite in group_by(
         [row for name in TITLES for row in rows if row["suite"] == name], "suite"
     ).items():
         machines = ", or ".join(sorted({row["machine"] for row in of_suite}))
         parts += [f"## {TITLES[suite]}", f"`frami bench --suite {suite}`, on {machines}, bfloat16 where it gains."]
-        for (task, fold, teacher), group in grouped(of_suite, "task", "fold", "teacher").items():
+        for (task, fold, teacher), group in group_by(of_suite, "task", "fold", "teacher").items():
             parts += _task(suite, task, fold, teacher, group)
     if costs:
         parts += ["## What a step and a clip cost", costs.rstrip()]
@@ -50,20 +50,20 @@ def text(rows: list[Row], costs: str = "") -> str:
 
 def main_measure(row: Row) -> str:
     """Return the measure by which a row is compared with others: the first of its task's."""
-    return next(names[0] for names in MEASURES.values() if row.get(names[0]))
+    return next(names[0] for names in TASK_MEASURES.values() if row.get(names[0]))
 
 
 def _title(measure: str) -> str:
-    return accuracy.TITLES.get(measure, measure.replace("_", " "))
+    return MEASURE_TITLES.get(measure, measure.replace("_", " "))
 
 
 def _task(suite: str, task: str, fold: str, teacher: str, rows: list[Row]) -> list[str]:
     aim = next((t for t in (piece.task for piece in suites.main()) if t.dataset == task), None)
     says = []
     if suite == "main" and aim is not None:
-        least = f"teacher {aim.least_teacher}, " if aim.least_teacher else ""
-        says = [f"Aim: {least}FRAMI {aim.least_ratio} of the teacher in {aim.minutes} minutes."]
-    picture = [f"![accuracy against cost]({picture_of(suite, task, fold, teacher)})"] if suite in COMPARED else []
+        least = f"teacher {aim.target_teacher}, " if aim.target_teacher else ""
+        says = [f"Aim: {least}FRAMI {aim.target_ratio} of the teacher in {aim.minutes} minutes."]
+    picture = [f"![accuracy against cost]({picture_name(suite, task, fold, teacher)})"] if suite in COMPARED else []
     return [f"### {task}, fold {fold}", *says, _table(rows), *picture]
 
 
@@ -95,7 +95,7 @@ def _same_teacher(one: Row, other: Row) -> bool:
 
 def _gain(rows: list[Row], group: list[Row], name: str) -> str:
     """Return by how much some rows are above those that they are told over, seed by seed."""
-    over = group[0].get("over")
+    over = group[0].get("baseline")
     others = _by_pair([row for row in rows if row["source"] == over])
     pairs = [(row, others.get((row["student"], row["seed"]))) for row in group]
     gains = [float(row[name]) - float(other[name]) for row, other in pairs if other and _same_teacher(row, other)]
@@ -109,14 +109,14 @@ def _ratio(rows: list[Row], name: str, whole: Callable[[Row], float]) -> str:
 
 def _table(rows: list[Row]) -> str:
     main = main_measure(rows[0])
-    measures = next(names for names in MEASURES.values() if names[0] == main)
+    measures = next(names for names in TASK_MEASURES.values() if names[0] == main)
     others = [
         name
-        for name in (*measures[1:], "agreement", "coverage", "heard_as_asked")
+        for name in (*measures[1:], "agreement", "coverage", "target_agreement")
         if any(row.get(name) for row in rows)
     ]
-    together = [row for of_student in grouped(rows, "student").values() for row in of_student]
-    lines = [_line(rows, group, main, others) for group in grouped(together, "student", "source", "settings").values()]
+    together = [row for of_student in group_by(rows, "student").values() for row in of_student]
+    lines = [_line(rows, group, main, others) for group in group_by(together, "student", "source", "settings").values()]
     heads, teachers = list(lines[0]), _teachers(rows, [main, *others])
     cells = [heads, ["---"] * len(heads), *([line.get(head, "") for head in heads] for line in [*teachers, *lines])]
     return "\n".join("| " + " | ".join(line) + " |" for line in cells)
@@ -139,7 +139,7 @@ def _line(rows: list[Row], group: list[Row], main: str, others: list[str]) -> di
     }
     if main == "psds1":
         cells[f"of the upper bound, {_title('psds2')}"] = _ratio(group, "psds2", partial(_of_upper, upper, "psds2"))
-    if any(row.get("over") for row in rows):
+    if any(row.get("baseline") for row in rows):
         gained = [name for name in (main, "agreement") if first.get(name)]
         cells |= {f"gain in {_title(name)}": _gain(rows, group, name) for name in gained}
     return cells | _costs(group)
@@ -160,11 +160,11 @@ def _costs(group: list[Row]) -> dict[str, str]:
 def _teachers(rows: list[Row], measures: list[str]) -> list[dict[str, str]]:
     """Return the cells of the teacher, by their heads; then, where some rows have several, those of the best of them."""
     lines: list[dict[str, str]] = []
-    for (parameters,), taught in sorted(grouped(rows, "teacher_parameters").items(), key=lambda each: int(each[0][0])):
+    for (parameters,), taught in sorted(group_by(rows, "teacher_parameters").items(), key=lambda each: int(each[0][0])):
         name = "(the best of several teachers)" if lines else f"(teacher) {rows[0]['teacher']}"
         cells = {"student": name, "parameters": parameters, "learns from": "recordings"}
         for measure in measures:
-            of_seeds = grouped([row for row in taught if row.get(f"teacher_{measure}")], "seed").values()
+            of_seeds = group_by([row for row in taught if row.get(f"teacher_{measure}")], "seed").values()
             if of_seeds:
                 # One that was gone, and was trained again for some rows, is another.
                 cells[_title(measure)] = spread(
@@ -185,7 +185,7 @@ def spread(values: Iterable[float]) -> str:
     return mean if len(listed) == 1 else f"{mean} ± {statistics.stdev(listed):.3f}"
 
 
-def grouped(rows: Iterable[Row], *keys: str) -> dict[tuple[str, ...], list[Row]]:
+def group_by(rows: Iterable[Row], *keys: str) -> dict[tuple[str, ...], list[Row]]:
     """Return the rows by what they have in common, in order of appearance."""
     groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in rows:
@@ -193,6 +193,6 @@ def grouped(rows: Iterable[Row], *keys: str) -> dict[tuple[str, ...], list[Row]]
     return groups
 
 
-def picture_of(suite: str, task: str, fold: str, teacher: str) -> str:
+def picture_name(suite: str, task: str, fold: str, teacher: str) -> str:
     """Return the name of the picture of a table."""
     return f"bench-{suite}-{task}-{fold}-{teacher}.png"

@@ -16,22 +16,22 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from frami.bench import plots as pictures
-from frami.bench import report as bench_page
-from frami.bench.experiment import Piece
+from frami.bench import plots, report
+from frami.bench.experiment import Experiment
 from frami.bench.measure import Bench
 from frami.bench.suites import SUITES
-from frami.core import files
-from frami.core import registry as catalog
-from frami.core.errors import Failed, FramiError, WrongUse, unknown
-from frami.data import recordings as datasets
+from frami.core import files, registry
+from frami.core.errors import FramiError, OperationError, UsageError, unknown_name
+from frami.data.splits import find_data_folder, load_split
 from frami.evaluate import events
-from frami.evaluate import scores as accuracy
+from frami.evaluate.scores import MEASURE_TITLES
 
 KEY = ("suite", "task", "fold", "teacher", "student", "source", "seed")
 
 
-def pieces(suite: str, tasks: Collection[str] = (), seeds: int | None = None, first: int = 0) -> list[Piece]:
+def list_experiments(
+    suite: str, tasks: Collection[str] = (), seeds: int | None = None, first: int = 0
+) -> list[Experiment]:
     """Return the rows of a suite in order.
 
     Args:
@@ -47,7 +47,7 @@ def pieces(suite: str, tasks: Collection[str] = (), seeds: int | None = None, fi
     known = {piece.task.dataset for piece in every}
     for task in tasks:
         if task not in known:
-            raise unknown(f"task in suite {suite}:", task, known)
+            raise unknown_name(f"task in suite {suite}:", task, known)
     chosen = [piece for piece in every if not tasks or piece.task.dataset in tasks]
     if seeds is None:
         return [replace(piece, seed=first + piece.seed) for piece in chosen]
@@ -60,13 +60,13 @@ def pieces(suite: str, tasks: Collection[str] = (), seeds: int | None = None, fi
     ]
 
 
-def missing(wanted: list[Piece], page: Path) -> list[Piece]:
+def missing_experiments(wanted: list[Experiment], page: Path) -> list[Experiment]:
     """Return the pieces whose rows are not in bench.csv, or are there with another budget or other settings."""
-    rows = read(page)
+    rows = read_rows(page)
     return [piece for piece in wanted if not _is_of(rows.get(_key(piece)), piece)]
 
 
-def bench(wanted: list[Piece], where: Bench, page: Path, say: Callable[[str], None]) -> None:
+def run_bench(wanted: list[Experiment], where: Bench, page: Path, say: Callable[[str], None]) -> None:
     """Measure pieces, and write the page anew after each.
 
     Args:
@@ -80,33 +80,33 @@ def bench(wanted: list[Piece], where: Bench, page: Path, say: Callable[[str], No
         Failed: rows could not be measured; all others are.
     """
     _check_recordings(wanted, where.data)
-    files.folder(page)
-    read(page)
+    files.ensure_dir(page)
+    read_rows(page)
     failed = 0
     for number, piece in enumerate(wanted, 1):
         of = f"{number}/{len(wanted)} {piece.task.name} fold {piece.task.fold} seed {piece.seed}"
         of += f": {piece.student.name} from {piece.source.name}"
         try:
-            row = {name: str(value) for name, value in where.row(piece).items()}
+            row = {name: str(value) for name, value in where.measure(piece).items()}
         except FramiError as error:
             failed += 1
             say(f"{of}: not measured. {error}")
             continue
         # Another process may have added rows, or be about to.
-        with files.alone(page):
-            write(page, read(page) | {tuple(row[name] for name in KEY): row})
-        name = bench_page.main_measure(row)
-        say(f"{of}: {accuracy.TITLES.get(name, name)} {float(row[name]):.4f}")
+        with files.exclusive(page):
+            write_report(page, read_rows(page) | {tuple(row[name] for name in KEY): row})
+        name = report.main_measure(row)
+        say(f"{of}: {MEASURE_TITLES.get(name, name)} {float(row[name]):.4f}")
     if failed:
-        raise Failed(f"{failed} of {len(wanted)} rows could not be measured; what was said of them is above.")
+        raise OperationError(f"{failed} of {len(wanted)} rows could not be measured; what was said of them is above.")
 
 
-def _key(piece: Piece) -> tuple[str, ...]:
+def _key(piece: Experiment) -> tuple[str, ...]:
     of = piece.suite, piece.task.name, piece.task.fold, piece.task.network
     return *of, piece.student.name, piece.source.name, str(piece.seed)
 
 
-def _is_of(row: Mapping[str, str] | None, piece: Piece) -> bool:
+def _is_of(row: Mapping[str, str] | None, piece: Experiment) -> bool:
     budget = str(piece.clips), str(piece.task.steps), piece.settings
     # Rows of an earlier version say no more than that.
     return (
@@ -116,18 +116,18 @@ def _is_of(row: Mapping[str, str] | None, piece: Piece) -> bool:
     )
 
 
-def _check_recordings(wanted: list[Piece], data: str | None) -> None:
+def _check_recordings(wanted: list[Experiment], data: str | None) -> None:
     """Tell what is not there before hours of work."""
-    if any(piece.task.kind == "frames" for piece in wanted):
-        events.library()
+    if any(piece.task.kind == "sound-events" for piece in wanted):
+        events.import_scorers()
     for dataset, fold in dict.fromkeys((piece.task.mixture or piece.task).held_out for piece in wanted):
-        datasets.split(dataset, data, test_fold=fold)
+        load_split(dataset, data, test_fold=fold)
     for other in dict.fromkeys(str(piece.source.synthesis.get("dataset", "")) for piece in wanted):
-        if other and not catalog.load("datasets", other).test_folds(datasets.folder_of(other, data)):
-            raise WrongUse(f"There is nothing of {other} in {data}; rows that learn from other sounds need it.")
+        if other and not registry.load("datasets", other).test_folds(find_data_folder(other, data)):
+            raise UsageError(f"There is nothing of {other} in {data}; rows that learn from other sounds need it.")
 
 
-def read(page: Path) -> dict[tuple[str, ...], dict[str, str]]:
+def read_rows(page: Path) -> dict[tuple[str, ...], dict[str, str]]:
     """Return the rows of bench.csv by what they are of."""
     path = page / "bench.csv"
     if not path.is_file():
@@ -135,19 +135,21 @@ def read(page: Path) -> dict[tuple[str, ...], dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
         if rows.fieldnames and not set(KEY) <= set(rows.fieldnames):
-            raise Failed(f"{path} is no table of frami bench: it lacks some of {', '.join(KEY)}; name another --page.")
+            raise OperationError(
+                f"{path} is no table of frami bench: it lacks some of {', '.join(KEY)}; name another --page."
+            )
         return {tuple(row[name] for name in KEY): row for row in rows}
 
 
-def write(page: Path, rows: dict[tuple[str, ...], dict[str, str]]) -> None:
+def write_report(page: Path, rows: dict[tuple[str, ...], dict[str, str]]) -> None:
     """Write bench.csv, bench.md and the pictures."""
-    files.folder(page)
+    files.ensure_dir(page)
     listed = list(rows.values())
     files.write_bytes(page / "bench.csv", _csv(listed).encode())
     costs = page / "speed.md"
-    text = bench_page.text(listed, costs.read_text(encoding="utf-8") if costs.is_file() else "")
+    text = report.render_report(listed, costs.read_text(encoding="utf-8") if costs.is_file() else "")
     files.write_bytes(page / "bench.md", (text + "\n").encode())
-    pictures.write(listed, page)
+    plots.write_plots(listed, page)
 
 
 def _csv(rows: list[dict[str, str]]) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 import frami
 from frami.audio.frontend import FrontEnd
 from frami.bench import timing
-from frami.core import run
-from frami.core.runtime import Machine
-from frami.data import clips as sources
-from frami.data.store import Store, parts, run_folder
+from frami.core.run import read_record
+from frami.core.runtime import Runtime
+from frami.data.clips import infinite_batches
+from frami.data.store import Store, store_run_folder, train_holdout_split
 from frami.models.model import Model
 
 SMALL_CLIPS = (5_000, 100_000)
@@ -20,43 +20,43 @@ FULL_CLIPS = 1_024
 LOADED = (10, 40)  # two numbers of steps of distillation
 
 
-def memory(where: Machine, folder: Path) -> list[timing.Line]:
+def measure_memory(where: Runtime, folder: Path) -> list[timing.TimingRow]:
     """Return the most memory that synthesis and distillation hold, for few and for many small clips (2 kB each)."""
-    lines: list[timing.Line] = []
+    lines: list[timing.TimingRow] = []
     small = FrontEnd(sample_rate=8000, n_fft=256, win_length=256, hop_length=128, n_mels=32, f_max=4000.0)
-    model = timing.teacher(4, small, width=4, depth=1)
+    model = timing.untrained_teacher(4, small, width=4, depth=1)
     for clips in SMALL_CLIPS:
         store = folder / f"{clips}.h5"
-        arguments: dict[str, Any] = {"samples": clips, "method": "noise", "frames": (32, 32), "batch_size": 500}
+        arguments: dict[str, Any] = {"samples": clips, "method": "noise", "frame_range": (32, 32), "batch_size": 500}
         frami.synthesize(model, store, **arguments, device=where.device).close()
         out = folder / f"student-{clips}"
         frami.distill(model, samples=store, student="small", out=out, options={"steps": 50}, device=where.device)
-        peaks = [run.read(run_folder(store))["peak_memory"], run.read(out)["peak_memory"]]
+        peaks = [read_record(store_run_folder(store))["peak_memory"], read_record(out)["peak_memory"]]
         before = lines[0].value if lines else None
         peak = max(peaks) / 2**20
         lines.append(
-            timing.Line(
+            timing.TimingRow(
                 f"peak memory, {clips:,} clips", peak, "MB", peak / before if before else None, "that of the first"
             )
         )
     return lines
 
 
-def loader(model: Model, where: Machine, folder: Path) -> list[timing.Line]:
+def measure_loader(model: Model, where: Runtime, folder: Path) -> list[timing.TimingRow]:
     """Return how long distillation waits for a batch of full-size clips from a store."""
     store, times = folder / "full.h5", []
     frami.synthesize(model, store, samples=FULL_CLIPS, method="noise", device=where.device).close()
     for number, steps in enumerate((LOADED[0], *LOADED)):  # the first run allocates
         out = folder / f"{number}-{steps}-steps"
         frami.distill(model, samples=store, student="small", out=out, options={"steps": steps}, device=where.device)
-        times.append(run.read(out)["seconds"])
+        times.append(read_record(out)["seconds"])
     a_step = (times[2] - times[1]) / (LOADED[1] - LOADED[0])
     with Store(store) as kept:
-        batches = sources.endless(parts(kept)[0], timing.BATCH, 0)
+        batches = infinite_batches(train_holdout_split(kept)[0], timing.BATCH_SIZE, 0)
         next(batches)
         began = time.perf_counter()
         for _ in range(timing.REPETITIONS):
             next(batches)
         wait = (time.perf_counter() - began) / timing.REPETITIONS
-    what = f"a batch of {timing.BATCH} full-size clips from a store"
-    return [timing.Line(what, 1000 * wait, "ms", wait / a_step, "a step of distillation, by the clock")]
+    what = f"a batch of {timing.BATCH_SIZE} full-size clips from a store"
+    return [timing.TimingRow(what, 1000 * wait, "ms", wait / a_step, "a step of distillation, by the clock")]

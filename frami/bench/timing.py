@@ -12,56 +12,56 @@ import torch
 from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
-from frami.core.errors import Failed
+from frami.core.errors import OperationError
 from frami.datasets import esc50
 from frami.models.architecture import Architecture
 from frami.models.model import Model
-from frami.training import supervised as training
+from frami.training.supervised import default_front_end
 
 CLASSES = 50
 FRAMES = 160
-BATCH = 64
+BATCH_SIZE = 64
 REPETITIONS = 5
 
 
 @dataclass(frozen=True)
-class Line:
+class TimingRow:
     """One line of the table: what was timed, the number, and what it is compared with."""
 
     what: str
     value: float
     unit: str
     ratio: float | None = None
-    of: str = ""
+    reference: str = ""
 
     def __str__(self) -> str:
-        compared = f"{self.ratio:.2f} | {self.of}" if self.ratio else " | "
+        compared = f"{self.ratio:.2f} | {self.reference}" if self.ratio else " | "
         return f"| {self.what} | {self.value:.4g} {self.unit} | {compared} |"
 
 
-def teacher(labels: int = CLASSES, front_end: FrontEnd | None = None, **arguments: Any) -> Model:
+def untrained_teacher(labels: int = CLASSES, front_end: FrontEnd | None = None, **arguments: Any) -> Model:
     """Return an untrained teacher whose batch norms have seen a batch of noise."""
-    front_end = front_end or training.front_end_for(esc50)
+    front_end = front_end or default_front_end(esc50)
     names = tuple(f"class {index}" for index in range(labels))
     torch.manual_seed(0)
-    model = Model.build(Architecture("resnet", arguments), front_end, names, frames=(FRAMES, FRAMES))
+    model = Model.build(Architecture("resnet", arguments), front_end, names, frame_range=(FRAMES, FRAMES))
     with torch.no_grad():
         model.network.train()(torch.randn(8, front_end.n_mels, FRAMES))
     model.network.eval().requires_grad_(False)
     return model
 
 
-def check(found: Tensor | None, shape: tuple[int, ...], what: str) -> None:
+def check_output(found: Tensor | None, shape: tuple[int, ...], what: str) -> None:
     """Refuse to time what does not compute anything: numbers of that shape are needed, and not all of them alike.
 
     Raises:
         Failed: it gives something else.
     """
     if found is None or found.shape != shape or not bool(found.isfinite().all()) or float(found.float().std()) == 0:
-        raise Failed(f"{what} does not give numbers of the shape {shape}, so it is not timed.")
+        raise OperationError(f"{what} does not give numbers of the shape {shape}, so it is not timed.")
 
 
-def seconds(work: Callable[[], object]) -> float:
+def median_seconds(work: Callable[[], object]) -> float:
     """Return the median time of some work, after doing it once."""
     work()
     times = []

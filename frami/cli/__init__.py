@@ -14,7 +14,7 @@ import click
 from frami.cli.data import data, soundscapes
 from frami.cli.demo_bench import bench, demo
 from frami.cli.pipeline import distill, evaluate, inspect, synthesize, train
-from frami.core import registry as catalog
+from frami.core import registry
 from frami.core.errors import FramiError
 
 SMALLER = "Take smaller batches (--batch-size, or of train and distill --set batch_size=...) and a new --out, or --device cpu."
@@ -34,7 +34,7 @@ def frami(modules: tuple[str, ...]) -> None:
     if os.getcwd() not in sys.path:  # modules of one's own lie here, as a rule
         sys.path.append(os.getcwd())
     for name in modules:
-        catalog.imported(name)
+        registry.import_user_module(name)
 
 
 for command in (train, synthesize, distill, evaluate, inspect, data, soundscapes, bench, demo):

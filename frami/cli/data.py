@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from frami.cli import options
-from frami.core import registry as catalog
+from frami.core import registry
 
 
 @click.group()
@@ -19,53 +19,55 @@ def data() -> None:
 
 @data.command()
 @click.argument("dataset")
-@click.option("--out", required=True, type=options.Place(), help="Folder to put the data set's folder into.")
+@click.option("--out", required=True, type=options.PathOption(), help="Folder to put the data set's folder into.")
 @click.option("--from", "base_url", metavar="URL", help="Mirror to download from.")
-@options.machine
+@options.runtime_options
 def get(dataset: str, out: str, base_url: str | None, **machine: Any) -> None:
     """Download a data set, checked; what was cut off goes on."""
-    from frami.core import files, progress, run
+    from frami.core import files
+    from frami.core.progress import show_download
+    from frami.core.run import make_record
     from frami.data import download
 
     began = time.monotonic()
-    there = download.is_there(dataset, Path(out))
-    with progress.shown_bytes(f"download of {dataset}") as report:
-        folder = download.get(dataset, Path(out), base_url=base_url, progress=report)
+    there = download.is_downloaded(dataset, Path(out))
+    with show_download(f"download of {dataset}") as report:
+        folder = download.download_dataset(dataset, Path(out), base_url=base_url, progress=report)
     record = Path(out) / f"{folder.name}.json"
     if not there:
         settings = {"dataset": dataset, "out": out, "from": base_url, **machine}
-        files.write_json(record, run.note("data get", settings, began))
+        files.write_json(record, make_record("data get", settings, began))
     click.echo(f"{dataset} is in {folder}{f', the record of its download in {record}' if record.exists() else ''}.")
-    folds = catalog.load("datasets", dataset).test_folds(folder)
-    options.then("train", "--dataset", dataset, "--data", folder, "--test-fold", folds[-1], "--out", "TEACHER")
+    folds = registry.load("datasets", dataset).test_folds(folder)
+    options.echo_next("train", "--dataset", dataset, "--data", folder, "--test-fold", folds[-1], "--out", "TEACHER")
 
 
 @click.command()
-@options.needed("--from", "dataset", help="Data set whose recordings are mixed: esc50, urbansound8k, ...")
-@click.option("--data", type=options.Place(), help="Its folder, or one that holds it. [default: FRAMI_DATA]")
-@options.needed("--test-fold", help="Whose clips go into the soundscapes of validation.")
+@options.required_option("--from", "dataset", help="Data set whose recordings are mixed: esc50, urbansound8k, ...")
+@click.option("--data", type=options.PathOption(), help="Its folder, or one that holds it. [default: FRAMI_DATA]")
+@options.required_option("--test-fold", help="Whose clips go into the soundscapes of validation.")
 @click.option("--class", "classes", multiple=True, help="Only this class; may be given more than once.")
 @click.option("--train", type=int, default=1000, show_default=True, help="Soundscapes to train on.")
 @click.option("--validation", type=int, default=200, show_default=True, help="And to validate on.")
-@options.needed("--out", type=options.Place(), help="Folder to write, in the layout of DESED.")
-@options.machine
-@options.assignments
-@options.list_settings
+@options.required_option("--out", type=options.PathOption(), help="Folder to write, in the layout of DESED.")
+@options.runtime_options
+@options.set_option
+@options.list_settings_option
 def soundscapes(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -> None:
     """Mix recordings into soundscapes whose events are known, as sound-event detectors need them."""
-    from frami.core import progress
-    from frami.data import soundscapes as module
+    from frami.core.progress import show_progress
+    from frami.data.soundscapes import SoundscapeSettings, make_soundscapes
 
-    if options.listed(list_settings, module.Settings):
+    if options.print_settings(list_settings, SoundscapeSettings):
         return
-    chosen = options.parsed(assignments, module.Settings)
+    chosen = options.parse_settings(assignments, SoundscapeSettings)
     total = arguments["train"] + arguments["validation"]
-    with progress.shown("soundscapes", total) as report:
-        out = module.soundscapes(**arguments, options=chosen, report=report)
-    of = " of real recordings" if catalog.load("datasets", arguments["dataset"]).FOLDER else ""
+    with show_progress("soundscapes", total) as report:
+        out = make_soundscapes(**arguments, options=chosen, report=report)
+    of = " of real recordings" if registry.load("datasets", arguments["dataset"]).FOLDER else ""
     click.echo(f"{total} synthetic mixtures{of} are in {out}, the record of the run in {out / 'run.json'}.")
     of_them = ["--dataset", "desed", "--data", out, "--test-fold", "validation"]
     if arguments["train"]:
-        options.then("train", *of_them, "--network", "crnn", "--out", "TEACHER")
+        options.echo_next("train", *of_them, "--network", "crnn", "--out", "TEACHER")
     else:
-        options.then("evaluate", "MODEL", *of_them)
+        options.echo_next("evaluate", "MODEL", *of_them)

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from frami.core import registry as catalog
+from frami.core import registry
 
 Function = Callable[..., Any]
 
 
-class Needed(click.Option):
+class RequiredOption(click.Option):
     """An option that must be given, unless settings are only to be listed."""
 
     def value_is_missing(self, value: Any) -> bool:
@@ -23,7 +23,7 @@ class Needed(click.Option):
         return not listed and super().value_is_missing(value)
 
 
-class Place(click.Path):
+class PathOption(click.Path):
     """A path; an empty one, as of a variable that is not set, would be the current folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -33,10 +33,10 @@ class Place(click.Path):
         return super().convert(value, param, ctx)
 
 
-needed = partial(click.option, required=True, cls=Needed)
+required_option = partial(click.option, required=True, cls=RequiredOption)
 
 
-def _options(*options: Function) -> Function:
+def combine_options(*options: Function) -> Function:
     """Return a decorator that adds several options in the order given."""
 
     def add(function: Function) -> Function:
@@ -47,7 +47,7 @@ def _options(*options: Function) -> Function:
     return add
 
 
-machine = _options(
+runtime_options = combine_options(
     click.option(
         "--seed",
         type=click.IntRange(0, 2**63 - 1),
@@ -60,11 +60,11 @@ machine = _options(
     ),
     click.option("--threads", type=click.IntRange(min=1), help="Threads of the CPU; by default one a core."),
 )
-precision = click.option("--precision", default="auto", show_default=True, help="auto, float32, bfloat16.")
-budget = click.option(
+precision_option = click.option("--precision", default="auto", show_default=True, help="auto, float32, bfloat16.")
+budget_option = click.option(
     "--budget", help="Refuse what is beyond this: dcase2023 (128,000 parameters, 30 M multiply-adds for 1 s)."
 )
-assignments = click.option(
+set_option = click.option(
     "--set",
     "assignments",
     multiple=True,
@@ -72,18 +72,18 @@ assignments = click.option(
     help="Another setting; --list-settings names them.",
 )
 # Eager: whether an option is needed is known only after it.
-list_settings = click.option(
+list_settings_option = click.option(
     "--list-settings", is_flag=True, is_eager=True, help="Print what --set can set, with defaults, and stop."
 )
 
 
-def recordings(required: bool) -> Function:
+def recording_options(required: bool) -> Function:
     """Return the options that name a data set, its folder and what is held out."""
-    known = ", ".join(catalog.names("datasets"))
-    option = needed if required else click.option
-    return _options(
+    known = ", ".join(registry.names("datasets"))
+    option = required_option if required else click.option
+    return combine_options(
         option("--dataset", help=f"Data set of recordings: {known}."),
-        click.option("--data", type=Place(), help="Its folder, or one that holds it. [default: FRAMI_DATA]"),
+        click.option("--data", type=PathOption(), help="Its folder, or one that holds it. [default: FRAMI_DATA]"),
         option(
             "--test-fold",
             help="What is held out: a fold's number, 'takes' or a speaker (fsdd), 'validation' (desed), 'test' ... A wrong one "
@@ -92,41 +92,41 @@ def recordings(required: bool) -> Function:
     )
 
 
-def say_budget(name: str | None, *models: Any) -> None:
+def echo_budget(name: str | None, *models: Any) -> None:
     """Print what models take of a budget, where one was named."""
     if name is not None:
         from frami.evaluate import complexity
 
-        click.echo(complexity.within(name, *models))
+        click.echo(complexity.check_budget(name, *models))
 
 
-def listed(wanted: bool, settings: type, weights: Any = None) -> bool:
+def print_settings(wanted: bool, settings: type, weights: Any = None) -> bool:
     """Print what --set can set, where that was asked for; return whether it was."""
     if wanted:
-        from frami.core.settings import describe
+        from frami.core.settings import describe_settings
 
-        for name, default, text in describe(settings):
+        for name, default, text in describe_settings(settings):
             click.echo(f"{name} = {default}   {text}")
         for name, weight in (weights or {}).items():
             click.echo(f"{name} = {weight}   weight of this objective")
     return wanted
 
 
-def parsed(assignments: tuple[str, ...], settings: type, weights: Any = ()) -> dict[str, Any]:
+def parse_settings(assignments: tuple[str, ...], settings: type, weights: Any = ()) -> dict[str, Any]:
     """Return what --set sets."""
-    from frami.core.settings import describe, parse
+    from frami.core.settings import describe_settings, parse_assignments
 
-    kinds = {name: type(default) for name, default, _ in describe(settings)}
-    return parse(assignments, kinds | dict.fromkeys(weights, float))
+    kinds = {name: type(default) for name, default, _ in describe_settings(settings)}
+    return parse_assignments(assignments, kinds | dict.fromkeys(weights, float))
 
 
-def recordings_given(arguments: dict[str, Any]) -> list[str]:
+def recording_arguments(arguments: dict[str, Any]) -> list[str]:
     """Return the options that name the recordings, as they were given."""
     data = ["--data", arguments["data"]] if arguments["data"] else []
     return ["--dataset", arguments["dataset"], *data, "--test-fold", arguments["test_fold"]]
 
 
-def then(*words: object) -> None:
+def echo_next(*words: object) -> None:
     """Print what to type next, quoted where the shell needs it."""
     context = click.get_current_context()
     networks = [*context.find_root().params["modules"], context.params.get("network"), context.params.get("student")]

@@ -15,23 +15,23 @@ class FramiError(Exception):
     exit_code = 1
 
 
-class WrongUse(FramiError, ValueError):
+class UsageError(FramiError, ValueError):
     """The caller asked for something that is not there or not allowed."""
 
     exit_code = 2
 
 
-class Failed(FramiError, RuntimeError):
+class OperationError(FramiError, RuntimeError):
     """The request was fine, but a file, a disk or a download was not."""
 
 
-def unknown(kind: str, came: str, allowed: Iterable[str]) -> WrongUse:
+def unknown_name(kind: str, came: str, allowed: Iterable[str]) -> UsageError:
     """Return the error for a name that is not there, with the nearest one that is.
 
-    >>> str(unknown("recipe", "frmai", ["frami", "kd"]))
+    >>> str(unknown_name("recipe", "frmai", ["frami", "kd"]))
     "There is no recipe 'frmai'. Did you mean 'frami'? Allowed: frami, kd."
     """
     names = [str(name) for name in allowed]
     nearest = difflib.get_close_matches(came, names, n=1)
     guess = f" Did you mean {nearest[0]!r}?" if nearest else ""
-    return WrongUse(f"There is no {kind} {came!r}.{guess} Allowed: {', '.join(names) or 'none'}.")
+    return UsageError(f"There is no {kind} {came!r}.{guess} Allowed: {', '.join(names) or 'none'}.")

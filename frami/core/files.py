@@ -10,54 +10,54 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from frami.core.errors import Failed, WrongUse
+from frami.core.errors import OperationError, UsageError
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def reraise_os_errors() -> Iterator[None]:
     """Turn what a disk refuses (full, read-only, no permission) into one sentence."""
     try:
         yield
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
-        raise Failed(
+        raise OperationError(
             f"Cannot write{where}: {error.strerror or error}; free space there, or name another place."
         ) from error
 
 
-def folder(path: str | Path) -> Path:
+def ensure_dir(path: str | Path) -> Path:
     """Return ``path`` as a folder that is there; it is made if need be."""
     path = Path(path)
     if path.exists() and not path.is_dir():
-        raise WrongUse(f"{path} is a file; a folder is to be written there: choose another --out.")
-    with told():
+        raise UsageError(f"{path} is a file; a folder is to be written there: choose another --out.")
+    with reraise_os_errors():
         path.mkdir(parents=True, exist_ok=True)
     return path
 
 
-def locked(lock: Path, busy: str) -> int:
+def acquire_lock(lock: Path, busy: str) -> int:
     """Return an open file that nobody else can hold until it is closed.
 
     Raises:
         WrongUse: another process holds it; ``busy`` says what that does.
     """
-    with told():
+    with reraise_os_errors():
         descriptor = os.open(lock, os.O_CREAT | os.O_RDWR)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(descriptor)
-            raise WrongUse(f"Another process {busy}; wait for it, or choose another --out.") from error
+            raise UsageError(f"Another process {busy}; wait for it, or choose another --out.") from error
     return descriptor
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
+def exclusive(path: Path) -> Iterator[None]:
     """Wait until nobody else is in such a block with the same folder."""
-    with told():
+    with reraise_os_errors():
         descriptor = os.open(path, os.O_RDONLY)
     try:
-        with told():
+        with reraise_os_errors():
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
@@ -67,7 +67,7 @@ def alone(path: Path) -> Iterator[None]:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file at once: a reader, or a kill, finds the old content or the new."""
     beside = path.with_name(f".{path.name}.part")
-    with told():
+    with reraise_os_errors():
         try:
             with beside.open("wb") as file:
                 file.write(content)

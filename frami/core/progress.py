@@ -11,7 +11,7 @@ from typing import Protocol
 SECONDS_BETWEEN_LINES = 10.0
 
 
-class Report(Protocol):
+class ProgressCallback(Protocol):
     """How work reports that ``done`` of its units are finished, and what it would like shown beside.
 
     The first time it says what an earlier run had finished, 0 if there was none: that does not count for the time left.
@@ -25,7 +25,7 @@ def silent(done: int, note: str = "") -> None:
 
 
 @contextmanager
-def shown(title: str, total: int) -> Iterator[Report]:
+def show_progress(title: str, total: int) -> Iterator[ProgressCallback]:
     """Show progress on standard error.
 
     Args:
@@ -40,14 +40,14 @@ def shown(title: str, total: int) -> Iterator[Report]:
 
 
 @contextmanager
-def shown_bytes(title: str) -> Iterator[Callable[[int, int], None]]:
+def show_download(title: str) -> Iterator[Callable[[int, int], None]]:
     """Show the progress of a download in percent; its size is known only once it has begun (0 until then)."""
-    with shown(f"{title}, percent", 100) as report:
+    with show_progress(f"{title}, percent", 100) as report:
         yield lambda done, total: report(min(100, 100 * done // total) if total else 0, f"{done / 1e6:.1f} MB")
 
 
 @contextmanager
-def _bar(title: str, total: int) -> Iterator[Report]:
+def _bar(title: str, total: int) -> Iterator[ProgressCallback]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -87,7 +87,7 @@ def _bar(title: str, total: int) -> Iterator[Report]:
         yield report
 
 
-def _lines(title: str, total: int) -> Report:
+def _lines(title: str, total: int) -> ProgressCallback:
     start: int | None = None
     began = last = time.monotonic()
 
@@ -101,20 +101,20 @@ def _lines(title: str, total: int) -> Report:
             return
         last = now
         if done >= total:
-            when = f"took {duration(now - began)}"
+            when = f"took {format_duration(now - began)}"
         elif done > start:
-            when = f"{duration((now - began) / (done - start) * (total - done))} left"
+            when = f"{format_duration((now - began) / (done - start) * (total - done))} left"
         else:
-            when = f"{duration(now - began)} so far"
+            when = f"{format_duration(now - began)} so far"
         print(f"{title}: {done}/{total}, {when}{'; ' + note if note else ''}", file=sys.stderr, flush=True)
 
     return report
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a duration for people.
 
-    >>> duration(5), duration(75), duration(3700)
+    >>> format_duration(5), format_duration(75), format_duration(3700)
     ('5 s', '1 min 15 s', '1 h 01 min')
     """
     whole = round(seconds)

@@ -11,12 +11,12 @@ import pkgutil
 from pathlib import Path
 from types import ModuleType
 
-from frami.core.errors import WrongUse, unknown
+from frami.core.errors import UsageError, unknown_name
 
 KINDS = {"generators": "method", "students": "network", "teachers": "network", "datasets": "data set"}
 # What a module of the user's own must have.
-NEEDED = {
-    "generators": ("Settings", "Generator"),
+REQUIRED_NAMES = {
+    "generators": ("Settings", "Method"),
     "students": ("build",),
     "teachers": ("build",),
     "datasets": ("FOLDER", "SECONDS", "SAMPLE_RATE", "test_folds", "split"),
@@ -44,39 +44,41 @@ def load(family: str, name: str) -> ModuleType:
     if "." in name:
         return _own(name, family)
     if name not in names(family):
-        raise unknown(KINDS.get(family, family), name, names(family))
+        raise unknown_name(KINDS.get(family, family), name, names(family))
     return importlib.import_module(f"frami.{family}.{name}")
 
 
-def network(name: str) -> ModuleType:
+def load_network(name: str) -> ModuleType:
     """Return the module of a teacher or student network; any network may play either part."""
     if "." in name:
         return _own(name, "students")
     for family in ("teachers", "students"):
         if name in names(family):
             return load(family, name)
-    raise unknown("network", name, names("teachers") + names("students"))
+    raise unknown_name("network", name, names("teachers") + names("students"))
 
 
-def imported(name: str) -> ModuleType:
+def import_user_module(name: str) -> ModuleType:
     """Return a module of the user's own."""
     try:
         return importlib.import_module(name)
     # A name that begins with a dot is a TypeError, one that ends with it a ModuleNotFoundError.
     except (ImportError, TypeError) as error:
-        raise WrongUse(
+        raise UsageError(
             f"There is no module {name!r} ({error}); a name with a dot is a module in this folder or on Python's path."
         ) from error
     except SyntaxError as error:
-        raise WrongUse(f"The module {name!r} is no valid Python ({error}); mend it.") from error
+        raise UsageError(f"The module {name!r} is no valid Python ({error}); mend it.") from error
     except Exception as error:
-        raise WrongUse(f"The module {name!r} cannot be imported ({type(error).__name__}: {error}); mend it.") from error
+        raise UsageError(
+            f"The module {name!r} cannot be imported ({type(error).__name__}: {error}); mend it."
+        ) from error
 
 
 def _own(name: str, family: str) -> ModuleType:
     """Return a module of the user's own that does what those of a family do."""
-    module, needed = imported(name), NEEDED[family]
+    module, needed = import_user_module(name), REQUIRED_NAMES[family]
     absent = [attribute for attribute in needed if not hasattr(module, attribute)]
     if absent:
-        raise WrongUse(f"The module {name} is no {KINDS[family]}: it lacks {', '.join(absent)}; see frami.{family}.")
+        raise UsageError(f"The module {name} is no {KINDS[family]}: it lacks {', '.join(absent)}; see frami.{family}.")
     return module

@@ -18,15 +18,15 @@ from typing import Any
 import torch
 
 from frami.core import files
-from frami.core.errors import Failed, WrongUse
+from frami.core.errors import OperationError, UsageError
 from frami.core.meter import Meter
 
-SECONDS_BETWEEN_STATES = 20.0
-LOCK = "at-work"
+SECONDS_BETWEEN_CHECKPOINTS = 20.0
+LOCK_FILE = "at-work"
 PACKAGES = ("frami", "torch", "torchaudio", "numpy", "h5py", "soundfile", "safetensors")
 
 
-def identity(settings: Mapping[str, Any]) -> str:
+def settings_id(settings: Mapping[str, Any]) -> str:
     """Return 8 hex digits of the settings; equal settings, equal digits."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
@@ -48,12 +48,12 @@ def environment() -> dict[str, Any]:
     }
 
 
-def finished(folder: Path) -> bool:
+def is_finished(folder: Path) -> bool:
     """Tell whether a folder holds a run that is finished."""
-    return (folder / "run.json").is_file() and read(folder)["status"] == "finished"
+    return (folder / "run.json").is_file() and read_record(folder)["status"] == "finished"
 
 
-def discard(folder: Path) -> None:
+def discard_record(folder: Path) -> None:
     """Take away the record of a run whose work is gone."""
     for name in ("run.json", "metrics.jsonl", "state.pt"):
         if (folder / name).is_file():
@@ -98,7 +98,7 @@ class Run:
             WrongUse: the folder holds a run with other settings or of other recordings, or files of no run, or another process
                 works in it.
         """
-        self.folder = files.folder(folder)
+        self.folder = files.ensure_dir(folder)
         self._grows = grows
         self._record = self.folder / "run.json"
         self._saved = -float("inf")
@@ -107,7 +107,7 @@ class Run:
         settings = json.loads(json.dumps(dict(settings), default=str))
         before = self._before(settings, writes, recordings)
         if grows or before is None or before["status"] != "finished":
-            self._lock = files.locked(self.folder / LOCK, f"is at work in {self.folder}")
+            self._lock = files.acquire_lock(self.folder / LOCK_FILE, f"is at work in {self.folder}")
         with ExitStack() as undone:
             undone.push(self)
             if self._lock is not None:  # meanwhile another process may have finished it
@@ -115,7 +115,7 @@ class Run:
             self.finished = before is not None and before["status"] == "finished" and not grows
             self.content = before or {
                 "command": command,
-                "id": identity(settings),
+                "id": settings_id(settings),
                 "settings": settings,
                 "seconds": 0.0,
             }
@@ -129,19 +129,21 @@ class Run:
 
     def _before(self, settings: Mapping[str, Any], writes: Sequence[str], recordings: str) -> dict[str, Any] | None:
         """Return the record that is there, if it is of the same work."""
-        before = read(self.folder) if self._record.is_file() else None
+        before = read_record(self.folder) if self._record.is_file() else None
         strange = [name for name in writes if before is None and (self.folder / name).exists()]
         if strange:
-            raise WrongUse(f"{self.folder} holds a {strange[0]} of no run, which would be lost; choose another --out.")
+            raise UsageError(
+                f"{self.folder} holds a {strange[0]} of no run, which would be lost; choose another --out."
+            )
         if before is not None and before["settings"] != settings:
             changed = [n for n in {**settings, **before["settings"]} if settings.get(n) != before["settings"].get(n)]
-            raise WrongUse(
+            raise UsageError(
                 f"{self.folder} holds a run with other settings ({', '.join(sorted(changed)[:4])}); "
                 f"choose another --out, or repeat those settings to go on with it."
             )
         # Records of an earlier version do not say.
         if before is not None and before.get("recordings", recordings) != recordings:
-            raise WrongUse(f"{self.folder} holds a run of other recordings than these; choose another --out.")
+            raise UsageError(f"{self.folder} holds a run of other recordings than these; choose another --out.")
         return before
 
     def __enter__(self) -> Run:
@@ -155,19 +157,19 @@ class Run:
 
     def log(self, **values: Any) -> None:
         """Append one line to metrics.jsonl."""
-        with files.told(), (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        with files.reraise_os_errors(), (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
 
     def rewind(self, place: str, last: int) -> None:
         """Drop the lines of metrics.jsonl beyond a step or a round: what is done again is logged again."""
         if not (self.folder / "metrics.jsonl").is_file():
             return
-        lines = [json.dumps(row) + "\n" for row in metrics(self.folder) if row[place] <= last]
+        lines = [json.dumps(row) + "\n" for row in read_metrics(self.folder) if row[place] <= last]
         files.write_bytes(self.folder / "metrics.jsonl", "".join(lines).encode())
 
     def save(self, state: Callable[[], Mapping[str, Any]], *, always: bool = False) -> None:
         """Write the state to go on from; at most every 20 s, unless ``always``."""
-        if not always and time.monotonic() - self._saved < SECONDS_BETWEEN_STATES:
+        if not always and time.monotonic() - self._saved < SECONDS_BETWEEN_CHECKPOINTS:
             return
         buffer = io.BytesIO()
         torch.save(dict(state()), buffer)
@@ -184,7 +186,7 @@ class Run:
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
-            raise Failed(f"{path} cannot be read ({error}); delete it to begin anew.") from error
+            raise OperationError(f"{path} cannot be read ({error}); delete it to begin anew.") from error
 
     def finish(self, **scores: Any) -> None:
         """Write the scores and take away the state, unless more can be asked for."""
@@ -193,30 +195,30 @@ class Run:
         if not self._grows:
             (self.folder / "state.pt").unlink(missing_ok=True)
             self.finished = True
-        (self.folder / LOCK).unlink(missing_ok=True)
+        (self.folder / LOCK_FILE).unlink(missing_ok=True)
 
 
-def note(command: str, settings: Mapping[str, Any], began: float, **facts: Any) -> dict[str, Any]:
+def make_record(command: str, settings: Mapping[str, Any], began: float, **facts: Any) -> dict[str, Any]:
     """Return the record of a command that is done at once and keeps no folder; ``began`` is of `time.monotonic`."""
-    record = {"command": command, "id": identity(settings), "settings": dict(settings), "status": "finished"}
+    record = {"command": command, "id": settings_id(settings), "settings": dict(settings), "status": "finished"}
     return record | {"seconds": time.monotonic() - began, **facts, **environment()}
 
 
-def read(folder: str | Path) -> dict[str, Any]:
+def read_record(folder: str | Path) -> dict[str, Any]:
     """Return the record of a run folder."""
     path = Path(folder) / "run.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise WrongUse(f"There is no run in {folder}: it has no run.json.") from error
+        raise UsageError(f"There is no run in {folder}: it has no run.json.") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise Failed(f"{path} is not readable JSON ({error}).") from error
+        raise OperationError(f"{path} is not readable JSON ({error}).") from error
     if not isinstance(record, dict) or not {"settings", "status", "command", "seconds"} <= record.keys():
-        raise Failed(f"{path} is no record of a run: it lacks settings, status, command or seconds.")
+        raise OperationError(f"{path} is no record of a run: it lacks settings, status, command or seconds.")
     return record
 
 
-def metrics(folder: str | Path) -> list[dict[str, Any]]:
+def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
     """Return the lines of a run's metrics.jsonl; a last line that was cut off is left out."""
     path = Path(folder) / "metrics.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []

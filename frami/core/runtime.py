@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from frami.core.errors import WrongUse, unknown
+from frami.core.errors import UsageError, unknown_name
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True)
-class Machine:
+class Runtime:
     """A device, and how convolutions run on it.
 
     Attributes:
@@ -58,10 +58,10 @@ class Machine:
         return network
 
 
-CPU = Machine("cpu", "float32", channels_last=False)
+CPU = Runtime("cpu", "float32", channels_last=False)
 
 
-def choose(device: str = "auto", threads: int | None = None, precision: str = "auto") -> Machine:
+def select_runtime(device: str = "auto", threads: int | None = None, precision: str = "auto") -> Runtime:
     """Return how to compute on this machine.
 
     ``auto`` goes by what the processor says of itself and not by a stopwatch, so that a run repeats: bfloat16 and
@@ -74,10 +74,10 @@ def choose(device: str = "auto", threads: int | None = None, precision: str = "a
         precision: ``auto``, ``float32`` or ``bfloat16``.
     """
     if precision not in PRECISIONS:
-        raise unknown("precision", precision, PRECISIONS)
+        raise unknown_name("precision", precision, PRECISIONS)
     if threads is not None:
         if threads < 1:
-            raise WrongUse(f"--threads is {threads}; 1 or more is allowed.")
+            raise UsageError(f"--threads is {threads}; 1 or more is allowed.")
         torch.set_num_threads(threads)
     device = str(device)  # a torch.device is allowed as well
     if device == "auto":
@@ -100,7 +100,7 @@ def choose(device: str = "auto", threads: int | None = None, precision: str = "a
         _keep_freed_memory()
     if precision == "auto":
         precision = "bfloat16" if fast else "float32"
-    return Machine(device, precision, channels_last=precision == "bfloat16")
+    return Runtime(device, precision, channels_last=precision == "bfloat16")
 
 
 def _overruns(layer: nn.Module) -> bool:
@@ -113,8 +113,8 @@ def _overruns(layer: nn.Module) -> bool:
     return layer.kernel_size == (1, 1) and max(layer.stride) > 1 and layer.in_channels < 16
 
 
-def _no_device(device: str) -> WrongUse:
-    return WrongUse(f"There is no device {device!r} on this machine; allowed: auto, cpu, or cuda or mps with a GPU.")
+def _no_device(device: str) -> UsageError:
+    return UsageError(f"There is no device {device!r} on this machine; allowed: auto, cpu, or cuda or mps with a GPU.")
 
 
 def _has_bfloat16() -> bool:

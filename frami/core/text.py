@@ -10,7 +10,7 @@ WIDTH = 100
 MARGIN = 14
 
 
-def text(rows: Iterable[tuple[str, str]]) -> str:
+def format_rows(rows: Iterable[tuple[str, str]]) -> str:
     """Return two columns of text; a value takes three lines at most, and then an ellipsis."""
     lines = []
     for name, value in rows:
@@ -21,24 +21,33 @@ def text(rows: Iterable[tuple[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def words(values: Mapping[str, Any]) -> str:
+def format_mapping(values: Mapping[str, Any]) -> str:
     """Return settings or scores in one line; what is nested is told flat, and last.
 
-    >>> words({"options": {"steps": 5, "rate": 0.001234567}, "frames": [40, 81]})
-    'frames [40, 81], steps 5, rate 0.001235'
+    >>> format_mapping({"options": {"steps": 5, "rate": 0.001234567}, "frame_range": [40, 81]})
+    'frame_range [40, 81], steps 5, rate 0.001235'
     """
     plain = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
     texts = [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in plain.items()]
-    nested = [words(value) for value in values.values() if isinstance(value, Mapping)]
+    nested = [format_mapping(value) for value in values.values() if isinstance(value, Mapping)]
     return ", ".join(filter(None, texts + nested))
 
 
-def size(count: int) -> str:
+def format_bytes(count: int) -> str:
     """Return a number of bytes as it is told."""
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the rows of a table as lines, columns flush right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+
+
+def preview(labels: Sequence[str]) -> str:
+    """Return the first of some labels, to be named in a sentence.
+
+    >>> preview(["a", "b", "c", "d"])
+    'a, b, c, ...'
+    """
+    return ", ".join([*labels[:3], *(["..."] if len(labels) > 3 else [])])

@@ -12,10 +12,10 @@ import torch
 from torch import Generator, Tensor
 
 from frami.audio.frontend import FrontEnd
-from frami.core.seeds import generator
+from frami.core.seeds import make_rng
 from frami.data.recordings import Recordings
 
-Timed = tuple[float, float, int]  # onset (s), offset (s), class index
+TimedEvent = tuple[float, float, int]  # onset (s), offset (s), class index
 
 
 class Clips(Protocol):
@@ -27,7 +27,7 @@ class Clips(Protocol):
     """
 
     @property
-    def frames(self) -> np.ndarray: ...
+    def n_frames(self) -> np.ndarray: ...
 
     @property
     def targets(self) -> np.ndarray: ...
@@ -41,7 +41,7 @@ class Clips(Protocol):
         ...
 
 
-def of_class(clips: Clips, target: int) -> np.ndarray:
+def indices_of_class(clips: Clips, target: int) -> np.ndarray:
     """Return the numbers of the clips of a class, or of those that more likely than not have a tag."""
     targets = clips.targets
     return np.flatnonzero(targets == target if targets.ndim == 1 else targets[:, target] >= 0.5)
@@ -56,18 +56,18 @@ class Spectrograms:
     """
 
     mels: list[Tensor]
-    frames: np.ndarray
+    n_frames: np.ndarray
     targets: np.ndarray
     timelines: list[Tensor] | None = None
     seconds: np.ndarray | None = None
 
     @classmethod
-    def of(cls, recordings: Recordings, *front_ends: FrontEnd) -> Spectrograms:
+    def from_recordings(cls, recordings: Recordings, *front_ends: FrontEnd) -> Spectrograms:
         """Return the spectrograms of recordings; of several front ends, their bands one above the other.
 
         Those must give a frame at the same times; times of events go by the first.
         """
-        heard = [_heard(recordings, front_end) for front_end in front_ends]
+        heard = [_spectrograms(recordings, front_end) for front_end in front_ends]
         mels, seconds = [], []
         for one in zip(*heard, strict=True):
             shared = min(mel.shape[1] for mel, _ in one)
@@ -78,7 +78,7 @@ class Spectrograms:
         if recordings.events is None:
             return cls(mels, frames, targets, seconds=np.array(seconds))
         lines = [
-            timeline(_repeated(events, length, front_ends[0].seconds(n)), tags, n, front_ends[0])
+            event_timeline(_repeat_events(events, length, front_ends[0].seconds(n)), tags, n, front_ends[0])
             for events, length, tags, n in zip(recordings.events, seconds, targets, frames.tolist(), strict=True)
         ]
         return cls(mels, frames, targets, lines, np.array(seconds))
@@ -92,13 +92,13 @@ class Spectrograms:
         return torch.as_tensor(self.targets[index])
 
 
-def _heard(recordings: Recordings, front_end: FrontEnd) -> Iterator[tuple[Tensor, float]]:
+def _spectrograms(recordings: Recordings, front_end: FrontEnd) -> Iterator[tuple[Tensor, float]]:
     """Yield the spectrogram of each recording, and how long the recording is (s)."""
     rate = front_end.sample_rate
     return ((front_end(waveform).half(), waveform.shape[-1] / rate) for waveform in recordings.waveforms(rate))
 
 
-def _repeated(events: Iterable[Timed] | None, seconds: float, heard: float) -> list[Timed] | None:
+def _repeat_events(events: Iterable[TimedEvent] | None, seconds: float, heard: float) -> list[TimedEvent] | None:
     """Return the events of a clip in every copy of it that is heard: a front end repeats what is very short."""
     if events is None:
         return None
@@ -107,7 +107,7 @@ def _repeated(events: Iterable[Timed] | None, seconds: float, heard: float) -> l
     return [event for event in copies if event[0] < heard] if len(starts) > 1 else copies
 
 
-def timeline(events: Iterable[Timed] | None, tags: np.ndarray, frames: int, front_end: FrontEnd) -> Tensor:
+def event_timeline(events: Iterable[TimedEvent] | None, tags: np.ndarray, frames: int, front_end: FrontEnd) -> Tensor:
     """Return 1 where a class sounds at the middle of a frame, else 0, ``(K, N)`` float16.
 
     An event that is shorter than a frame is in the one nearest to its middle. Where no events are known but the tags
@@ -128,7 +128,7 @@ def timeline(events: Iterable[Timed] | None, tags: np.ndarray, frames: int, fron
     return active
 
 
-def fit(mel: Tensor, frames: int, draw: Generator) -> Tensor:
+def crop_or_tile(mel: Tensor, frames: int, draw: Generator) -> Tensor:
     """Return a clip ``(F, N)`` with ``frames`` frames: a random part of a longer one, a shorter one repeated."""
     length = mel.shape[1]
     start = int(torch.randint(max(1, length - frames + 1), (), generator=draw))
@@ -137,20 +137,20 @@ def fit(mel: Tensor, frames: int, draw: Generator) -> Tensor:
     return mel.repeat(1, -(-frames // length))[:, :frames]
 
 
-def _fitted(mel: Tensor, target: Tensor, frames: int, draw: Generator) -> tuple[Tensor, Tensor]:
+def _crop_or_tile_with_target(mel: Tensor, target: Tensor, frames: int, draw: Generator) -> tuple[Tensor, Tensor]:
     """Return a clip as `fit` does, and its target; one that has a course goes with it."""
     if target.dim() < 2:
-        return fit(mel, frames, draw), target
-    both = fit(torch.cat([mel, target]), frames, draw)
+        return crop_or_tile(mel, frames, draw), target
+    both = crop_or_tile(torch.cat([mel, target]), frames, draw)
     return both[: len(mel)], both[len(mel) :]
 
 
-def _rounded(frames: int) -> int:
+def _round_length(frames: int) -> int:
     """Return a length near ``frames``, of few: convolutions are compiled anew for every shape."""
     return max(1, round(frames / 8)) * 8
 
 
-def endless(clips: Clips, size: int, seed: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+def infinite_batches(clips: Clips, size: int, seed: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield batches ``(B, F, N)`` with targets ``(B, ...)`` forever; each pass sees every clip at most once.
 
     A batch has one length. Clips of about the same length share a batch, near the median of their lengths, so that
@@ -161,24 +161,27 @@ def endless(clips: Clips, size: int, seed: int, start: int = 0) -> Iterator[tupl
     size = min(size, count)
     while True:
         index, place = divmod(start, count // size)
-        draw = generator(seed, index)
+        draw = make_rng(seed, index)
         order = torch.randperm(count, generator=draw).numpy()[: count // size * size]
-        if np.ptp(clips.frames):
+        if np.ptp(clips.n_frames):
             jitter = 1 + 0.1 * torch.rand(len(order), generator=draw).numpy()
-            order = order[np.argsort(clips.frames[order] * jitter, kind="stable")]
+            order = order[np.argsort(clips.n_frames[order] * jitter, kind="stable")]
         for number in torch.randperm(count // size, generator=draw).tolist()[place:]:
             chosen = order[number * size : (number + 1) * size]
-            frames = _rounded(int(np.median(clips.frames[chosen])))
-            draw_part = generator(seed, index, number)
-            pairs = [_fitted(clips.mel(int(clip)), clips.target(int(clip)), frames, draw_part) for clip in chosen]
+            frames = _round_length(int(np.median(clips.n_frames[chosen])))
+            draw_part = make_rng(seed, index, number)
+            pairs = [
+                _crop_or_tile_with_target(clips.mel(int(clip)), clips.target(int(clip)), frames, draw_part)
+                for clip in chosen
+            ]
             start += 1
             yield torch.stack([mel for mel, _ in pairs]), torch.stack([target for _, target in pairs])
 
 
-def of_one_length(clips: Clips, size: int) -> Iterator[tuple[Tensor, np.ndarray]]:
+def batches_by_length(clips: Clips, size: int) -> Iterator[tuple[Tensor, np.ndarray]]:
     """Yield every clip once, untouched, in batches of one length, with the numbers of the clips in the batch."""
-    for frames in np.unique(clips.frames):
-        same = np.flatnonzero(clips.frames == frames)
+    for frames in np.unique(clips.n_frames):
+        same = np.flatnonzero(clips.n_frames == frames)
         for start in range(0, len(same), size):
             chosen = same[start : start + size]
             yield torch.stack([clips.mel(int(index)) for index in chosen]), chosen

@@ -16,8 +16,8 @@ from types import ModuleType
 import pooch
 import requests
 
-from frami.core import registry as catalog
-from frami.core.errors import Failed, WrongUse
+from frami.core import registry
+from frami.core.errors import OperationError, UsageError
 from frami.data.recordings import Archive
 
 BLOCK = 1 << 16  # bytes
@@ -26,7 +26,9 @@ TIMEOUT = (10, 60)  # s: to connect, between two blocks
 Progress = Callable[[int, int], None]
 
 
-def get(dataset: str, out: str | Path, *, base_url: str | None = None, progress: Progress | None = None) -> Path:
+def download_dataset(
+    dataset: str, out: str | Path, *, base_url: str | None = None, progress: Progress | None = None
+) -> Path:
     """Download a data set, unless it is there, and return its folder in ``out``, in the official layout.
 
     Args:
@@ -40,27 +42,27 @@ def get(dataset: str, out: str | Path, *, base_url: str | None = None, progress:
         Failed: the address does not answer, the connection broke off (call again to go on from there), or
             what came is not what it should be.
     """
-    module = catalog.load("datasets", dataset)
+    module = registry.load("datasets", dataset)
     if not getattr(module, "ARCHIVES", ()):
         way = "its own page says how to collect it" if module.FOLDER else "use it without a folder"
-        raise WrongUse(f"{dataset} has nothing to download: {way}.")
+        raise UsageError(f"{dataset} has nothing to download: {way}.")
     out, folder = Path(out), Path(out) / module.FOLDER
-    if is_there(dataset, out):
+    if is_downloaded(dataset, out):
         if lacking := _lacking(module, folder):
-            raise WrongUse(f"{folder} is in the way: move it, or choose another --out. {lacking}")
+            raise UsageError(f"{folder} is in the way: move it, or choose another --out. {lacking}")
         return folder
     try:
         out.mkdir(parents=True, exist_ok=True)
         archives = [_fetch(archive, out, base_url, progress) for archive in module.ARCHIVES]
         _unpack_all(module, archives, folder)
     except OSError as error:
-        raise Failed(f"{out} cannot be written ({error}): make room, or choose another --out.") from error
+        raise OperationError(f"{out} cannot be written ({error}): make room, or choose another --out.") from error
     return folder
 
 
-def is_there(dataset: str, out: Path) -> bool:
+def is_downloaded(dataset: str, out: Path) -> bool:
     """Tell whether there is anything where a data set would be put."""
-    folder = out / catalog.load("datasets", dataset).FOLDER
+    folder = out / registry.load("datasets", dataset).FOLDER
     return folder.is_dir() and any(folder.iterdir())
 
 
@@ -68,14 +70,16 @@ def _fetch(archive: Archive, out: Path, base_url: str | None, progress: Progress
     """Return the archive's path in ``out``, downloaded and checked."""
     url = f"{base_url.rstrip('/')}/{archive.name}" if base_url else archive.url
     if not url.startswith(("http://", "https://")):
-        raise WrongUse(f"There is no address {url!r}; one such as https://example.org/files is allowed.")
+        raise UsageError(f"There is no address {url!r}; one such as https://example.org/files is allowed.")
     # Pooch would announce on stderr what `progress` tells.
     pooch.get_logger().setLevel(logging.WARNING)
     downloader = partial(_resume, partly=out / f"{archive.name}.part", progress=progress)
     try:
         return Path(pooch.retrieve(url, archive.checksum, archive.name, out, downloader=downloader))
     except ValueError as error:
-        raise Failed(f"{url} is not the file that was published: its checksum is not {archive.checksum}.") from error
+        raise OperationError(
+            f"{url} is not the file that was published: its checksum is not {archive.checksum}."
+        ) from error
 
 
 def _resume(url: str, path: str, _: object, *, partly: Path, progress: Progress | None) -> None:
@@ -85,7 +89,7 @@ def _resume(url: str, path: str, _: object, *, partly: Path, progress: Progress 
     except requests.RequestException as error:
         size = partly.stat().st_size / 1e6 if partly.exists() else 0
         reason = f"{type(error).__name__}, {size:.1f} MB are here"
-        raise Failed(f"The download of {url} broke off ({reason}): run it again to go on.") from error
+        raise OperationError(f"The download of {url} broke off ({reason}): run it again to go on.") from error
     os.replace(partly, path)
 
 
@@ -100,7 +104,7 @@ def _append(url: str, partly: Path, progress: Progress | None) -> None:
             return _append(url, partly, progress)
         if not answer.ok:
             said = f"{answer.status_code} {answer.reason}"
-            raise Failed(f"{url} answered {said}: try later, or name a mirror with --from.")
+            raise OperationError(f"{url} answered {said}: try later, or name a mirror with --from.")
         resumed = answer.status_code == requests.codes.partial_content
         done = done if resumed else 0
         total = done + int(answer.headers["Content-Length"]) if "Content-Length" in answer.headers else 0
@@ -123,8 +127,8 @@ def _unpack_all(module: ModuleType, archives: list[Path], folder: Path) -> None:
             inside = list(root.iterdir())
             root = inside[0] if len(inside) == 1 and inside[0].is_dir() else root
             if lacking := _lacking(module, root):
-                raise Failed(f"What was downloaded is not complete: fetch it again, or elsewhere. {lacking}")
-        except Failed:
+                raise OperationError(f"What was downloaded is not complete: fetch it again, or elsewhere. {lacking}")
+        except OperationError:
             # Kept, they would be taken for good next time.
             for archive in archives:
                 archive.unlink()
@@ -141,16 +145,18 @@ def _unpack(archive: Path, folder: Path) -> None:
             with zipfile.ZipFile(archive) as file:
                 outside = [name for name in file.namelist() if _escapes(name)]
                 if outside:
-                    raise Failed(f"{archive.name} names a path outside its folder ({outside[0]}): do not trust it.")
+                    raise OperationError(
+                        f"{archive.name} names a path outside its folder ({outside[0]}): do not trust it."
+                    )
                 file.extractall(folder)
         else:
             with tarfile.open(archive) as file:
                 file.extractall(folder, filter="data")
     except tarfile.FilterError as error:
         name = error.tarinfo.name
-        raise Failed(f"{archive.name} names a path outside its folder ({name}): do not trust it.") from error
+        raise OperationError(f"{archive.name} names a path outside its folder ({name}): do not trust it.") from error
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
-        raise Failed(f"{archive.name} is damaged ({error}): fetch it again.") from error
+        raise OperationError(f"{archive.name} is damaged ({error}): fetch it again.") from error
 
 
 def _escapes(name: str) -> bool:
@@ -163,5 +169,5 @@ def _lacking(module: ModuleType, folder: Path) -> str:
     """Return one sentence on what a folder lacks of the data set; empty if it is complete."""
     try:
         return str(module.split(folder, module.test_folds(folder)[0]).missing)
-    except WrongUse as error:
+    except UsageError as error:
         return str(error)

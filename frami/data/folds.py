@@ -6,13 +6,13 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from frami.core.errors import WrongUse
-from frami.data import tables as _tables
-from frami.data.recordings import SUFFIXES, Recordings, Split, find
+from frami.core.errors import UsageError
+from frami.data import tables
+from frami.data.recordings import SUFFIXES, Recordings, Split, find_audio_file
 
 
 @dataclass(frozen=True)
-class Clip:
+class ListedClip:
     """One clip of a data set's official protocol, there or not.
 
     Attributes:
@@ -28,7 +28,9 @@ class Clip:
     part: str = ""
 
 
-def rows(dataset: str, folder: Path, table: str, columns: tuple[str, ...], target: str) -> list[dict[str, str]]:
+def read_protocol(
+    dataset: str, folder: Path, table: str, columns: tuple[str, ...], target: str
+) -> list[dict[str, str]]:
     """Return the rows of the data set's csv file ``table`` (a path below ``folder``); ``target`` is a class index in each.
 
     Raises:
@@ -38,19 +40,19 @@ def rows(dataset: str, folder: Path, table: str, columns: tuple[str, ...], targe
         f"{folder} is not a folder of {dataset}: there is no {table} in it; "
         f"name another with --data, or download it: frami data get {dataset} --out DIR."
     )
-    found = _tables.numbered(folder / table, columns, absent=absent)
+    found = tables.read_numbered_rows(folder / table, columns, absent=absent)
     for line, row in found:
-        row[target] = str(int(_tables.number(row[target], target, folder / table, line)))
+        row[target] = str(int(tables.parse_number(row[target], target, folder / table, line)))
     return [row for _, row in found]
 
 
-def folds_there(dataset: str, folder: Path, clips: list[Clip]) -> list[str]:
+def available_folds(dataset: str, folder: Path, clips: list[ListedClip]) -> list[str]:
     """Return the folds of which at least one clip is there, in the protocol's order."""
-    return list(dict.fromkeys(clip.fold for clip, _ in _there(dataset, folder, clips)))
+    return list(dict.fromkeys(clip.fold for clip, _ in _available_clips(dataset, folder, clips)))
 
 
-def hold_out(
-    dataset: str, folder: Path, clips: list[Clip], labels: tuple[str, ...], fold: str, *, parts: str = "folds"
+def hold_out_fold(
+    dataset: str, folder: Path, clips: list[ListedClip], labels: tuple[str, ...], fold: str, *, parts: str = "folds"
 ) -> Split:
     """Return the split that tests on one fold and trains on all the others, as far as they are there.
 
@@ -65,40 +67,40 @@ def hold_out(
     Raises:
         WrongUse: no clip is there at all, or none of this fold.
     """
-    there = _there(dataset, folder, clips)
+    there = _available_clips(dataset, folder, clips)
     test = [(name, clip.target) for clip, name in there if clip.fold == fold]
     if not test:
-        raise no_fold(dataset, folder, fold, list(dict.fromkeys(clip.fold for clip, _ in there)))
+        raise missing_fold_error(dataset, folder, fold, list(dict.fromkeys(clip.fold for clip, _ in there)))
     train = [(name, clip.target) for clip, name in there if clip.fold != fold]
     return Split(
         dataset=dataset,
         test_fold=fold,
         labels=labels,
-        train=Recordings.of_files(folder, train),
-        test=Recordings.of_files(folder, test),
-        missing=_missing(clips, [clip for clip, _ in there], parts),
+        train=Recordings.from_files(folder, train),
+        test=Recordings.from_files(folder, test),
+        missing=_describe_missing(clips, [clip for clip, _ in there], parts),
     )
 
 
-def no_fold(dataset: str, folder: Path, fold: str, there: list[str]) -> WrongUse:
+def missing_fold_error(dataset: str, folder: Path, fold: str, there: list[str]) -> UsageError:
     """Return the error for a fold of which no clip is there."""
-    return WrongUse(f"{dataset} in {folder} has no fold {fold!r} to test on; it has: {', '.join(there)}.")
+    return UsageError(f"{dataset} in {folder} has no fold {fold!r} to test on; it has: {', '.join(there)}.")
 
 
-def _there(dataset: str, folder: Path, clips: list[Clip]) -> list[tuple[Clip, str]]:
+def _available_clips(dataset: str, folder: Path, clips: list[ListedClip]) -> list[tuple[ListedClip, str]]:
     """Return the clips that are there, each with its name below ``folder``."""
-    found = [(clip, find(folder, clip.stem)) for clip in clips]
+    found = [(clip, find_audio_file(folder, clip.stem)) for clip in clips]
     there = [(clip, name) for clip, name in found if name is not None]
     if not there:
         example = f" (such as {clips[0].stem}, as {', '.join(SUFFIXES)})" if clips else ""
-        raise WrongUse(
+        raise UsageError(
             f"{folder} holds none of the {len(clips)} clips of {dataset}{example}; "
             f"name another with --data, or download it: frami data get {dataset} --out DIR."
         )
     return there
 
 
-def _missing(clips: list[Clip], there: list[Clip], parts: str) -> str:
+def _describe_missing(clips: list[ListedClip], there: list[ListedClip], parts: str) -> str:
     """Return one sentence on the clips that are not there; empty if all are."""
     lacking = Counter(clip.part or clip.fold for clip in clips)
     wanted = dict(lacking)

@@ -27,36 +27,36 @@ import soundfile
 import torch
 from torch import Generator, Tensor
 
-from frami.audio.mixing import active, brownian, changed, excerpt, faded, level
-from frami.core import files, progress, seeds, settings
-from frami.core import runtime as machine
-from frami.core.errors import WrongUse
-from frami.core.run import Run, identity
-from frami.core.settings import setting
-from frami.data import recordings as datasets
-from frami.data.annotations import Event
+from frami.audio.mixing import brownian_noise, fade, random_excerpt, rms, shift_pitch_and_tempo, trim_silence
+from frami.core import files, seeds
+from frami.core.errors import UsageError
+from frami.core.progress import ProgressCallback, silent
+from frami.core.run import Run, settings_id
+from frami.core.runtime import select_runtime
+from frami.core.settings import make_settings, setting
+from frami.data.annotations import DESED_DURATIONS, DESED_FOLDS, DESED_SYNTHETIC, Event
 from frami.data.recordings import Recordings, Split
-from frami.datasets import desed
+from frami.data.splits import load_split
 
-PARTS = {"train": desed.SYNTHETIC, **desed.FOLDS}
+SUBSETS = {"train": DESED_SYNTHETIC, **DESED_FOLDS}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class SoundscapeSettings:
     """What the mixtures are like."""
 
     seconds: float = setting(10.0, "length of a soundscape (s)", low=1, high=600)
     sample_rate: int = setting(16000, "of what is written (Hz)", low=8000, high=192_000)
-    most_events: int = setting(9, "most events in a soundscape; the fewest are 1", low=1)
-    shortest: float = setting(0.5, "shortest event (s)", low=0.1)
-    longest: float = setting(4.0, "longest event (s)", low=0.1)
-    least_snr: float = setting(6.0, "least level of an event over the background (dB)", low=-100, high=100)
-    most_snr: float = setting(30.0, "highest such level (dB)", low=-100, high=100)
+    max_events: int = setting(9, "most events in a soundscape; the fewest are 1", low=1)
+    min_event_seconds: float = setting(0.5, "shortest event (s)", low=0.1)
+    max_event_seconds: float = setting(4.0, "longest event (s)", low=0.1)
+    min_snr: float = setting(6.0, "least level of an event over the background (dB)", low=-100, high=100)
+    max_snr: float = setting(30.0, "highest such level (dB)", low=-100, high=100)
     pitch: float = setting(3.0, "events are shifted in pitch by up to this (semitones)", low=0, high=12)
     tempo: float = setting(0.2, "events are made faster or slower by up to this part", low=0, high=0.5)
 
 
-def soundscapes(
+def make_soundscapes(
     dataset: str,
     out: str | Path,
     data: str | Path | None = None,
@@ -69,7 +69,7 @@ def soundscapes(
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
-    report: progress.Report = progress.silent,
+    report: ProgressCallback = silent,
 ) -> Path:
     """Mix soundscapes from the recordings of a data set; return the folder.
 
@@ -92,17 +92,21 @@ def soundscapes(
     Raises:
         WrongUse: an unknown data set, fold, class or setting.
     """
-    machine.choose(device, threads)
-    chosen = settings.make(Settings, options or {})
-    found = datasets.split(dataset, data, test_fold=test_fold)
-    if chosen.shortest > chosen.longest or chosen.longest > chosen.seconds or chosen.least_snr > chosen.most_snr:
-        raise WrongUse(
-            f"Allowed are shortest <= longest <= seconds and least_snr <= most_snr; with what was set, these are "
-            f"{chosen.shortest}, {chosen.longest}, {chosen.seconds} s, and {chosen.least_snr}, {chosen.most_snr} dB: set the "
+    select_runtime(device, threads)
+    chosen = make_settings(SoundscapeSettings, options or {})
+    found = load_split(dataset, data, test_fold=test_fold)
+    if (
+        chosen.min_event_seconds > chosen.max_event_seconds
+        or chosen.max_event_seconds > chosen.seconds
+        or chosen.min_snr > chosen.max_snr
+    ):
+        raise UsageError(
+            f"Allowed are min_event_seconds <= max_event_seconds <= seconds and min_snr <= max_snr; with what was set, these are "
+            f"{chosen.min_event_seconds}, {chosen.max_event_seconds}, {chosen.seconds} s, and {chosen.min_snr}, {chosen.max_snr} dB: set the "
             f"others, too."
         )
     if train < 0 or validation < 1:
-        raise WrongUse(
+        raise UsageError(
             f"{train} soundscapes to train on and {validation} to validate on cannot be mixed; 0 or more, and 1 or more are "
             f"allowed."
         )
@@ -113,14 +117,14 @@ def soundscapes(
     # Labels are told by what is trained on or, where somebody audits a model, by what is held out.
     told = "train" if train else "validation"
     _check_every_class(pools[told], kept, chosen, (seed, list(counts).index(told)), told, counts[told])
-    out = files.folder(out)
+    out = files.ensure_dir(out)
     facts = {"dataset": dataset, "test_fold": str(test_fold), "classes": list(kept), **counts, "seed": seed}
     with Run(
         out,
         "soundscapes",
         {**facts, **asdict(chosen)},
         writes=("audio", "metadata"),
-        recordings=identity({"train": found.fingerprint, "validation": found.test.names}),
+        recordings=settings_id({"train": found.fingerprint, "validation": found.test.names}),
         missing=found.missing,
     ) as run:
         if run.finished:
@@ -137,35 +141,40 @@ def soundscapes(
 def _pool(found: Split, side: Recordings, kept: Sequence[str], needed_for: str) -> list[list[int]]:
     """Return the clips of each class on a side of a split, by number; none may be empty if they are needed for anything."""
     if found.task != "single-label":
-        raise WrongUse(
+        raise UsageError(
             f"{found.dataset} has clips of several sounds; soundscapes are mixed from clips of one, such as esc50."
         )
     unknown = [name for name in kept if name not in found.labels]
     if unknown:
-        raise WrongUse(f"{found.dataset} has no class {unknown[0]!r}; it has {', '.join(found.labels)}.")
+        raise UsageError(f"{found.dataset} has no class {unknown[0]!r}; it has {', '.join(found.labels)}.")
     pool = [[n for n, target in enumerate(side.targets) if found.labels[target] == label] for label in kept]
     if needed_for and not all(pool):
-        raise WrongUse(
+        raise UsageError(
             f"There is no clip of {kept[pool.index([])]!r} for {needed_for} in this copy of {found.dataset}."
         )
     return pool
 
 
 def _check_every_class(
-    pool: list[list[int]], labels: Sequence[str], chosen: Settings, place: tuple[int, int], split: str, count: int
+    pool: list[list[int]],
+    labels: Sequence[str],
+    chosen: SoundscapeSettings,
+    place: tuple[int, int],
+    split: str,
+    count: int,
 ) -> None:
     """Refuse soundscapes in which a class is never heard: a table tells classes by its events."""
     plans = (_plan(pool, labels, chosen, _drawn(place, number)) for number in range(count))
     absent = sorted(set(labels) - {event.label for plan in plans for event, _ in plan})
     if absent:
-        raise WrongUse(
+        raise UsageError(
             f"In --{split} {count} soundscapes there would be no {absent[0]}; mix more, or name fewer classes with --class."
         )
 
 
 def _drawn(place: tuple[int, int], number: int) -> Generator:
     """Return what one soundscape is drawn from, by the seed and the number of its split."""
-    return seeds.generator(place[0], 40 + place[1], number)
+    return seeds.make_rng(place[0], 40 + place[1], number)
 
 
 def _split(
@@ -175,14 +184,14 @@ def _split(
     recordings: Recordings,
     pool: list[list[int]],
     labels: Sequence[str],
-    chosen: Settings,
+    chosen: SoundscapeSettings,
     place: tuple[int, int],
     done: int,
-    report: progress.Report,
+    report: ProgressCallback,
 ) -> int:
     """Write the soundscapes of a split and their tables; return how many there are now in all."""
-    table = out / "metadata" / f"{PARTS[split]}.tsv"
-    folder, lines = files.folder(out / "audio" / PARTS[split]), ["filename\tonset\toffset\tevent_label"]
+    table = out / "metadata" / f"{SUBSETS[split]}.tsv"
+    folder, lines = files.ensure_dir(out / "audio" / SUBSETS[split]), ["filename\tonset\toffset\tevent_label"]
     for number in range(count):
         name = f"{number:05}.wav"
         draw = _drawn(place, number)
@@ -195,20 +204,22 @@ def _split(
             files.write_bytes(folder / name, buffer.getvalue())
         lines += [f"{name}\t{event.onset:.3f}\t{event.offset:.3f}\t{event.label}" for event in events]
         report(done + number + 1, f"{split}: {name}")
-    files.write_bytes(files.folder(table.parent) / table.name, ("\n".join(lines) + "\n").encode())
-    if split in desed.DURATIONS:
+    files.write_bytes(files.ensure_dir(table.parent) / table.name, ("\n".join(lines) + "\n").encode())
+    if split in DESED_DURATIONS:
         durations = [f"{number:05}.wav\t{chosen.seconds}" for number in range(count)]
-        files.write_bytes(out / desed.DURATIONS[split], ("\n".join(["filename\tduration", *durations]) + "\n").encode())
+        files.write_bytes(out / DESED_DURATIONS[split], ("\n".join(["filename\tduration", *durations]) + "\n").encode())
     return done + count
 
 
-def _plan(pool: list[list[int]], labels: Sequence[str], chosen: Settings, draw: Generator) -> list[tuple[Event, int]]:
+def _plan(
+    pool: list[list[int]], labels: Sequence[str], chosen: SoundscapeSettings, draw: Generator
+) -> list[tuple[Event, int]]:
     """Return events with the recording of each; two of one class never overlap."""
     plan: list[tuple[Event, int]] = []
-    for _ in range(1 + _below(chosen.most_events, draw)):
+    for _ in range(1 + _below(chosen.max_events, draw)):
         label = _below(len(labels), draw)
         recording = pool[label][_below(len(pool[label]), draw)]
-        duration = _between(chosen.shortest, chosen.longest, draw)
+        duration = _between(chosen.min_event_seconds, chosen.max_event_seconds, draw)
         onset = _between(0.0, chosen.seconds - duration, draw)
         event = Event(round(onset, 3), round(onset + duration, 3), labels[label])
         if not any(e.label == event.label and e.onset <= event.offset and event.onset <= e.offset for e, _ in plan):
@@ -216,19 +227,21 @@ def _plan(pool: list[list[int]], labels: Sequence[str], chosen: Settings, draw: 
     return sorted(plan, key=lambda item: item[0].onset)
 
 
-def mix(plan: Sequence[tuple[Event, int]], recordings: Recordings, chosen: Settings, draw: Generator) -> Tensor:
+def mix(
+    plan: Sequence[tuple[Event, int]], recordings: Recordings, chosen: SoundscapeSettings, draw: Generator
+) -> Tensor:
     """Return the soundscape of a plan, ``(T,)`` within [-1, 1]; the loudest of it is at 0.9."""
     rate = chosen.sample_rate
-    scene = brownian(round(chosen.seconds * rate), draw)
+    scene = brownian_noise(round(chosen.seconds * rate), draw)
     for event, recording in plan:
-        snr = _between(chosen.least_snr, chosen.most_snr, draw)
+        snr = _between(chosen.min_snr, chosen.max_snr, draw)
         semitones, tempo = _between(-chosen.pitch, chosen.pitch, draw), _between(-chosen.tempo, chosen.tempo, draw)
         first = round(event.onset * rate)
         wanted = min(len(scene), round(event.offset * rate)) - first
-        sound = changed(active(recordings.read(recording, rate), rate), semitones, 1 + tempo)
+        sound = shift_pitch_and_tempo(trim_silence(recordings.read(recording, rate), rate), semitones, 1 + tempo)
         # What is too short begins again: the annotation says that the class sounds for so long.
-        part = excerpt(sound.repeat(-(-wanted // len(sound))), wanted, draw)
-        scene[first : first + wanted] += faded(part, rate) * 10 ** (snr / 20) / level(part)
+        part = random_excerpt(sound.repeat(-(-wanted // len(sound))), wanted, draw)
+        scene[first : first + wanted] += fade(part, rate) * 10 ** (snr / 20) / rms(part)
     return 0.9 * scene / scene.abs().max()
 
 

@@ -21,14 +21,15 @@ import h5py
 import numpy as np
 from torch import Tensor
 
-from frami.core import files, settings
-from frami.core.errors import WrongUse
-from frami.data.store import COLUMNS, FORMAT, TIMELINE, Store, run_folder
+from frami.core import files
+from frami.core.errors import UsageError
+from frami.core.settings import settings_to_json
+from frami.data.store import COLUMNS, FORMAT, TIMELINE, Store, store_run_folder
 
 MARGIN = 1 << 20  # bytes that a batch may take beside its spectrograms
 
 
-class Writer:
+class StoreWriter:
     """The one process that may add to a store.
 
     Args:
@@ -45,20 +46,20 @@ class Writer:
     def __init__(
         self, path: Path, description: Mapping[str, Any], *, frames: int, losses: list[str], task: str = "single-label"
     ) -> None:
-        self.tags, self.timed = task != "single-label", task == "frames"
+        self.tags, self.timed = task != "single-label", task == "sound-events"
         self.path, self.frames, self.losses = path, frames, losses
         self.front_end, self.classes = description["front_end"], len(description["labels"])
         # Two names that differ in their suffix alone would share one record.
         if path.is_dir() or not (path.suffix == ".h5" or path.is_file()):
-            raise WrongUse(f"A store cannot be written to {str(path)!r}; name a file that ends in .h5.")
-        folder = files.folder(run_folder(path))
+            raise UsageError(f"A store cannot be written to {str(path)!r}; name a file that ends in .h5.")
+        folder = files.ensure_dir(store_run_folder(path))
         self._spare = folder / "spare.h5"
-        self._lock = files.locked(folder / "lock", f"is writing to {path}")
+        self._lock = files.acquire_lock(folder / "lock", f"is writing to {path}")
         # What a process left that died in the middle of a write may open, and yet hold anything.
         for left in ("spare.h5", "displaced.h5"):
             (folder / left).unlink(missing_ok=True)
         self._attributes = {
-            name: value if isinstance(value, str) else json.dumps(value, default=settings.to_json)
+            name: value if isinstance(value, str) else json.dumps(value, default=settings_to_json)
             for name, value in description.items()
         } | {"format": FORMAT, "loss_names": json.dumps(losses)}
         try:
@@ -77,7 +78,7 @@ class Writer:
                 # 1 and 1.0 are written differently.
                 if before != now and (not before.startswith("{") or json.loads(before) != json.loads(now)):
                     what = "other settings" if name == "settings" else f"another {name.replace('_', ' ')}"
-                    raise WrongUse(
+                    raise UsageError(
                         f"{self.path} was made with {what} ({_changes(before, now)}); "
                         f"choose another --out, or repeat what it was made with."
                     )
@@ -90,7 +91,7 @@ class Writer:
             "target": (self.classes,) if self.tags else (),
             "losses": (max(1, len(self.losses)),),
         }
-        with files.told():
+        with files.reraise_os_errors():
             _reserve(self._spare, 0)
             with h5py.File(self._spare, "w") as file:
                 file.attrs.update(self._attributes)
@@ -118,17 +119,17 @@ class Writer:
         ``timeline`` (B, K, N) says when each class sounds, where clips are asked for with events.
         """
         batch, bands, frames = mel.shape
-        padded = np.full((batch, bands, self.frames), self.front_end.range[0], dtype=np.float16)
+        padded = np.full((batch, bands, self.frames), self.front_end.value_range[0], dtype=np.float16)
         padded[:, :, :frames] = mel.detach().cpu().numpy()
         if timeline is not None:
             columns[TIMELINE] = np.zeros((batch, self.classes, self.frames), dtype=np.uint8)
             columns[TIMELINE][:, :, :frames] = timeline.cpu().numpy()
-        with files.told():
+        with files.reraise_os_errors():
             size = padded.nbytes + (columns[TIMELINE].nbytes if timeline is not None else 0)
             self._refresh_spare(size)
             _reserve(self._spare, size)
             with h5py.File(self._spare, "r+") as file:
-                _extend(file, {"mel": padded, "frames_valid": frames, **columns}, batch)
+                _extend(file, {"mel": padded, "n_frames": frames, **columns}, batch)
                 file.flush()
             _swap(self.path, self._spare)
         self.rows += batch

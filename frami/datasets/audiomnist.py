@@ -11,7 +11,7 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
-from frami.data import folds as _folds
+from frami.data import folds
 from frami.data.recordings import Archive, Split
 
 SECONDS = 1.0
@@ -32,19 +32,19 @@ TEST_SPEAKERS = {
 
 def test_folds(folder: Path) -> list[str]:
     """Return the official folds that are there: ``0`` to ``4``."""
-    return _folds.folds_there("audiomnist", folder, _clips(folder))
+    return folds.available_folds("audiomnist", folder, _clips(folder))
 
 
 def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on the twelve speakers of one fold and trains on the 48 others."""
-    return _folds.hold_out("audiomnist", folder, _clips(folder), LABELS, fold, parts="speakers")
+    return folds.hold_out_fold("audiomnist", folder, _clips(folder), LABELS, fold, parts="speakers")
 
 
-def _clips(folder: Path) -> list[_folds.Clip]:
+def _clips(folder: Path) -> list[folds.ListedClip]:
     """Return the 30,000 clips, folds in order; the speakers' folders lie in ``data/`` or in ``folder``."""
     above = "data/" if (folder / "data").is_dir() else ""
     return [
-        _folds.Clip(f"{above}{speaker}/{digit}_{speaker}_{take}", int(digit), fold, part=speaker)
+        folds.ListedClip(f"{above}{speaker}/{digit}_{speaker}_{take}", int(digit), fold, part=speaker)
         for fold, speakers in TEST_SPEAKERS.items()
         for speaker, digit, take in product((f"{number:02}" for number in sorted(speakers)), LABELS, range(TAKES))
     ]

@@ -16,64 +16,75 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from frami.audio import frontend as audio
-from frami.core import run
-from frami.core.errors import FramiError, WrongUse, unknown
-from frami.data import annotations as _events
+from frami.audio.io import read_audio
+from frami.core.errors import FramiError, UsageError, unknown_name
+from frami.core.run import read_record
+from frami.data.annotations import (
+    DESED_DURATIONS,
+    DESED_FOLDS,
+    DESED_SYNTHETIC,
+    Event,
+    check_events_within_clips,
+    read_annotation_rows,
+    read_durations,
+    read_strong_labels,
+    read_weak_labels,
+)
 from frami.data.recordings import Recordings, Split
 
 SECONDS = 10.0
 SAMPLE_RATE = 16000
 FOLDER = "desed"
-SYNTHETIC = "train/synthetic21_train/soundscapes"
 WEAK = "train/weak"
 UNLABELLED = "train/unlabel_in_domain"
-FOLDS = {"validation": "validation/validation"}
-DURATIONS = {"validation": "metadata/validation/validation_durations.tsv"}
-Annotation = tuple[list[str] | None, list[_events.Event] | None]  # tags where known, and events where they are timed
+Annotation = tuple[list[str] | None, list[Event] | None]  # tags where known, and events where they are timed
 
 
 def test_folds(folder: Path) -> list[str]:
     """Return the official sets to test on that are there: ``validation``."""
-    return [name for name, part in FOLDS.items() if _table(folder, part).is_file()]
+    return [name for name, part in DESED_FOLDS.items() if _table(folder, part).is_file()]
 
 
 def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on one official set and trains on the clips of training."""
-    if fold not in FOLDS:
-        raise unknown("fold of desed", fold, FOLDS)
-    tested = _events.strong(_table(folder, FOLDS[fold]))
+    if fold not in DESED_FOLDS:
+        raise unknown_name("fold of desed", fold, DESED_FOLDS)
+    tested = read_strong_labels(_table(folder, DESED_FOLDS[fold]))
     # Somebody who audits a model has what is tested on alone.
-    strong = _events.strong(_table(folder, SYNTHETIC)) if _table(folder, SYNTHETIC).is_file() else {}
-    lengths = _events.durations(folder / DURATIONS[fold]) if (folder / DURATIONS[fold]).is_file() else {}
-    _events.within(folder / "audio" / SYNTHETIC, _there(folder, SYNTHETIC, strong))
-    _events.within(folder / "audio" / FOLDS[fold], _there(folder, FOLDS[fold], tested), lengths)
-    weak = _events.weak(_table(folder, WEAK)) if _table(folder, WEAK).is_file() else {}
+    strong = read_strong_labels(_table(folder, DESED_SYNTHETIC)) if _table(folder, DESED_SYNTHETIC).is_file() else {}
+    lengths = read_durations(folder / DESED_DURATIONS[fold]) if (folder / DESED_DURATIONS[fold]).is_file() else {}
+    check_events_within_clips(folder / "audio" / DESED_SYNTHETIC, _there(folder, DESED_SYNTHETIC, strong))
+    check_events_within_clips(folder / "audio" / DESED_FOLDS[fold], _there(folder, DESED_FOLDS[fold], tested), lengths)
+    weak = read_weak_labels(_table(folder, WEAK)) if _table(folder, WEAK).is_file() else {}
     # Without soundscapes, weak labels and what is tested on tell the classes.
     named = [*map(_labels, (strong or tested).values()), *([] if strong else weak.values())]
     labels = tuple(sorted({label for listed in named for label in listed}))
     if not labels:
-        table = _table(folder, SYNTHETIC if strong else FOLDS[fold])
-        raise WrongUse(f"{table} annotates no event; one or more are needed.")
-    train: dict[str, Annotation] = {f"{SYNTHETIC}/{name}": (_labels(events), events) for name, events in strong.items()}
+        table = _table(folder, DESED_SYNTHETIC if strong else DESED_FOLDS[fold])
+        raise UsageError(f"{table} annotates no event; one or more are needed.")
+    train: dict[str, Annotation] = {
+        f"{DESED_SYNTHETIC}/{name}": (_labels(events), events) for name, events in strong.items()
+    }
     train |= {f"{WEAK}/{name}": (named, None) for name, named in weak.items()}
     train |= {f"{UNLABELLED}/{name}": (None, None) for name in _unlabelled(folder)}
     test: dict[str, Annotation] = {
-        f"{FOLDS[fold]}/{name}": (_labels(events), events) for name, events in tested.items()
+        f"{DESED_FOLDS[fold]}/{name}": (_labels(events), events) for name, events in tested.items()
     }
     learned, absent = _recordings(folder, train, labels)
     held_out, others = _recordings(folder, test, labels)
     of = f"of the {len(train) + len(test)} clips listed are not there."
     missing = f"{absent + others} {of}" if absent + others else ""
     if not len(learned) + len(held_out):
-        raise WrongUse(f"None of the annotated clips is in {folder / 'audio'}; name another folder with --data.")
-    return Split("desed", fold, labels, learned, held_out, task="frames", missing=missing, mixed=_mixed(folder))
+        raise UsageError(f"None of the annotated clips is in {folder / 'audio'}; name another folder with --data.")
+    return Split(
+        "desed", fold, labels, learned, held_out, task="sound-events", missing=missing, mixed_from=_mixed(folder)
+    )
 
 
 def _mixed(folder: Path) -> dict[str, str]:
     """Return what soundscapes were mixed from; nothing where the folder is no work of `frami.soundscapes`."""
     try:
-        record = run.read(folder)
+        record = read_record(folder)
     except FramiError:  # it is somebody else's, or not there
         return {}
     settings = record["settings"] if record["command"] == "soundscapes" else {}
@@ -84,11 +95,11 @@ def _unlabelled(folder: Path) -> list[str]:
     """Return the names of the clips without labels: those of the table, or, where there is none, all in their folder."""
     table = _table(folder, UNLABELLED)
     if table.is_file():
-        return [row["filename"] for row in _events.rows(table, ("filename",))]
+        return [row["filename"] for row in read_annotation_rows(table, ("filename",))]
     return sorted(path.name for path in (folder / "audio" / UNLABELLED).glob("[!.]*.wav"))
 
 
-def _labels(events: list[_events.Event]) -> list[str]:
+def _labels(events: list[Event]) -> list[str]:
     return [event.label for event in events]
 
 
@@ -100,7 +111,7 @@ def _table(folder: Path, part: str) -> Path:
     return folder / "metadata" / f"{part}.tsv"
 
 
-def _there(folder: Path, part: str, annotated: dict[str, list[_events.Event]]) -> dict[str, list[_events.Event]]:
+def _there(folder: Path, part: str, annotated: dict[str, list[Event]]) -> dict[str, list[Event]]:
     return {name: events for name, events in annotated.items() if (folder / "audio" / part / name).is_file()}
 
 
@@ -110,7 +121,7 @@ def _recordings(folder: Path, annotated: dict[str, Annotation], labels: tuple[st
     for name, (named, _) in annotated.items():
         for label in named or ():
             if label not in index:
-                raise WrongUse(
+                raise UsageError(
                     f"{folder / 'metadata'} tags {name} with {label!r}, which no soundscape of training has; "
                     f"allowed: {', '.join(labels)}."
                 )
@@ -124,6 +135,6 @@ def _recordings(folder: Path, annotated: dict[str, Annotation], labels: tuple[st
     )
 
     def read(number: int, rate: int) -> Tensor:
-        return audio.read(folder / "audio" / names[number], rate)
+        return read_audio(folder / "audio" / names[number], rate)
 
     return Recordings(tuple(names), targets, read, events), len(annotated) - len(names)

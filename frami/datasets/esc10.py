@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frami.data import folds as _folds
+from frami.data import folds
 from frami.data.recordings import Split
 from frami.datasets import esc50
 
@@ -20,9 +20,9 @@ ARCHIVES = esc50.ARCHIVES
 
 def test_folds(folder: Path) -> list[str]:
     """Return the official folds that are there: ``1`` to ``5``."""
-    return _folds.folds_there("esc10", folder, esc50.clips("esc10", folder, esc10=True)[0])
+    return folds.available_folds("esc10", folder, esc50.listed_clips("esc10", folder, esc10=True)[0])
 
 
 def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on one official fold and trains on the four others."""
-    return _folds.hold_out("esc10", folder, *esc50.clips("esc10", folder, esc10=True), fold)
+    return folds.hold_out_fold("esc10", folder, *esc50.listed_clips("esc10", folder, esc10=True), fold)

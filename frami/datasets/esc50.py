@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frami.data import folds as _folds
+from frami.data import folds
 from frami.data.recordings import Archive, Split
 
 SECONDS = 5.0
@@ -20,15 +20,15 @@ COLUMNS = ("filename", "fold", "target", "category", "esc10")
 
 def test_folds(folder: Path) -> list[str]:
     """Return the official folds that are there: ``1`` to ``5``."""
-    return _folds.folds_there("esc50", folder, clips("esc50", folder)[0])
+    return folds.available_folds("esc50", folder, listed_clips("esc50", folder)[0])
 
 
 def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on one official fold and trains on the four others."""
-    return _folds.hold_out("esc50", folder, *clips("esc50", folder), fold)
+    return folds.hold_out_fold("esc50", folder, *listed_clips("esc50", folder), fold)
 
 
-def clips(dataset: str, folder: Path, *, esc10: bool = False) -> tuple[list[_folds.Clip], tuple[str, ...]]:
+def listed_clips(dataset: str, folder: Path, *, esc10: bool = False) -> tuple[list[folds.ListedClip], tuple[str, ...]]:
     """Return the clips that the csv file lists, folds in order, and the labels in the order of its targets.
 
     Args:
@@ -36,9 +36,9 @@ def clips(dataset: str, folder: Path, *, esc10: bool = False) -> tuple[list[_fol
         folder: Folder of ESC-50.
         esc10: Keep the ESC-10 subset only; targets are then the indices of its ten labels.
     """
-    rows = _folds.rows(dataset, folder, "meta/esc50.csv", COLUMNS, "target")
+    rows = folds.read_protocol(dataset, folder, "meta/esc50.csv", COLUMNS, "target")
     rows = sorted((row for row in rows if row["esc10"] == "True" or not esc10), key=lambda row: row["filename"])
     labels = dict(sorted((int(row["target"]), row["category"]) for row in rows))
     index = {target: position for position, target in enumerate(labels)}
     listed = [(f"audio/{Path(row['filename']).stem}", index[int(row["target"])], row["fold"]) for row in rows]
-    return [_folds.Clip(*clip) for clip in listed], tuple(labels.values())
+    return [folds.ListedClip(*clip) for clip in listed], tuple(labels.values())

@@ -33,12 +33,12 @@ def split(folder: Path, fold: str) -> Split:
 
 def _seconds(recordings: Recordings) -> Recordings:
     def read(index: int, rate: int) -> Tensor:
-        return loudest(recordings.read(index, rate), round(SECONDS * rate))
+        return loudest_excerpt(recordings.read(index, rate), round(SECONDS * rate))
 
     return replace(recordings, read=read)
 
 
-def loudest(waveform: Tensor, samples: int) -> Tensor:
+def loudest_excerpt(waveform: Tensor, samples: int) -> Tensor:
     """Return the part of a waveform ``(T,)`` of so many samples that has the most power, in steps of a tenth of it."""
     if len(waveform) <= samples:
         return waveform

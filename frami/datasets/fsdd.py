@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import product
 from pathlib import Path
 
-from frami.data import folds as _folds
+from frami.data import folds
 from frami.data.recordings import Archive, Split
 
 SECONDS = 1.0
@@ -31,21 +31,21 @@ TEST_TAKES = 5
 
 def test_folds(folder: Path) -> list[str]:
     """Return ``takes`` (the official split) and the speakers that are there."""
-    return ["takes", *_folds.folds_there("fsdd", folder, _clips(by_speaker=True))]
+    return ["takes", *folds.available_folds("fsdd", folder, _clips(by_speaker=True))]
 
 
 def split(folder: Path, fold: str) -> Split:
     """Return the official split (``takes``), or the one that holds the speaker ``fold`` out."""
     there = test_folds(folder)
     if fold not in there:
-        raise _folds.no_fold("fsdd", folder, fold, there)
-    return _folds.hold_out("fsdd", folder, _clips(by_speaker=fold != "takes"), LABELS, fold, parts="speakers")
+        raise folds.missing_fold_error("fsdd", folder, fold, there)
+    return folds.hold_out_fold("fsdd", folder, _clips(by_speaker=fold != "takes"), LABELS, fold, parts="speakers")
 
 
-def _clips(*, by_speaker: bool) -> list[_folds.Clip]:
+def _clips(*, by_speaker: bool) -> list[folds.ListedClip]:
     """Return the 3,000 clips, with the speaker as fold or with ``takes`` and the rest."""
     return [
-        _folds.Clip(
+        folds.ListedClip(
             f"recordings/{digit}_{speaker}_{take}",
             int(digit),
             fold=speaker if by_speaker else "takes" if take < TEST_TAKES else "rest",

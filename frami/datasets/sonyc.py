@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from frami.audio import frontend as audio
-from frami.core.errors import WrongUse, unknown
-from frami.data import tables as _tables
+from frami.audio.io import read_audio
+from frami.core.errors import UsageError, unknown_name
+from frami.data import tables
 from frami.data.recordings import Recordings, Split
 
 SECONDS = 10.0
@@ -45,23 +45,25 @@ def test_folds(folder: Path) -> list[str]:
 def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on one official set and trains on ``train``."""
     if fold not in FOLDS:
-        raise unknown("fold of sonyc", fold, FOLDS)
+        raise unknown_name("fold of sonyc", fold, FOLDS)
     rows = _rows(folder)
     train, absent = _recordings(folder, [row for row in rows if row["split"] == "train"], "train")
     agreed = [row for row in rows if row["split"] == fold and row["annotator_id"] == AUTHORS]
     test, others = _recordings(folder, agreed, fold)
     if not len(train) + len(test):
-        raise WrongUse(f"None of the recordings is in {folder}/train or {folder}/{fold}; unpack them there.")
+        raise UsageError(f"None of the recordings is in {folder}/train or {folder}/{fold}; unpack them there.")
     missing = f"{absent + others} annotated recordings have no audio here." if absent + others else ""
     return Split("sonyc", fold, LABELS, train, test, task="multi-label", missing=missing)
 
 
 def _rows(folder: Path) -> list[dict[str, str]]:
     absent = f"{folder} is not a folder of sonyc: there is no {TABLE} in it; name another with --data."
-    found = _tables.numbered(folder / TABLE, ("split", "audio_filename", "annotator_id", *COLUMNS), absent=absent)
+    found = tables.read_numbered_rows(
+        folder / TABLE, ("split", "audio_filename", "annotator_id", *COLUMNS), absent=absent
+    )
     for line, row in found:
         for column in COLUMNS:
-            row[column] = str(_tables.number(row[column] or "0", column, folder / TABLE, line))
+            row[column] = str(tables.parse_number(row[column] or "0", column, folder / TABLE, line))
     return [row for _, row in found]
 
 
@@ -74,7 +76,7 @@ def _recordings(folder: Path, rows: list[dict[str, str]], part: str) -> tuple[Re
     names = [name for name in sorted(tags) if (folder / part / name).is_file()]
 
     def read(number: int, rate: int) -> Tensor:
-        return audio.read(folder / part / names[number], rate)
+        return read_audio(folder / part / names[number], rate)
 
     targets = np.array([tags[name] for name in names], np.float32).reshape(len(names), len(LABELS))
     return Recordings(tuple(names), targets, read), len(tags) - len(names)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frami.core.errors import WrongUse, unknown
-from frami.data import tables as _tables
+from frami.core.errors import UsageError, unknown_name
+from frami.data import tables
 from frami.data.recordings import Recordings, Split
 
 SECONDS = 1.0
@@ -40,13 +40,13 @@ def test_folds(folder: Path) -> list[str]:
 def split(folder: Path, fold: str) -> Split:
     """Return the official split of training and evaluation."""
     if fold not in FOLDS:
-        raise unknown("fold of tau2022", fold, FOLDS)
+        raise unknown_name("fold of tau2022", fold, FOLDS)
     learned = folder / SETUP.format("train")
     # Somebody who audits a model has what is tested on alone.
-    train, absent = _recordings(folder, learned) if learned.is_file() else (Recordings.of_files(folder, []), 0)
+    train, absent = _recordings(folder, learned) if learned.is_file() else (Recordings.from_files(folder, []), 0)
     test, others = _recordings(folder, folder / SETUP.format("evaluate"))
     if not len(train) + len(test):
-        raise WrongUse(f"None of the excerpts that are listed is in {folder / 'audio'}; copy them there.")
+        raise UsageError(f"None of the excerpts that are listed is in {folder / 'audio'}; copy them there.")
     missing = f"{absent + others} listed excerpts have no audio here." if absent + others else ""
     return Split("tau2022", fold, LABELS, train, test, missing=missing)
 
@@ -57,10 +57,10 @@ def _recordings(folder: Path, table: Path) -> tuple[Recordings, int]:
     absent = (
         f"{folder} is not a folder of tau2022: there is no {table.relative_to(folder)} in it; name another with --data."
     )
-    rows = _tables.rows(table, COLUMNS, absent=absent, delimiter="\t")
+    rows = tables.read_rows(table, COLUMNS, absent=absent, delimiter="\t")
     for row in rows:
         if row["scene_label"] not in LABELS:
-            raise WrongUse(f"{table} has the scene {row['scene_label']!r}; allowed: {', '.join(LABELS)}.")
+            raise UsageError(f"{table} has the scene {row['scene_label']!r}; allowed: {', '.join(LABELS)}.")
         if (folder / row["filename"]).is_file():
             items.append((row["filename"], LABELS.index(row["scene_label"])))
-    return Recordings.of_files(folder, items), len(rows) - len(items)
+    return Recordings.from_files(folder, items), len(rows) - len(items)

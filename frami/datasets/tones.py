@@ -15,15 +15,15 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frami.audio import frontend as audio
-from frami.core.errors import unknown
+from frami.audio.io import resample
+from frami.core.errors import unknown_name
 from frami.data.recordings import Recordings, Split
 
 SECONDS = 1.0
 SAMPLE_RATE = 8000
 FOLDER = ""
 FOLDS = ("0", "1", "2", "3", "4")
-APART = True
+DISJOINT_FOLDS = True
 TRAIN_PER_CLASS = 64
 TEST_PER_CLASS = 16
 SEED = 20230
@@ -83,7 +83,7 @@ def test_folds(folder: Path) -> list[str]:
 def split(folder: Path, fold: str) -> Split:
     """Return 640 clips to train on and 160 to test on, of seeds all their own; ``folder`` is unused."""
     if fold not in FOLDS:
-        raise unknown("fold of tones", fold, FOLDS)
+        raise unknown_name("fold of tones", fold, FOLDS)
     train, test = _recordings(fold, "train", TRAIN_PER_CLASS), _recordings(fold, "test", TEST_PER_CLASS)
     return Split("tones", fold, tuple(CLASSES), train, test)
 
@@ -96,7 +96,7 @@ def _recordings(fold: str, side: str, per_class: int) -> Recordings:
     def read(index: int, rate: int) -> Tensor:
         rng = np.random.default_rng((SEED, int(fold), int(side == "test"), index))
         clip = _clip(rng, *tuple(CLASSES.values())[targets[index]])
-        return audio.resample(torch.from_numpy(clip.astype(np.float32)), SAMPLE_RATE, rate).clamp(-1, 1)
+        return resample(torch.from_numpy(clip.astype(np.float32)), SAMPLE_RATE, rate).clamp(-1, 1)
 
     return Recordings(names, targets, read)
 

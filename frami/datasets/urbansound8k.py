@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frami.data import folds as _folds
+from frami.data import folds
 from frami.data.recordings import Archive, Split
 
 SECONDS = 4.0
@@ -27,21 +27,21 @@ COLUMNS = ("slice_file_name", "fold", "classID", "class")
 
 def test_folds(folder: Path) -> list[str]:
     """Return the official folds that are there: ``1`` to ``10``."""
-    return _folds.folds_there("urbansound8k", folder, _clips(folder)[0])
+    return folds.available_folds("urbansound8k", folder, _clips(folder)[0])
 
 
 def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on one official fold and trains on all the others that are there."""
-    return _folds.hold_out("urbansound8k", folder, *_clips(folder), fold)
+    return folds.hold_out_fold("urbansound8k", folder, *_clips(folder), fold)
 
 
-def _clips(folder: Path) -> tuple[list[_folds.Clip], tuple[str, ...]]:
+def _clips(folder: Path) -> tuple[list[folds.ListedClip], tuple[str, ...]]:
     """Return the clips that the csv file lists, folds in order, and the labels in the order of classID."""
-    rows = _folds.rows("urbansound8k", folder, TABLE, COLUMNS, "classID")
+    rows = folds.read_protocol("urbansound8k", folder, TABLE, COLUMNS, "classID")
     # Fold 10 comes after 9.
     rows.sort(key=lambda row: (len(row["fold"]), row["fold"], row["slice_file_name"]))
     labels = dict(sorted((int(row["classID"]), row["class"]) for row in rows))
     index = {target: position for position, target in enumerate(labels)}
     listed = [(Path(row["slice_file_name"]).stem, index[int(row["classID"])], row["fold"]) for row in rows]
-    clips = [_folds.Clip(f"audio/fold{fold}/{stem}", target, fold) for stem, target, fold in listed]
+    clips = [folds.ListedClip(f"audio/fold{fold}/{stem}", target, fold) for stem, target, fold in listed]
     return clips, tuple(labels.values())

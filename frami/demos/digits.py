@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from frami.core import progress
-from frami.core import runtime as machine
-from frami.core import text as screen
-from frami.core.errors import WrongUse
-from frami.data import recordings as datasets
-from frami.data.store import Part, Store, parts
-from frami.evaluate import agreement, complexity
-from frami.evaluate import scores as accuracy
-from frami.inversion import synthesize as synthesis
+from frami.core.errors import UsageError
+from frami.core.progress import format_duration, show_progress
+from frami.core.runtime import select_runtime
+from frami.core.text import format_table
+from frami.data.splits import load_split
+from frami.data.store import Store, StoreSubset, train_holdout_split
+from frami.evaluate import complexity
+from frami.evaluate.agreement import teacher_agreement
+from frami.evaluate.scores import score
+from frami.inversion.synthesize import synthesize
 from frami.models.model import Model, load
-from frami.reporting import inspect as inspection
-from frami.training import distill as distillation
+from frami.reporting import inspect
+from frami.training.distill import distill
 
 TEACHER = "digits"
 SAMPLES = 3072
@@ -38,7 +39,7 @@ class Row:
     accuracy: float | None
 
 
-def demo(
+def run_digits_demo(
     out: Path,
     data: str | Path | None = None,
     *,
@@ -64,14 +65,14 @@ def demo(
     began = time.monotonic()
     common: dict[str, Any] = {"seed": seed, "device": device, "threads": threads}
     if data is not None:  # told before the work of minutes
-        datasets.split("fsdd", data, test_fold="takes")
+        load_split("fsdd", data, test_fold="takes")
     teacher = load(TEACHER)
     say(f"Teacher: {TEACHER}, {teacher.parameters:,} parameters, trained on {_heritage(teacher)}.")
     students: dict[str, Model] = {}
     for method in ("frami", "noise"):
-        students[method] = student_from(teacher, method, out, samples, steps, ("small", WIDTH), common)
+        students[method] = make_student(teacher, method, out, samples, steps, ("small", WIDTH), common)
     with Store(out / "frami.h5") as made:
-        _, held_out = parts(made)
+        _, held_out = train_holdout_split(made)
         named = {
             "teacher": teacher,
             "student (frami)": students["frami"],
@@ -79,11 +80,11 @@ def demo(
         }
         rows = [_row(name, model, teacher, held_out, data, common) for name, model in named.items()]
         clips = len(held_out.targets)
-    for line in table(rows, clips):
+    for line in format_results(rows, clips):
         say(line)
-    inspection.inspect(out / "frami.h5", out / "pictures")
+    inspect.inspect(out / "frami.h5", out / "pictures")
     say(f"Pictures of the inverted spectrograms, class by class, and their sounds are in {out / 'pictures'}.")
-    say(f"All of it is in {out}; it took {progress.duration(time.monotonic() - began)}.")
+    say(f"All of it is in {out}; it took {format_duration(time.monotonic() - began)}.")
     return rows
 
 
@@ -94,7 +95,7 @@ def _heritage(teacher: Model) -> str:
     )
 
 
-def student_from(
+def make_student(
     teacher: Model,
     method: str,
     out: Path,
@@ -105,11 +106,11 @@ def student_from(
 ) -> Model:
     """Make a store by a method, and return a student (network and width) distilled from it."""
     store = out / f"{method}.h5"
-    with progress.shown(f"clips by {method}", samples) as report:
-        synthesis.synthesize(teacher, store, samples=samples, method=method, report=report, **common).close()
+    with show_progress(f"clips by {method}", samples) as report:
+        synthesize(teacher, store, samples=samples, method=method, report=report, **common).close()
     student, width = network
-    with progress.shown(f"student from {method}", steps) as report:
-        return distillation.distill(
+    with show_progress(f"student from {method}", steps) as report:
+        return distill(
             teacher,
             samples=store,
             student=student,
@@ -121,27 +122,27 @@ def student_from(
         )
 
 
-def _row(name: str, model: Model, teacher: Model, held_out: Part, data: Any, common: dict[str, Any]) -> Row:
-    where = machine.choose(common["device"], common["threads"], "float32")
+def _row(name: str, model: Model, teacher: Model, held_out: StoreSubset, data: Any, common: dict[str, Any]) -> Row:
+    where = select_runtime(common["device"], common["threads"], "float32")
     real = None
     if data is not None or os.environ.get("FRAMI_DATA"):
         try:
-            real = accuracy.evaluate(model, "fsdd", data, test_fold="takes", device=common["device"])["accuracy"]
-        except WrongUse:
+            real = score(model, "fsdd", data, test_fold="takes", device=common["device"])["accuracy"]
+        except UsageError:
             # FRAMI_DATA may hold other sets than this one; a folder that was named must hold it.
             if data is not None:
                 raise
-    return Row(name, model, agreement.agreement(teacher, model, held_out, where), real)
+    return Row(name, model, teacher_agreement(teacher, model, held_out, where), real)
 
 
-def table(rows: list[Row], clips: int) -> list[str]:
+def format_results(rows: list[Row], clips: int) -> list[str]:
     """Return the table as lines: what was heard of real speech is told apart from agreement on synthetic clips."""
     real = any(row.accuracy is not None for row in rows)
     heads = ["", "parameters", "mult-adds, 1 s", "size", "one clip", f"agreement, {clips} synthetic clips"]
     heads += ["accuracy, real speech"] if real else []
     body = []
     for row in rows:
-        cost = complexity.measure(row.model)
+        cost = complexity.measure_complexity(row.model)
         cells = [
             row.name,
             f"{cost.parameters:,}",
@@ -151,7 +152,7 @@ def table(rows: list[Row], clips: int) -> list[str]:
             f"{row.agreement:.3f}",
         ]
         body.append(cells + ([f"{row.accuracy:.3f}" if row.accuracy is not None else "-"] if real else []))
-    lines = screen.aligned([heads, *body])
+    lines = format_table([heads, *body])
     if not real:
         lines.append("No recordings at hand (FRAMI_DATA or --data), so nothing above was measured on real speech.")
     return lines

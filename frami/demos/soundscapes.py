@@ -8,19 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from frami.core import progress
-from frami.core import text as screen
-from frami.data.soundscapes import soundscapes
-from frami.demos.digits import student_from
+from frami.core.progress import format_duration, show_progress
+from frami.core.text import format_table
+from frami.data.soundscapes import make_soundscapes
+from frami.demos.digits import make_student
 from frami.evaluate import events
-from frami.evaluate import scores as accuracy
+from frami.evaluate.scores import MEASURE_TITLES, score
 from frami.models.model import Model
-from frami.reporting import inspect as inspection
-from frami.training import supervised as training
+from frami.reporting import inspect
+from frami.training.supervised import train
 
 CLASSES = ("rising", "falling", "steps_up", "accelerating", "decelerating", "fading")
-SCENES: dict[str, Any] = {"train": 600, "validation": 150}
-MIXED = {"seconds": 4.0, "most_events": 3, "shortest": 0.8, "longest": 1.6, "least_snr": 10.0}
+N_SOUNDSCAPES: dict[str, Any] = {"train": 600, "validation": 150}
+SOUNDSCAPE_SETTINGS = {
+    "seconds": 4.0,
+    "max_events": 3,
+    "min_event_seconds": 0.8,
+    "max_event_seconds": 1.6,
+    "min_snr": 10.0,
+}
 
 
 @dataclass(frozen=True)
@@ -39,11 +45,11 @@ class Plan:
 
 PLANS = {
     "tagging": Plan("multi-label", "resnet", 400, "small", 12, 1536, 800, ("micro_auprc", "macro_auprc")),
-    "events": Plan("frames", "crnn", 400, "secrnn", 12, 1024, 600, ("psds1", "psds2", "event_f1")),
+    "events": Plan("sound-events", "crnn", 400, "secrnn", 12, 1024, 600, ("psds1", "psds2", "event_f1")),
 }
 
 
-def demo(
+def run_soundscape_demo(
     out: Path,
     name: str,
     *,
@@ -66,51 +72,51 @@ def demo(
         The scores of each model on soundscapes that none of them learned from.
     """
     began, plan = time.monotonic(), PLANS[name]
-    if plan.task == "frames":
-        events.library()  # what is not installed is told before minutes of work
+    if plan.task == "sound-events":
+        events.import_scorers()  # what is not installed is told before minutes of work
     common: dict[str, Any] = {"seed": seed, "device": device, "threads": threads}
     mixed, teacher = _taught(out, name, plan, common)
-    say(f"Teacher: {plan.network}, {teacher.parameters:,} parameters, trained on {SCENES['train']} soundscapes.")
+    say(f"Teacher: {plan.network}, {teacher.parameters:,} parameters, trained on {N_SOUNDSCAPES['train']} soundscapes.")
     models: dict[str, Model] = {"teacher": teacher}
     for method in ("frami", "noise"):
-        models[f"student ({method})"] = student_from(
+        models[f"student ({method})"] = make_student(
             teacher, method, out / name, plan.samples, plan.steps, (plan.student, plan.width), common
         )
     found = {
-        title: accuracy.evaluate(model, "desed", mixed, test_fold="validation", device=device, threads=threads)
+        title: score(model, "desed", mixed, test_fold="validation", device=device, threads=threads)
         for title, model in models.items()
     }
-    heads = ["", "parameters", *(accuracy.TITLES[measure] for measure in plan.measures)]
+    heads = ["", "parameters", *(MEASURE_TITLES[measure] for measure in plan.measures)]
     rows = [
         [title, f"{models[title].parameters:,}", *(f"{scores[measure]:.3f}" for measure in plan.measures)]
         for title, scores in found.items()
     ]
-    for line in screen.aligned([heads, *rows]):
+    for line in format_table([heads, *rows]):
         say(line)
-    say(f"Measured on {SCENES['validation']} soundscapes that none of them learned from.")
+    say(f"Measured on {N_SOUNDSCAPES['validation']} soundscapes that none of them learned from.")
     pictures, student = out / name / "pictures", out / name / "student-frami"
-    inspection.inspect(out / name / "frami.h5", pictures)
-    inspection.inspect(student, pictures, dataset="desed", data=mixed, test_fold="validation", device=device)
+    inspect.inspect(out / name / "frami.h5", pictures)
+    inspect.inspect(student, pictures, dataset="desed", data=mixed, test_fold="validation", device=device)
     say(f"Pictures of synthetic clips, and of what the student hears in soundscapes, are in {pictures}.")
-    say(f"All of it is in {out}; it took {progress.duration(time.monotonic() - began)}.")
+    say(f"All of it is in {out}; it took {format_duration(time.monotonic() - began)}.")
     return found
 
 
 def _taught(out: Path, name: str, plan: Plan, common: dict[str, Any]) -> tuple[Path, Model]:
     """Mix the soundscapes, and train a teacher on them."""
-    with progress.shown("soundscapes", sum(SCENES.values())) as report:
-        mixed = soundscapes(
+    with show_progress("soundscapes", sum(N_SOUNDSCAPES.values())) as report:
+        mixed = make_soundscapes(
             "tones",
             out / "soundscapes",
             test_fold="0",
             classes=CLASSES,
-            options=MIXED,
+            options=SOUNDSCAPE_SETTINGS,
             report=report,
-            **SCENES,
+            **N_SOUNDSCAPES,
             **common,
         )
-    with progress.shown("teacher", plan.teacher_steps) as report:
-        teacher = training.train(
+    with show_progress("teacher", plan.teacher_steps) as report:
+        teacher = train(
             "desed",
             mixed,
             test_fold="validation",

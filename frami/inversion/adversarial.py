@@ -14,45 +14,45 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from frami.audio import transforms as views
 from frami.core import seeds
-from frami.core.runtime import Machine
-from frami.core.settings import setting, weights
-from frami.inversion.hooks import Heard, hear
-from frami.inversion.loop import Inverted, invert
-from frami.inversion.proxy import Rival
+from frami.core.runtime import Runtime
+from frami.core.settings import loss_weights, setting
+from frami.inversion.hooks import ForwardPass, forward_with_stats
+from frami.inversion.loop import RoundResult, optimize_clips
+from frami.inversion.proxy import ProxyStudent
 from frami.inversion.upsampler import Upsampler
+from frami.inversion.views import get_views
 from frami.models.model import Model
 from frami.models.network import Output
-from frami.training import losses as objectives
+from frami.training.losses import soft_kl
 
-Losses = Callable[[Heard, Callable[[], Output]], Mapping[str, Callable[[], Tensor]]]
+Losses = Callable[[ForwardPass, Callable[[], Output]], Mapping[str, Callable[[], Tensor]]]
 StudentLoss = Callable[[Tensor, Output], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class AdversarialSettings:
     """How a duel is played; a method adds the weights of its losses."""
 
-    turns: int = setting(50, "turns of generator and student a round, one step of the generator each", low=1)
+    iterations: int = setting(50, "turns of generator and student a round, one step of the generator each", low=1)
     student_steps: int = setting(5, "steps of the student a turn", low=0)
     latent: int = setting(256, "size of the noise", low=1)
     learning_rate: float = setting(1e-3, "of the generator", low=0)
-    rival: str = setting("small", "network of the student")
+    proxy: str = setting("small", "network of the student")
     views: str = setting("audio", "views that are judged: audio, image, or none (as published)")
 
 
-class Duel:
+class AdversarialGenerator:
     """The state that lives through the rounds: a generator from noise, and the student that it is set against."""
 
     def __init__(
         self,
         teacher: Model,
-        settings: Settings,
+        settings: AdversarialSettings,
         losses: Losses,
-        machine: Machine,
+        machine: Runtime,
         seed: int,
-        student_loss: StudentLoss = objectives.softened,
+        student_loss: StudentLoss = soft_kl,
     ) -> None:
         """Let the two begin.
 
@@ -66,54 +66,57 @@ class Duel:
             student_loss: What the student learns by, of the teacher's answer and what it says.
         """
         self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
-        self.losses, self.weights = losses, weights(settings)
-        self.rival = Rival(teacher, settings.rival, machine, seed, loss=student_loss)
-        self.view, _ = views.of(settings.views)
+        self.losses, self.weights = losses, loss_weights(settings)
+        self.proxy = ProxyStudent(teacher, settings.proxy, machine, seed, loss=student_loss)
+        self.view, _ = get_views(settings.views)
         with seeds.seeded(seed, 10):
-            self.generator = Upsampler.under(teacher, settings.latent)
+            self.generator = Upsampler.for_teacher(teacher, settings.latent)
         machine.place(self.generator)
-        self.optimiser = torch.optim.Adam(self.generator.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999))
+        self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999))
 
-    def round(self, number: int, target: Tensor, frames: int) -> Inverted:
+    def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return the clips ``(B, F, frames)`` that the generator makes after some turns; it chooses their classes."""
-        draw = seeds.generator(self.seed, 20, number)
-        for _ in range(self.settings.turns):
-            made = invert(
+        draw = seeds.make_rng(self.seed, 20, number)
+        for _ in range(self.settings.iterations):
+            made = optimize_clips(
                 lambda: self._make(len(target), frames, draw),
                 lambda mel: self._judge(self.view(mel, draw)),
                 self.weights,
-                self.optimiser,
+                self.optimizer,
                 1,
             )
             for _ in range(self.settings.student_steps):
                 with torch.no_grad():
                     mel = self._make(len(target), frames, draw)
-                self.rival.step(mel, self._told(mel))
+                self.proxy.step(mel, self._told(mel))
         return replace(made, target=self.teacher.network.task.decide(self._told(made.mel)))
 
     def _make(self, batch: int, frames: int, draw: Generator) -> Tensor:
         with self.machine.autocast():
-            return self.generator(self.generator.draw(batch, draw, self.machine.device), frames)
+            return self.generator(self.generator.sample_noise(batch, draw, self.machine.device), frames)
 
     @torch.no_grad()
     def _told(self, mel: Tensor) -> Tensor:
         with self.machine.autocast():
-            return self.teacher.network(mel).answer
+            return self.teacher.network(mel).task_logits
 
     def _judge(self, mel: Tensor) -> Mapping[str, Callable[[], Tensor]]:
         moments = bool(self.weights.get("batch_norm"))
-        return self.losses(hear(self.teacher.network, mel, self.machine, moments=moments), lambda: self.rival.says(mel))
+        return self.losses(
+            forward_with_stats(self.teacher.network, mel, self.machine, moments=moments),
+            lambda: self.proxy.predict(mel),
+        )
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return all that the next round depends on, as plain tensors, numbers and lists."""
         return {
             "generator": self.generator.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "rival": self.rival.state(),
+            "optimizer": self.optimizer.state_dict(),
+            "proxy": self.proxy.state_dict(),
         }
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
         self.generator.load_state_dict(state["generator"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.rival.load(state["rival"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.proxy.load_state_dict(state["proxy"])

@@ -13,8 +13,8 @@ from torch import Generator, Tensor, nn
 from frami.inversion.resize_conv import ResizeConv2d
 
 SCALE = 8
-POINTS = 12
-COARSEST = 3.0
+N_POINTS = 12
+MAX_TEXTURE = 3.0
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Latents:
         time: ``(B, Z', F/8, N/8 + 2)``, what varies within it.
     """
 
-    clip: Tensor
-    time: Tensor
+    z_global: Tensor
+    z_local: Tensor
 
     def parameters(self) -> list[Tensor]:
         """Return the tensors to optimise."""
-        return [self.clip, self.time]
+        return [self.z_global, self.z_local]
 
 
 class Decoder(nn.Module):
@@ -66,15 +66,15 @@ class Decoder(nn.Module):
         self.bands, self.latent, self.local, self.course = bands, latent, local, course
         self.rows = -(-bands // SCALE)
         self.classes = nn.Embedding(classes, latent)
-        self.sounds = nn.Embedding(classes, course * self.rows) if timed else None
-        self.expand = nn.Linear(2 * latent, course * self.rows * POINTS)
-        self.first = _stage(nn.Conv2d(course + local, width, 3, 1, 1, bias=False))
-        self.second = _stage(ResizeConv2d(width, 2 * width // 3, bias=False))
-        self.third = _stage(ResizeConv2d(2 * width // 3, width // 3, bias=False))
+        self.class_patterns = nn.Embedding(classes, course * self.rows) if timed else None
+        self.expand = nn.Linear(2 * latent, course * self.rows * N_POINTS)
+        self.first = _conv_block(nn.Conv2d(course + local, width, 3, 1, 1, bias=False))
+        self.second = _conv_block(ResizeConv2d(width, 2 * width // 3, bias=False))
+        self.third = _conv_block(ResizeConv2d(2 * width // 3, width // 3, bias=False))
         self.out = nn.Conv2d(width // 3, 8, 3, 1, 1)
         self.low, self.high = value_range
 
-    def draw(self, batch: int, frames: int, draw: Generator, device: str) -> Latents:
+    def sample_latents(self, batch: int, frames: int, draw: Generator, device: str) -> Latents:
         """Return fresh normal latents for ``batch`` clips of ``frames`` frames, and of a margin on either side."""
         columns = -(-frames // SCALE) + 2
         clip = torch.randn(batch, self.latent, generator=draw)
@@ -92,26 +92,28 @@ class Decoder(nn.Module):
         """
         tags = target.amax(dim=2) if target.dim() > 2 else target
         asked = self.classes(tags) if tags.dim() == 1 else tags @ self.classes.weight
-        clip = torch.cat([latents.clip, asked], dim=1)
-        course = self.expand(clip).view(len(clip), self.course, self.rows, POINTS)
-        spread = F.interpolate(course, size=latents.time.shape[2:], mode="bilinear", align_corners=True)
-        if self.sounds is not None:
+        clip = torch.cat([latents.z_global, asked], dim=1)
+        course = self.expand(clip).view(len(clip), self.course, self.rows, N_POINTS)
+        spread = F.interpolate(course, size=latents.z_local.shape[2:], mode="bilinear", align_corners=True)
+        if self.class_patterns is not None:
             # Each step is decoded to as many frames; what is beyond the end, and the margin on either side, is as the end.
             whole = F.pad(target, (0, -target.shape[2] % SCALE), mode="replicate")
             active = F.pad(F.avg_pool1d(whole, SCALE), (1, 1), mode="replicate")
-            patterns = self.sounds.weight.view(-1, self.course, self.rows)
+            patterns = self.class_patterns.weight.view(-1, self.course, self.rows)
             spread = spread + torch.einsum("bkt,kcr->bcrt", active, patterns)
-        hidden = torch.cat([spread, latents.time], dim=1)
+        hidden = torch.cat([spread, latents.z_local], dim=1)
         hidden = self.first(hidden.contiguous(memory_format=torch.channels_last))
         hidden = self.third(self.second(hidden))
         # The margin goes: what the convolutions' zero padding does to the ends of a clip is no part of any sound.
         fine = F.pixel_shuffle(self.out(hidden), 2)[..., SCALE : SCALE + frames + 1].float()
-        raw, much = averaged(fine)[:, :, : self.bands].unbind(1)
-        strength = COARSEST * (much - math.log(COARSEST - 1)).sigmoid()  # an output of 0 leaves the grain as it is
-        return Clamp.apply(raw + added + strength * grain, self.low, self.high)
+        raw, much = average_neighbors(fine)[:, :, : self.bands].unbind(1)
+        strength = (
+            MAX_TEXTURE * (much - math.log(MAX_TEXTURE - 1)).sigmoid()
+        )  # an output of 0 leaves the grain as it is
+        return RangeClamp.apply(raw + added + strength * grain, self.low, self.high)
 
 
-class Clamp(torch.autograd.Function):
+class RangeClamp(torch.autograd.Function):
     """Values within a range; what stands at an end of it can be moved back in and is not moved further out.
 
     Real clips stand at the floor for long. A squashing function only tends to it, a plain clamp would not let go again,
@@ -129,11 +131,11 @@ class Clamp(torch.autograd.Function):
         return grad.masked_fill((below & (grad > 0)) | (above & (grad < 0)), 0.0), None, None
 
 
-def _stage(convolution: nn.Conv2d) -> nn.Sequential:
+def _conv_block(convolution: nn.Conv2d) -> nn.Sequential:
     return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.LeakyReLU(0.2, inplace=True))
 
 
-def averaged(fine: Tensor) -> Tensor:
+def average_neighbors(fine: Tensor) -> Tensor:
     """Return the means of two by two neighbours, ``(..., H, W + 1)`` to ``(..., H, W)``; the last row has itself below it.
 
     `torch.nn.functional.avg_pool2d` takes twice as long.

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from frami.core.runtime import Machine
+from frami.core.runtime import Runtime
 from frami.models.network import Output
 
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
@@ -26,7 +26,7 @@ class Moments:
 
 
 @dataclass
-class Seen:
+class BatchNormStats:
     """What came into the batch norms of a network, and what the network has stored of its training data.
 
     Attributes:
@@ -37,23 +37,25 @@ class Seen:
 
     batch: dict[str, Moments] = field(default_factory=dict)
     stored: dict[str, Moments] = field(default_factory=dict)
-    clips: dict[str, Tensor] = field(default_factory=dict)
+    per_clip: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Heard:
+class ForwardPass:
     """What a teacher said of a batch of clips, and what came into its batch norms on the way."""
 
-    said: Output
-    seen: Seen
+    output: Output
+    batch_norm: BatchNormStats
 
 
-def hear(teacher: nn.Module, mel: Tensor, machine: Machine, *, moments: bool = True, each_clip: bool = False) -> Heard:
+def forward_with_stats(
+    teacher: nn.Module, mel: Tensor, machine: Runtime, *, moments: bool = True, each_clip: bool = False
+) -> ForwardPass:
     """Return what a teacher says of clips ``(B, F, N)``, with what it saw (see `batch_norm_inputs`) where that is asked for."""
-    looking = batch_norm_inputs(teacher, each_clip=each_clip) if moments else nullcontext(Seen())
+    looking = record_batch_norm_inputs(teacher, each_clip=each_clip) if moments else nullcontext(BatchNormStats())
     with looking as seen, machine.autocast():
         said = teacher(mel)
-    return Heard(said, seen)
+    return ForwardPass(said, seen)
 
 
 def batch_norms(network: nn.Module) -> dict[str, BatchNorm]:
@@ -66,18 +68,18 @@ def batch_norms(network: nn.Module) -> dict[str, BatchNorm]:
 
 
 @contextmanager
-def batch_norm_inputs(network: nn.Module, *, each_clip: bool = False) -> Iterator[Seen]:
+def record_batch_norm_inputs(network: nn.Module, *, each_clip: bool = False) -> Iterator[BatchNormStats]:
     """Within the block, every forward pass of the network leaves the moments of its batch norms' inputs in `Seen`.
 
     With ``each_clip``, the mean of each clip on its own too.
     """
-    seen, handles = Seen(), []
+    seen, handles = BatchNormStats(), []
 
     def hook(name: str):
         def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            seen.batch[name] = moments(inputs[0])
+            seen.batch[name] = channel_moments(inputs[0])
             if each_clip:
-                seen.clips[name] = inputs[0].flatten(2).float().mean(2) if inputs[0].dim() > 2 else inputs[0].float()
+                seen.per_clip[name] = inputs[0].flatten(2).float().mean(2) if inputs[0].dim() > 2 else inputs[0].float()
 
         return look
 
@@ -114,7 +116,7 @@ class _ChannelMoments(torch.autograd.Function):
         return torch.addcmul(offset.to(x.dtype).view(shape), x, slope.to(x.dtype).view(shape))
 
 
-def moments(x: Tensor) -> Moments:
+def channel_moments(x: Tensor) -> Moments:
     """Return the moments of ``(B, C, ...)`` over all but the channels, in float32."""
     if x.numel() // x.shape[1] > 1 and x.device.type in ("cpu", "cuda"):
         mean, var = _ChannelMoments.apply(x)
@@ -123,7 +125,7 @@ def moments(x: Tensor) -> Moments:
     return Moments(mean, var, pooled=x.dim() == 2)
 
 
-class PastMoments:
+class RunningMoments:
     """The average of earlier rounds' moments, without gradient; empty before the first.
 
     Attributes:
@@ -135,7 +137,7 @@ class PastMoments:
         self.momentum = momentum
         self.moments: dict[str, Moments] = {}
 
-    def add(self, batch: dict[str, Moments]) -> None:
+    def update(self, batch: dict[str, Moments]) -> None:
         """Take in the moments of a round."""
         for name, now in batch.items():
             mean, var = now.mean.detach(), now.var.detach()
@@ -144,10 +146,10 @@ class PastMoments:
                 torch.lerp(mean, before.mean, self.momentum), torch.lerp(var, before.var, self.momentum)
             )
 
-    def state(self) -> dict[str, list[Tensor]]:
+    def state_dict(self) -> dict[str, list[Tensor]]:
         """Return all that it takes to go on, as plain tensors."""
         return {name: [moments.mean, moments.var] for name, moments in self.moments.items()}
 
-    def load(self, state: dict[str, list[Tensor]], device: str) -> None:
+    def load_state_dict(self, state: dict[str, list[Tensor]], device: str) -> None:
         """Go on from a `state`."""
         self.moments = {name: Moments(mean.to(device), var.to(device)) for name, (mean, var) in state.items()}

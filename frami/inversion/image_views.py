@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 WARNING = "views=image: flips reverse time and crops shift the mel bands, which changes what a sound is; views=audio does not."
 
 
-def whole(mel: Tensor, draw: Generator) -> Tensor:
+def shift_and_flip(mel: Tensor, draw: Generator) -> Tensor:
     """Return the clips shifted by up to 4 bands and frames (zeros come in), half of them reversed in time."""
     batch, bands, frames = mel.shape
     shift = torch.randint(-4, 5, (2, batch), generator=draw)
@@ -20,7 +20,7 @@ def whole(mel: Tensor, draw: Generator) -> Tensor:
     return _resampled(mel, torch.ones(batch, 2), offset, draw, mode="nearest")
 
 
-def part(mel: Tensor, draw: Generator) -> Tensor:
+def random_resized_crop(mel: Tensor, draw: Generator) -> Tensor:
     """Return a rectangle of each clip, 1/4 to all of its area and of any place, stretched to the whole; half reversed."""
     batch = len(mel)
     area = 0.25 + 0.75 * torch.rand(batch, generator=draw)

@@ -1,4 +1,4 @@
-"""The one loop of inversion: a parametrisation draws clips, priors judge them, an optimiser moves the parametrisation."""
+"""The one loop of inversion: a parametrisation draws clips, priors judge them, an optimizer moves the parametrisation."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from frami.core.errors import Failed
+from frami.core.errors import OperationError
 
 
 @dataclass(frozen=True)
-class Inverted:
+class RoundResult:
     """What a round of inversion gives.
 
     Attributes:
@@ -24,51 +24,51 @@ class Inverted:
     """
 
     mel: Tensor
-    parts: Mapping[str, float]
+    losses: Mapping[str, float]
     step: int
     target: Tensor | None = None
 
 
-def invert(
+def optimize_clips(
     draw: Callable[[], Tensor],
     judge: Callable[[Tensor], Mapping[str, Callable[[], Tensor]]],
     weights: Mapping[str, float],
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     steps: int,
     *,
     after_backward: Callable[[], None] = lambda: None,
-) -> Inverted:
+) -> RoundResult:
     """Return the best clips of ``steps`` steps of descent.
 
     Args:
-        draw: Gives the clips ``(B, F, N)``, with gradient to what the optimiser moves.
+        draw: Gives the clips ``(B, F, N)``, with gradient to what the optimizer moves.
         judge: Gives, by name, what computes the unweighted losses of clips.
         weights: Weight of each loss; one of 0 is not computed.
-        optimiser: Moves the parametrisation, and whatever the losses learn with it.
+        optimizer: Moves the parametrisation, and whatever the losses learn with it.
         steps: Number of steps, 1 or more.
-        after_backward: Called when the gradients of a step are there, before the optimiser uses them.
+        after_backward: Called when the gradients of a step are there, before the optimizer uses them.
 
     Raises:
         Failed: a loss is not a number.
     """
-    best: Inverted | None = None
+    best: RoundResult | None = None
     least = float("inf")
     for step in range(steps):
         mel = draw()
         # A teacher without batch norm gives a zero on the CPU.
         parts = {name: part().to(mel.device) for name, part in judge(mel).items() if weights[name]}
         if not parts:
-            return Inverted(mel.detach().clone(), {}, step)
+            return RoundResult(mel.detach().clone(), {}, step)
         total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
         if not bool(total.isfinite()):
             way_out = "lower the learning rates" if step else "ask the teacher whether its logits are finite"
-            raise Failed(f"The loss of inversion is not a number at step {step}; {way_out}.")
+            raise OperationError(f"The loss of inversion is not a number at step {step}; {way_out}.")
         if total.item() < least:
             least = total.item()
-            best = Inverted(mel.detach().clone(), {name: part.item() for name, part in parts.items()}, step)
-        optimiser.zero_grad(set_to_none=True)
+            best = RoundResult(mel.detach().clone(), {name: part.item() for name, part in parts.items()}, step)
+        optimizer.zero_grad(set_to_none=True)
         total.backward()
         after_backward()
-        optimiser.step()
+        optimizer.step()
     assert best is not None
     return best

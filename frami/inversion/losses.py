@@ -11,10 +11,10 @@ from torch import Tensor
 
 from frami.inversion.hooks import Moments
 from frami.models.network import Output
-from frami.models.tasks import at_rate_of
+from frami.models.tasks import match_frame_rate
 
 
-def class_prior(said: Output, target: Tensor) -> Tensor:
+def class_prior_loss(said: Output, target: Tensor) -> Tensor:
     """Return the cross-entropy of the teacher's logits against the wanted classes, mean over the batch.
 
     Args:
@@ -23,10 +23,10 @@ def class_prior(said: Output, target: Tensor) -> Tensor:
 
     Source: Yin et al., "Dreaming to Distill", CVPR 2020, arXiv:1912.08795, eq. 2.
     """
-    return said.task.error(said.answer, target)
+    return said.task.cross_entropy(said.task_logits, target)
 
 
-def batch_norm_moments(
+def batch_norm_loss(
     batch: Mapping[str, Moments],
     stored: Mapping[str, Moments],
     past: Mapping[str, Moments] | None = None,
@@ -76,7 +76,7 @@ def batch_norm_moments(
     return torch.stack([group.mean() if relative else group.sum() for group in groups]).sum()
 
 
-def contrast(pulled: Tensor, anchors: Tensor, queue: Tensor | None = None, *, temperature: float = 0.1) -> Tensor:
+def info_nce(pulled: Tensor, anchors: Tensor, queue: Tensor | None = None, *, temperature: float = 0.1) -> Tensor:
     """Return how badly each clip's feature in one view is told from other clips' by the feature of its other view.
 
         mean over i of -log( exp(u_i . v_i / t) / sum over j of exp(u_i . v_j / t) )
@@ -98,35 +98,35 @@ def contrast(pulled: Tensor, anchors: Tensor, queue: Tensor | None = None, *, te
     return F.cross_entropy(similarity, torch.arange(len(pulled), device=pulled.device))
 
 
-def own_class(said: Output) -> Tensor:
+def onehot_loss(said: Output) -> Tensor:
     """Return the cross-entropy of the teacher's logits against what it finds likeliest itself, mean over the batch.
 
     Source: Chen et al., "Data-Free Learning of Student Networks", ICCV 2019, arXiv:1904.01186 (one-hot loss). Differs: of
     tags and frames, every choice (see `frami.tasks`) counts against its own likeliest alternative.
     """
-    likely = said.task.log_probabilities(said.answer.float()).amax(dim=2)
-    return -(likely @ said.task.shares(said.answer)).mean()
+    likely = said.task.log_probabilities(said.task_logits.float()).amax(dim=2)
+    return -(likely @ said.task.choice_weights(said.task_logits)).mean()
 
 
-def balance(said: Output, *, base: float = 10.0) -> Tensor:
+def class_balance_loss(said: Output, *, base: float = 10.0) -> Tensor:
     """Return minus the entropy of the batch's mean probabilities: least where classes are even.
 
     Args:
         said: What the teacher says of the clips.
         base: Of the logarithm: 10 in DAFL's code, e where CMI's authors run DFQ.
 
-    Source: Chen et al., as `own_class` (information entropy loss). Differs: of tags and frames, the mean probabilities are
+    Source: Chen et al., as `onehot` (information entropy loss). Differs: of tags and frames, the mean probabilities are
     divided by their sum, so that it is even tags that are asked for, and not many.
     """
-    mean = said.task.probable(said.answer.float()).transpose(0, 1).flatten(1).mean(dim=1)
+    mean = said.task.class_probabilities(said.task_logits.float()).transpose(0, 1).flatten(1).mean(dim=1)
     share = mean / mean.sum()
     return (share * share.clamp_min(1e-8).log()).sum() / math.log(base)
 
 
-def activation(said: Output) -> Tensor:
+def activation_loss(said: Output) -> Tensor:
     """Return minus the mean size of the teacher's statistics: real clips excite a network more than others do.
 
-    Source: Chen et al., as `own_class`. Differs: statistics pooling stands where they pool over an image.
+    Source: Chen et al., as `onehot`. Differs: statistics pooling stands where they pool over an image.
     """
     return -said.stats.abs().mean()
 
@@ -149,31 +149,31 @@ def total_variation(mel: Tensor) -> Tensor:
     ).sum()
 
 
-def divergence(teacher: Output, student: Output) -> Tensor:
+def neg_kl(teacher: Output, student: Output) -> Tensor:
     """Return minus the divergence of student from teacher, mean over the batch.
 
     Source: Micaelli and Storkey, "Zero-shot Knowledge Transfer via Adversarial Belief Matching", NeurIPS 2019,
     arXiv:1905.09768 (temperature 1).
     """
-    return -teacher.task.divergences(teacher.answer, student.answer).sum(dim=1).mean()
+    return -teacher.task.kl_terms(teacher.task_logits, student.task_logits).sum(dim=1).mean()
 
 
-def distance(teacher: Output, student: Output) -> Tensor:
+def neg_l1(teacher: Output, student: Output) -> Tensor:
     """Return minus `apart` of the teacher's answer and the student's.
 
     Source: Fang et al., "Data-Free Adversarial Distillation", 2019, arXiv:1912.11006.
     """
-    return -apart(teacher.answer, student)
+    return -l1_distance(teacher.task_logits, student)
 
 
-def apart(told: Tensor, student: Output) -> Tensor:
+def l1_distance(told: Tensor, student: Output) -> Tensor:
     """Return the mean absolute difference of the logits; those of all frames count as much as those of the clip."""
-    gaps = (at_rate_of(told, student.answer) - student.answer).abs().flatten(1)
-    shares = student.task.shares(student.answer).expand(gaps.shape[1])
+    gaps = (match_frame_rate(told, student.task_logits) - student.task_logits).abs().flatten(1)
+    shares = student.task.choice_weights(student.task_logits).expand(gaps.shape[1])
     return (gaps @ shares).mean() / shares.sum()
 
 
-def competition(teacher: Output, student: Output, *, temperature: float = 3.0) -> Tensor:
+def jensen_shannon_gap(teacher: Output, student: Output, *, temperature: float = 3.0) -> Tensor:
     """Return one minus the Jensen-Shannon divergence of student and teacher, mean over the batch, in [0, 1].
 
     Source: Yin et al., as `class_prior` (adaptive form); temperature and clamps of the authors' code. Differs: the divergences
@@ -182,19 +182,19 @@ def competition(teacher: Output, student: Output, *, temperature: float = 3.0) -
     """
     ours, theirs = (
         student.task.log_probabilities(answer / temperature).exp().clamp(0.01, 0.99)
-        for answer in (student.answer, at_rate_of(teacher.answer, student.answer))
+        for answer in (student.task_logits, match_frame_rate(teacher.task_logits, student.task_logits))
     )
     middle = ((ours + theirs) / 2).log()
     both = ours * (ours.log() - middle) + theirs * (theirs.log() - middle)
-    shares = student.task.shares(student.answer)
+    shares = student.task.choice_weights(student.task_logits)
     return 1 - ((both.sum(dim=2) @ shares).mean() / (2 * shares.sum())).clamp(0, 1)
 
 
-def disagreement(teacher: Output, student: Output) -> Tensor:
+def adversarial_kl(teacher: Output, student: Output) -> Tensor:
     """Return minus the divergence of student from teacher on clips whose class both agree on, mean over the batch.
 
     Source: Fang et al., "Contrastive Model Inversion", as above (temperature 1).
     """
     task = teacher.task
-    divergences = task.divergences(teacher.answer, student.answer)
-    return -(task.agree(teacher.answer, student.answer) * divergences).sum(dim=1).mean()
+    divergences = task.kl_terms(teacher.task_logits, student.task_logits)
+    return -(task.agreement_terms(teacher.task_logits, student.task_logits) * divergences).sum(dim=1).mean()

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from frami.core.errors import unknown
+from frami.core.errors import unknown_name
 
 FORMS = ("fomaml", "reptile")
 
 
-class MetaLearned:
-    """The start and its optimiser.
+class MetaLearner:
+    """The start and its optimizer.
 
     Attributes:
         start: The decoder that every round begins as.
@@ -33,37 +33,37 @@ class MetaLearned:
             form: ``fomaml`` follows the sum of a round's gradients, ``reptile`` the way the round's decoder went.
         """
         if form not in FORMS:
-            raise unknown("form of meta-learning", form, FORMS)
+            raise unknown_name("form of meta-learning", form, FORMS)
         self.start, self.form = start, form
-        self.optimiser = torch.optim.Adam(start.parameters(), lr=rate, betas=(0.5, 0.999))
+        self.optimizer = torch.optim.Adam(start.parameters(), lr=rate, betas=(0.5, 0.999))
 
-    def begin(self) -> nn.Module:
+    def start_round(self) -> nn.Module:
         """Return the decoder of a new round."""
-        self.optimiser.zero_grad(set_to_none=False)
+        self.optimizer.zero_grad(set_to_none=False)
         return copy.deepcopy(self.start).train()
 
-    def gather(self, decoder: nn.Module) -> None:
+    def accumulate(self, decoder: nn.Module) -> None:
         """Take in the gradients of one step of a round."""
         if self.form == "fomaml":
             for start, now in zip(self.start.parameters(), decoder.parameters(), strict=True):
                 if now.grad is not None:
                     start.grad = now.grad.clone() if start.grad is None else start.grad.add_(now.grad)
 
-    def finish(self, decoder: nn.Module) -> None:
+    def finish_round(self, decoder: nn.Module) -> None:
         """Move the start by what a finished round has taught."""
         if self.form == "reptile":
             for start, now in zip(self.start.parameters(), decoder.parameters(), strict=True):
                 start.grad = start.detach() - now.detach()
-        self.optimiser.step()
+        self.optimizer.step()
         # The moving averages of the decoder's own batch norms follow along; they take part in no loss.
         for average, current in zip(self.start.buffers(), decoder.buffers(), strict=True):
             average.copy_(current)
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return all that it takes to go on, as plain tensors and numbers."""
-        return {"start": self.start.state_dict(), "optimiser": self.optimiser.state_dict()}
+        return {"start": self.start.state_dict(), "optimizer": self.optimizer.state_dict()}
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
         self.start.load_state_dict(state["start"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(state["optimizer"])

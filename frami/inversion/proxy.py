@@ -8,23 +8,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frami.audio import transforms as views
+from frami.audio import transforms
 from frami.core import seeds
-from frami.core.runtime import Machine
+from frami.core.runtime import Runtime
 from frami.models.architecture import Architecture
 from frami.models.model import Model
 from frami.models.network import Output, frozen
-from frami.training import losses as objectives
+from frami.training import losses
 
 LEARNING_RATE = 2e-3
 
 
-class Rival:
+class ProxyStudent:
     """A small network that learns from the synthetic clips as they come, so that inversion can aim at its mistakes.
 
     It remembers the last ``memory`` clips, as float16 and in whole rounds, with what the teacher said of them. Unless a method
     names another loss, it learns by `objectives.softened`, at temperature 4, with AdamW; CMI, FastMeta and NAYER publish 20, and
-    SGD. It learns for few steps after each round, ``each_round`` (``rival_steps`` of the methods), where CMI and FastMeta
+    SGD. It learns for few steps after each round, ``each_round`` (``proxy_steps`` of the methods), where CMI and FastMeta
     publish 400.
     """
 
@@ -32,12 +32,12 @@ class Rival:
         self,
         teacher: Model,
         network: str,
-        machine: Machine,
+        machine: Runtime,
         seed: int,
         *,
         memory: int = 1,
         each_round: int = 0,
-        loss: Callable[[Tensor, Output], Tensor] = objectives.softened,
+        loss: Callable[[Tensor, Output], Tensor] = losses.soft_kl,
     ) -> None:
         self.teacher, self.machine, self.memory, self.each_round, self.loss = teacher, machine, memory, each_round, loss
         self.seed, self.steps = seed, 0
@@ -47,20 +47,20 @@ class Rival:
             ).network
         machine.place(self.network)
         self.network.eval().requires_grad_(False)
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
         self.mels: list[Tensor] = []
         self.told: list[Tensor] = []
 
-    def says(self, mel: Tensor) -> Output:
+    def predict(self, mel: Tensor) -> Output:
         """Return what it says of clips ``(B, F, N)``."""
         with frozen(self.network), self.machine.autocast():
             return self.network(mel)
 
-    def hear(self, mel: Tensor, number: int) -> None:
+    def update(self, mel: Tensor, number: int) -> None:
         """Remember the clips ``(B, F, N)`` of a round with what the teacher says of them, then learn."""
         with torch.no_grad(), self.machine.autocast():
-            told = self.teacher.network(mel).answer
-        draw = seeds.generator(self.seed, 21, number)
+            told = self.teacher.network(mel).task_logits
+        draw = seeds.make_rng(self.seed, 21, number)
         self.mels.append(mel.half())
         self.told.append(told.float())
         while len(self.mels) > 1 and sum(map(len, self.mels)) - len(self.mels[0]) >= self.memory:
@@ -70,7 +70,7 @@ class Rival:
             chosen = int(torch.randint(len(self.mels), (), generator=draw))
             mel, answer = self.mels[chosen].float(), self.told[chosen]
             # An answer for each frame does not move with the clip.
-            self.step(mel if answer.dim() > 2 else views.roll(mel, draw), answer)
+            self.step(mel if answer.dim() > 2 else transforms.roll(mel, draw), answer)
 
     def step(self, mel: Tensor, told: Tensor) -> None:
         """Learn from clips ``(B, F, N)`` what the teacher said of them, its answer; remember nothing."""
@@ -79,50 +79,50 @@ class Rival:
         with seeds.seeded(self.seed, 15, self.steps), self.machine.autocast():
             said = self.network(mel)
         self.steps += 1
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         self.loss(told, said).backward()
-        self.optimiser.step()
+        self.optimizer.step()
         self.network.eval().requires_grad_(False)
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """Return all that it takes to go on, as plain tensors and lists."""
         return {
             "network": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "mels": list(self.mels),
             "told": list(self.told),
             "steps": self.steps,
         }
 
-    def load(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
         self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(state["optimizer"])
         self.steps = state["steps"]
         self.mels = [mel.to(self.machine.device) for mel in state["mels"]]
         self.told = [answer.to(self.machine.device) for answer in state["told"]]
 
 
-class Nobody:
+class NoProxy:
     """Who stands in where a method goes without a student in the making."""
 
-    def says(self, mel: Tensor) -> Output:
+    def predict(self, mel: Tensor) -> Output:
         """Never asked: the loss that would ask has the weight 0."""
         raise AssertionError("There is no student in the making.")
 
-    def hear(self, mel: Tensor, number: int) -> None:
+    def update(self, mel: Tensor, number: int) -> None:
         """Learn nothing."""
 
-    def state(self) -> None:
+    def state_dict(self) -> None:
         """Return that there is nothing to go on from."""
 
-    def load(self, state: None) -> None:
+    def load_state_dict(self, state: None) -> None:
         """Go on from nothing."""
 
 
-def of(teacher: Model, settings: Any, machine: Machine, seed: int) -> Rival | Nobody:
+def make_proxy(teacher: Model, settings: Any, machine: Runtime, seed: int) -> ProxyStudent | NoProxy:
     """Return the student in the making that a method's settings ask for; nobody, where its weight is 0."""
     if not settings.adversary:
-        return Nobody()
-    memory, steps = settings.rival_memory, settings.rival_steps
-    return Rival(teacher, settings.rival, machine, seed, memory=memory, each_round=steps)
+        return NoProxy()
+    memory, steps = settings.proxy_memory, settings.proxy_steps
+    return ProxyStudent(teacher, settings.proxy, machine, seed, memory=memory, each_round=steps)

@@ -12,43 +12,43 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frami.core import progress, seeds, settings
-from frami.core import registry as catalog
-from frami.core import runtime as machine
-from frami.core.errors import WrongUse
-from frami.core.run import Run, discard, finished
-from frami.core.runtime import Machine
-from frami.data.store import Store, run_folder
-from frami.data.writer import Writer
-from frami.inversion import hooks as taps
+from frami.core import registry, seeds
+from frami.core.errors import UsageError
+from frami.core.progress import ProgressCallback, silent
+from frami.core.run import Run, discard_record, is_finished
+from frami.core.runtime import Runtime, select_runtime
+from frami.core.settings import identity_fields, loss_weights, make_settings
+from frami.data.store import Store, store_run_folder
+from frami.data.writer import StoreWriter
 from frami.inversion import image_views, targets
-from frami.inversion.loop import Inverted
+from frami.inversion.hooks import batch_norms
+from frami.inversion.loop import RoundResult
 from frami.models import tasks
-from frami.models.model import Bundle, Model, loaded
+from frami.models.model import Model, ModelLike, as_model
 from frami.models.network import frozen
 
-BATCH = 64
+BATCH_SIZE = 64
 # Convolutions are compiled anew for every shape, which costs more than a round of short clips.
-LENGTHS = 6
-MOST_FRAMES = 100_000
-MOST_RANGE = 20.0  # a standardised front end has 5 to 12
+N_LENGTHS = 6
+MAX_FRAMES = 100_000
+MAX_VALUE_RANGE = 20.0  # a standardised front end has 5 to 12
 
 
 def synthesize(
-    teacher: Bundle,
+    teacher: ModelLike,
     out: str | Path,
     *,
     samples: int = 4000,
     method: str = "frami",
-    frames: tuple[int, int] | None = None,
-    batch_size: int = BATCH,
+    frame_range: tuple[int, int] | None = None,
+    batch_size: int = BATCH_SIZE,
     co_occurrence: float = 0.0,
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
     precision: str = "auto",
-    report: progress.Report = progress.silent,
+    report: ProgressCallback = silent,
 ) -> Store:
     """Invert a teacher into a store of synthetic spectrograms; return it, open for reading.
 
@@ -59,7 +59,7 @@ def synthesize(
         out: The HDF5 file to write; its run record is in the folder of the same name with ``.run``.
         samples: Clips in all; the last batch is a whole one, so there may be up to ``batch_size - 1`` more.
         method: A module of ``frami.generators``.
-        frames: Shortest and longest clip; by default what the teacher was trained on, or what of it the method needs.
+        frame_range: Shortest and longest clip; by default what the teacher was trained on, or what of it the method needs.
         batch_size: Clips a round.
         co_occurrence: How much likelier the tags of a clip are those that the teacher finds alike; 0 for any alike.
         options: The method's own settings, by name.
@@ -72,39 +72,45 @@ def synthesize(
     Raises:
         WrongUse: an unknown method or setting, a store made with others, or one that another process writes to.
     """
-    teacher = loaded(teacher)
-    module, out, seed = catalog.load("generators", method), Path(out), seeds.checked(seed)
-    chosen = settings.make(module.Settings, options or {})
-    frames = (operator.index(frames[0]), operator.index(frames[1])) if frames else lengths(teacher, chosen)
+    teacher = as_model(teacher)
+    module, out, seed = registry.load("generators", method), Path(out), seeds.check_seed(seed)
+    chosen = make_settings(module.Settings, options or {})
+    frames = (
+        (operator.index(frame_range[0]), operator.index(frame_range[1]))
+        if frame_range
+        else default_frame_range(teacher, chosen)
+    )
     _check(teacher, chosen, samples, frames, batch_size, co_occurrence)
-    where = machine.choose(device, threads, precision)
+    where = select_runtime(device, threads, precision)
     facts = {
         "method": method,
-        "options": settings.made_of(chosen),
-        "frames": list(frames),
+        "options": identity_fields(chosen),
+        "frame_range": list(frames),
         "batch_size": batch_size,
         **({"co_occurrence": co_occurrence} if co_occurrence else {}),
         "seed": seed,
         "precision": where.precision,
     }
-    generator = module.Generator(teacher, chosen, where, seed)
+    generator = module.Method(teacher, chosen, where, seed)
     if heard := getattr(generator, "recordings", None):
         facts["recordings"] = heard
-    writer = Writer(out, _description(teacher, facts), frames=frames[1], losses=_losses(chosen), task=teacher.task)
+    writer = StoreWriter(
+        out, _description(teacher, facts), frames=frames[1], losses=_weighted_losses(chosen), task=teacher.task
+    )
     try:
-        if writer.rows >= samples and finished(run_folder(out)):
+        if writer.rows >= samples and is_finished(store_run_folder(out)):
             return Store(out)
         if not writer.rows:  # the record may be that of a store that has been taken away
-            discard(run_folder(out))
+            discard_record(store_run_folder(out))
         with Run(
-            run_folder(out),
+            store_run_folder(out),
             "synthesize",
             facts,
             grows=True,
             device=where.name,
             teacher=teacher.fingerprint,
-            priors=_priors(teacher, chosen),
-            remarks=remarks(teacher, chosen),
+            priors=_active_losses(teacher, chosen),
+            remarks=inversion_warnings(teacher, chosen),
         ) as run:
             _rounds(teacher, generator, writer, run, where, facts, samples, report)
     finally:
@@ -112,11 +118,11 @@ def synthesize(
     return Store(out)
 
 
-def lengths(teacher: Model, chosen: Any) -> tuple[int, int]:
+def default_frame_range(teacher: Model, chosen: Any) -> tuple[int, int]:
     """Return the shortest and the longest clip that a method makes for a teacher, unless it is told otherwise."""
-    shortest, longest = teacher.frames
+    shortest, longest = teacher.frame_range
     if teacher.task == "single-label":  # that a clip has several sounds, and when, takes whole clips
-        longest = min(longest, getattr(chosen, "longest", longest))
+        longest = min(longest, getattr(chosen, "max_frames", longest))
     return min(shortest, longest), longest
 
 
@@ -125,22 +131,22 @@ def _check(
 ) -> None:
     """Refuse what cannot be made, or not under this teacher."""
     shortest, longest = frames
-    if not 1 <= shortest <= longest <= MOST_FRAMES or samples < 1 or batch_size < 2:
-        raise WrongUse(
+    if not 1 <= shortest <= longest <= MAX_FRAMES or samples < 1 or batch_size < 2:
+        raise UsageError(
             f"{samples} samples of {shortest} to {longest} frames in batches of {batch_size} cannot be made; "
-            f"1 sample or more, 1 to {MOST_FRAMES:,} frames and batches of 2 or more are allowed."
+            f"1 sample or more, 1 to {MAX_FRAMES:,} frames and batches of 2 or more are allowed."
         )
     if not 0 <= co_occurrence <= 1000 or (co_occurrence and teacher.task == "single-label"):
-        raise WrongUse(
+        raise UsageError(
             f"co_occurrence is {co_occurrence}, the teacher's task {teacher.task}; 0 to 1000 is allowed where clips have "
             f"several tags."
         )
-    if _losses(chosen) and not _priors(teacher, chosen):
-        raise WrongUse(
+    if _weighted_losses(chosen) and not _active_losses(teacher, chosen):
+        raise UsageError(
             "This teacher has no batch norm, and nothing else has a weight: give one to class_prior, or its like."
         )
-    if teacher.task == "frames" and getattr(chosen, "views", "") == "image":
-        raise WrongUse("Image views also move bands, and this teacher is asked about times; views=audio is allowed.")
+    if teacher.task == "sound-events" and getattr(chosen, "views", "") == "image":
+        raise UsageError("Image views also move bands, and this teacher is asked about times; views=audio is allowed.")
 
 
 def _description(teacher: Model, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,16 +160,16 @@ def _description(teacher: Model, facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def remarks(teacher: Model, chosen: Any) -> list[str]:
+def inversion_warnings(teacher: Model, chosen: Any) -> list[str]:
     """Return what there is to say before a method's settings meet this teacher, in sentences."""
-    said, left = [], _priors(teacher, chosen)
-    if left != _losses(chosen):
+    said, left = [], _active_losses(teacher, chosen)
+    if left != _weighted_losses(chosen):
         said.append(
             "This teacher has no batch norm: its moments cannot guide the inversion; "
             f"what is left: {', '.join(left).replace('_', ' ') or 'nothing'}."
         )
-    low, high = teacher.front_end.range
-    if high - low > MOST_RANGE:
+    low, high = teacher.front_end.value_range
+    if high - low > MAX_VALUE_RANGE:
         said.append(
             f"This front end's values reach from {low:.0f} to {high:.0f}, and inversion begins with some about 0: give it a mean "
             f"and a std that make them standard, and let the network undo that."
@@ -176,47 +182,47 @@ def remarks(teacher: Model, chosen: Any) -> list[str]:
 def _rounds(
     teacher: Model,
     generator: Any,
-    writer: Writer,
+    writer: StoreWriter,
     run: Run,
-    where: Machine,
+    where: Runtime,
     facts: Mapping[str, Any],
     samples: int,
-    report: progress.Report,
+    report: ProgressCallback,
 ) -> None:
     batch, seed = facts["batch_size"], facts["seed"]
-    likely = targets.alike(teacher.network.head, facts.get("co_occurrence", 0.0))
+    likely = targets.class_similarity(teacher.network.head, facts.get("co_occurrence", 0.0))
     state = run.state()
     number = 0
     # A state ahead of the store is that of another store, which has been taken away.
     if state is not None and state["round"] * batch <= writer.rows:
         number = state["round"]
-        generator.load(state["generator"])
+        generator.load_state_dict(state["generator"])
     run.rewind("round", number)
     report(min(writer.rows, samples))
     with where.placed(teacher.network) as network, frozen(network):
         while number * batch < samples:
-            length = frames_of_round(tuple(facts["frames"]), number, seed)
-            target = targets.ASKED[teacher.task](likely, batch, number, seed, length)
-            inverted = generator.round(number, target, length)
+            length = sample_round_frames(tuple(facts["frame_range"]), number, seed)
+            target = targets.TARGET_SAMPLERS[teacher.task](likely, batch, number, seed, length)
+            inverted = generator.run_round(number, target, length)
             number += 1
             # The state is older than the store by some seconds: after a kill those batches are there already.
             if number * batch > writer.rows:
                 _append(writer, inverted, teacher, where, target, facts, number - 1)
-            run.log(round=number, clips=number * batch, frames=length, **inverted.parts)
+            run.log(round=number, clips=number * batch, n_frames=length, **inverted.losses)
             run.save(partial(_state, number, generator), always=number * batch >= samples)
-            report(min(writer.rows, samples), ", ".join(f"{n} {v:.2f}" for n, v in inverted.parts.items()))
+            report(min(writer.rows, samples), ", ".join(f"{n} {v:.2f}" for n, v in inverted.losses.items()))
     run.finish(clips=writer.rows)
 
 
 def _state(number: int, generator: Any) -> dict[str, Any]:
-    return {"round": number, "generator": generator.state()}
+    return {"round": number, "generator": generator.state_dict()}
 
 
 def _append(
-    writer: Writer,
-    inverted: Inverted,
+    writer: StoreWriter,
+    inverted: RoundResult,
     teacher: Model,
-    where: Machine,
+    where: Runtime,
     target: Tensor,
     facts: Mapping[str, Any],
     number: int,
@@ -227,7 +233,7 @@ def _append(
     target = target if inverted.target is None else inverted.target
     timed = target.dim() > 2
     # What a teacher hears in frames of its own may be fewer than the spectrogram's.
-    timeline = tasks.at_frames_of_clip(target.float(), stored.shape[2]) if timed else None
+    timeline = tasks.expand_to_frames(target.float(), stored.shape[2]) if timed else None
     writer.append(
         stored,
         timeline,
@@ -238,23 +244,23 @@ def _append(
         round=number,
         step=inverted.step,
         # HDF5 has no column of width 0: a method without losses leaves one that says so.
-        losses=np.array([inverted.parts.get(name, np.nan) for name in writer.losses] or [np.nan], dtype=np.float32),
+        losses=np.array([inverted.losses.get(name, np.nan) for name in writer.losses] or [np.nan], dtype=np.float32),
     )
 
 
-def frames_of_round(frames: tuple[int, int], number: int, seed: int) -> int:
+def sample_round_frames(frames: tuple[int, int], number: int, seed: int) -> int:
     """Return the length of a round's clips: one of up to ``LENGTHS`` that cover the range evenly, ends included."""
     shortest, longest = frames
-    count = min(LENGTHS, longest - shortest + 1)
+    count = min(N_LENGTHS, longest - shortest + 1)
     lengths = torch.linspace(shortest, longest, count).round().int().tolist()
-    return lengths[int(torch.randint(count, (), generator=seeds.generator(seed, 31, number)))]
+    return lengths[int(torch.randint(count, (), generator=seeds.make_rng(seed, 31, number)))]
 
 
-def _priors(teacher: Model, chosen: Any) -> list[str]:
+def _active_losses(teacher: Model, chosen: Any) -> list[str]:
     """Return the losses that can tell the clips anything, for the record."""
-    void = {"batch_norm"} if not taps.batch_norms(teacher.network) else set()
-    return [name for name in _losses(chosen) if name not in void]
+    void = {"batch_norm"} if not batch_norms(teacher.network) else set()
+    return [name for name in _weighted_losses(chosen) if name not in void]
 
 
-def _losses(chosen: Any) -> list[str]:
-    return [name for name, weight in settings.weights(chosen).items() if weight]
+def _weighted_losses(chosen: Any) -> list[str]:
+    return [name for name, weight in loss_weights(chosen).items() if weight]

@@ -17,15 +17,15 @@ from frami.core import seeds
 from frami.models.network import FrameHead
 
 
-def balanced(classes: int, batch: int, number: int, seed: int) -> Tensor:
+def sample_balanced_classes(classes: int, batch: int, number: int, seed: int) -> Tensor:
     """Return the classes ``(B,)`` of a round; over all rounds no class is asked for twice more than another."""
     first = number * batch
     passes = range(first // classes, (first + batch - 1) // classes + 1)
-    order = torch.cat([torch.randperm(classes, generator=seeds.generator(seed, 30, index)) for index in passes])
+    order = torch.cat([torch.randperm(classes, generator=seeds.make_rng(seed, 30, index)) for index in passes])
     return order[first % classes :][:batch]
 
 
-def label_sets(likely: Tensor, batch: int, number: int, seed: int) -> Tensor:
+def sample_tag_sets(likely: Tensor, batch: int, number: int, seed: int) -> Tensor:
     """Return the tags ``(B, K)`` of a round's clips, one to three each.
 
     The first tag of each clip is that of `balanced`, and so every tag comes up.
@@ -36,8 +36,8 @@ def label_sets(likely: Tensor, batch: int, number: int, seed: int) -> Tensor:
         number: Of the round.
         seed: Of what is drawn.
     """
-    draw = seeds.generator(seed, 33, number)
-    first = balanced(len(likely), batch, number, seed)
+    draw = seeds.make_rng(seed, 33, number)
+    first = sample_balanced_classes(len(likely), batch, number, seed)
     sets = F.one_hot(first, len(likely))
     for share in (0.6, 0.5) if len(likely) > 1 else ():
         another = torch.multinomial(likely[first], 1, generator=draw).squeeze(1)
@@ -46,14 +46,14 @@ def label_sets(likely: Tensor, batch: int, number: int, seed: int) -> Tensor:
     return sets.float()
 
 
-def timelines(likely: Tensor, batch: int, number: int, seed: int, frames: int) -> Tensor:
+def sample_timelines(likely: Tensor, batch: int, number: int, seed: int, frames: int) -> Tensor:
     """Return when each class sounds in a round's clips, ``(B, K, frames)``: one to three events of each tag in turn.
 
     The tags are those of `label_sets`; an event lasts from a twentieth to half of the clip. Events of one class that
     overlap are one event.
     """
-    draw = seeds.generator(seed, 34, number)
-    tags = label_sets(likely, batch, number, seed)
+    draw = seeds.make_rng(seed, 34, number)
+    tags = sample_tag_sets(likely, batch, number, seed)
     place = torch.arange(frames) / frames
     active = torch.zeros(*tags.shape, frames)
     for share in (1.0, 0.5, 0.3):
@@ -65,17 +65,19 @@ def timelines(likely: Tensor, batch: int, number: int, seed: int, frames: int) -
     return active
 
 
-Asked = Callable[[Tensor, int, int, int, int], Tensor]
-ASKED: Mapping[str, Asked] = MappingProxyType(
+TargetSampler = Callable[[Tensor, int, int, int, int], Tensor]
+TARGET_SAMPLERS: Mapping[str, TargetSampler] = MappingProxyType(
     {
-        "single-label": lambda likely, batch, number, seed, frames: balanced(len(likely), batch, number, seed),
-        "multi-label": lambda likely, batch, number, seed, frames: label_sets(likely, batch, number, seed),
-        "frames": timelines,
+        "single-label": lambda likely, batch, number, seed, frames: sample_balanced_classes(
+            len(likely), batch, number, seed
+        ),
+        "multi-label": lambda likely, batch, number, seed, frames: sample_tag_sets(likely, batch, number, seed),
+        "sound-events": sample_timelines,
     }
 )
 
 
-def alike(head: nn.Module, sharpness: float) -> Tensor:
+def class_similarity(head: nn.Module, sharpness: float) -> Tensor:
     """Return how likely another class is beside one, ``softmax(sharpness * cosine)`` of their weights, ``(K, K)``.
 
     Rows sum to 1, and the diagonal is 0.
@@ -87,13 +89,13 @@ def alike(head: nn.Module, sharpness: float) -> Tensor:
     Source: Nayak et al., "Zero-Shot Knowledge Distillation in Deep Networks", ICML 2019, arXiv:1905.08114 (similarity of
     classes from the last layer).
     """
-    weight = _weights(head).detach().float().cpu()
+    weight = _classifier_weights(head).detach().float().cpu()
     directions = F.normalize(weight - weight.mean(dim=0), dim=1)
     cosine = (directions @ directions.T).fill_diagonal_(-torch.inf)
     return (sharpness * cosine).softmax(dim=1) if sharpness else F.normalize(cosine.isfinite().float(), p=1, dim=1)
 
 
-def _weights(head: nn.Module) -> Tensor:
+def _classifier_weights(head: nn.Module) -> Tensor:
     """Return the weights ``(K, E)`` of a head's last layer."""
-    last = head.strong if isinstance(head, FrameHead) else head.classifier
+    last = head.frame_classifier if isinstance(head, FrameHead) else head.classifier
     return cast(nn.Linear, last).weight.flatten(1)

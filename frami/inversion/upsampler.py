@@ -35,12 +35,12 @@ class Upsampler(nn.Module):
         self.start = float(torch.logit(torch.tensor(-self.low / (self.high - self.low)), eps=1e-3))
 
     @classmethod
-    def under(cls, teacher: Model, latent: int) -> Upsampler:
+    def for_teacher(cls, teacher: Model, latent: int) -> Upsampler:
         """Return a fresh generator of clips as long as a teacher's, in the range of its front end."""
         front_end = teacher.front_end
-        return cls(front_end.n_mels, teacher.frames[1], front_end.range, latent=latent)
+        return cls(front_end.n_mels, teacher.frame_range[1], front_end.value_range, latent=latent)
 
-    def draw(self, batch: int, draw: Generator, device: str) -> Tensor:
+    def sample_noise(self, batch: int, draw: Generator, device: str) -> Tensor:
         """Return fresh normal noise ``(batch, Z)``."""
         return torch.randn(batch, self.latent, generator=draw).to(device)
 

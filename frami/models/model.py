@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
-from frami.core import files, seeds, settings
-from frami.core.errors import Failed, WrongUse
+from frami.core import files, seeds
+from frami.core.errors import OperationError, UsageError
+from frami.core.settings import settings_from_json, settings_to_json
 from frami.models import bundle, tasks
 from frami.models.architecture import Architecture
-from frami.models.network import ATTENTION, Network, Output, frozen
+from frami.models.network import Network, Output, frozen
+from frami.models.pooling import ATTENTION
 
 
 @dataclass(frozen=True)
@@ -47,20 +49,22 @@ class Model:
     labels: tuple[str, ...]
     task: str = "single-label"
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    frames: tuple[int, int] = (100, 100)
+    frame_range: tuple[int, int] = (100, 100)
 
     def __post_init__(self) -> None:
         if isinstance(self.labels, str) or len(self.labels) != self.network.classes:
-            raise WrongUse(f"A network of {self.network.classes} classes needs as many labels; {self.labels!r} came.")
+            raise UsageError(f"A network of {self.network.classes} classes needs as many labels; {self.labels!r} came.")
         try:
-            shortest, longest = map(operator.index, self.frames)
+            shortest, longest = map(operator.index, self.frame_range)
         except (TypeError, ValueError) as error:
-            raise WrongUse(f"frames is {self.frames!r}; the shortest and the longest length are allowed.") from error
+            raise UsageError(
+                f"frame_range is {self.frame_range!r}; the shortest and the longest length are allowed."
+            ) from error
         if not 1 <= shortest <= longest:
-            raise WrongUse(f"frames is {self.frames!r}; 1 or more, the shortest first, is allowed.")
+            raise UsageError(f"frame_range is {self.frame_range!r}; 1 or more, the shortest first, is allowed.")
         object.__setattr__(self, "labels", tuple(self.labels))
-        object.__setattr__(self, "frames", (shortest, longest))
-        self.network.task = tasks.find(self.task)
+        object.__setattr__(self, "frame_range", (shortest, longest))
+        self.network.task = tasks.find_task(self.task)
 
     @classmethod
     def build(
@@ -96,7 +100,7 @@ class Model:
         """Number of weights of the model; a detector could do without those of its embedding."""
         return sum(p.numel() for p in self.network.parameters())
 
-    def hear(self, waveform: Tensor) -> Output:
+    def predict(self, waveform: Tensor) -> Output:
         """Return what the model says of one waveform ``(T,)`` at the front end's rate."""
         device = next(self.network.parameters()).device
         with torch.inference_mode(), frozen(self.network):
@@ -110,51 +114,53 @@ class Model:
             "arguments": dict(self.architecture.arguments),
             "projection": self.architecture.projection,
             **({"pooling": self.architecture.pooling} if self.architecture.pooling != ATTENTION else {}),
-            "front_end": settings.to_json(self.front_end),
+            "front_end": settings_to_json(self.front_end),
             "labels": list(self.labels),
             "task": self.task,
         }
 
     def save(self, folder: str | Path, **provenance: Any) -> Path:
         """Write the model as a bundle, ``model.json`` and ``weights.safetensors``; return the folder."""
-        folder = files.folder(folder)
-        files.write_bytes(folder / bundle.WEIGHTS, safetensors.torch.save(bundle.weights(self.network)))
+        folder = files.ensure_dir(folder)
+        files.write_bytes(folder / bundle.WEIGHTS_FILE, safetensors.torch.save(bundle.state_tensors(self.network)))
         description = self._description() | {
-            "frames": list(self.frames),
+            "frame_range": list(self.frame_range),
             "provenance": dict(self.provenance) | provenance,
             "parameters": self.parameters,
             "fingerprint": self.fingerprint,
         }
-        files.write_json(folder / bundle.DESCRIPTION, description)
+        files.write_json(folder / bundle.DESCRIPTION_FILE, description)
         return folder
 
 
-Bundle = Model | str | Path  # a model, its bundle's folder, or the name of one that ships with the package
+ModelLike = Model | str | Path  # a model, its bundle's folder, or the name of one that ships with the package
 
 
-def shipped() -> list[str]:
+def list_pretrained() -> list[str]:
     """Return the names of the models that come with the package.
 
-    >>> shipped()
+    >>> list_pretrained()
     ['digits']
     """
     root = resources.files("frami.bundles")
-    return sorted(entry.name for entry in root.iterdir() if entry.joinpath(bundle.DESCRIPTION).is_file())
+    return sorted(entry.name for entry in root.iterdir() if entry.joinpath(bundle.DESCRIPTION_FILE).is_file())
 
 
-def find(model: str | Path) -> Path:
+def resolve_bundle(model: str | Path) -> Path:
     """Return the folder of a bundle, given by its path or by the name of one that ships with the package."""
     folder = Path(model)
     # A folder of that name may hold anything else.
-    if not (folder / bundle.DESCRIPTION).is_file() and str(model) in shipped():
+    if not (folder / bundle.DESCRIPTION_FILE).is_file() and str(model) in list_pretrained():
         folder = Path(str(resources.files("frami.bundles").joinpath(str(model))))
-    if not (folder / bundle.DESCRIPTION).is_file():
+    if not (folder / bundle.DESCRIPTION_FILE).is_file():
         came = "has no model.json" if folder.exists() else "is not there"
-        raise WrongUse(f"The bundle {str(model)!r} {came}; give a bundle's folder, or one of: {', '.join(shipped())}.")
+        raise UsageError(
+            f"The bundle {str(model)!r} {came}; give a bundle's folder, or one of: {', '.join(list_pretrained())}."
+        )
     return folder
 
 
-def loaded(model: Bundle) -> Model:
+def as_model(model: ModelLike) -> Model:
     """Return a model as it is, or that of a bundle (`load`)."""
     return model if isinstance(model, Model) else load(model)
 
@@ -173,8 +179,8 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
         WrongUse: there is no such bundle.
         Failed: the bundle is broken, with the tensor or the key that is wrong.
     """
-    folder = find(model)
-    description = bundle.description(folder / bundle.DESCRIPTION)
+    folder = resolve_bundle(model)
+    description = bundle.read_description(folder / bundle.DESCRIPTION_FILE)
     architecture = Architecture(
         description["network"],
         description["arguments"],
@@ -182,25 +188,25 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
         str(description.get("pooling", ATTENTION)),
     )
     if "." in architecture.network and architecture.network not in sys.modules and not trust_code:
-        raise Failed(
+        raise OperationError(
             f"The bundle {folder} is of a network that is not frami's, {architecture.network}; if you know where that is from, "
             f"import it: frami --import {architecture.network} ..., or trust_code=True."
         )
-    front_end = settings.from_json(FrontEnd, description["front_end"], f"{folder}/model.json")
-    tensors = bundle.tensors(folder / bundle.WEIGHTS)
+    front_end = settings_from_json(FrontEnd, description["front_end"], f"{folder}/model.json")
+    tensors = bundle.read_tensors(folder / bundle.WEIGHTS_FILE)
     labels = tuple(description["labels"])
     # On the meta device first: nothing is allocated for a bundle that asks for a network of absurd size. A network of the
     # user's own may compute while it is built, and hold what is in no bundle.
     own = "." in architecture.network
     try:
         with seeds.seeded(0) if own else torch.device("meta"):
-            network = architecture.build(front_end.n_mels, len(labels), tasks.find(description["task"]).name)
-    except WrongUse as error:
-        raise Failed(f"The bundle {folder} cannot be built: {error}") from error
-    bundle.check(folder, network.state_dict(), tensors)
+            network = architecture.build(front_end.n_mels, len(labels), tasks.find_task(description["task"]).name)
+    except UsageError as error:
+        raise OperationError(f"The bundle {folder} cannot be built: {error}") from error
+    bundle.check_tensors(folder, network.state_dict(), tensors)
     network.load_state_dict(tensors, assign=True)
     network.eval().requires_grad_(False)
-    shortest, longest = description["frames"]
+    shortest, longest = description["frame_range"]
     found = Model(
         architecture,
         network,
@@ -211,7 +217,7 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
         (shortest, longest),
     )
     if description.get("fingerprint", found.fingerprint) != found.fingerprint:
-        raise Failed(
+        raise OperationError(
             f"The bundle {folder} is not what was saved: model.json and weights.safetensors do not belong together "
             f"(fingerprint {description['fingerprint']}, found {found.fingerprint}); restore both, or train anew."
         )

@@ -5,7 +5,7 @@ Shapes: B batch, F mel bands, N frames of the spectrogram, N' frames before pool
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,10 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frami.core.errors import WrongUse
+from frami.core.errors import UsageError
+from frami.models.pooling import ATTENTION, POOLINGS, statistics_pooling
 from frami.models.tasks import SINGLE_LABEL, Task
-
-POOLING_EPSILON = 1e-4
 
 
 @dataclass(frozen=True)
@@ -33,33 +32,21 @@ class Output:
     """
 
     logits: Tensor
-    frames: Tensor
+    hidden: Tensor
     stats: Tensor
     embedding: Tensor
     frame_logits: Tensor | None = None
     task: Task = SINGLE_LABEL
 
     @property
-    def answer(self) -> Tensor:
+    def task_logits(self) -> Tensor:
         """What `frami.tasks` compares: ``(B, K)``, or ``(B, K, 1 + N')`` of the clip and of its frames."""
         if self.frame_logits is None:
             return self.logits
         return torch.cat([self.logits.unsqueeze(2), self.frame_logits], dim=2)
 
 
-def statistics_pooling(frames: Tensor) -> Tensor:
-    """Return mean and standard deviation over time, ``(B, D, N') -> (B, 2D)``, in float32.
-
-    The epsilon stands inside the root: the gradient of a constant feature's deviation would be infinite.
-
-    Source: Snyder et al., "X-vectors: Robust DNN Embeddings for Speaker Recognition", ICASSP 2018.
-    """
-    frames = frames.float()
-    deviation = (frames.var(dim=2, correction=0) + POOLING_EPSILON).sqrt()
-    return torch.cat([frames.mean(dim=2), deviation], dim=1)
-
-
-def convolved_and_recurrent(mel: Tensor, layers: Iterable[nn.Module], recurrent: nn.GRU) -> Tensor:
+def conv_recurrent_forward(mel: Tensor, layers: Iterable[nn.Module], recurrent: nn.GRU) -> Tensor:
     """Return the frames ``(B, D, N')`` of clips ``(B, 1, F, N)``: convolutions, then a recurrent network over time.
 
     Frequency is halved after every convolution as far as it goes and then averaged, time is halved after the first two.
@@ -88,17 +75,6 @@ class Head(nn.Module):
         return embedding, self.classifier(embedding), None
 
 
-# What is in a clip, from the probabilities ``(B, K, N')`` of its frames: Wang, Li and Metze, "A Comparison of Five Multiple
-# Instance Learning Pooling Functions for Sound Event Detection with Weak Labeling", ICASSP 2019, arXiv:1810.09050.
-POOLINGS: Mapping[str, Callable[[Tensor], Tensor]] = {
-    "average": lambda probable: probable.mean(dim=2),
-    "max": lambda probable: probable.amax(dim=2),
-    "linear-softmax": lambda probable: (probable * probable).sum(dim=2) / probable.sum(dim=2).clamp_min(1e-6),
-    "exponential-softmax": lambda probable: (probable * probable.softmax(dim=2)).sum(dim=2),
-}
-ATTENTION = "attention"  # the fifth of them, which has weights of its own
-
-
 class FrameHead(nn.Module):
     """Frames ``(B, D, N')`` to logits of every frame ``(B, K, N')``, and of the clip by pooling them.
 
@@ -113,13 +89,13 @@ class FrameHead(nn.Module):
         super().__init__()
         self.embedding = nn.Linear(stats, embedding)
         self.norm = nn.BatchNorm1d(embedding)
-        self.strong = nn.Conv1d(stats // 2, classes, 1)
+        self.frame_classifier = nn.Conv1d(stats // 2, classes, 1)
         self.attention = nn.Conv1d(stats // 2, classes, 1) if pooling == ATTENTION else None
         self.pooling = pooling
 
     def forward(self, frames: Tensor, stats: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return embedding ``(B, E)``, logits of the clip ``(B, K)`` and of its frames ``(B, K, N')``."""
-        strong = self.strong(frames).float()
+        strong = self.frame_classifier(frames).float()
         probable = strong.sigmoid()
         if self.attention is not None:
             clip = (self.attention(frames).float().softmax(dim=2) * probable).sum(dim=2)
@@ -150,7 +126,7 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         if head is not None and not isinstance(getattr(head, "classifier", None), nn.Linear | nn.Conv1d):
-            raise WrongUse("A head has its last layer, an nn.Linear or an nn.Conv1d, as `classifier`; name it so.")
+            raise UsageError("A head has its last layer, an nn.Linear or an nn.Conv1d, as `classifier`; name it so.")
         self.encoder = encoder
         self.head: nn.Module = Head(2 * channels, embedding, classes) if head is None else head
         self.channels, self.classes, self.embedding = channels, classes, embedding
@@ -172,17 +148,17 @@ class Network(nn.Module):
         if isinstance(self.head, Head | FrameHead):
             return said
         if not isinstance(said, tuple) or len(said) != 3:
-            raise WrongUse(
+            raise UsageError(
                 "A head returns three: embedding (B, E), logits (B, K), and logits of frames (B, K, N') or None."
             )
         batch, _, length = frames.shape
         _check("head", "an embedding (B, E)", said[0], (batch, self.embedding))
         _check("head", "logits (B, K)", said[1], (batch, self.classes))
-        if said[2] is not None or self.task.name == "frames":
+        if said[2] is not None or self.task.name == "sound-events":
             _check("head", "logits of frames (B, K, N')", said[2], (batch, self.classes, length))
-        if said[2] is not None and self.task.name != "frames":
-            raise WrongUse(
-                f"This head judges every frame, and the model's task is {self.task.name}; say task='frames'."
+        if said[2] is not None and self.task.name != "sound-events":
+            raise UsageError(
+                f"This head judges every frame, and the model's task is {self.task.name}; say task='sound-events'."
             )
         return said
 
@@ -192,7 +168,7 @@ def _check(part: str, what: str, came: object, wanted: tuple[int | None, ...]) -
     shape = tuple(came.shape) if isinstance(came, Tensor) else (type(came).__name__,)
     if len(shape) != len(wanted) or any(size not in (None, found) for size, found in zip(wanted, shape, strict=True)):
         asked, given = (", ".join("any" if size is None else str(size) for size in sizes) for sizes in (wanted, shape))
-        raise WrongUse(f"The network's {part} gives {what} of shape ({asked}); what came is ({given}).")
+        raise UsageError(f"The network's {part} gives {what} of shape ({asked}); what came is ({given}).")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from frami.core.errors import unknown
+from frami.core.errors import unknown_name
 
 
 @dataclass(frozen=True)
@@ -42,40 +42,40 @@ class Task:
     log_probabilities: Callable[[Tensor], Tensor]
     probabilities: Callable[[Tensor, Tensor], Tensor]
     decide: Callable[[Tensor], Tensor]
-    shares: Callable[[Tensor], Tensor]
-    probable: Callable[[Tensor], Tensor] = torch.sigmoid
-    logits: Callable[[Tensor], Tensor] = lambda probabilities: probabilities.logit(
+    choice_weights: Callable[[Tensor], Tensor]
+    class_probabilities: Callable[[Tensor], Tensor] = torch.sigmoid
+    to_logits: Callable[[Tensor], Tensor] = lambda probabilities: probabilities.logit(
         eps=1e-12 if probabilities.dtype == torch.float64 else 1e-6
     )
 
-    def error(self, answer: Tensor, target: Tensor) -> Tensor:
+    def cross_entropy(self, answer: Tensor, target: Tensor) -> Tensor:
         """Return the cross-entropy of an answer against a target, summed over choices, mean over the batch.
 
         Choices of frames are averaged over the frames; those of which it is not known what is right (NaN) count 0.
         """
-        wanted = self.probabilities(encoded(target, answer.shape[1]), answer)
+        wanted = self.probabilities(as_class_values(target, answer.shape[1]), answer)
         # A product with NaN has a gradient of NaN, whatever is done with it afterwards.
         terms = -(wanted.nan_to_num(0.0) * self.log_probabilities(answer.float())).sum(dim=2)
-        return (terms @ self.shares(answer)).mean()
+        return (terms @ self.choice_weights(answer)).mean()
 
-    def divergences(self, teacher: Tensor, student: Tensor) -> Tensor:
+    def kl_terms(self, teacher: Tensor, student: Tensor) -> Tensor:
         """Return the divergence of a student's answer from a teacher's, of each choice, with its share, ``(B, J)``."""
-        theirs = self.log_probabilities(at_rate_of(teacher.float(), student))
+        theirs = self.log_probabilities(match_frame_rate(teacher.float(), student))
         ours = self.log_probabilities(student.float())
-        return (theirs.exp() * (theirs - ours)).sum(dim=2) * self.shares(student)
+        return (theirs.exp() * (theirs - ours)).sum(dim=2) * self.choice_weights(student)
 
-    def agree(self, teacher: Tensor, student: Tensor) -> Tensor:
+    def agreement_terms(self, teacher: Tensor, student: Tensor) -> Tensor:
         """Return 1 where two answers choose the same, else 0, ``(B, J)``."""
-        theirs = self.log_probabilities(at_rate_of(teacher, student)).argmax(dim=2)
+        theirs = self.log_probabilities(match_frame_rate(teacher, student)).argmax(dim=2)
         return (theirs == self.log_probabilities(student).argmax(dim=2)).float()
 
 
-def encoded(target: Tensor, classes: int) -> Tensor:
+def as_class_values(target: Tensor, classes: int) -> Tensor:
     """Return class indices ``(B,)`` as ``(B, K)``; a target that has values for each class already is left as it is."""
     return F.one_hot(target, classes).float() if target.dim() == 1 else target.float()
 
 
-def at_rate_of(answer: Tensor, other: Tensor) -> Tensor:
+def match_frame_rate(answer: Tensor, other: Tensor) -> Tensor:
     """Return an answer with as many frames as another has."""
     if answer.shape == other.shape:
         return answer
@@ -91,7 +91,7 @@ def _or_absent(target: Tensor) -> Tensor:
     return torch.stack([target.flatten(1), 1 - target.flatten(1)], dim=2)
 
 
-def frames_covered(frames: int, own: int) -> int:
+def frames_per_output(frames: int, own: int) -> int:
     """Return how many of a spectrogram's frames N each of a network's own frames N' covers; the last may have fewer.
 
     Where a network rounds down, as most poolings do, what is left at the end is covered by none.
@@ -105,20 +105,20 @@ def frames_covered(frames: int, own: int) -> int:
     return max(1, frames // own)
 
 
-def at_frames_of_clip(active: Tensor, frames: int) -> Tensor:
+def expand_to_frames(active: Tensor, frames: int) -> Tensor:
     """Return activities ``(B, K, N')`` of a network's own frames as those of a spectrogram, ``(B, K, N)``."""
     own = active.shape[2]
-    index = torch.arange(frames, device=active.device) // frames_covered(frames, own)
+    index = torch.arange(frames, device=active.device) // frames_per_output(frames, own)
     return active[:, :, index.clamp_max(own - 1)]
 
 
-def at_frames_of(answer: Tensor, target: Tensor) -> Tensor:
+def targets_at_output_rate(answer: Tensor, target: Tensor) -> Tensor:
     """Return activities ``(B, K, N)`` as an answer has them, ``(B, K, 1 + N')``: of the clip, then of each of its frames.
 
     A class whose times are not known (infinity) sounds somewhere in the clip, and of each of its frames nothing is known.
     """
     own = answer.shape[2] - 1
-    covered = frames_covered(target.shape[2], own)
+    covered = frames_per_output(target.shape[2], own)
     frames = F.avg_pool1d(target[:, :, : own * covered], covered, ceil_mode=True)
     clip = target.where(target.isfinite() | target.isnan(), 1.0).amax(dim=2, keepdim=True)
     return torch.cat([clip, frames.where(frames.isfinite(), torch.nan)], dim=2)
@@ -136,29 +136,29 @@ SINGLE_LABEL = Task(
     log_probabilities=lambda answer: F.log_softmax(answer, dim=1).unsqueeze(1),
     probabilities=lambda target, answer: target.unsqueeze(1),
     decide=lambda answer: answer.argmax(dim=1),
-    shares=lambda answer: torch.ones(1, device=answer.device),
-    probable=lambda answer: answer.softmax(dim=1),
-    logits=lambda probabilities: probabilities.clamp_min(1e-12).log(),
+    choice_weights=lambda answer: torch.ones(1, device=answer.device),
+    class_probabilities=lambda answer: answer.softmax(dim=1),
+    to_logits=lambda probabilities: probabilities.clamp_min(1e-12).log(),
 )
 MULTI_LABEL = Task(
     "multi-label",
     log_probabilities=_with_absence,
     probabilities=lambda target, answer: _or_absent(target),
     decide=lambda answer: (answer > 0).float(),
-    shares=lambda answer: torch.ones(answer.shape[1], device=answer.device),
+    choice_weights=lambda answer: torch.ones(answer.shape[1], device=answer.device),
 )
-FRAMES = Task(
-    "frames",
+SOUND_EVENTS = Task(
+    "sound-events",
     log_probabilities=_with_absence,
-    probabilities=lambda target, answer: _or_absent(at_frames_of(answer, target)),
+    probabilities=lambda target, answer: _or_absent(targets_at_output_rate(answer, target)),
     decide=lambda answer: (answer[:, :, 1:] > 0).float(),
-    shares=_frame_shares,
+    choice_weights=_frame_shares,
 )
-TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in (SINGLE_LABEL, MULTI_LABEL, FRAMES)})
+TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in (SINGLE_LABEL, MULTI_LABEL, SOUND_EVENTS)})
 
 
-def find(name: str) -> Task:
+def find_task(name: str) -> Task:
     """Return the task of a name; the nearest is offered where there is none."""
     if name not in TASKS:
-        raise unknown("task", name, TASKS)
+        raise unknown_name("task", name, TASKS)
     return TASKS[name]

@@ -11,16 +11,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from frami.core.errors import WrongUse
+from frami.core.errors import UsageError
 
-COLOURS = "viridis"
+COLORMAP = "viridis"
 # What is no loss in a row of metrics that begins so; `frames` is a loss of distillation as well.
-PLACES = {"step": ("step",), "round": ("round", "clips", "frames")}
+PLACES = {"step": ("step",), "round": ("round", "clips", "n_frames")}
 SMALL = 7.5  # pt
 DOTS_PER_INCH = 120
 
 
-def losses(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
+def loss_curves(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
     """Return one panel a loss, over the steps or rounds of a run.
 
     Args:
@@ -31,7 +31,7 @@ def losses(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
     """
     names = loss_names(run_metrics)
     if not names:
-        raise WrongUse("There are no losses to draw: the run has logged none, so far or by its nature.")
+        raise UsageError("There are no losses to draw: the run has logged none, so far or by its nature.")
     time = next((place for place in PLACES if place in run_metrics[0]), "line")
     columns = 2 if len(names) == 4 else min(3, len(names))
     lines = -(-len(names) // columns)
@@ -62,7 +62,7 @@ def loss_names(run_metrics: Sequence[Mapping[str, Any]]) -> list[str]:
     )
 
 
-def confusion(labels: Sequence[str], counts: ArrayLike) -> Figure:
+def confusion_matrix(labels: Sequence[str], counts: ArrayLike) -> Figure:
     """Return a confusion matrix, coloured by the part of each true class's clips.
 
     Args:
@@ -75,8 +75,8 @@ def confusion(labels: Sequence[str], counts: ArrayLike) -> Figure:
     font = SMALL if len(labels) > 12 else 9
     figure = Figure(figsize=(size + 1, size), layout="constrained")
     ax = figure.subplots()
-    image = ax.imshow(parts, cmap=COLOURS, vmin=0, vmax=1)
-    shown = [plain(label if len(label) <= 24 else f"{label[:23]}…") for label in labels]
+    image = ax.imshow(parts, cmap=COLORMAP, vmin=0, vmax=1)
+    shown = [escape_text(label if len(label) <= 24 else f"{label[:23]}…") for label in labels]
     ax.set_xticks(range(len(labels)), shown, rotation=90, fontsize=font)
     ax.set_yticks(range(len(labels)), shown, fontsize=font)
     ax.set(xlabel="class given", ylabel="true class")
@@ -89,16 +89,16 @@ def confusion(labels: Sequence[str], counts: ArrayLike) -> Figure:
     return figure
 
 
-def plain(text: str) -> str:
+def escape_text(text: str) -> str:
     r"""Return what matplotlib shows as this text: dollars are no formulae, and an underscore in front hides nothing.
 
-    >>> plain("$5"), plain("_noise_") == "\N{WORD JOINER}_noise_"
+    >>> escape_text("$5"), escape_text("_noise_") == "\N{WORD JOINER}_noise_"
     ('\\$5', True)
     """
     return ("\N{WORD JOINER}" if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
-def png(figure: Figure) -> bytes:
+def to_png(figure: Figure) -> bytes:
     """Return a figure as a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH)

@@ -23,11 +23,11 @@ from torch import Tensor
 
 from frami.audio import filterbanks
 from frami.audio.frontend import FrontEnd
-from frami.core.errors import WrongUse
-from frami.data.clips import Clips, Spectrograms, of_class, of_one_length
+from frami.core.errors import UsageError
+from frami.data.clips import Clips, Spectrograms, batches_by_length, indices_of_class
 from frami.models.model import Model
 from frami.models.network import frozen
-from frami.reporting.charts import COLOURS, SMALL, plain
+from frami.reporting.charts import COLORMAP, SMALL, escape_text
 
 CLASSES_SHOWN = 10
 CLIPS_A_ROW = 4
@@ -37,7 +37,7 @@ POWER = "standardised log power"
 OCTAVES = (250, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
 
 
-def grid(store: Clips, front_end: FrontEnd, labels: Sequence[str], real: Clips | None = None) -> Figure:
+def spectrogram_grid(store: Clips, front_end: FrontEnd, labels: Sequence[str], real: Clips | None = None) -> Figure:
     """Return synthetic spectrograms, one row a class, and beside them the mean of its recordings.
 
     Args:
@@ -51,7 +51,7 @@ def grid(store: Clips, front_end: FrontEnd, labels: Sequence[str], real: Clips |
     """
     panels: dict[int, list[tuple[str, Tensor]]] = {}
     for k in _classes(store):
-        clips = _evenly(of_class(store, k), CLIPS_A_ROW)
+        clips = _evenly_spaced(indices_of_class(store, k), CLIPS_A_ROW)
         panels[k] = [(f"clip {clip}", store.mel(int(clip))) for clip in clips]
         panels[k] += [mean_spectrogram(real, k)] if real is not None else []
     panels = {k: drawn for k, drawn in panels.items() if drawn}  # a tag that no clip likely has
@@ -64,10 +64,10 @@ def grid(store: Clips, front_end: FrontEnd, labels: Sequence[str], real: Clips |
         # The mean stands in the last column, whatever there is before it.
         places = [*range(len(drawn) - 1), columns - 1] if real is not None else range(len(drawn))
         for place, (title, mel) in zip(places, drawn, strict=True):
-            image = _show(row[place], mel, front_end, title, (low, high))
+            image = _draw_spectrogram(row[place], mel, front_end, title, (low, high))
         for place in set(range(columns)) - set(places):
             row[place].set_axis_off()
-        row[min(places)].set_ylabel(plain(labels[k]), rotation=0, ha="right", va="center")
+        row[min(places)].set_ylabel(escape_text(labels[k]), rotation=0, ha="right", va="center")
     for column in axes.T:  # only the last of all panels would say the time, and it may be off
         next(ax for ax in column[::-1] if ax.axison).tick_params(labelbottom=True)
     # imshow narrows shared axes to the picture that it drew last.
@@ -84,7 +84,7 @@ def mean_spectrogram(clips: Clips, target: int) -> tuple[str, Tensor]:
 
     A shorter one counts for as long as it lasts; the mean of none is not a number.
     """
-    mels = [clips.mel(int(index)) for index in of_class(clips, target)]
+    mels = [clips.mel(int(index)) for index in indices_of_class(clips, target)]
     if not mels:
         return "no recording", torch.full((1, 1), torch.nan)
     frames = int(np.median([mel.shape[1] for mel in mels]))
@@ -97,7 +97,7 @@ def spectrogram(mel: Tensor, front_end: FrontEnd, title: str = "") -> Figure:
     """Return the picture of one spectrogram ``(F, N)``."""
     figure = Figure(figsize=(6, 3), layout="constrained")
     ax = figure.subplots()
-    image = _show(ax, mel, front_end, title, (None, None))
+    image = _draw_spectrogram(ax, mel, front_end, title, (None, None))
     ax.title.set_fontsize("medium")
     ax.set(xlabel="time (s)", ylabel="frequency (kHz)")
     figure.colorbar(image, ax=ax, label=POWER)
@@ -118,10 +118,10 @@ def feature_map(model: Model, synthetic: Clips | None, real: Clips | None = None
     # Circles first: crosses stay visible on top of them.
     clips = {name: kind for name, kind in (("real", real), ("synthetic", synthetic)) if kind is not None}
     shown = _classes(*clips.values())
-    drawn = {name: kind for name, kind in clips.items() if any(len(of_class(kind, k)) for k in shown)}
+    drawn = {name: kind for name, kind in clips.items() if any(len(indices_of_class(kind, k)) for k in shown)}
     heard = {name: _statistics(model, kind, shown) for name, kind in drawn.items()}
     if sum(len(targets) for _, targets in heard.values()) < 2:
-        raise WrongUse("A map of a single clip cannot be drawn; 2 or more are needed.")
+        raise UsageError("A map of a single clip cannot be drawn; 2 or more are needed.")
     projection = PCA(2, svd_solver="full").fit(np.concatenate([stats for stats, _ in heard.values()]))
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     ax = figure.subplots()
@@ -131,7 +131,7 @@ def feature_map(model: Model, synthetic: Clips | None, real: Clips | None = None
         ax.scatter(x, y, s=24, c=[colour[int(k)] for k in targets], marker=MARKERS[name], alpha=0.6)
         ax.scatter([], [], s=24, color="black", marker=MARKERS[name], label=name)
     for k in shown:
-        ax.scatter([], [], s=40, color=colour[k], marker="s", label=plain(model.labels[k]))
+        ax.scatter([], [], s=40, color=colour[k], marker="s", label=escape_text(model.labels[k]))
     first, second = 100 * projection.explained_variance_ratio_
     ax.set(xlabel=f"first component ({first:.0f} % of the variance)", ylabel=f"second component ({second:.0f} %)")
     several = any(kind.targets.ndim > 1 for kind in drawn.values())
@@ -159,13 +159,13 @@ def event_rolls(
     figure = Figure(figsize=(5 * len(clips), 6), layout="constrained")
     axes = figure.subplots(2, len(clips), squeeze=False, sharex="col", height_ratios=(2, 3))
     for (upper, lower), (name, mel) in zip(axes.T, clips, strict=True):
-        _show(upper, mel, front_end, _short(Path(name).name), (None, None))
+        _draw_spectrogram(upper, mel, front_end, _shorten(Path(name).name), (None, None))
         shown = [label for label in labels if label in {e[2] for e in (*truth[name], *found[name])}]
         for events, shift, colour, title in ((truth[name], 0.2, "C0", "annotated"), (found[name], -0.2, "C1", "found")):
             for onset, offset, label in events:
                 lower.barh(shown.index(label) + shift, offset - onset, 0.35, onset, color=colour)
             lower.barh(0, 0, color=colour, label=title)
-        lower.set_yticks(range(len(shown)), [plain(label) for label in shown])
+        lower.set_yticks(range(len(shown)), [escape_text(label) for label in shown])
         lower.set(xlabel="time (s)", xlim=(0, front_end.seconds(mel.shape[1])), ylim=(-0.6, max(1, len(shown)) - 0.4))
         lower.grid(axis="x", alpha=0.3)
     figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=SMALL)
@@ -173,24 +173,26 @@ def event_rolls(
     return figure
 
 
-def _show(ax: Axes, mel: Tensor, front_end: FrontEnd, title: str, span: tuple[float | None, float | None]) -> AxesImage:
+def _draw_spectrogram(
+    ax: Axes, mel: Tensor, front_end: FrontEnd, title: str, span: tuple[float | None, float | None]
+) -> AxesImage:
     """Draw a spectrogram with seconds along and the frequencies of its bands up."""
-    bands, centres = front_end.n_mels, filterbanks.centres(front_end).numpy()
+    bands, centres = front_end.n_mels, filterbanks.center_frequencies(front_end).numpy()
     extent = (*_seconds(front_end, mel.shape[1]), -0.5, bands - 0.5)
     low, high = span
-    image = ax.imshow(mel.numpy(), COLOURS, vmin=low, vmax=high, origin="lower", aspect="auto", extent=extent)
+    image = ax.imshow(mel.numpy(), COLORMAP, vmin=low, vmax=high, origin="lower", aspect="auto", extent=extent)
     octaves = [hz for hz in OCTAVES if centres[0] <= hz <= centres[-1]]
     ticks = octaves if len(octaves) > 1 else [centres[0], centres[-1]]
     ax.set_yticks(np.interp(ticks, centres, np.arange(bands)), [f"{hz / 1000:.3g}" for hz in ticks])
     ax.tick_params(labelsize=SMALL)
-    ax.set_title(plain(title), fontsize=SMALL, pad=3)
+    ax.set_title(escape_text(title), fontsize=SMALL, pad=3)
     return image
 
 
-def _short(name: str) -> str:
+def _shorten(name: str) -> str:
     """Return a name that fits above a panel: of a long one, beginning and end.
 
-    >>> _short("a.wav"), _short(40 * "a" + 40 * "b")
+    >>> _shorten("a.wav"), _shorten(40 * "a" + 40 * "b")
     ('a.wav', 'aaaaaaaaaaaaaaaaaaaaaaaa…bbbbbbbbbbbbbbbbbbbbbbbb')
     """
     return name if len(name) < 50 else f"{name[:24]}…{name[-24:]}"
@@ -207,11 +209,11 @@ def _classes(*clips: Clips) -> list[int]:
     tagged = [np.flatnonzero(kind.targets.any(axis=0)) if kind.targets.ndim > 1 else kind.targets for kind in clips]
     occurring = np.unique(np.concatenate([np.zeros(0, np.int64), *tagged]).astype(np.int64))
     if not len(occurring):
-        raise WrongUse("There are no clips to show; synthesise some first.")
-    return [int(k) for k in _evenly(occurring, CLASSES_SHOWN)]
+        raise UsageError("There are no clips to show; synthesise some first.")
+    return [int(k) for k in _evenly_spaced(occurring, CLASSES_SHOWN)]
 
 
-def _evenly(values: NDArray[Any], count: int) -> NDArray[Any]:
+def _evenly_spaced(values: NDArray[Any], count: int) -> NDArray[Any]:
     """Return at most ``count`` of the values, evenly from the first to the last."""
     places = np.linspace(0, max(0, len(values) - 1), count).round().astype(int)
     return values[np.unique(places)[: len(values)]]
@@ -219,12 +221,12 @@ def _evenly(values: NDArray[Any], count: int) -> NDArray[Any]:
 
 def _statistics(model: Model, clips: Clips, shown: list[int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return pooled statistics ``(S, 2D)`` and classes ``(S,)`` of some clips, each at its own length."""
-    each = [_evenly(of_class(clips, k), CLIPS_ON_MAP) for k in shown]
+    each = [_evenly_spaced(indices_of_class(clips, k), CLIPS_ON_MAP) for k in shown]
     chosen, classes = np.concatenate(each), np.repeat(shown, [len(numbers) for numbers in each])
     mels = [clips.mel(int(index)) for index in chosen]
-    some = Spectrograms(mels, clips.frames[chosen], classes)
+    some = Spectrograms(mels, clips.n_frames[chosen], classes)
     device = next(model.network.parameters()).device
     with torch.inference_mode(), frozen(model.network):
-        heard = [(model.network(mel.to(device)).stats.cpu(), rows) for mel, rows in of_one_length(some, 64)]
+        heard = [(model.network(mel.to(device)).stats.cpu(), rows) for mel, rows in batches_by_length(some, 64)]
     stats, rows = (np.concatenate(parts) for parts in zip(*heard, strict=True))
     return stats, some.targets[rows]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from frami.models.network import Network, convolved_and_recurrent
+from frami.models.network import Network, conv_recurrent_forward
 
 WIDENING = (1, 2, 4, 8, 8, 8, 8)
 
@@ -43,7 +43,7 @@ class Encoder(nn.Module):
         self.recurrent = nn.GRU(channels[-1], recurrent, 2, batch_first=True, bidirectional=True, dropout=dropout)
 
     def forward(self, mel: Tensor) -> Tensor:
-        return convolved_and_recurrent(mel, self.layers, self.recurrent)
+        return conv_recurrent_forward(mel, self.layers, self.recurrent)
 
 
 def build(

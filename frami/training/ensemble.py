@@ -10,54 +10,52 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from frami.audio.frontend import FrontEnd
-from frami.core import runtime as machine
-from frami.core.errors import WrongUse
-from frami.core.runtime import Machine
-from frami.data import recordings as datasets
+from frami.core.runtime import Runtime
 from frami.data.clips import Clips
+from frami.evaluate.predictions import iter_predictions
 from frami.models import tasks
+from frami.models.compatibility import distinct_front_ends
 from frami.models.model import Model
-from frami.models.network import Network, Output, frozen
-from frami.training import loop as learn
+from frami.models.network import Network, Output
 
 
 @dataclass(frozen=True)
-class Ear:
+class InputAdapter:
     """What a network hears of clips that hold the bands of several front ends, one above the other.
 
     Front ends that differ in mean and deviation alone (each teacher's are those of its own recordings) share their bands,
     which are then brought to the network's own.
     """
 
-    bands: slice
+    band_slice: slice
     scale: float
     shift: float
 
     @classmethod
-    def of(cls, own: FrontEnd, there: Sequence[FrontEnd]) -> Ear:
+    def between(cls, own: FrontEnd, there: Sequence[FrontEnd]) -> InputAdapter:
         """Return that of a network, given its front end and those that a clip holds."""
-        place = [end.unstandardised for end in there].index(own.unstandardised)
+        place = [end.unstandardized for end in there].index(own.unstandardized)
         low, high = np.cumsum([0, *(end.n_mels for end in there)])[place : place + 2].tolist()
         given = there[place]
         return cls(slice(low, high), given.std / own.std, (given.mean - own.mean) / own.std)
 
     def __call__(self, mel: Tensor) -> Tensor:
         """Return the network's part of clips ``(B, F, N)``."""
-        part = mel[:, self.bands]
+        part = mel[:, self.band_slice]
         return part if (self.scale, self.shift) == (1.0, 0.0) else self.scale * part + self.shift
 
 
 class Ensemble(nn.Module):
     """Networks that hear a clip side by side; what is not an answer (frames, statistics, embedding) is the first one's."""
 
-    def __init__(self, networks: Sequence[Network], weights: Tensor, ears: Sequence[Ear]) -> None:
+    def __init__(self, networks: Sequence[Network], weights: Tensor, ears: Sequence[InputAdapter]) -> None:
         """Take M networks, the weight of each for each class, ``(M, K)``, and what each hears of a clip."""
         super().__init__()
         self.weights: Tensor
@@ -71,15 +69,15 @@ class Ensemble(nn.Module):
     def forward(self, mel: Tensor) -> Output:
         """Return the answer of them all to clips ``(B, F, N)``."""
         said = [network(ear(mel)) for network, ear in zip(self.networks, self.ears, strict=True)]
-        answers = torch.stack([self.task.probable(each.answer) for each in said])
+        answers = torch.stack([self.task.class_probabilities(each.task_logits) for each in said])
         weights = self.weights.view(len(said), 1, self.classes, *[1] * (answers.dim() - 3))
-        answer = self.task.logits((weights * answers).sum(dim=0))
+        answer = self.task.to_logits((weights * answers).sum(dim=0))
         if said[0].frame_logits is None:
             return replace(said[0], logits=answer)
         return replace(said[0], logits=answer[:, :, 0], frame_logits=answer[:, :, 1:])
 
 
-def together(teachers: Sequence[Model], clips: Clips, where: Machine) -> Model:
+def weighted_ensemble(teachers: Sequence[Model], clips: Clips, where: Runtime) -> Model:
     """Return several teachers as one model, each weighted by class by its average precision on some clips.
 
     Args:
@@ -87,52 +85,19 @@ def together(teachers: Sequence[Model], clips: Clips, where: Machine) -> Model:
         clips: What they are weighted by: the bands of all `front_ends`, one above the other.
         where: On what that is computed.
     """
-    ends = front_ends(teachers)
-    ears = [Ear.of(teacher.front_end, ends) for teacher in teachers]
-    weights = torch.stack([qualities(one, clips, where, ear) for one, ear in zip(teachers, ears, strict=True)])
+    ends = distinct_front_ends(teachers)
+    ears = [InputAdapter.between(teacher.front_end, ends) for teacher in teachers]
+    weights = torch.stack(
+        [class_average_precision(one, clips, where, ear) for one, ear in zip(teachers, ears, strict=True)]
+    )
     network = Ensemble([teacher.network for teacher in teachers], weights, ears)
     return replace(teachers[0], network=cast(Network, network))
 
 
-def check_alike(teachers: Sequence[Model]) -> None:
-    """Refuse models that do not know the same classes, have one task, and judge a clip at one frame rate."""
-    if len(teachers) < 2:
-        return
-    facts = [_facts(model) for model in teachers]
-    for number, (other, theirs) in enumerate(zip(teachers[1:], facts[1:], strict=True), 2):
-        for what, ours in facts[0].items():
-            if theirs[what] != ours:
-                raise WrongUse(
-                    f"Of the models named, the first ({teachers[0].fingerprint}) and number {number} ({other.fingerprint}) "
-                    f"differ in {what}: {_told(ours, theirs[what])} and {_told(theirs[what], ours)}; allowed are models alike "
-                    f"in that."
-                )
-
-
-def _facts(model: Model) -> dict[str, Any]:
-    """Return what models that teach together have in common."""
-    heard = model.front_end
-    return {
-        "labels": model.labels,
-        "their task": model.task,
-        "the interval between frames (s)": heard.hop_length / heard.sample_rate,
-        "how far short clips are repeated (s)": heard.repeat_seconds,
-        "their frame rate, as frames of clips of 64 and of 127": _frames(model),
-    }
-
-
-def _told(one: Any, other: Any) -> str:
-    """Return a fact of one model, against another's; of many labels, those that the other has elsewhere or not at all."""
-    if not isinstance(one, tuple):
-        return str(one)
-    unlike = [label for place, label in enumerate(one) if other[place : place + 1] != (label,)]
-    return f"{len(one)} ({datasets.first(unlike) or 'the first of those'})"
-
-
-class Informed(nn.Module):
+class HiddenStateTeacher(nn.Module):
     """A network that answers as one teacher does, with the frames, statistics and embedding of another."""
 
-    def __init__(self, teacher: Network, other: Network, ear: Ear) -> None:
+    def __init__(self, teacher: Network, other: Network, ear: InputAdapter) -> None:
         """Take both, and what the other hears of a clip."""
         super().__init__()
         self.teacher, self.other, self.ear = teacher, other, ear
@@ -142,10 +107,10 @@ class Informed(nn.Module):
     def forward(self, mel: Tensor) -> Output:
         """Return what the two say of clips ``(B, F, N)``."""
         said, known = self.teacher(mel), self.other(self.ear(mel))
-        return replace(said, frames=known.frames, stats=known.stats, embedding=known.embedding)
+        return replace(said, hidden=known.hidden, stats=known.stats, embedding=known.embedding)
 
 
-def informed(teacher: Model, other: Model) -> Model:
+def with_hidden_states_of(teacher: Model, other: Model) -> Model:
     """Return a teacher whose hidden states are those of another model: a wider one, or one that was trained on more.
 
     Args:
@@ -153,20 +118,12 @@ def informed(teacher: Model, other: Model) -> Model:
         other: Whose frames, statistics and embedding do; it hears through the same front end, but for mean and deviation,
             and what classes it knows does not matter.
     """
-    ear = Ear.of(other.front_end, [teacher.front_end])
-    network = Informed(teacher.network, other.network, ear)
+    ear = InputAdapter.between(other.front_end, [teacher.front_end])
+    network = HiddenStateTeacher(teacher.network, other.network, ear)
     return replace(teacher, network=cast(Network, network))
 
 
-def front_ends(teachers: Sequence[Model]) -> list[FrontEnd]:
-    """Return the different front ends of some teachers, in their order; mean and deviation are the first's of each kind."""
-    kinds: dict[FrontEnd, FrontEnd] = {}
-    for teacher in teachers:
-        kinds.setdefault(teacher.front_end.unstandardised, teacher.front_end)
-    return list(kinds.values())
-
-
-def qualities(teacher: Model, clips: Clips, where: Machine, ear: Ear | None = None) -> Tensor:
+def class_average_precision(teacher: Model, clips: Clips, where: Runtime, ear: InputAdapter | None = None) -> Tensor:
     """Return the average precision of each class on some clips, ``(K,)``; the mean of the others for one that is absent.
 
     Of a teacher of events, every frame whose truth is known is ranked as well: it is to know when a class sounds.
@@ -174,15 +131,15 @@ def qualities(teacher: Model, clips: Clips, where: Machine, ear: Ear | None = No
     # As slow to import as torch, and of use to several teachers alone.
     from sklearn.metrics import average_precision_score
 
-    ear = ear or Ear.of(teacher.front_end, [teacher.front_end])
+    ear = ear or InputAdapter.between(teacher.front_end, [teacher.front_end])
     alone = Ensemble([teacher.network], torch.ones(1, len(teacher.labels)), [ear])
     teacher = replace(teacher, network=cast(Network, alone))
     classes = len(teacher.labels)
     said: list[Tensor] = []
     true: list[Tensor] = []
-    for answer, chosen in learn.predictions(teacher, clips, where):
-        target = tasks.encoded(torch.stack([clips.target(int(clip)) for clip in chosen]), classes)
-        wanted = target if target.dim() == 2 else tasks.at_frames_of(answer, target)
+    for answer, chosen in iter_predictions(teacher, clips, where):
+        target = tasks.as_class_values(torch.stack([clips.target(int(clip)) for clip in chosen]), classes)
+        wanted = target if target.dim() == 2 else tasks.targets_at_output_rate(answer, target)
         for rows, values in ((said, answer), (true, wanted)):
             rows.append(values.float().view(len(chosen), classes, -1).transpose(1, 2).flatten(0, 1))
     answers, targets = torch.cat(said).numpy(), torch.cat(true).numpy()
@@ -194,12 +151,3 @@ def qualities(teacher: Model, clips: Clips, where: Machine, ear: Ear | None = No
             found[index] = average_precision_score(there, answers[known, index])
     mean = float(np.mean(list(found.values()))) if found else 1.0
     return torch.tensor([found.get(index, mean) for index in range(classes)], dtype=torch.float32)
-
-
-def _frames(model: Model) -> list[int]:
-    """Return how many frames of its own a model judges in clips of two lengths, of which one is odd; of a detector alone."""
-    if model.task != "frames":
-        return []
-    with torch.no_grad(), machine.CPU.placed(model.network) as network, frozen(network):
-        said = [network(torch.zeros(1, model.front_end.n_mels, frames)).frame_logits for frames in (64, 127)]
-    return [each.shape[2] for each in said if each is not None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -11,35 +11,36 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from frami.core import progress, seeds
-from frami.core.errors import Failed
+from frami.core import seeds
+from frami.core.errors import OperationError
+from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run
-from frami.core.runtime import Machine
+from frami.core.runtime import Runtime
 from frami.core.settings import setting
-from frami.data import clips as sources
-from frami.data.clips import Clips
+from frami.data.clips import Clips, infinite_batches
 from frami.models import tasks
 from frami.models.model import Model
 from frami.models.network import frozen
-from frami.training import augment as augmentation
-from frami.training import losses as objectives
+from frami.training import augment, losses
 from frami.training.recipes import Recipe
-from frami.training.student import MeanStudent, Student
+from frami.training.student import EMAStudent, ProjectedStudent
 
-STEPS_BETWEEN_LINES = 20
+LOG_EVERY = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class TrainingSettings:
     """How a network is trained."""
 
     steps: int = setting(2000, "number of steps", low=1)
     batch_size: int = setting(64, "clips a step", low=2)
     learning_rate: float = setting(3e-3, "peak of the schedule: a rise and a fall to 0, cosines", low=0)
     weight_decay: float = setting(0.05, "AdamW's weight decay", low=0)
-    warm_up: float = setting(0.1, "part of the steps in which the learning rate rises", low=0, high=1)
+    warmup: float = setting(0.1, "part of the steps in which the learning rate rises", low=0, high=1)
     roll: bool = setting(True, "rotate each clip in time by any number of frames")
-    crop: int = setting(64, "most frames of a clip that are heard in a step; all of them where labels count", low=1)
+    max_frames: int = setting(
+        64, "most frames of a clip that are heard in a step; all of them where labels count", low=1
+    )
     gain: float = setting(0.2, "make each clip louder or softer by up to this, in standard deviations", low=0)
     band_mask: float = setting(0.2, "mask up to this part of the mel bands", low=0, high=1)
     time_mask: float = setting(
@@ -55,14 +56,14 @@ def fit(
     student: Model,
     clips: Clips,
     recipe: Recipe,
-    settings: Settings,
-    machine: Machine,
+    settings: TrainingSettings,
+    machine: Runtime,
     *,
     teacher: Model | None = None,
     bands: Sequence[int] = (),
     seed: int = 0,
     run: Run | None = None,
-    report: progress.Report = progress.silent,
+    report: ProgressCallback = silent,
 ) -> Model:
     """Train ``student`` in place and return it, in eval mode; its weights are those of the last step.
 
@@ -81,12 +82,12 @@ def fit(
     Raises:
         Failed: the loss is no longer a number.
     """
-    hidden = any(recipe.weights.get(name) for name in ("frames", "stats"))
+    hidden = any(recipe.weights.get(name) for name in ("hidden", "stats"))
     embedded = bool(recipe.weights.get("embedding"))
     with seeds.seeded(seed, 1):
         channels = teacher.network.channels if teacher is not None and hidden and not recipe.reuse_head else None
         size = teacher.network.embedding if teacher is not None and embedded else None
-        learner = Student(student.network, bands or [student.front_end.n_mels], channels, size)
+        learner = ProjectedStudent(student.network, bands or [student.front_end.n_mels], channels, size)
     machine.place(learner)
     learner.requires_grad_(True).train()
     if teacher is not None and recipe.reuse_head:
@@ -95,32 +96,32 @@ def fit(
         guide = None
         if teacher is not None:
             guide = stack.enter_context(frozen(stack.enter_context(machine.placed(teacher.network))))
-        _steps(learner, guide, clips, recipe, settings, machine, seed, run, report)
+        _run_steps(learner, guide, clips, recipe, settings, machine, seed, run, report)
     student.network.eval().requires_grad_(False)
     return student
 
 
-def _steps(
-    learner: Student,
+def _run_steps(
+    learner: ProjectedStudent,
     guide: nn.Module | None,
     clips: Clips,
     recipe: Recipe,
-    settings: Settings,
-    machine: Machine,
+    settings: TrainingSettings,
+    machine: Runtime,
     seed: int,
     run: Run | None,
-    report: progress.Report,
+    report: ProgressCallback,
 ) -> None:
-    learning = _Learning(learner, settings, with_mean=bool(recipe.weights.get("mean_student")))
+    learning = _TrainingState(learner, settings, with_mean=bool(recipe.weights.get("ema_student")))
     start = learning.go_on(run)
     report(start)
     labelled = bool(recipe.weights.get("cross_entropy"))
-    batches = sources.endless(clips, settings.batch_size, seed, start)
+    batches = infinite_batches(clips, settings.batch_size, seed, start)
     for step in range(start, settings.steps):
         mel, target = next(batches)
-        target = tasks.encoded(target, learner.network.classes)
-        draw = seeds.generator(seed, 2, step)
-        mel, target = augmentation.augment(
+        target = tasks.as_class_values(target, learner.network.classes)
+        draw = seeds.make_rng(seed, 2, step)
+        mel, target = augment.augment(
             mel.to(machine.device), target.to(machine.device), settings, draw, bands=learner.bands, labelled=labelled
         )
         with seeds.seeded(seed, 3, step), machine.autocast():
@@ -128,34 +129,30 @@ def _steps(
             with torch.no_grad():
                 told = guide(mel) if guide is not None else None
             mean = learning.mean(mel) if learning.mean is not None else None
-        parts = {
-            n: getattr(objectives, n)(told, said, target)
-            for n, w in recipe.weights.items()
-            if w and n != "mean_student"
-        }
+        parts = {n: losses.LOSSES[n](told, said, target) for n, w in recipe.weights.items() if w and n != "ema_student"}
         if mean is not None:
-            parts["mean_student"] = objectives.logits(mean, said, target)
-        learning.step(sum(recipe.weights[name] * part for name, part in parts.items()))
-        if (step + 1) % STEPS_BETWEEN_LINES == 0 or step + 1 == settings.steps:
-            _note(run, report, step + 1, parts, partial(learning.state, step + 1))
+            parts["ema_student"] = losses.logits_loss(mean, said, target)
+        learning.step(torch.stack([recipe.weights[name] * part for name, part in parts.items()]).sum())
+        if (step + 1) % LOG_EVERY == 0 or step + 1 == settings.steps:
+            _log_step(run, report, step + 1, parts, partial(learning.state, step + 1))
 
 
-def _note(
-    run: Run | None, report: progress.Report, step: int, parts: dict[str, Tensor], state: Callable[[], dict[str, Any]]
+def _log_step(
+    run: Run | None, report: ProgressCallback, step: int, parts: dict[str, Tensor], state: Callable[[], dict[str, Any]]
 ) -> None:
     values = {name: float(part.detach()) for name, part in parts.items()}
     if not all(value == value and abs(value) != float("inf") for value in values.values()):
-        raise Failed(f"The loss is no longer a number at step {step} ({values}); lower learning_rate.")
+        raise OperationError(f"The loss is no longer a number at step {step} ({values}); lower learning_rate.")
     report(step, ", ".join(f"{name} {value:.3f}" for name, value in values.items()))
     if run is not None:
         run.log(step=step, **values)
         run.save(state)
 
 
-class _Learning:
+class _TrainingState:
     """A network in training, with all that its next step depends on."""
 
-    def __init__(self, learner: nn.Module, settings: Settings, *, with_mean: bool) -> None:
+    def __init__(self, learner: nn.Module, settings: TrainingSettings, *, with_mean: bool) -> None:
         self.learner = learner
         # Decay pulls weights of matrices and kernels to zero; scales and biases are no part of what it is meant for.
         moved = list(learner.parameters())
@@ -163,31 +160,31 @@ class _Learning:
             {"params": [p for p in moved if p.dim() > 1], "weight_decay": settings.weight_decay},
             {"params": [p for p in moved if p.dim() <= 1], "weight_decay": 0.0},
         ]
-        self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate)
+        self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser,
+            self.optimizer,
             settings.learning_rate,
             total_steps=settings.steps + 1,
-            pct_start=float(max(settings.warm_up, 1 / settings.steps)),
+            pct_start=float(max(settings.warmup, 1 / settings.steps)),
             cycle_momentum=False,
         )
-        self.mean = MeanStudent(learner) if with_mean else None
+        self.mean = EMAStudent(learner) if with_mean else None
 
     def step(self, loss: Tensor) -> None:
         """Go one step down a loss."""
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.optimiser.step()
+        self.optimizer.step()
         self.schedule.step()
         if self.mean is not None:
-            self.mean.follow(self.learner)
+            self.mean.update(self.learner)
 
     def state(self, step: int) -> dict[str, Any]:
         """Return what to go on from after ``step`` steps."""
         return {
             "step": step,
             "learner": self.learner.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "mean": self.mean.network.state_dict() if self.mean is not None else None,
         }
@@ -201,18 +198,8 @@ class _Learning:
         if state is None:
             return 0
         self.learner.load_state_dict(state["learner"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         if self.mean is not None:
             self.mean.network.load_state_dict(state["mean"])
         return state["step"]
-
-
-def predictions(model: Model, clips: Clips, machine: Machine, batch_size: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the model's answers and the numbers of the clips ``(B,)`` for every clip, each at its own length."""
-    with machine.placed(model.network) as network:
-        for mel, chosen in sources.of_one_length(clips, batch_size):
-            # Not around the loop: what is done with the answers in between is the caller's.
-            with torch.inference_mode(), frozen(network):
-                answer = network(mel.to(machine.device)).answer
-            yield answer.cpu(), torch.from_numpy(chosen)

@@ -8,6 +8,10 @@ probability of each class, or ``(B, K, N)``, that of each class in each frame (s
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,28 +20,31 @@ from frami.models.network import Output
 
 TEMPERATURE = 4.0
 
+# A loss takes (teacher, student, target); only cross-entropy goes without a teacher.
+Loss = Callable[[Any, Output, Tensor], Tensor]
 
-def cross_entropy(teacher: Output | None, student: Output, target: Tensor) -> Tensor:
+
+def cross_entropy_loss(teacher: Output | None, student: Output, target: Tensor) -> Tensor:
     """Return the cross-entropy of the student's answer against the target, mean over the batch."""
-    return student.task.error(student.answer, target)
+    return student.task.cross_entropy(student.task_logits, target)
 
 
-def logits(teacher: Output, student: Output, target: Tensor) -> Tensor:
+def logits_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
     """Return `softened` of the two's answers."""
-    return softened(teacher.answer, student)
+    return soft_kl(teacher.task_logits, student)
 
 
-def softened(teacher: Tensor, student: Output) -> Tensor:
+def soft_kl(teacher: Tensor, student: Output) -> Tensor:
     """Return ``T^2 KL(teacher || student)`` of softened answers (see `frami.tasks`), summed, mean over the batch.
 
     Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, arXiv:1503.02531, section 2. For tags,
     the divergences of each tag and its absence are summed; those of frames are averaged over the frames.
     """
-    divergences = student.task.divergences(teacher / TEMPERATURE, student.answer / TEMPERATURE)
+    divergences = student.task.kl_terms(teacher / TEMPERATURE, student.task_logits / TEMPERATURE)
     return TEMPERATURE**2 * divergences.sum(dim=1).mean()
 
 
-def frames(teacher: Output, student: Output, target: Tensor) -> Tensor:
+def hidden_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
     """Return how far the student's frames are from the teacher's, before statistics pooling.
 
     Mean squared error over batch, channels and frames, in units of the teacher's mean square, so that one weight
@@ -45,13 +52,13 @@ def frames(teacher: Output, student: Output, target: Tensor) -> Tensor:
 
     Source: after Kang et al., "FRAMI", ICASSP 2023, arXiv:2303.07643, which publishes the idea and not the equation.
     """
-    ours, theirs = student.frames.float(), teacher.frames.float()
+    ours, theirs = student.hidden.float(), teacher.hidden.float()
     if ours.shape[2] != theirs.shape[2]:
         ours = F.interpolate(ours, size=theirs.shape[2], mode="linear", align_corners=False)
     return F.mse_loss(ours, theirs) / _mean_square(theirs)
 
 
-def similarity(teacher: Output, student: Output, target: Tensor) -> Tensor:
+def similarity_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
     """Return how differently the two find the clips of a batch alike, each by its own frames.
 
         ||G_t - G_s||_F^2 / B^2,    G = rows of A A^T at unit length,    A = frames as (B, D N')
@@ -61,11 +68,11 @@ def similarity(teacher: Output, student: Output, target: Tensor) -> Tensor:
     Source: Tung and Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019, as in the authors' code. Differs:
     frames stand where they flatten a map of channels, height and width; frequency is averaged away in them.
     """
-    theirs, ours = (_similarities(said.frames.float().flatten(1).unsqueeze(0)) for said in (teacher, student))
-    return (theirs - ours).square().sum() / len(teacher.frames) ** 2
+    theirs, ours = (_normalized_gram(said.hidden.float().flatten(1).unsqueeze(0)) for said in (teacher, student))
+    return (theirs - ours).square().sum() / len(teacher.hidden) ** 2
 
 
-def frame_similarity(teacher: Output, student: Output, target: Tensor) -> Tensor:
+def frame_similarity_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
     """Return how differently the two find the frames of each clip alike, mean over the batch.
 
         sum over clips of ||G_t - G_s||_F^2 / (B N'^2),    G = rows of A A^T at unit length,    A = frames as (N', D)
@@ -76,19 +83,20 @@ def frame_similarity(teacher: Output, student: Output, target: Tensor) -> Tensor
     2020, arXiv:2009.01759: similarity between the frames of one utterance. Its equation is not known to us; this is
     `similarity` with frames in place of clips.
     """
-    count = min(teacher.frames.shape[2], student.frames.shape[2])
+    count = min(teacher.hidden.shape[2], student.hidden.shape[2])
     theirs, ours = (
-        _similarities(F.adaptive_avg_pool1d(said.frames.float(), count).transpose(1, 2)) for said in (teacher, student)
+        _normalized_gram(F.adaptive_avg_pool1d(said.hidden.float(), count).transpose(1, 2))
+        for said in (teacher, student)
     )
-    return (theirs - ours).square().sum() / (len(teacher.frames) * count**2)
+    return (theirs - ours).square().sum() / (len(teacher.hidden) * count**2)
 
 
-def _similarities(rows: Tensor) -> Tensor:
+def _normalized_gram(rows: Tensor) -> Tensor:
     """Return the products of rows ``(B, M, X)`` with one another, ``(B, M, M)``, each row of it at unit length."""
     return F.normalize(rows @ rows.transpose(1, 2), dim=2)
 
 
-def embedding(teacher: Output, student: Output, target: Tensor) -> Tensor:
+def embedding_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
     """Return how far the student's (projected) embedding is from the teacher's, the layer before the classifier.
 
     Mean squared error over batch and embedding, in units of the teacher's mean square.
@@ -98,7 +106,7 @@ def embedding(teacher: Output, student: Output, target: Tensor) -> Tensor:
     return F.mse_loss(student.embedding.float(), teacher.embedding.float()) / _mean_square(teacher.embedding.float())
 
 
-def stats(teacher: Output, student: Output, target: Tensor) -> Tensor:
+def stats_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
     """Return how far the student's pooled statistics are from the teacher's, after statistics pooling.
 
     Mean squared error over batch and statistics, in units of the teacher's mean square.
@@ -110,3 +118,16 @@ def stats(teacher: Output, student: Output, target: Tensor) -> Tensor:
 
 def _mean_square(x: Tensor) -> Tensor:
     return x.detach().square().mean().clamp(min=torch.finfo(torch.float32).tiny)
+
+
+LOSSES: Mapping[str, Loss] = MappingProxyType(
+    {
+        "cross_entropy": cross_entropy_loss,
+        "logits": logits_loss,
+        "hidden": hidden_loss,
+        "stats": stats_loss,
+        "embedding": embedding_loss,
+        "similarity": similarity_loss,
+        "frame_similarity": frame_similarity_loss,
+    }
+)

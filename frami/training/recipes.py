@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from frami.core.errors import WrongUse, unknown
+from frami.core.errors import UsageError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Recipe:
     """A weighted sum of objectives.
 
     Attributes:
-        weights: Weight of each objective, by its name in `frami.objectives`; ``mean_student`` is `logits` with the
+        weights: Weight of each objective, by its name in `frami.objectives`; ``ema_student`` is `logits` with the
             student's own average (`frami.student.MeanStudent`) for a teacher.
         reuse_head: Whether the student's head begins as its teacher's own, on the statistics of projected frames. The
             projection is then part of the student, and counted.
@@ -30,18 +30,18 @@ class Recipe:
 
     weights: Mapping[str, float] = field(default_factory=dict)
     reuse_head: bool = False
-    several: bool = False
-    unlabelled: Mapping[str, float] = field(default_factory=dict)
+    multi_teacher: bool = False
+    store_weights: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def taught(self) -> bool:
+    def needs_teacher(self) -> bool:
         """Whether a teacher is asked anything; labels and the student's own average need none."""
-        needed = set(self.weights) - {"cross_entropy", "mean_student"}
+        needed = set(self.weights) - {"cross_entropy", "ema_student"}
         return self.reuse_head or any(self.weights[name] for name in needed)
 
 
 # Objectives of what is inside a network, and not of what it answers.
-HIDDEN = ("frames", "stats", "embedding", "similarity", "frame_similarity")
+HIDDEN_STATE_LOSSES = ("hidden", "stats", "embedding", "similarity", "frame_similarity")
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         # Plain supervised training; what `frami train` does.
@@ -49,10 +49,10 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         # Hinton et al. 2015.
         "kd": Recipe({"logits": 1.0, "cross_entropy": 0.0}),
         # Kang et al. 2023, second stage: logits, and the hidden states before and after statistics pooling.
-        "frami": Recipe({"logits": 1.0, "frames": 1.0, "stats": 1.0, "cross_entropy": 0.0}),
+        "frami": Recipe({"logits": 1.0, "hidden": 1.0, "stats": 1.0, "cross_entropy": 0.0}),
         # The same, with the teacher's head reused at inference after SimKD (Chen et al. 2022). Differs: the head learns
         # on, and the logits count too.
-        "frami-head": Recipe({"logits": 1.0, "frames": 1.0, "stats": 1.0, "cross_entropy": 0.0}, reuse_head=True),
+        "frami-head": Recipe({"logits": 1.0, "hidden": 1.0, "stats": 1.0, "cross_entropy": 0.0}, reuse_head=True),
         # Tung and Mori 2019: similar clips are to be similar. The weights of this and the next recipe are our choice, the best of
         # three each on a fold of mixtures that no table tests on.
         "sp": Recipe({"logits": 1.0, "similarity": 1000.0, "cross_entropy": 0.0}),
@@ -60,34 +60,37 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "iusp": Recipe({"logits": 1.0, "frame_similarity": 300.0, "cross_entropy": 0.0}),
         # After Pham et al. 2023: labels, and the teacher's embedding.
         "embedding": Recipe(
-            {"cross_entropy": 1.0, "logits": 0.0, "embedding": 1.0}, unlabelled={"cross_entropy": 0.0, "logits": 1.0}
+            {"cross_entropy": 1.0, "logits": 0.0, "embedding": 1.0}, store_weights={"cross_entropy": 0.0, "logits": 1.0}
         ),
         # After Xiao and Das 2024: labels, the teacher by way of the student's own average, and the frames of a teacher,
         # or of another network that knows more (`frami.ensemble.informed`).
         "dual": Recipe(
-            {"cross_entropy": 1.0, "logits": 1.0, "mean_student": 1.0, "frames": 1.0}, unlabelled={"cross_entropy": 0.0}
+            {"cross_entropy": 1.0, "logits": 1.0, "ema_student": 1.0, "hidden": 1.0},
+            store_weights={"cross_entropy": 0.0},
         ),
         # After Fu et al. 2019: labels, and what several complementary teachers answer together (`frami.ensemble`).
-        "multi-teacher": Recipe({"cross_entropy": 1.0, "logits": 1.0}, several=True, unlabelled={"cross_entropy": 0.0}),
+        "multi-teacher": Recipe(
+            {"cross_entropy": 1.0, "logits": 1.0}, multi_teacher=True, store_weights={"cross_entropy": 0.0}
+        ),
     }
 )
 
 
-def find(name: str, weights: Mapping[str, float] | None = None, *, labelled: bool = True) -> Recipe:
+def find_recipe(name: str, weights: Mapping[str, float] | None = None, *, labelled: bool = True) -> Recipe:
     """Return the recipe of a name, with some of its weights replaced; ``labelled`` says whether labels are known."""
     if name not in RECIPES:
-        raise unknown("recipe", name, RECIPES)
+        raise unknown_name("recipe", name, RECIPES)
     recipe = RECIPES[name]
     for objective, weight in (weights or {}).items():
         if objective not in recipe.weights:
-            raise unknown(f"objective in recipe {name}:", objective, recipe.weights)
+            raise unknown_name(f"objective in recipe {name}:", objective, recipe.weights)
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-            raise WrongUse(f"The weight of {objective} is {weight!r}; numbers of 0 or more are allowed.")
-    found = {**recipe.weights, **({} if labelled else recipe.unlabelled), **(weights or {})}
+            raise UsageError(f"The weight of {objective} is {weight!r}; numbers of 0 or more are allowed.")
+    found = {**recipe.weights, **({} if labelled else recipe.store_weights), **(weights or {})}
     if not any(found.values()):
-        raise WrongUse(f"All weights of the recipe {name} are 0; give one of {', '.join(found)} another.")
+        raise UsageError(f"All weights of the recipe {name} are 0; give one of {', '.join(found)} another.")
     if not recipe.reuse_head and not (found.get("logits") or found.get("cross_entropy")):
-        raise WrongUse(
+        raise UsageError(
             f"Nothing would teach the student's classifier: in the recipe {name}, give logits or cross_entropy a weight."
         )
     return replace(recipe, weights=found)

@@ -9,12 +9,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from frami.models.network import Network, Output, statistics_pooling
+from frami.models.network import Network, Output
+from frami.models.pooling import statistics_pooling
 
-MOMENTUM = 0.99  # ours; a run of 2,000 steps is too short for the 0.999 of long ones
+EMA_DECAY = 0.99  # ours; a run of 2,000 steps is too short for the 0.999 of long ones
 
 
-class Student(nn.Module):
+class ProjectedStudent(nn.Module):
     """A network in training, with projections of its frames and its embedding to the teacher's size where needed.
 
     They are a 1x1 convolution over time and a linear layer, trained with the network and then dropped.
@@ -36,14 +37,14 @@ class Student(nn.Module):
     def forward(self, mel: Tensor) -> Output:
         output = self.network(mel[:, : self.bands[0]])
         if self.projection is not None:
-            frames = self.projection(output.frames)
-            output = replace(output, frames=frames, stats=statistics_pooling(frames))
+            frames = self.projection(output.hidden)
+            output = replace(output, hidden=frames, stats=statistics_pooling(frames))
         if self.embedding is not None:
             output = replace(output, embedding=self.embedding(output.embedding))
         return output
 
 
-class MeanStudent:
+class EMAStudent:
     """The moving average of a student's weights, which stands between it and its teacher.
 
     Source: after Xiao and Das, "Dual Knowledge Distillation for Efficient Sound Event Detection", ICASSP Workshops 2024,
@@ -52,7 +53,7 @@ class MeanStudent:
     the first step on.
     """
 
-    def __init__(self, student: nn.Module, momentum: float = MOMENTUM) -> None:
+    def __init__(self, student: nn.Module, momentum: float = EMA_DECAY) -> None:
         """Begin as the student is.
 
         Args:
@@ -68,7 +69,7 @@ class MeanStudent:
         return self.network(mel)
 
     @torch.no_grad()
-    def follow(self, student: nn.Module) -> None:
+    def update(self, student: nn.Module) -> None:
         """Take in a step of the student."""
         for mean, now in zip(self.network.parameters(), student.parameters(), strict=True):
             mean.lerp_(now, 1 - self.momentum)

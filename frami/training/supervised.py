@@ -12,29 +12,31 @@ import numpy as np
 import torch
 
 from frami.audio.frontend import FrontEnd
-from frami.core import progress, seeds, settings
-from frami.core import registry as catalog
-from frami.core import runtime as machine
+from frami.core import registry, seeds
+from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run
-from frami.data import recordings as datasets
+from frami.core.runtime import select_runtime
+from frami.core.settings import make_settings, setting, settings_to_json
 from frami.data.clips import Spectrograms
+from frami.data.recordings import Recordings
+from frami.data.splits import load_split, require_training_clips, split_for_task
 from frami.evaluate import complexity
 from frami.models import bundle
 from frami.models.architecture import Architecture
 from frami.models.model import Model, load
-from frami.models.network import ATTENTION
-from frami.training import loop as learn
-from frami.training import recipes
+from frami.models.pooling import ATTENTION
+from frami.training import loop
+from frami.training.recipes import find_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(learn.Settings):
+class SupervisedSettings(loop.TrainingSettings):
     """How a network is trained on recordings."""
 
-    steps: int = settings.setting(1800, "number of steps", low=1)
+    steps: int = setting(1800, "number of steps", low=1)
 
 
-def front_end_for(dataset: ModuleType) -> FrontEnd:
+def default_front_end(dataset: ModuleType) -> FrontEnd:
     """Return the front end for a data set: words and notes at 80 frames a second, longer scenes at 32."""
     rate = min(16000, dataset.SAMPLE_RATE)
     window, hop, bands = (0.032, 0.0125, 40) if dataset.SECONDS <= 2 else (0.064, 0.03125, 64)
@@ -49,7 +51,7 @@ def front_end_for(dataset: ModuleType) -> FrontEnd:
     )
 
 
-def standardised(front_end: FrontEnd, clips: Spectrograms) -> FrontEnd:
+def fit_standardization(front_end: FrontEnd, clips: Spectrograms) -> FrontEnd:
     """Return the front end with the mean and the deviation that make ``clips`` (heard without) standard."""
     values = torch.cat([mel.float().flatten() for mel in clips.mels])
     return replace(front_end, mean=round(float(values.mean()), 4), std=round(float(values.std()), 4))
@@ -74,7 +76,7 @@ def train(
     device: str = "auto",
     threads: int | None = None,
     precision: str = "auto",
-    report: progress.Report = progress.silent,
+    report: ProgressCallback = silent,
 ) -> Model:
     """Train a network on the recordings outside the test fold; write its bundle and return it, frozen.
 
@@ -106,18 +108,18 @@ def train(
             holds something else.
         Failed: a recording that cannot be read, a loss that is no number, or a disk that is full.
     """
-    chosen, seed = settings.make(Settings, options or {}), seeds.checked(seed)
-    built = Architecture.of(network, width, depth, pooling)
-    split = datasets.for_task(datasets.split(dataset, data, test_fold=test_fold), task)
-    split = replace(split, train=split.train.labelled())
-    datasets.check_enough(split)
-    where = machine.choose(device, threads, precision)
+    chosen, seed = make_settings(SupervisedSettings, options or {}), seeds.check_seed(seed)
+    built = Architecture.from_options(network, width, depth, pooling)
+    split = split_for_task(load_split(dataset, data, test_fold=test_fold), task)
+    split = replace(split, train=split.train.labeled())
+    require_training_clips(split)
+    where = select_runtime(device, threads, precision)
     facts = {
         "dataset": dataset,
         "test_fold": str(test_fold),
         "network": network,
         "arguments": dict(built.arguments),
-        "front_end": settings.to_json(front_end) if front_end else "for the data set",
+        "front_end": settings_to_json(front_end) if front_end else "for the data set",
         "options": asdict(chosen),
         **({"task": task} if task else {}),
         **({"filterbank": filterbank} if filterbank else {}),
@@ -125,28 +127,28 @@ def train(
         "seed": seed,
         "precision": where.precision,
     }
-    heard_through = front_end or front_end_for(catalog.load("datasets", dataset))
+    heard_through = front_end or default_front_end(registry.load("datasets", dataset))
     if filterbank:
         heard_through = replace(heard_through, filterbank=filterbank)
     with seeds.seeded(seed, 0):  # what cannot be built is refused before the recordings are read
         first = Model.build(built, heard_through, split.labels, split.task)
     if budget:
-        complexity.within(budget, first)
+        complexity.check_budget(budget, first)
     with Run(
         Path(out),
         "train",
         facts,
-        writes=bundle.FILES,
+        writes=bundle.BUNDLE_FILES,
         recordings=split.fingerprint,
         device=where.name,
         missing=split.missing,
     ) as run:
         if run.finished:
             return load(out, trust_code=True)
-        clips, front_end = hear(split.train, heard_through)
+        clips, front_end = compute_spectrograms(split.train, heard_through)
         with seeds.seeded(seed, 0):
-            model = Model.build(built, front_end, split.labels, task=split.task, frames=usual_frames(clips))
-        learn.fit(model, clips, recipes.find("labels"), chosen, where, seed=seed, run=run, report=report)
+            model = Model.build(built, front_end, split.labels, task=split.task, frame_range=frame_percentiles(clips))
+        loop.fit(model, clips, find_recipe("labels"), chosen, where, seed=seed, run=run, report=report)
         model.save(
             out,
             **split.origin,
@@ -158,15 +160,15 @@ def train(
         return load(out, trust_code=True)
 
 
-def hear(recordings: datasets.Recordings, front_end: FrontEnd) -> tuple[Spectrograms, FrontEnd]:
+def compute_spectrograms(recordings: Recordings, front_end: FrontEnd) -> tuple[Spectrograms, FrontEnd]:
     """Return the standardised spectrograms of recordings, and the front end that gives them."""
-    raw = Spectrograms.of(recordings, front_end.unstandardised)
-    fitted = standardised(front_end, raw)
+    raw = Spectrograms.from_recordings(recordings, front_end.unstandardized)
+    fitted = fit_standardization(front_end, raw)
     mels = [((mel.float() - fitted.mean) / fitted.std).half() for mel in raw.mels]
     return replace(raw, mels=mels), fitted
 
 
-def usual_frames(clips: Spectrograms) -> tuple[int, int]:
+def frame_percentiles(clips: Spectrograms) -> tuple[int, int]:
     """Return the 5th and the 95th percentile of the clips' frames: the lengths that an inversion should draw."""
-    low, high = np.percentile(clips.frames, [5, 95])
+    low, high = np.percentile(clips.n_frames, [5, 95])
     return int(low), int(high)
