@@ -10,7 +10,9 @@ from sklearn.metrics import confusion_matrix, f1_score
 from frami.core.errors import OperationError
 
 
-def classification_scores(labels: tuple[str, ...], targets: np.ndarray, heard: np.ndarray) -> dict[str, Any]:
+def classification_scores(
+    labels: tuple[str, ...], targets: np.ndarray, heard: np.ndarray
+) -> dict[str, Any]:
     """Return accuracy, macro-F1, the number of clips, and precision, recall and clips of every class that occurs.
 
     Args:
@@ -32,7 +34,9 @@ def classification_scores(labels: tuple[str, ...], targets: np.ndarray, heard: n
     }
     return {
         "accuracy": float((targets == heard).mean()),
-        "macro_f1": float(f1_score(targets, heard, labels=occurring, average="macro", zero_division=0)),
+        "macro_f1": float(
+            f1_score(targets, heard, labels=occurring, average="macro", zero_division=0)
+        ),
         "clips": int(len(targets)),
         "per_class": per_class,
         "confusion": counts.tolist(),

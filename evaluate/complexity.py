@@ -73,7 +73,9 @@ def check_budget(budget: str, *models: Model) -> str:
     )
     if parameters > most.parameters or work > most.multiply_adds:
         who = "This network takes" if len(models) == 1 else "These networks together take"
-        raise UsageError(f"{who} {takes}, beyond the budget {budget}; train smaller ones (--width), or fewer.")
+        raise UsageError(
+            f"{who} {takes}, beyond the budget {budget}; train smaller ones (--width), or fewer."
+        )
     return f"Within the budget {budget}: {takes}."
 
 
@@ -81,7 +83,13 @@ def multiply_adds(model: Model, seconds: float = 1.0) -> int:
     """Return the network's multiply-adds for a clip of this length: those of convolutions and matrix products."""
     mel = torch.zeros(1, model.front_end.n_mels, model.front_end.n_frames(seconds))
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), CPU.placed(model.network) as network, frozen(network), _unfused_kernels(), counter:
+    with (
+        torch.no_grad(),
+        CPU.placed(model.network) as network,
+        frozen(network),
+        _unfused_kernels(),
+        counter,
+    ):
         network(mel)
     return counter.get_total_flops() // 2
 
@@ -91,7 +99,9 @@ def _unfused_kernels() -> Iterator[None]:
     """Have recurrent layers and attention computed product by product: fused ones count as nothing."""
     fast = torch.backends.mha.get_fastpath_enabled()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the block also asks what another device's matrix products are done in
+        warnings.simplefilter(
+            "ignore"
+        )  # the block also asks what another device's matrix products are done in
         with torch.backends.mkldnn.flags(enabled=False), sdpa_kernel(SDPBackend.MATH):
             torch.backends.mha.set_fastpath_enabled(False)
             try:
@@ -116,4 +126,6 @@ def measure_complexity(model: Model, seconds: float = 1.0) -> Complexity:
     finally:
         torch.set_num_threads(threads)
     size = len(safetensors.torch.save(bundle.state_tensors(model.network)))
-    return Complexity(model.parameters, multiply_adds(model, seconds), size, 1000 * statistics.median(times))
+    return Complexity(
+        model.parameters, multiply_adds(model, seconds), size, 1000 * statistics.median(times)
+    )

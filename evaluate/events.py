@@ -28,8 +28,20 @@ from frami.models.tasks import frames_per_output
 
 Events = list[tuple[float, float, str]]
 PSDS: dict[str, dict[str, Any]] = {
-    "psds1": {"dtc_threshold": 0.7, "gtc_threshold": 0.7, "cttc_threshold": None, "alpha_ct": 0.0, "alpha_st": 1.0},
-    "psds2": {"dtc_threshold": 0.1, "gtc_threshold": 0.1, "cttc_threshold": 0.3, "alpha_ct": 0.5, "alpha_st": 1.0},
+    "psds1": {
+        "dtc_threshold": 0.7,
+        "gtc_threshold": 0.7,
+        "cttc_threshold": None,
+        "alpha_ct": 0.0,
+        "alpha_st": 1.0,
+    },
+    "psds2": {
+        "dtc_threshold": 0.1,
+        "gtc_threshold": 0.1,
+        "cttc_threshold": 0.3,
+        "alpha_ct": 0.5,
+        "alpha_st": 1.0,
+    },
 }
 THRESHOLD = 0.5
 MEDIAN_FRAMES = 7  # frames of the DCASE baseline's median filter, at 16 frames a second
@@ -53,7 +65,9 @@ def event_scores(
         WrongUse: the extra ``events`` is not installed.
     """
     there = [
-        index for index, label in enumerate(labels) if any(e[2] == label for found in truth.values() for e in found)
+        index
+        for index, label in enumerate(labels)
+        if any(e[2] == label for found in truth.values() for e in found)
     ]
     if not there:
         raise OperationError("There is no event in these clips to score.")
@@ -61,20 +75,35 @@ def event_scores(
     # The library has columns and averages of its own, which a class may be named as.
     known_as = {labels[index]: f"class {index}" for index in there}
     kept = list(known_as.values())
-    truth = {name: [(on, off, known_as[label]) for on, off, label in listed] for name, listed in truth.items()}
-    table = {name: frame(each[:, there], edges[name], event_classes=kept) for name, each in probabilities.items()}
+    truth = {
+        name: [(on, off, known_as[label]) for on, off, label in listed]
+        for name, listed in truth.items()
+    }
+    table = {
+        name: frame(each[:, there], edges[name], event_classes=kept)
+        for name, each in probabilities.items()
+    }
     seconds = {name: float(times[-1]) for name, times in edges.items()}
     found: dict[str, Any] = {}
     heard = {name for name, events in truth.items() if events}
-    table_of, truth_of, seconds_of = ({n: of[n] for n in of if n in heard} for of in (table, truth, seconds))
+    table_of, truth_of, seconds_of = (
+        {n: of[n] for n in of if n in heard} for of in (table, truth, seconds)
+    )
     # One class alone is never taken for another.
     alone = {"cttc_threshold": None, "alpha_ct": 0.0} if len(kept) == 1 else {}
     for name, parameters in PSDS.items():
         value, *_ = crossings.psds(
-            table_of, truth_of, seconds_of, max_efpr=100.0, unit_of_time="hour", **parameters | alone
+            table_of,
+            truth_of,
+            seconds_of,
+            max_efpr=100.0,
+            unit_of_time="hour",
+            **parameters | alone,
         )
         found[name] = float(value)
-    event, *_ = collars.fscore(table, truth, THRESHOLD, onset_collar=0.2, offset_collar=0.2, offset_collar_rate=0.2)
+    event, *_ = collars.fscore(
+        table, truth, THRESHOLD, onset_collar=0.2, offset_collar=0.2, offset_collar_rate=0.2
+    )
     segment, *_ = segments.fscore(table, truth, seconds, THRESHOLD, segment_length=1.0)
     error, *_ = segments.error_rate(table, truth, seconds, THRESHOLD, segment_length=1.0)
     return found | {
@@ -107,19 +136,27 @@ def frame_edges(frames: int, spectrogram: int, hop: float, seconds: float) -> ND
     return np.append(begins[begins < seconds - 1e-6], seconds)
 
 
-def median_filter(probabilities: NDArray[np.float64], frames_a_second: float) -> NDArray[np.float64]:
+def median_filter(
+    probabilities: NDArray[np.float64], frames_a_second: float
+) -> NDArray[np.float64]:
     """Return probabilities ``(N', K)`` after a median filter of about 7/16 s over time, as in the DCASE baseline."""
     width = 2 * round((MEDIAN_FRAMES / 16 * frames_a_second - 1) / 2) + 1
     padded = np.pad(probabilities, ((width // 2, width // 2), (0, 0)), mode="symmetric")
     return np.median(np.lib.stride_tricks.sliding_window_view(padded, width, axis=0), axis=2)
 
 
-def threshold_events(probabilities: NDArray[np.float64], labels: tuple[str, ...], edges: NDArray[np.float64]) -> Events:
+def threshold_events(
+    probabilities: NDArray[np.float64], labels: tuple[str, ...], edges: NDArray[np.float64]
+) -> Events:
     """Return the events of a clip: stretches of frames in which a class is likelier than not."""
     events = []
     for index, label in enumerate(labels):
-        active = np.diff(np.concatenate([[0], probabilities[:, index] > THRESHOLD, [0]]).astype(int))
-        for first, last in zip(np.flatnonzero(active == 1), np.flatnonzero(active == -1), strict=True):
+        active = np.diff(
+            np.concatenate([[0], probabilities[:, index] > THRESHOLD, [0]]).astype(int)
+        )
+        for first, last in zip(
+            np.flatnonzero(active == 1), np.flatnonzero(active == -1), strict=True
+        ):
             events.append((float(edges[first]), float(edges[last]), label))
     return sorted(events)
 
@@ -136,5 +173,7 @@ def import_scorers() -> tuple[Any, Any, Any, Any]:
             from sed_scores_eval import collar_based, intersection_based, segment_based
             from sed_scores_eval.base_modules.scores import create_score_dataframe
     except ImportError as error:
-        raise UsageError(f"Events are scored by sed_scores_eval ({error}): pip install 'frami[events]'.") from error
+        raise UsageError(
+            f"Events are scored by sed_scores_eval ({error}): pip install 'frami[events]'."
+        ) from error
     return collar_based, intersection_based, segment_based, create_score_dataframe

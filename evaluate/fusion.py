@@ -17,7 +17,7 @@ from frami.evaluate.predictions import iter_predictions
 from frami.models.model import Model
 
 
-def predict(models: Sequence[Model], clips: Sequence[Clips], where: Runtime) -> list[Tensor]:
+def predict(models: Sequence[Model], clips: Sequence[Clips], runtime: Runtime) -> list[Tensor]:
     """Return the answer (see `frami.tasks`) to each clip, ``(K,)`` or ``(K, 1 + N')``; of one model, its own.
 
     Args:
@@ -25,8 +25,11 @@ def predict(models: Sequence[Model], clips: Sequence[Clips], where: Runtime) -> 
         clips: The same recordings, as each of the models hears them.
         where: On what it is computed.
     """
-    each = [_predict_one(model, heard, where) for model, heard in zip(models, clips, strict=True)]
-    each = [[_match_length(one, first) for one, first in zip(said, each[0], strict=True)] for said in each]
+    each = [_predict_one(model, heard, runtime) for model, heard in zip(models, clips, strict=True)]
+    each = [
+        [_match_length(one, first) for one, first in zip(said, each[0], strict=True)]
+        for said in each
+    ]
     if len(models) == 1:
         return each[0]
     task = models[0].network.task
@@ -45,9 +48,9 @@ def _match_length(answer: Tensor, first: Tensor) -> Tensor:
     return answer[:, torch.arange(first.shape[1]).clamp_max(answer.shape[1] - 1)]
 
 
-def predict_logits(model: Model, clips: Clips, where: Runtime) -> Tensor:
+def predict_logits(model: Model, clips: Clips, runtime: Runtime) -> Tensor:
     """Return one model's logits of every clip, ``(S, K)``."""
-    return clip_logits(predict([model], [clips], where))
+    return clip_logits(predict([model], [clips], runtime))
 
 
 def clip_logits(answers: Sequence[Tensor]) -> Tensor:
@@ -55,9 +58,9 @@ def clip_logits(answers: Sequence[Tensor]) -> Tensor:
     return torch.stack([answer if answer.dim() == 1 else answer[:, 0] for answer in answers])
 
 
-def _predict_one(model: Model, clips: Clips, where: Runtime) -> list[Tensor]:
+def _predict_one(model: Model, clips: Clips, runtime: Runtime) -> list[Tensor]:
     found = [torch.empty(0)] * len(clips.targets)
-    for answer, chosen in iter_predictions(model, clips, where):
+    for answer, chosen in iter_predictions(model, clips, runtime):
         for number, one in zip(chosen.tolist(), answer.float(), strict=True):
             found[number] = one
     return found

@@ -14,12 +14,12 @@ from frami.models.network import frozen
 
 
 def iter_predictions(
-    model: Model, clips: Clips, machine: Runtime, batch_size: int = 64
+    model: Model, clips: Clips, runtime: Runtime, batch_size: int = 64
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the model's answers and the numbers of the clips ``(B,)`` for every clip, each at its own length."""
-    with machine.placed(model.network) as network:
+    with runtime.placed(model.network) as network:
         for mel, chosen in batches_by_length(clips, batch_size):
             # Not around the loop: what is done with the answers in between is the caller's.
             with torch.inference_mode(), frozen(network):
-                answer = network(mel.to(machine.device)).task_logits
+                answer = network(mel.to(runtime.device)).task_logits
             yield answer.cpu(), torch.from_numpy(chosen)

@@ -68,7 +68,10 @@ def score(
     if models[0].task == "sound-events":
         events.import_scorers()  # what is not installed is told before anything is heard
         check_compatible(models)
-    heard = {end: Spectrograms.from_recordings(split.test, end) for end in {one.front_end for one in models}}
+    heard = {
+        end: Spectrograms.from_recordings(split.test, end)
+        for end in {one.front_end for one in models}
+    }
     clips = [heard[one.front_end] for one in models]
     answers = fusion.predict(models, clips, select_runtime(device, threads, "float32"))
     said = [split.missing, *(leakage_warning(one.provenance, split) for one in models)]
@@ -89,7 +92,9 @@ def score_predictions(
 def _classification_scores(
     split: Split, clips: Spectrograms, answers: Sequence[torch.Tensor], heard: FrontEnd
 ) -> dict[str, Any]:
-    return classification_scores(split.labels, clips.targets, torch.stack(list(answers)).argmax(dim=1).numpy())
+    return classification_scores(
+        split.labels, clips.targets, torch.stack(list(answers)).argmax(dim=1).numpy()
+    )
 
 
 def _tagging_scores(
@@ -104,13 +109,21 @@ def _event_scores(
     truth, hop = annotated_events(split), heard.hop_length / heard.sample_rate
     edges, found, listed = {}, {}, {}
     lengths = [heard.seconds(frames) for frames in clips.n_frames.tolist()]
-    if clips.seconds is not None:  # of a clip that is heard several times, what is found in the first counts
+    if (
+        clips.seconds is not None
+    ):  # of a clip that is heard several times, what is found in the first counts
         lengths = np.minimum(lengths, clips.seconds).tolist()
-    for name, answer, frames, length in zip(split.test.names, answers, clips.n_frames.tolist(), lengths, strict=True):
+    for name, answer, frames, length in zip(
+        split.test.names, answers, clips.n_frames.tolist(), lengths, strict=True
+    ):
         probabilities = answer[:, 1:].double().sigmoid().numpy()
         last = max((offset for _, offset, _ in truth[name]), default=0.0)
-        edges[name] = times = events.frame_edges(probabilities.shape[1], frames, hop, max(length, hop, last))
-        found[name] = events.median_filter(probabilities.T[: len(times) - 1], 1 / (times[1] - times[0]))
+        edges[name] = times = events.frame_edges(
+            probabilities.shape[1], frames, hop, max(length, hop, last)
+        )
+        found[name] = events.median_filter(
+            probabilities.T[: len(times) - 1], 1 / (times[1] - times[0])
+        )
         listed[name] = events.threshold_events(found[name], split.labels, times)
     return events.event_scores(split.labels, truth, found, edges) | {"events": listed}
 
@@ -118,7 +131,10 @@ def _event_scores(
 def annotated_events(split: Split) -> dict[str, events.Events]:
     """Return the events of the recordings to test on, by their name."""
     found = zip(split.test.names, split.test.events or (), strict=True)
-    return {name: [(on, off, split.labels[index]) for on, off, index in listed or ()] for name, listed in found}
+    return {
+        name: [(on, off, split.labels[index]) for on, off, index in listed or ()]
+        for name, listed in found
+    }
 
 
 MEASURE_TITLES = {
@@ -133,7 +149,9 @@ MEASURE_TITLES = {
     "segment_f1": "segment F1",
     "segment_error_rate": "segment error rate",
 }
-TASK_SCORERS: Mapping[str, Callable[[Split, Spectrograms, Sequence[torch.Tensor], FrontEnd], dict[str, Any]]] = {
+TASK_SCORERS: Mapping[
+    str, Callable[[Split, Spectrograms, Sequence[torch.Tensor], FrontEnd], dict[str, Any]]
+] = {
     "single-label": _classification_scores,
     "multi-label": _tagging_scores,
     "sound-events": _event_scores,

@@ -10,7 +10,9 @@ from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 from frami.core.errors import OperationError
 
 
-def tagging_scores(labels: tuple[str, ...], targets: np.ndarray, logits: np.ndarray) -> dict[str, Any]:
+def tagging_scores(
+    labels: tuple[str, ...], targets: np.ndarray, logits: np.ndarray
+) -> dict[str, Any]:
     """Return micro- and macro-AUPRC, mean average precision, the number of clips, and the figures of every tag.
 
     A tag that none or all of the clips have cannot be ranked and is left out of all of them.
@@ -31,14 +33,18 @@ def tagging_scores(labels: tuple[str, ...], targets: np.ndarray, logits: np.ndar
         labels[index]: {
             "clips": int(targets[:, index].sum()),
             "auprc": _area(targets[:, index], logits[:, index]),
-            "average_precision": float(average_precision_score(targets[:, index], logits[:, index])),
+            "average_precision": float(
+                average_precision_score(targets[:, index], logits[:, index])
+            ),
         }
         for index in ranked
     }
     return {
         "micro_auprc": _area(targets[:, ranked].ravel(), logits[:, ranked].ravel()),
         "macro_auprc": float(np.mean([found["auprc"] for found in per_class.values()])),
-        "mean_average_precision": float(np.mean([found["average_precision"] for found in per_class.values()])),
+        "mean_average_precision": float(
+            np.mean([found["average_precision"] for found in per_class.values()])
+        ),
         "clips": len(targets),
         "per_class": per_class,
     }

@@ -44,7 +44,9 @@ class Settings:
     steps: int = setting(200, "steps a round", low=1)
     class_prior: float = weight(1.0, "weight of the class prior")
     batch_norm: float = weight(1.0, "weight of the batch-norm moments")
-    relative: bool = setting(False, "take the moments relative to the teacher's spread; published: as they are")
+    relative: bool = setting(
+        False, "take the moments relative to the teacher's spread; published: as they are"
+    )
     contrast: float = weight(0.8, "weight of the contrast")
     temperature: float = setting(0.1, "temperature of the contrast", low=0.001)
     bank: int = setting(40960, "clips that the bank holds", low=1)
@@ -71,40 +73,49 @@ class Projection(nn.Sequential):
 class Method:
     """The state that lives through the rounds: the projection, the bank, the student."""
 
-    def __init__(self, teacher: Model, settings: Settings, machine: Runtime, seed: int) -> None:
-        self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
+    def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
+        self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
         self.whole, self.part = get_views(settings.views)
         layers = batch_norms(teacher.network).values()
         channels = sum(layer.num_features for layer in layers) or teacher.network.channels
         with seeds.seeded(seed, 10):
-            self.projection = Projection(channels).to(machine.device)
-        self.optimizer = torch.optim.Adam(self.projection.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999))
+            self.projection = Projection(channels).to(runtime.device)
+        self.optimizer = torch.optim.Adam(
+            self.projection.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999)
+        )
         self.bank = torch.zeros(0, channels, dtype=torch.float16)
-        self.proxy = make_proxy(teacher, settings, machine, seed)
+        self.proxy = make_proxy(teacher, settings, runtime, seed)
 
     def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
-        settings, machine = self.settings, self.machine
-        target, draw = target.to(machine.device), seeds.make_rng(self.seed, 20, number)
+        settings, runtime = self.settings, self.runtime
+        target, rng = target.to(runtime.device), seeds.make_rng(self.seed, 20, number)
         with seeds.seeded(self.seed, 12, number):
             generator = self._fresh()
-        noise = generator.sample_noise(len(target), draw, machine.device).requires_grad_(True)
+        noise = generator.sample_noise(len(target), rng, runtime.device).requires_grad_(True)
         every = loss_weights(settings)
 
         def make() -> Tensor:
-            with machine.autocast():
+            with runtime.autocast():
                 return generator(noise, frames)
 
         def after() -> None:
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
 
-        optimizer = torch.optim.Adam([*generator.parameters(), noise], lr=settings.learning_rate, betas=(0.5, 0.999))
+        optimizer = torch.optim.Adam(
+            [*generator.parameters(), noise], lr=settings.learning_rate, betas=(0.5, 0.999)
+        )
         inverted = optimize_clips(
-            make, lambda mel: self._judge(mel, target, draw), every, optimizer, settings.steps, after_backward=after
+            make,
+            lambda mel: self._judge(mel, target, rng),
+            every,
+            optimizer,
+            settings.steps,
+            after_backward=after,
         )
         if settings.contrast:
-            self._remember(inverted.mel, draw)
+            self._remember(inverted.mel, rng)
         self.proxy.update(inverted.mel, number)
         return inverted
 
@@ -116,24 +127,32 @@ class Method:
                 nn.init.normal_(layer.weight, 0.0, 0.02)
             elif isinstance(layer, nn.BatchNorm2d):
                 nn.init.normal_(layer.weight, 1.0, 0.02)
-        self.machine.place(generator)
+        self.runtime.place(generator)
         return generator.train()
 
-    def _judge(self, mel: Tensor, target: Tensor, draw: torch.Generator) -> dict[str, Callable[[], Tensor]]:
-        view, wanted = transforms.with_timeline(lambda both: self.whole(both, draw), mel, target)
-        heard = forward_with_stats(self.teacher.network, view, self.machine, each_clip=True)
+    def _judge(
+        self, mel: Tensor, target: Tensor, rng: torch.Generator
+    ) -> dict[str, Callable[[], Tensor]]:
+        view, wanted = transforms.with_timeline(lambda both: self.whole(both, rng), mel, target)
+        heard = forward_with_stats(self.teacher.network, view, self.runtime, each_clip=True)
         seen = heard.batch_norm
         return {
             "class_prior": lambda: losses.class_prior_loss(heard.output, wanted),
-            "batch_norm": lambda: losses.batch_norm_loss(seen.batch, seen.stored, relative=self.settings.relative),
-            "contrast": lambda: self._contrast(mel, heard, draw),
+            "batch_norm": lambda: losses.batch_norm_loss(
+                seen.batch, seen.stored, relative=self.settings.relative
+            ),
+            "contrast": lambda: self._contrast(mel, heard, rng),
             "adversary": lambda: losses.adversarial_kl(heard.output, self.proxy.predict(view)),
         }
 
-    def _contrast(self, mel: Tensor, whole: ForwardPass, draw: torch.Generator) -> Tensor:
+    def _contrast(self, mel: Tensor, whole: ForwardPass, rng: torch.Generator) -> Tensor:
         """Return how badly part of each clip is told from other clips, and from those of the bank, by the whole of it."""
-        part = forward_with_stats(self.teacher.network, self.part(mel, draw), self.machine, each_clip=True)
-        kept = self.bank[torch.randperm(len(self.bank), generator=draw)[: self.settings.negatives]].to(mel.device)
+        part = forward_with_stats(
+            self.teacher.network, self.part(mel, rng), self.runtime, each_clip=True
+        )
+        kept = self.bank[
+            torch.randperm(len(self.bank), generator=rng)[: self.settings.negatives]
+        ].to(mel.device)
         return losses.info_nce(
             self.projection(_clip_features(part)),
             self.projection(_clip_features(whole).detach()),
@@ -142,9 +161,11 @@ class Method:
         )
 
     @torch.no_grad()
-    def _remember(self, mel: Tensor, draw: torch.Generator) -> None:
+    def _remember(self, mel: Tensor, rng: torch.Generator) -> None:
         """Put what the teacher sees in whole clips into the bank; the oldest leave."""
-        heard = forward_with_stats(self.teacher.network, self.whole(mel, draw), self.machine, each_clip=True)
+        heard = forward_with_stats(
+            self.teacher.network, self.whole(mel, rng), self.runtime, each_clip=True
+        )
         self.bank = torch.cat([_clip_features(heard).half().cpu(), self.bank])[: self.settings.bank]
 
     def state_dict(self) -> dict[str, Any]:

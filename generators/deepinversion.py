@@ -42,10 +42,14 @@ class Settings:
     steps: int = setting(2000, "steps a round", low=1)
     class_prior: float = weight(1.0, "weight of the class prior")
     batch_norm: float = weight(10.0, "weight of the batch-norm moments")
-    relative: bool = setting(False, "take the moments relative to the teacher's spread; published: as they are")
+    relative: bool = setting(
+        False, "take the moments relative to the teacher's spread; published: as they are"
+    )
     total_variation: float = weight(2.5e-5, "weight of the total variation")
     norm: float = weight(0.0, "weight of the clips' norm")
-    adversary: float = weight(0.0, "weight of the difference to a student in the making (adaptive form)")
+    adversary: float = weight(
+        0.0, "weight of the difference to a student in the making (adaptive form)"
+    )
     learning_rate: float = setting(0.05, "of the values", low=0)
     proxy: str = setting("small", "network of that student")
     proxy_steps: int = setting(10, "steps that it learns after each round", low=0)
@@ -56,20 +60,24 @@ class Settings:
 class Method:
     """Rounds depend on one another through the student of the adaptive form alone."""
 
-    def __init__(self, teacher: Model, settings: Settings, machine: Runtime, seed: int) -> None:
-        self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
+    def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
+        self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
         self.view, _ = get_views(settings.views)
-        self.proxy = make_proxy(teacher, settings, machine, seed)
+        self.proxy = make_proxy(teacher, settings, runtime, seed)
 
     def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
-        settings, front_end, device = self.settings, self.teacher.front_end, self.machine.device
-        target, draw = target.to(device), seeds.make_rng(self.seed, 20, number)
-        values = torch.randn(len(target), front_end.n_mels, frames, generator=draw).to(device).requires_grad_(True)
+        settings, front_end, device = self.settings, self.teacher.front_end, self.runtime.device
+        target, rng = target.to(device), seeds.make_rng(self.seed, 20, number)
+        values = (
+            torch.randn(len(target), front_end.n_mels, frames, generator=rng)
+            .to(device)
+            .requires_grad_(True)
+        )
         every = loss_weights(settings)
         inverted = optimize_clips(
             lambda: RangeClamp.apply(values, *front_end.value_range),
-            lambda mel: self._judge(mel, target, draw),
+            lambda mel: self._judge(mel, target, rng),
             every,
             torch.optim.Adam([values], lr=settings.learning_rate),
             settings.steps,
@@ -77,13 +85,19 @@ class Method:
         self.proxy.update(inverted.mel, number)
         return inverted
 
-    def _judge(self, mel: Tensor, target: Tensor, draw: torch.Generator) -> dict[str, Callable[[], Tensor]]:
-        view, wanted = transforms.with_timeline(lambda both: self.view(both, draw), mel, target)
-        heard = forward_with_stats(self.teacher.network, view, self.machine, moments=bool(self.settings.batch_norm))
+    def _judge(
+        self, mel: Tensor, target: Tensor, rng: torch.Generator
+    ) -> dict[str, Callable[[], Tensor]]:
+        view, wanted = transforms.with_timeline(lambda both: self.view(both, rng), mel, target)
+        heard = forward_with_stats(
+            self.teacher.network, view, self.runtime, moments=bool(self.settings.batch_norm)
+        )
         seen = heard.batch_norm
         return {
             "class_prior": lambda: losses.class_prior_loss(heard.output, wanted),
-            "batch_norm": lambda: losses.batch_norm_loss(seen.batch, seen.stored, relative=self.settings.relative),
+            "batch_norm": lambda: losses.batch_norm_loss(
+                seen.batch, seen.stored, relative=self.settings.relative
+            ),
             "total_variation": lambda: losses.total_variation(mel),
             "norm": lambda: mel.norm(),
             "adversary": lambda: losses.jensen_shannon_gap(heard.output, self.proxy.predict(view)),

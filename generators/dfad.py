@@ -33,8 +33,10 @@ class Settings(adversarial.AdversarialSettings):
 class Method:
     """The duel of DFAD."""
 
-    def __init__(self, teacher: Model, settings: Settings, machine: Runtime, seed: int) -> None:
-        played = adversarial.AdversarialGenerator(teacher, settings, losses, machine, seed, l1_distance)
+    def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
+        played = adversarial.AdversarialGenerator(
+            teacher, settings, losses, runtime, seed, l1_distance
+        )
         self.run_round, self.state_dict, self.load_state_dict = (
             played.run_round,
             played.state_dict,

@@ -32,7 +32,9 @@ class Settings(adversarial.AdversarialSettings):
     student_steps: int = setting(10, "steps of the student a turn", low=0)
     adversary: float = weight(1.0, "weight of the divergence that the generator looks for")
     batch_norm: float = weight(1.0, "weight of the batch-norm moments")
-    relative: bool = setting(False, "take the moments relative to the teacher's spread; published: as they are")
+    relative: bool = setting(
+        False, "take the moments relative to the teacher's spread; published: as they are"
+    )
     onehot: float = weight(1.0, "weight of being sure of a class")
     class_balance: float = weight(20.0, "weight of the balance of classes")
 
@@ -40,17 +42,21 @@ class Settings(adversarial.AdversarialSettings):
 class Method:
     """The duel of DFQ."""
 
-    def __init__(self, teacher: Model, settings: Settings, machine: Runtime, seed: int) -> None:
-        def losses(heard: ForwardPass, student: Callable[[], Output]) -> Mapping[str, Callable[[], Tensor]]:
+    def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
+        def losses(
+            heard: ForwardPass, student: Callable[[], Output]
+        ) -> Mapping[str, Callable[[], Tensor]]:
             said, seen = heard.output, heard.batch_norm
             return {
                 "adversary": lambda: neg_kl(said, student()),
-                "batch_norm": lambda: batch_norm_loss(seen.batch, seen.stored, relative=settings.relative),
+                "batch_norm": lambda: batch_norm_loss(
+                    seen.batch, seen.stored, relative=settings.relative
+                ),
                 "onehot": lambda: onehot_loss(said),
                 "class_balance": lambda: class_balance_loss(said, base=math.e),
             }
 
-        played = adversarial.AdversarialGenerator(teacher, settings, losses, machine, seed)
+        played = adversarial.AdversarialGenerator(teacher, settings, losses, runtime, seed)
         self.run_round, self.state_dict, self.load_state_dict = (
             played.run_round,
             played.state_dict,

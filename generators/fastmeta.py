@@ -43,11 +43,15 @@ class Settings:
     form: str = setting("fomaml", "how the start learns: fomaml or reptile")
     class_prior: float = weight(0.5, "weight of the class prior")
     batch_norm: float = weight(10.0, "weight of the batch-norm moments")
-    relative: bool = setting(False, "take the moments relative to the teacher's spread; published: as they are")
+    relative: bool = setting(
+        False, "take the moments relative to the teacher's spread; published: as they are"
+    )
     momentum: float = setting(0.9, "part of past rounds in the moments compared", low=0, high=0.999)
     adversary: float = weight(1.33, "weight of the disagreement with a student in the making")
     latent: int = setting(256, "size of the noise", low=1)
-    learning_rate: float = setting(2e-3, "of the generator within a round; its start learns at steps times that", low=0)
+    learning_rate: float = setting(
+        2e-3, "of the generator within a round; its start learns at steps times that", low=0
+    )
     latent_rate: float = setting(1e-2, "of the noise within a round", low=0)
     proxy: str = setting("small", "network of that student")
     proxy_steps: int = setting(10, "steps that it learns after each round", low=0)
@@ -59,22 +63,22 @@ class Settings:
 class Method:
     """The state that lives through the rounds: the meta-learned start, the moments so far, the student."""
 
-    def __init__(self, teacher: Model, settings: Settings, machine: Runtime, seed: int) -> None:
-        self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
+    def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
+        self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
         self.view, _ = get_views(settings.views)
         with seeds.seeded(seed, 10):
             start = Upsampler.for_teacher(teacher, settings.latent)
-        machine.place(start)
+        runtime.place(start)
         self.meta = MetaLearner(start, settings.learning_rate * settings.steps, settings.form)
         self.past = RunningMoments(settings.momentum)
-        self.proxy = make_proxy(teacher, settings, machine, seed)
+        self.proxy = make_proxy(teacher, settings, runtime, seed)
 
     def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
-        settings, target = self.settings, target.to(self.machine.device)
-        draw = seeds.make_rng(self.seed, 20, number)
+        settings, target = self.settings, target.to(self.runtime.device)
+        rng = seeds.make_rng(self.seed, 20, number)
         generator = cast(Upsampler, self.meta.start_round())
-        noise = generator.sample_noise(len(target), draw, self.machine.device).requires_grad_(True)
+        noise = generator.sample_noise(len(target), rng, self.runtime.device).requires_grad_(True)
         every = loss_weights(settings)
         if number < settings.proxy_start:
             every["adversary"] = 0.0
@@ -82,16 +86,20 @@ class Method:
         past = self.past
 
         def make() -> Tensor:
-            with self.machine.autocast():
+            with self.runtime.autocast():
                 return generator(noise, frames)
 
         def judge(mel: Tensor) -> dict[str, Callable[[], Tensor]]:
-            view, wanted = transforms.with_timeline(lambda both: self.view(both, draw), mel, target)
-            heard[:] = [now := forward_with_stats(self.teacher.network, view, self.machine)]
+            view, wanted = transforms.with_timeline(lambda both: self.view(both, rng), mel, target)
+            heard[:] = [now := forward_with_stats(self.teacher.network, view, self.runtime)]
             return {
                 "class_prior": lambda: losses.class_prior_loss(now.output, wanted),
                 "batch_norm": lambda: losses.batch_norm_loss(
-                    now.batch_norm.batch, now.batch_norm.stored, past.moments, past.momentum, relative=settings.relative
+                    now.batch_norm.batch,
+                    now.batch_norm.stored,
+                    past.moments,
+                    past.momentum,
+                    relative=settings.relative,
                 ),
                 "adversary": lambda: losses.adversarial_kl(now.output, self.proxy.predict(view)),
             }
@@ -102,7 +110,9 @@ class Method:
         ]
         optimizer = torch.optim.Adam(groups, betas=(0.5, 0.999))
         gather = partial(self.meta.accumulate, generator)
-        inverted = optimize_clips(make, judge, every, optimizer, settings.steps, after_backward=gather)
+        inverted = optimize_clips(
+            make, judge, every, optimizer, settings.steps, after_backward=gather
+        )
         self.meta.finish_round(generator)
         past.update(heard[0].batch_norm.batch)
         self.proxy.update(inverted.mel, number)
@@ -119,5 +129,5 @@ class Method:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
         self.meta.load_state_dict(state["meta"])
-        self.past.load_state_dict(state["past"], self.machine.device)
+        self.past.load_state_dict(state["past"], self.runtime.device)
         self.proxy.load_state_dict(state["proxy"])

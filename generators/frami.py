@@ -65,21 +65,29 @@ class Settings:
         "a better student, at two to three times the cost",
         low=0,
     )
-    max_frames: int = setting(80, "most frames of a clip of one label, unless --frame-range says otherwise", low=1)
+    max_frames: int = setting(
+        80, "most frames of a clip of one label, unless --frame-range says otherwise", low=1
+    )
     class_prior: float = weight(1.0, "weight of the class prior")
     batch_norm: float = weight(10.0, "weight of the batch-norm moments")
     momentum: float = setting(0.9, "part of past rounds in the moments compared", low=0, high=0.999)
-    contrast: float = weight(0.0, "weight of the feature-invariant contrast, which takes two thirds longer; try 0.2")
+    contrast: float = weight(
+        0.0, "weight of the feature-invariant contrast, which takes two thirds longer; try 0.2"
+    )
     temperature: float = setting(0.1, "temperature of the contrast", low=0.001)
     queue: int = setting(1024, "clips of past rounds to be told from", low=0)
     crop: float = setting(1.0, "length of the second view, as a part of the clip", low=0.1, high=1)
-    level: float = setting(0.4, "deviation of the clips' random levels, in standard deviations of the input", low=0)
+    level: float = setting(
+        0.4, "deviation of the clips' random levels, in standard deviations of the input", low=0
+    )
     filter: float = setting(0.4, "the same of a random curve along the bands", low=0)
     envelope: float = setting(0.2, "the same of a random curve along time", low=0)
     noise_texture: float = setting(
         1.0, "how far powers differ by chance from cell to cell, 1 as those of noise do", low=0
     )
-    adversary: float = weight(0.0, "weight of the disagreement with a student in the making; for words, try 2")
+    adversary: float = weight(
+        0.0, "weight of the disagreement with a student in the making; for words, try 2"
+    )
     proxy: str = setting("small", "network of that student")
     proxy_steps: int = setting(10, "steps that it learns after each round", low=0)
     proxy_memory: int = setting(2048, "clips that it remembers", low=1)
@@ -92,28 +100,32 @@ class Settings:
 class Method:
     """The state that lives through the rounds: the meta-learned decoder, the moments so far, the queue, the proxy."""
 
-    def __init__(self, teacher: Model, settings: Settings, machine: Runtime, seed: int) -> None:
-        self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
+    def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
+        self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
         front_end = teacher.front_end
         with seeds.seeded(seed, 10):
             timed = teacher.task == "sound-events"
-            self.decoder = Decoder(front_end.n_mels, len(teacher.labels), front_end.value_range, timed=timed)
+            self.decoder = Decoder(
+                front_end.n_mels, len(teacher.labels), front_end.value_range, timed=timed
+            )
             self.contrast = ContrastiveHead(teacher.network.channels, settings.queue)
-        machine.place(self.decoder)
-        self.contrast.to(machine.device)
+        runtime.place(self.decoder)
+        self.contrast.to(runtime.device)
         self.meta = MetaLearner(self.decoder, settings.meta_rate)
-        self.contrast_optimizer = torch.optim.Adam(self.contrast.parameters(), lr=settings.learning_rate)
+        self.contrast_optimizer = torch.optim.Adam(
+            self.contrast.parameters(), lr=settings.learning_rate
+        )
         self.past = RunningMoments(settings.momentum)
-        self.proxy = make_proxy(teacher, settings, machine, seed)
+        self.proxy = make_proxy(teacher, settings, runtime, seed)
 
     def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
-        settings, target = self.settings, target.to(self.machine.device)
-        draw = seeds.make_rng(self.seed, 20, number)
+        settings, target = self.settings, target.to(self.runtime.device)
+        rng = seeds.make_rng(self.seed, 20, number)
         decoder = cast(Decoder, self.meta.start_round())
         # One clip alone would have no moments.
         own, *others = target.split(max(2, -(-len(target) // (1 + settings.siblings))))
-        latents, recording, grain = self._drawn(decoder, len(own), frames, draw)
+        latents, recording, grain = self._drawn(decoder, len(own), frames, rng)
         optimizer = torch.optim.Adam(
             [
                 {"params": decoder.parameters(), "lr": settings.learning_rate},
@@ -124,7 +136,7 @@ class Method:
         every = loss_weights(settings)
         if number < settings.proxy_start:
             every["adversary"] = 0.0
-        judge = LossTerms(self, own, draw)
+        judge = LossTerms(self, own, rng)
         inverted = optimize_clips(
             lambda: self._decode(decoder, own, latents, recording, grain),
             judge,
@@ -134,36 +146,45 @@ class Method:
             after_backward=lambda: self._after_backward(decoder),
         )
         with torch.no_grad():
-            siblings = [self._decode(decoder, some, *self._drawn(decoder, len(some), frames, draw)) for some in others]
+            siblings = [
+                self._decode(decoder, some, *self._drawn(decoder, len(some), frames, rng))
+                for some in others
+            ]
         inverted = replace(inverted, mel=torch.cat([inverted.mel, *siblings]))
         self.meta.finish_round(decoder)
         self._remember(judge, inverted, number)
         return inverted
 
     def _drawn(
-        self, decoder: Decoder, batch: int, frames: int, draw: torch.Generator
+        self, decoder: Decoder, batch: int, frames: int, rng: torch.Generator
     ) -> tuple[Latents, Tensor, Tensor]:
         """Return what some clips are decoded from, and the recording and the grain that come to it."""
-        latents = decoder.sample_latents(batch, frames, draw, self.machine.device)
-        return latents, self._recording(batch, frames, draw), self._grain(batch, frames, draw)
+        latents = decoder.sample_latents(batch, frames, rng, self.runtime.device)
+        return latents, self._recording(batch, frames, rng), self._grain(batch, frames, rng)
 
-    def _recording(self, batch: int, frames: int, draw: torch.Generator) -> Tensor:
+    def _recording(self, batch: int, frames: int, rng: torch.Generator) -> Tensor:
         """Return what the circumstances of its recording add to each clip, ``(B, F, frames)``."""
-        level = self.settings.level * torch.randn(batch, 1, 1, generator=draw)
+        level = self.settings.level * torch.randn(batch, 1, 1, generator=rng)
         added = transforms.curve(
-            level.expand(batch, self.decoder.bands, frames), draw, dim=1, amount=self.settings.filter
+            level.expand(batch, self.decoder.bands, frames), rng, dim=1, amount=self.settings.filter
         )
-        return transforms.curve(added, draw, dim=2, amount=self.settings.envelope).to(self.machine.device)
+        return transforms.curve(added, rng, dim=2, amount=self.settings.envelope).to(
+            self.runtime.device
+        )
 
-    def _grain(self, batch: int, frames: int, draw: torch.Generator) -> Tensor:
+    def _grain(self, batch: int, frames: int, rng: torch.Generator) -> Tensor:
         """Return how far the log powers of noise are from their mean by chance, ``(B, F, frames)``."""
         front_end = self.teacher.front_end
         shape = filterbanks.effective_bins(front_end).view(1, -1, 1).repeat(batch, 1, frames)
-        power = torch._standard_gamma(shape, generator=draw) / shape
-        return (self.settings.noise_texture * power.clamp_min(1e-4).log() / front_end.std).to(self.machine.device)
+        power = torch._standard_gamma(shape, generator=rng) / shape
+        return (self.settings.noise_texture * power.clamp_min(1e-4).log() / front_end.std).to(
+            self.runtime.device
+        )
 
-    def _decode(self, decoder: Decoder, target: Tensor, latents: Latents, recording: Tensor, grain: Tensor) -> Tensor:
-        with self.machine.autocast():
+    def _decode(
+        self, decoder: Decoder, target: Tensor, latents: Latents, recording: Tensor, grain: Tensor
+    ) -> Tensor:
+        with self.runtime.autocast():
             return decoder(latents, target, recording.shape[2], recording, grain)
 
     def _after_backward(self, decoder: Decoder) -> None:
@@ -195,26 +216,30 @@ class Method:
         self.contrast.queue_before, self.contrast.queue_after = state["queues"]
         self.contrast.load_state_dict(state["contrast"])
         self.contrast_optimizer.load_state_dict(state["contrast_optimizer"])
-        self.past.load_state_dict(state["past"], self.machine.device)
+        self.past.load_state_dict(state["past"], self.runtime.device)
         self.proxy.load_state_dict(state["proxy"])
 
 
 class LossTerms:
     """The losses of one round; it keeps what the teacher last said and saw."""
 
-    def __init__(self, generator: Method, wanted: Tensor, draw: torch.Generator) -> None:
-        self.generator, self.wanted, self.draw = generator, wanted, draw
+    def __init__(self, generator: Method, wanted: Tensor, rng: torch.Generator) -> None:
+        self.generator, self.wanted, self.rng = generator, wanted, rng
         self.heard: ForwardPass
 
     def __call__(self, mel: Tensor) -> dict[str, Callable[[], Tensor]]:
         """Return what computes the unweighted losses of clips ``(B, F, N)``."""
         generator = self.generator
-        view, wanted = transforms.with_timeline(lambda both: transforms.roll(both, self.draw), mel, self.wanted)
-        self.heard = forward_with_stats(generator.teacher.network, view, generator.machine)
+        view, wanted = transforms.with_timeline(
+            lambda both: transforms.roll(both, self.rng), mel, self.wanted
+        )
+        self.heard = forward_with_stats(generator.teacher.network, view, generator.runtime)
         said, seen, past = self.heard.output, self.heard.batch_norm, generator.past
         return {
             "class_prior": lambda: losses.class_prior_loss(said, wanted),
-            "batch_norm": lambda: losses.batch_norm_loss(seen.batch, seen.stored, past.moments, past.momentum),
+            "batch_norm": lambda: losses.batch_norm_loss(
+                seen.batch, seen.stored, past.moments, past.momentum
+            ),
             "contrast": lambda: self._contrast(mel, said),
             "adversary": lambda: losses.adversarial_kl(said, generator.proxy.predict(view)),
         }
@@ -223,8 +248,10 @@ class LossTerms:
         """Return how badly another view of each clip is told from other clips by what the teacher said of it."""
         generator, settings = self.generator, self.generator.settings
         part = transforms.crop(
-            transforms.roll(mel, self.draw), self.draw, frames=max(1, round(settings.crop * mel.shape[2]))
+            transforms.roll(mel, self.rng),
+            self.rng,
+            frames=max(1, round(settings.crop * mel.shape[2])),
         )
-        with generator.machine.autocast():
-            heard = generator.teacher.network(views.gain_and_mask(part, self.draw))
+        with generator.runtime.autocast():
+            heard = generator.teacher.network(views.gain_and_mask(part, self.rng))
         return generator.contrast.loss(heard, said, settings.temperature)

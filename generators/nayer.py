@@ -47,10 +47,14 @@ class Settings:
     """Every number of NAYER."""
 
     steps: int = setting(40, "steps a round", low=1)
-    embedding: str = setting("names", "of the classes: names, learned, or a .npy file of one row a class")
+    embedding: str = setting(
+        "names", "of the classes: names, learned, or a .npy file of one row a class"
+    )
     class_prior: float = weight(0.5, "weight of the class prior")
     batch_norm: float = weight(10.0, "weight of the batch-norm moments")
-    relative: bool = setting(False, "take the moments relative to the teacher's spread; published: as they are")
+    relative: bool = setting(
+        False, "take the moments relative to the teacher's spread; published: as they are"
+    )
     momentum: float = setting(0.9, "part of past rounds in the moments compared", low=0, high=0.999)
     adversary: float = weight(1.33, "weight of the disagreement with a student in the making")
     latent: int = setting(1000, "outputs of the noisy layer", low=1)
@@ -79,37 +83,44 @@ class NoisyLayer(nn.Module):
 class Method:
     """The state that lives through the rounds: embeddings, generator, the moments so far, the student."""
 
-    def __init__(self, teacher: Model, settings: Settings, machine: Runtime, seed: int) -> None:
+    def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
         if teacher.task != "single-label":
             raise UsageError(
                 f"nayer makes clips of one class each, and this teacher is {teacher.task}; frami makes both."
             )
-        self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
+        self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
         self.view, _ = get_views(settings.views)
         with seeds.seeded(seed, 13):
-            self.embedded = class_embeddings(teacher.labels, settings.embedding).to(machine.device)
+            self.embedded = class_embeddings(teacher.labels, settings.embedding).to(runtime.device)
         self.embedded.requires_grad_(settings.embedding == "learned")
         self.past = RunningMoments(settings.momentum)
-        self.proxy = make_proxy(teacher, settings, machine, seed)
+        self.proxy = make_proxy(teacher, settings, runtime, seed)
         self._begin(0)
 
     def _begin(self, number: int) -> None:
         """Draw the generator anew."""
         with seeds.seeded(self.seed, 12, number):
             self.generator = Upsampler.for_teacher(self.teacher, self.settings.latent)
-        self.machine.place(self.generator).train()
-        self.norm = nn.BatchNorm1d(self.embedded.shape[1]).to(self.machine.device)
+        self.runtime.place(self.generator).train()
+        self.norm = nn.BatchNorm1d(self.embedded.shape[1]).to(self.runtime.device)
 
     def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
-        settings, machine = self.settings, self.machine
+        settings, runtime = self.settings, self.runtime
         if number and number % settings.fresh == 0:
             self._begin(number)
-        target, draw = target.to(machine.device), seeds.make_rng(self.seed, 20, number)
+        target, rng = target.to(runtime.device), seeds.make_rng(self.seed, 20, number)
         copy = torch.stack([(target[:i] == target[i]).sum() for i in range(len(target))])
         with seeds.seeded(self.seed, 14, number):
-            noisy = NoisyLayer(self.embedded.shape[1], settings.latent, int(copy.max()) + 1).to(machine.device)
-        learning = [*self.generator.parameters(), *self.norm.parameters(), *noisy.parameters(), self.embedded]
+            noisy = NoisyLayer(self.embedded.shape[1], settings.latent, int(copy.max()) + 1).to(
+                runtime.device
+            )
+        learning = [
+            *self.generator.parameters(),
+            *self.norm.parameters(),
+            *noisy.parameters(),
+            self.embedded,
+        ]
         optimizer = torch.optim.Adam(learning, lr=settings.learning_rate, betas=(0.5, 0.999))
         every = loss_weights(settings)
         if number < settings.proxy_start:
@@ -118,16 +129,20 @@ class Method:
         past = self.past
 
         def make() -> Tensor:
-            with machine.autocast():
+            with runtime.autocast():
                 return self.generator(noisy(self.norm(self.embedded[target]), copy), frames)
 
         def judge(mel: Tensor) -> dict[str, Callable[[], Tensor]]:
-            view = self.view(mel, draw)
-            heard[:] = [now := forward_with_stats(self.teacher.network, view, machine)]
+            view = self.view(mel, rng)
+            heard[:] = [now := forward_with_stats(self.teacher.network, view, runtime)]
             return {
                 "class_prior": lambda: losses.class_prior_loss(now.output, target),
                 "batch_norm": lambda: losses.batch_norm_loss(
-                    now.batch_norm.batch, now.batch_norm.stored, past.moments, past.momentum, relative=settings.relative
+                    now.batch_norm.batch,
+                    now.batch_norm.stored,
+                    past.moments,
+                    past.momentum,
+                    relative=settings.relative,
                 ),
                 "adversary": lambda: losses.adversarial_kl(now.output, self.proxy.predict(view)),
             }
@@ -153,7 +168,7 @@ class Method:
             self.embedded.copy_(state["embedded"])
         self.generator.load_state_dict(state["generator"])
         self.norm.load_state_dict(state["norm"])
-        self.past.load_state_dict(state["past"], self.machine.device)
+        self.past.load_state_dict(state["past"], self.runtime.device)
         self.proxy.load_state_dict(state["proxy"])
 
 
@@ -169,17 +184,25 @@ def class_embeddings(labels: tuple[str, ...], kind: str) -> Tensor:
     if kind == "names":
         from sklearn.feature_extraction.text import HashingVectorizer
 
-        hashed = HashingVectorizer(analyzer="char_wb", ngram_range=(2, 3), n_features=EMBEDDING_SIZE)
-        return torch.from_numpy(hashed.transform([name.replace("_", " ") for name in labels]).toarray()).float()
+        hashed = HashingVectorizer(
+            analyzer="char_wb", ngram_range=(2, 3), n_features=EMBEDDING_SIZE
+        )
+        return torch.from_numpy(
+            hashed.transform([name.replace("_", " ") for name in labels]).toarray()
+        ).float()
     path = Path(kind)
     if not path.is_file():
-        raise UsageError(f"embedding is {kind!r}, and there is no such file; names, learned or a .npy file is allowed.")
+        raise UsageError(
+            f"embedding is {kind!r}, and there is no such file; names, learned or a .npy file is allowed."
+        )
     try:
         rows = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} is not a .npy file of numbers ({error}).") from error
     if rows.dtype.kind not in "fiu" or not np.isfinite(rows).all():
-        raise UsageError(f"{path} holds {rows.dtype} values, or some that are not finite; finite numbers are allowed.")
+        raise UsageError(
+            f"{path} holds {rows.dtype} values, or some that are not finite; finite numbers are allowed."
+        )
     if rows.ndim != 2 or len(rows) != len(labels):
         raise UsageError(
             f"{path} holds an array of shape {rows.shape}; one row for each of the {len(labels)} classes is allowed."

@@ -22,13 +22,13 @@ class Settings:
 class Method:
     """Draws each value from N(0, 1), clipped to the front end's range; the target is whatever was asked for."""
 
-    def __init__(self, teacher: Model, settings: Settings, machine: Runtime, seed: int) -> None:
+    def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
         self.front_end, self.seed = teacher.front_end, seed
 
     def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return noise ``(B, F, frames)``, one clip for each target."""
-        draw = seeds.make_rng(self.seed, 20, number)
-        mel = torch.randn(len(target), self.front_end.n_mels, frames, generator=draw)
+        rng = seeds.make_rng(self.seed, 20, number)
+        mel = torch.randn(len(target), self.front_end.n_mels, frames, generator=rng)
         return RoundResult(mel.clamp(*self.front_end.value_range), {}, 0)
 
     def state_dict(self) -> dict[str, Any]:

@@ -34,8 +34,8 @@ class Settings:
 class Method:
     """Draws recordings, and of each a part of the length asked for; the teacher says what class each is most like."""
 
-    def __init__(self, teacher: Model, settings: Settings, machine: Runtime, seed: int) -> None:
-        self.teacher, self.machine, self.seed = teacher, machine, seed
+    def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
+        self.teacher, self.runtime, self.seed = teacher, runtime, seed
         folder = find_data_folder(settings.dataset, settings.data or None)
         folds = registry.load("datasets", settings.dataset).test_folds(folder)
         if not folds:
@@ -44,7 +44,9 @@ class Method:
             )
         found = load_split(settings.dataset, folder, test_fold=folds[-1])
         if not len(found.train):
-            raise UsageError(f"This copy of {settings.dataset} has no clips beside fold {folds[-1]}. {found.missing}")
+            raise UsageError(
+                f"This copy of {settings.dataset} has no clips beside fold {folds[-1]}. {found.missing}"
+            )
         self.recordings = {**found.origin, "fingerprint": found.fingerprint}
         self.clips = Spectrograms.from_recordings(found.train, teacher.front_end)
 
@@ -52,12 +54,17 @@ class Method:
         """Return parts of recordings, ``(B, F, frames)``; each pass over the data set hears every one once."""
         first, count = number * len(target), len(self.clips.mels)
         passes = range(first // count, (first + len(target) - 1) // count + 1)
-        order = torch.cat([torch.randperm(count, generator=seeds.make_rng(self.seed, 32, index)) for index in passes])
-        draw = seeds.make_rng(self.seed, 20, number)
+        order = torch.cat(
+            [
+                torch.randperm(count, generator=seeds.make_rng(self.seed, 32, index))
+                for index in passes
+            ]
+        )
+        rng = seeds.make_rng(self.seed, 20, number)
         chosen = order[first % count :][: len(target)].tolist()
-        mel = torch.stack([crop_or_tile(self.clips.mel(index), frames, draw) for index in chosen])
-        mel = mel.clamp(*self.teacher.front_end.value_range).to(self.machine.device)
-        with torch.no_grad(), self.machine.autocast():
+        mel = torch.stack([crop_or_tile(self.clips.mel(index), frames, rng) for index in chosen])
+        mel = mel.clamp(*self.teacher.front_end.value_range).to(self.runtime.device)
+        with torch.no_grad(), self.runtime.autocast():
             told = self.teacher.network(mel).task_logits
         return RoundResult(mel, {}, 0, self.teacher.network.task.decide(told))
 

@@ -33,8 +33,8 @@ class Settings(adversarial.AdversarialSettings):
 class Method:
     """The duel of ZSKT."""
 
-    def __init__(self, teacher: Model, settings: Settings, machine: Runtime, seed: int) -> None:
-        played = adversarial.AdversarialGenerator(teacher, settings, losses, machine, seed)
+    def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
+        played = adversarial.AdversarialGenerator(teacher, settings, losses, runtime, seed)
         self.run_round, self.state_dict, self.load_state_dict = (
             played.run_round,
             played.state_dict,

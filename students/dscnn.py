@@ -47,7 +47,9 @@ class Encoder(nn.Sequential):
         return super().forward(mel).mean(dim=2)
 
 
-def build(bands: int, classes: int, *, width: int = 56, depth: int = 3, embedding: int = 96) -> Network:
+def build(
+    bands: int, classes: int, *, width: int = 56, depth: int = 3, embedding: int = 96
+) -> Network:
     """Return a depthwise-separable CNN; below 0.3 M parameters by default.
 
     Args:

@@ -20,7 +20,9 @@ class Attention(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         squeezed = max(1, channels // SQUEEZE)
-        self.channels = nn.Sequential(nn.Linear(channels, squeezed), nn.ReLU(), nn.Linear(squeezed, channels))
+        self.channels = nn.Sequential(
+            nn.Linear(channels, squeezed), nn.ReLU(), nn.Linear(squeezed, channels)
+        )
         # A kernel over frequency, and no full matrix: it takes any number of bands.
         self.frequencies = nn.Conv2d(1, 1, (7, 1), padding=(3, 0))
 
@@ -40,7 +42,10 @@ class Encoder(nn.Module):
 
     def __init__(self, width: int, depth: int, recurrent: int) -> None:
         super().__init__()
-        channels = [1, *(width * WIDENING[min(number, len(WIDENING) - 1)] for number in range(depth))]
+        channels = [
+            1,
+            *(width * WIDENING[min(number, len(WIDENING) - 1)] for number in range(depth)),
+        ]
         self.layers = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False),
@@ -57,7 +62,13 @@ class Encoder(nn.Module):
 
 
 def build(
-    bands: int, classes: int, *, width: int = 16, depth: int = 6, recurrent: int | None = None, embedding: int = 96
+    bands: int,
+    classes: int,
+    *,
+    width: int = 16,
+    depth: int = 6,
+    recurrent: int | None = None,
+    embedding: int = 96,
 ) -> Network:
     """Return a compact convolutional recurrent network; 0.35 M parameters by default.
 
@@ -70,4 +81,9 @@ def build(
         embedding: Size E of the layer before the classifier.
     """
     recurrent = recurrent or 4 * width
-    return Network(Encoder(width, depth, recurrent), channels=2 * recurrent, classes=classes, embedding=embedding)
+    return Network(
+        Encoder(width, depth, recurrent),
+        channels=2 * recurrent,
+        classes=classes,
+        embedding=embedding,
+    )

@@ -32,7 +32,9 @@ class Encoder(nn.Sequential):
         return super().forward(mel).mean(dim=2)
 
 
-def build(bands: int, classes: int, *, width: int = 16, depth: int = 1, embedding: int = 96) -> Network:
+def build(
+    bands: int, classes: int, *, width: int = 16, depth: int = 1, embedding: int = 96
+) -> Network:
     """Return a small CNN; about 0.1 M parameters by default.
 
     Args:

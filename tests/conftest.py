@@ -24,7 +24,14 @@ from frami.models.model import Model
 
 LABELS = ("rise", "fall", "pulse")
 # Two steps a round, the contrast, and the student in the making from the start: every loss is at work.
-FAST = {"steps": 2, "contrast": 0.2, "adversary": 2.0, "proxy_start": 0, "proxy_steps": 1, "queue": 16}
+FAST = {
+    "steps": 2,
+    "contrast": 0.2,
+    "adversary": 2.0,
+    "proxy_start": 0,
+    "proxy_steps": 1,
+    "queue": 16,
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,11 +57,13 @@ def front_end() -> FrontEnd:
 
 
 @pytest.fixture(scope="session")
-def machine() -> Runtime:
+def runtime() -> Runtime:
     return Runtime("cpu", "float32", channels_last=False)
 
 
-def make_teacher(front_end: FrontEnd, network: str = "resnet", width: int = 4, depth: int = 1) -> Model:
+def make_teacher(
+    front_end: FrontEnd, network: str = "resnet", width: int = 4, depth: int = 1
+) -> Model:
     """Return an untrained model whose batch norms hold moments as if it had been trained."""
     torch.manual_seed(3)
     arguments = {"width": width, "depth": depth, "embedding": 8}
@@ -105,4 +114,11 @@ def bundle(teacher: Model, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(teacher: Model, tmp_path: Path) -> Store:
-    return synthesize(teacher, tmp_path / "samples.h5", samples=16, batch_size=8, options=FAST, precision="float32")
+    return synthesize(
+        teacher,
+        tmp_path / "samples.h5",
+        samples=16,
+        batch_size=8,
+        options=FAST,
+        precision="float32",
+    )

@@ -174,7 +174,9 @@ def test_a_file_that_is_not_audio_is_refused(content: bytes, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("lost", [2, 40, 500, 2500])
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
-def test_a_file_that_is_cut_off_is_refused(suffix: str, lost: int, noise: np.ndarray, tmp_path: Path) -> None:
+def test_a_file_that_is_cut_off_is_refused(
+    suffix: str, lost: int, noise: np.ndarray, tmp_path: Path
+) -> None:
     path = write(tmp_path / f"a.{suffix}", noise)
     path.write_bytes(path.read_bytes()[:-lost])
     with pytest.raises(OperationError, match=rf"a\.{suffix} is cut off"):
@@ -215,9 +217,14 @@ def test_a_clip_of_no_use_is_refused(reason: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", filterbanks.FILTERBANKS)
 def test_band_centres_are_where_the_filters_are_highest(name: str) -> None:
-    front_end = FrontEnd(sample_rate=8000, n_fft=512, win_length=512, hop_length=200, f_max=4000.0, filterbank=name)
+    front_end = FrontEnd(
+        sample_rate=8000, n_fft=512, win_length=512, hop_length=200, f_max=4000.0, filterbank=name
+    )
     centres = filterbanks.center_frequencies(front_end)
-    assert torch.equal(centres, centres.sort().values) and 50 < float(centres[0]) < float(centres[-1]) < 4000
+    assert (
+        torch.equal(centres, centres.sort().values)
+        and 50 < float(centres[0]) < float(centres[-1]) < 4000
+    )
     for band in (30, 45, 62):
         tone = torch.sin(2 * torch.pi * torch.arange(8000) * float(centres[band]) / 8000)
         assert int(front_end(tone).mean(dim=1).argmax()) == band
@@ -239,7 +246,9 @@ def test_bands_are_as_wide_as_their_formula_says(band: int) -> None:
     centre = float(filterbanks.center_frequencies(gammatone)[band])
     width = max(1.019 * 24.7 * (4.37 * centre / 1000 + 1), bins[1] / 2)
     expected = [(1 + ((f - centre) / width) ** 2) ** -4 for f in bins]
-    torch.testing.assert_close(filterbanks.filterbank_matrix(gammatone)[:, band], torch.tensor(expected))
+    torch.testing.assert_close(
+        filterbanks.filterbank_matrix(gammatone)[:, band], torch.tensor(expected)
+    )
     constant = FrontEnd(filterbank="constant-q")
     below, centre, above = filterbanks.center_frequencies(constant)[band - 1 : band + 2].tolist()
     expected = [
@@ -255,7 +264,10 @@ def test_bands_are_as_wide_as_their_formula_says(band: int) -> None:
         for f in bins
     ]
     torch.testing.assert_close(
-        filterbanks.filterbank_matrix(constant)[:, band], torch.tensor(expected), atol=1e-5, rtol=1e-4
+        filterbanks.filterbank_matrix(constant)[:, band],
+        torch.tensor(expected),
+        atol=1e-5,
+        rtol=1e-4,
     )
 
 
@@ -278,4 +290,7 @@ def test_noise_is_as_grainy_as_the_independent_bins_say(name: str) -> None:
     noise = 0.3 * torch.randn(16000 * 20, generator=torch.Generator().manual_seed(0))
     heard = front_end(noise)[:, 20:-20].std(dim=1)
     expected = torch.polygamma(1, filterbanks.effective_bins(front_end)).sqrt()
-    assert float((heard / expected - 1).abs().median()) < 0.1 and float((heard / expected - 1).abs().max()) < 0.25
+    assert (
+        float((heard / expected - 1).abs().median()) < 0.1
+        and float((heard / expected - 1).abs().max()) < 0.25
+    )

@@ -15,7 +15,16 @@ import torch
 from click.testing import CliRunner
 
 from frami.audio.frontend import FrontEnd
-from frami.bench import experiment, recipe_suites, report, runner, speed, speed_store, suites, timing
+from frami.bench import (
+    experiment,
+    recipe_suites,
+    report,
+    runner,
+    speed,
+    speed_store,
+    suites,
+    timing,
+)
 from frami.bench.plots import accuracy_against_cost
 from frami.cli import frami
 from frami.core import registry
@@ -32,7 +41,9 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 4)
     monkeypatch.setattr(tones, "TEST_PER_CLASS", 2)
     monkeypatch.setattr(suites, "TONES", suites.BenchTask("tones", "0", 2, 64, 2, network="small"))
-    monkeypatch.setattr(suites, "SHORT", {**suites.SHORT, "fastmeta": {"steps": 1}, "nayer": {"steps": 1}})
+    monkeypatch.setattr(
+        suites, "SHORT", {**suites.SHORT, "fastmeta": {"steps": 1}, "nayer": {"steps": 1}}
+    )
 
 
 def _bench(*words: str | Path) -> str:
@@ -48,13 +59,18 @@ def test_every_method_is_measured_and_what_is_done_is_not_done_again(tmp_path: P
     with (page / "bench.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     stores = {path.name.split("-")[0] for path in (out / "tones-0-small-2-0").glob("*.h5")}
-    assert stores == set(registry.names("generators")) - {"recordings"}  # those of other sounds need a data set
+    assert stores == set(registry.names("generators")) - {
+        "recordings"
+    }  # those of other sounds need a data set
     assert len(rows) == len({row["source"] for row in rows}) == len(list(suites.quick()))
     for row in rows:
         assert 0 <= float(row["accuracy"]) <= 1 and 0 <= float(row["agreement"]) <= 1
         assert (float(row["synthesis_cpu_s"]) >= 0) and float(row["peak_mb"]) > 0
     text = (page / "bench.md").read_text(encoding="utf-8")
-    assert "bench-quick-tones-0-small.png" in text and (page / "bench-quick-tones-0-small.png").is_file()
+    assert (
+        "bench-quick-tones-0-small.png" in text
+        and (page / "bench-quick-tones-0-small.png").is_file()
+    )
     assert all(f"| {source.name}" in text for source in suites.methods({}, None))
     before = {path: path.stat().st_mtime_ns for path in out.rglob("weights.safetensors")}
     _bench("--suite", "quick", "--out", out, "--page", page, "--resume")
@@ -62,21 +78,41 @@ def test_every_method_is_measured_and_what_is_done_is_not_done_again(tmp_path: P
     assert (page / "bench.md").read_text(encoding="utf-8") == text
 
 
-def test_rows_that_the_page_has_are_kept_without_their_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = [row for row in runner.list_experiments("quick") if row.source.name in ("noise", "FRAMI", "DAFL")]
+def test_rows_that_the_page_has_are_kept_without_their_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = [
+        row
+        for row in runner.list_experiments("quick")
+        if row.source.name in ("noise", "FRAMI", "DAFL")
+    ]
     monkeypatch.setitem(suites.SUITES, "quick", lambda: iter(few))
     wanted = [row for row in few if row.source.name != "FRAMI"]
-    where = runner.Bench(None, tmp_path / "runs")
-    runner.run_bench(wanted[:1], where, tmp_path, print)
+    runtime = runner.Bench(None, tmp_path / "runs")
+    runner.run_bench(wanted[:1], runtime, tmp_path, print)
     assert runner.missing_experiments(wanted, tmp_path) == wanted[1:]
     longer = replace(wanted[0], task=replace(wanted[0].task, steps=61))
     other = replace(wanted[0], source=replace(wanted[0].source, synthesis={"std": 2.0}))
     heavier = replace(wanted[0], source=replace(wanted[0].source, distillation={"logits": 2.0}))
-    assert runner.missing_experiments([longer, other, heavier], tmp_path) == [longer, other, heavier]
-    runner.run_bench(wanted, where, tmp_path, print)
+    assert runner.missing_experiments([longer, other, heavier], tmp_path) == [
+        longer,
+        other,
+        heavier,
+    ]
+    runner.run_bench(wanted, runtime, tmp_path, print)
     before = (tmp_path / "bench.csv").read_bytes()
     shutil.rmtree(tmp_path / "runs")
-    _bench("--suite", "quick", "--task", "tones", "--out", tmp_path / "runs", "--page", tmp_path, "--resume")
+    _bench(
+        "--suite",
+        "quick",
+        "--task",
+        "tones",
+        "--out",
+        tmp_path / "runs",
+        "--page",
+        tmp_path,
+        "--resume",
+    )
     after = (tmp_path / "bench.csv").read_bytes()
     assert all(line in after.splitlines() for line in before.splitlines())
     assert runner.missing_experiments(few, tmp_path) == []
@@ -122,7 +158,9 @@ def test_what_is_convolved_as_published_is_the_same() -> None:
     torch.testing.assert_close(layer(x), published)
 
 
-@pytest.mark.parametrize("found", [None, torch.zeros(2, 3), torch.randn(3, 2), torch.full((2, 3), torch.nan)])
+@pytest.mark.parametrize(
+    "found", [None, torch.zeros(2, 3), torch.randn(3, 2), torch.full((2, 3), torch.nan)]
+)
 def test_what_computes_nothing_is_not_timed(found: torch.Tensor | None) -> None:
     timing.check_output(torch.randn(2, 3), (2, 3), "noise")
     with pytest.raises(OperationError, match="a round does not give numbers"):
@@ -141,7 +179,9 @@ def test_a_suite_knows_its_tasks_and_seeds() -> None:
         runner.list_experiments("main", ["fsdd"])
     )
     # Collected seed by seed, the rows are those of the suite.
-    alone = [piece for seed in range(3) for piece in runner.list_experiments("cpu", seeds=1, first=seed)]
+    alone = [
+        piece for seed in range(3) for piece in runner.list_experiments("cpu", seeds=1, first=seed)
+    ]
     assert sorted(map(str, alone)) == sorted(map(str, runner.list_experiments("cpu")))
     with pytest.raises(UsageError, match="esc50"):
         runner.list_experiments("main", ["esc51"])
@@ -150,7 +190,9 @@ def test_a_suite_knows_its_tasks_and_seeds() -> None:
         assert len(keys) == len(set(keys))
 
 
-def test_the_table_gives_mean_and_spread_and_the_ratio_to_the_upper_bound_of_the_same_seed(tmp_path: Path) -> None:
+def test_the_table_gives_mean_and_spread_and_the_ratio_to_the_upper_bound_of_the_same_seed(
+    tmp_path: Path,
+) -> None:
     shared = dict.fromkeys(("task", "fold", "teacher", "steps"), "1") | {
         "suite": "cpu",
         "task": "esc10",
@@ -176,23 +218,41 @@ def test_the_table_gives_mean_and_spread_and_the_ratio_to_the_upper_bound_of_the
     assert "| 0.400 ± 0.000 | 0.800 ± 0.000 |" in line and "0.750" not in line
     # A bound that learned for longer is none.
     longer = [row | ({"steps": "2"} if row["source"] == "FRAMI" else {}) for row in rows]
-    assert "0.750" not in next(line for line in report.render_report(longer).splitlines() if "| FRAMI |" in line)
+    assert "0.750" not in next(
+        line for line in report.render_report(longer).splitlines() if "| FRAMI |" in line
+    )
     # A gain is that over another row of the same student and seed, of the same teacher.
-    gains = [row | ({"baseline": "recordings (upper bound)"} if row["source"] == "FRAMI" else {}) for row in rows]
+    gains = [
+        row | ({"baseline": "recordings (upper bound)"} if row["source"] == "FRAMI" else {})
+        for row in rows
+    ]
     line = next(line for line in report.render_report(gains).splitlines() if "| FRAMI |" in line)
     assert "| -0.200 ± 0.283 over recordings (upper bound) |" in line
     anew = [
-        row | ({"teacher_accuracy": "0.5"} if row["seed"] == "0" and row["source"] == "FRAMI" else {}) for row in gains
+        row
+        | ({"teacher_accuracy": "0.5"} if row["seed"] == "0" and row["source"] == "FRAMI" else {})
+        for row in gains
     ]
     line = next(line for line in report.render_report(anew).splitlines() if "| FRAMI |" in line)
     assert "| 0.000 over recordings (upper bound) |" in line
     # The teacher stands first, then the best of several in each measure; both scores of events are held against the bound.
-    heard = {"psds1": "0.2", "psds2": "0.4", "teacher_psds1": "0.4", "teacher_psds2": "0.5", "accuracy": ""}
+    heard = {
+        "psds1": "0.2",
+        "psds2": "0.4",
+        "teacher_psds1": "0.4",
+        "teacher_psds2": "0.5",
+        "accuracy": "",
+    }
     alone, several = [row | heard for row in rows if row["seed"] == "0"]
     several |= {"teacher_psds2": "0.8", "teacher_parameters": "3", "psds2": "0.3"}
     lines = report.render_report([several, alone]).splitlines()
-    assert any("| (teacher) 1 | 1 | recordings |  |  | 0.400 |  | 0.500 |" in line for line in lines)
-    assert any("| (the best of several teachers) | 3 | recordings |  |  | 0.400 |  | 0.800 |" in line for line in lines)
+    assert any(
+        "| (teacher) 1 | 1 | recordings |  |  | 0.400 |  | 0.500 |" in line for line in lines
+    )
+    assert any(
+        "| (the best of several teachers) | 3 | recordings |  |  | 0.400 |  | 0.800 |" in line
+        for line in lines
+    )
     assert any("| FRAMI |" in line and "| 1.000 | 0.750 |" in line for line in lines)
     # The teacher stands first, and accuracy against cost is drawn.
     assert "| (teacher) 1 | 1 | recordings |  |  | 0.800 ± 0.000 |" in report.render_report(rows)
@@ -207,7 +267,10 @@ def test_seeds_that_came_out_alike_are_drawn() -> None:
 
 
 def test_names_of_near_points_stand_apart() -> None:
-    near = {name: (100.0 + 4 * number, [0.5]) for number, name in enumerate(("DeepInversion", "FastMeta", "DAFL"))}
+    near = {
+        name: (100.0 + 4 * number, [0.5])
+        for number, name in enumerate(("DeepInversion", "FastMeta", "DAFL"))
+    }
     figure = accuracy_against_cost({**near, "NAYER": (9000.0, [0.4])}, 0.9, "seconds")
     names = [text for text in figure.axes[0].texts if text.get_text() in near]
     boxes = [text.get_window_extent() for text in names]
@@ -219,7 +282,9 @@ def test_a_row_that_cannot_be_measured_does_not_keep_the_others_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = [
-        row for row in runner.list_experiments("quick") if row.source.name in ("noise", "recordings (upper bound)")
+        row
+        for row in runner.list_experiments("quick")
+        if row.source.name in ("noise", "recordings (upper bound)")
     ]
     student = runner.Bench.student
 
@@ -232,16 +297,20 @@ def test_a_row_that_cannot_be_measured_does_not_keep_the_others_from_it(
     said: list[str] = []
     with pytest.raises(OperationError, match="1 of 2 rows"):
         runner.run_bench(wanted, runner.Bench(None, tmp_path / "runs"), tmp_path, said.append)
-    assert "not measured. The loss" in said[0] and [row["source"] for row in runner.read_rows(tmp_path).values()] == [
-        "noise"
-    ]
+    assert "not measured. The loss" in said[0] and [
+        row["source"] for row in runner.read_rows(tmp_path).values()
+    ] == ["noise"]
 
 
-def test_a_bench_that_was_cut_off_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bench_that_was_cut_off_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wanted = [
-        row for row in runner.list_experiments("quick") if row.source.name in ("noise", "recordings (upper bound)")
+        row
+        for row in runner.list_experiments("quick")
+        if row.source.name in ("noise", "recordings (upper bound)")
     ]
-    where, student, asked = runner.Bench(None, tmp_path / "runs"), runner.Bench.student, []
+    runtime, student, asked = runner.Bench(None, tmp_path / "runs"), runner.Bench.student, []
 
     def is_cut_off(self: runner.Bench, row: experiment.Experiment, *rest: Any) -> Path:
         asked.append(row)
@@ -251,10 +320,10 @@ def test_a_bench_that_was_cut_off_goes_on_where_it_was(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(runner.Bench, "student", is_cut_off)
     with pytest.raises(KeyboardInterrupt):
-        runner.run_bench(wanted, where, tmp_path, print)
+        runner.run_bench(wanted, runtime, tmp_path, print)
     done = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("weights.safetensors")}
     assert len(done) == 2 and len(runner.read_rows(tmp_path)) == 1  # a teacher and a student
-    runner.run_bench(wanted, where, tmp_path, print)
+    runner.run_bench(wanted, runtime, tmp_path, print)
     assert len(runner.read_rows(tmp_path)) == 2
     assert all(path.stat().st_mtime_ns == time for path, time in done.items())
 
@@ -262,7 +331,10 @@ def test_a_bench_that_was_cut_off_goes_on_where_it_was(tmp_path: Path, monkeypat
 def test_recordings_that_are_not_there_are_told_before_anything_is_done(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="fsdd"):
         runner.run_bench(
-            runner.list_experiments("main"), runner.Bench(str(tmp_path), tmp_path / "runs"), tmp_path, print
+            runner.list_experiments("main"),
+            runner.Bench(str(tmp_path), tmp_path / "runs"),
+            tmp_path,
+            print,
         )
     assert not (tmp_path / "runs").exists()
 
@@ -277,16 +349,26 @@ def test_wrong_use_is_one_sentence() -> None:
     for words in (["--suite", "huge"], ["--suite", "main", "--task", "esc51"], ["--seeds", "0"]):
         result = CliRunner().invoke(frami, ["bench", *words])
         # WrongUse becomes its sentence, and the code 2, in `frami.cli.main`.
-        assert isinstance(result.exception, UsageError) or (result.exit_code == 2 and "Error: " in result.output)
+        assert isinstance(result.exception, UsageError) or (
+            result.exit_code == 2 and "Error: " in result.output
+        )
 
 
-def test_recipes_are_measured_on_tags_scenes_and_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recipes_are_measured_on_tags_scenes_and_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")
-    mixed = experiment.Mixture("tones", "0", 12, 4, (("seconds", 2.0), ("max_event_seconds", 1.0), ("sample_rate", 8000)))
+    mixed = experiment.Mixture(
+        "tones", "0", 12, 4, (("seconds", 2.0), ("max_event_seconds", 1.0), ("sample_rate", 8000))
+    )
     for name in ("TAGS", "EVENTS"):
         full = getattr(recipe_suites, name)
-        monkeypatch.setattr(recipe_suites, name, replace(full, teacher_steps=2, samples=64, steps=2, mixture=mixed))
-    monkeypatch.setattr(recipe_suites, "SCENES", experiment.BenchTask("tones", "0", 2, 64, 2, network="small"))
+        monkeypatch.setattr(
+            recipe_suites, name, replace(full, teacher_steps=2, samples=64, steps=2, mixture=mixed)
+        )
+    monkeypatch.setattr(
+        recipe_suites, "SCENES", experiment.BenchTask("tones", "0", 2, 64, 2, network="small")
+    )
     for suite in ("tags", "scenes", "events"):
         words = ["--suite", suite, "--seeds", "1", "--out", tmp_path, "--page", tmp_path / "page"]
         printed = _bench(*words)
@@ -296,24 +378,41 @@ def test_recipes_are_measured_on_tags_scenes_and_events(tmp_path: Path, monkeypa
         rows = list(csv.DictReader(file))
     for row in rows:
         measures = {"tags": "micro_auprc", "scenes": "accuracy", "events": "psds1"}
-        assert report.main_measure(row) == measures[row["suite"]] and 0 <= float(row[measures[row["suite"]]]) <= 1
+        assert (
+            report.main_measure(row) == measures[row["suite"]]
+            and 0 <= float(row[measures[row["suite"]]]) <= 1
+        )
     text = (tmp_path / "page" / "bench.md").read_text(encoding="utf-8")
     assert "micro-AUPRC" in text and "PSDS2" in text and "labels only, three fused" in text
-    one, three = (next(row for row in rows if row["source"] == f"labels only, {n}") for n in ("mel", "three fused"))
+    one, three = (
+        next(row for row in rows if row["source"] == f"labels only, {n}")
+        for n in ("mel", "three fused")
+    )
     assert int(one["parameters"]) < int(three["parameters"]) < 3 * int(one["parameters"])
 
 
 def test_students_of_the_suites_are_as_small_as_they_are_called() -> None:
     def size(student: experiment.StudentSpec | experiment.BenchTask, classes: int = 10) -> int:
-        arguments = {"width": student.width} if isinstance(student, experiment.StudentSpec) and student.width else {}
-        model = Model.build(Architecture(student.network, arguments), FrontEnd(), [str(k) for k in range(classes)])
+        arguments = (
+            {"width": student.width}
+            if isinstance(student, experiment.StudentSpec) and student.width
+            else {}
+        )
+        model = Model.build(
+            Architecture(student.network, arguments), FrontEnd(), [str(k) for k in range(classes)]
+        )
         return model.parameters
 
     teacher = size(recipe_suites.TAGS)
     for student, part in zip(recipe_suites.SIZES, (4, 40, 150), strict=True):
         assert 0.7 < teacher / size(student) / part < 1.4
-    assert 3 * size(recipe_suites.LOWER_COMPLEXITY, 50) <= complexity.BUDGETS["dcase2023"].parameters
+    assert (
+        3 * size(recipe_suites.LOWER_COMPLEXITY, 50) <= complexity.BUDGETS["dcase2023"].parameters
+    )
     assert size(recipe_suites.COMPACT) <= size(recipe_suites.EVENTS) / 3
     guides = next(p.source.teachers for p in recipe_suites.events() if len(p.source.teachers) > 1)
-    teachers = [size(experiment.StudentSpec("teacher", recipe_suites.EVENTS.network, guide.width)) for guide in guides]
+    teachers = [
+        size(experiment.StudentSpec("teacher", recipe_suites.EVENTS.network, guide.width))
+        for guide in guides
+    ]
     assert len(teachers) == 3 and 50 <= sum(teachers) / size(recipe_suites.TINY) < 60

@@ -53,7 +53,9 @@ Frami = Callable[..., Said]
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], one_thread: None) -> Frami:
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], one_thread: None
+) -> Frami:
     """Run the command line in this process; it must never show a traceback."""
 
     def run_it(*words: object) -> Said:
@@ -85,7 +87,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a teacher of tones, a store inverted from it, and what can go wrong with both."""
     folder = tmp_path_factory.mktemp("made")
     teacher = frami.train(
-        "tones", test_fold=0, out=folder / "teacher", width=4, depth=1, options={"steps": 2, "batch_size": 8}
+        "tones",
+        test_fold=0,
+        out=folder / "teacher",
+        width=4,
+        depth=1,
+        options={"steps": 2, "batch_size": 8},
     )
     options = {"samples": 8, "batch_size": 8, "options": FAST}
     frami.synthesize(teacher, folder / "samples.h5", **options).close()
@@ -119,7 +126,9 @@ def assert_can_be_typed(line: str) -> None:
 
 
 def next_commands(said: Said) -> list[str]:
-    found = [line.removeprefix("Next: ") for line in said.out.splitlines() if line.startswith("Next: ")]
+    found = [
+        line.removeprefix("Next: ") for line in said.out.splitlines() if line.startswith("Next: ")
+    ]
     for line in found:
         assert_can_be_typed(line)
     return found
@@ -130,7 +139,9 @@ def test_help_is_there_in_a_second_and_imports_nothing_heavy() -> None:
     words = [sys.executable, "-X", "importtime", "-m", "frami", "--help"]
     said = subprocess.run(words, capture_output=True, text=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in said.stderr.splitlines()}
+    imported = {
+        line.rpartition("|")[2].strip().partition(".")[0] for line in said.stderr.splitlines()
+    }
     assert "click" in imported
     assert not imported & {
         "torch",
@@ -144,7 +155,10 @@ def test_help_is_there_in_a_second_and_imports_nothing_heavy() -> None:
     }
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
     installed = subprocess.run(
-        [Path(sys.executable).with_name("frami"), "--help"], capture_output=True, text=True, check=True
+        [Path(sys.executable).with_name("frami"), "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert installed.stdout == said.stdout
 
@@ -154,36 +168,76 @@ def test_every_command_takes_seed_device_and_threads(name: str, command: click.C
     assert {"seed", "device", "threads"} <= {parameter.name for parameter in command.params}
 
 
-def test_the_whole_way_on_tones(call: Frami, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_whole_way_on_tones(
+    call: Frami, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
     size = ["--width", "4", "--depth", "1"]
     trained = call("train", *TONES, *size, "--out", "teacher", *TRAINING)
-    assert trained.code == 0 and "is in teacher" in trained.out and "training: 4/4, took" in trained.err
+    assert (
+        trained.code == 0
+        and "is in teacher" in trained.out
+        and "training: 4/4, took" in trained.err
+    )
     assert [line.split()[1] for line in next_commands(trained)] == ["evaluate", "synthesize"]
 
-    inverted = call("synthesize", "--teacher", "teacher", "--samples", "16", "--out", "samples.h5", *INVERSION)
+    inverted = call(
+        "synthesize", "--teacher", "teacher", "--samples", "16", "--out", "samples.h5", *INVERSION
+    )
     assert inverted.code == 0 and "16 clips (16 new) are in samples.h5" in inverted.out
-    assert re.search(r"synthesis: 8/16, \d+ s left", inverted.err) and "synthesis: 16/16, took" in inverted.err
+    assert (
+        re.search(r"synthesis: 8/16, \d+ s left", inverted.err)
+        and "synthesis: 16/16, took" in inverted.err
+    )
     assert [line.split()[1] for line in next_commands(inverted)] == ["inspect", "distill"]
 
-    distilled = call("distill", "--teacher", "teacher", "--samples", "samples.h5", "--out", "student", *TRAINING)
-    assert distilled.code == 0 and "is in student" in distilled.out and "agreement on held out clips:" in distilled.out
+    distilled = call(
+        "distill", "--teacher", "teacher", "--samples", "samples.h5", "--out", "student", *TRAINING
+    )
+    assert (
+        distilled.code == 0
+        and "is in student" in distilled.out
+        and "agreement on held out clips:" in distilled.out
+    )
     assert [line.split()[1] for line in next_commands(distilled)] == ["inspect", "evaluate"]
 
     evaluated = call("evaluate", "student", *TONES, "--json", "scores.json", "--threads", "1")
-    assert evaluated.code == 0 and "on 20 clips of tones, fold 0" in evaluated.out and "scores.json" in evaluated.out
+    assert (
+        evaluated.code == 0
+        and "on 20 clips of tones, fold 0" in evaluated.out
+        and "scores.json" in evaluated.out
+    )
     assert [line.split()[1] for line in next_commands(evaluated)] == ["inspect"]
     scores = json.loads(Path("scores.json").read_text())
-    assert set(scores) == {"accuracy", "macro_f1", "clips", "per_class", "confusion", "missing", "run"}
-    assert 0 <= scores["accuracy"] <= 1 and scores["clips"] == 20 and set(scores["per_class"]) == set(tones.CLASSES)
+    assert set(scores) == {
+        "accuracy",
+        "macro_f1",
+        "clips",
+        "per_class",
+        "confusion",
+        "missing",
+        "run",
+    }
+    assert (
+        0 <= scores["accuracy"] <= 1
+        and scores["clips"] == 20
+        and set(scores["per_class"]) == set(tones.CLASSES)
+    )
 
-    for folder, command in (("teacher", "train"), ("samples.run", "synthesize"), ("student", "distill")):
+    for folder, command in (
+        ("teacher", "train"),
+        ("samples.run", "synthesize"),
+        ("student", "distill"),
+    ):
         record = read_record(folder)
         assert record["command"] == command and record["status"] == "finished"
         assert record["settings"]["seed"] == 0 and record["versions"]["torch"] == torch.__version__
         assert call("inspect", folder).code == 0
-    assert scores["run"]["command"] == "evaluate" and scores["run"]["fingerprint"] == frami.load("student").fingerprint
+    assert (
+        scores["run"]["command"] == "evaluate"
+        and scores["run"]["fingerprint"] == frami.load("student").fingerprint
+    )
 
 
 def test_inspect_tells_of_a_store_and_of_a_bundle(call: Frami, made: Path) -> None:
@@ -193,15 +247,26 @@ def test_inspect_tells_of_a_store_and_of_a_bundle(call: Frami, made: Path) -> No
     assert all(next_commands(said) for said in (store, bundle))
 
 
-def test_inspect_leaves_a_record_beside_its_pictures(call: Frami, made: Path, tmp_path: Path) -> None:
+def test_inspect_leaves_a_record_beside_its_pictures(
+    call: Frami, made: Path, tmp_path: Path
+) -> None:
     # A bundle without recordings has no picture to write; the folder is new.
     assert call("inspect", "digits", "--out", tmp_path / "new").code == 0
     record = json.loads((tmp_path / "new" / "inspect.json").read_text())
     assert record["command"] == "inspect" and record["versions"] and record["settings"]["seed"] == 0
 
 
-def test_more_samples_are_added_to_a_finished_store(call: Frami, made: Path, tmp_path: Path) -> None:
-    words = ["synthesize", "--teacher", made / "teacher", "--out", tmp_path / "samples.h5", *INVERSION]
+def test_more_samples_are_added_to_a_finished_store(
+    call: Frami, made: Path, tmp_path: Path
+) -> None:
+    words = [
+        "synthesize",
+        "--teacher",
+        made / "teacher",
+        "--out",
+        tmp_path / "samples.h5",
+        *INVERSION,
+    ]
     assert call(*words, "--samples", 8).code == 0
     more = call(*words, "--samples", 24)
     assert more.code == 0 and "24 clips (16 new)" in more.out
@@ -224,7 +289,10 @@ def test_a_model_of_other_recordings_is_not_taken_for_one_of_these(
 ) -> None:
     commands = ["train"], ["distill", "--teacher", made / "teacher"]
     for words in commands:
-        assert call(*words, *TONES, "--width", "4", *TRAINING, "--out", tmp_path / str(words[0])).code == 0
+        assert (
+            call(*words, *TONES, "--width", "4", *TRAINING, "--out", tmp_path / str(words[0])).code
+            == 0
+        )
     monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 5)
     for words in commands:
         said = call(*words, *TONES, "--width", "4", *TRAINING, "--out", tmp_path / str(words[0]))
@@ -240,7 +308,9 @@ def test_what_begins_anew_is_not_logged_twice(call: Frami, made: Path, tmp_path:
     assert [row["step"] for row in read_metrics(tmp_path / "teacher")] == [4]
 
 
-def test_another_teacher_does_not_get_the_student_that_is_there(call: Frami, made: Path, tmp_path: Path) -> None:
+def test_another_teacher_does_not_get_the_student_that_is_there(
+    call: Frami, made: Path, tmp_path: Path
+) -> None:
     other = frami.load(made / "teacher")
     other.network.head.classifier.bias += 1
     other.save(tmp_path / "other")
@@ -251,10 +321,27 @@ def test_another_teacher_does_not_get_the_student_that_is_there(call: Frami, mad
 
 
 def test_a_student_is_distilled_from_recordings(call: Frami, made: Path, tmp_path: Path) -> None:
-    words = ["distill", "--teacher", made / "teacher", *TONES, "--recipe", "kd", "--budget", "dcase2023", *TRAINING]
+    words = [
+        "distill",
+        "--teacher",
+        made / "teacher",
+        *TONES,
+        "--recipe",
+        "kd",
+        "--budget",
+        "dcase2023",
+        *TRAINING,
+    ]
     said = call(*words, "--out", tmp_path / "student")
-    assert said.code == 0 and "is in" in said.out and re.search("Within the budget dcase2023: .* of 128,000", said.out)
-    assert read_record(tmp_path / "student")["settings"]["source"] == {"dataset": "tones", "test_fold": "0"}
+    assert (
+        said.code == 0
+        and "is in" in said.out
+        and re.search("Within the budget dcase2023: .* of 128,000", said.out)
+    )
+    assert read_record(tmp_path / "student")["settings"]["source"] == {
+        "dataset": "tones",
+        "test_fold": "0",
+    }
     assert "agreement" not in said.out
     assert any("--dataset tones --test-fold 0" in line for line in next_commands(said))
 
@@ -274,7 +361,10 @@ def test_list_settings_says_what_can_be_set_and_needs_nothing_else(call: Frami) 
         (["distill", "--recipe", "embedding"], "cross_entropy = 1.0   weight"),
         (["distill", "--recipe", "embedding", "--samples", "any"], "cross_entropy = 0.0   weight"),
         (["train"], "learning_rate = "),
-        (["soundscapes"], "tempo = 0.2   events are made faster or slower by up to this part [0 to 0.5]"),
+        (
+            ["soundscapes"],
+            "tempo = 0.2   events are made faster or slower by up to this part [0 to 0.5]",
+        ),
     ):
         said = call(*words, "--list-settings")
         assert said.code == 0 and expected in said.out, said
@@ -304,7 +394,11 @@ BAD = [
     ("inspect {made}/teacher --out {tmp}/out --test-fold 0", 2, "name those with --dataset"),
     (DISTILL + " --samples {made}/samples.h5 --test-fold 0", 2, "is distilled from without any"),
     (EVALUATE + " --json {tmp}/found.tsv", 2, "name a .json file"),
-    ("soundscapes --from tones --test-fold 0 --train 2 --validation 0 --out {tmp}/scenes", 2, "1 or more are"),
+    (
+        "soundscapes --from tones --test-fold 0 --train 2 --validation 0 --out {tmp}/scenes",
+        2,
+        "1 or more are",
+    ),
     ("bench --suite speed --task fsdd --out {tmp}/bench", 2, "has a task and a seed of its own"),
     ("demo --task events --data {tmp} --out {tmp}/demo", 2, "--data is for the digits"),
     ("demo --data {tmp} --out {tmp}/demo", 2, "holds none of the 3000 clips of fsdd"),
@@ -323,16 +417,28 @@ BAD = [
     (TRAIN + " --set learning_rate=" + 400 * "9", 2, "a finite number is allowed"),
     (TRAIN + " --set learning_rate=" + 5000 * "9", 2, "it takes a value like 0.003"),
     (TRAIN + " --precision half", 2, "There is no precision 'half'"),
-    (TRAIN.replace("{tmp}/out", "{made}/samples.h5"), 2, "is a file; a folder is to be written there"),
+    (
+        TRAIN.replace("{tmp}/out", "{made}/samples.h5"),
+        2,
+        "is a file; a folder is to be written there",
+    ),
     (TRAIN.replace("{tmp}", "/dev/null"), 1, "Cannot write /dev/null/out: Not a directory"),
     (SYNTHESIZE + " --method frmai", 2, "Did you mean 'frami'?"),
     (SYNTHESIZE + " --frame-range 9 3", 2, "9 to 3 frames"),
     (SYNTHESIZE.replace("{tmp}/samples", "{made}/truncated"), 1, "is truncated"),
     (SYNTHESIZE.replace("{tmp}/samples", "{made}/empty"), 1, "is empty"),
-    (SYNTHESIZE.replace("{tmp}/samples", "{made}/other_teacher"), 2, "was made with another teacher"),
+    (
+        SYNTHESIZE.replace("{tmp}/samples", "{made}/other_teacher"),
+        2,
+        "was made with another teacher",
+    ),
     (SYNTHESIZE.replace("samples.h5", "samples.run"), 2, "name a file that ends in .h5"),
     (SYNTHESIZE + " --frame-range 1 100000000", 2, "1 to 100,000 frames"),
-    (SYNTHESIZE.replace("{tmp}", "/dev/null"), 1, "Cannot write /dev/null/samples.run: Not a directory"),
+    (
+        SYNTHESIZE.replace("{tmp}", "/dev/null"),
+        1,
+        "Cannot write /dev/null/samples.run: Not a directory",
+    ),
     (DISTILL, 2, "Name either a store (--samples) or recordings"),
     (DISTILL + " --dataset tones", 2, "--dataset needs --test-fold"),
     (DISTILL + " --samples {tmp}/nothing.h5", 2, "There is no store"),
@@ -342,11 +448,23 @@ BAD = [
     (DISTILL + " --samples {made}/other_front_end.h5", 1, "was made for another front end"),
     (DISTILL + " --samples {made}/samples.h5 --recipe farmi", 2, "Did you mean 'frami'?"),
     (DISTILL + " --samples {made}/samples.h5 --student smal", 2, "Did you mean 'small'?"),
-    (DISTILL + " --samples {made}/samples.h5 --recipe kd --set logits=0", 2, "All weights of the recipe kd are 0"),
+    (
+        DISTILL + " --samples {made}/samples.h5 --recipe kd --set logits=0",
+        2,
+        "All weights of the recipe kd are 0",
+    ),
     (DISTILL + " --samples {made}/samples.h5 --set logits=NaN", 2, "The weight of logits is nan"),
     (DISTILL + " --samples {made}/samples.h5 --set logits=true", 2, "The weight of logits is True"),
-    (DISTILL + " --samples {made}/samples.h5 --recipe multi-teacher", 2, "is for two teachers or more"),
-    (DISTILL.replace("{tmp}", "/dev/null") + " --samples {made}/samples.h5", 1, "Cannot write /dev/null/out"),
+    (
+        DISTILL + " --samples {made}/samples.h5 --recipe multi-teacher",
+        2,
+        "is for two teachers or more",
+    ),
+    (
+        DISTILL.replace("{tmp}", "/dev/null") + " --samples {made}/samples.h5",
+        1,
+        "Cannot write /dev/null/out",
+    ),
 ]
 
 
@@ -357,12 +475,22 @@ def test_bad_input_is_refused_in_one_sentence(
     said = call(*shlex.split(words.format(made=made, tmp=tmp_path)))
     assert (said.code, said.out) == (code, "") and message in said.err, said
     assert said.err.startswith("frami: ") and said.err.count("\n") == 1
-    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".h5", ".safetensors", ".part")]
+    assert not [
+        path for path in tmp_path.rglob("*") if path.suffix in (".h5", ".safetensors", ".part")
+    ]
 
 
 @pytest.mark.parametrize(
     "words",
-    ["nothing", "train", "synthesize --teacher", "evaluate", "train --seed x", "train --threads 0", "train --out ''"],
+    [
+        "nothing",
+        "train",
+        "synthesize --teacher",
+        "evaluate",
+        "train --seed x",
+        "train --threads 0",
+        "train --out ''",
+    ],
 )
 def test_a_command_that_cannot_be_read_is_wrong_use(words: str, call: Frami) -> None:
     said = call(*shlex.split(words))
@@ -384,11 +512,17 @@ def test_a_recording_that_cannot_be_read_is_named(call: Frami, tmp_path: Path) -
     broken.write_bytes(broken.read_bytes()[:-99])
     words = ["train", "--dataset", "fsdd", "--data", tmp_path, "--test-fold", "takes", *TRAINING]
     said = call(*words, "--out", tmp_path / "out")
-    assert said.code == 1 and f"{broken} is cut off after 0.49 s" in said.err and said.err.count("\n") == 1
+    assert (
+        said.code == 1
+        and f"{broken} is cut off after 0.49 s" in said.err
+        and said.err.count("\n") == 1
+    )
 
 
 @pytest.mark.parametrize("room", [10, 3000, 100_000])
-def test_a_full_disk_ends_a_command_in_one_sentence(room: int, call: Frami, made: Path, tmp_path: Path) -> None:
+def test_a_full_disk_ends_a_command_in_one_sentence(
+    room: int, call: Frami, made: Path, tmp_path: Path
+) -> None:
     words = {
         "train": ["train", *TONES, *TRAINING, "--out", tmp_path / "out"],
         "synthesize": [
@@ -399,7 +533,14 @@ def test_a_full_disk_ends_a_command_in_one_sentence(room: int, call: Frami, made
             "--out",
             tmp_path / "samples.h5",
         ],
-        "distill": ["distill", "--teacher", made / "teacher", "--samples", made / "samples.h5", *TRAINING],
+        "distill": [
+            "distill",
+            "--teacher",
+            made / "teacher",
+            "--samples",
+            made / "samples.h5",
+            *TRAINING,
+        ],
     }
     words["distill"] += ["--out", tmp_path / "student"]
     for command, typed in words.items():
@@ -419,7 +560,9 @@ def test_a_read_only_disk_ends_a_command_in_one_sentence(
         raise OSError(30, "Read-only file system", str(self))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    said = call("synthesize", "--teacher", made / "teacher", *INVERSION, "--out", tmp_path / "samples.h5")
+    said = call(
+        "synthesize", "--teacher", made / "teacher", *INVERSION, "--out", tmp_path / "samples.h5"
+    )
     assert said.code == 1
     sentence = f"frami: Cannot write {tmp_path}/samples.run: Read-only file system; free space there, or name"
     assert said.err == f"{sentence} another place.\n"
@@ -435,7 +578,9 @@ def test_an_unforeseen_error_is_one_sentence_too(
     monkeypatch.delenv("FRAMI_TRACEBACK", raising=False)
     with pytest.raises(SystemExit, match="1"):
         cli.main()
-    assert capsys.readouterr().err.startswith("frami: ZeroDivisionError: by zero. This is a defect of frami;")
+    assert capsys.readouterr().err.startswith(
+        "frami: ZeroDivisionError: by zero. This is a defect of frami;"
+    )
     monkeypatch.setenv("FRAMI_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
         cli.main()
@@ -450,24 +595,46 @@ def without_norms(teacher: Model) -> Model:
     return teacher
 
 
-def test_a_teacher_without_batch_norm_is_inverted_all_the_same(teacher: Model, tmp_path: Path) -> None:
+def test_a_teacher_without_batch_norm_is_inverted_all_the_same(
+    teacher: Model, tmp_path: Path
+) -> None:
     options = {"samples": 8, "batch_size": 8, "options": FAST}
     frami.synthesize(teacher, tmp_path / "with.h5", **options).close()
     with frami.synthesize(without_norms(teacher), tmp_path / "without.h5", **options) as store:
         assert len(store) == 8
         assert bool((store.column("losses")[:, store.loss_names.index("batch_norm")] == 0).all())
-    assert read_record(tmp_path / "with.run")["priors"] == ["class_prior", "batch_norm", "contrast", "adversary"]
-    assert read_record(tmp_path / "without.run")["priors"] == ["class_prior", "contrast", "adversary"]
+    assert read_record(tmp_path / "with.run")["priors"] == [
+        "class_prior",
+        "batch_norm",
+        "contrast",
+        "adversary",
+    ]
+    assert read_record(tmp_path / "without.run")["priors"] == [
+        "class_prior",
+        "contrast",
+        "adversary",
+    ]
     nothing = {"class_prior": 0.0, "total_variation": 0.0}
     with pytest.raises(UsageError, match="nothing else has a weight"):
-        frami.synthesize(teacher, tmp_path / "none.h5", samples=8, method="deepinversion", options=nothing)
+        frami.synthesize(
+            teacher, tmp_path / "none.h5", samples=8, method="deepinversion", options=nothing
+        )
 
 
 def test_it_is_said_which_priors_are_left(
     call: Frami, front_end: FrontEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model, "load", lambda name: without_norms(make_teacher(front_end)))
-    said = call("synthesize", "--teacher", "any", "--samples", "8", "--out", tmp_path / "samples.h5", *INVERSION)
+    said = call(
+        "synthesize",
+        "--teacher",
+        "any",
+        "--samples",
+        "8",
+        "--out",
+        tmp_path / "samples.h5",
+        *INVERSION,
+    )
     assert (
         said.code == 0
         and "This teacher has no batch norm" in said.err
@@ -476,14 +643,27 @@ def test_it_is_said_which_priors_are_left(
 
 
 def test_image_views_are_warned_of(call: Frami, bundle: Path, tmp_path: Path) -> None:
-    words = ["--teacher", bundle, "--samples", "4", "--batch-size", "4", "--method", "fastmeta", "--set", "steps=1"]
+    words = [
+        "--teacher",
+        bundle,
+        "--samples",
+        "4",
+        "--batch-size",
+        "4",
+        "--method",
+        "fastmeta",
+        "--set",
+        "steps=1",
+    ]
     said = call("synthesize", *words, "--set", "views=image", "--out", tmp_path / "samples.h5")
     assert said.code == 0 and "flips reverse time" in said.err
     said = call("synthesize", *words, "--set", "views=images", "--out", tmp_path / "other.h5")
     assert said.code == 2 and "image" in said.err and not (tmp_path / "other.h5").exists()
 
 
-def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(call: Frami, made: Path, tmp_path: Path) -> None:
+def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(
+    call: Frami, made: Path, tmp_path: Path
+) -> None:
     path, frami_command = tmp_path / "my samples.h5", Path(sys.executable).with_name("frami")
     words = [
         "synthesize",
@@ -510,7 +690,9 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(call: Frami, made: 
         out, err = process.communicate()
     assert process.returncode == 130 and not out and "Traceback" not in err
     stopped = err.splitlines()[-1]
-    assert stopped.startswith("frami: stopped; what was finished is kept. To go on: frami synthesize")
+    assert stopped.startswith(
+        "frami: stopped; what was finished is kept. To go on: frami synthesize"
+    )
     with frami.Store(path) as store:
         there = len(store)
     assert 8 <= there < 160 and there % 8 == 0
@@ -534,7 +716,9 @@ def test_a_second_process_on_a_store_is_refused(call: Frami, made: Path, tmp_pat
 
 def test_a_second_process_in_a_folder_is_refused(call: Frami, made: Path, tmp_path: Path) -> None:
     code = "import sys, pathlib; from frami.core.run import Run; Run(pathlib.Path(sys.argv[1]), 'train', {})\n"
-    code += "run = Run(pathlib.Path(sys.argv[2]), 'distill', {}); print('held', flush=True); input()"
+    code += (
+        "run = Run(pathlib.Path(sys.argv[2]), 'distill', {}); print('held', flush=True); input()"
+    )
     words = ["--teacher", made / "teacher", "--samples", made / "samples.h5", *TRAINING]
     holder = [sys.executable, "-c", code, str(tmp_path / "left"), str(tmp_path / "student")]
     with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
@@ -591,8 +775,12 @@ cli.main()
 """
 
 
-@pytest.mark.parametrize("command", ["train", "distill", "distill --recipe frami-head", "distill --recipe dual"])
-def test_killed_and_gone_on_with_gives_the_same_weights(command: str, call: Frami, made: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "command", ["train", "distill", "distill --recipe frami-head", "distill --recipe dual"]
+)
+def test_killed_and_gone_on_with_gives_the_same_weights(
+    command: str, call: Frami, made: Path, tmp_path: Path
+) -> None:
     words = {
         "train": [*TONES, "--width", "4", "--depth", "1"],
         "distill": ["--teacher", str(made / "teacher"), "--samples", str(made / "samples.h5")],
@@ -606,16 +794,28 @@ def test_killed_and_gone_on_with_gives_the_same_weights(command: str, call: Fram
         env=os.environ,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert read_record(tmp_path / "killed")["status"] == "running" and not (tmp_path / "killed" / "model.json").exists()
+    assert (
+        read_record(tmp_path / "killed")["status"] == "running"
+        and not (tmp_path / "killed" / "model.json").exists()
+    )
     for folder in ("killed", "whole"):
         assert call(*words, tmp_path / folder).code == 0
         assert [line["step"] for line in read_metrics(tmp_path / folder)] == [20, 40, 60]
-    weights = [(tmp_path / folder / "weights.safetensors").read_bytes() for folder in ("killed", "whole")]
+    weights = [
+        (tmp_path / folder / "weights.safetensors").read_bytes() for folder in ("killed", "whole")
+    ]
     assert weights[0] == weights[1]
 
 
 def test_a_state_that_cannot_be_read_is_named(call: Frami, made: Path, tmp_path: Path) -> None:
-    words = ["synthesize", "--teacher", made / "teacher", "--out", tmp_path / "samples.h5", *INVERSION]
+    words = [
+        "synthesize",
+        "--teacher",
+        made / "teacher",
+        "--out",
+        tmp_path / "samples.h5",
+        *INVERSION,
+    ]
     assert call(*words, "--samples", 8).code == 0
     (tmp_path / "samples.run" / "state.pt").write_bytes(b"PK\3\4")
     said = call(*words, "--samples", 16)

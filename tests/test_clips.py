@@ -17,7 +17,9 @@ def clips(lengths: list[int]) -> Spectrograms:
     return Spectrograms(mels, np.array(lengths), np.arange(len(lengths)))
 
 
-@pytest.mark.parametrize("lengths", [[16] * 102, [20] * 17 + [30] * 17 + [40] * 17 + [50] * 17 + [60] * 17 + [70] * 17])
+@pytest.mark.parametrize(
+    "lengths", [[16] * 102, [20] * 17 + [30] * 17 + [40] * 17 + [50] * 17 + [60] * 17 + [70] * 17]
+)
 def test_every_clip_is_heard_as_often_as_any_other(lengths: list[int]) -> None:
     times = np.zeros(102)
     for mel, target in islice(infinite_batches(clips(lengths), 64, seed=0), 300):

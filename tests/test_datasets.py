@@ -79,7 +79,16 @@ def write_esc50(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> None:
 def write_urbansound8k(folder: Path, folds: range = range(1, 11)) -> None:
     """Write UrbanSound8K with two clips for each class and fold, and audio for some folds only."""
     rows = [
-        (f"{1000 * fold + target}-{target}-0-{slice_}.wav", 1, 0.0, 4.0, 1, fold, target, f"class {target}")
+        (
+            f"{1000 * fold + target}-{target}-0-{slice_}.wav",
+            1,
+            0.0,
+            4.0,
+            1,
+            fold,
+            target,
+            f"class {target}",
+        )
         for target, fold, slice_ in product(range(10), range(1, 11), range(2))
     ]
     columns = ["slice_file_name", "fsID", "start", "end", "salience", "fold", "classID", "class"]
@@ -99,7 +108,11 @@ def assert_disjoint(split: Split) -> None:
 def test_every_data_set_keeps_the_contract() -> None:
     for name in registry.names("datasets"):
         module = registry.load("datasets", name)
-        assert module.SECONDS > 0 and module.SAMPLE_RATE > 0 and (not module.FOLDER or module.FOLDER.islower())
+        assert (
+            module.SECONDS > 0
+            and module.SAMPLE_RATE > 0
+            and (not module.FOLDER or module.FOLDER.islower())
+        )
         assert callable(module.test_folds) and callable(module.split)
         assert module.FOLDER or not getattr(module, "ARCHIVES", ())
 
@@ -109,22 +122,40 @@ def test_a_model_that_may_know_what_it_is_tested_on_is_told_of(tmp_path: Path) -
     split = load_split("esc50", tmp_path, test_fold=3)
     known = {"dataset": "esc50_second", "test_fold": "1"}
     for provenance in (known, {"source": known}):
-        assert leakage_warning(provenance, split).startswith("The model learned with fold 1 of esc50_second held out")
+        assert leakage_warning(provenance, split).startswith(
+            "The model learned with fold 1 of esc50_second held out"
+        )
     both = {"taught": [{"dataset": "esc50", "test_fold": "3"}, known]}
     assert "fold 1 of esc50_second" in leakage_warning(both, split)
-    for provenance in ({}, known | {"test_fold": "3"}, known | {"dataset": "fsdd"}, {"source": "some speech"}):
+    for provenance in (
+        {},
+        known | {"test_fold": "3"},
+        known | {"dataset": "fsdd"},
+        {"source": "some speech"},
+    ):
         assert leakage_warning(provenance, split) == ""
     front_end = FrontEnd(sample_rate=8000, f_max=4000.0)
     teacher = Model.build(Architecture("small", {"width": 4}), front_end, split.labels)
-    asked: dict[str, Any] = {"dataset": "esc50", "data": tmp_path, "test_fold": 3, "out": tmp_path / "student"}
+    asked: dict[str, Any] = {
+        "dataset": "esc50",
+        "data": tmp_path,
+        "test_fold": 3,
+        "out": tmp_path / "student",
+    }
     with pytest.raises(UsageError, match="fold 1 of esc50_second held out.* or say --any-teacher"):
         distill(replace(teacher, provenance=known), **asked)
     assert not (tmp_path / "student").exists()
     knowing = replace(teacher, provenance=known)
-    few: dict[str, Any] = {"options": {"steps": 1, "batch_size": 4}, "any_teacher": True, "width": 2}
+    few: dict[str, Any] = {
+        "options": {"steps": 1, "batch_size": 4},
+        "any_teacher": True,
+        "width": 2,
+    }
     # oneDNN's bfloat16 convolutions of AMX take what lies in their workspace for input where a clip has so few frames.
     few["precision"] = "float32"
-    assert "fold 1 of esc50_second" in leakage_warning(distill(knowing, **asked, **few).provenance, split)
+    assert "fold 1 of esc50_second" in leakage_warning(
+        distill(knowing, **asked, **few).provenance, split
+    )
     # Who learns from a store of other recordings has heard them, too.
     control = {"method": "recordings", "options": {"dataset": "esc50", "data": str(tmp_path)}}
     synthesize(teacher, tmp_path / "samples.h5", samples=4, batch_size=4, **control).close()
@@ -133,17 +164,25 @@ def test_a_model_that_may_know_what_it_is_tested_on_is_told_of(tmp_path: Path) -
     # Soundscapes are mixed from recordings that somebody may have learned from.
     nothing = split.train.subset([])
     mixed, whole = (
-        Split(name, fold, ("a",), nothing, nothing) for name, fold in (("urbansed", "test"), ("urbansound8k", "1"))
+        Split(name, fold, ("a",), nothing, nothing)
+        for name, fold in (("urbansed", "test"), ("urbansound8k", "1"))
     )
     for provenance in (
         {"dataset": "urbansound8k", "test_fold": "1"},
         {"mixed": {"dataset": "urbansound8k", "test_fold": "1"}},
     ):
-        assert "it may know recordings of fold test of urbansed" in leakage_warning(provenance, mixed)
-    assert "fold 1 of urbansound8k" in leakage_warning({"dataset": "urbansed", "test_fold": "test"}, whole)
+        assert "it may know recordings of fold test of urbansed" in leakage_warning(
+            provenance, mixed
+        )
+    assert "fold 1 of urbansound8k" in leakage_warning(
+        {"dataset": "urbansed", "test_fold": "test"}, whole
+    )
     assert leakage_warning({"dataset": "urbansed", "test_fold": "validate"}, mixed) == ""
     # What is trained on is the same for every fold of these.
-    assert leakage_warning({"dataset": "tones", "test_fold": "0"}, load_split("tones", test_fold="1")) == ""
+    assert (
+        leakage_warning({"dataset": "tones", "test_fold": "0"}, load_split("tones", test_fold="1"))
+        == ""
+    )
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -154,9 +193,15 @@ def test_esc50(tmp_path: Path, suffix: str) -> None:
     assert (len(split.train), len(split.test), split.missing) == (200, 50, "")
     assert split.labels == tuple(f"class {target}" for target in range(50))
     assert all(name.startswith("audio/3-") and name.endswith(suffix) for name in split.test.names)
-    assert [int(name.split("-")[3].split(".")[0]) for name in split.test.names] == list(split.test.targets)
+    assert [int(name.split("-")[3].split(".")[0]) for name in split.test.names] == list(
+        split.test.targets
+    )
     waveform = split.test.read(0, 2 * RATE)
-    assert waveform.dtype == torch.float32 and waveform.ndim == 1 and abs(len(waveform) - RATE // 5) < 2
+    assert (
+        waveform.dtype == torch.float32
+        and waveform.ndim == 1
+        and abs(len(waveform) - RATE // 5) < 2
+    )
     assert registry.load("datasets", "esc50").test_folds(tmp_path / "esc50") == list("12345")
 
 
@@ -188,19 +233,28 @@ def test_folds_of_urbansound8k_are_the_official_ones(tmp_path: Path) -> None:
     assert {Path(name).parent.name for name in split.test.names} == {"fold2"}
     assert {Path(name).parent.name for name in split.train.names} == {"fold1", "fold3"}
     assert split.labels == tuple(f"class {target}" for target in range(10))
-    assert split.missing.startswith("140 of 200 clips are not in this copy (folds absent: 4, 5, 6, 7")
+    assert split.missing.startswith(
+        "140 of 200 clips are not in this copy (folds absent: 4, 5, 6, 7"
+    )
     with pytest.raises(UsageError, match="no fold '10' to test on; it has: 1, 2, 3"):
         load_split("urbansound8k", tmp_path, test_fold=10)
 
 
 def test_fsdd_by_takes_and_by_speaker(tmp_path: Path) -> None:
     there = product(range(10), ("george", "theo"), (0, 4, 5, 49))
-    write_clips(tmp_path, [f"recordings/{digit}_{speaker}_{take}" for digit, speaker, take in there], (".flac",))
+    write_clips(
+        tmp_path,
+        [f"recordings/{digit}_{speaker}_{take}" for digit, speaker, take in there],
+        (".flac",),
+    )
     takes = load_split("fsdd", tmp_path, test_fold="takes")
     assert_disjoint(takes)
     assert (len(takes.train), len(takes.test)) == (40, 40)
     assert {Path(name).stem.split("_")[2] for name in takes.test.names} == {"0", "4"}
-    assert "speakers absent: jackson, lucas, nicolas, yweweler; incomplete: george, theo" in takes.missing
+    assert (
+        "speakers absent: jackson, lucas, nicolas, yweweler; incomplete: george, theo"
+        in takes.missing
+    )
     theo = load_split("fsdd", tmp_path, test_fold="theo")
     assert_disjoint(theo)
     assert all("_theo_" in name for name in theo.test.names)
@@ -225,7 +279,9 @@ def test_audiomnist_keeps_speakers_apart(tmp_path: Path, above: str) -> None:
 
 
 def test_the_test_speakers_of_audiomnist_are_each_of_the_60_once() -> None:
-    assert sorted(speaker for fold in audiomnist.TEST_SPEAKERS.values() for speaker in fold) == list(range(1, 61))
+    assert sorted(
+        speaker for fold in audiomnist.TEST_SPEAKERS.values() for speaker in fold
+    ) == list(range(1, 61))
 
 
 @pytest.mark.parametrize("name", ["esc50", "esc10", "urbansound8k", "fsdd", "audiomnist"])
@@ -247,7 +303,9 @@ def test_a_table_without_audio_or_columns_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="none of the 0 clips of esc10"):
         load_split("esc10", tmp_path, test_fold=1)
     for target in ("dog", "nan", ""):
-        write_table(tmp_path / "meta/esc50.csv", columns, [("1-1-A-0.wav", 1, target, "dog", "False")])
+        write_table(
+            tmp_path / "meta/esc50.csv", columns, [("1-1-A-0.wav", 1, target, "dog", "False")]
+        )
         with pytest.raises(UsageError, match=f"esc50.csv, line 2: target is '{target}'; a number"):
             load_split("esc50", tmp_path, test_fold=1)
     (tmp_path / "meta/esc50.csv").write_text(",".join(columns) + "\n1-1-A-0.wav,1\n")
@@ -260,7 +318,9 @@ def test_a_table_without_audio_or_columns_is_refused(tmp_path: Path) -> None:
         load_split("esc50", tmp_path, test_fold=1)
 
 
-def test_without_a_folder_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_folder_the_way_out_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("FRAMI_DATA", raising=False)
     with pytest.raises(UsageError, match="frami data get esc50"):
         load_split("esc50", test_fold=1)
@@ -279,7 +339,9 @@ def test_tones_repeat_to_the_byte_and_never_repeat_a_clip() -> None:
         assert torch.equal(first.test.read(index, 8000), again.test.read(index, 8000))
     other = load_split("tones", test_fold=1)
     sides = [first.train, first.test, other.train, other.test]
-    clips = {side.read(index, 8000).numpy().tobytes() for side in sides for index in range(0, 160, 10)}
+    clips = {
+        side.read(index, 8000).numpy().tobytes() for side in sides for index in range(0, 160, 10)
+    }
     assert len(clips) == 4 * 16
     assert tones.test_folds(Path()) == list("01234")
     with pytest.raises(FramiError, match="Allowed: 0, 1, 2, 3, 4"):
@@ -297,7 +359,9 @@ def test_tones_come_at_any_rate_within_full_scale() -> None:
 def linear_accuracy(summary: str) -> float:
     """Return the test accuracy of a linear classifier on one summary over time of each clip's spectrogram."""
     split = load_split("tones", test_fold=0)
-    front_end = frontend.FrontEnd(sample_rate=8000, n_fft=512, win_length=512, hop_length=200, f_max=4000.0)
+    front_end = frontend.FrontEnd(
+        sample_rate=8000, n_fft=512, win_length=512, hop_length=200, f_max=4000.0
+    )
     sides = []
     for side in (split.train, split.test):
         mels = torch.stack([front_end(waveform) for waveform in side.waveforms(8000)])
@@ -306,7 +370,9 @@ def linear_accuracy(summary: str) -> float:
         else:
             sides.append(torch.nn.functional.adaptive_avg_pool2d(mels, (16, 8)).flatten(1))
     scaler = StandardScaler().fit(sides[0])
-    model = LogisticRegression(C=0.01, max_iter=1000).fit(scaler.transform(sides[0]), split.train.targets)
+    model = LogisticRegression(C=0.01, max_iter=1000).fit(
+        scaler.transform(sides[0]), split.train.targets
+    )
     return float(model.score(scaler.transform(sides[1]), split.test.targets))
 
 
@@ -353,10 +419,14 @@ class TestPartial:
 
     def test_fsdd(self) -> None:
         split = real("fsdd", "takes")
-        speakers = 6 - (0 if not split.missing else split.missing.split("absent: ")[1].count(",") + 1)
+        speakers = 6 - (
+            0 if not split.missing else split.missing.split("absent: ")[1].count(",") + 1
+        )
         assert (len(split.train), len(split.test)) == (450 * speakers, 50 * speakers)
         held_out = real("fsdd", "jackson")
-        assert len(held_out.test) == 500 and all("_jackson_" in name for name in held_out.test.names)
+        assert len(held_out.test) == 500 and all(
+            "_jackson_" in name for name in held_out.test.names
+        )
 
     def test_urbansound8k(self) -> None:
         split = real("urbansound8k", "1")

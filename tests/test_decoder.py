@@ -27,17 +27,27 @@ def test_events_are_asked_for_where_they_are_decoded_whatever_the_length(frames:
     latents = decoder.sample_latents(2, frames, torch.Generator().manual_seed(0), "cpu")
     asked = (torch.rand(2, 2, frames, generator=torch.Generator().manual_seed(1)) > 0.5).float()
     longer = F.pad(asked, (0, whole - frames), mode="replicate")
-    assert torch.equal(decoder(latents, asked, frames), decoder(latents, longer, whole)[..., :frames])
+    assert torch.equal(
+        decoder(latents, asked, frames), decoder(latents, longer, whole)[..., :frames]
+    )
 
 
 def test_where_an_event_is_asked_for_the_clip_changes() -> None:
     asked, changed = torch.zeros(2, 1, 2, 160), torch.zeros(160)
-    asked[0, :, 0, 32:48] = asked[1, :, 0, 112:128] = asked[:, :, 1, 72:88] = 1  # the same tags at other times
-    for _ in range(8):  # an untrained decoder's own slant moves the middle by more than a frame: several are averaged
+    asked[0, :, 0, 32:48] = asked[1, :, 0, 112:128] = asked[:, :, 1, 72:88] = (
+        1  # the same tags at other times
+    )
+    for _ in range(
+        8
+    ):  # an untrained decoder's own slant moves the middle by more than a frame: several are averaged
         decoder = Decoder(16, 2, (-50.0, 50.0), timed=True).eval()
         latents = decoder.sample_latents(1, 160, torch.Generator().manual_seed(0), "cpu")
         with torch.no_grad():
-            changed += (decoder(latents, asked[0], 160) - decoder(latents, asked[1], 160)).abs().mean(dim=(0, 1))
+            changed += (
+                (decoder(latents, asked[0], 160) - decoder(latents, asked[1], 160))
+                .abs()
+                .mean(dim=(0, 1))
+            )
     for middle, half in ((39.5, slice(0, 80)), (119.5, slice(80, 160))):
         part, time = changed[half], torch.arange(160.0)[half]
         assert float((part * time).sum() / part.sum()) == pytest.approx(middle, abs=2.0)
@@ -50,7 +60,9 @@ def test_what_is_added_comes_before_the_clamp() -> None:
     plain, much = decoder(latents, target, 24), torch.full((2, 16, 24), 100.0)
     assert torch.equal(decoder(latents, target, 24, much), torch.full((2, 16, 24), HIGH))
     inside = (plain > LOW + 0.2) & (plain < HIGH - 0.2)
-    assert inside.any() and torch.allclose(decoder(latents, target, 24, 0.1)[inside], plain[inside] + 0.1)
+    assert inside.any() and torch.allclose(
+        decoder(latents, target, 24, 0.1)[inside], plain[inside] + 0.1
+    )
 
 
 def test_what_stands_at_an_end_is_moved_in_and_not_out() -> None:
@@ -86,12 +98,14 @@ def test_a_resize_convolution_is_one_of_what_interpolation_has_doubled(bias: boo
     weights = torch.randn_like(expected)
     moved = [x, *layer.parameters()]
     torch.testing.assert_close(
-        torch.autograd.grad((found * weights).sum(), moved), torch.autograd.grad((expected * weights).sum(), moved)
+        torch.autograd.grad((found * weights).sum(), moved),
+        torch.autograd.grad((expected * weights).sum(), moved),
     )
 
 
 def test_neighbours_are_averaged_two_by_two() -> None:
     fine = torch.randn(2, 3, 6, 9, dtype=torch.float64)
     torch.testing.assert_close(
-        average_neighbors(fine), F.avg_pool2d(F.pad(fine, (0, 0, 0, 1), mode="replicate"), 2, stride=1)
+        average_neighbors(fine),
+        F.avg_pool2d(F.pad(fine, (0, 0, 0, 1), mode="replicate"), 2, stride=1),
     )

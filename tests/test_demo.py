@@ -48,7 +48,9 @@ def test_shipped_teacher_hears_real_digits() -> None:
 
 
 @pytest.mark.parametrize("name", soundscapes.PLANS)
-def test_demo_of_soundscapes_needs_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_of_soundscapes_needs_nothing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if name == "events":
         pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")
     monkeypatch.delenv("FRAMI_DATA", raising=False)
@@ -62,13 +64,20 @@ def test_demo_of_soundscapes_needs_nothing(name: str, tmp_path: Path, monkeypatc
     assert list(found) == ["teacher", "student (frami)", "student (noise)"]
     assert all(0 <= scores[few.measures[0]] <= 1 for scores in found.values())
     assert (tmp_path / name / "pictures" / "grid.png").stat().st_size > 10_000
-    assert str(tmp_path) in said[-1] and (tmp_path / name / "student-frami" / "model.json").is_file()
+    assert (
+        str(tmp_path) in said[-1] and (tmp_path / name / "student-frami" / "model.json").is_file()
+    )
 
 
-def test_what_to_do_after_a_demo_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_to_do_after_a_demo_can_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(digits, "run_digits_demo", lambda *_, **__: [])
     monkeypatch.setattr(soundscapes, "run_soundscape_demo", lambda *_, **__: {})
     out = tmp_path / "my demo"
-    for task, student in (("digits", out / "student-frami"), ("events", out / "events" / "student-frami")):
+    for task, student in (
+        ("digits", out / "student-frami"),
+        ("events", out / "events" / "student-frami"),
+    ):
         said = CliRunner().invoke(cli.frami, ["demo", "--task", task, "--out", str(out)])
         assert f"Next: frami inspect '{student}'" in said.output

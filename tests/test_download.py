@@ -27,7 +27,9 @@ from frami.data.splits import load_split
 from frami.datasets import esc50
 
 NAME = "ESC-50-master.zip"
-TABLE = "filename,fold,target,category,esc10\n" + "".join(f"{n}-1-A-0.wav,{n},0,dog,True\n" for n in range(1, 6))
+TABLE = "filename,fold,target,category,esc10\n" + "".join(
+    f"{n}-1-A-0.wav,{n},0,dog,True\n" for n in range(1, 6)
+)
 
 
 def members(folds: range = range(1, 6)) -> dict[str, bytes]:
@@ -122,7 +124,9 @@ def publish(monkeypatch: pytest.MonkeyPatch, checksum: str | None) -> None:
     monkeypatch.setattr(esc50, "ARCHIVES", (Archive(NAME, "http://127.0.0.1:9/never", checksum),))
 
 
-def test_what_is_fetched_is_read_back(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_fetched_is_read_back(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     publish(monkeypatch, f"md5:{hashlib.md5(server.content).hexdigest()}")
     steps: list[tuple[int, int]] = []
     folder = download.download_dataset(
@@ -144,19 +148,32 @@ def test_the_command_says_where_it_wrote_and_leaves_a_record(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(monkeypatch, None)
-    said = CliRunner().invoke(cli.frami, ["data", "get", "esc50", "--out", str(tmp_path), "--from", server.address])
+    said = CliRunner().invoke(
+        cli.frami, ["data", "get", "esc50", "--out", str(tmp_path), "--from", server.address]
+    )
     assert said.exit_code == 0, said.output
     record = json.loads((tmp_path / "esc50.json").read_text())
-    assert str(tmp_path / "esc50.json") in said.output and "Next: frami train --dataset esc50" in said.output
+    assert (
+        str(tmp_path / "esc50.json") in said.output
+        and "Next: frami train --dataset esc50" in said.output
+    )
     assert record["command"] == "data get" and record["settings"]["from"] == server.address
     # What lies there already was not downloaded.
     (tmp_path / "esc50.json").unlink()
-    again = CliRunner().invoke(cli.frami, ["data", "get", "esc50", "--out", str(tmp_path), "--from", server.address])
-    assert again.exit_code == 0 and "record" not in again.output and not (tmp_path / "esc50.json").exists()
+    again = CliRunner().invoke(
+        cli.frami, ["data", "get", "esc50", "--out", str(tmp_path), "--from", server.address]
+    )
+    assert (
+        again.exit_code == 0
+        and "record" not in again.output
+        and not (tmp_path / "esc50.json").exists()
+    )
 
 
 @pytest.mark.parametrize("knows_ranges", [True, False])
-def test_a_cut_connection_is_gone_on_from(tmp_path: Path, server: Server, knows_ranges: bool) -> None:
+def test_a_cut_connection_is_gone_on_from(
+    tmp_path: Path, server: Server, knows_ranges: bool
+) -> None:
     server.cut, server.knows_ranges = 200_000, knows_ranges
     with pytest.raises(OperationError, match="broke off .* run it again to go on"):
         download.download_dataset("esc50", tmp_path, base_url=server.address)
@@ -181,7 +198,9 @@ def test_a_partial_file_longer_than_the_whole_is_dropped(tmp_path: Path, server:
     assert server.ranges[1] is None
 
 
-def test_a_wrong_checksum_leaves_nothing(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_checksum_leaves_nothing(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     publish(monkeypatch, f"md5:{'0' * 32}")
     with pytest.raises(OperationError, match="its checksum is not md5:000"):
         download.download_dataset("esc50", tmp_path, base_url=server.address)
@@ -190,7 +209,9 @@ def test_a_wrong_checksum_leaves_nothing(tmp_path: Path, server: Server, monkeyp
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
 @pytest.mark.parametrize("name", ["../../outside.txt", "ESC-50-master/../../../outside.txt"])
-def test_an_archive_that_climbs_out_is_refused(tmp_path: Path, server: Server, pack: object, name: str) -> None:
+def test_an_archive_that_climbs_out_is_refused(
+    tmp_path: Path, server: Server, pack: object, name: str
+) -> None:
     assert callable(pack)
     server.content = pack(members() | {name: b"gotcha"})
     with pytest.raises(OperationError, match=r"names a path outside its folder \(.*outside.txt\)"):
@@ -214,7 +235,9 @@ def test_a_tar_file_is_unpacked_too(tmp_path: Path, server: Server) -> None:
     ],
     ids=["page", "empty", "partial"],
 )
-def test_what_is_not_the_data_set_leaves_nothing(tmp_path: Path, server: Server, content: bytes, said: str) -> None:
+def test_what_is_not_the_data_set_leaves_nothing(
+    tmp_path: Path, server: Server, content: bytes, said: str
+) -> None:
     server.content = content
     with pytest.raises(OperationError, match=said):
         download.download_dataset("esc50", tmp_path, base_url=server.address)

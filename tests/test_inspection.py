@@ -64,7 +64,14 @@ def make_store(tmp_path: Path) -> MakeStore:
 
     def make(teacher: Model) -> Store:
         frames = (20, 24)
-        return synthesize(teacher, tmp_path / "made.h5", samples=16, batch_size=8, frame_range=frames, options=options)
+        return synthesize(
+            teacher,
+            tmp_path / "made.h5",
+            samples=16,
+            batch_size=8,
+            frame_range=frames,
+            options=options,
+        )
 
     return make
 
@@ -73,7 +80,10 @@ def test_bundle(teacher: Model, bundle: Path) -> None:
     rows = screen(inspect(bundle))
     assert rows["bundle"] == str(bundle)
     assert rows["network"] == "resnet (width 4, depth 1, embedding 8)"
-    assert rows["size"].startswith(f"{teacher.parameters:,} parameters, ") and "multiply-adds" in rows["size"]
+    assert (
+        rows["size"].startswith(f"{teacher.parameters:,} parameters, ")
+        and "multiply-adds" in rows["size"]
+    )
     assert "8000 Hz" in rows["front end"] and "24 mel bands from 50 to 4000 Hz" in rows["front end"]
     assert rows["trained on"] == "12 frames (0.18 s) to 24 frames (0.37 s)"
     assert rows["labels"] == "3: rise, fall, pulse"
@@ -81,7 +91,9 @@ def test_bundle(teacher: Model, bundle: Path) -> None:
     assert rows["provenance"] == "not recorded"
 
 
-def test_bundle_keeps_to_its_screen_and_steers_no_terminal(front_end: FrontEnd, tmp_path: Path) -> None:
+def test_bundle_keeps_to_its_screen_and_steers_no_terminal(
+    front_end: FrontEnd, tmp_path: Path
+) -> None:
     labels = tuple(f"\x1b[31ma label that is rather long {k}\n" for k in range(50))
     built = Model.build(Architecture("small", {"width": 4}), front_end, labels)
     folder = tmp_path / ("long" * 30) / ("name" * 30)
@@ -90,17 +102,23 @@ def test_bundle_keeps_to_its_screen_and_steers_no_terminal(front_end: FrontEnd, 
     assert rows["provenance"].endswith("...")
 
 
-def test_bundle_with_recordings_is_scored_and_drawn(tones_teacher: Model, few_tones: None, tmp_path: Path) -> None:
+def test_bundle_with_recordings_is_scored_and_drawn(
+    tones_teacher: Model, few_tones: None, tmp_path: Path
+) -> None:
     folder = tones_teacher.save(tmp_path / "teacher")
     rows = screen(inspect(folder, tmp_path / "out", dataset="tones", test_fold=0))
-    assert rows["scores"].startswith("tones, fold 0: accuracy ") and rows["scores"].endswith("clips 20")
+    assert rows["scores"].startswith("tones, fold 0: accuracy ") and rows["scores"].endswith(
+        "clips 20"
+    )
     assert rows["written"] == f"to {tmp_path / 'out'}: features.png, confusion.png"
     written = sorted((tmp_path / "out").iterdir())
     assert [path.name for path in written] == ["confusion.png", "features.png"]
     assert all(path.read_bytes()[:4] == PNG for path in written)
 
 
-def test_shipped_bundle_is_found_by_name(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shipped_bundle_is_found_by_name(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "bundles"
     shutil.copytree(bundle, package / "demo")
     monkeypatch.setattr(resources, "files", lambda _: package)
@@ -113,14 +131,18 @@ def test_shipped_bundle_is_found_by_name(bundle: Path, tmp_path: Path, monkeypat
 def test_store(teacher: Model, store: Store) -> None:
     rows = screen(inspect(store.path))
     assert rows["clips"] == "16, 5 to 6 a class"
-    assert rows["method"].startswith("frami: frame_range [12, 24], batch_size 8, seed 0, precision float32")
+    assert rows["method"].startswith(
+        "frami: frame_range [12, 24], batch_size 8, seed 0, precision float32"
+    )
     assert rows["teacher"] == teacher.fingerprint
     assert rows["labels"] == "3: rise, fall, pulse"
     assert {"class_prior", "batch_norm", "contrast", "adversary"} <= set(rows["losses"].split())
 
 
 @pytest.mark.parametrize("method", ["noise", "frami"])
-def test_a_store_of_a_method_with_losses_or_without(method: str, teacher: Model, tmp_path: Path) -> None:
+def test_a_store_of_a_method_with_losses_or_without(
+    method: str, teacher: Model, tmp_path: Path
+) -> None:
     synthesize(teacher, tmp_path / "made.h5", method=method, samples=8, batch_size=8).close()
     told = screen(inspect(tmp_path / "made.h5"))["losses"]
     assert told.startswith("none") == (method == "noise")
@@ -152,8 +174,12 @@ def test_store_in_pictures_and_sounds(
     out = tmp_path / "out"
     rows = screen(inspect(store.path, out, dataset="tones", test_fold="0", teacher=bundle))
     sounds = [f"{k:02}_{label}.wav" for k, label in enumerate(store.labels)]
-    assert rows["written"].startswith(f"to {out}: grid.png, losses.png, features.png, {sounds[0]}, ")
-    assert sorted(path.name for path in out.iterdir()) == sorted(["grid.png", "losses.png", "features.png", *sounds])
+    assert rows["written"].startswith(
+        f"to {out}: grid.png, losses.png, features.png, {sounds[0]}, "
+    )
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        ["grid.png", "losses.png", "features.png", *sounds]
+    )
     samples, rate = soundfile.read(out / sounds[0])
     assert rate == 8000 and 0 < np.abs(samples).max() <= 1
 
@@ -166,7 +192,9 @@ def test_store_without_its_run_folder_has_no_losses_drawn(store: Store, tmp_path
 def test_a_label_cannot_lead_a_sound_out_of_the_folder(
     front_end: FrontEnd, tmp_path: Path, make_store: MakeStore
 ) -> None:
-    built = Model.build(Architecture("small", {"width": 4}), front_end, ("../../../up", "/etc/é", "c"))
+    built = Model.build(
+        Architecture("small", {"width": 4}), front_end, ("../../../up", "/etc/é", "c")
+    )
     out = tmp_path / "deep" / "out"
     inspect(make_store(built).path, out)
     names = {"00__up.wav", "01__etc_.wav", "02_c.wav", "grid.png", "losses.png"}
@@ -237,7 +265,9 @@ def test_pictures_need_a_folder_and_a_fold(bundle: Path, tmp_path: Path) -> None
         inspect(bundle, tmp_path / "out", dataset="tones")
 
 
-def test_recordings_and_teacher_of_another_kind_are_refused(store: Store, tones_teacher: Model, tmp_path: Path) -> None:
+def test_recordings_and_teacher_of_another_kind_are_refused(
+    store: Store, tones_teacher: Model, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match="classes that the model does not know"):
         inspect(store.path, tmp_path / "out", dataset="tones", test_fold="0")
     with pytest.raises(UsageError, match="is a run"):

@@ -27,7 +27,9 @@ def test_folder_is_flat_real_and_linked(name: str) -> None:
     folder, link = ROOT / name, ROOT / "frami" / name
     assert folder.is_dir() and not folder.is_symlink()
     assert (folder / "__init__.py").is_file()
-    assert not [entry for entry in folder.iterdir() if entry.is_dir() and entry.name != "__pycache__"]
+    assert not [
+        entry for entry in folder.iterdir() if entry.is_dir() and entry.name != "__pycache__"
+    ]
     if link.is_symlink():
         assert link.resolve() == folder
 
@@ -46,5 +48,7 @@ def test_public_names_are_there(name: str) -> None:
 
 def test_nothing_heavy_is_imported_for_the_names_alone() -> None:
     code = "import sys, frami.cli; print([m for m in ('torch', 'numpy', 'matplotlib', 'h5py') if m in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/"
+    )
     assert found.stdout.strip() == "[]"

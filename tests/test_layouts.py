@@ -22,7 +22,9 @@ from frami.models.model import Model
 
 def sound(path: Path, seconds: float = 1.0) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(round(8000 * seconds)), 8000)
+    soundfile.write(
+        path, 0.1 * np.random.default_rng(0).standard_normal(round(8000 * seconds)), 8000
+    )
 
 
 @pytest.fixture
@@ -41,7 +43,12 @@ def urbansed(tmp_path: Path) -> Path:
 
 def test_urbansed(urbansed: Path) -> None:
     split = load_split("urbansed", urbansed.parent, test_fold="validate")
-    assert (split.task, len(split.labels), len(split.train), len(split.test)) == ("sound-events", 10, 3, 2)
+    assert (split.task, len(split.labels), len(split.train), len(split.test)) == (
+        "sound-events",
+        10,
+        3,
+        2,
+    )
     siren, dog = split.labels.index("siren"), split.labels.index("dog_bark")
     assert split.train.events is not None
     assert split.train.events[0] == ((0.5, 1.25, siren), (1.0, 2.0, dog))
@@ -49,10 +56,16 @@ def test_urbansed(urbansed: Path) -> None:
     assert registry.load("datasets", "urbansed").test_folds(urbansed) == ["validate", "test"]
     (urbansed / "annotations/train/soundscape_train_uniform1.txt").write_text("")
     silent = load_split("urbansed", urbansed, test_fold="validate").train
-    assert silent.events is not None and silent.events[1] == () and not np.asarray(silent.targets)[1].any()
+    assert (
+        silent.events is not None
+        and silent.events[1] == ()
+        and not np.asarray(silent.targets)[1].any()
+    )
     shutil.rmtree(urbansed / "audio/train")
     assert len(load_split("urbansed", urbansed, test_fold="validate").train) == 0
-    (urbansed / "annotations/validate/soundscape_validate_uniform0.txt").write_text("0\t1\tmartian\n")
+    (urbansed / "annotations/validate/soundscape_validate_uniform0.txt").write_text(
+        "0\t1\tmartian\n"
+    )
     with pytest.raises(UsageError, match="martian"):
         load_split("urbansed", urbansed, test_fold="validate")
 
@@ -98,7 +111,10 @@ def desed(tmp_path: Path) -> Path:
 def test_desed(desed: Path) -> None:
     split = load_split("desed", desed, test_fold="validation")
     assert split.labels == ("Dog", "Running_water", "Vacuum_cleaner") and not split.missing
-    found = {Path(name).name: events for name, events in zip(split.train.names, split.train.events or (), strict=True)}
+    found = {
+        Path(name).name: events
+        for name, events in zip(split.train.names, split.train.events or (), strict=True)
+    }
     assert found == {
         "1.wav": ((0.231, 3.6, 0), (2.0, 9.75, 2)),
         "2.wav": ((0.0, 10.0, 1),),
@@ -113,14 +129,19 @@ def test_desed(desed: Path) -> None:
     alone = load_split("desed", desed, test_fold="validation")
     assert (len(alone.train), len(alone.test), alone.labels) == (0, 2, ("Dog",))
     known = align_labels(alone, split.labels[::-1])
-    assert known.labels == ("Vacuum_cleaner", "Running_water", "Dog") and known.test.events == (((1.5, 2.5, 2),), ())
+    assert known.labels == ("Vacuum_cleaner", "Running_water", "Dog") and known.test.events == (
+        ((1.5, 2.5, 2),),
+        (),
+    )
     assert np.asarray(known.test.targets).tolist() == [[0, 0, 1], [0, 0, 0]]
     # Clips without labels beside them tell of no class, and weak labels of theirs.
     sound(desed / "audio/train/unlabel_in_domain/Y0_30.000_40.000.wav", 10.0)
     beside = load_split("desed", desed, test_fold="validation")
     assert len(beside.train) == 1 and align_labels(beside, split.labels).labels == split.labels
     (desed / "metadata/train").mkdir()
-    (desed / "metadata/train/weak.tsv").write_text("filename\tevent_labels\nY1.wav\tRunning_water\n")
+    (desed / "metadata/train/weak.tsv").write_text(
+        "filename\tevent_labels\nY1.wav\tRunning_water\n"
+    )
     sound(desed / "audio/train/weak/Y1.wav", 10.0)
     assert load_split("desed", desed, test_fold="validation").labels == ("Dog", "Running_water")
     shutil.rmtree(desed / "audio/train")
@@ -130,9 +151,13 @@ def test_desed(desed: Path) -> None:
     with pytest.raises(UsageError, match=r"classes that desed does not have \(Cat\)"):
         align_labels(split, ("Cat", *split.labels))
     pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")
-    auditor = Model.build(Architecture("secrnn", {"width": 4}), FrontEnd(), split.labels, task="sound-events")
+    auditor = Model.build(
+        Architecture("secrnn", {"width": 4}), FrontEnd(), split.labels, task="sound-events"
+    )
     auditor.network.eval()
-    assert list(frami.score(auditor, "desed", desed, test_fold="validation")["per_class"]) == ["Dog"]
+    assert list(frami.score(auditor, "desed", desed, test_fold="validation")["per_class"]) == [
+        "Dog"
+    ]
     shutil.rmtree(desed / "audio/validation")
     with pytest.raises(UsageError, match="None of the annotated clips"):
         load_split("desed", desed, test_fold="validation")
@@ -145,12 +170,18 @@ def test_desed(desed: Path) -> None:
         (["1.wav\t0.2\t0.9\tDog", "", "2.wav\t0.5"], "line 4 has not as many cells"),
         (["1.wav\t0.2\t0.9\tDog\tloud"], "line 2 has not as many cells"),
         (["1.wav\t\t\t", "2.wav\t\t\t"], "annotates no event"),
-        (["1.wav\t0.2\t0.9\tDog", "", "", "1.wav\t0.9\t0.2\tDog"], "line 5, 1.wav: Dog from 0.9 to 0.2 s"),
+        (
+            ["1.wav\t0.2\t0.9\tDog", "", "", "1.wav\t0.9\t0.2\tDog"],
+            "line 5, 1.wav: Dog from 0.9 to 0.2 s",
+        ),
         (['1.wav\t0.2\t0.9\t"Dog', "1.wav\t0.9\t0.2\tDog"], "line 3, 1.wav: Dog from 0.9 to 0.2 s"),
         (['"1.wav"\t0.9\t0.2\t"Dog"'], "line 2, 1.wav: Dog from 0.9"),
         (["1.wav\t0.9\t0.2\tDog"], "an event begins at 0 or later and ends after that"),
         (["1.wav\t0.2\t12.5\tDog"], "lasts 10.00 s, and Dog is annotated up to 12.5 s"),
-        (["1.wav\t10.0\t10.1\tDog"], "lasts 10.00 s, and Dog is annotated from 10.0 s on, after its end"),
+        (
+            ["1.wav\t10.0\t10.1\tDog"],
+            "lasts 10.00 s, and Dog is annotated from 10.0 s on, after its end",
+        ),
         (["1.wav\t0.2\t0.9\tDog", "1.wav\t0.5\t1.5\tDog"], "overlaps another event of that label"),
     ],
 )
@@ -186,7 +217,9 @@ def test_sonyc(tmp_path: Path) -> None:
     split = load_split("sonyc", tmp_path, test_fold="validate")
     assert split.task == "multi-label"
     assert np.asarray(split.train.targets).tolist() == [[1, 0, 0, 0, 0, 0, 1, 0]]  # any volunteer's
-    assert np.asarray(split.test.targets).tolist() == [[0, 0, 0, 0, 1, 0, 0, 0]]  # the authors' alone
+    assert np.asarray(split.test.targets).tolist() == [
+        [0, 0, 0, 0, 1, 0, 0, 0]
+    ]  # the authors' alone
     table = tmp_path / "annotations.csv"
     table.write_text(table.read_text().replace("b.wav,0,0", "b.wav,0,yes"))
     with pytest.raises(UsageError, match="line 4: 1_engine_presence is 'yes'"):
@@ -200,7 +233,10 @@ def test_sonyc(tmp_path: Path) -> None:
 
 
 def test_tau2022(tmp_path: Path) -> None:
-    for part, names in (("train", ["airport-lisbon-1000-0-a", "tram-paris-1-2-b"]), ("evaluate", ["bus-lyon-9-9-s1"])):
+    for part, names in (
+        ("train", ["airport-lisbon-1000-0-a", "tram-paris-1-2-b"]),
+        ("evaluate", ["bus-lyon-9-9-s1"]),
+    ):
         lines = ["filename\tscene_label"]
         for name in names:
             lines.append(f"audio/{name}.wav\t{name.split('-')[0]}")
@@ -223,6 +259,8 @@ def test_tau2022(tmp_path: Path) -> None:
     learned.write_text("name\tscene\naudio/x.wav\tbus\n")
     with pytest.raises(UsageError, match="no column filename, scene_label"):
         load_split("tau2022", tmp_path, test_fold="1")
-    (tmp_path / tau2022.SETUP.format("train")).write_text("filename\tscene_label\naudio/x.wav\tmoon\n")
+    (tmp_path / tau2022.SETUP.format("train")).write_text(
+        "filename\tscene_label\naudio/x.wav\tmoon\n"
+    )
     with pytest.raises(UsageError, match="the scene 'moon'"):
         load_split("tau2022", tmp_path, test_fold="1")

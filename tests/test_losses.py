@@ -42,11 +42,13 @@ def softmax(row: list[float], temperature: float) -> list[float]:
     return [power / sum(powers) for power in powers]
 
 
-def output(*, batch: int = 3, classes: int = 4, channels: int = 5, frames: int = 6, seed: int = 0) -> Output:
-    draw = torch.Generator().manual_seed(seed)
-    hidden = torch.randn(batch, channels, frames, generator=draw)
-    logits = torch.randn(batch, classes, generator=draw)
-    return Output(logits, hidden, statistics_pooling(hidden), torch.randn(batch, 7, generator=draw))
+def output(
+    *, batch: int = 3, classes: int = 4, channels: int = 5, frames: int = 6, seed: int = 0
+) -> Output:
+    rng = torch.Generator().manual_seed(seed)
+    hidden = torch.randn(batch, channels, frames, generator=rng)
+    logits = torch.randn(batch, classes, generator=rng)
+    return Output(logits, hidden, statistics_pooling(hidden), torch.randn(batch, 7, generator=rng))
 
 
 def test_statistics_pooling_is_mean_and_deviation_over_time() -> None:
@@ -58,7 +60,9 @@ def test_statistics_pooling_is_mean_and_deviation_over_time() -> None:
             mean = sum(values) / len(values)
             var = sum((value - mean) ** 2 for value in values) / len(values)
             assert pooled[clip, channel].item() == pytest.approx(mean, abs=1e-6)
-            assert pooled[clip, 5 + channel].item() == pytest.approx(math.sqrt(var + POOLING_EPSILON), abs=1e-6)
+            assert pooled[clip, 5 + channel].item() == pytest.approx(
+                math.sqrt(var + POOLING_EPSILON), abs=1e-6
+            )
 
 
 def test_gradient_of_pooled_constant_features_is_finite() -> None:
@@ -103,8 +107,12 @@ def unit_rows(rows: list[list[float]]) -> list[list[float]]:
 def test_similarity_compares_the_clips_of_a_batch() -> None:
     teacher, student = output(seed=1), output(seed=2, channels=4, frames=3)
     theirs, ours = (unit_rows(said.hidden.flatten(1).tolist()) for said in (teacher, student))
-    gap = sum((a - b) ** 2 for t, o in zip(theirs, ours, strict=True) for a, b in zip(t, o, strict=True))
-    assert similarity_loss(teacher, student, torch.zeros(0)).item() == pytest.approx(gap / 9, rel=1e-5)
+    gap = sum(
+        (a - b) ** 2 for t, o in zip(theirs, ours, strict=True) for a, b in zip(t, o, strict=True)
+    )
+    assert similarity_loss(teacher, student, torch.zeros(0)).item() == pytest.approx(
+        gap / 9, rel=1e-5
+    )
 
 
 def test_frame_similarity_compares_the_frames_of_a_clip() -> None:
@@ -112,9 +120,16 @@ def test_frame_similarity_compares_the_frames_of_a_clip() -> None:
     gap = 0.0
     for clip in range(3):
         pairs = teacher.hidden[clip].T.tolist()
-        halved = [[(a + b) / 2 for a, b in zip(pairs[2 * k], pairs[2 * k + 1], strict=True)] for k in range(3)]
+        halved = [
+            [(a + b) / 2 for a, b in zip(pairs[2 * k], pairs[2 * k + 1], strict=True)]
+            for k in range(3)
+        ]
         theirs, ours = unit_rows(halved), unit_rows(student.hidden[clip].T.tolist())
-        gap += sum((a - b) ** 2 for t, o in zip(theirs, ours, strict=True) for a, b in zip(t, o, strict=True))
+        gap += sum(
+            (a - b) ** 2
+            for t, o in zip(theirs, ours, strict=True)
+            for a, b in zip(t, o, strict=True)
+        )
     for one, other in ((teacher, student), (student, teacher)):
         value = frame_similarity_loss(one, other, torch.zeros(0)).item()
         assert value == pytest.approx(gap / (3 * 9), rel=1e-5)
@@ -142,14 +157,19 @@ def test_a_student_equal_to_its_teacher_has_no_loss(name: str) -> None:
 def test_class_prior() -> None:
     said, target = output(seed=1), torch.tensor([2, 0, 3])
     rows = said.logits.tolist()
-    expected = -sum(math.log(softmax(row, 1.0)[k]) for row, k in zip(rows, target.tolist(), strict=True)) / 3
+    expected = (
+        -sum(math.log(softmax(row, 1.0)[k]) for row, k in zip(rows, target.tolist(), strict=True))
+        / 3
+    )
     assert class_prior_loss(said, target).item() == pytest.approx(expected, rel=1e-5)
 
 
 def some_moments(seed: int) -> dict[str, Moments]:
-    draw = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     return {
-        name: Moments(torch.randn(size, generator=draw), torch.rand(size, generator=draw) + 0.5, pooled)
+        name: Moments(
+            torch.randn(size, generator=rng), torch.rand(size, generator=rng) + 0.5, pooled
+        )
         for name, size, pooled in (("a", 3, False), ("b", 5, False), ("c", 4, True))
     }
 
@@ -168,7 +188,10 @@ def test_batch_norm_moments(relative: bool, with_past: bool) -> None:
         for kind in ("mean", "var"):
             now, wanted = getattr(batch[name], kind).tolist(), getattr(stored[name], kind).tolist()
             if past is not None:
-                now = [0.3 * n + 0.7 * p for n, p in zip(now, getattr(past[name], kind).tolist(), strict=True)]
+                now = [
+                    0.3 * n + 0.7 * p
+                    for n, p in zip(now, getattr(past[name], kind).tolist(), strict=True)
+                ]
             gaps.append(norm([n - w for n, w in zip(now, wanted, strict=True)]))
         if relative:
             var = stored[name].var.tolist()
@@ -184,7 +207,9 @@ def test_a_teacher_without_batch_norm_has_no_moments_to_miss() -> None:
 
 
 def unit(seed: int, rows: int) -> Tensor:
-    return nn.functional.normalize(torch.randn(rows, 6, generator=torch.Generator().manual_seed(seed)), dim=1)
+    return nn.functional.normalize(
+        torch.randn(rows, 6, generator=torch.Generator().manual_seed(seed)), dim=1
+    )
 
 
 @pytest.mark.parametrize("queued", [0, 4])
@@ -194,7 +219,9 @@ def test_contrast(queued: int) -> None:
     for index, u in enumerate(pulled.tolist()):
         powers = [math.exp(sum(a * b for a, b in zip(u, v, strict=True)) / 0.2) for v in others]
         total -= math.log(powers[index] / sum(powers))
-    assert info_nce(pulled, anchors, queue, temperature=0.2).item() == pytest.approx(total / 3, rel=1e-5)
+    assert info_nce(pulled, anchors, queue, temperature=0.2).item() == pytest.approx(
+        total / 3, rel=1e-5
+    )
 
 
 def test_contrast_pulls_one_view_only() -> None:
@@ -209,7 +236,9 @@ def test_disagreement_counts_where_both_agree_on_the_class() -> None:
     total = 0.0
     for told, said in zip(teacher.logits.tolist(), student.logits.tolist(), strict=True):
         if told.index(max(told)) == said.index(max(said)):
-            total += sum(p * math.log(p / q) for p, q in zip(softmax(told, 1), softmax(said, 1), strict=True))
+            total += sum(
+                p * math.log(p / q) for p, q in zip(softmax(told, 1), softmax(said, 1), strict=True)
+            )
     value = adversarial_kl(teacher, student).item()
     assert value == pytest.approx(-total / 8, rel=1e-5)
     assert value < 0
@@ -219,7 +248,9 @@ def test_divergence_distance_and_competition_of_student_and_teacher() -> None:
     teacher, student = output(seed=1), output(seed=2)
     apart, shared, away = 0.0, 0.0, []
     for told, said in zip(teacher.logits.tolist(), student.logits.tolist(), strict=True):
-        apart += sum(p * math.log(p / q) for p, q in zip(softmax(told, 1), softmax(said, 1), strict=True))
+        apart += sum(
+            p * math.log(p / q) for p, q in zip(softmax(told, 1), softmax(said, 1), strict=True)
+        )
         away += [abs(a - b) for a, b in zip(told, said, strict=True)]
         for p, q in zip(softmax(told, 3), softmax(said, 3), strict=True):
             assert min(p, q) > 0.01 and max(p, q) < 0.99  # the authors' clamps do nothing here
@@ -236,8 +267,12 @@ def test_losses_of_a_clip_without_a_wanted_class() -> None:
     sure = -sum(math.log(max(row)) for row in rows) / 3
     mean = [sum(column) / 3 for column in zip(*rows, strict=True)]
     assert onehot_loss(said).item() == pytest.approx(sure, rel=1e-5)
-    assert class_balance_loss(said).item() == pytest.approx(sum(p * math.log10(p) for p in mean), rel=1e-5)
-    assert class_balance_loss(said, base=math.e).item() == pytest.approx(sum(p * math.log(p) for p in mean), rel=1e-5)
+    assert class_balance_loss(said).item() == pytest.approx(
+        sum(p * math.log10(p) for p in mean), rel=1e-5
+    )
+    assert class_balance_loss(said, base=math.e).item() == pytest.approx(
+        sum(p * math.log(p) for p in mean), rel=1e-5
+    )
     excited = [abs(value) for row in said.stats.tolist() for value in row]
     assert activation_loss(said).item() == pytest.approx(-sum(excited) / len(excited), rel=1e-5)
 
@@ -246,7 +281,9 @@ def test_losses_of_a_clip_without_a_wanted_class() -> None:
 def test_losses_of_tags_and_frames_count_every_choice_by_its_share(frames: int) -> None:
     task = tasks.SOUND_EVENTS if frames else tasks.MULTI_LABEL
     teacher, student = (said_by(task, seed, frames) for seed in (1, 2))
-    theirs, ours = (answer.task_logits.reshape(3, 4, 1 + frames).tolist() for answer in (teacher, student))
+    theirs, ours = (
+        answer.task_logits.reshape(3, 4, 1 + frames).tolist() for answer in (teacher, student)
+    )
     shares = [1.0, *[1 / frames] * frames] if frames else [1.0]
     sure = gap = 0.0
     present = [0.0] * 4
@@ -260,12 +297,16 @@ def test_losses_of_tags_and_frames_count_every_choice_by_its_share(frames: int) 
     even = [value / sum(present) for value in present]
     assert onehot_loss(teacher).item() == pytest.approx(sure, rel=1e-5)
     assert neg_l1(teacher, student).item() == pytest.approx(-gap, rel=1e-5)
-    assert class_balance_loss(teacher).item() == pytest.approx(sum(p * math.log10(p) for p in even), rel=1e-5)
+    assert class_balance_loss(teacher).item() == pytest.approx(
+        sum(p * math.log10(p) for p in even), rel=1e-5
+    )
 
 
 def said_by(task: tasks.Task, seed: int, frames: int) -> Output:
     said = output(seed=seed)
-    heard = torch.randn(3, 4, frames, generator=torch.Generator().manual_seed(seed)) if frames else None
+    heard = (
+        torch.randn(3, 4, frames, generator=torch.Generator().manual_seed(seed)) if frames else None
+    )
     return replace(said, task=task, frame_logits=heard)
 
 
@@ -291,14 +332,20 @@ def test_moments_and_their_gradient_are_those_of_the_definition(shape: tuple[int
     var, mean = torch.var_mean(x, dim=others, correction=0)
     torch.testing.assert_close(found.mean, mean)
     torch.testing.assert_close(found.var, var)
-    gradient = torch.autograd.grad((found.mean * weight).sum() + (found.var * weight.flip(0)).sum(), x)[0]
+    gradient = torch.autograd.grad(
+        (found.mean * weight).sum() + (found.var * weight.flip(0)).sum(), x
+    )[0]
     expected = torch.autograd.grad((mean * weight).sum() + (var * weight.flip(0)).sum(), x)[0]
     torch.testing.assert_close(gradient, expected)
 
 
 def test_taps_see_batch_norms_of_both_dimensions_and_leave_no_hook() -> None:
     network = nn.Sequential(
-        nn.Conv1d(2, 3, 1), nn.BatchNorm1d(3), nn.Flatten(2), nn.Unflatten(2, (2, 2)), nn.BatchNorm2d(3)
+        nn.Conv1d(2, 3, 1),
+        nn.BatchNorm1d(3),
+        nn.Flatten(2),
+        nn.Unflatten(2, (2, 2)),
+        nn.BatchNorm2d(3),
     )
     x = torch.randn(5, 2, 4)
     with pytest.raises(RuntimeError, match="inside"), record_batch_norm_inputs(network) as seen:

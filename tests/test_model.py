@@ -43,7 +43,9 @@ def weights_of(model: Model) -> dict[str, torch.Tensor]:
 
 
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
 
 
 def describe(bundle: Path, **changes: Any) -> None:
@@ -69,7 +71,11 @@ def test_a_bundle_comes_back_to_the_bit(network: str, front_end: FrontEnd, tmp_p
         model.front_end,
         model.labels,
     )
-    assert (back.task, back.frame_range, back.provenance) == (model.task, model.frame_range, {"made": "here"})
+    assert (back.task, back.frame_range, back.provenance) == (
+        model.task,
+        model.frame_range,
+        {"made": "here"},
+    )
     assert back.fingerprint == model.fingerprint
     mel = torch.randn(3, front_end.n_mels, 20)
     assert torch.equal(back.network(mel).logits, model.network(mel).logits)
@@ -81,9 +87,14 @@ def test_a_projected_student_comes_back_to_the_bit(front_end: FrontEnd, tmp_path
 
 
 @pytest.mark.parametrize("pooling", [ATTENTION, *POOLINGS])
-def test_a_detector_of_any_pooling_comes_back_to_the_bit(pooling: str, front_end: FrontEnd, tmp_path: Path) -> None:
+def test_a_detector_of_any_pooling_comes_back_to_the_bit(
+    pooling: str, front_end: FrontEnd, tmp_path: Path
+) -> None:
     model = Model.build(
-        Architecture("crnn", {"width": 2, "depth": 2}, pooling=pooling), front_end, LABELS, "sound-events"
+        Architecture("crnn", {"width": 2, "depth": 2}, pooling=pooling),
+        front_end,
+        LABELS,
+        "sound-events",
     )
     model.network.eval().requires_grad_(False)  # a recurrent layer that learns computes otherwise
     back = load(model.save(tmp_path / "bundle"))
@@ -98,7 +109,9 @@ def test_a_loaded_model_is_frozen_and_in_eval_mode(bundle: Path) -> None:
     assert not any(p.requires_grad for p in network.parameters())
 
 
-def test_the_fingerprint_tells_weights_front_end_and_labels(teacher: Model, front_end: FrontEnd) -> None:
+def test_the_fingerprint_tells_weights_front_end_and_labels(
+    teacher: Model, front_end: FrontEnd
+) -> None:
     heavier = make_teacher(front_end)
     heavier.network.head.classifier.bias[0] += 1e-6
     others = [
@@ -110,10 +123,14 @@ def test_the_fingerprint_tells_weights_front_end_and_labels(teacher: Model, fron
     assert len({teacher.fingerprint, *(other.fingerprint for other in others)}) == 4
 
 
-def test_a_teacher_stays_as_it_was_through_synthesis_and_distillation(bundle: Path, tmp_path: Path) -> None:
+def test_a_teacher_stays_as_it_was_through_synthesis_and_distillation(
+    bundle: Path, tmp_path: Path
+) -> None:
     teacher = load(bundle)
     before, content = weights_of(teacher), (bundle / "weights.safetensors").read_bytes()
-    with synthesize(teacher, tmp_path / "samples.h5", samples=8, batch_size=8, options=FAST) as store:
+    with synthesize(
+        teacher, tmp_path / "samples.h5", samples=8, batch_size=8, options=FAST
+    ) as store:
         for recipe in ("frami", "frami-head"):
             distill(
                 teacher,
@@ -122,15 +139,22 @@ def test_a_teacher_stays_as_it_was_through_synthesis_and_distillation(bundle: Pa
                 recipe=recipe,
                 options={"steps": 2, "batch_size": 4},
             )
-    assert same(weights_of(teacher), before) and (bundle / "weights.safetensors").read_bytes() == content
-    assert not any(layer.training or layer._forward_pre_hooks for layer in teacher.network.modules())
+    assert (
+        same(weights_of(teacher), before)
+        and (bundle / "weights.safetensors").read_bytes() == content
+    )
+    assert not any(
+        layer.training or layer._forward_pre_hooks for layer in teacher.network.modules()
+    )
     assert not any(p.requires_grad or p.grad is not None for p in teacher.network.parameters())
 
 
 def test_a_network_is_put_back_where_and_as_it_was() -> None:
     network = Architecture("resnet", {"width": 16}).build(64, 4)
     with Runtime("cpu", "bfloat16", channels_last=True).placed(network):
-        kernels = [p for p in network.parameters() if p.dim() == 4 and p.shape[1] > 1 and p.shape[2] > 1]
+        kernels = [
+            p for p in network.parameters() if p.dim() == 4 and p.shape[1] > 1 and p.shape[2] > 1
+        ]
         assert kernels and all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
     assert all(p.is_contiguous() for p in network.parameters())
     network.encoder.train()
@@ -145,21 +169,29 @@ def test_gradients_of_a_narrow_network_are_the_same_in_bfloat16(name: str) -> No
     # In clips of this length, what oneDNN writes past its workspace is not overlooked.
     mel, target = torch.randn(4, 64, 627, generator=seeds.make_rng(0)), torch.arange(4)
 
-    def gradient(machine: Runtime) -> torch.Tensor:
+    def gradient(runtime: Runtime) -> torch.Tensor:
         with seeds.seeded(0):
             network = Architecture(name, {"width": 8}).build(64, 4).eval()
-        with machine.placed(network), machine.autocast():
+        with runtime.placed(network), runtime.autocast():
             nn.functional.cross_entropy(network(mel).logits, target).backward()
         return torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
 
-    exact, fast = (gradient(Runtime("cpu", kind, kind == "bfloat16")) for kind in ("float32", "bfloat16"))
+    exact, fast = (
+        gradient(Runtime("cpu", kind, kind == "bfloat16")) for kind in ("float32", "bfloat16")
+    )
     assert nn.functional.cosine_similarity(exact, fast, dim=0) > 0.98
 
 
 @pytest.mark.parametrize("seed", [-1, None, 0.5])
 def test_a_seed_is_an_integer_of_any_kind(seed: Any, teacher: Model, tmp_path: Path) -> None:
     few = {"samples": 4, "batch_size": 4, "method": "noise"}
-    synthesize(teacher, tmp_path / "a.h5", **few, seed=np.int64(3), frame_range=(np.int64(12), np.int64(16))).close()
+    synthesize(
+        teacher,
+        tmp_path / "a.h5",
+        **few,
+        seed=np.int64(3),
+        frame_range=(np.int64(12), np.int64(16)),
+    ).close()
     with synthesize(teacher, tmp_path / "a.h5", **few, seed=3, frame_range=(12, 16)) as store:
         assert store.settings["seed"] == 3
     with pytest.raises(UsageError, match="an integer of 0 or more"):
@@ -167,7 +199,12 @@ def test_a_seed_is_an_integer_of_any_kind(seed: Any, teacher: Model, tmp_path: P
     with pytest.raises(UsageError, match="an integer of 0 or more"):
         distill(teacher, samples=tmp_path / "a.h5", out=tmp_path / "student", seed=seed)
     built = distill(
-        teacher, samples=store, out=tmp_path / "student", width=np.int64(4), seed=np.int64(1), options={"steps": 1}
+        teacher,
+        samples=store,
+        out=tmp_path / "student",
+        width=np.int64(4),
+        seed=np.int64(1),
+        options={"steps": 1},
     )
     assert built.architecture.arguments["width"] == 4
 
@@ -177,22 +214,32 @@ def test_a_reused_head_begins_as_the_teachers_and_learns_on(
     bundle: Path, tmp_path: Path, rate: float, kept: bool
 ) -> None:
     teacher = load(bundle)
-    with synthesize(teacher, tmp_path / "samples.h5", samples=8, batch_size=8, options=FAST) as store:
+    with synthesize(
+        teacher, tmp_path / "samples.h5", samples=8, batch_size=8, options=FAST
+    ) as store:
         options = {"steps": 2, "batch_size": 4, "learning_rate": rate}
-        student = distill(teacher, out=tmp_path / "s", samples=store, recipe="frami-head", options=options)
+        student = distill(
+            teacher, out=tmp_path / "s", samples=store, recipe="frami-head", options=options
+        )
     pairs = zip(student.network.head.parameters(), teacher.network.head.parameters(), strict=True)
     assert all(torch.equal(ours, theirs) == kept for ours, theirs in pairs)
 
 
-def test_a_name_that_is_not_there_offers_what_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_is_not_there_offers_what_ships(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("frami.models.model.list_pretrained", lambda: ["digits"])
-    with pytest.raises(UsageError, match="'digit' is not there; give a bundle's folder, or one of: digits"):
+    with pytest.raises(
+        UsageError, match="'digit' is not there; give a bundle's folder, or one of: digits"
+    ):
         load("digit")
     with pytest.raises(UsageError, match=r"has no model\.json"):
         load(tmp_path)
 
 
-def test_a_folder_of_recordings_does_not_hide_what_ships(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_recordings_does_not_hide_what_ships(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "digits").mkdir()
     monkeypatch.chdir(tmp_path)
     assert load("digits").labels == tuple("0123456789")
@@ -205,7 +252,9 @@ def test_a_network_of_half_precision_has_a_fingerprint(front_end: FrontEnd) -> N
     assert half.fingerprint != exact.fingerprint
 
 
-def test_a_teacher_that_learned_on_does_not_go_on_with_its_store(front_end: FrontEnd, tmp_path: Path) -> None:
+def test_a_teacher_that_learned_on_does_not_go_on_with_its_store(
+    front_end: FrontEnd, tmp_path: Path
+) -> None:
     teacher = make_teacher(front_end)
     few = {"batch_size": 4, "options": FAST}
     synthesize(teacher, tmp_path / "samples.h5", samples=4, **few).close()
@@ -246,7 +295,10 @@ def test_weights_that_begin_like_a_pickle_are_read(bundle: Path) -> None:
     size = int.from_bytes(content[:8], "little")
     longer = size + (0x80 - size) % 256
     path.write_bytes(
-        longer.to_bytes(8, "little") + content[8 : 8 + size] + b" " * (longer - size) + content[8 + size :]
+        longer.to_bytes(8, "little")
+        + content[8 : 8 + size]
+        + b" " * (longer - size)
+        + content[8 + size :]
     )
     assert path.read_bytes()[:1] == b"\x80"
     load(bundle)
@@ -277,13 +329,17 @@ class Bomb:
 
 
 @pytest.mark.parametrize("disguise", ["protocol 2", "protocol 0", "zip"])
-def test_a_pickle_in_disguise_is_refused_and_not_run(disguise: str, bundle: Path, tmp_path: Path) -> None:
+def test_a_pickle_in_disguise_is_refused_and_not_run(
+    disguise: str, bundle: Path, tmp_path: Path
+) -> None:
     bomb, path = Bomb(tmp_path / "ran"), bundle / "weights.safetensors"
     if disguise == "zip":
         torch.save({"weight": bomb}, path)
     else:
         path.write_bytes(pickle.dumps(bomb, protocol=int(disguise[-1])))
-    message = "no safetensors file" if disguise == "protocol 0" else "is a pickle, which could run code"
+    message = (
+        "no safetensors file" if disguise == "protocol 0" else "is a pickle, which could run code"
+    )
     with pytest.raises(OperationError, match=message):
         load(bundle)
     assert not bomb.path.exists()
@@ -329,7 +385,9 @@ def test_a_cut_off_description_is_refused(content: str, bundle: Path) -> None:
 def test_an_absurd_width_is_refused_without_allocating(width: int, bundle: Path) -> None:
     describe(bundle, arguments={"width": width, "depth": 1, "embedding": 8})
     began = time.process_time()
-    with pytest.raises(OperationError, match="its network needs" if width == 9_999 else "cannot have a width"):
+    with pytest.raises(
+        OperationError, match="its network needs" if width == 9_999 else "cannot have a width"
+    ):
         load(bundle)
     assert time.process_time() - began < 1
 
@@ -348,9 +406,13 @@ def own_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
         sys.modules.pop(name, None)
 
 
-def test_code_of_a_stranger_runs_only_when_trusted(own_network: str, front_end: FrontEnd, tmp_path: Path) -> None:
+def test_code_of_a_stranger_runs_only_when_trusted(
+    own_network: str, front_end: FrontEnd, tmp_path: Path
+) -> None:
     model = Model.build(Architecture("small", {"width": 4}), front_end, LABELS)
-    bundle = replace(model, architecture=Architecture(own_network, {"width": 4})).save(tmp_path / "bundle")
+    bundle = replace(model, architecture=Architecture(own_network, {"width": 4})).save(
+        tmp_path / "bundle"
+    )
     with pytest.raises(OperationError, match=r"not frami's, lab\.net; .*frami --import lab\.net"):
         load(bundle)
     assert not (tmp_path / "ran").exists()
@@ -362,7 +424,17 @@ def test_a_network_of_ones_own_is_trained_and_loaded(
     own_network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 2)
-    words = ["train", "--dataset", "tones", "--test-fold", "0", "--network", own_network, "--out", tmp_path / "teacher"]
+    words = [
+        "train",
+        "--dataset",
+        "tones",
+        "--test-fold",
+        "0",
+        "--network",
+        own_network,
+        "--out",
+        tmp_path / "teacher",
+    ]
     words += ["--set", "steps=1", "--set", "batch_size=4", "--width", "4"]
     trained = CliRunner().invoke(cli.frami, [str(word) for word in words])
     assert trained.exit_code == 0 and "Next: frami --import lab.net evaluate" in trained.output
@@ -374,13 +446,15 @@ def test_a_network_of_ones_own_is_trained_and_loaded(
     assert told.exit_code == 0 and "lab.net" in told.output
 
 
-def test_a_model_that_was_scored_can_still_be_inverted(front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_was_scored_can_still_be_inverted(
+    front_end: FrontEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # What is moved to another device in inference mode takes part in no gradient any more.
     asked, place = [], Runtime.place
 
-    def noted(machine: Runtime, network: torch.nn.Module) -> torch.nn.Module:
+    def noted(runtime: Runtime, network: torch.nn.Module) -> torch.nn.Module:
         asked.append(torch.is_inference_mode_enabled())
-        return place(machine, network)
+        return place(runtime, network)
 
     monkeypatch.setattr(Runtime, "place", noted)
     monkeypatch.setattr(tones, "TEST_PER_CLASS", 1)
@@ -397,14 +471,21 @@ def test_a_bundle_without_a_record_is_not_written_over(bundle: Path, store: Stor
 
 
 @pytest.mark.parametrize("room", [0, 1000, 8000])
-def test_a_full_disk_leaves_the_old_bundle_whole(room: int, bundle: Path, front_end: FrontEnd) -> None:
+def test_a_full_disk_leaves_the_old_bundle_whole(
+    room: int, bundle: Path, front_end: FrontEnd
+) -> None:
     before = {path.name: path.read_bytes() for path in bundle.iterdir()}
-    with full_disk(room), pytest.raises(OperationError, match="Cannot write.*File too large; free space"):
+    with (
+        full_disk(room),
+        pytest.raises(OperationError, match="Cannot write.*File too large; free space"),
+    ):
         make_teacher(front_end, width=6).save(bundle)
     assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
 
 
-def test_a_file_that_is_interrupted_in_writing_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_interrupted_in_writing_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(descriptor: int) -> None:
         raise KeyboardInterrupt
 

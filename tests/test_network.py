@@ -23,7 +23,9 @@ NETWORKS = registry.names("teachers") + registry.names("students")
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("frames", [1, 2, 13, 40])
-def test_output_has_the_named_shapes_for_any_number_of_frames(network: str, frames: int, front_end: FrontEnd) -> None:
+def test_output_has_the_named_shapes_for_any_number_of_frames(
+    network: str, frames: int, front_end: FrontEnd
+) -> None:
     model = make_teacher(front_end, network, width=8)
     said = model.network(torch.randn(2, front_end.n_mels, frames))
     channels = model.network.channels
@@ -31,7 +33,9 @@ def test_output_has_the_named_shapes_for_any_number_of_frames(network: str, fram
     assert said.hidden.shape[:2] == (2, channels)
     assert said.stats.shape == (2, 2 * channels)
     assert said.embedding.shape == (2, 8)
-    assert all(bool(x.isfinite().all()) for x in (said.logits, said.hidden, said.stats, said.embedding))
+    assert all(
+        bool(x.isfinite().all()) for x in (said.logits, said.hidden, said.stats, said.embedding)
+    )
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -61,7 +65,9 @@ def test_small_keeps_to_the_limits_of_a_microcontroller() -> None:
 
 
 def test_multiply_adds_are_counted_exactly(front_end: FrontEnd) -> None:
-    model = Model.build(Architecture("tdnn", {"width": 8, "depth": 1, "embedding": 4}), front_end, ("a", "b"))
+    model = Model.build(
+        Architecture("tdnn", {"width": 8, "depth": 1, "embedding": 4}), front_end, ("a", "b")
+    )
     frames = front_end.n_frames(1.0)
     half = (frames + 1) // 2
     encoder = frames * 8 * 24 * 5 + half * (8 * 8 * 3 + 8 * 8 * 3 + 8 * 8)
@@ -102,7 +108,9 @@ def test_layers_that_two_modules_hold_are_measured(front_end: FrontEnd) -> None:
     assert complexity.measure_complexity(model).bytes > alone
 
 
-def test_a_frozen_recurrent_layer_gives_gradients_everywhere_and_has_no_dropout(front_end: FrontEnd) -> None:
+def test_a_frozen_recurrent_layer_gives_gradients_everywhere_and_has_no_dropout(
+    front_end: FrontEnd,
+) -> None:
     layer = nn.GRU(24, 24, 2, batch_first=True, dropout=0.5)
     network = _with(layer, front_end).network.eval()
     mel = torch.randn(2, 24, 9, generator=torch.Generator().manual_seed(0), requires_grad=True)
@@ -136,7 +144,9 @@ def test_frames_make_up_a_clip_as_published(pooling: str) -> None:
         for k in range(3):
             probable = strong[n, k].sigmoid().tolist()
             heeded = head.attention(frames)[n, k].tolist() if head.attention is not None else []
-            assert clip[n, k].sigmoid().item() == pytest.approx(_pooled(pooling, probable, heeded), abs=1e-5)
+            assert clip[n, k].sigmoid().item() == pytest.approx(
+                _pooled(pooling, probable, heeded), abs=1e-5
+            )
     # Sigmoids are exactly 0, and exactly 1.
     sure = torch.stack([torch.full((4, 5), -1e5), torch.full((4, 5), 1e5)]).requires_grad_()
     clip = head(sure, torch.zeros(2, 8))[1]
@@ -146,11 +156,15 @@ def test_frames_make_up_a_clip_as_published(pooling: str) -> None:
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_attention_weighs_each_channel_of_a_clip_and_each_frequency_of_a_frame(layout: torch.memory_format) -> None:
+def test_attention_weighs_each_channel_of_a_clip_and_each_frequency_of_a_frame(
+    layout: torch.memory_format,
+) -> None:
     torch.manual_seed(0)
     attention, clips = Attention(8), torch.randn(3, 8, 5, 7)
     weighed = attention(clips.contiguous(memory_format=layout))
     for clip, found in zip(clips, weighed, strict=True):
         of_channels = attention.channels(clip.mean(dim=(1, 2)).unsqueeze(0)).sigmoid().view(8, 1, 1)
-        of_frequencies = attention.frequencies(clip.mean(dim=0).view(1, 1, 5, 7)).sigmoid().view(1, 5, 7)
+        of_frequencies = (
+            attention.frequencies(clip.mean(dim=0).view(1, 1, 5, 7)).sigmoid().view(1, 5, 7)
+        )
         assert torch.allclose(found, clip * of_channels * of_frequencies, atol=1e-6)

@@ -38,12 +38,16 @@ def test_first_cell_has_question_cost_and_seed(notebook: nbformat.NotebookNode) 
 
 # What the kernel's own packages deprecate is no fault of the notebooks.
 @pytest.mark.filterwarnings("ignore")
-def test_notebook_runs(notebook: nbformat.NotebookNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebook_runs(
+    notebook: nbformat.NotebookNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("FRAMI_DATASET", "FRAMI_DATA"):
         monkeypatch.delenv(name, raising=False)
     for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
         monkeypatch.setenv(name, str(tmp_path / name))
     resources = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", resources=resources).execute()
-    drawn = [output for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
+    drawn = [
+        output for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output
+    ]
     assert any("image/png" in output.data for output in drawn)

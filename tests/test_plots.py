@@ -23,7 +23,9 @@ def texts(figure: Figure) -> list[str]:
     """Return every title, axis label and tick label of a figure that is not empty."""
     figure.draw_without_rendering()
     labels = [label for ax in figure.axes for label in (ax.title, ax.xaxis.label, ax.yaxis.label)]
-    ticks = [label for ax in figure.axes for label in (*ax.get_xticklabels(), *ax.get_yticklabels())]
+    ticks = [
+        label for ax in figure.axes for label in (*ax.get_xticklabels(), *ax.get_yticklabels())
+    ]
     legends = [text for legend in figure.legends for text in legend.get_texts()]
     return [text.get_text() for text in (*labels, *ticks, *legends) if text.get_text()]
 
@@ -37,8 +39,8 @@ def drawn(figure: Figure) -> bytes:
 
 def clips(targets: list[int], frames: list[int], bands: int = 24) -> Spectrograms:
     """Return noise of these classes and lengths."""
-    draw = torch.Generator().manual_seed(0)
-    mels = [torch.randn(bands, count, generator=draw).half() for count in frames]
+    rng = torch.Generator().manual_seed(0)
+    mels = [torch.randn(bands, count, generator=rng).half() for count in frames]
     return Spectrograms(mels, np.array(frames), np.array(targets))
 
 
@@ -68,13 +70,17 @@ def test_grid_has_one_colour_scale_and_one_length_of_time(store: Store, real: Sp
     assert len({image.get_clim() for image in images}) == 1
     longest = max(image.get_extent()[1] for image in images)
     assert {ax.get_xlim()[1] for ax in figure.axes if ax.images} == {longest}
-    assert longest == pytest.approx(store.front_end.seconds(35), abs=0.01)  # the median of 30 and 40
+    assert longest == pytest.approx(
+        store.front_end.seconds(35), abs=0.01
+    )  # the median of 30 and 40
 
 
 def test_grid_of_many_classes_shows_ten_and_says_where_recordings_lack(front_end: FrontEnd) -> None:
     labels = [f"class {k}" for k in range(50)]
     synthetic = clips(list(range(50)), [20] * 50)
-    said = texts(spectrograms.spectrogram_grid(synthetic, front_end, labels, clips([0, 0], [20, 20])))
+    said = texts(
+        spectrograms.spectrogram_grid(synthetic, front_end, labels, clips([0, 0], [20, 20]))
+    )
     assert [text for text in said if text.startswith("class ")] == [
         labels[k] for k in (0, 5, 11, 16, 22, 27, 33, 38, 44, 49)
     ]
@@ -92,39 +98,54 @@ def test_a_picture_without_clips_is_refused(front_end: FrontEnd, teacher: Model)
 
 def test_mean_spectrogram_counts_a_clip_for_as_long_as_it_lasts() -> None:
     mels = [torch.full((2, 3), 1.0), torch.full((2, 5), 3.0), torch.full((2, 9), 5.0)]
-    caption, mean = spectrograms.mean_spectrogram(Spectrograms(mels, np.array([3, 5, 9]), np.zeros(3, int)), 0)
+    caption, mean = spectrograms.mean_spectrogram(
+        Spectrograms(mels, np.array([3, 5, 9]), np.zeros(3, int)), 0
+    )
     assert caption == "mean of 3 recordings"
     assert mean.tolist() == [[3.0, 3.0, 3.0, 4.0, 4.0]] * 2
 
 
-def test_feature_map_tells_classes_and_kinds(teacher: Model, store: Store, real: Spectrograms) -> None:
+def test_feature_map_tells_classes_and_kinds(
+    teacher: Model, store: Store, real: Spectrograms
+) -> None:
     said = texts(spectrograms.feature_map(teacher, store, real))
     assert {"synthetic", "real", *teacher.labels} <= set(said)
     assert "synthetic" not in texts(spectrograms.feature_map(teacher, None, real))
 
 
-def test_feature_map_is_the_same_each_time_and_leaves_the_teacher_alone(teacher: Model, store: Store) -> None:
+def test_feature_map_is_the_same_each_time_and_leaves_the_teacher_alone(
+    teacher: Model, store: Store
+) -> None:
     teacher.network.train().requires_grad_(True)
     before = {name: value.clone() for name, value in teacher.network.state_dict().items()}
     first = drawn(spectrograms.feature_map(teacher, store))
     assert drawn(spectrograms.feature_map(teacher, store)) == first
-    assert all(torch.equal(before[name], value) for name, value in teacher.network.state_dict().items())
+    assert all(
+        torch.equal(before[name], value) for name, value in teacher.network.state_dict().items()
+    )
     assert teacher.network.training and all(p.requires_grad for p in teacher.network.parameters())
 
 
 def test_feature_map_of_many_classes_needs_no_more_than_ten_colours(front_end: FrontEnd) -> None:
     labels = tuple(f"class {k}" for k in range(50))
     model = Model.build(Architecture("small", {"width": 4}), front_end, labels)
-    figure = spectrograms.feature_map(model, clips([*range(0, 50, 2)], [20] * 25), clips([*range(1, 50, 2)], [20] * 25))
+    figure = spectrograms.feature_map(
+        model, clips([*range(0, 50, 2)], [20] * 25), clips([*range(1, 50, 2)], [20] * 25)
+    )
     assert len([text for text in texts(figure) if text.startswith("class ")]) == 10
 
 
 def test_losses_have_a_panel_each_and_may_begin_late() -> None:
-    rows = [{"round": n, "clips": 8 * n, "n_frames": 20, "class_prior": 1000.0 / n**3} for n in range(1, 20)]
+    rows = [
+        {"round": n, "clips": 8 * n, "n_frames": 20, "class_prior": 1000.0 / n**3}
+        for n in range(1, 20)
+    ]
     rows = [row | ({"adversary": -0.1 * row["round"]} if row["round"] > 5 else {}) for row in rows]
     panels = {ax.get_title(): ax for ax in charts.loss_curves(rows).axes}
     assert set(panels) == {"class prior", "adversary"}
-    assert panels["class prior"].get_yscale() == "log" and panels["adversary"].get_yscale() == "linear"
+    assert (
+        panels["class prior"].get_yscale() == "log" and panels["adversary"].get_yscale() == "linear"
+    )
     assert panels["adversary"].lines[0].get_xdata()[0] == 6
 
 
@@ -169,6 +190,8 @@ def test_spectrogram_has_seconds_and_kilohertz(front_end: FrontEnd) -> None:
 
 
 def test_spectrogram_of_a_narrow_front_end_still_names_frequencies() -> None:
-    front_end = FrontEnd(sample_rate=8000, n_fft=512, win_length=512, n_mels=4, f_min=50.0, f_max=240.0)
+    front_end = FrontEnd(
+        sample_rate=8000, n_fft=512, win_length=512, n_mels=4, f_min=50.0, f_max=240.0
+    )
     ticks = spectrograms.spectrogram(torch.randn(4, 10), front_end).axes[0].get_yticklabels()
     assert len(ticks) == 2

@@ -58,11 +58,15 @@ def test_a_student_learns_by_every_recipe_and_its_teacher_stays(
     assert bool(made[0].architecture.projection) == find_recipe(name).reuse_head
 
 
-def test_a_recipe_that_does_not_suit_the_teacher_is_refused(teacher: Model, store: Store, tmp_path: Path) -> None:
+def test_a_recipe_that_does_not_suit_the_teacher_is_refused(
+    teacher: Model, store: Store, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match="for two teachers or more"):
         frami.distill(teacher, samples=store, out=tmp_path / "student", recipe="multi-teacher")
     built = Architecture("secrnn", {"width": 4})
-    detector = Model.build(built, teacher.front_end, teacher.labels, task="sound-events", frame_range=(16, 16))
+    detector = Model.build(
+        built, teacher.front_end, teacher.labels, task="sound-events", frame_range=(16, 16)
+    )
     with pytest.raises(UsageError, match="no embedding that it uses"):
         frami.distill(detector, samples=store, out=tmp_path / "student", recipe="embedding")
 
@@ -72,22 +76,48 @@ def test_labels_of_recordings_count_and_those_of_a_store_if_they_are_given_a_wei
 ) -> None:
     few = {"student": "dscnn", "recipe": "embedding", "precision": "float32"}
     steps = {"steps": 1, "batch_size": 8}
-    heard = frami.train("tones", test_fold="0", out=tmp_path / "heard", width=4, depth=1, options=steps)
-    frami.distill(heard, dataset="tones", test_fold="0", out=tmp_path / "recordings", options=steps, **few)
-    frami.distill(teacher, samples=store, out=tmp_path / "store", options={**steps, "cross_entropy": 0.5}, **few)
+    heard = frami.train(
+        "tones", test_fold="0", out=tmp_path / "heard", width=4, depth=1, options=steps
+    )
+    frami.distill(
+        heard, dataset="tones", test_fold="0", out=tmp_path / "recordings", options=steps, **few
+    )
+    frami.distill(
+        teacher,
+        samples=store,
+        out=tmp_path / "store",
+        options={**steps, "cross_entropy": 0.5},
+        **few,
+    )
     assert set(read_metrics(tmp_path / "recordings")[-1]) == {"step", "cross_entropy", "embedding"}
-    assert set(read_metrics(tmp_path / "store")[-1]) == {"step", "cross_entropy", "logits", "embedding"}
+    assert set(read_metrics(tmp_path / "store")[-1]) == {
+        "step",
+        "cross_entropy",
+        "logits",
+        "embedding",
+    }
     with pytest.raises(UsageError, match="Nothing would teach the student's classifier"):
-        frami.distill(teacher, samples=store, out=tmp_path / "none", options={**steps, "logits": 0.0}, **few)
+        frami.distill(
+            teacher, samples=store, out=tmp_path / "none", options={**steps, "logits": 0.0}, **few
+        )
 
 
 def test_a_student_knows_what_each_of_its_teachers_learned_from(
     teacher: Model, store: Store, front_end: FrontEnd, tmp_path: Path
 ) -> None:
     folds = [{"dataset": "esc50", "test_fold": str(fold)} for fold in (1, 2, 3)]
-    first, second, wide = (replace(model, provenance=fold) for model, fold in zip([teacher] * 3, folds, strict=True))
-    few = {"samples": store, "student": "dscnn", "options": {"steps": 1, "batch_size": 8}, "precision": "float32"}
-    student = frami.distill([first, second], out=tmp_path / "student", embedding_teacher=wide, **few)
+    first, second, wide = (
+        replace(model, provenance=fold) for model, fold in zip([teacher] * 3, folds, strict=True)
+    )
+    few = {
+        "samples": store,
+        "student": "dscnn",
+        "options": {"steps": 1, "batch_size": 8},
+        "precision": "float32",
+    }
+    student = frami.distill(
+        [first, second], out=tmp_path / "student", embedding_teacher=wide, **few
+    )
     assert held_out_folds(student.provenance) == folds
     # Models that are still being trained teach as well, and stay as they are.
     for model in (first, second):
@@ -101,7 +131,9 @@ def test_a_student_of_its_teachers_build_and_seed_begins_on_its_own(
     recipe: str, teacher: Model, store: Store, tmp_path: Path
 ) -> None:
     with seeds.seeded(0, 0):
-        first = Model.build(Architecture.from_options("resnet", 4, 1), teacher.front_end, teacher.labels)
+        first = Model.build(
+            Architecture.from_options("resnet", 4, 1), teacher.front_end, teacher.labels
+        )
     few = {
         "any_teacher": True,
         "samples": store,
@@ -114,14 +146,25 @@ def test_a_student_of_its_teachers_build_and_seed_begins_on_its_own(
         frami.distill(first, out=tmp_path / "same", **few),
         frami.distill(make_teacher(teacher.front_end, "tdnn"), out=tmp_path / "other", **few),
     )
-    kernels = [[p for p in m.network.encoder.parameters() if p.dim() > 1] for m in (first, same, other)]
-    assert not any(map(torch.equal, kernels[0], kernels[1])) and all(map(torch.equal, kernels[0], kernels[2]))
+    kernels = [
+        [p for p in m.network.encoder.parameters() if p.dim() > 1] for m in (first, same, other)
+    ]
+    assert not any(map(torch.equal, kernels[0], kernels[1])) and all(
+        map(torch.equal, kernels[0], kernels[2])
+    )
 
 
-def test_a_teacher_is_not_heard_where_labels_alone_count(teacher: Model, store: Store, tmp_path: Path) -> None:
+def test_a_teacher_is_not_heard_where_labels_alone_count(
+    teacher: Model, store: Store, tmp_path: Path
+) -> None:
     heard = []
     handle = teacher.network.register_forward_hook(lambda *_: heard.append(1))
-    few = {"samples": store, "student": "dscnn", "options": {"steps": 2, "batch_size": 8}, "precision": "float32"}
+    few = {
+        "samples": store,
+        "student": "dscnn",
+        "options": {"steps": 2, "batch_size": 8},
+        "precision": "float32",
+    }
     steps = []
     for recipe in ("labels", "kd"):
         heard.clear()
@@ -138,13 +181,17 @@ def test_hidden_states_may_be_those_of_another_model(
     few |= {"student": "dscnn", "options": {"steps": 1, "batch_size": 8}}
     logged = []
     for number, other in enumerate((None, wide)):
-        frami.distill(teacher, out=tmp_path / str(number), recipe="dual", embedding_teacher=other, **few)
+        frami.distill(
+            teacher, out=tmp_path / str(number), recipe="dual", embedding_teacher=other, **few
+        )
         logged.append(read_metrics(tmp_path / str(number))[-1])
     for name in ("logits", "ema_student"):
         assert logged[0][name] == pytest.approx(logged[1][name], rel=1e-4)
     assert logged[0]["hidden"] != pytest.approx(logged[1]["hidden"], rel=1e-3)
     with pytest.raises(UsageError, match="the teacher's own head"):
-        frami.distill(teacher, out=tmp_path / "c", recipe="frami-head", embedding_teacher=wide, **few)
+        frami.distill(
+            teacher, out=tmp_path / "c", recipe="frami-head", embedding_teacher=wide, **few
+        )
     assert not any(layer.training for model in (teacher, wide) for layer in model.network.modules())
     assert read_record(tmp_path / "1")["teacher"] == teacher.fingerprint
     with pytest.raises(UsageError, match="matches no hidden states"):
@@ -154,15 +201,22 @@ def test_hidden_states_may_be_those_of_another_model(
         frami.distill(teacher, out=tmp_path / "c", recipe="dual", embedding_teacher=other, **few)
 
 
-def test_a_store_of_other_classes_or_of_another_task_is_refused(teacher: Model, store: Store, tmp_path: Path) -> None:
+def test_a_store_of_other_classes_or_of_another_task_is_refused(
+    teacher: Model, store: Store, tmp_path: Path
+) -> None:
     few = {"samples": store, "out": tmp_path / "student", "any_teacher": True}
     for labels, named in (
         (("dog", "cat", "cow"), "3 \\(dog, cat, cow\\)"),
         ((*LABELS, "cow"), "4 \\(rise, fall, pulse, ...\\)"),
     ):
-        with pytest.raises(OperationError, match=f"of 3 classes \\(rise, fall, pulse\\), this teacher knows {named}"):
+        with pytest.raises(
+            OperationError,
+            match=f"of 3 classes \\(rise, fall, pulse\\), this teacher knows {named}",
+        ):
             frami.distill(Model.build(teacher.architecture, teacher.front_end, labels), **few)
-    with pytest.raises(OperationError, match="made for the task single-label, this teacher's is multi-label"):
+    with pytest.raises(
+        OperationError, match="made for the task single-label, this teacher's is multi-label"
+    ):
         frami.distill(replace(teacher, task="multi-label"), **few)
     assert not (tmp_path / "student").exists()
 
@@ -193,7 +247,7 @@ def test_a_network_beyond_the_budget_is_refused_before_anything_is_written(
 
 
 def test_a_student_is_asked_to_say_what_its_own_average_says(
-    teacher: Model, store: Store, machine: Runtime, monkeypatch: pytest.MonkeyPatch
+    teacher: Model, store: Store, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clips, student = train_holdout_split(store)[0], make_teacher(teacher.front_end, "small")
     recipe = find_recipe("dual", {"ema_student": 1.0, "logits": 0.0, "hidden": 0.0})
@@ -212,15 +266,26 @@ def test_a_student_is_asked_to_say_what_its_own_average_says(
     original = augment.augment
     monkeypatch.setattr(loop._TrainingState, "step", kept)
     monkeypatch.setattr(losses, "logits_loss", noted)
-    monkeypatch.setattr(augment, "augment", lambda *a, **k: heard.append(original(*a, **k)) or heard[-1])
-    loop.fit(student, clips, recipe, loop.TrainingSettings(steps=3, batch_size=8), machine, teacher=teacher)
+    monkeypatch.setattr(
+        augment, "augment", lambda *a, **k: heard.append(original(*a, **k)) or heard[-1]
+    )
+    loop.fit(
+        student,
+        clips,
+        recipe,
+        loop.TrainingSettings(steps=3, batch_size=8),
+        runtime,
+        teacher=teacher,
+    )
     mean = copy.deepcopy(networks[0])
     for number, (mel, _) in enumerate(heard):
         if number:
             for average, now in zip(mean.parameters(), networks[number].parameters(), strict=True):
                 average.data = 0.99 * average.data + 0.01 * now.data
         with torch.no_grad():
-            torch.testing.assert_close(mean.train()(mel).logits, compared[number], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(
+                mean.train()(mel).logits, compared[number], rtol=1e-4, atol=1e-5
+            )
     assert len(compared) == 3
 
 

@@ -24,7 +24,10 @@ from frami.datasets import tones
 
 # Where DESED has them.
 SPLITS = {
-    "train": ("audio/train/synthetic21_train/soundscapes", "metadata/train/synthetic21_train/soundscapes.tsv"),
+    "train": (
+        "audio/train/synthetic21_train/soundscapes",
+        "metadata/train/synthetic21_train/soundscapes.tsv",
+    ),
     "validation": ("audio/validation/validation", "metadata/validation/validation.tsv"),
 }
 
@@ -37,7 +40,9 @@ def few_tones(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def made(out: Path, **options: float) -> Path:
     two = ("rising", "falling")
-    return make_soundscapes("tones", out, test_fold="0", train=4, validation=2, classes=two, options=options)
+    return make_soundscapes(
+        "tones", out, test_fold="0", train=4, validation=2, classes=two, options=options
+    )
 
 
 def table(folder: Path, split: str) -> list[dict[str, str]]:
@@ -46,7 +51,11 @@ def table(folder: Path, split: str) -> list[dict[str, str]]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.suffix in (".wav", ".tsv")}
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in folder.rglob("*")
+        if p.suffix in (".wav", ".tsv")
+    }
 
 
 def test_events_lie_within_and_two_of_a_class_never_overlap(tmp_path: Path) -> None:
@@ -60,7 +69,9 @@ def test_events_lie_within_and_two_of_a_class_never_overlap(tmp_path: Path) -> N
             others = [o for o in rows if o is not row and o["filename"] == row["filename"]]
             same = [o for o in others if o["event_label"] == row["event_label"]]
             assert all(
-                float(o["offset"]) <= float(row["onset"]) or float(o["onset"]) >= float(row["offset"]) for o in same
+                float(o["offset"]) <= float(row["onset"])
+                or float(o["onset"]) >= float(row["offset"])
+                for o in same
             )
         info = soundfile.info(folder / SPLITS[split][0] / "00000.wav")
         assert (info.samplerate, info.frames, info.channels) == (16000, 160000, 1)
@@ -109,7 +120,10 @@ def test_the_same_seed_gives_the_same_folder_also_when_it_was_cut_off(
     ("dataset", "fold"),
     [
         ("tones", "0"),
-        *(pytest.param(*each, marks=pytest.mark.recordings) for each in (("esc10", "5"), ("urbansound8k", "3"))),
+        *(
+            pytest.param(*each, marks=pytest.mark.recordings)
+            for each in (("esc10", "5"), ("urbansound8k", "3"))
+        ),
     ],
 )
 def test_no_source_is_on_both_sides_of_a_split(
@@ -117,13 +131,21 @@ def test_no_source_is_on_both_sides_of_a_split(
 ) -> None:
     sides: dict[int, set[str]] = {}
 
-    def noted(plan: list[tuple[object, int]], recordings: Recordings, *rest: object) -> torch.Tensor:
-        sides.setdefault(id(recordings), set()).update(source(recordings.names[number]) for _, number in plan)
+    def noted(
+        plan: list[tuple[object, int]], recordings: Recordings, *rest: object
+    ) -> torch.Tensor:
+        sides.setdefault(id(recordings), set()).update(
+            source(recordings.names[number]) for _, number in plan
+        )
         return torch.zeros(16000)
 
     def source(name: str) -> str:
         # ESC: fold-source-take-class.wav; UrbanSound8K: source-class-occurrence-slice.wav; each tone is its own source.
-        return name if dataset == "tones" else Path(name).stem.split("-")[1 if dataset == "esc10" else 0]
+        return (
+            name
+            if dataset == "tones"
+            else Path(name).stem.split("-")[1 if dataset == "esc10" else 0]
+        )
 
     monkeypatch.setattr(soundscapes, "mix", noted)
     make_soundscapes(dataset, tmp_path, test_fold=fold, train=60, validation=60)
@@ -160,18 +182,26 @@ def test_pitch_and_tempo_change_on_their_own(semitones: float, tempo: float) -> 
 def test_a_part_may_be_left_out(tmp_path: Path) -> None:
     make_soundscapes("tones", tmp_path, test_fold="0", train=0, validation=9)
     split = load_split("desed", tmp_path, test_fold="validation")
-    assert (len(split.train), len(split.test)) == (0, 9) and split.labels == tuple(sorted(tones.CLASSES))
-    with pytest.raises(UsageError, match="In --validation 1 soundscapes there would be no .*; mix more"):
+    assert (len(split.train), len(split.test)) == (0, 9) and split.labels == tuple(
+        sorted(tones.CLASSES)
+    )
+    with pytest.raises(
+        UsageError, match="In --validation 1 soundscapes there would be no .*; mix more"
+    ):
         make_soundscapes("tones", tmp_path / "one", test_fold="0", train=0, validation=1)
 
 
-def test_a_detector_that_may_know_what_other_soundscapes_are_mixed_from_is_told_of(tmp_path: Path) -> None:
+def test_a_detector_that_may_know_what_other_soundscapes_are_mixed_from_is_told_of(
+    tmp_path: Path,
+) -> None:
     split = load_split("desed", made(tmp_path), test_fold="validation")
     assert split.mixed_from == {"dataset": "tones", "test_fold": "0"}
     mixed = replace(split, mixed_from={"dataset": "esc50", "test_fold": "1"})
     assert leakage_warning(mixed.origin, mixed) == ""
     other = replace(mixed, mixed_from={"dataset": "esc10", "test_fold": "5"})
-    assert "fold 1 of esc50 held out: it may know recordings of fold 5" in leakage_warning(mixed.origin, other)
+    assert "fold 1 of esc50 held out: it may know recordings of fold 5" in leakage_warning(
+        mixed.origin, other
+    )
     frami.train(
         "desed",
         tmp_path,
@@ -199,7 +229,9 @@ def test_wrong_use_is_one_sentence(tmp_path: Path) -> None:
         make_soundscapes("tones", tmp_path, test_fold="0", train=1, validation=1)
     with pytest.raises(UsageError, match="has no class 'dog'"):
         make_soundscapes("tones", tmp_path, test_fold="0", classes=["dog"])
-    with pytest.raises(UsageError, match=r"min_event_seconds <= max_event_seconds .* these are 5.0, 4.0, 10.0 s"):
+    with pytest.raises(
+        UsageError, match=r"min_event_seconds <= max_event_seconds .* these are 5.0, 4.0, 10.0 s"
+    ):
         made(tmp_path, min_event_seconds=5.0)
     words = ["soundscapes", "--from", "tones", "--test-fold", "0", "--class", "rising"]
     words += ["--train", "2", "--validation", "1", "--out"]

@@ -80,7 +80,10 @@ def append(to: StoreWriter, value: float, batch: int = BATCH, frames: int = 12) 
 def columns(path: Path, rows: int | None = None) -> dict[str, bytes]:
     """Return the bytes of every column, as plain h5py reads them."""
     with h5py.File(path, "r") as file:
-        return {name: file[name][:rows].tobytes() for name in ("mel", *COLUMNS, *({"timeline"} & set(file)))}
+        return {
+            name: file[name][:rows].tobytes()
+            for name in ("mel", *COLUMNS, *({"timeline"} & set(file)))
+        }
 
 
 def rows(path: Path) -> int:
@@ -111,12 +114,21 @@ def test_attributes_say_what_the_store_was_made_from(store: Store, teacher: Mode
     assert front_end == settings_to_json(teacher.front_end) and front_end["n_mels"] == 24
     assert json.loads(attributes["labels"]) == list(teacher.labels)
     assert json.loads(attributes["settings"])["options"]["steps"] == FAST["steps"]
-    assert json.loads(attributes["loss_names"]) == ["class_prior", "batch_norm", "contrast", "adversary"]
+    assert json.loads(attributes["loss_names"]) == [
+        "class_prior",
+        "batch_norm",
+        "contrast",
+        "adversary",
+    ]
 
 
 def test_a_store_gives_back_what_was_made(store: Store, teacher: Model) -> None:
     with store:
-        assert len(store) == 16 and store.front_end == teacher.front_end and store.labels == teacher.labels
+        assert (
+            len(store) == 16
+            and store.front_end == teacher.front_end
+            and store.labels == teacher.labels
+        )
         assert bool(((store.n_frames >= 12) & (store.n_frames <= 24)).all())
         assert np.bincount(store.targets).tolist() in ([6, 5, 5], [5, 6, 5], [5, 5, 6])
         mels = [store.mel(index) for index in range(16)]
@@ -125,7 +137,10 @@ def test_a_store_gives_back_what_was_made(store: Store, teacher: Model) -> None:
             said = torch.cat([teacher.network(mel.unsqueeze(0)).logits for mel in mels])
         np.testing.assert_allclose(store.column("teacher_logits"), said, atol=1e-4)
         part = StoreSubset(store, np.array([3, 5]))
-        assert torch.equal(part.mel(1), mels[5]) and part.targets.tolist() == store.targets[[3, 5]].tolist()
+        assert (
+            torch.equal(part.mel(1), mels[5])
+            and part.targets.tolist() == store.targets[[3, 5]].tolist()
+        )
 
 
 def test_frames_beyond_a_clip_are_silence(teacher: Model, tmp_path: Path) -> None:
@@ -138,22 +153,39 @@ def test_frames_beyond_a_clip_are_silence(teacher: Model, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("trained_on", "longest", "lengths"),
-    [((12, 24), 80, {12, 14, 17, 19, 22, 24}), ((12, 24), 16, set(range(12, 17))), ((20, 24), 16, {16})],
+    [
+        ((12, 24), 80, {12, 14, 17, 19, 22, 24}),
+        ((12, 24), 16, set(range(12, 17))),
+        ((20, 24), 16, {16}),
+    ],
 )
 def test_clips_are_as_long_as_in_training_or_as_the_method_needs(
     trained_on: tuple[int, int], longest: int, lengths: set[int], teacher: Model, tmp_path: Path
 ) -> None:
     teacher = replace(teacher, frame_range=trained_on)
     options = FAST | {"max_frames": longest, "steps": 1}
-    with synthesize(teacher, tmp_path / "samples.h5", samples=80, batch_size=4, options=options) as store:
+    with synthesize(
+        teacher, tmp_path / "samples.h5", samples=80, batch_size=4, options=options
+    ) as store:
         assert set(store.n_frames) == lengths
     timed = Model.build(
-        Architecture("crnn", {"width": 4}), teacher.front_end, LABELS, "sound-events", frame_range=(24, 24)
+        Architecture("crnn", {"width": 4}),
+        teacher.front_end,
+        LABELS,
+        "sound-events",
+        frame_range=(24, 24),
     )
-    with synthesize(timed, tmp_path / "events.h5", samples=4, batch_size=4, options=options) as store:
+    with synthesize(
+        timed, tmp_path / "events.h5", samples=4, batch_size=4, options=options
+    ) as store:
         assert set(store.n_frames) == {24}
     with synthesize(
-        teacher, tmp_path / "told.h5", samples=4, batch_size=4, frame_range=(20, 20), options=options
+        teacher,
+        tmp_path / "told.h5",
+        samples=4,
+        batch_size=4,
+        frame_range=(20, 20),
+        options=options,
     ) as store:
         assert set(store.n_frames) == {20}
 
@@ -181,10 +213,14 @@ def test_memory_does_not_grow_with_the_store(teacher: Model, tmp_path: Path) -> 
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("task", ["single-label", "multi-label", "sound-events"])
-def test_more_samples_of_a_finished_store_equal_one_longer_run(task: str, front_end: FrontEnd, tmp_path: Path) -> None:
+def test_more_samples_of_a_finished_store_equal_one_longer_run(
+    task: str, front_end: FrontEnd, tmp_path: Path
+) -> None:
     teacher = make_teacher(front_end)
     if task != "single-label":
-        teacher = Model.build(Architecture("secrnn", {"width": 4}), front_end, LABELS, task, frame_range=(16, 24))
+        teacher = Model.build(
+            Architecture("secrnn", {"width": 4}), front_end, LABELS, task, frame_range=(16, 24)
+        )
         teacher.network.eval().requires_grad_(False)
     made(teacher, tmp_path / "once.h5", 24).close()
     for samples in (8, 8, 24):
@@ -210,7 +246,9 @@ def test_a_store_that_was_taken_away_is_begun_anew(teacher: Model, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["samples", "samples.1", "samples.run", ""])
-def test_stores_whose_records_would_be_one_are_refused(name: str, teacher: Model, tmp_path: Path) -> None:
+def test_stores_whose_records_would_be_one_are_refused(
+    name: str, teacher: Model, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match="name a file that ends in .h5"):
         synthesize(teacher, tmp_path / name, method="noise", samples=4, batch_size=4)
     assert not list(tmp_path.iterdir())
@@ -226,14 +264,18 @@ def test_a_store_that_was_called_otherwise_is_gone_on_with(teacher: Model, tmp_p
 
 def test_a_store_without_clips_gives_way(teacher: Model, tmp_path: Path) -> None:
     writer(teacher, tmp_path / "samples.h5", frames=9999).close()
-    with synthesize(teacher, tmp_path / "samples.h5", method="noise", samples=4, batch_size=4) as store:
+    with synthesize(
+        teacher, tmp_path / "samples.h5", method="noise", samples=4, batch_size=4
+    ) as store:
         assert len(store) == 4
 
 
 def test_a_number_written_otherwise_is_the_same_setting(teacher: Model, tmp_path: Path) -> None:
     for level in (1, 1.0):
         options = {**FAST, "level": level}
-        with synthesize(teacher, tmp_path / "samples.h5", samples=4, batch_size=4, options=options) as store:
+        with synthesize(
+            teacher, tmp_path / "samples.h5", samples=4, batch_size=4, options=options
+        ) as store:
             assert len(store) == 4
 
 
@@ -321,12 +363,26 @@ def test_a_store_is_not_gone_on_with_under_another_description(
     append(to, 1.0)
     to.close()
     before = (tmp_path / "samples.h5").read_bytes()
-    description = {"teacher": teacher.fingerprint, "front_end": front_end, "labels": list(teacher.labels)}
+    description = {
+        "teacher": teacher.fingerprint,
+        "front_end": front_end,
+        "labels": list(teacher.labels),
+    }
     description |= {"method": "noise", "settings": {"seed": 0}}
-    others = {"teacher": "0" * 16, "front_end": FrontEnd(), "method": "frami", "settings": {"seed": 1}}
-    says = {"front_end": "another front end .sample_rate 8000, now", "settings": r"other settings .seed 0, now 1\)"}
+    others = {
+        "teacher": "0" * 16,
+        "front_end": FrontEnd(),
+        "method": "frami",
+        "settings": {"seed": 1},
+    }
+    says = {
+        "front_end": "another front end .sample_rate 8000, now",
+        "settings": r"other settings .seed 0, now 1\)",
+    }
     with pytest.raises(UsageError, match=f"was made with {says.get(change, f'another {change}')}"):
-        StoreWriter(tmp_path / "samples.h5", description | {change: others[change]}, frames=16, losses=[])
+        StoreWriter(
+            tmp_path / "samples.h5", description | {change: others[change]}, frames=16, losses=[]
+        )
     assert (tmp_path / "samples.h5").read_bytes() == before
 
 
@@ -365,7 +421,9 @@ def test_what_was_interrupted_lets_others_in(teacher: Model, tmp_path: Path) -> 
 
     store = synthesize(teacher, tmp_path / "a.h5", samples=8, batch_size=4, method="noise")
     with pytest.raises(KeyboardInterrupt):
-        distill(teacher, samples=store, out=tmp_path / "student", options={"steps": 2}, report=interrupt)
+        distill(
+            teacher, samples=store, out=tmp_path / "student", options={"steps": 2}, report=interrupt
+        )
     assert seen
     os.close(files.acquire_lock(at_work, "is at work"))
     distill(teacher, samples=store, out=tmp_path / "student", options={"steps": 2})
@@ -382,7 +440,9 @@ def test_a_line_that_a_kill_cut_off_is_logged_again(teacher: Model, tmp_path: Pa
     assert [row["round"] for row in read_metrics(log.parent)] == [1, 2, 3]
 
 
-def test_a_method_with_a_long_name_keeps_it(teacher: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_method_with_a_long_name_keeps_it(
+    teacher: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = "laboratory_of_mine.inversion_by_noise"
     folder = tmp_path / "laboratory_of_mine"
     folder.mkdir()
@@ -407,7 +467,9 @@ def test_a_disk_that_fails_leaves_the_store_as_it_was(
         patch.setattr(f"frami.data.writer.{name}", fail)
         if name == "shutil.copyfile":
             to._spare.unlink()
-        with pytest.raises(OperationError, match="Cannot write: No space left on device; free space there"):
+        with pytest.raises(
+            OperationError, match="Cannot write: No space left on device; free space there"
+        ):
             append(to, 2.0)
     to.close()
     assert columns(path) == before and rows(path) == BATCH
@@ -420,10 +482,15 @@ def test_a_full_disk_leaves_every_finished_batch(
     path = tmp_path / "samples.h5"
     made(teacher, path, 8).close()
     before = columns(path)
-    with full_disk(path.stat().st_size + room), pytest.raises(OperationError, match="Cannot write.*File too large"):
+    with (
+        full_disk(path.stat().st_size + room),
+        pytest.raises(OperationError, match="Cannot write.*File too large"),
+    ):
         made(teacher, path, 400)
     assert columns(path, rows=8) == before and rows(path) >= 8
-    assert not list(store_run_folder(path).glob("*.h5")) and not list(store_run_folder(path).glob(".*"))
+    assert not list(store_run_folder(path).glob("*.h5")) and not list(
+        store_run_folder(path).glob(".*")
+    )
     assert "Traceback" not in capfd.readouterr().err
     made(teacher, path, rows(path) + 8).close()
 
@@ -434,7 +501,9 @@ def test_a_new_store_on_a_full_disk_is_not_there(teacher: Model, tmp_path: Path)
     assert not (tmp_path / "samples.h5").exists()
 
 
-def test_a_disk_without_hard_links_serves_too(teacher: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_hard_links_serves_too(
+    teacher: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*arguments: Any) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
@@ -500,11 +569,15 @@ def assert_goes_on_to_the_same(bundle: Path, path: Path, whole: Path) -> None:
         samples = len(store)
     made(bundle, path, samples).close()
     assert columns(path) == columns(whole)
-    assert not list(store_run_folder(path).glob("*.h5")) and not list(store_run_folder(path).glob(".*"))
+    assert not list(store_run_folder(path).glob("*.h5")) and not list(
+        store_run_folder(path).glob(".*")
+    )
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_a_kill_within_an_append_loses_no_finished_batch(long_run: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_kill_within_an_append_loses_no_finished_batch(
+    long_run: tuple[Path, Path], tmp_path: Path
+) -> None:
     bundle, whole = long_run
     path, there = tmp_path / "samples.h5", 0
     words = [*WORDS, "--teacher", str(bundle), "--samples", "40", "--out", str(path)]
@@ -512,7 +585,9 @@ def test_a_kill_within_an_append_loses_no_finished_batch(long_run: tuple[Path, P
         # At the first two points the second batch of the process is not there yet.
         finished = BATCH * (2 if point in ("after the rename", "before the state") else 1)
         code = subprocess.run(
-            [sys.executable, "-c", KILLED, point, str(there), *words], capture_output=True, check=False
+            [sys.executable, "-c", KILLED, point, str(there), *words],
+            capture_output=True,
+            check=False,
         )
         assert code.returncode == -signal.SIGKILL, code.stderr
         there += finished
@@ -523,7 +598,9 @@ def test_a_kill_within_an_append_loses_no_finished_batch(long_run: tuple[Path, P
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_a_kill_at_any_instant_loses_no_finished_batch(seed: int, long_run: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_kill_at_any_instant_loses_no_finished_batch(
+    seed: int, long_run: tuple[Path, Path], tmp_path: Path
+) -> None:
     bundle, whole = long_run
     path, record = tmp_path / "samples.h5", tmp_path / "samples.run" / "metrics.jsonl"
     words = [*CLI, *WORDS, "--teacher", str(bundle), "--samples", "4000", "--out", str(path)]

@@ -40,12 +40,20 @@ def scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     options = {"seconds": 2.0, "max_event_seconds": 1.0, "max_events": 3, "sample_rate": 8000}
     classes = load_split("tones", test_fold="0").labels[:2]
     return make_soundscapes(
-        "tones", tmp_path / "desed", test_fold="0", train=10, validation=6, classes=classes, options=options
+        "tones",
+        tmp_path / "desed",
+        test_fold="0",
+        train=10,
+        validation=6,
+        classes=classes,
+        options=options,
     )
 
 
 def test_tags_are_those_of_the_events(scenes: Path) -> None:
-    split = split_for_task(load_split("desed", scenes.parent, test_fold="validation"), "multi-label")
+    split = split_for_task(
+        load_split("desed", scenes.parent, test_fold="validation"), "multi-label"
+    )
     assert split.train.events is None and len(split.train) == 10 and len(split.test) == 6
     lines = [line.split("\t") for line in (scenes / VALIDATION).read_text().splitlines()[1:]]
     for name, target in zip(split.test.names, np.asarray(split.test.targets), strict=True):
@@ -63,7 +71,9 @@ def test_weak_labels_and_none_join_the_soundscapes(scenes: Path, tmp_path: Path)
     )
     with_weak = load_split("desed", scenes, test_fold="validation")
     assert len(with_weak.train) == 11
-    assert np.asarray(with_weak.train.targets)[with_weak.train.names.index("train/weak/a.wav")].tolist() == [1, 1]
+    assert np.asarray(with_weak.train.targets)[
+        with_weak.train.names.index("train/weak/a.wav")
+    ].tolist() == [1, 1]
     assert len(split_for_task(with_weak, "multi-label").train) == 11
     assert len(split_for_task(with_weak, "sound-events").train) == 11
     (scenes / "audio/train/unlabel_in_domain").mkdir()
@@ -71,25 +81,51 @@ def test_weak_labels_and_none_join_the_soundscapes(scenes: Path, tmp_path: Path)
     (scenes / "metadata/train/unlabel_in_domain.tsv").write_text("filename\nb.wav\n")
     every = load_split("desed", scenes, test_fold="validation").train
     assert len(every) == 12 and len(every.labeled()) == 11
-    assert np.isnan(np.asarray(every.targets)[every.names.index("train/unlabel_in_domain/b.wav")]).all()
+    assert np.isnan(
+        np.asarray(every.targets)[every.names.index("train/unlabel_in_domain/b.wav")]
+    ).all()
     with pytest.raises(UsageError, match="not for single-label"):
         split_for_task(with_weak, "single-label")
-    few = {"data": scenes, "test_fold": "validation", "options": {"steps": 2, "batch_size": 6}, "precision": "float32"}
+    few = {
+        "data": scenes,
+        "test_fold": "validation",
+        "options": {"steps": 2, "batch_size": 6},
+        "precision": "float32",
+    }
     teacher = train("desed", out=tmp_path / "teacher", network="secrnn", width=4, **few)
-    distill(teacher, dataset="desed", out=tmp_path / "student", student="secrnn", width=4, recipe="dual", **few)
+    distill(
+        teacher,
+        dataset="desed",
+        out=tmp_path / "student",
+        student="secrnn",
+        width=4,
+        recipe="dual",
+        **few,
+    )
     # A gradient of NaN would have been refused at the end of either.
     assert read_metrics(tmp_path / "student")[-1]["cross_entropy"] > 0
     given = ([teacher], None, None, "desed", scenes, "validation")
-    kept = [sources.choose_source(*given, any_teacher=False, labelled=labelled).load()[0] for labelled in (False, True)]
+    kept = [
+        sources.choose_source(*given, any_teacher=False, labelled=labelled).load()[0]
+        for labelled in (False, True)
+    ]
     assert [len(clips.targets) for clips in kept] == [12, 11] and np.isfinite(kept[1].targets).all()
 
 
 def test_one_clip_is_not_enough(scenes: Path, tmp_path: Path) -> None:
     table = scenes / TRAIN
     head, *lines = table.read_text().splitlines()
-    table.write_text("\n".join([head, *(line for line in lines if line.startswith("00000.wav"))]) + "\n")
+    table.write_text(
+        "\n".join([head, *(line for line in lines if line.startswith("00000.wav"))]) + "\n"
+    )
     with pytest.raises(UsageError, match="has 1 clips to learn from; 2 or more are needed"):
-        train("desed", data=scenes, test_fold="validation", out=tmp_path / "teacher", task="multi-label")
+        train(
+            "desed",
+            data=scenes,
+            test_fold="validation",
+            out=tmp_path / "teacher",
+            task="multi-label",
+        )
     assert not (tmp_path / "teacher").exists()
 
 
@@ -101,11 +137,23 @@ def test_one_clip_is_not_enough(scenes: Path, tmp_path: Path) -> None:
         (TRAIN, HEAD + "00000.wav\t1.0\t0.5\tx\n", "line 2, 00000.wav: x from 1.0 to 0.5 s"),
         (TRAIN, HEAD + "00000.wav\tsoon\t0.5\tx\n", "onset and offset are seconds"),
         (TRAIN, HEAD + "00000.wav\t0.1\t9.5\tx\n", "lasts 2.00 s, and x is annotated up to 9.5 s"),
-        (TRAIN, HEAD + "00000.wav\t0\t1\tx\n00000.wav\t0.5\t1.5\tx\n", "overlaps another event of that label"),
-        (VALIDATION, HEAD + "00000.wav\t0\t1\tmartian\n", "'martian', which no soundscape of training has"),
+        (
+            TRAIN,
+            HEAD + "00000.wav\t0\t1\tx\n00000.wav\t0.5\t1.5\tx\n",
+            "overlaps another event of that label",
+        ),
+        (
+            VALIDATION,
+            HEAD + "00000.wav\t0\t1\tmartian\n",
+            "'martian', which no soundscape of training has",
+        ),
         (WEAK, "filename\tlabels\na.wav\tx\n", "no column event_labels"),
         (WEAK, "filename\tevent_labels\na.wav\t\n", "names no label for a.wav"),
-        (DURATIONS, "filename\tduration\n00000.wav\t9.5\n", "lasts 2.00 s and is annotated as of 9.50 s"),
+        (
+            DURATIONS,
+            "filename\tduration\n00000.wav\t9.5\n",
+            "lasts 2.00 s and is annotated as of 9.50 s",
+        ),
         (DURATIONS, "filename\tduration\n00000.wav\tlong\n", "line 2: duration is 'long'"),
     ],
 )
@@ -117,9 +165,9 @@ def test_wrong_annotation_is_one_sentence(scenes: Path, table: str, text: str, s
 
 
 def test_losses_of_tags_are_those_of_each_tag_and_its_absence() -> None:
-    draw = torch.Generator().manual_seed(0)
-    teacher, student = torch.randn(3, 4, generator=draw), torch.randn(3, 4, generator=draw)
-    target = (torch.rand(3, 4, generator=draw) > 0.5).float()
+    rng = torch.Generator().manual_seed(0)
+    teacher, student = torch.randn(3, 4, generator=rng), torch.randn(3, 4, generator=rng)
+    target = (torch.rand(3, 4, generator=rng) > 0.5).float()
     error, apart = 0.0, 0.0
 
     def sigmoid(value: float) -> float:
@@ -133,7 +181,9 @@ def test_losses_of_tags_are_those_of_each_tag_and_its_absence() -> None:
     task = tasks.find_task("multi-label")
     assert task.cross_entropy(student, target).item() == pytest.approx(error / 3, rel=1e-5)
     assert task.kl_terms(teacher, student).sum().item() == pytest.approx(apart, rel=1e-5)
-    assert torch.equal(task.agreement_terms(teacher, student), ((teacher > 0) == (student > 0)).float())
+    assert torch.equal(
+        task.agreement_terms(teacher, student), ((teacher > 0) == (student > 0)).float()
+    )
     assert torch.equal(task.decide(student), (student > 0).float())
     with pytest.raises(UsageError, match="multi-label"):
         tasks.find_task("multilabel")
@@ -185,11 +235,24 @@ def test_from_annotated_scenes_to_a_student_that_heard_none(
     call("train", *data, "--task", "multi-label", "--network", "small", "--out", teacher, *few)
     for method in ("frami", "fastmeta", "noise"):
         store = tmp_path / f"{method}.h5"
-        words = ["--teacher", teacher, "--samples", "8", "--batch-size", "8", "--method", method, "--out", store]
+        words = [
+            "--teacher",
+            teacher,
+            "--samples",
+            "8",
+            "--batch-size",
+            "8",
+            "--method",
+            method,
+            "--out",
+            store,
+        ]
         call("synthesize", *words, *([] if method == "noise" else ["--set", "steps=2"]))
     with Store(tmp_path / "frami.h5") as kept:
         assert kept.targets.shape == (8, 2) and set(np.unique(kept.targets)) <= {0.0, 1.0}
-    call("distill", "--teacher", teacher, "--samples", tmp_path / "frami.h5", "--out", student, *few)
+    call(
+        "distill", "--teacher", teacher, "--samples", tmp_path / "frami.h5", "--out", student, *few
+    )
     scored = tmp_path / "scores.json"
     printed = call("evaluate", student, *data, "--json", scored)
     assert "micro-AUPRC" in printed and "mAP" in printed
@@ -199,6 +262,15 @@ def test_from_annotated_scenes_to_a_student_that_heard_none(
     call("inspect", student, "--out", pictures, *data)
     assert (pictures / "features.png").stat().st_size > 1000
     refused = CliRunner().invoke(
-        frami, ["synthesize", "--teacher", str(teacher), "--method", "nayer", "--out", str(tmp_path / "no.h5")]
+        frami,
+        [
+            "synthesize",
+            "--teacher",
+            str(teacher),
+            "--method",
+            "nayer",
+            "--out",
+            str(tmp_path / "no.h5"),
+        ],
     )
     assert isinstance(refused.exception, UsageError) and "multi-label" in str(refused.exception)

@@ -28,8 +28,12 @@ def filterbank_matrix(front_end: FrontEnd) -> Tensor:
 def center_frequencies(front_end: FrontEnd) -> Tensor:
     """Return the centre frequency of each band of a front end (Hz), ``(F,)``, rising."""
     to, back = FILTERBANKS[front_end.filterbank][0]
-    low, high = (to(torch.tensor(edge, dtype=torch.float64)) for edge in (front_end.f_min, front_end.f_max))
-    return back(torch.linspace(float(low), float(high), front_end.n_mels + 2, dtype=torch.float64)[1:-1])
+    low, high = (
+        to(torch.tensor(edge, dtype=torch.float64)) for edge in (front_end.f_min, front_end.f_max)
+    )
+    return back(
+        torch.linspace(float(low), float(high), front_end.n_mels + 2, dtype=torch.float64)[1:-1]
+    )
 
 
 def peak_gain(front_end: FrontEnd) -> float:
@@ -54,7 +58,11 @@ def effective_bins(front_end: FrontEnd) -> Tensor:
 
 def _mel(front_end: FrontEnd) -> Tensor:
     return _torchaudio.functional.melscale_fbanks(
-        front_end.n_fft // 2 + 1, front_end.f_min, front_end.f_max, front_end.n_mels, front_end.sample_rate
+        front_end.n_fft // 2 + 1,
+        front_end.f_min,
+        front_end.f_max,
+        front_end.n_mels,
+        front_end.sample_rate,
     )
 
 
@@ -105,7 +113,9 @@ def _constant_q(front_end: FrontEnd) -> Tensor:
 
 def _bins(front_end: FrontEnd) -> Tensor:
     """Return the frequency of each Fourier bin (Hz), ``(bins, 1)``."""
-    return torch.linspace(0, front_end.sample_rate / 2, front_end.n_fft // 2 + 1, dtype=torch.float64).unsqueeze(1)
+    return torch.linspace(
+        0, front_end.sample_rate / 2, front_end.n_fft // 2 + 1, dtype=torch.float64
+    ).unsqueeze(1)
 
 
 def _spacing(front_end: FrontEnd) -> float:
@@ -121,11 +131,17 @@ FILTERBANKS: Mapping[str, tuple[Scale, Callable[[FrontEnd], Tensor]]] = MappingP
             _mel,
         ),
         "slaney": (
-            (_slaney_mels, lambda mel: torch.where(mel < 15, mel / 0.015, 1000 * 6.4 ** ((mel - 15) / 27))),
+            (
+                _slaney_mels,
+                lambda mel: torch.where(mel < 15, mel / 0.015, 1000 * 6.4 ** ((mel - 15) / 27)),
+            ),
             _slaney,
         ),
         "gammatone": (
-            (lambda hz: 21.4 * (1 + 4.37e-3 * hz).log10(), lambda erb: (10 ** (erb / 21.4) - 1) / 4.37e-3),
+            (
+                lambda hz: 21.4 * (1 + 4.37e-3 * hz).log10(),
+                lambda erb: (10 ** (erb / 21.4) - 1) / 4.37e-3,
+            ),
             _gammatone,
         ),
         "constant-q": (

@@ -59,7 +59,10 @@ class FrontEnd:
             "n_mels": 1024,
         }
         possible = all(1 <= getattr(self, name) <= limit for name, limit in largest.items())
-        possible &= 0 <= self.f_min < self.f_max <= self.sample_rate / 2 and 0 <= self.repeat_seconds <= 3600
+        possible &= (
+            0 <= self.f_min < self.f_max <= self.sample_rate / 2
+            and 0 <= self.repeat_seconds <= 3600
+        )
         if not (possible and self.power_floor > 0 and self.std > 0 and math.isfinite(self.mean)):
             raise UsageError(
                 f"No front end is possible with {self}: its lengths are 1 or more, win_length is at most n_fft, hop_length "
@@ -79,7 +82,9 @@ class FrontEnd:
         A full-scale square wave is louder, by less than one natural logarithm.
         """
         loudest = filterbanks.peak_gain(self) * (self.win_length / 4) ** 2 + self.power_floor
-        return (math.log(self.power_floor) - self.mean) / self.std, (math.log(loudest) - self.mean) / self.std
+        return (math.log(self.power_floor) - self.mean) / self.std, (
+            math.log(loudest) - self.mean
+        ) / self.std
 
     def n_frames(self, seconds: float) -> int:
         """Return the number of frames N of a clip of this length (s)."""
@@ -128,7 +133,9 @@ class FrontEnd:
 
 @cache
 def _power(front_end: FrontEnd) -> torch.nn.Module:
-    return _torchaudio.transforms.Spectrogram(front_end.n_fft, front_end.win_length, front_end.hop_length, power=2.0)
+    return _torchaudio.transforms.Spectrogram(
+        front_end.n_fft, front_end.win_length, front_end.hop_length, power=2.0
+    )
 
 
 @cache

@@ -22,7 +22,11 @@ def resample(waveform: Tensor, rate: int, to: int) -> Tensor:
     The filter grows with the terms of the ratio, to gigabytes for 44101 Hz: it is rounded, by less than 0.02 %.
     """
     ratio = Fraction(to, rate).limit_denominator(4000)
-    return waveform if rate == to else _torchaudio.functional.resample(waveform, ratio.denominator, ratio.numerator)
+    return (
+        waveform
+        if rate == to
+        else _torchaudio.functional.resample(waveform, ratio.denominator, ratio.numerator)
+    )
 
 
 def read_audio(path: str | Path, sample_rate: int) -> Tensor:
@@ -47,11 +51,19 @@ def read_audio(path: str | Path, sample_rate: int) -> Tensor:
     except (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError) as error:
         if _cut_off(path):
             raise OperationError(f"{path} is cut off: fetch it again.") from error
-        if announced is not None:  # the head is fine, the rest is not; in a flac file there is no telling how
-            raise OperationError(f"{path} is cut off or damaged: fetch it again, or convert it to wav.") from error
-        raise OperationError(f"{path} is not audio that can be read ({error}); wav, flac and ogg are.") from error
+        if (
+            announced is not None
+        ):  # the head is fine, the rest is not; in a flac file there is no telling how
+            raise OperationError(
+                f"{path} is cut off or damaged: fetch it again, or convert it to wav."
+            ) from error
+        raise OperationError(
+            f"{path} is not audio that can be read ({error}); wav, flac and ogg are."
+        ) from error
     if len(samples) < announced or _cut_off(path):
-        raise OperationError(f"{path} is cut off after {len(samples) / rate:.2f} s: fetch it again.")
+        raise OperationError(
+            f"{path} is cut off after {len(samples) / rate:.2f} s: fetch it again."
+        )
     return resample(_checked(path, torch.from_numpy(samples), rate), rate, sample_rate)
 
 
@@ -63,14 +75,18 @@ def _checked(path: Path, samples: Tensor, rate: int) -> Tensor:
             f"{path} announces {rate} Hz; {SAMPLE_RATE_RANGE[0]} to {SAMPLE_RATE_RANGE[1]} Hz are allowed: export it again."
         )
     if channels > 2:
-        raise OperationError(f"{path} has {channels} channels; 1 or 2 are allowed: mix it down first.")
+        raise OperationError(
+            f"{path} has {channels} channels; 1 or 2 are allowed: mix it down first."
+        )
     if length < MIN_SECONDS * rate:
         raise OperationError(
             f"{path} lasts {1000 * length / rate:.0f} ms; the shortest clip allowed is {1000 * MIN_SECONDS:.0f} ms."
         )
     mono = samples.mean(dim=1)
     if not bool(mono.isfinite().all()):
-        raise OperationError(f"{path} holds samples that are not numbers (NaN or infinity): export it again.")
+        raise OperationError(
+            f"{path} holds samples that are not numbers (NaN or infinity): export it again."
+        )
     if not bool(mono.any()):
         raise OperationError(
             f"{path} is silent: every one of its {length} samples is zero; leave it out or record it again."

@@ -19,12 +19,12 @@ def trim_silence(waveform: Tensor, rate: int) -> Tensor:
     return waveform[int(heard[0]) * hop : (int(heard[-1]) + 1) * hop]
 
 
-def random_excerpt(sound: Tensor, length: int, draw: Generator) -> Tensor:
+def random_excerpt(sound: Tensor, length: int, rng: Generator) -> Tensor:
     """Return so many samples of a sound, from anywhere but its pauses: where it is within 10 dB of its loudest."""
     energy = F.pad(sound.double().square().cumsum(0), (1, 0))
     energy = energy[length:] - energy[:-length]
     loud = torch.nonzero(energy >= 0.1 * energy.max()).flatten()
-    start = int(loud[int(torch.randint(len(loud), (), generator=draw))])
+    start = int(loud[int(torch.randint(len(loud), (), generator=rng))])
     return sound[start : start + length]
 
 
@@ -39,12 +39,14 @@ def shift_pitch_and_tempo(waveform: Tensor, semitones: float, tempo: float) -> T
     stretched = functional.phase_vocoder(spectrum, tempo / ratio, advance)
     longer = torch.istft(stretched, 512, 128, window=window)
     size = max(1, round(len(longer) / ratio))
-    return F.interpolate(longer.view(1, 1, -1), size=size, mode="linear", align_corners=False).flatten()
+    return F.interpolate(
+        longer.view(1, 1, -1), size=size, mode="linear", align_corners=False
+    ).flatten()
 
 
-def brownian_noise(length: int, draw: Generator) -> Tensor:
+def brownian_noise(length: int, rng: Generator) -> Tensor:
     """Return Brownian noise of level 1: its power falls by 6 dB an octave."""
-    spectrum = torch.fft.rfft(torch.randn(length, generator=draw))
+    spectrum = torch.fft.rfft(torch.randn(length, generator=rng))
     spectrum /= torch.arange(len(spectrum)).clamp_min(20)
     noise = torch.fft.irfft(spectrum, n=length)
     return noise / rms(noise)

@@ -77,7 +77,11 @@ class BenchTask:
     @property
     def name(self) -> str:
         """Name in the table."""
-        return f"{self.kind or 'events'} of {self.mixture.dataset} mixtures" if self.mixture else self.dataset
+        return (
+            f"{self.kind or 'events'} of {self.mixture.dataset} mixtures"
+            if self.mixture
+            else self.dataset
+        )
 
 
 @dataclass(frozen=True)
@@ -149,11 +153,15 @@ class Experiment:
         for part, names in IDENTITY_EXCLUDES.items():
             for name in names:
                 del whole[part][name]
-        for guide in filter(None, (*whole["source"]["teachers"], whole["source"]["embedding_teacher"])):
+        for guide in filter(
+            None, (*whole["source"]["teachers"], whole["source"]["embedding_teacher"])
+        ):
             if guide["pooling"] is None:  # rows of when there was no choice keep their identity
                 del guide["pooling"]
         if source.method:
-            whole["method"] = asdict(registry.load("generators", source.method).Settings(**source.synthesis))
+            whole["method"] = asdict(
+                registry.load("generators", source.method).Settings(**source.synthesis)
+            )
         if self.task.mixture:
             whole["mixing"] = asdict(SoundscapeSettings())
         recipe, loops = (
@@ -161,7 +169,9 @@ class Experiment:
             (TrainingSettings(), SupervisedSettings()),
         )
         loop = [asdict(settings) for settings in loops]
-        return settings_id(whole | {"weights": dict(recipe.weights), "loop": loop, "suite": "", "seed": 0})
+        return settings_id(
+            whole | {"weights": dict(recipe.weights), "loop": loop, "suite": "", "seed": 0}
+        )
 
     @property
     def clips(self) -> int:

@@ -52,13 +52,18 @@ class Bench:
         teacher = self.teacher(piece, source.teachers[0])
         store = self.store(piece, teacher) if source.method else None
         fused = [TeacherSpec(filterbank) for filterbank in source.fused]
-        guides, listening = [source.teachers, *((guide,) for guide in fused)], [*source.teachers, *fused]
+        guides, listening = (
+            [source.teachers, *((guide,) for guide in fused)],
+            [*source.teachers, *fused],
+        )
         students = [self.student(piece, some, store) for some in guides]
         synthesis = read_record(store_run_folder(store)) if store else {}
         runs = [read_record(student) for student in students]
         device = runs[0].get("device", "cpu")
         measured = self.scores(piece, students)
-        taught = [self.scores(piece, [self._folder(piece) / _teacher(guide)]) for guide in listening]
+        taught = [
+            self.scores(piece, [self._folder(piece) / _teacher(guide)]) for guide in listening
+        ]
         return {
             "suite": piece.suite,
             "task": task.name,
@@ -78,7 +83,11 @@ class Bench:
             "clips": piece.clips,
             "steps": task.steps,
             **{name: round(measured[name], 4) for name in TASK_MEASURES[teacher.task]},
-            **{name: round(measured[name], 4) for name in ("agreement", "coverage") if name in measured},
+            **{
+                name: round(measured[name], 4)
+                for name in ("agreement", "coverage")
+                if name in measured
+            },
             **(
                 {"target_agreement": round(_heard_as_asked(store), 4)}
                 if store and teacher.task == "single-label"
@@ -89,7 +98,10 @@ class Bench:
             "distillation_s": round(sum(each["seconds"] for each in runs)),
             "distillation_cpu_s": round(sum(each["cpu_seconds"] for each in runs)),
             "cpu_ms_a_clip": round(1000 * synthesis.get("cpu_seconds", 0) / max(piece.clips, 1), 1),
-            "peak_mb": round(max(synthesis.get("peak_memory", 0), *(each["peak_memory"] for each in runs)) / 2**20),
+            "peak_mb": round(
+                max(synthesis.get("peak_memory", 0), *(each["peak_memory"] for each in runs))
+                / 2**20
+            ),
             "machine": runs[0]["machine"] + ("" if device == "cpu" else f", {device}"),
             "commit": runs[0]["commit"],
             # Pieces of an earlier version were made otherwise, and their records name no device.
@@ -125,7 +137,9 @@ class Bench:
         options = dict(source.synthesis)
         if source.method == "recordings" and self.data:
             options["data"] = self.data
-        with show_progress(f"{task.name}: {source.name}, {task.samples} clips", task.samples) as report:
+        with show_progress(
+            f"{task.name}: {source.name}, {task.samples} clips", task.samples
+        ) as report:
             frami.synthesize(
                 teacher,
                 path,
@@ -142,15 +156,28 @@ class Bench:
     def student(self, piece: Experiment, guides: Sequence[TeacherSpec], store: Path | None) -> Path:
         """Return the folder of a student of some teachers."""
         task, source = piece.task, piece.source
-        kind = f"{store.stem if store else 'recordings'}-{source.recipe}{_suffix(source.distillation)}"
-        taught = "".join(f"-{_teacher(guide)}" for guide in guides if len(guides) > 1 or guide != TeacherSpec())
+        kind = (
+            f"{store.stem if store else 'recordings'}-{source.recipe}{_suffix(source.distillation)}"
+        )
+        taught = "".join(
+            f"-{_teacher(guide)}" for guide in guides if len(guides) > 1 or guide != TeacherSpec()
+        )
         taught += f"-with-{_teacher(source.embedding_teacher)}" if source.embedding_teacher else ""
-        out = self._folder(piece) / f"{piece.student.network}-{piece.student.width}-{kind}-{task.steps}{taught}"
-        clips: dict[str, Any] = {"dataset": task.dataset, "data": self._recordings(piece), "test_fold": task.fold}
+        out = (
+            self._folder(piece)
+            / f"{piece.student.network}-{piece.student.width}-{kind}-{task.steps}{taught}"
+        )
+        clips: dict[str, Any] = {
+            "dataset": task.dataset,
+            "data": self._recordings(piece),
+            "test_fold": task.fold,
+        }
         # Each with a progress bar of its own.
         teachers = [self.teacher(piece, guide) for guide in guides]
         other = self.teacher(piece, source.embedding_teacher) if source.embedding_teacher else None
-        with show_progress(f"{task.name}: {piece.student.name} from {source.name}", task.steps) as report:
+        with show_progress(
+            f"{task.name}: {piece.student.name} from {source.name}", task.steps
+        ) as report:
             frami.distill(
                 teachers,
                 **({"samples": store} if store else clips),
@@ -176,29 +203,48 @@ class Bench:
         path = models[0] / "scores.json"
         if len(models) > 1:
             # Each of them may be trained anew.
-            known_as = settings_id({"models": [frami.load(folder).fingerprint for folder in models]})
+            known_as = settings_id(
+                {"models": [frami.load(folder).fingerprint for folder in models]}
+            )
             path = models[0] / f"scores-{known_as}-fused.json"
         if not path.is_file():
             model, split, clips, answers = self._heard(piece, models)
             found = score_predictions(model, split, clips, answers)
             found.pop("events", None)
             if model.task == "single-label":
-                *_, taught = self._heard(piece, [self._folder(piece) / _teacher(piece.source.teachers[0])])
-                alike = [bool(ours.argmax() == theirs.argmax()) for ours, theirs in zip(answers, taught, strict=True)]
+                *_, taught = self._heard(
+                    piece, [self._folder(piece) / _teacher(piece.source.teachers[0])]
+                )
+                alike = [
+                    bool(ours.argmax() == theirs.argmax())
+                    for ours, theirs in zip(answers, taught, strict=True)
+                ]
                 found |= {"agreement": float(np.mean(alike)), "coverage": _coverage(found)}
             files.write_json(path, found)
         return json.loads(path.read_text(encoding="utf-8"))
 
-    def _heard(self, piece: Experiment, folders: list[Path]) -> tuple[Model, Split, Spectrograms, list[Tensor]]:
+    def _heard(
+        self, piece: Experiment, folders: list[Path]
+    ) -> tuple[Model, Split, Spectrograms, list[Tensor]]:
         """Return the first of some models, what is held out as it hears it, and what they all answer to that."""
         models, task = [frami.load(folder) for folder in folders], piece.task
-        held_out = [_held_out(task.dataset, self._recordings(piece), task.fold, m.task, m.front_end) for m in models]
-        where = select_runtime(self.device, self.threads, "float32")
-        return models[0], *held_out[0], fusion.predict(models, [clips for _, clips in held_out], where)
+        held_out = [
+            _held_out(task.dataset, self._recordings(piece), task.fold, m.task, m.front_end)
+            for m in models
+        ]
+        runtime = select_runtime(self.device, self.threads, "float32")
+        return (
+            models[0],
+            *held_out[0],
+            fusion.predict(models, [clips for _, clips in held_out], runtime),
+        )
 
     def _folder(self, piece: Experiment) -> Path:
         task = piece.task
-        return self.out / f"{task.name.replace(' ', '-')}-{task.fold}-{task.network}-{task.teacher_steps}-{piece.seed}"
+        return (
+            self.out
+            / f"{task.name.replace(' ', '-')}-{task.fold}-{task.network}-{task.teacher_steps}-{piece.seed}"
+        )
 
     def _recordings(self, piece: Experiment) -> str | None:
         """Return where the recordings of a task are; mixtures are made if they are not there."""
@@ -226,7 +272,9 @@ class Bench:
 
 
 @cache
-def _held_out(dataset: str, data: str | None, fold: str, kind: str, heard: FrontEnd) -> tuple[Split, Spectrograms]:
+def _held_out(
+    dataset: str, data: str | None, fold: str, kind: str, heard: FrontEnd
+) -> tuple[Split, Spectrograms]:
     split = split_for_task(load_split(dataset, data, test_fold=fold), kind)
     return split, Spectrograms.from_recordings(split.test, heard)
 

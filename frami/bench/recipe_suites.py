@@ -9,15 +9,32 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from frami.bench.experiment import BenchTask, DataSource, Experiment, Mixture, StudentSpec, TeacherSpec
+from frami.bench.experiment import (
+    BenchTask,
+    DataSource,
+    Experiment,
+    Mixture,
+    StudentSpec,
+    TeacherSpec,
+)
 
 # Of 10 s, with one to nine events each; another fold's would serve to choose weights by.
 MIXED = Mixture("esc10", "5", 1000, 200)
 # Batches of half as many clips, which are twice as long as those of ESC-50.
 # A seed of scenes takes one hour of a core, of tags two, of events five.
-TAGS = BenchTask("desed", "validation", 800, 1536, 500, kind="multi-label", mixture=MIXED, batch_size=32)
+TAGS = BenchTask(
+    "desed", "validation", 800, 1536, 500, kind="multi-label", mixture=MIXED, batch_size=32
+)
 EVENTS = BenchTask(
-    "desed", "validation", 800, 1024, 600, kind="sound-events", network="crnn", mixture=MIXED, batch_size=32
+    "desed",
+    "validation",
+    800,
+    1024,
+    600,
+    kind="sound-events",
+    network="crnn",
+    mixture=MIXED,
+    batch_size=32,
 )
 SCENES = BenchTask("esc50_second", "5", 1500, 2048, 1200)
 
@@ -48,12 +65,19 @@ SCENE_RECIPES = (
 
 def tags() -> Iterator[Experiment]:
     """Similarities of clips and of frames for students of three sizes; then the same without recordings."""
-    kinds = (("logits", "kd"), ("logits, clip similarity (SP)", "sp"), ("logits, frame similarity (IUSP)", "iusp"))
+    kinds = (
+        ("logits", "kd"),
+        ("logits, clip similarity (SP)", "sp"),
+        ("logits, frame similarity (IUSP)", "iusp"),
+    )
     taught = [
         DataSource(f"labels, {name}", None, recipe, distillation=WITH_LABELS, baseline=LABELS.name)
         for name, recipe in kinds
     ]
-    data_free = [DataSource(f"FRAMI, {name}", "frami", recipe) for name, recipe in (("SP", "sp"), ("IUSP", "iusp"))]
+    data_free = [
+        DataSource(f"FRAMI, {name}", "frami", recipe)
+        for name, recipe in (("SP", "sp"), ("IUSP", "iusp"))
+    ]
     for seed in range(3):
         for student in SIZES:
             for source in (LABELS, *taught):
@@ -66,13 +90,18 @@ def scenes() -> Iterator[Experiment]:
     """The teacher's embedding for a student under a budget; then without recordings, by other spectrograms, and fused."""
     for seed in range(3):
         yield from _scenes_heard_through("mel", seed)
-        for source in (*_data_free(), DataSource("FRAMI, the teacher's logits and embedding", "frami", "embedding")):
+        for source in (
+            *_data_free(),
+            DataSource("FRAMI, the teacher's logits and embedding", "frami", "embedding"),
+        ):
             yield Experiment("scenes", SCENES, LOW_COMPLEXITY, source, seed)
         for filterbank in FILTERBANKS:
             yield from _scenes_heard_through(filterbank, seed)
         for name, recipe, over in SCENE_RECIPES:
             over = f"{over}, three fused" if over else f"{name}, mel"
-            fused = DataSource(f"{name}, three fused", None, recipe, fused=FILTERBANKS, baseline=over)
+            fused = DataSource(
+                f"{name}, three fused", None, recipe, fused=FILTERBANKS, baseline=over
+            )
             yield Experiment("scenes", SCENES, LOWER_COMPLEXITY, fused, seed)
 
 
@@ -81,7 +110,11 @@ def _scenes_heard_through(filterbank: str, seed: int) -> Iterator[Experiment]:
         for name, recipe, over in SCENE_RECIPES:
             over = f"{over}, {filterbank}" if over else ""
             source = DataSource(
-                f"{name}, {filterbank}", None, recipe, teachers=(TeacherSpec(filterbank),), baseline=over
+                f"{name}, {filterbank}",
+                None,
+                recipe,
+                teachers=(TeacherSpec(filterbank),),
+                baseline=over,
             )
             yield Experiment("scenes", SCENES, student, source, seed)
 
@@ -98,17 +131,29 @@ def events() -> Iterator[Experiment]:
         ("dual, its own teacher's embedding", {}, None),
     )
     taught = [
-        DataSource(name, None, "dual", distillation=weights, embedding_teacher=whose, baseline=LABELS.name)
+        DataSource(
+            name, None, "dual", distillation=weights, embedding_teacher=whose, baseline=LABELS.name
+        )
         for name, weights, whose in dual
     ]
-    one = DataSource("labels and one teacher", None, "kd", distillation=WITH_LABELS, baseline=LABELS.name)
+    one = DataSource(
+        "labels and one teacher", None, "kd", distillation=WITH_LABELS, baseline=LABELS.name
+    )
     tiny = [
         one,
-        replace(one, name="labels and three teachers", recipe="multi-teacher", teachers=several, distillation={}),
+        replace(
+            one,
+            name="labels and three teachers",
+            recipe="multi-teacher",
+            teachers=several,
+            distillation={},
+        ),
     ]
     data_free = DataSource("FRAMI, dual", "frami", "dual")
     # 600 steps are few: after them, no student has its teacher's PSDS1; without labels, or tiny, one takes longer still.
-    twice, four_times, six_times = (replace(EVENTS, steps=times * EVENTS.steps) for times in (2, 4, 6))
+    twice, four_times, six_times = (
+        replace(EVENTS, steps=times * EVENTS.steps) for times in (2, 4, 6)
+    )
     alone = replace(LABELS, name="labels only, twice the steps")
     whole = next(source for source in taught if source.name == "dual")
     for seed in range(3):

@@ -16,7 +16,9 @@ from frami.evaluate.scores import MEASURE_TITLES
 Row = dict[str, str]
 
 # How to read the page; and what was tried, so that nobody has to try it again unawares.
-INTRODUCTION, TRIED = (resources.files("frami.evaluate") / name for name in ("bench-notes.md", "tried.md"))
+INTRODUCTION, TRIED = (
+    resources.files("frami.evaluate") / name for name in ("bench-notes.md", "tried.md")
+)
 
 # Suites that compare methods.
 COMPARED = ("quick", "cpu", "gpu")
@@ -40,7 +42,10 @@ def render_report(rows: list[Row], costs: str = "") -> str:
         [row for name in TITLES for row in rows if row["suite"] == name], "suite"
     ).items():
         machines = ", or ".join(sorted({row["machine"] for row in of_suite}))
-        parts += [f"## {TITLES[suite]}", f"`frami bench --suite {suite}`, on {machines}, bfloat16 where it gains."]
+        parts += [
+            f"## {TITLES[suite]}",
+            f"`frami bench --suite {suite}`, on {machines}, bfloat16 where it gains.",
+        ]
         for (task, fold, teacher), group in group_by(of_suite, "task", "fold", "teacher").items():
             parts += _task(suite, task, fold, teacher, group)
     if costs:
@@ -63,7 +68,11 @@ def _task(suite: str, task: str, fold: str, teacher: str, rows: list[Row]) -> li
     if suite == "main" and aim is not None:
         least = f"teacher {aim.target_teacher}, " if aim.target_teacher else ""
         says = [f"Aim: {least}FRAMI {aim.target_ratio} of the teacher in {aim.minutes} minutes."]
-    picture = [f"![accuracy against cost]({picture_name(suite, task, fold, teacher)})"] if suite in COMPARED else []
+    picture = (
+        [f"![accuracy against cost]({picture_name(suite, task, fold, teacher)})"]
+        if suite in COMPARED
+        else []
+    )
     return [f"### {task}, fold {fold}", *says, _table(rows), *picture]
 
 
@@ -81,7 +90,11 @@ def _of_upper(upper: Mapping[tuple[str, str], Row], name: str, row: Row) -> floa
     bound = upper.get((row["student"], row["seed"]))
     if not bound:
         return 0.0
-    return float(bound[name]) if _same_teacher(bound, row) and bound["steps"] == row["steps"] else math.nan
+    return (
+        float(bound[name])
+        if _same_teacher(bound, row) and bound["steps"] == row["steps"]
+        else math.nan
+    )
 
 
 def _same_teacher(one: Row, other: Row) -> bool:
@@ -98,7 +111,11 @@ def _gain(rows: list[Row], group: list[Row], name: str) -> str:
     over = group[0].get("baseline")
     others = _by_pair([row for row in rows if row["source"] == over])
     pairs = [(row, others.get((row["student"], row["seed"]))) for row in group]
-    gains = [float(row[name]) - float(other[name]) for row, other in pairs if other and _same_teacher(row, other)]
+    gains = [
+        float(row[name]) - float(other[name])
+        for row, other in pairs
+        if other and _same_teacher(row, other)
+    ]
     return f"{spread(gains)} over {over}" if gains else ""
 
 
@@ -116,9 +133,16 @@ def _table(rows: list[Row]) -> str:
         if any(row.get(name) for row in rows)
     ]
     together = [row for of_student in group_by(rows, "student").values() for row in of_student]
-    lines = [_line(rows, group, main, others) for group in group_by(together, "student", "source", "settings").values()]
+    lines = [
+        _line(rows, group, main, others)
+        for group in group_by(together, "student", "source", "settings").values()
+    ]
     heads, teachers = list(lines[0]), _teachers(rows, [main, *others])
-    cells = [heads, ["---"] * len(heads), *([line.get(head, "") for head in heads] for line in [*teachers, *lines])]
+    cells = [
+        heads,
+        ["---"] * len(heads),
+        *([line.get(head, "") for head in heads] for line in [*teachers, *lines]),
+    ]
     return "\n".join("| " + " | ".join(line) + " |" for line in cells)
 
 
@@ -138,7 +162,9 @@ def _line(rows: list[Row], group: list[Row], main: str, others: list[str]) -> di
         "of the upper bound": _ratio(group, main, partial(_of_upper, upper, main)),
     }
     if main == "psds1":
-        cells[f"of the upper bound, {_title('psds2')}"] = _ratio(group, "psds2", partial(_of_upper, upper, "psds2"))
+        cells[f"of the upper bound, {_title('psds2')}"] = _ratio(
+            group, "psds2", partial(_of_upper, upper, "psds2")
+        )
     if any(row.get("baseline") for row in rows):
         gained = [name for name in (main, "agreement") if first.get(name)]
         cells |= {f"gain in {_title(name)}": _gain(rows, group, name) for name in gained}
@@ -160,15 +186,20 @@ def _costs(group: list[Row]) -> dict[str, str]:
 def _teachers(rows: list[Row], measures: list[str]) -> list[dict[str, str]]:
     """Return the cells of the teacher, by their heads; then, where some rows have several, those of the best of them."""
     lines: list[dict[str, str]] = []
-    for (parameters,), taught in sorted(group_by(rows, "teacher_parameters").items(), key=lambda each: int(each[0][0])):
+    for (parameters,), taught in sorted(
+        group_by(rows, "teacher_parameters").items(), key=lambda each: int(each[0][0])
+    ):
         name = "(the best of several teachers)" if lines else f"(teacher) {rows[0]['teacher']}"
         cells = {"student": name, "parameters": parameters, "learns from": "recordings"}
         for measure in measures:
-            of_seeds = group_by([row for row in taught if row.get(f"teacher_{measure}")], "seed").values()
+            of_seeds = group_by(
+                [row for row in taught if row.get(f"teacher_{measure}")], "seed"
+            ).values()
             if of_seeds:
                 # One that was gone, and was trained again for some rows, is another.
                 cells[_title(measure)] = spread(
-                    statistics.mode(float(row[f"teacher_{measure}"]) for row in of_seed) for of_seed in of_seeds
+                    statistics.mode(float(row[f"teacher_{measure}"]) for row in of_seed)
+                    for of_seed in of_seeds
                 )
         lines.append(cells)
     return lines

@@ -66,7 +66,9 @@ def missing_experiments(wanted: list[Experiment], page: Path) -> list[Experiment
     return [piece for piece in wanted if not _is_of(rows.get(_key(piece)), piece)]
 
 
-def run_bench(wanted: list[Experiment], where: Bench, page: Path, say: Callable[[str], None]) -> None:
+def run_bench(
+    wanted: list[Experiment], where: Bench, page: Path, say: Callable[[str], None]
+) -> None:
     """Measure pieces, and write the page anew after each.
 
     Args:
@@ -98,7 +100,9 @@ def run_bench(wanted: list[Experiment], where: Bench, page: Path, say: Callable[
         name = report.main_measure(row)
         say(f"{of}: {MEASURE_TITLES.get(name, name)} {float(row[name]):.4f}")
     if failed:
-        raise OperationError(f"{failed} of {len(wanted)} rows could not be measured; what was said of them is above.")
+        raise OperationError(
+            f"{failed} of {len(wanted)} rows could not be measured; what was said of them is above."
+        )
 
 
 def _key(piece: Experiment) -> tuple[str, ...]:
@@ -120,11 +124,15 @@ def _check_recordings(wanted: list[Experiment], data: str | None) -> None:
     """Tell what is not there before hours of work."""
     if any(piece.task.kind == "sound-events" for piece in wanted):
         events.import_scorers()
-    for dataset, fold in dict.fromkeys((piece.task.mixture or piece.task).held_out for piece in wanted):
+    for dataset, fold in dict.fromkeys(
+        (piece.task.mixture or piece.task).held_out for piece in wanted
+    ):
         load_split(dataset, data, test_fold=fold)
     for other in dict.fromkeys(str(piece.source.synthesis.get("dataset", "")) for piece in wanted):
         if other and not registry.load("datasets", other).test_folds(find_data_folder(other, data)):
-            raise UsageError(f"There is nothing of {other} in {data}; rows that learn from other sounds need it.")
+            raise UsageError(
+                f"There is nothing of {other} in {data}; rows that learn from other sounds need it."
+            )
 
 
 def read_rows(page: Path) -> dict[tuple[str, ...], dict[str, str]]:
@@ -147,7 +155,9 @@ def write_report(page: Path, rows: dict[tuple[str, ...], dict[str, str]]) -> Non
     listed = list(rows.values())
     files.write_bytes(page / "bench.csv", _csv(listed).encode())
     costs = page / "speed.md"
-    text = report.render_report(listed, costs.read_text(encoding="utf-8") if costs.is_file() else "")
+    text = report.render_report(
+        listed, costs.read_text(encoding="utf-8") if costs.is_file() else ""
+    )
     files.write_bytes(page / "bench.md", (text + "\n").encode())
     plots.write_plots(listed, page)
 

@@ -21,9 +21,15 @@ NOISE = DataSource("noise", "noise")
 RESNET = StudentSpec("resnet, width 18", "resnet", 18)
 SMALL = StudentSpec("small, width 14", "small", 14)
 
-FSDD = BenchTask("fsdd", "takes", 500, 4096, 3000, target_teacher=0.98, target_ratio=0.99, minutes=8)
-ESC10 = BenchTask("esc10", "5", 1000, 2048, 2500, target_teacher=0.85, target_ratio=0.95, minutes=20)
-ESC50 = BenchTask("esc50", "5", 1500, 5120, 4000, target_teacher=0.68, target_ratio=0.95, minutes=40)
+FSDD = BenchTask(
+    "fsdd", "takes", 500, 4096, 3000, target_teacher=0.98, target_ratio=0.99, minutes=8
+)
+ESC10 = BenchTask(
+    "esc10", "5", 1000, 2048, 2500, target_teacher=0.85, target_ratio=0.95, minutes=20
+)
+ESC50 = BenchTask(
+    "esc50", "5", 1500, 5120, 4000, target_teacher=0.68, target_ratio=0.95, minutes=40
+)
 URBANSOUND8K = BenchTask("urbansound8k", "3", 1200, 6144, 4000, target_ratio=0.95, minutes=40)
 TONES = BenchTask("tones", "0", 150, 128, 60)
 
@@ -35,7 +41,9 @@ ABLATIONS = (
     DataSource("no siblings", "frami", synthesis={"siblings": 0}),
     DataSource("half the steps", "frami", synthesis={"steps": 10}),
     DataSource("clips as long as recordings", "frami", synthesis={"max_frames": 1000}),
-    DataSource("no recording conditions", "frami", synthesis={"level": 0.0, "filter": 0.0, "envelope": 0.0}),
+    DataSource(
+        "no recording conditions", "frami", synthesis={"level": 0.0, "filter": 0.0, "envelope": 0.0}
+    ),
     DataSource("no grain", "frami", synthesis={"noise_texture": 0.0}),
     DataSource("no frames before pooling", "frami", distillation={"hidden": 0.0}),
     DataSource("no statistics after pooling", "frami", distillation={"stats": 0.0}),
@@ -80,7 +88,9 @@ def ablation() -> Iterator[Experiment]:
         for task in (esc50, fsdd):
             yield Experiment("ablation", task, SMALL, FRAMI, seed)
             for source in ABLATIONS:
-                yield Experiment("ablation", task, SMALL, replace(source, baseline=FRAMI.name), seed)
+                yield Experiment(
+                    "ablation", task, SMALL, replace(source, baseline=FRAMI.name), seed
+                )
 
 
 def methods(short: Mapping[str, Mapping[str, Any]], elsewhere: str | None) -> Iterator[DataSource]:
@@ -92,11 +102,15 @@ def methods(short: Mapping[str, Mapping[str, Any]], elsewhere: str | None) -> It
     """
     yield from (LABELS, RECORDINGS, NOISE)
     if elsewhere:
-        yield DataSource(f"other recordings ({elsewhere})", "recordings", synthesis={"dataset": elsewhere})
+        yield DataSource(
+            f"other recordings ({elsewhere})", "recordings", synthesis={"dataset": elsewhere}
+        )
     yield replace(FRAMI, synthesis=short.get("frami", {}))
     yield DataSource("DeepInversion", "deepinversion", synthesis=short.get("deepinversion", {}))
     yield DataSource(
-        "DeepInversion, adaptive", "deepinversion", synthesis={**ADAPTIVE, **short.get("deepinversion", {})}
+        "DeepInversion, adaptive",
+        "deepinversion",
+        synthesis={**ADAPTIVE, **short.get("deepinversion", {})},
     )
     # Their moments as FRAMI compares them: is it that, more than the rest, which brings a method ahead in few rounds?
     for name in ("DeepInversion", "FastMeta"):
@@ -118,7 +132,10 @@ def quick() -> Iterator[Experiment]:
 
 def cpu() -> Iterator[Experiment]:
     """Every method with small budgets, and FRAMI at a higher cost; some ten hours of two cores, with the teachers."""
-    for task, elsewhere in ((replace(FSDD, samples=1024, steps=600), "esc10"), (_small(ESC10), "fsdd")):
+    for task, elsewhere in (
+        (replace(FSDD, samples=1024, steps=600), "esc10"),
+        (_small(ESC10), "fsdd"),
+    ):
         for seed in range(3):
             for source in methods(SHORT, elsewhere):
                 yield Experiment("cpu", task, SMALL, source, seed)
@@ -128,11 +145,20 @@ def cpu() -> Iterator[Experiment]:
     for task in (_small(URBANSOUND8K), esc50):
         for seed in range(3):
             for source in methods(SHORT, "fsdd"):
-                if seed == 0 or source.name in ("FRAMI", "CMI", "FastMeta", "NAYER", RECORDINGS.name):
+                if seed == 0 or source.name in (
+                    "FRAMI",
+                    "CMI",
+                    "FastMeta",
+                    "NAYER",
+                    RECORDINGS.name,
+                ):
                     yield Experiment("cpu", task, SMALL, source, seed)
             yield from _at_more_cost(task, seed)
     folds = [replace(esc50, fold=fold) for fold in "1234"]
-    other_family = [replace(FSDD, samples=1024, steps=600, network="tdnn"), _small(replace(ESC10, network="tdnn"))]
+    other_family = [
+        replace(FSDD, samples=1024, steps=600, network="tdnn"),
+        _small(replace(ESC10, network="tdnn")),
+    ]
     for task in [*folds, *other_family]:
         for source in methods(SHORT, "esc10" if task.dataset == "fsdd" else "fsdd"):
             if source.method in (None, "noise", "recordings", "frami"):

@@ -39,12 +39,16 @@ class TimingRow:
         return f"| {self.what} | {self.value:.4g} {self.unit} | {compared} |"
 
 
-def untrained_teacher(labels: int = CLASSES, front_end: FrontEnd | None = None, **arguments: Any) -> Model:
+def untrained_teacher(
+    labels: int = CLASSES, front_end: FrontEnd | None = None, **arguments: Any
+) -> Model:
     """Return an untrained teacher whose batch norms have seen a batch of noise."""
     front_end = front_end or default_front_end(esc50)
     names = tuple(f"class {index}" for index in range(labels))
     torch.manual_seed(0)
-    model = Model.build(Architecture("resnet", arguments), front_end, names, frame_range=(FRAMES, FRAMES))
+    model = Model.build(
+        Architecture("resnet", arguments), front_end, names, frame_range=(FRAMES, FRAMES)
+    )
     with torch.no_grad():
         model.network.train()(torch.randn(8, front_end.n_mels, FRAMES))
     model.network.eval().requires_grad_(False)
@@ -57,8 +61,15 @@ def check_output(found: Tensor | None, shape: tuple[int, ...], what: str) -> Non
     Raises:
         Failed: it gives something else.
     """
-    if found is None or found.shape != shape or not bool(found.isfinite().all()) or float(found.float().std()) == 0:
-        raise OperationError(f"{what} does not give numbers of the shape {shape}, so it is not timed.")
+    if (
+        found is None
+        or found.shape != shape
+        or not bool(found.isfinite().all())
+        or float(found.float().std()) == 0
+    ):
+        raise OperationError(
+            f"{what} does not give numbers of the shape {shape}, so it is not timed."
+        )
 
 
 def median_seconds(work: Callable[[], object]) -> float:

@@ -23,7 +23,10 @@ SMALLER = "Take smaller batches (--batch-size, or of train and distill --set bat
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="frami")
 @click.option(
-    "--import", "modules", multiple=True, help="Import a module of your own, which bundles may then be built of."
+    "--import",
+    "modules",
+    multiple=True,
+    help="Import a module of your own, which bundles may then be built of.",
 )
 def frami(modules: tuple[str, ...]) -> None:
     """Data-free distillation and model inversion of audio classifiers.
@@ -49,7 +52,11 @@ def _stop(message: str, code: int) -> NoReturn:
 def _own_code(error: Exception) -> str | None:
     """Return which line of the user's own an error came through, if it came through any."""
     installed = (sys.prefix, sys.base_prefix, str(Path(__file__).resolve().parents[2]), "<")
-    called = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(installed)]
+    called = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(installed)
+    ]
     return f"It came out of line {called[-1].lineno} of {called[-1].filename}" if called else None
 
 

@@ -20,10 +20,16 @@ from frami.core.errors import UsageError
     help="Spoken digits by the shipped teacher; or tags, or events, of soundscapes mixed for the demo.",
 )
 @click.option(
-    "--out", default="demo", show_default=True, type=options.PathOption(), help="Folder for all that the demo makes."
+    "--out",
+    default="demo",
+    show_default=True,
+    type=options.PathOption(),
+    help="Folder for all that the demo makes.",
 )
 @click.option(
-    "--data", type=options.PathOption(), help="Recordings (fsdd) to measure digits with. [default: FRAMI_DATA, if set]"
+    "--data",
+    type=options.PathOption(),
+    help="Recordings (fsdd) to measure digits with. [default: FRAMI_DATA, if set]",
 )
 @options.runtime_options
 def demo(task: str, out: str, data: str | None, **arguments: Any) -> None:
@@ -33,7 +39,9 @@ def demo(task: str, out: str, data: str | None, **arguments: Any) -> None:
 
         digits.run_digits_demo(Path(out), data, say=click.echo, **arguments)
     elif data:
-        raise UsageError(f"--data is for the digits; the demo of {task} mixes its recordings itself.")
+        raise UsageError(
+            f"--data is for the digits; the demo of {task} mixes its recordings itself."
+        )
     else:
         from frami.demos import soundscapes
 
@@ -44,26 +52,48 @@ def demo(task: str, out: str, data: str | None, **arguments: Any) -> None:
 @click.command()
 @click.option(
     "--suite",
-    type=click.Choice(["quick", "main", "ablation", "cpu", "gpu", "tags", "scenes", "events", "speed"]),
+    type=click.Choice(
+        ["quick", "main", "ablation", "cpu", "gpu", "tags", "scenes", "events", "speed"]
+    ),
     default="quick",
     show_default=True,
     help="quick, cpu, gpu: every method; main, ablation: FRAMI, full and in parts; tags, scenes, events: recipes; "
     "speed: costs as ratios.",
 )
-@click.option("--data", type=options.PathOption(), help="Folder that holds esc50/, fsdd/, ... [default: FRAMI_DATA]")
-@click.option("--task", "tasks", multiple=True, help="Only this data set; may be given more than once.")
-@click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds, from --seed on. [default: the suite's own]")
 @click.option(
-    "--out", default="runs/bench", show_default=True, type=options.PathOption(path_type=Path), help="For all pieces."
+    "--data",
+    type=options.PathOption(),
+    help="Folder that holds esc50/, fsdd/, ... [default: FRAMI_DATA]",
 )
 @click.option(
-    "--page", type=options.PathOption(path_type=Path), help="Folder of bench.csv and bench.md. [default: --out]"
+    "--task", "tasks", multiple=True, help="Only this data set; may be given more than once."
 )
 @click.option(
-    "--resume", is_flag=True, help="Keep rows that the page has with these settings, even without their models."
+    "--seeds",
+    type=click.IntRange(min=1),
+    help="Number of seeds, from --seed on. [default: the suite's own]",
+)
+@click.option(
+    "--out",
+    default="runs/bench",
+    show_default=True,
+    type=options.PathOption(path_type=Path),
+    help="For all pieces.",
+)
+@click.option(
+    "--page",
+    type=options.PathOption(path_type=Path),
+    help="Folder of bench.csv and bench.md. [default: --out]",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Keep rows that the page has with these settings, even without their models.",
 )
 @options.runtime_options
-def bench(suite: str, tasks: tuple[str, ...], seeds: int | None, seed: int, resume: bool, **arguments: Any) -> None:
+def bench(
+    suite: str, tasks: tuple[str, ...], seeds: int | None, seed: int, resume: bool, **arguments: Any
+) -> None:
     """Compare methods: data set x method x seed at an equal budget; writes a table and pictures."""
     from frami.bench import runner
 
@@ -77,7 +107,9 @@ def bench(suite: str, tasks: tuple[str, ...], seeds: int | None, seed: int, resu
         from frami.core import files
         from frami.core.runtime import select_runtime
 
-        speed.run_speed_suite(select_runtime(arguments["device"], arguments["threads"]), page, click.echo)
+        speed.run_speed_suite(
+            select_runtime(arguments["device"], arguments["threads"]), page, click.echo
+        )
         with files.exclusive(files.ensure_dir(page)):
             runner.write_report(page, runner.read_rows(page))
         click.echo(f"The table is in {page / 'speed.md'}, and in {page / 'bench.md'}.")

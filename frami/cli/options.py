@@ -56,13 +56,21 @@ runtime_options = combine_options(
         help="Seed of everything that is drawn.",
     ),
     click.option(
-        "--device", default="auto", show_default=True, help="auto (a CUDA GPU, else the CPU), cpu, cuda, mps."
+        "--device",
+        default="auto",
+        show_default=True,
+        help="auto (a CUDA GPU, else the CPU), cpu, cuda, mps.",
     ),
-    click.option("--threads", type=click.IntRange(min=1), help="Threads of the CPU; by default one a core."),
+    click.option(
+        "--threads", type=click.IntRange(min=1), help="Threads of the CPU; by default one a core."
+    ),
 )
-precision_option = click.option("--precision", default="auto", show_default=True, help="auto, float32, bfloat16.")
+precision_option = click.option(
+    "--precision", default="auto", show_default=True, help="auto, float32, bfloat16."
+)
 budget_option = click.option(
-    "--budget", help="Refuse what is beyond this: dcase2023 (128,000 parameters, 30 M multiply-adds for 1 s)."
+    "--budget",
+    help="Refuse what is beyond this: dcase2023 (128,000 parameters, 30 M multiply-adds for 1 s).",
 )
 set_option = click.option(
     "--set",
@@ -73,7 +81,10 @@ set_option = click.option(
 )
 # Eager: whether an option is needed is known only after it.
 list_settings_option = click.option(
-    "--list-settings", is_flag=True, is_eager=True, help="Print what --set can set, with defaults, and stop."
+    "--list-settings",
+    is_flag=True,
+    is_eager=True,
+    help="Print what --set can set, with defaults, and stop.",
 )
 
 
@@ -83,7 +94,11 @@ def recording_options(required: bool) -> Function:
     option = required_option if required else click.option
     return combine_options(
         option("--dataset", help=f"Data set of recordings: {known}."),
-        click.option("--data", type=PathOption(), help="Its folder, or one that holds it. [default: FRAMI_DATA]"),
+        click.option(
+            "--data",
+            type=PathOption(),
+            help="Its folder, or one that holds it. [default: FRAMI_DATA]",
+        ),
         option(
             "--test-fold",
             help="What is held out: a fold's number, 'takes' or a speaker (fsdd), 'validation' (desed), 'test' ... A wrong one "
@@ -112,7 +127,9 @@ def print_settings(wanted: bool, settings: type, weights: Any = None) -> bool:
     return wanted
 
 
-def parse_settings(assignments: tuple[str, ...], settings: type, weights: Any = ()) -> dict[str, Any]:
+def parse_settings(
+    assignments: tuple[str, ...], settings: type, weights: Any = ()
+) -> dict[str, Any]:
     """Return what --set sets."""
     from frami.core.settings import describe_settings, parse_assignments
 
@@ -129,7 +146,16 @@ def recording_arguments(arguments: dict[str, Any]) -> list[str]:
 def echo_next(*words: object) -> None:
     """Print what to type next, quoted where the shell needs it."""
     context = click.get_current_context()
-    networks = [*context.find_root().params["modules"], context.params.get("network"), context.params.get("student")]
+    networks = [
+        *context.find_root().params["modules"],
+        context.params.get("network"),
+        context.params.get("student"),
+    ]
     # What is of a network of the user's own cannot be loaded without it.
-    own = [word for name in dict.fromkeys(networks) if name and "." in name for word in ("--import", name)]
+    own = [
+        word
+        for name in dict.fromkeys(networks)
+        if name and "." in name
+        for word in ("--import", name)
+    ]
     click.echo(f"Next: {shlex.join(['frami', *own, *map(str, words)])}")

@@ -24,13 +24,19 @@ from frami.training.recipes import RECIPES, find_recipe
 )
 @click.option("--width", type=int, help="Channels; by default the network's own choice.")
 @click.option("--depth", type=int, help="Layers or blocks; by default the network's own choice.")
-@click.option("--filterbank", help="Bands of the spectrogram: mel, slaney, gammatone, constant-q. [default: mel]")
+@click.option(
+    "--filterbank",
+    help="Bands of the spectrogram: mel, slaney, gammatone, constant-q. [default: mel]",
+)
 @click.option(
     "--pooling",
     help="How a detector's frames make up a clip: attention, average, max, linear-softmax, exponential-softmax. "
     "[default: attention]",
 )
-@click.option("--task", help="single-label, multi-label or frames. [default: what the recordings are annotated for]")
+@click.option(
+    "--task",
+    help="single-label, multi-label or frames. [default: what the recordings are annotated for]",
+)
 @options.budget_option
 @options.required_option("--out", type=options.PathOption(), help="Folder to write the bundle to.")
 @options.runtime_options
@@ -57,11 +63,24 @@ def train(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -
 
 
 @click.command()
-@options.required_option("--teacher", help="A bundle's folder, or 'digits', which ships with the package.")
-@click.option("--samples", type=click.IntRange(min=1), default=4000, show_default=True, help="Clips to make in all.")
-@options.required_option("--out", type=options.PathOption(), help="Store to write, or to go on with (HDF5).")
+@options.required_option(
+    "--teacher", help="A bundle's folder, or 'digits', which ships with the package."
+)
 @click.option(
-    "--method", default="frami", show_default=True, help=f"One of: {', '.join(registry.names('generators'))}."
+    "--samples",
+    type=click.IntRange(min=1),
+    default=4000,
+    show_default=True,
+    help="Clips to make in all.",
+)
+@options.required_option(
+    "--out", type=options.PathOption(), help="Store to write, or to go on with (HDF5)."
+)
+@click.option(
+    "--method",
+    default="frami",
+    show_default=True,
+    help=f"One of: {', '.join(registry.names('generators'))}.",
 )
 @click.option(
     "--frame-range",
@@ -69,7 +88,9 @@ def train(assignments: tuple[str, ...], list_settings: bool, **arguments: Any) -
     type=int,
     help="Shortest and longest clip in frames. [default: as in training; frami: 80 at most where clips have one class]",
 )
-@click.option("--batch-size", type=click.IntRange(min=2), default=64, show_default=True, help="Clips a round.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=2), default=64, show_default=True, help="Clips a round."
+)
 @click.option(
     "--co-occurrence",
     type=float,
@@ -109,7 +130,9 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
         f"{len(store)} clips ({len(store) - there} new) are in {out}; the record of the run in {store_run_folder(out)}."
     )
     options.echo_next("inspect", out)
-    options.echo_next("distill", "--teacher", name, "--samples", out, "--student", "small", "--out", "STUDENT")
+    options.echo_next(
+        "distill", "--teacher", name, "--samples", out, "--student", "small", "--out", "STUDENT"
+    )
 
 
 @click.command()
@@ -122,7 +145,11 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
     "--embedding-teacher",
     help="A wider model of the same front end, whose hidden states are matched in place of the teacher's.",
 )
-@click.option("--samples", type=options.PathOption(), help="Store of synthetic clips to distil from; or --dataset.")
+@click.option(
+    "--samples",
+    type=options.PathOption(),
+    help="Store of synthetic clips to distil from; or --dataset.",
+)
 @options.recording_options(required=False)
 @click.option(
     "--student",
@@ -144,7 +171,9 @@ def synthesize(assignments: tuple[str, ...], list_settings: bool, **arguments: A
     is_flag=True,
     help="Allow a store of another teacher, and a teacher that may know the fold held out.",
 )
-@options.required_option("--out", type=options.PathOption(), help="Folder to write the student's bundle to.")
+@options.required_option(
+    "--out", type=options.PathOption(), help="Folder to write the student's bundle to."
+)
 @options.runtime_options
 @options.precision_option
 @options.set_option
@@ -162,7 +191,8 @@ def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any)
         return
     chosen = options.parse_settings(assignments, loop.TrainingSettings, weights)
     steps = make_settings(
-        loop.TrainingSettings, {name: value for name, value in chosen.items() if name not in weights}
+        loop.TrainingSettings,
+        {name: value for name, value in chosen.items() if name not in weights},
     ).steps
     with show_progress("distillation", steps) as report:
         student = run_distill(**arguments, options=chosen, report=report)
@@ -174,12 +204,21 @@ def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any)
             click.echo(f"{name.replace('_', ' ')}: {value:.3f}")
     unknown = {"dataset": "DATASET", "data": "DIR", "test_fold": "FOLD"}
     options.echo_next("inspect", out)
-    options.echo_next("evaluate", out, *options.recording_arguments(arguments if arguments["dataset"] else unknown))
+    options.echo_next(
+        "evaluate",
+        out,
+        *options.recording_arguments(arguments if arguments["dataset"] else unknown),
+    )
 
 
 @click.command()
 @click.argument("model")
-@click.option("--with", "others", multiple=True, help="Another model, fused late; may be given more than once.")
+@click.option(
+    "--with",
+    "others",
+    multiple=True,
+    help="Another model, fused late; may be given more than once.",
+)
 @options.recording_options(required=True)
 @options.budget_option
 @click.option(
@@ -189,7 +228,9 @@ def distill(assignments: tuple[str, ...], list_settings: bool, **arguments: Any)
     help="Write scores and record here. [default: runs/evaluate-ID.json]",
 )
 @options.runtime_options
-def evaluate(model: str, json_file: str | None, budget: str | None, seed: int, **arguments: Any) -> None:
+def evaluate(
+    model: str, json_file: str | None, budget: str | None, seed: int, **arguments: Any
+) -> None:
     """Score a model, or several fused, on real recordings that they were not trained on."""
     from frami.core import files
     from frami.core.run import make_record
@@ -199,14 +240,22 @@ def evaluate(model: str, json_file: str | None, budget: str | None, seed: int, *
 
     if json_file is not None:  # told before the recordings are heard
         if Path(json_file).is_dir() or Path(json_file).suffix in (".tsv", ".png"):
-            raise UsageError(f"--json is {json_file}, a folder, a table or a picture; name a .json file.")
+            raise UsageError(
+                f"--json is {json_file}, a folder, a table or a picture; name a .json file."
+            )
         files.ensure_dir(Path(json_file).parent)
     began = time.monotonic()
     loaded, *others = map(load, (model, *arguments["others"]))
     options.echo_budget(budget, loaded, *others)
     scores = score(loaded, **arguments | {"others": others})
     fingerprints = [one.fingerprint for one in (loaded, *others)]
-    facts = {"model": model, "fingerprints": fingerprints, "budget": budget, "seed": seed, **arguments}
+    facts = {
+        "model": model,
+        "fingerprints": fingerprints,
+        "budget": budget,
+        "seed": seed,
+        **arguments,
+    }
     record = make_record("evaluate", facts, began, fingerprint=loaded.fingerprint)
     path = Path(json_file or f"runs/evaluate-{record['id']}.json")
     files.ensure_dir(path.parent)
@@ -214,9 +263,15 @@ def evaluate(model: str, json_file: str | None, budget: str | None, seed: int, *
     beside = _events_beside(path, loaded, scores["events"], arguments) if "events" in scores else ""
     for line in per_class_table(scores):
         click.echo(line)
-    numbers = [f"{MEASURE_TITLES.get(n, n)} {value:.4f}" for n, value in scores.items() if isinstance(value, float)]
+    numbers = [
+        f"{MEASURE_TITLES.get(n, n)} {value:.4f}"
+        for n, value in scores.items()
+        if isinstance(value, float)
+    ]
     click.echo(f"{', '.join(numbers)} on {scores['clips']} clips", nl=False)
-    click.echo(f" of {arguments['dataset']}, fold {arguments['test_fold']}. {scores['missing']}".rstrip())
+    click.echo(
+        f" of {arguments['dataset']}, fold {arguments['test_fold']}. {scores['missing']}".rstrip()
+    )
     click.echo(f"All scores are in {path}{beside}.")
     options.echo_next("inspect", model)
 
@@ -230,22 +285,32 @@ def _events_beside(path: Path, model: Any, found: dict[str, Any], arguments: dic
     from frami.reporting.tables import events_tsv
 
     # Data sets keep what is annotated in tables of the plain name.
-    table, picture = (path.with_name(path.name.removesuffix(".json") + end) for end in (".events.tsv", ".events.png"))
+    table, picture = (
+        path.with_name(path.name.removesuffix(".json") + end)
+        for end in (".events.tsv", ".events.png")
+    )
     split = load_split(arguments["dataset"], arguments["data"], test_fold=arguments["test_fold"])
     files.write_bytes(table, events_tsv(found).encode())
-    files.write_bytes(picture, charts.to_png(draw_event_rolls(model, split_for_task(split, model.task), found)))
+    files.write_bytes(
+        picture, charts.to_png(draw_event_rolls(model, split_for_task(split, model.task), found))
+    )
     return f", the events found in {table}; {picture} draws those of some clips"
 
 
 @click.command()
 @click.argument("path", type=options.PathOption())
-@click.option("--out", type=options.PathOption(), help="Folder to write its pictures (and sounds) to.")
 @click.option(
-    "--teacher", help="Model that hears a store's clips, such as their teacher: adds the map of its features."
+    "--out", type=options.PathOption(), help="Folder to write its pictures (and sounds) to."
+)
+@click.option(
+    "--teacher",
+    help="Model that hears a store's clips, such as their teacher: adds the map of its features.",
 )
 @options.recording_options(required=False)
 @options.runtime_options
-def inspect(path: str, out: str | None, seed: int, device: str, threads: int | None, **arguments: Any) -> None:
+def inspect(
+    path: str, out: str | None, seed: int, device: str, threads: int | None, **arguments: Any
+) -> None:
     """Say what a bundle, a store or a run is, in one screen."""
     from frami.core import files
     from frami.core.run import make_record
@@ -256,7 +321,16 @@ def inspect(path: str, out: str | None, seed: int, device: str, threads: int | N
     select_runtime(device, threads)
     click.echo(run_inspect(path, out, device=device, **arguments))
     if out is not None:
-        settings = {"path": path, "out": out, "seed": seed, "device": device, "threads": threads, **arguments}
-        files.write_json(files.ensure_dir(out) / "inspect.json", make_record("inspect", settings, began))
+        settings = {
+            "path": path,
+            "out": out,
+            "seed": seed,
+            "device": device,
+            "threads": threads,
+            **arguments,
+        }
+        files.write_json(
+            files.ensure_dir(out) / "inspect.json", make_record("inspect", settings, began)
+        )
     else:
         options.echo_next("inspect", path, "--out", "pictures")

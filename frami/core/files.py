@@ -29,7 +29,9 @@ def ensure_dir(path: str | Path) -> Path:
     """Return ``path`` as a folder that is there; it is made if need be."""
     path = Path(path)
     if path.exists() and not path.is_dir():
-        raise UsageError(f"{path} is a file; a folder is to be written there: choose another --out.")
+        raise UsageError(
+            f"{path} is a file; a folder is to be written there: choose another --out."
+        )
     with reraise_os_errors():
         path.mkdir(parents=True, exist_ok=True)
     return path
@@ -47,7 +49,9 @@ def acquire_lock(lock: Path, busy: str) -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(descriptor)
-            raise UsageError(f"Another process {busy}; wait for it, or choose another --out.") from error
+            raise UsageError(
+                f"Another process {busy}; wait for it, or choose another --out."
+            ) from error
     return descriptor
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 class Meter:
     """Runs from its making; earlier sittings of the same work count as well."""
 
-    def __init__(self, seconds: float = 0.0, cpu_seconds: float = 0.0, peak_memory: int = 0) -> None:
+    def __init__(
+        self, seconds: float = 0.0, cpu_seconds: float = 0.0, peak_memory: int = 0
+    ) -> None:
         """Begin.
 
         Args:

@@ -43,7 +43,9 @@ def show_progress(title: str, total: int) -> Iterator[ProgressCallback]:
 def show_download(title: str) -> Iterator[Callable[[int, int], None]]:
     """Show the progress of a download in percent; its size is known only once it has begun (0 until then)."""
     with show_progress(f"{title}, percent", 100) as report:
-        yield lambda done, total: report(min(100, 100 * done // total) if total else 0, f"{done / 1e6:.1f} MB")
+        yield lambda done, total: report(
+            min(100, 100 * done // total) if total else 0, f"{done / 1e6:.1f} MB"
+        )
 
 
 @contextmanager
@@ -63,7 +65,8 @@ def _bar(title: str, total: int) -> Iterator[ProgressCallback]:
     rest = Column(no_wrap=True, ratio=1, overflow="ellipsis")
     columns = (
         TextColumn(
-            "{task.description}", table_column=Column(no_wrap=True, min_width=min(len(title), 24), overflow="ellipsis")
+            "{task.description}",
+            table_column=Column(no_wrap=True, min_width=min(len(title), 24), overflow="ellipsis"),
         ),
         BarColumn(bar_width=20),
         MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=2 * len(str(total)) + 1)),
@@ -106,7 +109,11 @@ def _lines(title: str, total: int) -> ProgressCallback:
             when = f"{format_duration((now - began) / (done - start) * (total - done))} left"
         else:
             when = f"{format_duration(now - began)} so far"
-        print(f"{title}: {done}/{total}, {when}{'; ' + note if note else ''}", file=sys.stderr, flush=True)
+        print(
+            f"{title}: {done}/{total}, {when}{'; ' + note if note else ''}",
+            file=sys.stderr,
+            flush=True,
+        )
 
     return report
 

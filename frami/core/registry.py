@@ -13,7 +13,12 @@ from types import ModuleType
 
 from frami.core.errors import UsageError, unknown_name
 
-KINDS = {"generators": "method", "students": "network", "teachers": "network", "datasets": "data set"}
+KINDS = {
+    "generators": "method",
+    "students": "network",
+    "teachers": "network",
+    "datasets": "data set",
+}
 # What a module of the user's own must have.
 REQUIRED_NAMES = {
     "generators": ("Settings", "Method"),
@@ -80,5 +85,7 @@ def _own(name: str, family: str) -> ModuleType:
     module, needed = import_user_module(name), REQUIRED_NAMES[family]
     absent = [attribute for attribute in needed if not hasattr(module, attribute)]
     if absent:
-        raise UsageError(f"The module {name} is no {KINDS[family]}: it lacks {', '.join(absent)}; see frami.{family}.")
+        raise UsageError(
+            f"The module {name} is no {KINDS[family]}: it lacks {', '.join(absent)}; see frami.{family}."
+        )
     return module

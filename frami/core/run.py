@@ -28,7 +28,9 @@ PACKAGES = ("frami", "torch", "torchaudio", "numpy", "h5py", "soundfile", "safet
 
 def settings_id(settings: Mapping[str, Any]) -> str:
     """Return 8 hex digits of the settings; equal settings, equal digits."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[
+        :8
+    ]
 
 
 def environment() -> dict[str, Any]:
@@ -42,7 +44,8 @@ def environment() -> dict[str, Any]:
     count = torch.get_num_threads()
     threads = "1 thread" if count == 1 else f"{count} threads"
     return {
-        "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in PACKAGES},
+        "versions": {"python": platform.python_version()}
+        | {p: importlib.metadata.version(p) for p in PACKAGES},
         "machine": f"{platform.machine()}, {threads}, {torch.backends.cpu.get_cpu_capability()}",
         "commit": commit,
     }
@@ -120,14 +123,18 @@ class Run:
                 "seconds": 0.0,
             }
             # Sittings that were cut off count up to their last state.
-            self._meter = Meter(*(self.content.get(name, 0) for name in ("seconds", "cpu_seconds", "peak_memory")))
+            self._meter = Meter(
+                *(self.content.get(name, 0) for name in ("seconds", "cpu_seconds", "peak_memory"))
+            )
             if not self.finished:
                 of = {"recordings": recordings} if recordings else {}
                 self.content |= {"status": "running", **of, **facts, **environment()}
                 files.write_json(self._record, self.content)
             undone.pop_all()
 
-    def _before(self, settings: Mapping[str, Any], writes: Sequence[str], recordings: str) -> dict[str, Any] | None:
+    def _before(
+        self, settings: Mapping[str, Any], writes: Sequence[str], recordings: str
+    ) -> dict[str, Any] | None:
         """Return the record that is there, if it is of the same work."""
         before = read_record(self.folder) if self._record.is_file() else None
         strange = [name for name in writes if before is None and (self.folder / name).exists()]
@@ -136,14 +143,20 @@ class Run:
                 f"{self.folder} holds a {strange[0]} of no run, which would be lost; choose another --out."
             )
         if before is not None and before["settings"] != settings:
-            changed = [n for n in {**settings, **before["settings"]} if settings.get(n) != before["settings"].get(n)]
+            changed = [
+                n
+                for n in {**settings, **before["settings"]}
+                if settings.get(n) != before["settings"].get(n)
+            ]
             raise UsageError(
                 f"{self.folder} holds a run with other settings ({', '.join(sorted(changed)[:4])}); "
                 f"choose another --out, or repeat those settings to go on with it."
             )
         # Records of an earlier version do not say.
         if before is not None and before.get("recordings", recordings) != recordings:
-            raise UsageError(f"{self.folder} holds a run of other recordings than these; choose another --out.")
+            raise UsageError(
+                f"{self.folder} holds a run of other recordings than these; choose another --out."
+            )
         return before
 
     def __enter__(self) -> Run:
@@ -157,7 +170,10 @@ class Run:
 
     def log(self, **values: Any) -> None:
         """Append one line to metrics.jsonl."""
-        with files.reraise_os_errors(), (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        with (
+            files.reraise_os_errors(),
+            (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file,
+        ):
             file.write(json.dumps(values) + "\n")
 
     def rewind(self, place: str, last: int) -> None:
@@ -186,7 +202,9 @@ class Run:
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
-            raise OperationError(f"{path} cannot be read ({error}); delete it to begin anew.") from error
+            raise OperationError(
+                f"{path} cannot be read ({error}); delete it to begin anew."
+            ) from error
 
     def finish(self, **scores: Any) -> None:
         """Write the scores and take away the state, unless more can be asked for."""
@@ -198,9 +216,16 @@ class Run:
         (self.folder / LOCK_FILE).unlink(missing_ok=True)
 
 
-def make_record(command: str, settings: Mapping[str, Any], began: float, **facts: Any) -> dict[str, Any]:
+def make_record(
+    command: str, settings: Mapping[str, Any], began: float, **facts: Any
+) -> dict[str, Any]:
     """Return the record of a command that is done at once and keeps no folder; ``began`` is of `time.monotonic`."""
-    record = {"command": command, "id": settings_id(settings), "settings": dict(settings), "status": "finished"}
+    record = {
+        "command": command,
+        "id": settings_id(settings),
+        "settings": dict(settings),
+        "status": "finished",
+    }
     return record | {"seconds": time.monotonic() - began, **facts, **environment()}
 
 
@@ -213,8 +238,13 @@ def read_record(folder: str | Path) -> dict[str, Any]:
         raise UsageError(f"There is no run in {folder}: it has no run.json.") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise OperationError(f"{path} is not readable JSON ({error}).") from error
-    if not isinstance(record, dict) or not {"settings", "status", "command", "seconds"} <= record.keys():
-        raise OperationError(f"{path} is no record of a run: it lacks settings, status, command or seconds.")
+    if (
+        not isinstance(record, dict)
+        or not {"settings", "status", "command", "seconds"} <= record.keys()
+    ):
+        raise OperationError(
+            f"{path} is no record of a run: it lacks settings, status, command or seconds."
+        )
     return record
 
 

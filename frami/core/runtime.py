@@ -34,7 +34,9 @@ class Runtime:
     def name(self) -> str:
         """The device, and what GPU it is."""
         on_gpu = torch.device(self.device).type == "cuda"
-        return f"{self.device}, {torch.cuda.get_device_name(self.device)}" if on_gpu else self.device
+        return (
+            f"{self.device}, {torch.cuda.get_device_name(self.device)}" if on_gpu else self.device
+        )
 
     def autocast(self) -> AbstractContextManager[None]:
         """Return the context in which networks run."""
@@ -61,7 +63,9 @@ class Runtime:
 CPU = Runtime("cpu", "float32", channels_last=False)
 
 
-def select_runtime(device: str = "auto", threads: int | None = None, precision: str = "auto") -> Runtime:
+def select_runtime(
+    device: str = "auto", threads: int | None = None, precision: str = "auto"
+) -> Runtime:
     """Return how to compute on this machine.
 
     ``auto`` goes by what the processor says of itself and not by a stopwatch, so that a run repeats: bfloat16 and
@@ -114,7 +118,9 @@ def _overruns(layer: nn.Module) -> bool:
 
 
 def _no_device(device: str) -> UsageError:
-    return UsageError(f"There is no device {device!r} on this machine; allowed: auto, cpu, or cuda or mps with a GPU.")
+    return UsageError(
+        f"There is no device {device!r} on this machine; allowed: auto, cpu, or cuda or mps with a GPU."
+    )
 
 
 def _has_bfloat16() -> bool:

@@ -29,7 +29,8 @@ def setting(
     ``place`` says where something lies, and is no part of what is made of it.
     """
     return field(
-        default=default, metadata={"help": help, "low": low, "high": high, "added": omit_default, "place": is_path}
+        default=default,
+        metadata={"help": help, "low": low, "high": high, "added": omit_default, "place": is_path},
     )
 
 
@@ -82,7 +83,9 @@ def _check(known: Field[Any], value: Any) -> None:
         )
     # Written so that NaN is refused as well.
     if expected in (int, float) and not abs(value) <= MAX_NUMBER:
-        raise UsageError(f"{known.name} is {value!r}; a finite number is allowed, up to {MAX_NUMBER:.0e}.")
+        raise UsageError(
+            f"{known.name} is {value!r}; a finite number is allowed, up to {MAX_NUMBER:.0e}."
+        )
     low, high = known.metadata.get("low"), known.metadata.get("high")
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         raise UsageError(f"{known.name} is {value!r}; {_bounds(known)} is allowed.")
@@ -106,7 +109,9 @@ def settings_to_json(settings: Any) -> dict[str, Any]:
 
 def identity_fields(settings: Any) -> dict[str, Any]:
     """Return all settings but places: what is made by equal ones is equal."""
-    return {f.name: getattr(settings, f.name) for f in fields(settings) if not f.metadata.get("place")}
+    return {
+        f.name: getattr(settings, f.name) for f in fields(settings) if not f.metadata.get("place")
+    }
 
 
 def settings_from_json(cls: type[T], values: Mapping[str, Any], source: str) -> T:
@@ -120,6 +125,10 @@ def settings_from_json(cls: type[T], values: Mapping[str, Any], source: str) -> 
 def describe_settings(cls: type) -> list[tuple[str, Any, str]]:
     """Return name, default and help text, with the range, of every setting."""
     return [
-        (f.name, f.default, f.metadata.get("help", "") + (f" [{bounds}]" if (bounds := _bounds(f)) else ""))
+        (
+            f.name,
+            f.default,
+            f.metadata.get("help", "") + (f" [{bounds}]" if (bounds := _bounds(f)) else ""),
+        )
         for f in fields(cls)
     ]

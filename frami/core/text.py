@@ -16,8 +16,12 @@ def format_rows(rows: Iterable[tuple[str, str]]) -> str:
     for name, value in rows:
         # A bundle may come from anywhere: what it says must not steer the terminal.
         clean = "".join(letter if letter.isprintable() else " " for letter in value)
-        wrapped = textwrap.wrap(clean, WIDTH - MARGIN, max_lines=3, placeholder=" ...", break_on_hyphens=False)
-        lines += [f"{'' if number else name:<{MARGIN}}{line}" for number, line in enumerate(wrapped)]
+        wrapped = textwrap.wrap(
+            clean, WIDTH - MARGIN, max_lines=3, placeholder=" ...", break_on_hyphens=False
+        )
+        lines += [
+            f"{'' if number else name:<{MARGIN}}{line}" for number, line in enumerate(wrapped)
+        ]
     return "\n".join(lines)
 
 
@@ -28,7 +32,10 @@ def format_mapping(values: Mapping[str, Any]) -> str:
     'frame_range [40, 81], steps 5, rate 0.001235'
     """
     plain = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
-    texts = [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in plain.items()]
+    texts = [
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in plain.items()
+    ]
     nested = [format_mapping(value) for value in values.values() if isinstance(value, Mapping)]
     return ", ".join(filter(None, texts + nested))
 
@@ -41,7 +48,10 @@ def format_bytes(count: int) -> str:
 def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the rows of a table as lines, columns flush right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return [
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
 
 
 def preview(labels: Sequence[str]) -> str:

@@ -12,7 +12,9 @@ from frami.core.errors import OperationError, UsageError
 from frami.data import tables
 
 COLUMNS = ("filename", "onset", "offset", "event_label")
-TOLERANCE_SECONDS = 0.2  # s; annotators round, and some of DESED's events end 0.12 s after their clip
+TOLERANCE_SECONDS = (
+    0.2  # s; annotators round, and some of DESED's events end 0.12 s after their clip
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ def read_strong_labels(path: Path) -> dict[str, list[Event]]:
         events = found.setdefault(row["filename"], [])
         where = f"{path}, line {number}, {row['filename']}"
         if not row["event_label"] and (row["onset"] or row["offset"]):
-            raise UsageError(f"{where}: there are times, and no event_label; add it, or take the times out.")
+            raise UsageError(
+                f"{where}: there are times, and no event_label; add it, or take the times out."
+            )
         if row["event_label"]:
             _add(events, row["onset"], row["offset"], row["event_label"], where)
     return found
@@ -57,7 +61,9 @@ def read_event_file(path: Path, labels: tuple[str, ...]) -> list[Event]:
     return events
 
 
-def _add(events: list[Event], onset: str, offset: str, label: str, where: str, *, overlap: bool = False) -> None:
+def _add(
+    events: list[Event], onset: str, offset: str, label: str, where: str, *, overlap: bool = False
+) -> None:
     """Add an event; those of its label that it touches, or overlaps where that is allowed, become one with it."""
     try:
         event = Event(float(onset), float(offset), label)
@@ -65,12 +71,20 @@ def _add(events: list[Event], onset: str, offset: str, label: str, where: str, *
         raise UsageError(f"{where}: onset and offset are seconds; {error}.") from error
     what = f"{where}: {label} from {event.onset} to {event.offset} s"
     if not 0 <= event.onset < event.offset:
-        raise UsageError(f"{what}; an event begins at 0 or later and ends after that: mend this line.")
-    met = [e for e in events if e.label == label and e.onset <= event.offset and event.onset <= e.offset]
+        raise UsageError(
+            f"{what}; an event begins at 0 or later and ends after that: mend this line."
+        )
+    met = [
+        e
+        for e in events
+        if e.label == label and e.onset <= event.offset and event.onset <= e.offset
+    ]
     if not overlap and any(e.onset < event.offset and event.onset < e.offset for e in met):
         raise UsageError(f"{what} overlaps another event of that label; make them one event.")
     whole = Event(min(e.onset for e in [event, *met]), max(e.offset for e in [event, *met]), label)
-    events[:] = sorted([*(e for e in events if e not in met), whole], key=lambda e: (e.onset, e.label))
+    events[:] = sorted(
+        [*(e for e in events if e not in met), whole], key=lambda e: (e.onset, e.label)
+    )
 
 
 def read_weak_labels(path: Path) -> dict[str, list[str]]:
@@ -102,7 +116,10 @@ def _numbered(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str,
 def read_durations(path: Path) -> dict[str, float]:
     """Return how long each file of a table with the columns filename and duration is (s)."""
     listed = _numbered(path, ("filename", "duration"))
-    return {row["filename"]: tables.parse_number(row["duration"], "duration", path, line) for line, row in listed}
+    return {
+        row["filename"]: tables.parse_number(row["duration"], "duration", path, line)
+        for line, row in listed
+    }
 
 
 def check_events_within_clips(
@@ -117,7 +134,9 @@ def check_events_within_clips(
         try:
             seconds = soundfile.info(folder / name).duration
         except soundfile.SoundFileError as error:
-            raise OperationError(f"{folder / name} is not readable audio ({error}); copy it again.") from error
+            raise OperationError(
+                f"{folder / name} is not readable audio ({error}); copy it again."
+            ) from error
         if written is not None and abs(written - seconds) > TOLERANCE_SECONDS:
             raise UsageError(
                 f"{folder / name} lasts {seconds:.2f} s and is annotated as of {written:.2f} s; copy the file again."

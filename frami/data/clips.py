@@ -78,8 +78,12 @@ class Spectrograms:
         if recordings.events is None:
             return cls(mels, frames, targets, seconds=np.array(seconds))
         lines = [
-            event_timeline(_repeat_events(events, length, front_ends[0].seconds(n)), tags, n, front_ends[0])
-            for events, length, tags, n in zip(recordings.events, seconds, targets, frames.tolist(), strict=True)
+            event_timeline(
+                _repeat_events(events, length, front_ends[0].seconds(n)), tags, n, front_ends[0]
+            )
+            for events, length, tags, n in zip(
+                recordings.events, seconds, targets, frames.tolist(), strict=True
+            )
         ]
         return cls(mels, frames, targets, lines, np.array(seconds))
 
@@ -95,19 +99,30 @@ class Spectrograms:
 def _spectrograms(recordings: Recordings, front_end: FrontEnd) -> Iterator[tuple[Tensor, float]]:
     """Yield the spectrogram of each recording, and how long the recording is (s)."""
     rate = front_end.sample_rate
-    return ((front_end(waveform).half(), waveform.shape[-1] / rate) for waveform in recordings.waveforms(rate))
+    return (
+        (front_end(waveform).half(), waveform.shape[-1] / rate)
+        for waveform in recordings.waveforms(rate)
+    )
 
 
-def _repeat_events(events: Iterable[TimedEvent] | None, seconds: float, heard: float) -> list[TimedEvent] | None:
+def _repeat_events(
+    events: Iterable[TimedEvent] | None, seconds: float, heard: float
+) -> list[TimedEvent] | None:
     """Return the events of a clip in every copy of it that is heard: a front end repeats what is very short."""
     if events is None:
         return None
     starts = [copy * seconds for copy in range(max(1, math.ceil(heard / seconds)))]
-    copies = [(start + onset, start + offset, target) for start in starts for onset, offset, target in events]
+    copies = [
+        (start + onset, start + offset, target)
+        for start in starts
+        for onset, offset, target in events
+    ]
     return [event for event in copies if event[0] < heard] if len(starts) > 1 else copies
 
 
-def event_timeline(events: Iterable[TimedEvent] | None, tags: np.ndarray, frames: int, front_end: FrontEnd) -> Tensor:
+def event_timeline(
+    events: Iterable[TimedEvent] | None, tags: np.ndarray, frames: int, front_end: FrontEnd
+) -> Tensor:
     """Return 1 where a class sounds at the middle of a frame, else 0, ``(K, N)`` float16.
 
     An event that is shorter than a frame is in the one nearest to its middle. Where no events are known but the tags
@@ -128,20 +143,22 @@ def event_timeline(events: Iterable[TimedEvent] | None, tags: np.ndarray, frames
     return active
 
 
-def crop_or_tile(mel: Tensor, frames: int, draw: Generator) -> Tensor:
+def crop_or_tile(mel: Tensor, frames: int, rng: Generator) -> Tensor:
     """Return a clip ``(F, N)`` with ``frames`` frames: a random part of a longer one, a shorter one repeated."""
     length = mel.shape[1]
-    start = int(torch.randint(max(1, length - frames + 1), (), generator=draw))
+    start = int(torch.randint(max(1, length - frames + 1), (), generator=rng))
     if length >= frames:
         return mel[:, start : start + frames]
     return mel.repeat(1, -(-frames // length))[:, :frames]
 
 
-def _crop_or_tile_with_target(mel: Tensor, target: Tensor, frames: int, draw: Generator) -> tuple[Tensor, Tensor]:
+def _crop_or_tile_with_target(
+    mel: Tensor, target: Tensor, frames: int, rng: Generator
+) -> tuple[Tensor, Tensor]:
     """Return a clip as `fit` does, and its target; one that has a course goes with it."""
     if target.dim() < 2:
-        return crop_or_tile(mel, frames, draw), target
-    both = crop_or_tile(torch.cat([mel, target]), frames, draw)
+        return crop_or_tile(mel, frames, rng), target
+    both = crop_or_tile(torch.cat([mel, target]), frames, rng)
     return both[: len(mel)], both[len(mel) :]
 
 
@@ -150,7 +167,9 @@ def _round_length(frames: int) -> int:
     return max(1, round(frames / 8)) * 8
 
 
-def infinite_batches(clips: Clips, size: int, seed: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+def infinite_batches(
+    clips: Clips, size: int, seed: int, start: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield batches ``(B, F, N)`` with targets ``(B, ...)`` forever; each pass sees every clip at most once.
 
     A batch has one length. Clips of about the same length share a batch, near the median of their lengths, so that
@@ -161,21 +180,26 @@ def infinite_batches(clips: Clips, size: int, seed: int, start: int = 0) -> Iter
     size = min(size, count)
     while True:
         index, place = divmod(start, count // size)
-        draw = make_rng(seed, index)
-        order = torch.randperm(count, generator=draw).numpy()[: count // size * size]
+        rng = make_rng(seed, index)
+        order = torch.randperm(count, generator=rng).numpy()[: count // size * size]
         if np.ptp(clips.n_frames):
-            jitter = 1 + 0.1 * torch.rand(len(order), generator=draw).numpy()
+            jitter = 1 + 0.1 * torch.rand(len(order), generator=rng).numpy()
             order = order[np.argsort(clips.n_frames[order] * jitter, kind="stable")]
-        for number in torch.randperm(count // size, generator=draw).tolist()[place:]:
+        for number in torch.randperm(count // size, generator=rng).tolist()[place:]:
             chosen = order[number * size : (number + 1) * size]
             frames = _round_length(int(np.median(clips.n_frames[chosen])))
             draw_part = make_rng(seed, index, number)
             pairs = [
-                _crop_or_tile_with_target(clips.mel(int(clip)), clips.target(int(clip)), frames, draw_part)
+                _crop_or_tile_with_target(
+                    clips.mel(int(clip)), clips.target(int(clip)), frames, draw_part
+                )
                 for clip in chosen
             ]
             start += 1
-            yield torch.stack([mel for mel, _ in pairs]), torch.stack([target for _, target in pairs])
+            yield (
+                torch.stack([mel for mel, _ in pairs]),
+                torch.stack([target for _, target in pairs]),
+            )
 
 
 def batches_by_length(clips: Clips, size: int) -> Iterator[tuple[Tensor, np.ndarray]]:

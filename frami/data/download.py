@@ -56,7 +56,9 @@ def download_dataset(
         archives = [_fetch(archive, out, base_url, progress) for archive in module.ARCHIVES]
         _unpack_all(module, archives, folder)
     except OSError as error:
-        raise OperationError(f"{out} cannot be written ({error}): make room, or choose another --out.") from error
+        raise OperationError(
+            f"{out} cannot be written ({error}): make room, or choose another --out."
+        ) from error
     return folder
 
 
@@ -70,7 +72,9 @@ def _fetch(archive: Archive, out: Path, base_url: str | None, progress: Progress
     """Return the archive's path in ``out``, downloaded and checked."""
     url = f"{base_url.rstrip('/')}/{archive.name}" if base_url else archive.url
     if not url.startswith(("http://", "https://")):
-        raise UsageError(f"There is no address {url!r}; one such as https://example.org/files is allowed.")
+        raise UsageError(
+            f"There is no address {url!r}; one such as https://example.org/files is allowed."
+        )
     # Pooch would announce on stderr what `progress` tells.
     pooch.get_logger().setLevel(logging.WARNING)
     downloader = partial(_resume, partly=out / f"{archive.name}.part", progress=progress)
@@ -89,7 +93,9 @@ def _resume(url: str, path: str, _: object, *, partly: Path, progress: Progress 
     except requests.RequestException as error:
         size = partly.stat().st_size / 1e6 if partly.exists() else 0
         reason = f"{type(error).__name__}, {size:.1f} MB are here"
-        raise OperationError(f"The download of {url} broke off ({reason}): run it again to go on.") from error
+        raise OperationError(
+            f"The download of {url} broke off ({reason}): run it again to go on."
+        ) from error
     os.replace(partly, path)
 
 
@@ -107,7 +113,11 @@ def _append(url: str, partly: Path, progress: Progress | None) -> None:
             raise OperationError(f"{url} answered {said}: try later, or name a mirror with --from.")
         resumed = answer.status_code == requests.codes.partial_content
         done = done if resumed else 0
-        total = done + int(answer.headers["Content-Length"]) if "Content-Length" in answer.headers else 0
+        total = (
+            done + int(answer.headers["Content-Length"])
+            if "Content-Length" in answer.headers
+            else 0
+        )
         with partly.open("ab" if resumed else "wb") as file:
             for block in answer.iter_content(BLOCK):
                 file.write(block)
@@ -127,7 +137,9 @@ def _unpack_all(module: ModuleType, archives: list[Path], folder: Path) -> None:
             inside = list(root.iterdir())
             root = inside[0] if len(inside) == 1 and inside[0].is_dir() else root
             if lacking := _lacking(module, root):
-                raise OperationError(f"What was downloaded is not complete: fetch it again, or elsewhere. {lacking}")
+                raise OperationError(
+                    f"What was downloaded is not complete: fetch it again, or elsewhere. {lacking}"
+                )
         except OperationError:
             # Kept, they would be taken for good next time.
             for archive in archives:
@@ -154,7 +166,9 @@ def _unpack(archive: Path, folder: Path) -> None:
                 file.extractall(folder, filter="data")
     except tarfile.FilterError as error:
         name = error.tarinfo.name
-        raise OperationError(f"{archive.name} names a path outside its folder ({name}): do not trust it.") from error
+        raise OperationError(
+            f"{archive.name} names a path outside its folder ({name}): do not trust it."
+        ) from error
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
         raise OperationError(f"{archive.name} is damaged ({error}): fetch it again.") from error
 

@@ -52,7 +52,13 @@ def available_folds(dataset: str, folder: Path, clips: list[ListedClip]) -> list
 
 
 def hold_out_fold(
-    dataset: str, folder: Path, clips: list[ListedClip], labels: tuple[str, ...], fold: str, *, parts: str = "folds"
+    dataset: str,
+    folder: Path,
+    clips: list[ListedClip],
+    labels: tuple[str, ...],
+    fold: str,
+    *,
+    parts: str = "folds",
 ) -> Split:
     """Return the split that tests on one fold and trains on all the others, as far as they are there.
 
@@ -70,7 +76,9 @@ def hold_out_fold(
     there = _available_clips(dataset, folder, clips)
     test = [(name, clip.target) for clip, name in there if clip.fold == fold]
     if not test:
-        raise missing_fold_error(dataset, folder, fold, list(dict.fromkeys(clip.fold for clip, _ in there)))
+        raise missing_fold_error(
+            dataset, folder, fold, list(dict.fromkeys(clip.fold for clip, _ in there))
+        )
     train = [(name, clip.target) for clip, name in there if clip.fold != fold]
     return Split(
         dataset=dataset,
@@ -84,10 +92,14 @@ def hold_out_fold(
 
 def missing_fold_error(dataset: str, folder: Path, fold: str, there: list[str]) -> UsageError:
     """Return the error for a fold of which no clip is there."""
-    return UsageError(f"{dataset} in {folder} has no fold {fold!r} to test on; it has: {', '.join(there)}.")
+    return UsageError(
+        f"{dataset} in {folder} has no fold {fold!r} to test on; it has: {', '.join(there)}."
+    )
 
 
-def _available_clips(dataset: str, folder: Path, clips: list[ListedClip]) -> list[tuple[ListedClip, str]]:
+def _available_clips(
+    dataset: str, folder: Path, clips: list[ListedClip]
+) -> list[tuple[ListedClip, str]]:
     """Return the clips that are there, each with its name below ``folder``."""
     found = [(clip, find_audio_file(folder, clip.stem)) for clip in clips]
     there = [(clip, name) for clip, name in found if name is not None]

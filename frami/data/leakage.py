@@ -25,10 +25,10 @@ def leakage_warning(provenance: Mapping[str, Any], found: Split) -> str:
     for known, asked in itertools.product(held_out_folds(provenance), held_out_folds(found.origin)):
         fold, dataset = known["test_fold"], known["dataset"]
         if fold != asked["test_fold"] and _may_share_clips(dataset, asked["dataset"]):
-            may_know = asked["test_fold"] + ("" if dataset == asked["dataset"] else f" of {asked['dataset']}")
-            return (
-                f"The model learned with fold {fold} of {dataset} held out: it may know recordings of fold {may_know}."
+            may_know = asked["test_fold"] + (
+                "" if dataset == asked["dataset"] else f" of {asked['dataset']}"
             )
+            return f"The model learned with fold {fold} of {dataset} held out: it may know recordings of fold {may_know}."
     return ""
 
 

@@ -27,7 +27,14 @@ import soundfile
 import torch
 from torch import Generator, Tensor
 
-from frami.audio.mixing import brownian_noise, fade, random_excerpt, rms, shift_pitch_and_tempo, trim_silence
+from frami.audio.mixing import (
+    brownian_noise,
+    fade,
+    random_excerpt,
+    rms,
+    shift_pitch_and_tempo,
+    trim_silence,
+)
 from frami.core import files, seeds
 from frami.core.errors import UsageError
 from frami.core.progress import ProgressCallback, silent
@@ -50,10 +57,16 @@ class SoundscapeSettings:
     max_events: int = setting(9, "most events in a soundscape; the fewest are 1", low=1)
     min_event_seconds: float = setting(0.5, "shortest event (s)", low=0.1)
     max_event_seconds: float = setting(4.0, "longest event (s)", low=0.1)
-    min_snr: float = setting(6.0, "least level of an event over the background (dB)", low=-100, high=100)
+    min_snr: float = setting(
+        6.0, "least level of an event over the background (dB)", low=-100, high=100
+    )
     max_snr: float = setting(30.0, "highest such level (dB)", low=-100, high=100)
-    pitch: float = setting(3.0, "events are shifted in pitch by up to this (semitones)", low=0, high=12)
-    tempo: float = setting(0.2, "events are made faster or slower by up to this part", low=0, high=0.5)
+    pitch: float = setting(
+        3.0, "events are shifted in pitch by up to this (semitones)", low=0, high=12
+    )
+    tempo: float = setting(
+        0.2, "events are made faster or slower by up to this part", low=0, high=0.5
+    )
 
 
 def make_soundscapes(
@@ -113,12 +126,23 @@ def make_soundscapes(
     kept = tuple(classes) or found.labels
     counts = {"train": train, "validation": validation}
     sides = {"train": found.train, "validation": found.test}
-    pools = {split: _pool(found, side, kept, split if counts[split] else "") for split, side in sides.items()}
+    pools = {
+        split: _pool(found, side, kept, split if counts[split] else "")
+        for split, side in sides.items()
+    }
     # Labels are told by what is trained on or, where somebody audits a model, by what is held out.
     told = "train" if train else "validation"
-    _check_every_class(pools[told], kept, chosen, (seed, list(counts).index(told)), told, counts[told])
+    _check_every_class(
+        pools[told], kept, chosen, (seed, list(counts).index(told)), told, counts[told]
+    )
     out = files.ensure_dir(out)
-    facts = {"dataset": dataset, "test_fold": str(test_fold), "classes": list(kept), **counts, "seed": seed}
+    facts = {
+        "dataset": dataset,
+        "test_fold": str(test_fold),
+        "classes": list(kept),
+        **counts,
+        "seed": seed,
+    }
     with Run(
         out,
         "soundscapes",
@@ -133,7 +157,18 @@ def make_soundscapes(
         report(done)
         for number, (split, side) in enumerate(sides.items()):
             if counts[split]:
-                done = _split(out, split, counts[split], side, pools[split], kept, chosen, (seed, number), done, report)
+                done = _split(
+                    out,
+                    split,
+                    counts[split],
+                    side,
+                    pools[split],
+                    kept,
+                    chosen,
+                    (seed, number),
+                    done,
+                    report,
+                )
         run.finish(soundscapes=done)
         return out
 
@@ -146,8 +181,13 @@ def _pool(found: Split, side: Recordings, kept: Sequence[str], needed_for: str) 
         )
     unknown = [name for name in kept if name not in found.labels]
     if unknown:
-        raise UsageError(f"{found.dataset} has no class {unknown[0]!r}; it has {', '.join(found.labels)}.")
-    pool = [[n for n, target in enumerate(side.targets) if found.labels[target] == label] for label in kept]
+        raise UsageError(
+            f"{found.dataset} has no class {unknown[0]!r}; it has {', '.join(found.labels)}."
+        )
+    pool = [
+        [n for n, target in enumerate(side.targets) if found.labels[target] == label]
+        for label in kept
+    ]
     if needed_for and not all(pool):
         raise UsageError(
             f"There is no clip of {kept[pool.index([])]!r} for {needed_for} in this copy of {found.dataset}."
@@ -191,63 +231,84 @@ def _split(
 ) -> int:
     """Write the soundscapes of a split and their tables; return how many there are now in all."""
     table = out / "metadata" / f"{SUBSETS[split]}.tsv"
-    folder, lines = files.ensure_dir(out / "audio" / SUBSETS[split]), ["filename\tonset\toffset\tevent_label"]
+    folder, lines = (
+        files.ensure_dir(out / "audio" / SUBSETS[split]),
+        ["filename\tonset\toffset\tevent_label"],
+    )
     for number in range(count):
         name = f"{number:05}.wav"
-        draw = _drawn(place, number)
-        plan = _plan(pool, labels, chosen, draw)
+        rng = _drawn(place, number)
+        plan = _plan(pool, labels, chosen, rng)
         events = [event for event, _ in plan]
         if not (folder / name).is_file():
-            mixed = mix(plan, recordings, chosen, draw)
+            mixed = mix(plan, recordings, chosen, rng)
             buffer = io.BytesIO()
             soundfile.write(buffer, mixed.numpy(), chosen.sample_rate, format="WAV")
             files.write_bytes(folder / name, buffer.getvalue())
-        lines += [f"{name}\t{event.onset:.3f}\t{event.offset:.3f}\t{event.label}" for event in events]
+        lines += [
+            f"{name}\t{event.onset:.3f}\t{event.offset:.3f}\t{event.label}" for event in events
+        ]
         report(done + number + 1, f"{split}: {name}")
-    files.write_bytes(files.ensure_dir(table.parent) / table.name, ("\n".join(lines) + "\n").encode())
+    files.write_bytes(
+        files.ensure_dir(table.parent) / table.name, ("\n".join(lines) + "\n").encode()
+    )
     if split in DESED_DURATIONS:
         durations = [f"{number:05}.wav\t{chosen.seconds}" for number in range(count)]
-        files.write_bytes(out / DESED_DURATIONS[split], ("\n".join(["filename\tduration", *durations]) + "\n").encode())
+        files.write_bytes(
+            out / DESED_DURATIONS[split],
+            ("\n".join(["filename\tduration", *durations]) + "\n").encode(),
+        )
     return done + count
 
 
 def _plan(
-    pool: list[list[int]], labels: Sequence[str], chosen: SoundscapeSettings, draw: Generator
+    pool: list[list[int]], labels: Sequence[str], chosen: SoundscapeSettings, rng: Generator
 ) -> list[tuple[Event, int]]:
     """Return events with the recording of each; two of one class never overlap."""
     plan: list[tuple[Event, int]] = []
-    for _ in range(1 + _below(chosen.max_events, draw)):
-        label = _below(len(labels), draw)
-        recording = pool[label][_below(len(pool[label]), draw)]
-        duration = _between(chosen.min_event_seconds, chosen.max_event_seconds, draw)
-        onset = _between(0.0, chosen.seconds - duration, draw)
+    for _ in range(1 + _below(chosen.max_events, rng)):
+        label = _below(len(labels), rng)
+        recording = pool[label][_below(len(pool[label]), rng)]
+        duration = _between(chosen.min_event_seconds, chosen.max_event_seconds, rng)
+        onset = _between(0.0, chosen.seconds - duration, rng)
         event = Event(round(onset, 3), round(onset + duration, 3), labels[label])
-        if not any(e.label == event.label and e.onset <= event.offset and event.onset <= e.offset for e, _ in plan):
+        if not any(
+            e.label == event.label and e.onset <= event.offset and event.onset <= e.offset
+            for e, _ in plan
+        ):
             plan.append((event, recording))
     return sorted(plan, key=lambda item: item[0].onset)
 
 
 def mix(
-    plan: Sequence[tuple[Event, int]], recordings: Recordings, chosen: SoundscapeSettings, draw: Generator
+    plan: Sequence[tuple[Event, int]],
+    recordings: Recordings,
+    chosen: SoundscapeSettings,
+    rng: Generator,
 ) -> Tensor:
     """Return the soundscape of a plan, ``(T,)`` within [-1, 1]; the loudest of it is at 0.9."""
     rate = chosen.sample_rate
-    scene = brownian_noise(round(chosen.seconds * rate), draw)
+    scene = brownian_noise(round(chosen.seconds * rate), rng)
     for event, recording in plan:
-        snr = _between(chosen.min_snr, chosen.max_snr, draw)
-        semitones, tempo = _between(-chosen.pitch, chosen.pitch, draw), _between(-chosen.tempo, chosen.tempo, draw)
+        snr = _between(chosen.min_snr, chosen.max_snr, rng)
+        semitones, tempo = (
+            _between(-chosen.pitch, chosen.pitch, rng),
+            _between(-chosen.tempo, chosen.tempo, rng),
+        )
         first = round(event.onset * rate)
         wanted = min(len(scene), round(event.offset * rate)) - first
-        sound = shift_pitch_and_tempo(trim_silence(recordings.read(recording, rate), rate), semitones, 1 + tempo)
+        sound = shift_pitch_and_tempo(
+            trim_silence(recordings.read(recording, rate), rate), semitones, 1 + tempo
+        )
         # What is too short begins again: the annotation says that the class sounds for so long.
-        part = random_excerpt(sound.repeat(-(-wanted // len(sound))), wanted, draw)
+        part = random_excerpt(sound.repeat(-(-wanted // len(sound))), wanted, rng)
         scene[first : first + wanted] += fade(part, rate) * 10 ** (snr / 20) / rms(part)
     return 0.9 * scene / scene.abs().max()
 
 
-def _below(count: int, draw: Generator) -> int:
-    return int(torch.randint(count, (), generator=draw))
+def _below(count: int, rng: Generator) -> int:
+    return int(torch.randint(count, (), generator=rng))
 
 
-def _between(low: float, high: float, draw: Generator) -> float:
-    return low + (high - low) * float(torch.rand((), generator=draw))
+def _between(low: float, high: float, rng: Generator) -> float:
+    return low + (high - low) * float(torch.rand((), generator=rng))

@@ -26,7 +26,9 @@ def split_for_task(found: Split, task: str | None) -> Split:
     sides = (found.train, found.test)
     if task == "sound-events" and found.task == "sound-events":
         # Clips whose events have no times can be learned from, but not scored.
-        timed = [number for number, events in enumerate(found.test.events or ()) if events is not None]
+        timed = [
+            number for number, events in enumerate(found.test.events or ()) if events is not None
+        ]
         train, test = found.train, found.test.subset(timed)
     elif task == "multi-label" and found.task == "sound-events":
         train, test = (replace(side, events=None) for side in sides)
@@ -79,7 +81,9 @@ def check_labels(known: Sequence[str], found: Split) -> None:
     absent = [label for label in known if label not in found.labels]
     named = preview(strange or absent)
     if strange:
-        said = f"The recordings of {found.dataset} have classes that the model does not know ({named})"
+        said = (
+            f"The recordings of {found.dataset} have classes that the model does not know ({named})"
+        )
     elif absent:
         said = f"The model knows classes that {found.dataset} does not have ({named})"
     elif tuple(known) != found.labels:
@@ -96,13 +100,21 @@ def find_data_folder(dataset: str, data: str | Path | None) -> Path:
         return Path()
     data = data if data is not None else os.environ.get("FRAMI_DATA")
     if not data:
-        way = f", or download them: frami data get {dataset} --out DIR" if getattr(module, "ARCHIVES", ()) else ""
-        raise UsageError(f"Where are the recordings of {dataset}? Name their folder with --data or FRAMI_DATA{way}.")
+        way = (
+            f", or download them: frami data get {dataset} --out DIR"
+            if getattr(module, "ARCHIVES", ())
+            else ""
+        )
+        raise UsageError(
+            f"Where are the recordings of {dataset}? Name their folder with --data or FRAMI_DATA{way}."
+        )
     if not Path(data).is_dir():
         raise UsageError(
             f"There is no folder {str(data)!r}; --data names the folder of {dataset}, or one that holds {module.FOLDER}/."
         )
-    named = [path for path in sorted(Path(data).iterdir()) if path.name.lower() == module.FOLDER.lower()]
+    named = [
+        path for path in sorted(Path(data).iterdir()) if path.name.lower() == module.FOLDER.lower()
+    ]
     return next((path for path in named if path.is_dir()), Path(data))
 
 

@@ -58,7 +58,9 @@ class Store:
         try:
             self._read()
         except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
-            raise OperationError(f"{self.path} is damaged ({error}); copy it again, or synthesise it again.") from error
+            raise OperationError(
+                f"{self.path} is damaged ({error}); copy it again, or synthesise it again."
+            ) from error
 
     def _read(self) -> None:
         """Read all but the spectrograms and the columns that only some ask for."""
@@ -76,7 +78,9 @@ class Store:
         self.n_frames = self._file["n_frames"][:].astype(np.int64)
         targets = self._file["target"][:]
         self.targets = targets.astype(np.int64 if targets.ndim == 1 else np.float32)
-        self.front_end = settings_from_json(FrontEnd, json.loads(attributes["front_end"]), str(self.path))
+        self.front_end = settings_from_json(
+            FrontEnd, json.loads(attributes["front_end"]), str(self.path)
+        )
         self.teacher = str(attributes["teacher"])
         self.labels = tuple(json.loads(attributes["labels"]))
         self.method = str(attributes["method"])
@@ -88,12 +92,16 @@ class Store:
 
     def mel(self, index: int) -> Tensor:
         """Return clip ``index`` as ``(F, N)`` float32, valid frames only."""
-        return torch.from_numpy(self._file["mel"][index, :, : self.n_frames[index]].astype(np.float32))
+        return torch.from_numpy(
+            self._file["mel"][index, :, : self.n_frames[index]].astype(np.float32)
+        )
 
     def target(self, index: int) -> Tensor:
         """Return what clip ``index`` was made as; see `frami.clips.Clips`."""
         if TIMELINE in self._file:
-            return torch.from_numpy(self._file[TIMELINE][index, :, : self.n_frames[index]].astype(np.float32))
+            return torch.from_numpy(
+                self._file[TIMELINE][index, :, : self.n_frames[index]].astype(np.float32)
+            )
         return torch.as_tensor(self.targets[index])
 
     @property
@@ -157,9 +165,13 @@ def _open(path: Path) -> h5py.File:
     if path.is_dir():
         raise UsageError(f"{path} is a folder; a store is a file, whose name ends in .h5.")
     if not path.is_file():
-        raise UsageError(f"There is no store {str(path)!r}; make one: frami synthesize --teacher TEACHER --out {path}.")
+        raise UsageError(
+            f"There is no store {str(path)!r}; make one: frami synthesize --teacher TEACHER --out {path}."
+        )
     try:
         return h5py.File(path, "r")
     except OSError as error:
         what = "is empty" if path.stat().st_size == 0 else "is truncated, or no HDF5 file"
-        raise OperationError(f"{path} {what}; copy it again, or delete it and synthesise anew.") from error
+        raise OperationError(
+            f"{path} {what}; copy it again, or delete it and synthesise anew."
+        ) from error

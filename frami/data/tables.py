@@ -17,7 +17,9 @@ class _Tabs(csv.excel_tab):
     quoting = csv.QUOTE_NONE
 
 
-def read_rows(path: Path, columns: tuple[str, ...], *, absent: str, delimiter: str = ",") -> list[Row]:
+def read_rows(
+    path: Path, columns: tuple[str, ...], *, absent: str, delimiter: str = ","
+) -> list[Row]:
     """Return the rows of a table, as `numbered` does, without their lines."""
     return [row for _, row in read_numbered_rows(path, columns, absent=absent, delimiter=delimiter)]
 
@@ -39,7 +41,9 @@ def read_numbered_rows(
     if not path.is_file():
         raise UsageError(absent)
     try:
-        reader = csv.DictReader(read_text(path).splitlines(), dialect=_Tabs if delimiter == "\t" else csv.excel)
+        reader = csv.DictReader(
+            read_text(path).splitlines(), dialect=_Tabs if delimiter == "\t" else csv.excel
+        )
         lacking = [column for column in columns if column not in (reader.fieldnames or ())]
         if lacking:
             there = ", ".join(reader.fieldnames or ()) or "none"
@@ -53,7 +57,9 @@ def read_numbered_rows(
         raise UsageError(f"{path} holds no annotation; copy it again.")
     for line, row in found:
         if None in row or None in row.values():
-            raise UsageError(f"{path}, line {line} has not as many cells as the head has columns; mend this line.")
+            raise UsageError(
+                f"{path}, line {line} has not as many cells as the head has columns; mend this line."
+            )
     return [(line, {name: _unquote(row[name]) for name in columns}) for line, row in found]
 
 

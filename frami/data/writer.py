@@ -44,14 +44,22 @@ class StoreWriter:
     """
 
     def __init__(
-        self, path: Path, description: Mapping[str, Any], *, frames: int, losses: list[str], task: str = "single-label"
+        self,
+        path: Path,
+        description: Mapping[str, Any],
+        *,
+        frames: int,
+        losses: list[str],
+        task: str = "single-label",
     ) -> None:
         self.tags, self.timed = task != "single-label", task == "sound-events"
         self.path, self.frames, self.losses = path, frames, losses
         self.front_end, self.classes = description["front_end"], len(description["labels"])
         # Two names that differ in their suffix alone would share one record.
         if path.is_dir() or not (path.suffix == ".h5" or path.is_file()):
-            raise UsageError(f"A store cannot be written to {str(path)!r}; name a file that ends in .h5.")
+            raise UsageError(
+                f"A store cannot be written to {str(path)!r}; name a file that ends in .h5."
+            )
         folder = files.ensure_dir(store_run_folder(path))
         self._spare = folder / "spare.h5"
         self._lock = files.acquire_lock(folder / "lock", f"is writing to {path}")
@@ -76,8 +84,14 @@ class StoreWriter:
             for name in ("teacher", "front_end", "method", "settings"):
                 before, now = store._file.attrs[name], self._attributes[name]
                 # 1 and 1.0 are written differently.
-                if before != now and (not before.startswith("{") or json.loads(before) != json.loads(now)):
-                    what = "other settings" if name == "settings" else f"another {name.replace('_', ' ')}"
+                if before != now and (
+                    not before.startswith("{") or json.loads(before) != json.loads(now)
+                ):
+                    what = (
+                        "other settings"
+                        if name == "settings"
+                        else f"another {name.replace('_', ' ')}"
+                    )
                     raise UsageError(
                         f"{self.path} was made with {what} ({_changes(before, now)}); "
                         f"choose another --out, or repeat what it was made with."
@@ -102,14 +116,24 @@ class StoreWriter:
                     maxshape=(None, bands, frames),
                     chunks=(1, bands, frames),
                 )
-                name = self._attributes["method"].encode()  # a method of one's own may have a long one
-                columns = COLUMNS | {"method": f"S{max(32, len(name))}"} | ({"target": "float32"} if self.tags else {})
+                name = self._attributes[
+                    "method"
+                ].encode()  # a method of one's own may have a long one
+                columns = (
+                    COLUMNS
+                    | {"method": f"S{max(32, len(name))}"}
+                    | ({"target": "float32"} if self.tags else {})
+                )
                 for column, kind in columns.items():
                     rest = shapes.get(column, ())
-                    file.create_dataset(column, (0, *rest), kind, maxshape=(None, *rest), chunks=(256, *rest))
+                    file.create_dataset(
+                        column, (0, *rest), kind, maxshape=(None, *rest), chunks=(256, *rest)
+                    )
                 if self.timed:
                     shape = (self.classes, frames)
-                    file.create_dataset(TIMELINE, (0, *shape), "uint8", maxshape=(None, *shape), chunks=(1, *shape))
+                    file.create_dataset(
+                        TIMELINE, (0, *shape), "uint8", maxshape=(None, *shape), chunks=(1, *shape)
+                    )
             self._spare.replace(self.path)
         return 0
 
@@ -119,7 +143,9 @@ class StoreWriter:
         ``timeline`` (B, K, N) says when each class sounds, where clips are asked for with events.
         """
         batch, bands, frames = mel.shape
-        padded = np.full((batch, bands, self.frames), self.front_end.value_range[0], dtype=np.float16)
+        padded = np.full(
+            (batch, bands, self.frames), self.front_end.value_range[0], dtype=np.float16
+        )
         padded[:, :, :frames] = mel.detach().cpu().numpy()
         if timeline is not None:
             columns[TIMELINE] = np.zeros((batch, self.classes, self.frames), dtype=np.uint8)
@@ -143,7 +169,9 @@ class StoreWriter:
                 have, want = len(spare["mel"]), len(store["mel"])
                 if have <= want and dict(spare.attrs) == dict(store.attrs):
                     if have < want:
-                        _extend(spare, {name: store[name][have:want] for name in store}, want - have)
+                        _extend(
+                            spare, {name: store[name][have:want] for name in store}, want - have
+                        )
                     return
         except (OSError, KeyError, RuntimeError):
             pass  # not there, or someone reads it, who opened it while it was the store

@@ -18,7 +18,11 @@ SECONDS = 1.0
 SAMPLE_RATE = 48000
 FOLDER = "audiomnist"
 # No checksum: GitHub packs this archive when asked and fixes no bytes; the layout is checked instead.
-ARCHIVES = (Archive("AudioMNIST-master.zip", "https://github.com/soerenab/AudioMNIST/archive/master.zip", None),)
+ARCHIVES = (
+    Archive(
+        "AudioMNIST-master.zip", "https://github.com/soerenab/AudioMNIST/archive/master.zip", None
+    ),
+)
 LABELS = tuple("0123456789")
 TAKES = 50
 TEST_SPEAKERS = {
@@ -44,7 +48,11 @@ def _clips(folder: Path) -> list[folds.ListedClip]:
     """Return the 30,000 clips, folds in order; the speakers' folders lie in ``data/`` or in ``folder``."""
     above = "data/" if (folder / "data").is_dir() else ""
     return [
-        folds.ListedClip(f"{above}{speaker}/{digit}_{speaker}_{take}", int(digit), fold, part=speaker)
+        folds.ListedClip(
+            f"{above}{speaker}/{digit}_{speaker}_{take}", int(digit), fold, part=speaker
+        )
         for fold, speakers in TEST_SPEAKERS.items()
-        for speaker, digit, take in product((f"{number:02}" for number in sorted(speakers)), LABELS, range(TAKES))
+        for speaker, digit, take in product(
+            (f"{number:02}" for number in sorted(speakers)), LABELS, range(TAKES)
+        )
     ]

@@ -37,7 +37,9 @@ SAMPLE_RATE = 16000
 FOLDER = "desed"
 WEAK = "train/weak"
 UNLABELLED = "train/unlabel_in_domain"
-Annotation = tuple[list[str] | None, list[Event] | None]  # tags where known, and events where they are timed
+Annotation = tuple[
+    list[str] | None, list[Event] | None
+]  # tags where known, and events where they are timed
 
 
 def test_folds(folder: Path) -> list[str]:
@@ -51,10 +53,22 @@ def split(folder: Path, fold: str) -> Split:
         raise unknown_name("fold of desed", fold, DESED_FOLDS)
     tested = read_strong_labels(_table(folder, DESED_FOLDS[fold]))
     # Somebody who audits a model has what is tested on alone.
-    strong = read_strong_labels(_table(folder, DESED_SYNTHETIC)) if _table(folder, DESED_SYNTHETIC).is_file() else {}
-    lengths = read_durations(folder / DESED_DURATIONS[fold]) if (folder / DESED_DURATIONS[fold]).is_file() else {}
-    check_events_within_clips(folder / "audio" / DESED_SYNTHETIC, _there(folder, DESED_SYNTHETIC, strong))
-    check_events_within_clips(folder / "audio" / DESED_FOLDS[fold], _there(folder, DESED_FOLDS[fold], tested), lengths)
+    strong = (
+        read_strong_labels(_table(folder, DESED_SYNTHETIC))
+        if _table(folder, DESED_SYNTHETIC).is_file()
+        else {}
+    )
+    lengths = (
+        read_durations(folder / DESED_DURATIONS[fold])
+        if (folder / DESED_DURATIONS[fold]).is_file()
+        else {}
+    )
+    check_events_within_clips(
+        folder / "audio" / DESED_SYNTHETIC, _there(folder, DESED_SYNTHETIC, strong)
+    )
+    check_events_within_clips(
+        folder / "audio" / DESED_FOLDS[fold], _there(folder, DESED_FOLDS[fold], tested), lengths
+    )
     weak = read_weak_labels(_table(folder, WEAK)) if _table(folder, WEAK).is_file() else {}
     # Without soundscapes, weak labels and what is tested on tell the classes.
     named = [*map(_labels, (strong or tested).values()), *([] if strong else weak.values())]
@@ -75,9 +89,18 @@ def split(folder: Path, fold: str) -> Split:
     of = f"of the {len(train) + len(test)} clips listed are not there."
     missing = f"{absent + others} {of}" if absent + others else ""
     if not len(learned) + len(held_out):
-        raise UsageError(f"None of the annotated clips is in {folder / 'audio'}; name another folder with --data.")
+        raise UsageError(
+            f"None of the annotated clips is in {folder / 'audio'}; name another folder with --data."
+        )
     return Split(
-        "desed", fold, labels, learned, held_out, task="sound-events", missing=missing, mixed_from=_mixed(folder)
+        "desed",
+        fold,
+        labels,
+        learned,
+        held_out,
+        task="sound-events",
+        missing=missing,
+        mixed_from=_mixed(folder),
     )
 
 
@@ -112,10 +135,16 @@ def _table(folder: Path, part: str) -> Path:
 
 
 def _there(folder: Path, part: str, annotated: dict[str, list[Event]]) -> dict[str, list[Event]]:
-    return {name: events for name, events in annotated.items() if (folder / "audio" / part / name).is_file()}
+    return {
+        name: events
+        for name, events in annotated.items()
+        if (folder / "audio" / part / name).is_file()
+    }
 
 
-def _recordings(folder: Path, annotated: dict[str, Annotation], labels: tuple[str, ...]) -> tuple[Recordings, int]:
+def _recordings(
+    folder: Path, annotated: dict[str, Annotation], labels: tuple[str, ...]
+) -> tuple[Recordings, int]:
     """Return the clips that are there with their tags and events, and how many are not."""
     index = {label: number for number, label in enumerate(labels)}
     for name, (named, _) in annotated.items():
@@ -130,7 +159,9 @@ def _recordings(folder: Path, annotated: dict[str, Annotation], labels: tuple[st
     targets = np.array(tags, dtype=np.float32).reshape(len(names), len(labels))
     timed = [annotated[name][1] for name in names]
     events = tuple(
-        None if found is None else tuple((event.onset, event.offset, index[event.label]) for event in found)
+        None
+        if found is None
+        else tuple((event.onset, event.offset, index[event.label]) for event in found)
         for found in timed
     )
 

@@ -20,9 +20,13 @@ ARCHIVES = esc50.ARCHIVES
 
 def test_folds(folder: Path) -> list[str]:
     """Return the official folds that are there: ``1`` to ``5``."""
-    return folds.available_folds("esc10", folder, esc50.listed_clips("esc10", folder, esc10=True)[0])
+    return folds.available_folds(
+        "esc10", folder, esc50.listed_clips("esc10", folder, esc10=True)[0]
+    )
 
 
 def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on one official fold and trains on the four others."""
-    return folds.hold_out_fold("esc10", folder, *esc50.listed_clips("esc10", folder, esc10=True), fold)
+    return folds.hold_out_fold(
+        "esc10", folder, *esc50.listed_clips("esc10", folder, esc10=True), fold
+    )

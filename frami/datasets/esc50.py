@@ -14,7 +14,9 @@ SECONDS = 5.0
 SAMPLE_RATE = 44100
 FOLDER = "esc50"
 # No checksum: GitHub packs this archive when asked and fixes no bytes; the layout is checked instead.
-ARCHIVES = (Archive("ESC-50-master.zip", "https://github.com/karoldvl/ESC-50/archive/master.zip", None),)
+ARCHIVES = (
+    Archive("ESC-50-master.zip", "https://github.com/karoldvl/ESC-50/archive/master.zip", None),
+)
 COLUMNS = ("filename", "fold", "target", "category", "esc10")
 
 
@@ -28,7 +30,9 @@ def split(folder: Path, fold: str) -> Split:
     return folds.hold_out_fold("esc50", folder, *listed_clips("esc50", folder), fold)
 
 
-def listed_clips(dataset: str, folder: Path, *, esc10: bool = False) -> tuple[list[folds.ListedClip], tuple[str, ...]]:
+def listed_clips(
+    dataset: str, folder: Path, *, esc10: bool = False
+) -> tuple[list[folds.ListedClip], tuple[str, ...]]:
     """Return the clips that the csv file lists, folds in order, and the labels in the order of its targets.
 
     Args:
@@ -37,8 +41,14 @@ def listed_clips(dataset: str, folder: Path, *, esc10: bool = False) -> tuple[li
         esc10: Keep the ESC-10 subset only; targets are then the indices of its ten labels.
     """
     rows = folds.read_protocol(dataset, folder, "meta/esc50.csv", COLUMNS, "target")
-    rows = sorted((row for row in rows if row["esc10"] == "True" or not esc10), key=lambda row: row["filename"])
+    rows = sorted(
+        (row for row in rows if row["esc10"] == "True" or not esc10),
+        key=lambda row: row["filename"],
+    )
     labels = dict(sorted((int(row["target"]), row["category"]) for row in rows))
     index = {target: position for position, target in enumerate(labels)}
-    listed = [(f"audio/{Path(row['filename']).stem}", index[int(row["target"])], row["fold"]) for row in rows]
+    listed = [
+        (f"audio/{Path(row['filename']).stem}", index[int(row["target"])], row["fold"])
+        for row in rows
+    ]
     return [folds.ListedClip(*clip) for clip in listed], tuple(labels.values())

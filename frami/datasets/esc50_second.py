@@ -28,7 +28,9 @@ def test_folds(folder: Path) -> list[str]:
 def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on one official fold and trains on the four others."""
     found = esc50.split(folder, fold)
-    return replace(found, dataset="esc50_second", train=_seconds(found.train), test=_seconds(found.test))
+    return replace(
+        found, dataset="esc50_second", train=_seconds(found.train), test=_seconds(found.test)
+    )
 
 
 def _seconds(recordings: Recordings) -> Recordings:

@@ -39,7 +39,9 @@ def split(folder: Path, fold: str) -> Split:
     there = test_folds(folder)
     if fold not in there:
         raise folds.missing_fold_error("fsdd", folder, fold, there)
-    return folds.hold_out_fold("fsdd", folder, _clips(by_speaker=fold != "takes"), LABELS, fold, parts="speakers")
+    return folds.hold_out_fold(
+        "fsdd", folder, _clips(by_speaker=fold != "takes"), LABELS, fold, parts="speakers"
+    )
 
 
 def _clips(*, by_speaker: bool) -> list[folds.ListedClip]:

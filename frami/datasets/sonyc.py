@@ -51,13 +51,19 @@ def split(folder: Path, fold: str) -> Split:
     agreed = [row for row in rows if row["split"] == fold and row["annotator_id"] == AUTHORS]
     test, others = _recordings(folder, agreed, fold)
     if not len(train) + len(test):
-        raise UsageError(f"None of the recordings is in {folder}/train or {folder}/{fold}; unpack them there.")
-    missing = f"{absent + others} annotated recordings have no audio here." if absent + others else ""
+        raise UsageError(
+            f"None of the recordings is in {folder}/train or {folder}/{fold}; unpack them there."
+        )
+    missing = (
+        f"{absent + others} annotated recordings have no audio here." if absent + others else ""
+    )
     return Split("sonyc", fold, LABELS, train, test, task="multi-label", missing=missing)
 
 
 def _rows(folder: Path) -> list[dict[str, str]]:
-    absent = f"{folder} is not a folder of sonyc: there is no {TABLE} in it; name another with --data."
+    absent = (
+        f"{folder} is not a folder of sonyc: there is no {TABLE} in it; name another with --data."
+    )
     found = tables.read_numbered_rows(
         folder / TABLE, ("split", "audio_filename", "annotator_id", *COLUMNS), absent=absent
     )

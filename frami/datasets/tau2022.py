@@ -43,10 +43,16 @@ def split(folder: Path, fold: str) -> Split:
         raise unknown_name("fold of tau2022", fold, FOLDS)
     learned = folder / SETUP.format("train")
     # Somebody who audits a model has what is tested on alone.
-    train, absent = _recordings(folder, learned) if learned.is_file() else (Recordings.from_files(folder, []), 0)
+    train, absent = (
+        _recordings(folder, learned)
+        if learned.is_file()
+        else (Recordings.from_files(folder, []), 0)
+    )
     test, others = _recordings(folder, folder / SETUP.format("evaluate"))
     if not len(train) + len(test):
-        raise UsageError(f"None of the excerpts that are listed is in {folder / 'audio'}; copy them there.")
+        raise UsageError(
+            f"None of the excerpts that are listed is in {folder / 'audio'}; copy them there."
+        )
     missing = f"{absent + others} listed excerpts have no audio here." if absent + others else ""
     return Split("tau2022", fold, LABELS, train, test, missing=missing)
 
@@ -54,13 +60,13 @@ def split(folder: Path, fold: str) -> Split:
 def _recordings(folder: Path, table: Path) -> tuple[Recordings, int]:
     """Return the listed excerpts that are there, and how many are not."""
     items = []
-    absent = (
-        f"{folder} is not a folder of tau2022: there is no {table.relative_to(folder)} in it; name another with --data."
-    )
+    absent = f"{folder} is not a folder of tau2022: there is no {table.relative_to(folder)} in it; name another with --data."
     rows = tables.read_rows(table, COLUMNS, absent=absent, delimiter="\t")
     for row in rows:
         if row["scene_label"] not in LABELS:
-            raise UsageError(f"{table} has the scene {row['scene_label']!r}; allowed: {', '.join(LABELS)}.")
+            raise UsageError(
+                f"{table} has the scene {row['scene_label']!r}; allowed: {', '.join(LABELS)}."
+            )
         if (folder / row["filename"]).is_file():
             items.append((row["filename"], LABELS.index(row["scene_label"])))
     return Recordings.from_files(folder, items), len(rows) - len(items)

@@ -84,7 +84,10 @@ def split(folder: Path, fold: str) -> Split:
     """Return 640 clips to train on and 160 to test on, of seeds all their own; ``folder`` is unused."""
     if fold not in FOLDS:
         raise unknown_name("fold of tones", fold, FOLDS)
-    train, test = _recordings(fold, "train", TRAIN_PER_CLASS), _recordings(fold, "test", TEST_PER_CLASS)
+    train, test = (
+        _recordings(fold, "train", TRAIN_PER_CLASS),
+        _recordings(fold, "test", TEST_PER_CLASS),
+    )
     return Split("tones", fold, tuple(CLASSES), train, test)
 
 
@@ -109,7 +112,9 @@ def _clip(rng: Generator, pitch: Contour, level: Contour, backwards: bool) -> Si
     u = 1 - u if backwards else u
     lowest = 150 * 3 ** rng.random()
     phase = 2 * np.pi * np.cumsum(lowest * 2 ** (rng.uniform(0.8, 1.5) * pitch(u))) / SAMPLE_RATE
-    partials = sum(rng.random() * np.sin((k + 1) * phase + rng.uniform(0, 2 * np.pi)) for k in range(3))
+    partials = sum(
+        rng.random() * np.sin((k + 1) * phase + rng.uniform(0, 2 * np.pi)) for k in range(3)
+    )
     dry = np.zeros(samples)
     start = rng.integers(samples - length + 1)
     dry[start : start + length] = partials * level(u)

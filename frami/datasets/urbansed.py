@@ -54,7 +54,9 @@ def split(folder: Path, fold: str) -> Split:
             f"{folder} has no soundscapes in audio/train or audio/{fold} with their annotations/*/*.txt; "
             f"name another with --data."
         )
-    missing = f"{absent + others} annotated soundscapes have no audio here." if absent + others else ""
+    missing = (
+        f"{absent + others} annotated soundscapes have no audio here." if absent + others else ""
+    )
     return Split("urbansed", fold, LABELS, train, test, task="sound-events", missing=missing)
 
 
@@ -67,7 +69,9 @@ def _recordings(folder: Path, part: str) -> tuple[Recordings, int]:
     check_events_within_clips(folder, listed)
     tags = [[label in {e.label for e in listed[name]} for label in LABELS] for name in names]
     targets = np.array(tags, np.float32).reshape(len(names), len(LABELS))
-    events = tuple(tuple((e.onset, e.offset, LABELS.index(e.label)) for e in listed[name]) for name in names)
+    events = tuple(
+        tuple((e.onset, e.offset, LABELS.index(e.label)) for e in listed[name]) for name in names
+    )
 
     def read(number: int, rate: int) -> Tensor:
         return read_audio(folder / names[number], rate)

@@ -42,6 +42,10 @@ def _clips(folder: Path) -> tuple[list[folds.ListedClip], tuple[str, ...]]:
     rows.sort(key=lambda row: (len(row["fold"]), row["fold"], row["slice_file_name"]))
     labels = dict(sorted((int(row["classID"]), row["class"]) for row in rows))
     index = {target: position for position, target in enumerate(labels)}
-    listed = [(Path(row["slice_file_name"]).stem, index[int(row["classID"])], row["fold"]) for row in rows]
-    clips = [folds.ListedClip(f"audio/fold{fold}/{stem}", target, fold) for stem, target, fold in listed]
+    listed = [
+        (Path(row["slice_file_name"]).stem, index[int(row["classID"])], row["fold"]) for row in rows
+    ]
+    clips = [
+        folds.ListedClip(f"audio/fold{fold}/{stem}", target, fold) for stem, target, fold in listed
+    ]
     return clips, tuple(labels.values())

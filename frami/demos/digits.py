@@ -70,7 +70,9 @@ def run_digits_demo(
     say(f"Teacher: {TEACHER}, {teacher.parameters:,} parameters, trained on {_heritage(teacher)}.")
     students: dict[str, Model] = {}
     for method in ("frami", "noise"):
-        students[method] = make_student(teacher, method, out, samples, steps, ("small", WIDTH), common)
+        students[method] = make_student(
+            teacher, method, out, samples, steps, ("small", WIDTH), common
+        )
     with Store(out / "frami.h5") as made:
         _, held_out = train_holdout_split(made)
         named = {
@@ -83,16 +85,16 @@ def run_digits_demo(
     for line in format_results(rows, clips):
         say(line)
     inspect.inspect(out / "frami.h5", out / "pictures")
-    say(f"Pictures of the inverted spectrograms, class by class, and their sounds are in {out / 'pictures'}.")
+    say(
+        f"Pictures of the inverted spectrograms, class by class, and their sounds are in {out / 'pictures'}."
+    )
     say(f"All of it is in {out}; it took {format_duration(time.monotonic() - began)}.")
     return rows
 
 
 def _heritage(teacher: Model) -> str:
     known = teacher.provenance
-    return (
-        f"{known['clips']} clips of {known['source']}; speakers {', '.join(known['speakers'])}, takes {known['takes']}"
-    )
+    return f"{known['clips']} clips of {known['source']}; speakers {', '.join(known['speakers'])}, takes {known['takes']}"
 
 
 def make_student(
@@ -122,23 +124,39 @@ def make_student(
         )
 
 
-def _row(name: str, model: Model, teacher: Model, held_out: StoreSubset, data: Any, common: dict[str, Any]) -> Row:
-    where = select_runtime(common["device"], common["threads"], "float32")
+def _row(
+    name: str,
+    model: Model,
+    teacher: Model,
+    held_out: StoreSubset,
+    data: Any,
+    common: dict[str, Any],
+) -> Row:
+    runtime = select_runtime(common["device"], common["threads"], "float32")
     real = None
     if data is not None or os.environ.get("FRAMI_DATA"):
         try:
-            real = score(model, "fsdd", data, test_fold="takes", device=common["device"])["accuracy"]
+            real = score(model, "fsdd", data, test_fold="takes", device=common["device"])[
+                "accuracy"
+            ]
         except UsageError:
             # FRAMI_DATA may hold other sets than this one; a folder that was named must hold it.
             if data is not None:
                 raise
-    return Row(name, model, teacher_agreement(teacher, model, held_out, where), real)
+    return Row(name, model, teacher_agreement(teacher, model, held_out, runtime), real)
 
 
 def format_results(rows: list[Row], clips: int) -> list[str]:
     """Return the table as lines: what was heard of real speech is told apart from agreement on synthetic clips."""
     real = any(row.accuracy is not None for row in rows)
-    heads = ["", "parameters", "mult-adds, 1 s", "size", "one clip", f"agreement, {clips} synthetic clips"]
+    heads = [
+        "",
+        "parameters",
+        "mult-adds, 1 s",
+        "size",
+        "one clip",
+        f"agreement, {clips} synthetic clips",
+    ]
     heads += ["accuracy, real speech"] if real else []
     body = []
     for row in rows:
@@ -151,8 +169,12 @@ def format_results(rows: list[Row], clips: int) -> list[str]:
             f"{cost.milliseconds:.2f} ms",
             f"{row.agreement:.3f}",
         ]
-        body.append(cells + ([f"{row.accuracy:.3f}" if row.accuracy is not None else "-"] if real else []))
+        body.append(
+            cells + ([f"{row.accuracy:.3f}" if row.accuracy is not None else "-"] if real else [])
+        )
     lines = format_table([heads, *body])
     if not real:
-        lines.append("No recordings at hand (FRAMI_DATA or --data), so nothing above was measured on real speech.")
+        lines.append(
+            "No recordings at hand (FRAMI_DATA or --data), so nothing above was measured on real speech."
+        )
     return lines

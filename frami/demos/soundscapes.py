@@ -44,8 +44,12 @@ class Plan:
 
 
 PLANS = {
-    "tagging": Plan("multi-label", "resnet", 400, "small", 12, 1536, 800, ("micro_auprc", "macro_auprc")),
-    "events": Plan("sound-events", "crnn", 400, "secrnn", 12, 1024, 600, ("psds1", "psds2", "event_f1")),
+    "tagging": Plan(
+        "multi-label", "resnet", 400, "small", 12, 1536, 800, ("micro_auprc", "macro_auprc")
+    ),
+    "events": Plan(
+        "sound-events", "crnn", 400, "secrnn", 12, 1024, 600, ("psds1", "psds2", "event_f1")
+    ),
 }
 
 
@@ -76,11 +80,19 @@ def run_soundscape_demo(
         events.import_scorers()  # what is not installed is told before minutes of work
     common: dict[str, Any] = {"seed": seed, "device": device, "threads": threads}
     mixed, teacher = _taught(out, name, plan, common)
-    say(f"Teacher: {plan.network}, {teacher.parameters:,} parameters, trained on {N_SOUNDSCAPES['train']} soundscapes.")
+    say(
+        f"Teacher: {plan.network}, {teacher.parameters:,} parameters, trained on {N_SOUNDSCAPES['train']} soundscapes."
+    )
     models: dict[str, Model] = {"teacher": teacher}
     for method in ("frami", "noise"):
         models[f"student ({method})"] = make_student(
-            teacher, method, out / name, plan.samples, plan.steps, (plan.student, plan.width), common
+            teacher,
+            method,
+            out / name,
+            plan.samples,
+            plan.steps,
+            (plan.student, plan.width),
+            common,
         )
     found = {
         title: score(model, "desed", mixed, test_fold="validation", device=device, threads=threads)
@@ -88,7 +100,11 @@ def run_soundscape_demo(
     }
     heads = ["", "parameters", *(MEASURE_TITLES[measure] for measure in plan.measures)]
     rows = [
-        [title, f"{models[title].parameters:,}", *(f"{scores[measure]:.3f}" for measure in plan.measures)]
+        [
+            title,
+            f"{models[title].parameters:,}",
+            *(f"{scores[measure]:.3f}" for measure in plan.measures),
+        ]
         for title, scores in found.items()
     ]
     for line in format_table([heads, *rows]):
@@ -96,8 +112,12 @@ def run_soundscape_demo(
     say(f"Measured on {N_SOUNDSCAPES['validation']} soundscapes that none of them learned from.")
     pictures, student = out / name / "pictures", out / name / "student-frami"
     inspect.inspect(out / name / "frami.h5", pictures)
-    inspect.inspect(student, pictures, dataset="desed", data=mixed, test_fold="validation", device=device)
-    say(f"Pictures of synthetic clips, and of what the student hears in soundscapes, are in {pictures}.")
+    inspect.inspect(
+        student, pictures, dataset="desed", data=mixed, test_fold="validation", device=device
+    )
+    say(
+        f"Pictures of synthetic clips, and of what the student hears in soundscapes, are in {pictures}."
+    )
     say(f"All of it is in {out}; it took {format_duration(time.monotonic() - began)}.")
     return found
 

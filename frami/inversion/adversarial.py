@@ -34,7 +34,9 @@ StudentLoss = Callable[[Tensor, Output], Tensor]
 class AdversarialSettings:
     """How a duel is played; a method adds the weights of its losses."""
 
-    iterations: int = setting(50, "turns of generator and student a round, one step of the generator each", low=1)
+    iterations: int = setting(
+        50, "turns of generator and student a round, one step of the generator each", low=1
+    )
     student_steps: int = setting(5, "steps of the student a turn", low=0)
     latent: int = setting(256, "size of the noise", low=1)
     learning_rate: float = setting(1e-3, "of the generator", low=0)
@@ -50,7 +52,7 @@ class AdversarialGenerator:
         teacher: Model,
         settings: AdversarialSettings,
         losses: Losses,
-        machine: Runtime,
+        runtime: Runtime,
         seed: int,
         student_loss: StudentLoss = soft_kl,
     ) -> None:
@@ -65,45 +67,49 @@ class AdversarialGenerator:
             seed: Of all that is drawn.
             student_loss: What the student learns by, of the teacher's answer and what it says.
         """
-        self.teacher, self.settings, self.machine, self.seed = teacher, settings, machine, seed
+        self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
         self.losses, self.weights = losses, loss_weights(settings)
-        self.proxy = ProxyStudent(teacher, settings.proxy, machine, seed, loss=student_loss)
+        self.proxy = ProxyStudent(teacher, settings.proxy, runtime, seed, loss=student_loss)
         self.view, _ = get_views(settings.views)
         with seeds.seeded(seed, 10):
             self.generator = Upsampler.for_teacher(teacher, settings.latent)
-        machine.place(self.generator)
-        self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999))
+        runtime.place(self.generator)
+        self.optimizer = torch.optim.Adam(
+            self.generator.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999)
+        )
 
     def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return the clips ``(B, F, frames)`` that the generator makes after some turns; it chooses their classes."""
-        draw = seeds.make_rng(self.seed, 20, number)
+        rng = seeds.make_rng(self.seed, 20, number)
         for _ in range(self.settings.iterations):
             made = optimize_clips(
-                lambda: self._make(len(target), frames, draw),
-                lambda mel: self._judge(self.view(mel, draw)),
+                lambda: self._make(len(target), frames, rng),
+                lambda mel: self._judge(self.view(mel, rng)),
                 self.weights,
                 self.optimizer,
                 1,
             )
             for _ in range(self.settings.student_steps):
                 with torch.no_grad():
-                    mel = self._make(len(target), frames, draw)
+                    mel = self._make(len(target), frames, rng)
                 self.proxy.step(mel, self._told(mel))
         return replace(made, target=self.teacher.network.task.decide(self._told(made.mel)))
 
-    def _make(self, batch: int, frames: int, draw: Generator) -> Tensor:
-        with self.machine.autocast():
-            return self.generator(self.generator.sample_noise(batch, draw, self.machine.device), frames)
+    def _make(self, batch: int, frames: int, rng: Generator) -> Tensor:
+        with self.runtime.autocast():
+            return self.generator(
+                self.generator.sample_noise(batch, rng, self.runtime.device), frames
+            )
 
     @torch.no_grad()
     def _told(self, mel: Tensor) -> Tensor:
-        with self.machine.autocast():
+        with self.runtime.autocast():
             return self.teacher.network(mel).task_logits
 
     def _judge(self, mel: Tensor) -> Mapping[str, Callable[[], Tensor]]:
         moments = bool(self.weights.get("batch_norm"))
         return self.losses(
-            forward_with_stats(self.teacher.network, mel, self.machine, moments=moments),
+            forward_with_stats(self.teacher.network, mel, self.runtime, moments=moments),
             lambda: self.proxy.predict(mel),
         )
 

@@ -18,13 +18,20 @@ class ContrastiveHead(nn.Module):
     def __init__(self, channels: int, size: int) -> None:
         super().__init__()
         self.before = nn.Sequential(
-            nn.Conv1d(channels, PROJECTION_SIZE, 1), nn.ReLU(), nn.Conv1d(PROJECTION_SIZE, PROJECTION_SIZE, 1)
+            nn.Conv1d(channels, PROJECTION_SIZE, 1),
+            nn.ReLU(),
+            nn.Conv1d(PROJECTION_SIZE, PROJECTION_SIZE, 1),
         )
         self.after = nn.Sequential(
-            nn.Linear(2 * channels, PROJECTION_SIZE), nn.ReLU(), nn.Linear(PROJECTION_SIZE, PROJECTION_SIZE)
+            nn.Linear(2 * channels, PROJECTION_SIZE),
+            nn.ReLU(),
+            nn.Linear(PROJECTION_SIZE, PROJECTION_SIZE),
         )
         self.size = size
-        self.queue_before, self.queue_after = torch.zeros(0, PROJECTION_SIZE), torch.zeros(0, PROJECTION_SIZE)
+        self.queue_before, self.queue_after = (
+            torch.zeros(0, PROJECTION_SIZE),
+            torch.zeros(0, PROJECTION_SIZE),
+        )
 
     def forward(self, said: Output) -> tuple[Tensor, Tensor]:
         """Return the two features, ``(B, CODE)`` each."""
@@ -35,10 +42,13 @@ class ContrastiveHead(nn.Module):
         """Return the contrast before pooling plus that after it."""
         before, after = self(pulled)
         anchor_before, anchor_after = self(anchor)
-        queue_before, queue_after = self.queue_before.to(before.device), self.queue_after.to(after.device)
-        return losses.info_nce(before, anchor_before, queue_before, temperature=temperature) + losses.info_nce(
-            after, anchor_after, queue_after, temperature=temperature
+        queue_before, queue_after = (
+            self.queue_before.to(before.device),
+            self.queue_after.to(after.device),
         )
+        return losses.info_nce(
+            before, anchor_before, queue_before, temperature=temperature
+        ) + losses.info_nce(after, anchor_after, queue_after, temperature=temperature)
 
     @torch.no_grad()
     def enqueue(self, anchor: Output) -> None:

@@ -74,15 +74,20 @@ class Decoder(nn.Module):
         self.out = nn.Conv2d(width // 3, 8, 3, 1, 1)
         self.low, self.high = value_range
 
-    def sample_latents(self, batch: int, frames: int, draw: Generator, device: str) -> Latents:
+    def sample_latents(self, batch: int, frames: int, rng: Generator, device: str) -> Latents:
         """Return fresh normal latents for ``batch`` clips of ``frames`` frames, and of a margin on either side."""
         columns = -(-frames // SCALE) + 2
-        clip = torch.randn(batch, self.latent, generator=draw)
-        time = torch.randn(batch, self.local, self.rows, columns, generator=draw)
+        clip = torch.randn(batch, self.latent, generator=rng)
+        time = torch.randn(batch, self.local, self.rows, columns, generator=rng)
         return Latents(clip.to(device).requires_grad_(True), time.to(device).requires_grad_(True))
 
     def forward(
-        self, latents: Latents, target: Tensor, frames: int, added: Tensor | float = 0.0, grain: Tensor | float = 0.0
+        self,
+        latents: Latents,
+        target: Tensor,
+        frames: int,
+        added: Tensor | float = 0.0,
+        grain: Tensor | float = 0.0,
     ) -> Tensor:
         """Return spectrograms ``(B, F, frames)`` in float32, with ``added`` (of that shape) put on before the clamp.
 
@@ -94,7 +99,9 @@ class Decoder(nn.Module):
         asked = self.classes(tags) if tags.dim() == 1 else tags @ self.classes.weight
         clip = torch.cat([latents.z_global, asked], dim=1)
         course = self.expand(clip).view(len(clip), self.course, self.rows, N_POINTS)
-        spread = F.interpolate(course, size=latents.z_local.shape[2:], mode="bilinear", align_corners=True)
+        spread = F.interpolate(
+            course, size=latents.z_local.shape[2:], mode="bilinear", align_corners=True
+        )
         if self.class_patterns is not None:
             # Each step is decoded to as many frames; what is beyond the end, and the margin on either side, is as the end.
             whole = F.pad(target, (0, -target.shape[2] % SCALE), mode="replicate")
@@ -132,7 +139,9 @@ class RangeClamp(torch.autograd.Function):
 
 
 def _conv_block(convolution: nn.Conv2d) -> nn.Sequential:
-    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.LeakyReLU(0.2, inplace=True))
+    return nn.Sequential(
+        convolution, nn.BatchNorm2d(convolution.out_channels), nn.LeakyReLU(0.2, inplace=True)
+    )
 
 
 def average_neighbors(fine: Tensor) -> Tensor:

@@ -49,11 +49,20 @@ class ForwardPass:
 
 
 def forward_with_stats(
-    teacher: nn.Module, mel: Tensor, machine: Runtime, *, moments: bool = True, each_clip: bool = False
+    teacher: nn.Module,
+    mel: Tensor,
+    runtime: Runtime,
+    *,
+    moments: bool = True,
+    each_clip: bool = False,
 ) -> ForwardPass:
     """Return what a teacher says of clips ``(B, F, N)``, with what it saw (see `batch_norm_inputs`) where that is asked for."""
-    looking = record_batch_norm_inputs(teacher, each_clip=each_clip) if moments else nullcontext(BatchNormStats())
-    with looking as seen, machine.autocast():
+    looking = (
+        record_batch_norm_inputs(teacher, each_clip=each_clip)
+        if moments
+        else nullcontext(BatchNormStats())
+    )
+    with looking as seen, runtime.autocast():
         said = teacher(mel)
     return ForwardPass(said, seen)
 
@@ -68,7 +77,9 @@ def batch_norms(network: nn.Module) -> dict[str, BatchNorm]:
 
 
 @contextmanager
-def record_batch_norm_inputs(network: nn.Module, *, each_clip: bool = False) -> Iterator[BatchNormStats]:
+def record_batch_norm_inputs(
+    network: nn.Module, *, each_clip: bool = False
+) -> Iterator[BatchNormStats]:
     """Within the block, every forward pass of the network leaves the moments of its batch norms' inputs in `Seen`.
 
     With ``each_clip``, the mean of each clip on its own too.
@@ -79,7 +90,11 @@ def record_batch_norm_inputs(network: nn.Module, *, each_clip: bool = False) -> 
         def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             seen.batch[name] = channel_moments(inputs[0])
             if each_clip:
-                seen.per_clip[name] = inputs[0].flatten(2).float().mean(2) if inputs[0].dim() > 2 else inputs[0].float()
+                seen.per_clip[name] = (
+                    inputs[0].flatten(2).float().mean(2)
+                    if inputs[0].dim() > 2
+                    else inputs[0].float()
+                )
 
         return look
 
@@ -121,7 +136,9 @@ def channel_moments(x: Tensor) -> Moments:
     if x.numel() // x.shape[1] > 1 and x.device.type in ("cpu", "cuda"):
         mean, var = _ChannelMoments.apply(x)
         return Moments(mean, var, pooled=x.dim() == 2)
-    var, mean = torch.var_mean(x.float(), dim=[dim for dim in range(x.dim()) if dim != 1], correction=0)
+    var, mean = torch.var_mean(
+        x.float(), dim=[dim for dim in range(x.dim()) if dim != 1], correction=0
+    )
     return Moments(mean, var, pooled=x.dim() == 2)
 
 
@@ -143,7 +160,8 @@ class RunningMoments:
             mean, var = now.mean.detach(), now.var.detach()
             before = self.moments.get(name, Moments(mean, var))
             self.moments[name] = Moments(
-                torch.lerp(mean, before.mean, self.momentum), torch.lerp(var, before.var, self.momentum)
+                torch.lerp(mean, before.mean, self.momentum),
+                torch.lerp(var, before.var, self.momentum),
             )
 
     def state_dict(self) -> dict[str, list[Tensor]]:
@@ -152,4 +170,6 @@ class RunningMoments:
 
     def load_state_dict(self, state: dict[str, list[Tensor]], device: str) -> None:
         """Go on from a `state`."""
-        self.moments = {name: Moments(mean.to(device), var.to(device)) for name, (mean, var) in state.items()}
+        self.moments = {
+            name: Moments(mean.to(device), var.to(device)) for name, (mean, var) in state.items()
+        }

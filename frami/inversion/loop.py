@@ -30,7 +30,7 @@ class RoundResult:
 
 
 def optimize_clips(
-    draw: Callable[[], Tensor],
+    rng: Callable[[], Tensor],
     judge: Callable[[Tensor], Mapping[str, Callable[[], Tensor]]],
     weights: Mapping[str, float],
     optimizer: torch.optim.Optimizer,
@@ -54,18 +54,26 @@ def optimize_clips(
     best: RoundResult | None = None
     least = float("inf")
     for step in range(steps):
-        mel = draw()
+        mel = rng()
         # A teacher without batch norm gives a zero on the CPU.
         parts = {name: part().to(mel.device) for name, part in judge(mel).items() if weights[name]}
         if not parts:
             return RoundResult(mel.detach().clone(), {}, step)
         total = torch.stack([weights[name] * part for name, part in parts.items()]).sum()
         if not bool(total.isfinite()):
-            way_out = "lower the learning rates" if step else "ask the teacher whether its logits are finite"
-            raise OperationError(f"The loss of inversion is not a number at step {step}; {way_out}.")
+            way_out = (
+                "lower the learning rates"
+                if step
+                else "ask the teacher whether its logits are finite"
+            )
+            raise OperationError(
+                f"The loss of inversion is not a number at step {step}; {way_out}."
+            )
         if total.item() < least:
             least = total.item()
-            best = RoundResult(mel.detach().clone(), {name: part.item() for name, part in parts.items()}, step)
+            best = RoundResult(
+                mel.detach().clone(), {name: part.item() for name, part in parts.items()}, step
+            )
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         after_backward()

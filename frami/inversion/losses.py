@@ -76,7 +76,9 @@ def batch_norm_loss(
     return torch.stack([group.mean() if relative else group.sum() for group in groups]).sum()
 
 
-def info_nce(pulled: Tensor, anchors: Tensor, queue: Tensor | None = None, *, temperature: float = 0.1) -> Tensor:
+def info_nce(
+    pulled: Tensor, anchors: Tensor, queue: Tensor | None = None, *, temperature: float = 0.1
+) -> Tensor:
     """Return how badly each clip's feature in one view is told from other clips' by the feature of its other view.
 
         mean over i of -log( exp(u_i . v_i / t) / sum over j of exp(u_i . v_j / t) )
@@ -118,7 +120,12 @@ def class_balance_loss(said: Output, *, base: float = 10.0) -> Tensor:
     Source: Chen et al., as `onehot` (information entropy loss). Differs: of tags and frames, the mean probabilities are
     divided by their sum, so that it is even tags that are asked for, and not many.
     """
-    mean = said.task.class_probabilities(said.task_logits.float()).transpose(0, 1).flatten(1).mean(dim=1)
+    mean = (
+        said.task.class_probabilities(said.task_logits.float())
+        .transpose(0, 1)
+        .flatten(1)
+        .mean(dim=1)
+    )
     share = mean / mean.sum()
     return (share * share.clamp_min(1e-8).log()).sum() / math.log(base)
 
@@ -182,7 +189,10 @@ def jensen_shannon_gap(teacher: Output, student: Output, *, temperature: float =
     """
     ours, theirs = (
         student.task.log_probabilities(answer / temperature).exp().clamp(0.01, 0.99)
-        for answer in (student.task_logits, match_frame_rate(teacher.task_logits, student.task_logits))
+        for answer in (
+            student.task_logits,
+            match_frame_rate(teacher.task_logits, student.task_logits),
+        )
     )
     middle = ((ours + theirs) / 2).log()
     both = ours * (ours.log() - middle) + theirs * (theirs.log() - middle)
@@ -197,4 +207,8 @@ def adversarial_kl(teacher: Output, student: Output) -> Tensor:
     """
     task = teacher.task
     divergences = task.kl_terms(teacher.task_logits, student.task_logits)
-    return -(task.agreement_terms(teacher.task_logits, student.task_logits) * divergences).sum(dim=1).mean()
+    return (
+        -(task.agreement_terms(teacher.task_logits, student.task_logits) * divergences)
+        .sum(dim=1)
+        .mean()
+    )

@@ -47,7 +47,9 @@ class MetaLearner:
         if self.form == "fomaml":
             for start, now in zip(self.start.parameters(), decoder.parameters(), strict=True):
                 if now.grad is not None:
-                    start.grad = now.grad.clone() if start.grad is None else start.grad.add_(now.grad)
+                    start.grad = (
+                        now.grad.clone() if start.grad is None else start.grad.add_(now.grad)
+                    )
 
     def finish_round(self, decoder: nn.Module) -> None:
         """Move the start by what a finished round has taught."""

@@ -32,51 +32,59 @@ class ProxyStudent:
         self,
         teacher: Model,
         network: str,
-        machine: Runtime,
+        runtime: Runtime,
         seed: int,
         *,
         memory: int = 1,
         each_round: int = 0,
         loss: Callable[[Tensor, Output], Tensor] = losses.soft_kl,
     ) -> None:
-        self.teacher, self.machine, self.memory, self.each_round, self.loss = teacher, machine, memory, each_round, loss
+        self.teacher, self.runtime, self.memory, self.each_round, self.loss = (
+            teacher,
+            runtime,
+            memory,
+            each_round,
+            loss,
+        )
         self.seed, self.steps = seed, 0
         with seeds.seeded(seed, 11):
             self.network = Model.build(
                 Architecture(network), teacher.front_end, teacher.labels, task=teacher.task
             ).network
-        machine.place(self.network)
+        runtime.place(self.network)
         self.network.eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=LEARNING_RATE, weight_decay=0.01
+        )
         self.mels: list[Tensor] = []
         self.told: list[Tensor] = []
 
     def predict(self, mel: Tensor) -> Output:
         """Return what it says of clips ``(B, F, N)``."""
-        with frozen(self.network), self.machine.autocast():
+        with frozen(self.network), self.runtime.autocast():
             return self.network(mel)
 
     def update(self, mel: Tensor, number: int) -> None:
         """Remember the clips ``(B, F, N)`` of a round with what the teacher says of them, then learn."""
-        with torch.no_grad(), self.machine.autocast():
+        with torch.no_grad(), self.runtime.autocast():
             told = self.teacher.network(mel).task_logits
-        draw = seeds.make_rng(self.seed, 21, number)
+        rng = seeds.make_rng(self.seed, 21, number)
         self.mels.append(mel.half())
         self.told.append(told.float())
         while len(self.mels) > 1 and sum(map(len, self.mels)) - len(self.mels[0]) >= self.memory:
             del self.mels[0], self.told[0]
         for _ in range(self.each_round):
             # A round's clips share one length, so a batch comes from one round.
-            chosen = int(torch.randint(len(self.mels), (), generator=draw))
+            chosen = int(torch.randint(len(self.mels), (), generator=rng))
             mel, answer = self.mels[chosen].float(), self.told[chosen]
             # An answer for each frame does not move with the clip.
-            self.step(mel if answer.dim() > 2 else transforms.roll(mel, draw), answer)
+            self.step(mel if answer.dim() > 2 else transforms.roll(mel, rng), answer)
 
     def step(self, mel: Tensor, told: Tensor) -> None:
         """Learn from clips ``(B, F, N)`` what the teacher said of them, its answer; remember nothing."""
         self.network.train().requires_grad_(True)
         # Dropout draws from torch's global generator.
-        with seeds.seeded(self.seed, 15, self.steps), self.machine.autocast():
+        with seeds.seeded(self.seed, 15, self.steps), self.runtime.autocast():
             said = self.network(mel)
         self.steps += 1
         self.optimizer.zero_grad(set_to_none=True)
@@ -99,8 +107,8 @@ class ProxyStudent:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.steps = state["steps"]
-        self.mels = [mel.to(self.machine.device) for mel in state["mels"]]
-        self.told = [answer.to(self.machine.device) for answer in state["told"]]
+        self.mels = [mel.to(self.runtime.device) for mel in state["mels"]]
+        self.told = [answer.to(self.runtime.device) for answer in state["told"]]
 
 
 class NoProxy:
@@ -120,9 +128,11 @@ class NoProxy:
         """Go on from nothing."""
 
 
-def make_proxy(teacher: Model, settings: Any, machine: Runtime, seed: int) -> ProxyStudent | NoProxy:
+def make_proxy(
+    teacher: Model, settings: Any, runtime: Runtime, seed: int
+) -> ProxyStudent | NoProxy:
     """Return the student in the making that a method's settings ask for; nobody, where its weight is 0."""
     if not settings.adversary:
         return NoProxy()
     memory, steps = settings.proxy_memory, settings.proxy_steps
-    return ProxyStudent(teacher, settings.proxy, machine, seed, memory=memory, each_round=steps)
+    return ProxyStudent(teacher, settings.proxy, runtime, seed, memory=memory, each_round=steps)

@@ -23,4 +23,6 @@ class ResizeConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         turned = self.weight.transpose(0, 1).flip(2, 3)
         down = F.pad(turned, (0, 0, 0, 1)) + F.pad(turned, (0, 0, 1, 0))
-        return F.conv_transpose2d(x, F.pad(down, (0, 1)) + F.pad(down, (1, 0)), self.bias, stride=2, padding=1)
+        return F.conv_transpose2d(
+            x, F.pad(down, (0, 1)) + F.pad(down, (1, 0)), self.bias, stride=2, padding=1
+        )

@@ -81,7 +81,7 @@ def synthesize(
         else default_frame_range(teacher, chosen)
     )
     _check(teacher, chosen, samples, frames, batch_size, co_occurrence)
-    where = select_runtime(device, threads, precision)
+    runtime = select_runtime(device, threads, precision)
     facts = {
         "method": method,
         "options": identity_fields(chosen),
@@ -89,13 +89,17 @@ def synthesize(
         "batch_size": batch_size,
         **({"co_occurrence": co_occurrence} if co_occurrence else {}),
         "seed": seed,
-        "precision": where.precision,
+        "precision": runtime.precision,
     }
-    generator = module.Method(teacher, chosen, where, seed)
+    generator = module.Method(teacher, chosen, runtime, seed)
     if heard := getattr(generator, "recordings", None):
         facts["recordings"] = heard
     writer = StoreWriter(
-        out, _description(teacher, facts), frames=frames[1], losses=_weighted_losses(chosen), task=teacher.task
+        out,
+        _description(teacher, facts),
+        frames=frames[1],
+        losses=_weighted_losses(chosen),
+        task=teacher.task,
     )
     try:
         if writer.rows >= samples and is_finished(store_run_folder(out)):
@@ -107,12 +111,12 @@ def synthesize(
             "synthesize",
             facts,
             grows=True,
-            device=where.name,
+            device=runtime.name,
             teacher=teacher.fingerprint,
             priors=_active_losses(teacher, chosen),
             remarks=inversion_warnings(teacher, chosen),
         ) as run:
-            _rounds(teacher, generator, writer, run, where, facts, samples, report)
+            _rounds(teacher, generator, writer, run, runtime, facts, samples, report)
     finally:
         writer.close()
     return Store(out)
@@ -121,13 +125,20 @@ def synthesize(
 def default_frame_range(teacher: Model, chosen: Any) -> tuple[int, int]:
     """Return the shortest and the longest clip that a method makes for a teacher, unless it is told otherwise."""
     shortest, longest = teacher.frame_range
-    if teacher.task == "single-label":  # that a clip has several sounds, and when, takes whole clips
+    if (
+        teacher.task == "single-label"
+    ):  # that a clip has several sounds, and when, takes whole clips
         longest = min(longest, getattr(chosen, "max_frames", longest))
     return min(shortest, longest), longest
 
 
 def _check(
-    teacher: Model, chosen: Any, samples: int, frames: tuple[int, int], batch_size: int, co_occurrence: float
+    teacher: Model,
+    chosen: Any,
+    samples: int,
+    frames: tuple[int, int],
+    batch_size: int,
+    co_occurrence: float,
 ) -> None:
     """Refuse what cannot be made, or not under this teacher."""
     shortest, longest = frames
@@ -146,7 +157,9 @@ def _check(
             "This teacher has no batch norm, and nothing else has a weight: give one to class_prior, or its like."
         )
     if teacher.task == "sound-events" and getattr(chosen, "views", "") == "image":
-        raise UsageError("Image views also move bands, and this teacher is asked about times; views=audio is allowed.")
+        raise UsageError(
+            "Image views also move bands, and this teacher is asked about times; views=audio is allowed."
+        )
 
 
 def _description(teacher: Model, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,7 +197,7 @@ def _rounds(
     generator: Any,
     writer: StoreWriter,
     run: Run,
-    where: Runtime,
+    runtime: Runtime,
     facts: Mapping[str, Any],
     samples: int,
     report: ProgressCallback,
@@ -199,7 +212,7 @@ def _rounds(
         generator.load_state_dict(state["generator"])
     run.rewind("round", number)
     report(min(writer.rows, samples))
-    with where.placed(teacher.network) as network, frozen(network):
+    with runtime.placed(teacher.network) as network, frozen(network):
         while number * batch < samples:
             length = sample_round_frames(tuple(facts["frame_range"]), number, seed)
             target = targets.TARGET_SAMPLERS[teacher.task](likely, batch, number, seed, length)
@@ -207,10 +220,13 @@ def _rounds(
             number += 1
             # The state is older than the store by some seconds: after a kill those batches are there already.
             if number * batch > writer.rows:
-                _append(writer, inverted, teacher, where, target, facts, number - 1)
+                _append(writer, inverted, teacher, runtime, target, facts, number - 1)
             run.log(round=number, clips=number * batch, n_frames=length, **inverted.losses)
             run.save(partial(_state, number, generator), always=number * batch >= samples)
-            report(min(writer.rows, samples), ", ".join(f"{n} {v:.2f}" for n, v in inverted.losses.items()))
+            report(
+                min(writer.rows, samples),
+                ", ".join(f"{n} {v:.2f}" for n, v in inverted.losses.items()),
+            )
     run.finish(clips=writer.rows)
 
 
@@ -222,13 +238,13 @@ def _append(
     writer: StoreWriter,
     inverted: RoundResult,
     teacher: Model,
-    where: Runtime,
+    runtime: Runtime,
     target: Tensor,
     facts: Mapping[str, Any],
     number: int,
 ) -> None:
-    stored = inverted.mel.to(where.device).half()
-    with torch.no_grad(), where.autocast():
+    stored = inverted.mel.to(runtime.device).half()
+    with torch.no_grad(), runtime.autocast():
         logits = teacher.network(stored.float()).logits
     target = target if inverted.target is None else inverted.target
     timed = target.dim() > 2
@@ -244,7 +260,10 @@ def _append(
         round=number,
         step=inverted.step,
         # HDF5 has no column of width 0: a method without losses leaves one that says so.
-        losses=np.array([inverted.losses.get(name, np.nan) for name in writer.losses] or [np.nan], dtype=np.float32),
+        losses=np.array(
+            [inverted.losses.get(name, np.nan) for name in writer.losses] or [np.nan],
+            dtype=np.float32,
+        ),
     )
 
 

@@ -21,7 +21,9 @@ def sample_balanced_classes(classes: int, batch: int, number: int, seed: int) ->
     """Return the classes ``(B,)`` of a round; over all rounds no class is asked for twice more than another."""
     first = number * batch
     passes = range(first // classes, (first + batch - 1) // classes + 1)
-    order = torch.cat([torch.randperm(classes, generator=seeds.make_rng(seed, 30, index)) for index in passes])
+    order = torch.cat(
+        [torch.randperm(classes, generator=seeds.make_rng(seed, 30, index)) for index in passes]
+    )
     return order[first % classes :][:batch]
 
 
@@ -36,12 +38,12 @@ def sample_tag_sets(likely: Tensor, batch: int, number: int, seed: int) -> Tenso
         number: Of the round.
         seed: Of what is drawn.
     """
-    draw = seeds.make_rng(seed, 33, number)
+    rng = seeds.make_rng(seed, 33, number)
     first = sample_balanced_classes(len(likely), batch, number, seed)
     sets = F.one_hot(first, len(likely))
     for share in (0.6, 0.5) if len(likely) > 1 else ():
-        another = torch.multinomial(likely[first], 1, generator=draw).squeeze(1)
-        wanted = torch.rand(batch, generator=draw) < share
+        another = torch.multinomial(likely[first], 1, generator=rng).squeeze(1)
+        wanted = torch.rand(batch, generator=rng) < share
         sets = sets | (F.one_hot(another, len(likely)) * wanted.unsqueeze(1))
     return sets.float()
 
@@ -52,15 +54,15 @@ def sample_timelines(likely: Tensor, batch: int, number: int, seed: int, frames:
     The tags are those of `label_sets`; an event lasts from a twentieth to half of the clip. Events of one class that
     overlap are one event.
     """
-    draw = seeds.make_rng(seed, 34, number)
+    rng = seeds.make_rng(seed, 34, number)
     tags = sample_tag_sets(likely, batch, number, seed)
     place = torch.arange(frames) / frames
     active = torch.zeros(*tags.shape, frames)
     for share in (1.0, 0.5, 0.3):
         # No event falls between two frames.
-        length = (0.05 + 0.45 * torch.rand(*tags.shape, 1, generator=draw)).clamp_min(1 / frames)
-        onset = (1 - length) * torch.rand(*tags.shape, 1, generator=draw)
-        there = (torch.rand(*tags.shape, 1, generator=draw) < share) & (tags.unsqueeze(2) > 0)
+        length = (0.05 + 0.45 * torch.rand(*tags.shape, 1, generator=rng)).clamp_min(1 / frames)
+        onset = (1 - length) * torch.rand(*tags.shape, 1, generator=rng)
+        there = (torch.rand(*tags.shape, 1, generator=rng) < share) & (tags.unsqueeze(2) > 0)
         active = active.maximum(((place >= onset) & (place < onset + length) & there).float())
     return active
 
@@ -71,7 +73,9 @@ TARGET_SAMPLERS: Mapping[str, TargetSampler] = MappingProxyType(
         "single-label": lambda likely, batch, number, seed, frames: sample_balanced_classes(
             len(likely), batch, number, seed
         ),
-        "multi-label": lambda likely, batch, number, seed, frames: sample_tag_sets(likely, batch, number, seed),
+        "multi-label": lambda likely, batch, number, seed, frames: sample_tag_sets(
+            likely, batch, number, seed
+        ),
         "sound-events": sample_timelines,
     }
 )
@@ -92,7 +96,11 @@ def class_similarity(head: nn.Module, sharpness: float) -> Tensor:
     weight = _classifier_weights(head).detach().float().cpu()
     directions = F.normalize(weight - weight.mean(dim=0), dim=1)
     cosine = (directions @ directions.T).fill_diagonal_(-torch.inf)
-    return (sharpness * cosine).softmax(dim=1) if sharpness else F.normalize(cosine.isfinite().float(), p=1, dim=1)
+    return (
+        (sharpness * cosine).softmax(dim=1)
+        if sharpness
+        else F.normalize(cosine.isfinite().float(), p=1, dim=1)
+    )
 
 
 def _classifier_weights(head: nn.Module) -> Tensor:

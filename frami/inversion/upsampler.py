@@ -21,14 +21,20 @@ class Upsampler(nn.Module):
     from 0 (the mean) on.
     """
 
-    def __init__(self, bands: int, frames: int, value_range: tuple[float, float], *, latent: int = 256) -> None:
+    def __init__(
+        self, bands: int, frames: int, value_range: tuple[float, float], *, latent: int = 256
+    ) -> None:
         super().__init__()
         self.bands, self.latent = bands, latent
         self.size = (-(-bands // 4), -(-frames // 4))
         self.expand = nn.Linear(latent, 128 * self.size[0] * self.size[1])
         self.norm = nn.BatchNorm2d(128)
-        self.first = nn.Sequential(ResizeConv2d(128, 128), nn.BatchNorm2d(128), nn.LeakyReLU(0.2, inplace=True))
-        self.second = nn.Sequential(ResizeConv2d(128, 64), nn.BatchNorm2d(64), nn.LeakyReLU(0.2, inplace=True))
+        self.first = nn.Sequential(
+            ResizeConv2d(128, 128), nn.BatchNorm2d(128), nn.LeakyReLU(0.2, inplace=True)
+        )
+        self.second = nn.Sequential(
+            ResizeConv2d(128, 64), nn.BatchNorm2d(64), nn.LeakyReLU(0.2, inplace=True)
+        )
         self.out = nn.Conv2d(64, 1, 3, 1, 1)
         self.low, self.high = value_range
         # Standardised spectrograms have a mean of 0; a generator of images begins at theirs.
@@ -40,9 +46,9 @@ class Upsampler(nn.Module):
         front_end = teacher.front_end
         return cls(front_end.n_mels, teacher.frame_range[1], front_end.value_range, latent=latent)
 
-    def sample_noise(self, batch: int, draw: Generator, device: str) -> Tensor:
+    def sample_noise(self, batch: int, rng: Generator, device: str) -> Tensor:
         """Return fresh normal noise ``(batch, Z)``."""
-        return torch.randn(batch, self.latent, generator=draw).to(device)
+        return torch.randn(batch, self.latent, generator=rng).to(device)
 
     def forward(self, noise: Tensor, frames: int) -> Tensor:
         """Return spectrograms ``(B, F, frames)`` in float32."""

@@ -20,19 +20,19 @@ def get_views(kind: str) -> tuple[View, View]:
     return VIEWS[kind]
 
 
-def crop_gain_and_mask(mel: Tensor, generator: Generator) -> Tensor:
+def crop_gain_and_mask(mel: Tensor, rng: Generator) -> Tensor:
     """Return half of each clip, from anywhere in it, of other loudness and with a stretch of bands and frames masked."""
-    shorter = crop(mel, generator, frames=-(-mel.shape[2] // 2))
-    return gain_and_mask(shorter, generator)
+    shorter = crop(mel, rng, frames=-(-mel.shape[2] // 2))
+    return gain_and_mask(shorter, rng)
 
 
-def gain_and_mask(mel: Tensor, generator: Generator) -> Tensor:
+def gain_and_mask(mel: Tensor, rng: Generator) -> Tensor:
     """Return the clips of other loudness, with a stretch of up to a fifth of the bands and of the frames masked."""
-    mel = gain(mel, generator, amount=0.2)
-    return mask(mask(mel, generator, dim=1, fraction=0.2), generator, dim=2, fraction=0.2)
+    mel = gain(mel, rng, amount=0.2)
+    return mask(mask(mel, rng, dim=1, fraction=0.2), rng, dim=2, fraction=0.2)
 
 
-def identity(mel: Tensor, generator: Generator) -> Tensor:
+def identity(mel: Tensor, rng: Generator) -> Tensor:
     """Return the clips as they are."""
     return mel
 

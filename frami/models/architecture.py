@@ -34,11 +34,17 @@ class Architecture:
 
     @classmethod
     def from_options(
-        cls, network: str, width: int | None = None, depth: int | None = None, pooling: str | None = None
+        cls,
+        network: str,
+        width: int | None = None,
+        depth: int | None = None,
+        pooling: str | None = None,
     ) -> Architecture:
         """Return how to build a network as it was asked for; None leaves its own default."""
         registry.load_network(network)
-        arguments = {name: value for name, value in (("width", width), ("depth", depth)) if value is not None}
+        arguments = {
+            name: value for name, value in (("width", width), ("depth", depth)) if value is not None
+        }
         for name, value in arguments.items():
             if value < 1:
                 raise UsageError(f"--{name} is {value}; 1 or more is allowed.")
@@ -74,7 +80,9 @@ class Architecture:
             # A teacher's own frames come out of a ReLU, and its head knows no others; those of one that hears events come
             # out of a recurrent layer, as a rule, and lie below zero as well.
             last = nn.Identity() if task == "sound-events" else nn.ReLU()
-            network.encoder = nn.Sequential(network.encoder, nn.Conv1d(network.channels, self.projection, 1), last)
+            network.encoder = nn.Sequential(
+                network.encoder, nn.Conv1d(network.channels, self.projection, 1), last
+            )
             network.channels = self.projection
         sizes = 2 * network.channels, network.embedding, classes
         if task == "sound-events" and (self.projection or isinstance(network.head, Head)):

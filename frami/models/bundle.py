@@ -26,12 +26,17 @@ REQUIRED_KEYS = {
     "provenance": dict,
     "frame_range": list,
 }
-MAX_SIZE = 10_000  # width, depth or embedding: beyond it even a network without memory takes long to build
+MAX_SIZE = (
+    10_000  # width, depth or embedding: beyond it even a network without memory takes long to build
+)
 
 
 def state_tensors(network: nn.Module) -> dict[str, Tensor]:
     """Return a network's weights as they are written; a layer that two modules hold is written for both."""
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
+    return {
+        name: tensor.detach().cpu().contiguous().clone()
+        for name, tensor in network.state_dict().items()
+    }
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -39,22 +44,34 @@ def read_description(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise OperationError(f"{path} is not readable JSON ({error}); copy the bundle again.") from error
-    missing = sorted(REQUIRED_KEYS.keys() - set(found)) if isinstance(found, dict) else sorted(REQUIRED_KEYS)
+        raise OperationError(
+            f"{path} is not readable JSON ({error}); copy the bundle again."
+        ) from error
+    missing = (
+        sorted(REQUIRED_KEYS.keys() - set(found))
+        if isinstance(found, dict)
+        else sorted(REQUIRED_KEYS)
+    )
     if missing:
         raise OperationError(
             f"{path} lacks {', '.join(missing)}; it is no bundle of frami, or was cut off: copy it again."
         )
     if found["format"] != FORMAT:
-        raise OperationError(f"{path} has the format {found['format']!r}; this frami reads {FORMAT!r}.")
+        raise OperationError(
+            f"{path} has the format {found['format']!r}; this frami reads {FORMAT!r}."
+        )
     for name, kind in REQUIRED_KEYS.items():
         if not isinstance(found[name], kind):
-            raise OperationError(f"{path} has {found[name]!r} as its {name}; copy the bundle again.")
+            raise OperationError(
+                f"{path} has {found[name]!r} as its {name}; copy the bundle again."
+            )
     if not found["labels"] or not all(isinstance(label, str) for label in found["labels"]):
         raise OperationError(f"{path} names no labels; a bundle has one name for each class.")
     numbers = found["arguments"].values()
     if not all(isinstance(value, int | float) for value in numbers):
-        raise OperationError(f"{path} gives the network arguments that are not numbers: {found['arguments']!r}.")
+        raise OperationError(
+            f"{path} gives the network arguments that are not numbers: {found['arguments']!r}."
+        )
     frames = found["frame_range"]
     if (
         len(frames) != 2
@@ -70,7 +87,9 @@ def read_description(path: Path) -> dict[str, Any]:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Return a bundle's weights; a pickle is told apart from a file that is cut off."""
     if not path.is_file():
-        raise OperationError(f"{path} is missing; a bundle is model.json and weights.safetensors: copy both.")
+        raise OperationError(
+            f"{path} is missing; a bundle is model.json and weights.safetensors: copy both."
+        )
     try:
         return safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
@@ -81,7 +100,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             raise OperationError(
                 f"{path} is a pickle, which could run code; save the weights with safetensors."
             ) from error
-        raise OperationError(f"{path} is truncated or no safetensors file ({error}); copy the bundle again.") from error
+        raise OperationError(
+            f"{path} is truncated or no safetensors file ({error}); copy the bundle again."
+        ) from error
 
 
 def check_tensors(folder: Path, wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
@@ -101,4 +122,6 @@ def check_tensors(folder: Path, wanted: Mapping[str, Tensor], given: Mapping[str
                 f"its network needs {tuple(wanted[name].shape)} {wanted[name].dtype}."
             )
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise OperationError(f"The bundle {folder} has values in {name} that are not numbers (NaN or infinity).")
+            raise OperationError(
+                f"The bundle {folder} has values in {name} that are not numbers (NaN or infinity)."
+            )

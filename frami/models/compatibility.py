@@ -63,5 +63,8 @@ def _output_frame_counts(model: Model) -> list[int]:
     if model.task != "sound-events":
         return []
     with torch.no_grad(), CPU.placed(model.network) as network, frozen(network):
-        said = [network(torch.zeros(1, model.front_end.n_mels, frames)).frame_logits for frames in (64, 127)]
+        said = [
+            network(torch.zeros(1, model.front_end.n_mels, frames)).frame_logits
+            for frames in (64, 127)
+        ]
     return [each.shape[2] for each in said if each is not None]

@@ -53,7 +53,9 @@ class Model:
 
     def __post_init__(self) -> None:
         if isinstance(self.labels, str) or len(self.labels) != self.network.classes:
-            raise UsageError(f"A network of {self.network.classes} classes needs as many labels; {self.labels!r} came.")
+            raise UsageError(
+                f"A network of {self.network.classes} classes needs as many labels; {self.labels!r} came."
+            )
         try:
             shortest, longest = map(operator.index, self.frame_range)
         except (TypeError, ValueError) as error:
@@ -61,7 +63,9 @@ class Model:
                 f"frame_range is {self.frame_range!r}; the shortest and the longest length are allowed."
             ) from error
         if not 1 <= shortest <= longest:
-            raise UsageError(f"frame_range is {self.frame_range!r}; 1 or more, the shortest first, is allowed.")
+            raise UsageError(
+                f"frame_range is {self.frame_range!r}; 1 or more, the shortest first, is allowed."
+            )
         object.__setattr__(self, "labels", tuple(self.labels))
         object.__setattr__(self, "frame_range", (shortest, longest))
         self.network.task = tasks.find_task(self.task)
@@ -92,7 +96,9 @@ class Model:
         for name, tensor in sorted(self.network.state_dict().items()):
             digest.update(name.encode())
             # By its bytes: numpy knows no bfloat16.
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+            digest.update(
+                tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+            )
         return digest.hexdigest()[:16]
 
     @property
@@ -113,7 +119,11 @@ class Model:
             "network": self.architecture.network,
             "arguments": dict(self.architecture.arguments),
             "projection": self.architecture.projection,
-            **({"pooling": self.architecture.pooling} if self.architecture.pooling != ATTENTION else {}),
+            **(
+                {"pooling": self.architecture.pooling}
+                if self.architecture.pooling != ATTENTION
+                else {}
+            ),
             "front_end": settings_to_json(self.front_end),
             "labels": list(self.labels),
             "task": self.task,
@@ -122,7 +132,9 @@ class Model:
     def save(self, folder: str | Path, **provenance: Any) -> Path:
         """Write the model as a bundle, ``model.json`` and ``weights.safetensors``; return the folder."""
         folder = files.ensure_dir(folder)
-        files.write_bytes(folder / bundle.WEIGHTS_FILE, safetensors.torch.save(bundle.state_tensors(self.network)))
+        files.write_bytes(
+            folder / bundle.WEIGHTS_FILE, safetensors.torch.save(bundle.state_tensors(self.network))
+        )
         description = self._description() | {
             "frame_range": list(self.frame_range),
             "provenance": dict(self.provenance) | provenance,
@@ -133,7 +145,9 @@ class Model:
         return folder
 
 
-ModelLike = Model | str | Path  # a model, its bundle's folder, or the name of one that ships with the package
+ModelLike = (
+    Model | str | Path
+)  # a model, its bundle's folder, or the name of one that ships with the package
 
 
 def list_pretrained() -> list[str]:
@@ -143,7 +157,9 @@ def list_pretrained() -> list[str]:
     ['digits']
     """
     root = resources.files("frami.bundles")
-    return sorted(entry.name for entry in root.iterdir() if entry.joinpath(bundle.DESCRIPTION_FILE).is_file())
+    return sorted(
+        entry.name for entry in root.iterdir() if entry.joinpath(bundle.DESCRIPTION_FILE).is_file()
+    )
 
 
 def resolve_bundle(model: str | Path) -> Path:
@@ -200,7 +216,9 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
     own = "." in architecture.network
     try:
         with seeds.seeded(0) if own else torch.device("meta"):
-            network = architecture.build(front_end.n_mels, len(labels), tasks.find_task(description["task"]).name)
+            network = architecture.build(
+                front_end.n_mels, len(labels), tasks.find_task(description["task"]).name
+            )
     except UsageError as error:
         raise OperationError(f"The bundle {folder} cannot be built: {error}") from error
     bundle.check_tensors(folder, network.state_dict(), tensors)

@@ -53,7 +53,9 @@ def conv_recurrent_forward(mel: Tensor, layers: Iterable[nn.Module], recurrent: 
     """
     for number, layer in enumerate(layers):
         mel = layer(mel)
-        mel = F.avg_pool2d(mel, (2 if mel.shape[2] > 1 else 1, 2 if number < 2 else 1), ceil_mode=True)
+        mel = F.avg_pool2d(
+            mel, (2 if mel.shape[2] > 1 else 1, 2 if number < 2 else 1), ceil_mode=True
+        )
     sequence = mel.mean(dim=2).transpose(1, 2).float()
     with torch.autocast(sequence.device.type, enabled=False):
         heard, _ = recurrent(sequence)
@@ -101,7 +103,11 @@ class FrameHead(nn.Module):
             clip = (self.attention(frames).float().softmax(dim=2) * probable).sum(dim=2)
         else:
             clip = POOLINGS[self.pooling](probable)
-        return torch.relu(self.norm(self.embedding(stats))), clip.clamp(1e-6, 1 - 1e-6).logit(), strong
+        return (
+            torch.relu(self.norm(self.embedding(stats))),
+            clip.clamp(1e-6, 1 - 1e-6).logit(),
+            strong,
+        )
 
 
 class Network(nn.Module):
@@ -122,11 +128,21 @@ class Network(nn.Module):
     """
 
     def __init__(
-        self, encoder: nn.Module, *, channels: int, classes: int, embedding: int, head: nn.Module | None = None
+        self,
+        encoder: nn.Module,
+        *,
+        channels: int,
+        classes: int,
+        embedding: int,
+        head: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        if head is not None and not isinstance(getattr(head, "classifier", None), nn.Linear | nn.Conv1d):
-            raise UsageError("A head has its last layer, an nn.Linear or an nn.Conv1d, as `classifier`; name it so.")
+        if head is not None and not isinstance(
+            getattr(head, "classifier", None), nn.Linear | nn.Conv1d
+        ):
+            raise UsageError(
+                "A head has its last layer, an nn.Linear or an nn.Conv1d, as `classifier`; name it so."
+            )
         self.encoder = encoder
         self.head: nn.Module = Head(2 * channels, embedding, classes) if head is None else head
         self.channels, self.classes, self.embedding = channels, classes, embedding
@@ -166,9 +182,16 @@ class Network(nn.Module):
 def _check(part: str, what: str, came: object, wanted: tuple[int | None, ...]) -> None:
     """Refuse what a part of a network gives if it is not of the shape that was announced; None stands for any length."""
     shape = tuple(came.shape) if isinstance(came, Tensor) else (type(came).__name__,)
-    if len(shape) != len(wanted) or any(size not in (None, found) for size, found in zip(wanted, shape, strict=True)):
-        asked, given = (", ".join("any" if size is None else str(size) for size in sizes) for sizes in (wanted, shape))
-        raise UsageError(f"The network's {part} gives {what} of shape ({asked}); what came is ({given}).")
+    if len(shape) != len(wanted) or any(
+        size not in (None, found) for size, found in zip(wanted, shape, strict=True)
+    ):
+        asked, given = (
+            ", ".join("any" if size is None else str(size) for size in sizes)
+            for sizes in (wanted, shape)
+        )
+        raise UsageError(
+            f"The network's {part} gives {what} of shape ({asked}); what came is ({given})."
+        )
 
 
 @contextmanager
@@ -179,7 +202,9 @@ def frozen(network: nn.Module) -> Iterator[nn.Module]:
     """
     modes = [(module, module.training) for module in network.modules()]
     learning = [p for p in network.parameters() if p.requires_grad]
-    recurrent = [(module, module.dropout) for module in network.modules() if isinstance(module, nn.RNNBase)]
+    recurrent = [
+        (module, module.dropout) for module in network.modules() if isinstance(module, nn.RNNBase)
+    ]
     network.eval().requires_grad_(False)
     for layer, _ in recurrent:
         layer.train().dropout = 0.0

@@ -27,7 +27,9 @@ def statistics_pooling(frames: Tensor) -> Tensor:
 POOLINGS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "average": lambda probable: probable.mean(dim=2),
     "max": lambda probable: probable.amax(dim=2),
-    "linear-softmax": lambda probable: (probable * probable).sum(dim=2) / probable.sum(dim=2).clamp_min(1e-6),
+    "linear-softmax": lambda probable: (
+        (probable * probable).sum(dim=2) / probable.sum(dim=2).clamp_min(1e-6)
+    ),
     "exponential-softmax": lambda probable: (probable * probable.softmax(dim=2)).sum(dim=2),
 }
 

@@ -79,7 +79,9 @@ def match_frame_rate(answer: Tensor, other: Tensor) -> Tensor:
     """Return an answer with as many frames as another has."""
     if answer.shape == other.shape:
         return answer
-    frames = F.interpolate(answer[:, :, 1:], size=other.shape[2] - 1, mode="linear", align_corners=False)
+    frames = F.interpolate(
+        answer[:, :, 1:], size=other.shape[2] - 1, mode="linear", align_corners=False
+    )
     return torch.cat([answer[:, :, :1], frames], dim=2)
 
 
@@ -154,7 +156,9 @@ SOUND_EVENTS = Task(
     decide=lambda answer: (answer[:, :, 1:] > 0).float(),
     choice_weights=_frame_shares,
 )
-TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in (SINGLE_LABEL, MULTI_LABEL, SOUND_EVENTS)})
+TASKS: Mapping[str, Task] = MappingProxyType(
+    {task.name: task for task in (SINGLE_LABEL, MULTI_LABEL, SOUND_EVENTS)}
+)
 
 
 def find_task(name: str) -> Task:

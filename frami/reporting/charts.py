@@ -31,14 +31,20 @@ def loss_curves(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
     """
     names = loss_names(run_metrics)
     if not names:
-        raise UsageError("There are no losses to draw: the run has logged none, so far or by its nature.")
+        raise UsageError(
+            "There are no losses to draw: the run has logged none, so far or by its nature."
+        )
     time = next((place for place in PLACES if place in run_metrics[0]), "line")
     columns = 2 if len(names) == 4 else min(3, len(names))
     lines = -(-len(names) // columns)
     figure = Figure(figsize=(0.6 + 3.2 * columns, 0.4 + 2.3 * lines), layout="constrained")
     axes = figure.subplots(lines, columns, sharex=True, squeeze=False).flatten()
     for ax, name in zip(axes, names, strict=False):
-        points = [(row.get(time, number), row[name]) for number, row in enumerate(run_metrics) if name in row]
+        points = [
+            (row.get(time, number), row[name])
+            for number, row in enumerate(run_metrics)
+            if name in row
+        ]
         x, y = np.array(points, dtype=float).T
         ax.plot(x, y, color="C0", linewidth=1.2, marker="." if len(x) < 50 else "")
         if y.min() > 0 and y.max() > 100 * y.min():
@@ -58,7 +64,12 @@ def loss_curves(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
 def loss_names(run_metrics: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the names of the losses that a run has logged, in that order."""
     return list(
-        dict.fromkeys(name for row in run_metrics for name in row if name not in PLACES.get(next(iter(row), ""), ()))
+        dict.fromkeys(
+            name
+            for row in run_metrics
+            for name in row
+            if name not in PLACES.get(next(iter(row), ""), ())
+        )
     )
 
 
@@ -83,7 +94,9 @@ def confusion_matrix(labels: Sequence[str], counts: ArrayLike) -> Figure:
     if len(labels) <= 20:
         for row, column in np.argwhere(table):
             said = f"{table[row, column]:.0f}"
-            text = ax.text(column, row, said, ha="center", va="center", fontsize=min(font, 24 / len(said)))
+            text = ax.text(
+                column, row, said, ha="center", va="center", fontsize=min(font, 24 / len(said))
+            )
             text.set_color("black" if parts[row, column] > 0.6 else "white")
     figure.colorbar(image, ax=ax, label="part of the true class's clips", shrink=0.8)
     return figure

@@ -61,7 +61,9 @@ def inspect(
         Failed: it is one of the three, and damaged.
     """
     if out is None and (dataset is not None or teacher is not None):
-        raise UsageError("Recordings and a teacher serve the pictures; name a folder for those with --out.")
+        raise UsageError(
+            "Recordings and a teacher serve the pictures; name a folder for those with --out."
+        )
     if dataset is not None and test_fold is None:
         raise UsageError("--dataset needs --test-fold: the recordings drawn are those held out.")
     if dataset is None and (data is not None or test_fold is not None):
@@ -72,13 +74,17 @@ def inspect(
         raise UsageError(f"--teacher is for a store, whose clips it hears; {path} is none.")
     a_run = (path / "run.json").is_file()
     if (path / "model.json").is_file() or (str(path) in list_pretrained() and not a_run):
-        rows = _describe_bundle(resolve_bundle(path), out, split, select_runtime(device, precision="float32"))
+        rows = _describe_bundle(
+            resolve_bundle(path), out, split, select_runtime(device, precision="float32")
+        )
     elif path.is_file() and (path.suffix == ".h5" or h5py.is_hdf5(path)):
         with Store(path) as store:
             rows = _describe_store(store, out, split, teacher, device)
     elif a_run:
         if split is not None:
-            raise UsageError(f"--dataset is for a bundle or a store, whose pictures it serves; {path} is a run.")
+            raise UsageError(
+                f"--dataset is for a bundle or a store, whose pictures it serves; {path} is a run."
+            )
         rows = _describe_run(path, out)
     else:
         came = "is neither a bundle, a store nor a run" if path.exists() else "is not there"
@@ -89,14 +95,17 @@ def inspect(
     return format_rows(rows)
 
 
-def _describe_bundle(path: Path, out: Path | None, split: Split | None, where: Runtime) -> Rows:
+def _describe_bundle(path: Path, out: Path | None, split: Split | None, runtime: Runtime) -> Rows:
     model = load(path)
     built, size = model.architecture, format_bytes((path / "weights.safetensors").stat().st_size)
     projected = f", frames projected to {built.projection} channels" if built.projection else ""
     work = f"{complexity.multiply_adds(model) / 1e6:.1f} M multiply-adds for a clip of 1 s"
     rows = [
         ("bundle", str(path)),
-        ("network", f"{built.network} ({format_mapping(built.arguments) or 'as by default'}){projected}"),
+        (
+            "network",
+            f"{built.network} ({format_mapping(built.arguments) or 'as by default'}){projected}",
+        ),
         ("size", f"{model.parameters:,} parameters, {size} on disk; {work}"),
         ("front end", _front_end(model.front_end)),
         ("trained on", _format_frame_range(model.front_end, model.frame_range)),
@@ -111,9 +120,11 @@ def _describe_bundle(path: Path, out: Path | None, split: Split | None, where: R
     if split is not None:
         split = split_for_task(align_labels(split, model.labels), model.task)
         real = _load_test_clips(split, model.front_end)
-        scores = score_predictions(model, split, real, fusion.predict([model], [real], where))
+        scores = score_predictions(model, split, real, fusion.predict([model], [real], runtime))
         numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
-        rows.append(("scores", f"{split.dataset}, fold {split.test_fold}: {format_mapping(numbers)}"))
+        rows.append(
+            ("scores", f"{split.dataset}, fold {split.test_fold}: {format_mapping(numbers)}")
+        )
         pictures["features"] = spectrograms.feature_map(model, None, real)
         if "events" in scores:
             pictures["events"] = draw_event_rolls(model, split, scores["events"])
@@ -127,7 +138,9 @@ def draw_event_rolls(model: Model, split: Split, found: Mapping[str, events.Even
     first = split.test.subset(range(min(N_EVENT_ROLLS, len(split.test))))
     heard = Spectrograms.from_recordings(first, model.front_end)
     shown = [(name, heard.mel(number)) for number, name in enumerate(first.names)]
-    return spectrograms.event_rolls(shown, model.front_end, model.labels, annotated_events(split), found)
+    return spectrograms.event_rolls(
+        shown, model.front_end, model.labels, annotated_events(split), found
+    )
 
 
 def _describe_store(
@@ -136,7 +149,10 @@ def _describe_store(
     rows = [
         ("store", f"{store.path} ({format_bytes(store.path.stat().st_size)})"),
         *_clips(store),
-        ("method", f"{store.method}: {format_mapping({k: v for k, v in store.settings.items() if k != 'method'})}"),
+        (
+            "method",
+            f"{store.method}: {format_mapping({k: v for k, v in store.settings.items() if k != 'method'})}",
+        ),
         ("teacher", store.teacher),
         ("front end", _front_end(store.front_end)),
         ("labels", f"{len(store.labels)}: {', '.join(store.labels)}"),
@@ -145,7 +161,9 @@ def _describe_store(
         return rows
     real = None
     if split is not None:
-        real = _load_test_clips(split_for_task(align_labels(split, store.labels), store.task), store.front_end)
+        real = _load_test_clips(
+            split_for_task(align_labels(split, store.labels), store.task), store.front_end
+        )
     pictures = {"grid": spectrograms.spectrogram_grid(store, store.front_end, store.labels, real)}
     pictures |= _loss_picture(store_run_folder(store.path))
     if teacher is not None:
@@ -164,7 +182,10 @@ def _describe_run(path: Path, out: Path | None) -> Rows:
     record, logged = read_record(path), read_metrics(path)
     rows = [
         ("run", str(path)),
-        ("command", f"{record['command']}, {record['status']} after {format_duration(record['seconds'])}"),
+        (
+            "command",
+            f"{record['command']}, {record['status']} after {format_duration(record['seconds'])}",
+        ),
         ("settings", format_mapping(record["settings"])),
         ("teacher", str(record.get("teacher", ""))),
         ("last logged", format_mapping(logged[-1]) if logged else "nothing"),
@@ -176,7 +197,9 @@ def _describe_run(path: Path, out: Path | None) -> Rows:
 
 
 def _front_end(heard: FrontEnd) -> str:
-    window, hop = (1000 * samples / heard.sample_rate for samples in (heard.win_length, heard.hop_length))
+    window, hop = (
+        1000 * samples / heard.sample_rate for samples in (heard.win_length, heard.hop_length)
+    )
     return (
         f"{heard.sample_rate} Hz; Hann window of {heard.win_length} samples ({window:g} ms) in an FFT of "
         f"{heard.n_fft}, every {heard.hop_length} samples ({hop:g} ms); {heard.n_mels} {heard.filterbank} bands from "
@@ -207,12 +230,22 @@ def _clips(store: Store) -> Rows:
     # A loss that does not count yet is stored as NaN.
     counting = ~np.isnan(recent).all(axis=0)
     means = np.nanmean(recent[:, counting], axis=0).tolist()
-    losses = format_mapping(dict(zip(np.array(store.loss_names, str)[counting].tolist(), means, strict=True)))
+    losses = format_mapping(
+        dict(zip(np.array(store.loss_names, str)[counting].tolist(), means, strict=True))
+    )
     return [
         ("clips", f"{len(store):,}, {each.min()} to {each.max()} a class"),
-        ("length", _format_frame_range(store.front_end, (int(store.n_frames.min()), int(store.n_frames.max())))),
+        (
+            "length",
+            _format_frame_range(
+                store.front_end, (int(store.n_frames.min()), int(store.n_frames.max()))
+            ),
+        ),
         ("agreement", f"the teacher gives {agrees:.1f} % of the {asked}"),
-        ("confidence", f"{sure.max(axis=1).mean():.2f}, the mean of the teacher's highest probability"),
+        (
+            "confidence",
+            f"{sure.max(axis=1).mean():.2f}, the mean of the teacher's highest probability",
+        ),
         ("losses", f"{losses or 'none'} (mean of the last {LAST_ROUNDS} rounds)"),
     ]
 
@@ -225,7 +258,9 @@ def _confidence(store: Store) -> np.ndarray:
 
 def _load_test_clips(split: Split, front_end: FrontEnd) -> Spectrograms:
     if not len(split.test):
-        raise UsageError(f"This copy of {split.dataset} lacks fold {split.test_fold}. {split.missing}")
+        raise UsageError(
+            f"This copy of {split.dataset} lacks fold {split.test_fold}. {split.missing}"
+        )
     return Spectrograms.from_recordings(split.test, front_end)
 
 
@@ -243,13 +278,17 @@ def _sounds(store: Store) -> dict[str, bytes]:
         buffer = io.BytesIO()
         soundfile.write(buffer, waveform.numpy(), rate, format="WAV")
         # A label is any text, a path among others.
-        sounds[f"{k:02}_{re.sub(r'[^A-Za-z0-9-]+', '_', store.labels[k])[:40]}.wav"] = buffer.getvalue()
+        sounds[f"{k:02}_{re.sub(r'[^A-Za-z0-9-]+', '_', store.labels[k])[:40]}.wav"] = (
+            buffer.getvalue()
+        )
     return sounds
 
 
 def _write_pictures(out: Path, pictures: Mapping[str, Figure], sounds: Mapping[str, bytes]) -> Rows:
     """Write pictures and sounds into a folder; return the row that lists them."""
-    contents = {f"{name}.png": charts.to_png(figure) for name, figure in pictures.items()} | dict(sounds)
+    contents = {f"{name}.png": charts.to_png(figure) for name, figure in pictures.items()} | dict(
+        sounds
+    )
     for name, content in contents.items():
         files.write_bytes(files.ensure_dir(out) / name, content)
     return [("written", f"to {out}: {', '.join(contents) or 'nothing, as no loss was logged'}")]

@@ -37,7 +37,9 @@ POWER = "standardised log power"
 OCTAVES = (250, 500, 1000, 2000, 4000, 8000, 16000)  # Hz
 
 
-def spectrogram_grid(store: Clips, front_end: FrontEnd, labels: Sequence[str], real: Clips | None = None) -> Figure:
+def spectrogram_grid(
+    store: Clips, front_end: FrontEnd, labels: Sequence[str], real: Clips | None = None
+) -> Figure:
     """Return synthetic spectrograms, one row a class, and beside them the mean of its recordings.
 
     Args:
@@ -116,13 +118,21 @@ def feature_map(model: Model, synthetic: Clips | None, real: Clips | None = None
         WrongUse: there are fewer than 2 clips.
     """
     # Circles first: crosses stay visible on top of them.
-    clips = {name: kind for name, kind in (("real", real), ("synthetic", synthetic)) if kind is not None}
+    clips = {
+        name: kind for name, kind in (("real", real), ("synthetic", synthetic)) if kind is not None
+    }
     shown = _classes(*clips.values())
-    drawn = {name: kind for name, kind in clips.items() if any(len(indices_of_class(kind, k)) for k in shown)}
+    drawn = {
+        name: kind
+        for name, kind in clips.items()
+        if any(len(indices_of_class(kind, k)) for k in shown)
+    }
     heard = {name: _statistics(model, kind, shown) for name, kind in drawn.items()}
     if sum(len(targets) for _, targets in heard.values()) < 2:
         raise UsageError("A map of a single clip cannot be drawn; 2 or more are needed.")
-    projection = PCA(2, svd_solver="full").fit(np.concatenate([stats for stats, _ in heard.values()]))
+    projection = PCA(2, svd_solver="full").fit(
+        np.concatenate([stats for stats, _ in heard.values()])
+    )
     figure = Figure(figsize=(8, 5.5), layout="constrained")
     ax = figure.subplots()
     colour = dict(zip(shown, matplotlib.color_sequences["petroff10"], strict=False))
@@ -133,9 +143,15 @@ def feature_map(model: Model, synthetic: Clips | None, real: Clips | None = None
     for k in shown:
         ax.scatter([], [], s=40, color=colour[k], marker="s", label=escape_text(model.labels[k]))
     first, second = 100 * projection.explained_variance_ratio_
-    ax.set(xlabel=f"first component ({first:.0f} % of the variance)", ylabel=f"second component ({second:.0f} %)")
+    ax.set(
+        xlabel=f"first component ({first:.0f} % of the variance)",
+        ylabel=f"second component ({second:.0f} %)",
+    )
     several = any(kind.targets.ndim > 1 for kind in drawn.values())
-    ax.set_title("Statistics after pooling" + ("; a clip of several tags is drawn once for each" if several else ""))
+    ax.set_title(
+        "Statistics after pooling"
+        + ("; a clip of several tags is drawn once for each" if several else "")
+    )
     figure.legend(loc="outside right upper", frameon=False)
     return figure
 
@@ -161,14 +177,23 @@ def event_rolls(
     for (upper, lower), (name, mel) in zip(axes.T, clips, strict=True):
         _draw_spectrogram(upper, mel, front_end, _shorten(Path(name).name), (None, None))
         shown = [label for label in labels if label in {e[2] for e in (*truth[name], *found[name])}]
-        for events, shift, colour, title in ((truth[name], 0.2, "C0", "annotated"), (found[name], -0.2, "C1", "found")):
+        for events, shift, colour, title in (
+            (truth[name], 0.2, "C0", "annotated"),
+            (found[name], -0.2, "C1", "found"),
+        ):
             for onset, offset, label in events:
                 lower.barh(shown.index(label) + shift, offset - onset, 0.35, onset, color=colour)
             lower.barh(0, 0, color=colour, label=title)
         lower.set_yticks(range(len(shown)), [escape_text(label) for label in shown])
-        lower.set(xlabel="time (s)", xlim=(0, front_end.seconds(mel.shape[1])), ylim=(-0.6, max(1, len(shown)) - 0.4))
+        lower.set(
+            xlabel="time (s)",
+            xlim=(0, front_end.seconds(mel.shape[1])),
+            ylim=(-0.6, max(1, len(shown)) - 0.4),
+        )
         lower.grid(axis="x", alpha=0.3)
-    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=SMALL)
+    figure.legend(
+        *axes[1, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=SMALL
+    )
     axes[0, 0].set_ylabel("frequency (kHz)")
     return figure
 
@@ -180,7 +205,9 @@ def _draw_spectrogram(
     bands, centres = front_end.n_mels, filterbanks.center_frequencies(front_end).numpy()
     extent = (*_seconds(front_end, mel.shape[1]), -0.5, bands - 0.5)
     low, high = span
-    image = ax.imshow(mel.numpy(), COLORMAP, vmin=low, vmax=high, origin="lower", aspect="auto", extent=extent)
+    image = ax.imshow(
+        mel.numpy(), COLORMAP, vmin=low, vmax=high, origin="lower", aspect="auto", extent=extent
+    )
     octaves = [hz for hz in OCTAVES if centres[0] <= hz <= centres[-1]]
     ticks = octaves if len(octaves) > 1 else [centres[0], centres[-1]]
     ax.set_yticks(np.interp(ticks, centres, np.arange(bands)), [f"{hz / 1000:.3g}" for hz in ticks])
@@ -206,7 +233,10 @@ def _seconds(front_end: FrontEnd, frames: int) -> tuple[float, float]:
 
 def _classes(*clips: Clips) -> list[int]:
     """Return the classes to show: those that occur, ten of them evenly chosen if there are more."""
-    tagged = [np.flatnonzero(kind.targets.any(axis=0)) if kind.targets.ndim > 1 else kind.targets for kind in clips]
+    tagged = [
+        np.flatnonzero(kind.targets.any(axis=0)) if kind.targets.ndim > 1 else kind.targets
+        for kind in clips
+    ]
     occurring = np.unique(np.concatenate([np.zeros(0, np.int64), *tagged]).astype(np.int64))
     if not len(occurring):
         raise UsageError("There are no clips to show; synthesise some first.")
@@ -219,7 +249,9 @@ def _evenly_spaced(values: NDArray[Any], count: int) -> NDArray[Any]:
     return values[np.unique(places)[: len(values)]]
 
 
-def _statistics(model: Model, clips: Clips, shown: list[int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _statistics(
+    model: Model, clips: Clips, shown: list[int]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return pooled statistics ``(S, 2D)`` and classes ``(S,)`` of some clips, each at its own length."""
     each = [_evenly_spaced(indices_of_class(clips, k), CLIPS_ON_MAP) for k in shown]
     chosen, classes = np.concatenate(each), np.repeat(shown, [len(numbers) for numbers in each])
@@ -227,6 +259,9 @@ def _statistics(model: Model, clips: Clips, shown: list[int]) -> tuple[NDArray[n
     some = Spectrograms(mels, clips.n_frames[chosen], classes)
     device = next(model.network.parameters()).device
     with torch.inference_mode(), frozen(model.network):
-        heard = [(model.network(mel.to(device)).stats.cpu(), rows) for mel, rows in batches_by_length(some, 64)]
+        heard = [
+            (model.network(mel.to(device)).stats.cpu(), rows)
+            for mel, rows in batches_by_length(some, 64)
+        ]
     stats, rows = (np.concatenate(parts) for parts in zip(*heard, strict=True))
     return stats, some.targets[rows]

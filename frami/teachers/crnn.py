@@ -38,9 +38,16 @@ class Encoder(nn.Module):
 
     def __init__(self, width: int, depth: int, recurrent: int, dropout: float) -> None:
         super().__init__()
-        channels = [1, *(width * WIDENING[min(number, len(WIDENING) - 1)] for number in range(depth))]
-        self.layers = nn.ModuleList(Gated(a, b, dropout) for a, b in zip(channels, channels[1:], strict=False))
-        self.recurrent = nn.GRU(channels[-1], recurrent, 2, batch_first=True, bidirectional=True, dropout=dropout)
+        channels = [
+            1,
+            *(width * WIDENING[min(number, len(WIDENING) - 1)] for number in range(depth)),
+        ]
+        self.layers = nn.ModuleList(
+            Gated(a, b, dropout) for a, b in zip(channels, channels[1:], strict=False)
+        )
+        self.recurrent = nn.GRU(
+            channels[-1], recurrent, 2, batch_first=True, bidirectional=True, dropout=dropout
+        )
 
     def forward(self, mel: Tensor) -> Tensor:
         return conv_recurrent_forward(mel, self.layers, self.recurrent)

@@ -23,7 +23,9 @@ class Block(nn.Module):
         self.shortcut = (
             nn.Identity()
             if inputs == outputs and stride == 1
-            else nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+            else nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+            )
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -35,7 +37,11 @@ class Encoder(nn.Sequential):
     """Stem and stages; the first stage runs at half the time and frequency resolution of the spectrogram."""
 
     def __init__(self, width: int, depth: int) -> None:
-        stem = [nn.Conv2d(1, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+        stem = [
+            nn.Conv2d(1, width, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+        ]
         stages: list[nn.Module] = []
         for stage in range(3):
             outputs = width << stage
@@ -48,7 +54,9 @@ class Encoder(nn.Sequential):
         return super().forward(mel).mean(dim=2)
 
 
-def build(bands: int, classes: int, *, width: int = 40, depth: int = 2, embedding: int = 128) -> Network:
+def build(
+    bands: int, classes: int, *, width: int = 40, depth: int = 2, embedding: int = 128
+) -> Network:
     """Return a residual network; 1.1 M parameters by default.
 
     Args:

@@ -15,7 +15,9 @@ from frami.models.network import Network
 class Layer(nn.Module):
     """A dilated convolution over time with batch norm, ``(B, C, N) -> (B, C', N/s)``; residual where shapes agree."""
 
-    def __init__(self, inputs: int, outputs: int, *, kernel: int, stride: int = 1, dilation: int = 1) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, kernel: int, stride: int = 1, dilation: int = 1
+    ) -> None:
         super().__init__()
         padding = dilation * (kernel - 1) // 2
         self.conv = nn.Conv1d(inputs, outputs, kernel, stride, padding, dilation, bias=False)
@@ -43,7 +45,9 @@ class Encoder(nn.Sequential):
         return super().forward(mel.squeeze(1))
 
 
-def build(bands: int, classes: int, *, width: int = 256, depth: int = 3, embedding: int = 128) -> Network:
+def build(
+    bands: int, classes: int, *, width: int = 256, depth: int = 3, embedding: int = 128
+) -> Network:
     """Return a time-delay network; 1.0 M parameters by default.
 
     Args:
@@ -53,4 +57,6 @@ def build(bands: int, classes: int, *, width: int = 256, depth: int = 3, embeddi
         depth: Dilated layers after the stride, with dilation 2, 3, ...
         embedding: Size E of the layer before the classifier.
     """
-    return Network(Encoder(bands, width, depth), channels=width, classes=classes, embedding=embedding)
+    return Network(
+        Encoder(bands, width, depth), channels=width, classes=classes, embedding=embedding
+    )

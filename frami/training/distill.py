@@ -99,7 +99,14 @@ def distill(
         runtime=select_runtime(device, threads, precision),
     )
     given = sources.choose_source(
-        teachers, other, samples, dataset, data, test_fold, any_teacher=any_teacher, labelled=not found.needs_teacher
+        teachers,
+        other,
+        samples,
+        dataset,
+        data,
+        test_fold,
+        any_teacher=any_teacher,
+        labelled=not found.needs_teacher,
     )
     if budget:
         complexity.check_budget(budget, plan.student())
@@ -161,7 +168,11 @@ class _Plan:
             "options": asdict(self.settings),
             "seed": self.seed,
             "precision": self.runtime.precision,
-            **({"embedding_teacher": self.embedding_teacher.fingerprint} if self.embedding_teacher is not None else {}),
+            **(
+                {"embedding_teacher": self.embedding_teacher.fingerprint}
+                if self.embedding_teacher is not None
+                else {}
+            ),
         }
 
     def provenance(self) -> dict[str, Any]:
@@ -171,19 +182,32 @@ class _Plan:
             for one in filter(None, (*self.teachers, self.embedding_teacher))
             for known in held_out_folds(one.provenance)
         ]
-        return {"teacher": self.teacher_id, "seed": self.seed, "settings": asdict(self.settings), "taught": knew}
+        return {
+            "teacher": self.teacher_id,
+            "seed": self.seed,
+            "settings": asdict(self.settings),
+            "taught": knew,
+        }
 
     def student(self) -> Model:
         """Return the student before it has learned anything."""
         student = self._fresh_model(0)
         # Of its teacher's build and seed, a student would begin as that one did.
-        return self._fresh_model(4) if any(_same_encoder_shapes(student, one) for one in self.teachers) else student
+        return (
+            self._fresh_model(4)
+            if any(_same_encoder_shapes(student, one) for one in self.teachers)
+            else student
+        )
 
     def _fresh_model(self, use: int) -> Model:
         first = self.teachers[0]
         with seeds.seeded(self.seed, use):
             return Model.build(
-                self.architecture, first.front_end, first.labels, task=first.task, frame_range=first.frame_range
+                self.architecture,
+                first.front_end,
+                first.labels,
+                task=first.task,
+                frame_range=first.frame_range,
             )
 
     def fit(
@@ -209,12 +233,16 @@ class _Plan:
         )
         if not held_out:
             return model, {}
-        return model, {"agreement_on_held_out_clips": teacher_agreement(asked, model, held_out, self.runtime)}
+        return model, {
+            "agreement_on_held_out_clips": teacher_agreement(asked, model, held_out, self.runtime)
+        }
 
 
 def _same_encoder_shapes(student: Model, teacher: Model) -> bool:
     """Return whether a student's encoder is built as a teacher's, a projection after it aside."""
-    ours, theirs = ([p.shape for p in one.network.encoder.parameters()] for one in (student, teacher))
+    ours, theirs = (
+        [p.shape for p in one.network.encoder.parameters()] for one in (student, teacher)
+    )
     return ours[: len(theirs)] == theirs
 
 
@@ -232,9 +260,13 @@ def _load_embedding_teacher(
     if embedding_teacher is None:
         return None
     if recipe.reuse_head:
-        raise UsageError(f"The recipe {name} reuses the teacher's own head; leave out the embedding teacher.")
+        raise UsageError(
+            f"The recipe {name} reuses the teacher's own head; leave out the embedding teacher."
+        )
     if not any(recipe.weights.get(objective) for objective in HIDDEN_STATE_LOSSES):
-        raise UsageError(f"The recipe {name} matches no hidden states; leave out the embedding teacher, or try dual.")
+        raise UsageError(
+            f"The recipe {name} matches no hidden states; leave out the embedding teacher, or try dual."
+        )
     other = as_model(embedding_teacher)
     if other.front_end.unstandardized != first.front_end.unstandardized:
         raise UsageError(
@@ -246,7 +278,9 @@ def _load_embedding_teacher(
 
 def _check_recipe(found: Recipe, name: str, matched: Model, teachers: int) -> None:
     if found.multi_teacher and teachers < 2:
-        raise UsageError(f"The recipe {name} is for two teachers or more; give another --teacher, or choose kd.")
+        raise UsageError(
+            f"The recipe {name} is for two teachers or more; give another --teacher, or choose kd."
+        )
     if found.reuse_head and not isinstance(matched.network.head, Head | FrameHead):
         raise UsageError(
             f"This teacher has a head of its own kind, which the recipe {name} cannot take over; choose frami."
@@ -258,15 +292,21 @@ def _check_recipe(found: Recipe, name: str, matched: Model, teachers: int) -> No
         )
 
 
-def _split_options(recipe: str, options: Mapping[str, Any], *, labelled: bool) -> tuple[loop.TrainingSettings, Recipe]:
+def _split_options(
+    recipe: str, options: Mapping[str, Any], *, labelled: bool
+) -> tuple[loop.TrainingSettings, Recipe]:
     """Return the settings of the loop and the recipe; an option names one of the two."""
     objectives = find_recipe(recipe).weights
     weights = {name: value for name, value in options.items() if name in objectives}
     others = {name: value for name, value in options.items() if name not in objectives}
-    return make_settings(loop.TrainingSettings, others), find_recipe(recipe, weights, labelled=labelled)
+    return make_settings(loop.TrainingSettings, others), find_recipe(
+        recipe, weights, labelled=labelled
+    )
 
 
-def _architecture(teacher: Model, student: str, width: int | None, depth: int | None, recipe: Recipe) -> Architecture:
+def _architecture(
+    teacher: Model, student: str, width: int | None, depth: int | None, recipe: Recipe
+) -> Architecture:
     built = Architecture.from_options(student, width, depth)
     if not recipe.reuse_head:
         return built

@@ -55,7 +55,9 @@ class InputAdapter:
 class Ensemble(nn.Module):
     """Networks that hear a clip side by side; what is not an answer (frames, statistics, embedding) is the first one's."""
 
-    def __init__(self, networks: Sequence[Network], weights: Tensor, ears: Sequence[InputAdapter]) -> None:
+    def __init__(
+        self, networks: Sequence[Network], weights: Tensor, ears: Sequence[InputAdapter]
+    ) -> None:
         """Take M networks, the weight of each for each class, ``(M, K)``, and what each hears of a clip."""
         super().__init__()
         self.weights: Tensor
@@ -77,7 +79,7 @@ class Ensemble(nn.Module):
         return replace(said[0], logits=answer[:, :, 0], frame_logits=answer[:, :, 1:])
 
 
-def weighted_ensemble(teachers: Sequence[Model], clips: Clips, where: Runtime) -> Model:
+def weighted_ensemble(teachers: Sequence[Model], clips: Clips, runtime: Runtime) -> Model:
     """Return several teachers as one model, each weighted by class by its average precision on some clips.
 
     Args:
@@ -88,7 +90,10 @@ def weighted_ensemble(teachers: Sequence[Model], clips: Clips, where: Runtime) -
     ends = distinct_front_ends(teachers)
     ears = [InputAdapter.between(teacher.front_end, ends) for teacher in teachers]
     weights = torch.stack(
-        [class_average_precision(one, clips, where, ear) for one, ear in zip(teachers, ears, strict=True)]
+        [
+            class_average_precision(one, clips, runtime, ear)
+            for one, ear in zip(teachers, ears, strict=True)
+        ]
     )
     network = Ensemble([teacher.network for teacher in teachers], weights, ears)
     return replace(teachers[0], network=cast(Network, network))
@@ -123,7 +128,9 @@ def with_hidden_states_of(teacher: Model, other: Model) -> Model:
     return replace(teacher, network=cast(Network, network))
 
 
-def class_average_precision(teacher: Model, clips: Clips, where: Runtime, ear: InputAdapter | None = None) -> Tensor:
+def class_average_precision(
+    teacher: Model, clips: Clips, runtime: Runtime, ear: InputAdapter | None = None
+) -> Tensor:
     """Return the average precision of each class on some clips, ``(K,)``; the mean of the others for one that is absent.
 
     Of a teacher of events, every frame whose truth is known is ranked as well: it is to know when a class sounds.
@@ -137,8 +144,10 @@ def class_average_precision(teacher: Model, clips: Clips, where: Runtime, ear: I
     classes = len(teacher.labels)
     said: list[Tensor] = []
     true: list[Tensor] = []
-    for answer, chosen in iter_predictions(teacher, clips, where):
-        target = tasks.as_class_values(torch.stack([clips.target(int(clip)) for clip in chosen]), classes)
+    for answer, chosen in iter_predictions(teacher, clips, runtime):
+        target = tasks.as_class_values(
+            torch.stack([clips.target(int(clip)) for clip in chosen]), classes
+        )
         wanted = target if target.dim() == 2 else tasks.targets_at_output_rate(answer, target)
         for rows, values in ((said, answer), (true, wanted)):
             rows.append(values.float().view(len(chosen), classes, -1).transpose(1, 2).flatten(0, 1))

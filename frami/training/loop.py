@@ -34,20 +34,29 @@ class TrainingSettings:
 
     steps: int = setting(2000, "number of steps", low=1)
     batch_size: int = setting(64, "clips a step", low=2)
-    learning_rate: float = setting(3e-3, "peak of the schedule: a rise and a fall to 0, cosines", low=0)
+    learning_rate: float = setting(
+        3e-3, "peak of the schedule: a rise and a fall to 0, cosines", low=0
+    )
     weight_decay: float = setting(0.05, "AdamW's weight decay", low=0)
-    warmup: float = setting(0.1, "part of the steps in which the learning rate rises", low=0, high=1)
+    warmup: float = setting(
+        0.1, "part of the steps in which the learning rate rises", low=0, high=1
+    )
     roll: bool = setting(True, "rotate each clip in time by any number of frames")
     max_frames: int = setting(
         64, "most frames of a clip that are heard in a step; all of them where labels count", low=1
     )
-    gain: float = setting(0.2, "make each clip louder or softer by up to this, in standard deviations", low=0)
+    gain: float = setting(
+        0.2, "make each clip louder or softer by up to this, in standard deviations", low=0
+    )
     band_mask: float = setting(0.2, "mask up to this part of the mel bands", low=0, high=1)
     time_mask: float = setting(
         0.2, "mask up to this part of the frames; none where labels of frames count", low=0, high=1
     )
     splice: float = setting(
-        0.5, "part of the clips with a stretch of another one in them; none where labels of clips count", low=0, high=1
+        0.5,
+        "part of the clips with a stretch of another one in them; none where labels of clips count",
+        low=0,
+        high=1,
     )
     mixup: float = setting(0.5, "part of the clips that are mixed with another", low=0, high=1)
 
@@ -57,7 +66,7 @@ def fit(
     clips: Clips,
     recipe: Recipe,
     settings: TrainingSettings,
-    machine: Runtime,
+    runtime: Runtime,
     *,
     teacher: Model | None = None,
     bands: Sequence[int] = (),
@@ -85,18 +94,26 @@ def fit(
     hidden = any(recipe.weights.get(name) for name in ("hidden", "stats"))
     embedded = bool(recipe.weights.get("embedding"))
     with seeds.seeded(seed, 1):
-        channels = teacher.network.channels if teacher is not None and hidden and not recipe.reuse_head else None
+        channels = (
+            teacher.network.channels
+            if teacher is not None and hidden and not recipe.reuse_head
+            else None
+        )
         size = teacher.network.embedding if teacher is not None and embedded else None
-        learner = ProjectedStudent(student.network, bands or [student.front_end.n_mels], channels, size)
-    machine.place(learner)
+        learner = ProjectedStudent(
+            student.network, bands or [student.front_end.n_mels], channels, size
+        )
+    runtime.place(learner)
     learner.requires_grad_(True).train()
     if teacher is not None and recipe.reuse_head:
         student.network.head.load_state_dict(teacher.network.head.state_dict())
     with ExitStack() as stack:
         guide = None
         if teacher is not None:
-            guide = stack.enter_context(frozen(stack.enter_context(machine.placed(teacher.network))))
-        _run_steps(learner, guide, clips, recipe, settings, machine, seed, run, report)
+            guide = stack.enter_context(
+                frozen(stack.enter_context(runtime.placed(teacher.network)))
+            )
+        _run_steps(learner, guide, clips, recipe, settings, runtime, seed, run, report)
     student.network.eval().requires_grad_(False)
     return student
 
@@ -107,7 +124,7 @@ def _run_steps(
     clips: Clips,
     recipe: Recipe,
     settings: TrainingSettings,
-    machine: Runtime,
+    runtime: Runtime,
     seed: int,
     run: Run | None,
     report: ProgressCallback,
@@ -120,29 +137,46 @@ def _run_steps(
     for step in range(start, settings.steps):
         mel, target = next(batches)
         target = tasks.as_class_values(target, learner.network.classes)
-        draw = seeds.make_rng(seed, 2, step)
+        rng = seeds.make_rng(seed, 2, step)
         mel, target = augment.augment(
-            mel.to(machine.device), target.to(machine.device), settings, draw, bands=learner.bands, labelled=labelled
+            mel.to(runtime.device),
+            target.to(runtime.device),
+            settings,
+            rng,
+            bands=learner.bands,
+            labelled=labelled,
         )
-        with seeds.seeded(seed, 3, step), machine.autocast():
+        with seeds.seeded(seed, 3, step), runtime.autocast():
             said = learner(mel)
             with torch.no_grad():
                 told = guide(mel) if guide is not None else None
             mean = learning.mean(mel) if learning.mean is not None else None
-        parts = {n: losses.LOSSES[n](told, said, target) for n, w in recipe.weights.items() if w and n != "ema_student"}
+        parts = {
+            n: losses.LOSSES[n](told, said, target)
+            for n, w in recipe.weights.items()
+            if w and n != "ema_student"
+        }
         if mean is not None:
             parts["ema_student"] = losses.logits_loss(mean, said, target)
-        learning.step(torch.stack([recipe.weights[name] * part for name, part in parts.items()]).sum())
+        learning.step(
+            torch.stack([recipe.weights[name] * part for name, part in parts.items()]).sum()
+        )
         if (step + 1) % LOG_EVERY == 0 or step + 1 == settings.steps:
             _log_step(run, report, step + 1, parts, partial(learning.state, step + 1))
 
 
 def _log_step(
-    run: Run | None, report: ProgressCallback, step: int, parts: dict[str, Tensor], state: Callable[[], dict[str, Any]]
+    run: Run | None,
+    report: ProgressCallback,
+    step: int,
+    parts: dict[str, Tensor],
+    state: Callable[[], dict[str, Any]],
 ) -> None:
     values = {name: float(part.detach()) for name, part in parts.items()}
     if not all(value == value and abs(value) != float("inf") for value in values.values()):
-        raise OperationError(f"The loss is no longer a number at step {step} ({values}); lower learning_rate.")
+        raise OperationError(
+            f"The loss is no longer a number at step {step} ({values}); lower learning_rate."
+        )
     report(step, ", ".join(f"{name} {value:.3f}" for name, value in values.items()))
     if run is not None:
         run.log(step=step, **values)

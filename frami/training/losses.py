@@ -68,7 +68,9 @@ def similarity_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
     Source: Tung and Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019, as in the authors' code. Differs:
     frames stand where they flatten a map of channels, height and width; frequency is averaged away in them.
     """
-    theirs, ours = (_normalized_gram(said.hidden.float().flatten(1).unsqueeze(0)) for said in (teacher, student))
+    theirs, ours = (
+        _normalized_gram(said.hidden.float().flatten(1).unsqueeze(0)) for said in (teacher, student)
+    )
     return (theirs - ours).square().sum() / len(teacher.hidden) ** 2
 
 
@@ -103,7 +105,9 @@ def embedding_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
 
     Source: after Pham et al., 2023, arXiv:2305.09463, which publishes the idea; the form of the loss is our choice.
     """
-    return F.mse_loss(student.embedding.float(), teacher.embedding.float()) / _mean_square(teacher.embedding.float())
+    return F.mse_loss(student.embedding.float(), teacher.embedding.float()) / _mean_square(
+        teacher.embedding.float()
+    )
 
 
 def stats_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:

@@ -52,7 +52,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "frami": Recipe({"logits": 1.0, "hidden": 1.0, "stats": 1.0, "cross_entropy": 0.0}),
         # The same, with the teacher's head reused at inference after SimKD (Chen et al. 2022). Differs: the head learns
         # on, and the logits count too.
-        "frami-head": Recipe({"logits": 1.0, "hidden": 1.0, "stats": 1.0, "cross_entropy": 0.0}, reuse_head=True),
+        "frami-head": Recipe(
+            {"logits": 1.0, "hidden": 1.0, "stats": 1.0, "cross_entropy": 0.0}, reuse_head=True
+        ),
         # Tung and Mori 2019: similar clips are to be similar. The weights of this and the next recipe are our choice, the best of
         # three each on a fold of mixtures that no table tests on.
         "sp": Recipe({"logits": 1.0, "similarity": 1000.0, "cross_entropy": 0.0}),
@@ -60,7 +62,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "iusp": Recipe({"logits": 1.0, "frame_similarity": 300.0, "cross_entropy": 0.0}),
         # After Pham et al. 2023: labels, and the teacher's embedding.
         "embedding": Recipe(
-            {"cross_entropy": 1.0, "logits": 0.0, "embedding": 1.0}, store_weights={"cross_entropy": 0.0, "logits": 1.0}
+            {"cross_entropy": 1.0, "logits": 0.0, "embedding": 1.0},
+            store_weights={"cross_entropy": 0.0, "logits": 1.0},
         ),
         # After Xiao and Das 2024: labels, the teacher by way of the student's own average, and the frames of a teacher,
         # or of another network that knows more (`frami.ensemble.informed`).
@@ -70,13 +73,17 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         # After Fu et al. 2019: labels, and what several complementary teachers answer together (`frami.ensemble`).
         "multi-teacher": Recipe(
-            {"cross_entropy": 1.0, "logits": 1.0}, multi_teacher=True, store_weights={"cross_entropy": 0.0}
+            {"cross_entropy": 1.0, "logits": 1.0},
+            multi_teacher=True,
+            store_weights={"cross_entropy": 0.0},
         ),
     }
 )
 
 
-def find_recipe(name: str, weights: Mapping[str, float] | None = None, *, labelled: bool = True) -> Recipe:
+def find_recipe(
+    name: str, weights: Mapping[str, float] | None = None, *, labelled: bool = True
+) -> Recipe:
     """Return the recipe of a name, with some of its weights replaced; ``labelled`` says whether labels are known."""
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)
@@ -84,11 +91,19 @@ def find_recipe(name: str, weights: Mapping[str, float] | None = None, *, labell
     for objective, weight in (weights or {}).items():
         if objective not in recipe.weights:
             raise unknown_name(f"objective in recipe {name}:", objective, recipe.weights)
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-            raise UsageError(f"The weight of {objective} is {weight!r}; numbers of 0 or more are allowed.")
+        if (
+            isinstance(weight, bool)
+            or not isinstance(weight, int | float)
+            or not 0 <= weight < math.inf
+        ):
+            raise UsageError(
+                f"The weight of {objective} is {weight!r}; numbers of 0 or more are allowed."
+            )
     found = {**recipe.weights, **({} if labelled else recipe.store_weights), **(weights or {})}
     if not any(found.values()):
-        raise UsageError(f"All weights of the recipe {name} are 0; give one of {', '.join(found)} another.")
+        raise UsageError(
+            f"All weights of the recipe {name} are 0; give one of {', '.join(found)} another."
+        )
     if not recipe.reuse_head and not (found.get("logits") or found.get("cross_entropy")):
         raise UsageError(
             f"Nothing would teach the student's classifier: in the recipe {name}, give logits or cross_entropy a weight."

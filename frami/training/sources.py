@@ -47,13 +47,17 @@ def choose_source(
     If only those that are ``labelled`` are of use, recordings that are not are left out.
     """
     if dataset is not None and samples is None:
-        return _from_recordings(teachers, embedding_teacher, dataset, data, test_fold, any_teacher, labelled)
+        return _from_recordings(
+            teachers, embedding_teacher, dataset, data, test_fold, any_teacher, labelled
+        )
     if samples is None or dataset is not None:
         raise UsageError(
             "Name either a store (--samples) or recordings (--dataset with --test-fold) to distil from, not both."
         )
     if data is not None or test_fold is not None:
-        raise UsageError("--data and --test-fold are of recordings; a store (--samples) is distilled from without any.")
+        raise UsageError(
+            "--data and --test-fold are of recordings; a store (--samples) is distilled from without any."
+        )
     return _from_store(teachers, samples, any_teacher=any_teacher)
 
 
@@ -68,7 +72,9 @@ def _from_recordings(
 ) -> TrainingSource:
     """Return the recordings outside a test fold, refused if a teacher may know that fold."""
     if test_fold is None:
-        raise UsageError("--dataset needs --test-fold: what is held out must never be distilled from.")
+        raise UsageError(
+            "--dataset needs --test-fold: what is held out must never be distilled from."
+        )
     split = split_for_task(load_split(dataset, data, test_fold=test_fold), teachers[0].task)
     if labelled:
         split = replace(split, train=split.train.labeled())
@@ -81,18 +87,24 @@ def _from_recordings(
             )
     ends = distinct_front_ends(teachers)
     return TrainingSource(
-        split.origin, lambda: (Spectrograms.from_recordings(split.train, *ends), None), split.fingerprint
+        split.origin,
+        lambda: (Spectrograms.from_recordings(split.train, *ends), None),
+        split.fingerprint,
     )
 
 
-def _from_store(teachers: Sequence[Model], samples: Store | str | Path, *, any_teacher: bool) -> TrainingSource:
+def _from_store(
+    teachers: Sequence[Model], samples: Store | str | Path, *, any_teacher: bool
+) -> TrainingSource:
     """Return the clips of a store, refused if they are not of these teachers."""
     if isinstance(samples, Store) and samples.is_open:
         store = samples
     else:  # one that its owner has closed is opened again
         store = Store(samples.path if isinstance(samples, Store) else Path(samples))
     if len(distinct_front_ends(teachers)) > 1:
-        raise UsageError("A store is made for one front end; teachers with several of them teach from --dataset only.")
+        raise UsageError(
+            "A store is made for one front end; teachers with several of them teach from --dataset only."
+        )
     known = store.teacher in [one.fingerprint for one in teachers]
     _check_store(store, teachers[0], any_teacher=any_teacher or known)
     origin = {
@@ -121,7 +133,9 @@ def _check_store(store: Store, teacher: Model, *, any_teacher: bool) -> None:
             f"synthesise one from this teacher, or say --any-teacher if it is meant."
         )
     if store.task != teacher.task:
-        raise OperationError(f"{store.path} was made for the task {store.task}, this teacher's is {teacher.task}.")
+        raise OperationError(
+            f"{store.path} was made for the task {store.task}, this teacher's is {teacher.task}."
+        )
     if store.labels != teacher.labels:
         raise OperationError(
             f"{store.path} is of {len(store.labels)} classes ({preview(store.labels)}), this teacher knows "

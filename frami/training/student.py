@@ -22,7 +22,11 @@ class ProjectedStudent(nn.Module):
     """
 
     def __init__(
-        self, network: Network, bands: Sequence[int], channels: int | None, embedding: int | None = None
+        self,
+        network: Network,
+        bands: Sequence[int],
+        channels: int | None,
+        embedding: int | None = None,
     ) -> None:
         """Take a network, and the sizes to project to where there is something to project.
 

@@ -54,7 +54,9 @@ def default_front_end(dataset: ModuleType) -> FrontEnd:
 def fit_standardization(front_end: FrontEnd, clips: Spectrograms) -> FrontEnd:
     """Return the front end with the mean and the deviation that make ``clips`` (heard without) standard."""
     values = torch.cat([mel.float().flatten() for mel in clips.mels])
-    return replace(front_end, mean=round(float(values.mean()), 4), std=round(float(values.std()), 4))
+    return replace(
+        front_end, mean=round(float(values.mean()), 4), std=round(float(values.std()), 4)
+    )
 
 
 def train(
@@ -113,7 +115,7 @@ def train(
     split = split_for_task(load_split(dataset, data, test_fold=test_fold), task)
     split = replace(split, train=split.train.labeled())
     require_training_clips(split)
-    where = select_runtime(device, threads, precision)
+    runtime = select_runtime(device, threads, precision)
     facts = {
         "dataset": dataset,
         "test_fold": str(test_fold),
@@ -125,7 +127,7 @@ def train(
         **({"filterbank": filterbank} if filterbank else {}),
         **({"pooling": built.pooling} if built.pooling != ATTENTION else {}),
         "seed": seed,
-        "precision": where.precision,
+        "precision": runtime.precision,
     }
     heard_through = front_end or default_front_end(registry.load("datasets", dataset))
     if filterbank:
@@ -140,15 +142,23 @@ def train(
         facts,
         writes=bundle.BUNDLE_FILES,
         recordings=split.fingerprint,
-        device=where.name,
+        device=runtime.name,
         missing=split.missing,
     ) as run:
         if run.finished:
             return load(out, trust_code=True)
         clips, front_end = compute_spectrograms(split.train, heard_through)
         with seeds.seeded(seed, 0):
-            model = Model.build(built, front_end, split.labels, task=split.task, frame_range=frame_percentiles(clips))
-        loop.fit(model, clips, find_recipe("labels"), chosen, where, seed=seed, run=run, report=report)
+            model = Model.build(
+                built,
+                front_end,
+                split.labels,
+                task=split.task,
+                frame_range=frame_percentiles(clips),
+            )
+        loop.fit(
+            model, clips, find_recipe("labels"), chosen, runtime, seed=seed, run=run, report=report
+        )
         model.save(
             out,
             **split.origin,
@@ -160,7 +170,9 @@ def train(
         return load(out, trust_code=True)
 
 
-def compute_spectrograms(recordings: Recordings, front_end: FrontEnd) -> tuple[Spectrograms, FrontEnd]:
+def compute_spectrograms(
+    recordings: Recordings, front_end: FrontEnd
+) -> tuple[Spectrograms, FrontEnd]:
     """Return the standardised spectrograms of recordings, and the front end that gives them."""
     raw = Spectrograms.from_recordings(recordings, front_end.unstandardized)
     fitted = fit_standardization(front_end, raw)
