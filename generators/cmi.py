@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from frami.audio import transforms
 from frami.core import seeds
 from frami.core.runtime import Runtime
+from frami.core.seeds import Stream
 from frami.core.settings import loss_weights, setting, weight
 from frami.inversion import losses
 from frami.inversion.hooks import ForwardPass, batch_norms, forward_with_stats
@@ -78,7 +79,7 @@ class Method:
         self.whole, self.part = get_views(settings.views)
         layers = batch_norms(teacher.network).values()
         channels = sum(layer.num_features for layer in layers) or teacher.network.channels
-        with seeds.seeded(seed, 10):
+        with seeds.seeded(seed, Stream.GENERATOR_WEIGHTS):
             self.projection = Projection(channels).to(runtime.device)
         self.optimizer = torch.optim.Adam(
             self.projection.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999)
@@ -89,8 +90,8 @@ class Method:
     def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
         settings, runtime = self.settings, self.runtime
-        target, rng = target.to(runtime.device), seeds.make_rng(self.seed, 20, number)
-        with seeds.seeded(self.seed, 12, number):
+        target, rng = target.to(runtime.device), seeds.make_rng(self.seed, Stream.ROUND, number)
+        with seeds.seeded(self.seed, Stream.FRESH_GENERATOR_WEIGHTS, number):
             generator = self._fresh()
         noise = generator.sample_noise(len(target), rng, runtime.device).requires_grad_(True)
         every = loss_weights(settings)

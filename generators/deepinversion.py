@@ -25,6 +25,7 @@ from torch import Tensor
 from frami.audio import transforms
 from frami.core import seeds
 from frami.core.runtime import Runtime
+from frami.core.seeds import Stream
 from frami.core.settings import loss_weights, setting, weight
 from frami.inversion import losses
 from frami.inversion.decoder import RangeClamp
@@ -68,7 +69,7 @@ class Method:
     def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
         settings, front_end, device = self.settings, self.teacher.front_end, self.runtime.device
-        target, rng = target.to(device), seeds.make_rng(self.seed, 20, number)
+        target, rng = target.to(device), seeds.make_rng(self.seed, Stream.ROUND, number)
         values = (
             torch.randn(len(target), front_end.n_mels, frames, generator=rng)
             .to(device)

@@ -24,6 +24,7 @@ from torch import Tensor
 from frami.audio import transforms
 from frami.core import seeds
 from frami.core.runtime import Runtime
+from frami.core.seeds import Stream
 from frami.core.settings import loss_weights, setting, weight
 from frami.inversion import losses
 from frami.inversion.hooks import ForwardPass, RunningMoments, forward_with_stats
@@ -66,7 +67,7 @@ class Method:
     def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
         self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
         self.view, _ = get_views(settings.views)
-        with seeds.seeded(seed, 10):
+        with seeds.seeded(seed, Stream.GENERATOR_WEIGHTS):
             start = Upsampler.for_teacher(teacher, settings.latent)
         runtime.place(start)
         self.meta = MetaLearner(start, settings.learning_rate * settings.steps, settings.form)
@@ -76,7 +77,7 @@ class Method:
     def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
         settings, target = self.settings, target.to(self.runtime.device)
-        rng = seeds.make_rng(self.seed, 20, number)
+        rng = seeds.make_rng(self.seed, Stream.ROUND, number)
         generator = cast(Upsampler, self.meta.start_round())
         noise = generator.sample_noise(len(target), rng, self.runtime.device).requires_grad_(True)
         every = loss_weights(settings)

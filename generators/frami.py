@@ -42,6 +42,7 @@ from torch import Tensor
 from frami.audio import filterbanks, transforms
 from frami.core import seeds
 from frami.core.runtime import Runtime
+from frami.core.seeds import Stream
 from frami.core.settings import loss_weights, setting, weight
 from frami.inversion import losses, views
 from frami.inversion.contrastive import ContrastiveHead
@@ -103,7 +104,7 @@ class Method:
     def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
         self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
         front_end = teacher.front_end
-        with seeds.seeded(seed, 10):
+        with seeds.seeded(seed, Stream.GENERATOR_WEIGHTS):
             timed = teacher.task == "sound-events"
             self.decoder = Decoder(
                 front_end.n_mels, len(teacher.labels), front_end.value_range, timed=timed
@@ -121,7 +122,7 @@ class Method:
     def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
         settings, target = self.settings, target.to(self.runtime.device)
-        rng = seeds.make_rng(self.seed, 20, number)
+        rng = seeds.make_rng(self.seed, Stream.ROUND, number)
         decoder = cast(Decoder, self.meta.start_round())
         # One clip alone would have no moments.
         own, *others = target.split(max(2, -(-len(target) // (1 + settings.siblings))))

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from frami.core import seeds
 from frami.core.errors import UsageError
 from frami.core.runtime import Runtime
+from frami.core.seeds import Stream
 from frami.core.settings import loss_weights, setting, weight
 from frami.inversion import losses
 from frami.inversion.hooks import ForwardPass, RunningMoments, forward_with_stats
@@ -90,7 +91,7 @@ class Method:
             )
         self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
         self.view, _ = get_views(settings.views)
-        with seeds.seeded(seed, 13):
+        with seeds.seeded(seed, Stream.CLASS_EMBEDDINGS):
             self.embedded = class_embeddings(teacher.labels, settings.embedding).to(runtime.device)
         self.embedded.requires_grad_(settings.embedding == "learned")
         self.past = RunningMoments(settings.momentum)
@@ -99,7 +100,7 @@ class Method:
 
     def _begin(self, number: int) -> None:
         """Draw the generator anew."""
-        with seeds.seeded(self.seed, 12, number):
+        with seeds.seeded(self.seed, Stream.FRESH_GENERATOR_WEIGHTS, number):
             self.generator = Upsampler.for_teacher(self.teacher, self.settings.latent)
         self.runtime.place(self.generator).train()
         self.norm = nn.BatchNorm1d(self.embedded.shape[1]).to(self.runtime.device)
@@ -109,9 +110,9 @@ class Method:
         settings, runtime = self.settings, self.runtime
         if number and number % settings.fresh == 0:
             self._begin(number)
-        target, rng = target.to(runtime.device), seeds.make_rng(self.seed, 20, number)
+        target, rng = target.to(runtime.device), seeds.make_rng(self.seed, Stream.ROUND, number)
         copy = torch.stack([(target[:i] == target[i]).sum() for i in range(len(target))])
-        with seeds.seeded(self.seed, 14, number):
+        with seeds.seeded(self.seed, Stream.NOISY_LAYER, number):
             noisy = NoisyLayer(self.embedded.shape[1], settings.latent, int(copy.max()) + 1).to(
                 runtime.device
             )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from frami.core import seeds
 from frami.core.runtime import Runtime
+from frami.core.seeds import Stream
 from frami.inversion.loop import RoundResult
 from frami.models.model import Model
 
@@ -27,7 +28,7 @@ class Method:
 
     def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return noise ``(B, F, frames)``, one clip for each target."""
-        rng = seeds.make_rng(self.seed, 20, number)
+        rng = seeds.make_rng(self.seed, Stream.ROUND, number)
         mel = torch.randn(len(target), self.front_end.n_mels, frames, generator=rng)
         return RoundResult(mel.clamp(*self.front_end.value_range), {}, 0)
 

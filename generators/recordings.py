@@ -16,6 +16,7 @@ from torch import Tensor
 from frami.core import registry, seeds
 from frami.core.errors import UsageError
 from frami.core.runtime import Runtime
+from frami.core.seeds import Stream
 from frami.core.settings import setting
 from frami.data.clips import Spectrograms, crop_or_tile
 from frami.data.splits import find_data_folder, load_split
@@ -56,11 +57,13 @@ class Method:
         passes = range(first // count, (first + len(target) - 1) // count + 1)
         order = torch.cat(
             [
-                torch.randperm(count, generator=seeds.make_rng(self.seed, 32, index))
+                torch.randperm(
+                    count, generator=seeds.make_rng(self.seed, Stream.RECORDING_ORDER, index)
+                )
                 for index in passes
             ]
         )
-        rng = seeds.make_rng(self.seed, 20, number)
+        rng = seeds.make_rng(self.seed, Stream.ROUND, number)
         chosen = order[first % count :][: len(target)].tolist()
         mel = torch.stack([crop_or_tile(self.clips.mel(index), frames, rng) for index in chosen])
         mel = mel.clamp(*self.teacher.front_end.value_range).to(self.runtime.device)

@@ -15,6 +15,7 @@ from frami.core import seeds
 from frami.core.errors import OperationError, UsageError
 from frami.core.run import read_metrics, read_record
 from frami.core.runtime import Runtime
+from frami.core.seeds import Stream
 from frami.data.leakage import held_out_folds
 from frami.data.store import Store, train_holdout_split
 from frami.evaluate import complexity
@@ -45,7 +46,7 @@ def test_a_student_learns_by_every_recipe_and_its_teacher_stays(
         for number in range(2)
     ]
     assert made[0].fingerprint == made[1].fingerprint
-    with seeds.seeded(0, 0):
+    with seeds.seeded(0, Stream.WEIGHTS):
         fresh = Model.build(made[0].architecture, teacher.front_end, teacher.labels).network.encoder
     learned = zip(fresh.parameters(), made[0].network.encoder.parameters(), strict=True)
     assert not any(torch.equal(start, end) for start, end in learned)
@@ -130,7 +131,7 @@ def test_a_student_knows_what_each_of_its_teachers_learned_from(
 def test_a_student_of_its_teachers_build_and_seed_begins_on_its_own(
     recipe: str, teacher: Model, store: Store, tmp_path: Path
 ) -> None:
-    with seeds.seeded(0, 0):
+    with seeds.seeded(0, Stream.WEIGHTS):
         first = Model.build(
             Architecture.from_options("resnet", 4, 1), teacher.front_end, teacher.labels
         )

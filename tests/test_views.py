@@ -13,7 +13,7 @@ from frami.training import augment, loop
 
 
 @pytest.fixture
-def draw() -> Generator:
+def rng() -> Generator:
     return Generator().manual_seed(1)
 
 

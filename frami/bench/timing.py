@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
+from frami.core import seeds
 from frami.core.errors import OperationError
+from frami.core.seeds import Stream
 from frami.datasets import esc50
 from frami.models.architecture import Architecture
 from frami.models.model import Model
@@ -45,11 +47,9 @@ def untrained_teacher(
     """Return an untrained teacher whose batch norms have seen a batch of noise."""
     front_end = front_end or default_front_end(esc50)
     names = tuple(f"class {index}" for index in range(labels))
-    torch.manual_seed(0)
-    model = Model.build(
-        Architecture("resnet", arguments), front_end, names, frame_range=(FRAMES, FRAMES)
-    )
-    with torch.no_grad():
+    architecture = Architecture("resnet", arguments)
+    with seeds.seeded(0, Stream.UNTRAINED_TEACHER), torch.no_grad():
+        model = Model.build(architecture, front_end, names, frame_range=(FRAMES, FRAMES))
         model.network.train()(torch.randn(8, front_end.n_mels, FRAMES))
     model.network.eval().requires_grad_(False)
     return model

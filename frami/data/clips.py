@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 
 from frami.audio.frontend import FrontEnd
-from frami.core.seeds import make_rng
+from frami.core.seeds import Stream, make_rng
 from frami.data.recordings import Recordings
 
 TimedEvent = tuple[float, float, int]  # onset (s), offset (s), class index
@@ -180,7 +180,7 @@ def infinite_batches(
     size = min(size, count)
     while True:
         index, place = divmod(start, count // size)
-        rng = make_rng(seed, index)
+        rng = make_rng(seed, Stream.CLIP_ORDER, index)
         order = torch.randperm(count, generator=rng).numpy()[: count // size * size]
         if np.ptp(clips.n_frames):
             jitter = 1 + 0.1 * torch.rand(len(order), generator=rng).numpy()
@@ -188,7 +188,7 @@ def infinite_batches(
         for number in torch.randperm(count // size, generator=rng).tolist()[place:]:
             chosen = order[number * size : (number + 1) * size]
             frames = _round_length(int(np.median(clips.n_frames[chosen])))
-            draw_part = make_rng(seed, index, number)
+            draw_part = make_rng(seed, Stream.CROPS, index, number)
             pairs = [
                 _crop_or_tile_with_target(
                     clips.mel(int(clip)), clips.target(int(clip)), frames, draw_part

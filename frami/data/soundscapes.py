@@ -40,11 +40,13 @@ from frami.core.errors import UsageError
 from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run, settings_id
 from frami.core.runtime import select_runtime
+from frami.core.seeds import Stream
 from frami.core.settings import make_settings, setting
 from frami.data.annotations import DESED_DURATIONS, DESED_FOLDS, DESED_SYNTHETIC, Event
 from frami.data.recordings import Recordings, Split
 from frami.data.splits import load_split
 
+SUBSET_STREAMS = (Stream.TRAINING_SOUNDSCAPES, Stream.VALIDATION_SOUNDSCAPES)
 SUBSETS = {"train": DESED_SYNTHETIC, **DESED_FOLDS}
 
 
@@ -214,7 +216,7 @@ def _check_every_class(
 
 def _drawn(place: tuple[int, int], number: int) -> Generator:
     """Return what one soundscape is drawn from, by the seed and the number of its split."""
-    return seeds.make_rng(place[0], 40 + place[1], number)
+    return seeds.make_rng(place[0], SUBSET_STREAMS[place[1]], number)
 
 
 def _split(

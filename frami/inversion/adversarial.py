@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 
 from frami.core import seeds
 from frami.core.runtime import Runtime
+from frami.core.seeds import Stream
 from frami.core.settings import loss_weights, setting
 from frami.inversion.hooks import ForwardPass, forward_with_stats
 from frami.inversion.loop import RoundResult, optimize_clips
@@ -71,7 +72,7 @@ class AdversarialGenerator:
         self.losses, self.weights = losses, loss_weights(settings)
         self.proxy = ProxyStudent(teacher, settings.proxy, runtime, seed, loss=student_loss)
         self.view, _ = get_views(settings.views)
-        with seeds.seeded(seed, 10):
+        with seeds.seeded(seed, Stream.GENERATOR_WEIGHTS):
             self.generator = Upsampler.for_teacher(teacher, settings.latent)
         runtime.place(self.generator)
         self.optimizer = torch.optim.Adam(
@@ -80,7 +81,7 @@ class AdversarialGenerator:
 
     def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
         """Return the clips ``(B, F, frames)`` that the generator makes after some turns; it chooses their classes."""
-        rng = seeds.make_rng(self.seed, 20, number)
+        rng = seeds.make_rng(self.seed, Stream.ROUND, number)
         for _ in range(self.settings.iterations):
             made = optimize_clips(
                 lambda: self._make(len(target), frames, rng),

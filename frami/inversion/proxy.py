@@ -11,6 +11,7 @@ from torch import Tensor
 from frami.audio import transforms
 from frami.core import seeds
 from frami.core.runtime import Runtime
+from frami.core.seeds import Stream
 from frami.models.architecture import Architecture
 from frami.models.model import Model
 from frami.models.network import Output, frozen
@@ -47,7 +48,7 @@ class ProxyStudent:
             loss,
         )
         self.seed, self.steps = seed, 0
-        with seeds.seeded(seed, 11):
+        with seeds.seeded(seed, Stream.PROXY_WEIGHTS):
             self.network = Model.build(
                 Architecture(network), teacher.front_end, teacher.labels, task=teacher.task
             ).network
@@ -68,7 +69,7 @@ class ProxyStudent:
         """Remember the clips ``(B, F, N)`` of a round with what the teacher says of them, then learn."""
         with torch.no_grad(), self.runtime.autocast():
             told = self.teacher.network(mel).task_logits
-        rng = seeds.make_rng(self.seed, 21, number)
+        rng = seeds.make_rng(self.seed, Stream.PROXY_BATCHES, number)
         self.mels.append(mel.half())
         self.told.append(told.float())
         while len(self.mels) > 1 and sum(map(len, self.mels)) - len(self.mels[0]) >= self.memory:
@@ -84,7 +85,7 @@ class ProxyStudent:
         """Learn from clips ``(B, F, N)`` what the teacher said of them, its answer; remember nothing."""
         self.network.train().requires_grad_(True)
         # Dropout draws from torch's global generator.
-        with seeds.seeded(self.seed, 15, self.steps), self.runtime.autocast():
+        with seeds.seeded(self.seed, Stream.PROXY_DROPOUT, self.steps), self.runtime.autocast():
             said = self.network(mel)
         self.steps += 1
         self.optimizer.zero_grad(set_to_none=True)

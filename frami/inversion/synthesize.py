@@ -17,6 +17,7 @@ from frami.core.errors import UsageError
 from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run, discard_record, is_finished
 from frami.core.runtime import Runtime, select_runtime
+from frami.core.seeds import Stream
 from frami.core.settings import identity_fields, loss_weights, make_settings
 from frami.data.store import Store, store_run_folder
 from frami.data.writer import StoreWriter
@@ -272,7 +273,9 @@ def sample_round_frames(frames: tuple[int, int], number: int, seed: int) -> int:
     shortest, longest = frames
     count = min(N_LENGTHS, longest - shortest + 1)
     lengths = torch.linspace(shortest, longest, count).round().int().tolist()
-    return lengths[int(torch.randint(count, (), generator=seeds.make_rng(seed, 31, number)))]
+    return lengths[
+        int(torch.randint(count, (), generator=seeds.make_rng(seed, Stream.ROUND_FRAMES, number)))
+    ]
 
 
 def _active_losses(teacher: Model, chosen: Any) -> list[str]:

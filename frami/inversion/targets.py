@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from frami.core import seeds
+from frami.core.seeds import Stream
 from frami.models.network import FrameHead
 
 
@@ -22,7 +23,10 @@ def sample_balanced_classes(classes: int, batch: int, number: int, seed: int) ->
     first = number * batch
     passes = range(first // classes, (first + batch - 1) // classes + 1)
     order = torch.cat(
-        [torch.randperm(classes, generator=seeds.make_rng(seed, 30, index)) for index in passes]
+        [
+            torch.randperm(classes, generator=seeds.make_rng(seed, Stream.TARGET_CLASSES, index))
+            for index in passes
+        ]
     )
     return order[first % classes :][:batch]
 
@@ -38,7 +42,7 @@ def sample_tag_sets(likely: Tensor, batch: int, number: int, seed: int) -> Tenso
         number: Of the round.
         seed: Of what is drawn.
     """
-    rng = seeds.make_rng(seed, 33, number)
+    rng = seeds.make_rng(seed, Stream.TARGET_TAGS, number)
     first = sample_balanced_classes(len(likely), batch, number, seed)
     sets = F.one_hot(first, len(likely))
     for share in (0.6, 0.5) if len(likely) > 1 else ():
@@ -54,7 +58,7 @@ def sample_timelines(likely: Tensor, batch: int, number: int, seed: int, frames:
     The tags are those of `label_sets`; an event lasts from a twentieth to half of the clip. Events of one class that
     overlap are one event.
     """
-    rng = seeds.make_rng(seed, 34, number)
+    rng = seeds.make_rng(seed, Stream.TARGET_EVENTS, number)
     tags = sample_tag_sets(likely, batch, number, seed)
     place = torch.arange(frames) / frames
     active = torch.zeros(*tags.shape, frames)

@@ -19,6 +19,7 @@ from torch import Tensor
 from frami.audio.frontend import FrontEnd
 from frami.core import files, seeds
 from frami.core.errors import OperationError, UsageError
+from frami.core.seeds import Stream
 from frami.core.settings import settings_from_json, settings_to_json
 from frami.models import bundle, tasks
 from frami.models.architecture import Architecture
@@ -215,7 +216,7 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
     # user's own may compute while it is built, and hold what is in no bundle.
     own = "." in architecture.network
     try:
-        with seeds.seeded(0) if own else torch.device("meta"):
+        with seeds.seeded(0, Stream.LOADING) if own else torch.device("meta"):
             network = architecture.build(
                 front_end.n_mels, len(labels), tasks.find_task(description["task"]).name
             )

@@ -12,6 +12,7 @@ from frami.core.errors import UsageError
 from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run, is_finished
 from frami.core.runtime import Runtime, select_runtime
+from frami.core.seeds import Stream
 from frami.core.settings import make_settings
 from frami.data.clips import Clips
 from frami.data.leakage import held_out_folds
@@ -191,17 +192,17 @@ class _Plan:
 
     def student(self) -> Model:
         """Return the student before it has learned anything."""
-        student = self._fresh_model(0)
+        student = self._fresh_model(Stream.WEIGHTS)
         # Of its teacher's build and seed, a student would begin as that one did.
         return (
-            self._fresh_model(4)
+            self._fresh_model(Stream.WEIGHTS_UNLIKE_TEACHER)
             if any(_same_encoder_shapes(student, one) for one in self.teachers)
             else student
         )
 
-    def _fresh_model(self, use: int) -> Model:
+    def _fresh_model(self, stream: Stream) -> Model:
         first = self.teachers[0]
-        with seeds.seeded(self.seed, use):
+        with seeds.seeded(self.seed, stream):
             return Model.build(
                 self.architecture,
                 first.front_end,

@@ -16,6 +16,7 @@ from frami.core.errors import OperationError
 from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run
 from frami.core.runtime import Runtime
+from frami.core.seeds import Stream
 from frami.core.settings import setting
 from frami.data.clips import Clips, infinite_batches
 from frami.models import tasks
@@ -93,7 +94,7 @@ def fit(
     """
     hidden = any(recipe.weights.get(name) for name in ("hidden", "stats"))
     embedded = bool(recipe.weights.get("embedding"))
-    with seeds.seeded(seed, 1):
+    with seeds.seeded(seed, Stream.PROJECTION):
         channels = (
             teacher.network.channels
             if teacher is not None and hidden and not recipe.reuse_head
@@ -137,7 +138,7 @@ def _run_steps(
     for step in range(start, settings.steps):
         mel, target = next(batches)
         target = tasks.as_class_values(target, learner.network.classes)
-        rng = seeds.make_rng(seed, 2, step)
+        rng = seeds.make_rng(seed, Stream.AUGMENTATION, step)
         mel, target = augment.augment(
             mel.to(runtime.device),
             target.to(runtime.device),
@@ -146,7 +147,7 @@ def _run_steps(
             bands=learner.bands,
             labelled=labelled,
         )
-        with seeds.seeded(seed, 3, step), runtime.autocast():
+        with seeds.seeded(seed, Stream.DROPOUT, step), runtime.autocast():
             said = learner(mel)
             with torch.no_grad():
                 told = guide(mel) if guide is not None else None

@@ -16,6 +16,7 @@ from frami.core import registry, seeds
 from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run
 from frami.core.runtime import select_runtime
+from frami.core.seeds import Stream
 from frami.core.settings import make_settings, setting, settings_to_json
 from frami.data.clips import Spectrograms
 from frami.data.recordings import Recordings
@@ -132,7 +133,9 @@ def train(
     heard_through = front_end or default_front_end(registry.load("datasets", dataset))
     if filterbank:
         heard_through = replace(heard_through, filterbank=filterbank)
-    with seeds.seeded(seed, 0):  # what cannot be built is refused before the recordings are read
+    with seeds.seeded(
+        seed, Stream.WEIGHTS
+    ):  # what cannot be built is refused before the recordings are read
         first = Model.build(built, heard_through, split.labels, split.task)
     if budget:
         complexity.check_budget(budget, first)
@@ -148,7 +151,7 @@ def train(
         if run.finished:
             return load(out, trust_code=True)
         clips, front_end = compute_spectrograms(split.train, heard_through)
-        with seeds.seeded(seed, 0):
+        with seeds.seeded(seed, Stream.WEIGHTS):
             model = Model.build(
                 built,
                 front_end,
