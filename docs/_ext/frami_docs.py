@@ -1,0 +1,288 @@
+"""What the documentation takes from the code and the results, so that it cannot drift from them.
+
+    {frami-settings} frami.generators.dafl:Settings     table of a dataclass of settings
+    {frami-bench} FRAMI                                 measured rows of a method
+    {frami-comparison}                                  one row a method, one column a data set
+    {frami-main-results}                                teacher, student and bounds of the suite main
+    {frami-recipes}                                     weights of every recipe
+    {frami-options} generators                          what a command line option can name
+
+Math is rendered as MathML, which needs no script and no network.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import re
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, cast
+
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+from sphinx.writers.html5 import HTML5Translator
+
+ROOT = Path(__file__).resolve().parents[2]
+BENCH = ROOT / "evaluate" / "bench.csv"
+# The setting of the comparison: the data set, its fold, and the title of its column.
+COMPARED = {
+    ("fsdd", "takes"): "FSDD",
+    ("esc10", "5"): "ESC-10",
+    ("esc50", "5"): "ESC-50",
+    ("urbansound8k", "3"): "UrbanSound8K",
+}
+# Rows of the comparison: the page of each method, and the name of its rows in bench.csv.
+METHODS = {
+    "frami": "FRAMI",
+    "deepinversion": "DeepInversion",
+    "dafl": "DAFL",
+    "dfad": "DFAD",
+    "zskt": "ZSKT",
+    "dfq": "DFQ",
+    "cmi": "CMI",
+    "fastmeta": "FastMeta",
+    "nayer": "NAYER",
+    "noise": "noise",
+    "recordings": "other recordings",
+}
+Row = dict[str, str]
+
+
+def bench_rows(suite: str) -> list[Row]:
+    """Return the rows of one suite that belong to the comparison."""
+    with BENCH.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [
+        row
+        for row in rows
+        if row["suite"] == suite
+        and row["teacher"].startswith("resnet")
+        and (row["task"], row["fold"]) in COMPARED
+    ]
+
+
+def variants(rows: Iterable[Row], name: str) -> list[str]:
+    """Return the sources of a method: its name, alone or before a comma or a parenthesis."""
+    found = dict.fromkeys(row["source"] for row in rows)
+    return [source for source in found if re.fullmatch(re.escape(name) + r"([,( ].*)?", source)]
+
+
+def mean_and_spread(rows: Iterable[Row], column: str) -> str:
+    """Return the mean over seeds, and the standard deviation if there are several."""
+    values = [float(row[column]) for row in rows]
+    if len(values) < 2:
+        return f"{values[0]:.3f}"
+    return f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
+
+
+def seconds(rows: Iterable[Row]) -> str:
+    """Return the mean CPU seconds of synthesis."""
+    return f"{statistics.mean(float(row['synthesis_cpu_s']) for row in rows):.0f}"
+
+
+def seeds(rows: Iterable[Row]) -> str:
+    """Return the seeds of some rows."""
+    return ", ".join(sorted({row["seed"] for row in rows}, key=int))
+
+
+def select(rows: Iterable[Row], **columns: str) -> list[Row]:
+    """Return the rows with these values."""
+    return [row for row in rows if all(row[name] == value for name, value in columns.items())]
+
+
+class TableDirective(SphinxDirective):
+    """A directive that returns one table; subclasses provide its rows, the head first."""
+
+    optional_arguments = 1
+    final_argument_whitespace = True
+
+    def rows(self) -> list[Sequence[str]]:
+        """Return the cells, in Markdown, the head first."""
+        raise NotImplementedError
+
+    def run(self) -> list[nodes.Node]:
+        head, *body = self.rows()
+        if not body:
+            raise self.error(f"{self.name} {' '.join(self.arguments)}: there are no rows.")
+        lines = [head, ["---"] * len(head), *body]
+        cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+        text = "\n".join(f"| {' | '.join(line)} |" for line in cells)
+        return cast("list[nodes.Node]", self.parse_text_to_nodes(text))
+
+
+class SettingsTable(TableDirective):
+    """Name, default, range and meaning of every setting of a dataclass."""
+
+    def rows(self) -> list[Sequence[str]]:
+        module, name = self.arguments[0].split(":")
+        settings = getattr(importlib.import_module(module), name)
+        rows: list[Sequence[str]] = [("setting", "default", "range", "meaning")]
+        for field in fields(settings):
+            default = f"`{field.default!r}`".replace("'", "").replace("``", "`\"\"`")
+            rows.append((f"`{field.name}`", default, _range(field), field.metadata["help"]))
+        return rows
+
+    def run(self) -> list[nodes.Node]:
+        module, name = self.arguments[0].split(":")
+        if not fields(getattr(importlib.import_module(module), name)):
+            return [nodes.paragraph("", "This method has no settings.")]
+        return super().run()
+
+
+def _range(field: Any) -> str:
+    low, high = field.metadata.get("low"), field.metadata.get("high")
+    if low is None:
+        return ""
+    return f"≥ {low:g}" if high is None else f"{low:g} to {high:g}"
+
+
+class BenchTable(TableDirective):
+    """The measured rows of one method in the suite cpu."""
+
+    def rows(self) -> list[Sequence[str]]:
+        rows = bench_rows("cpu")
+        table: list[Sequence[str]] = [
+            ("data set", "variant", "clips", "accuracy", "CPU s", "seeds"),
+        ]
+        for (task, fold), title in COMPARED.items():
+            of_task = select(rows, task=task, fold=fold)
+            for source in variants(of_task, self.arguments[0]):
+                of_source = select(of_task, source=source)
+                clips = f"{int(of_source[0]['clips']):,}"
+                accuracy = mean_and_spread(of_source, "accuracy")
+                costs = seconds(of_source), seeds(of_source)
+                table.append((title, source, clips, accuracy, *costs))
+        return table
+
+
+class ComparisonTable(TableDirective):
+    """Accuracy and CPU seconds of every method, one column a data set."""
+
+    def rows(self) -> list[Sequence[str]]:
+        rows = bench_rows("cpu")
+        table: list[Sequence[str]] = [("method", *COMPARED.values())]
+        wanted = [
+            (f"[{title}](methods/{page}.md)" if source == title else source, source)
+            for page, title in METHODS.items()
+            for source in variants(rows, title)
+            if "times the clips" not in source and "(" not in source
+        ]
+        wanted = [("distilled from recordings", "recordings (upper bound)"), *wanted]
+        for title, source in wanted:
+            cells = []
+            for task, fold in COMPARED:
+                found = select(rows, task=task, fold=fold, source=source)
+                cost = "" if source.startswith("recordings") else f", {seconds(found)} s"
+                cells.append(mean_and_spread(found, "accuracy") + cost if found else "")
+            table.append((title, *cells))
+        return table
+
+
+class MainResults(TableDirective):
+    """The suite main: teacher, students and their bounds, one line a student."""
+
+    def rows(self) -> list[Sequence[str]]:
+        rows = bench_rows("main")
+        sources = {
+            "labels only": "recordings, labels only",
+            "distilled, recordings": "recordings (upper bound)",
+            "**FRAMI**": "FRAMI",
+            "noise": "noise",
+        }
+        head = ("data set", "student", "parameters", "teacher", *sources, "FRAMI / teacher")
+        table: list[Sequence[str]] = [head]
+        for (task, fold), title in COMPARED.items():
+            of_task = select(rows, task=task, fold=fold)
+            for student in dict.fromkeys(row["student"] for row in of_task):
+                found = {
+                    name: select(of_task, student=student, source=source)
+                    for name, source in sources.items()
+                }
+                best = found["**FRAMI**"][0]
+                values = [mean_and_spread(of, "accuracy") if of else "" for of in found.values()]
+                values[2] = f"**{values[2]}**"
+                ratio = float(best["accuracy"]) / float(best["teacher_accuracy"])
+                parameters = f"{int(best['parameters']):,}"
+                teacher = f"{float(best['teacher_accuracy']):.3f}"
+                table.append((title, student, parameters, teacher, *values, f"{ratio:.3f}"))
+        return table
+
+
+class RecipeTable(TableDirective):
+    """The weight of every loss in every recipe; a second value is the weight with a store."""
+
+    def rows(self) -> list[Sequence[str]]:
+        recipes = importlib.import_module("frami.training.recipes").RECIPES
+        losses = list(dict.fromkeys(name for recipe in recipes.values() for name in recipe.weights))
+        table: list[Sequence[str]] = [("recipe", *(f"`{name}`" for name in losses))]
+        for name, recipe in recipes.items():
+            table.append((f"`{name}`", *(self._weight(recipe, loss) for loss in losses)))
+        return table
+
+    def _weight(self, recipe: Any, loss: str) -> str:
+        if loss not in recipe.weights:
+            return ""
+        weight, with_store = recipe.weights[loss], recipe.store_weights.get(loss)
+        return f"{weight:g}" if with_store is None else f"{weight:g} (store: {with_store:g})"
+
+
+class OptionsTable(TableDirective):
+    """The modules of a registry, each with the first sentence of its docstring."""
+
+    def rows(self) -> list[Sequence[str]]:
+        registry = importlib.import_module("frami.core.registry")
+        table: list[Sequence[str]] = [("name", "what it is")]
+        for family in self.arguments[0].split():
+            for name in registry.names(family):
+                text = " ".join((registry.load(family, name).__doc__ or "").split("\n\n")[0].split())
+                table.append((f"`{name}`", re.sub(r"``([^`]*)``", r"`\1`", text)))
+        return table
+
+
+LINKS = {
+    "../README.md#frami-against-recordings": "results.md",
+    "../README.md#frami-against-other-methods": "results.md",
+    "../README.md": "index.md",
+}
+
+
+def rewrite_included(app: Sphinx, path: Path, page: str, content: list[str]) -> None:
+    """Prepare a page of the repository for inclusion: no title of its own, links that resolve."""
+    text = re.sub(r"\A\s*#+ .*\n", "", content[0])
+    for link, page_here in LINKS.items():
+        text = text.replace(f"]({link})", f"]({page_here})")
+    content[0] = re.sub(r"\]\((bench-[^)]*\.png)\)", r"](../evaluate/\1)", text)
+
+
+def _mathml(node: nodes.Element, *, block: bool) -> str:
+    return tex2mathml(node.astext(), as_block=block)
+
+
+def visit_inline_math(translator: HTML5Translator, node: nodes.math) -> None:
+    """Write inline math."""
+    translator.body.append(_mathml(node, block=False))
+    raise nodes.SkipNode
+
+
+def visit_math_block(translator: HTML5Translator, node: nodes.math_block) -> None:
+    """Write a formula of its own line."""
+    translator.body.append(f'<div class="formula">{_mathml(node, block=True)}</div>')
+    raise nodes.SkipNode
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directives, the math renderer and the preparation of included pages."""
+    app.add_directive("frami-settings", SettingsTable)
+    app.add_directive("frami-bench", BenchTable)
+    app.add_directive("frami-comparison", ComparisonTable)
+    app.add_directive("frami-main-results", MainResults)
+    app.add_directive("frami-recipes", RecipeTable)
+    app.add_directive("frami-options", OptionsTable)
+    app.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_math_block, None))
+    app.connect("include-read", rewrite_included)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
