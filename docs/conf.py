@@ -20,11 +20,13 @@ extensions = [
     "sphinx_click",
     "frami_docs",
 ]
-exclude_patterns = ["_build", "_ext"]
+exclude_patterns = ["_build", "_examples", "_ext"]
 default_role = "py:obj"  # `frami.load` in a docstring links to its entry, if there is one
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:obj", r".*"),  # names in docstrings that have no entry of their own
+    ("py:exc", r"WrongUse|Failed"),
+    ("py:class", r"\d+|.* .*"),  # prose before a colon in the docstring of a property
     ("py:class", r"(torch|numpy|np|pathlib|collections|nn|click)\..*"),  # other projects
     ("py:class", r"(Tensor|Path|optional|frami\.(audio|core|data|evaluate|models|training)\..*)"),
 ]

@@ -19,11 +19,14 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+import click
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 from sphinx.writers.html5 import HTML5Translator
 
@@ -112,7 +115,7 @@ class TableDirective(SphinxDirective):
         lines = [head, ["---"] * len(head), *body]
         cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
         text = "\n".join(f"| {' | '.join(line)} |" for line in cells)
-        return cast("list[nodes.Node]", self.parse_text_to_nodes(text))
+        return self.parse_text_to_nodes(text)
 
 
 class SettingsTable(TableDirective):
@@ -123,7 +126,7 @@ class SettingsTable(TableDirective):
         settings = getattr(importlib.import_module(module), name)
         rows: list[Sequence[str]] = [("setting", "default", "range", "meaning")]
         for field in fields(settings):
-            default = f"`{field.default!r}`".replace("'", "").replace("``", "`\"\"`")
+            default = f"`{field.default!r}`".replace("'", "").replace("``", '`""`')
             rows.append((f"`{field.name}`", default, _range(field), field.metadata["help"]))
         return rows
 
@@ -167,7 +170,7 @@ class ComparisonTable(TableDirective):
         rows = bench_rows("cpu")
         table: list[Sequence[str]] = [("method", *COMPARED.values())]
         wanted = [
-            (f"[{title}](methods/{page}.md)" if source == title else source, source)
+            (f"[{title}]({page}.md)" if source == title else source, source)
             for page, title in METHODS.items()
             for source in variants(rows, title)
             if "times the clips" not in source and "(" not in source
@@ -239,7 +242,9 @@ class OptionsTable(TableDirective):
         table: list[Sequence[str]] = [("name", "what it is")]
         for family in self.arguments[0].split():
             for name in registry.names(family):
-                text = " ".join((registry.load(family, name).__doc__ or "").split("\n\n")[0].split())
+                text = " ".join(
+                    (registry.load(family, name).__doc__ or "").split("\n\n")[0].split()
+                )
                 table.append((f"`{name}`", re.sub(r"``([^`]*)``", r"`\1`", text)))
         return table
 
@@ -260,7 +265,7 @@ def rewrite_included(app: Sphinx, path: Path, page: str, content: list[str]) -> 
 
 
 def _mathml(node: nodes.Element, *, block: bool) -> str:
-    return tex2mathml(node.astext(), as_block=block)
+    return str(tex2mathml(node.astext(), as_block=block))
 
 
 def visit_inline_math(translator: HTML5Translator, node: nodes.math) -> None:
@@ -275,6 +280,24 @@ def visit_math_block(translator: HTML5Translator, node: nodes.math_block) -> Non
     raise nodes.SkipNode
 
 
+def resolve_error(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.TextElement
+) -> nodes.reference | None:
+    """Link the short name of an error to its entry."""
+    if node["reftype"] != "exc" or "." in node["reftarget"]:
+        return None
+    name = f"frami.core.errors.{node['reftarget']}"
+    domain = env.domains.python_domain
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "exc", name, node, text)
+
+
+def add_examples(app: Sphinx, ctx: click.Context, lines: list[str]) -> None:
+    """Add the examples of a command below its options."""
+    examples = getattr(ctx.command, "examples", {})
+    for comment, line in examples.items():
+        lines += ["", comment, "", ".. code-block:: console", "", f"   $ {line}", ""]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directives, the math renderer and the preparation of included pages."""
     app.add_directive("frami-settings", SettingsTable)
@@ -285,4 +308,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("frami-options", OptionsTable)
     app.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_math_block, None))
     app.connect("include-read", rewrite_included)
+    app.connect("missing-reference", resolve_error)
+    app.connect("sphinx-click-process-epilog", add_examples)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
