@@ -22,6 +22,7 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_examples", "_ext"]
 default_role = "py:obj"  # `frami.load` in a docstring links to its entry, if there is one
+smartquotes = False  # they would turn --set into a dash
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:obj", r".*"),  # names in docstrings that have no entry of their own
@@ -34,6 +35,7 @@ nitpick_ignore_regex = [
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
+python_maximum_signature_line_length = 88
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True

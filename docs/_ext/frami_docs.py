@@ -53,19 +53,23 @@ METHODS = {
     "noise": "noise",
     "recordings": "other recordings",
 }
+NARROW = "\N{NO-BREAK SPACE}"
 Row = dict[str, str]
 
 
 def bench_rows(suite: str) -> list[Row]:
     """Return the rows of one suite that belong to the comparison."""
     with BENCH.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+        rows = [
+            row | {"dataset": row.get("dataset", row.get("task", ""))}
+            for row in csv.DictReader(file)
+        ]
     return [
         row
         for row in rows
         if row["suite"] == suite
         and row["teacher"].startswith("resnet")
-        and (row["task"], row["fold"]) in COMPARED
+        and (row["dataset"], row["fold"]) in COMPARED
     ]
 
 
@@ -80,7 +84,7 @@ def mean_and_spread(rows: Iterable[Row], column: str) -> str:
     values = [float(row[column]) for row in rows]
     if len(values) < 2:
         return f"{values[0]:.3f}"
-    return f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
+    return f"{statistics.mean(values):.3f}{NARROW}±{NARROW}{statistics.stdev(values):.3f}"
 
 
 def seconds(rows: Iterable[Row]) -> str:
@@ -150,16 +154,17 @@ class BenchTable(TableDirective):
     def rows(self) -> list[Sequence[str]]:
         rows = bench_rows("cpu")
         table: list[Sequence[str]] = [
-            ("data set", "variant", "clips", "accuracy", "CPU s", "seeds"),
+            ("data set", "variant", "settings", "clips", "accuracy", "CPU s", "seeds"),
         ]
-        for (task, fold), title in COMPARED.items():
-            of_task = select(rows, task=task, fold=fold)
-            for source in variants(of_task, self.arguments[0]):
-                of_source = select(of_task, source=source)
+        for (dataset, fold), title in COMPARED.items():
+            of_data = select(rows, dataset=dataset, fold=fold)
+            for source in variants(of_data, self.arguments[0]):
+                of_source = select(of_data, source=source)
                 clips = f"{int(of_source[0]['clips']):,}"
                 accuracy = mean_and_spread(of_source, "accuracy")
+                settings = " ".join(f"`{each}`" for each in of_source[0]["settings"].split())
                 costs = seconds(of_source), seeds(of_source)
-                table.append((title, source, clips, accuracy, *costs))
+                table.append((title, source, settings, clips, accuracy, *costs))
         return table
 
 
@@ -178,9 +183,9 @@ class ComparisonTable(TableDirective):
         wanted = [("distilled from recordings", "recordings (upper bound)"), *wanted]
         for title, source in wanted:
             cells = []
-            for task, fold in COMPARED:
-                found = select(rows, task=task, fold=fold, source=source)
-                cost = "" if source.startswith("recordings") else f", {seconds(found)} s"
+            for dataset, fold in COMPARED:
+                found = select(rows, dataset=dataset, fold=fold, source=source)
+                cost = "" if source.startswith("recordings") else f", {seconds(found)}{NARROW}s"
                 cells.append(mean_and_spread(found, "accuracy") + cost if found else "")
             table.append((title, *cells))
         return table
@@ -199,11 +204,11 @@ class MainResults(TableDirective):
         }
         head = ("data set", "student", "parameters", "teacher", *sources, "FRAMI / teacher")
         table: list[Sequence[str]] = [head]
-        for (task, fold), title in COMPARED.items():
-            of_task = select(rows, task=task, fold=fold)
-            for student in dict.fromkeys(row["student"] for row in of_task):
+        for (dataset, fold), title in COMPARED.items():
+            of_data = select(rows, dataset=dataset, fold=fold)
+            for student in dict.fromkeys(row["student"] for row in of_data):
                 found = {
-                    name: select(of_task, student=student, source=source)
+                    name: select(of_data, student=student, source=source)
                     for name, source in sources.items()
                 }
                 best = found["**FRAMI**"][0]
@@ -212,26 +217,36 @@ class MainResults(TableDirective):
                 ratio = float(best["accuracy"]) / float(best["teacher_accuracy"])
                 parameters = f"{int(best['parameters']):,}"
                 teacher = f"{float(best['teacher_accuracy']):.3f}"
-                table.append((title, student, parameters, teacher, *values, f"{ratio:.3f}"))
+                network = f"`{student.split(',')[0]}`"
+                table.append((title, network, parameters, teacher, *values, f"{ratio:.3f}"))
         return table
 
 
 class RecipeTable(TableDirective):
-    """The weight of every loss in every recipe; a second value is the weight with a store."""
+    """The weights of every recipe, from recordings and from a store, and the losses it can add."""
 
     def rows(self) -> list[Sequence[str]]:
         recipes = importlib.import_module("frami.training.recipes").RECIPES
-        losses = list(dict.fromkeys(name for recipe in recipes.values() for name in recipe.weights))
-        table: list[Sequence[str]] = [("recipe", *(f"`{name}`" for name in losses))]
+        head = ("recipe", "losses and weights", "with a store", "can be added")
+        table: list[Sequence[str]] = [head]
         for name, recipe in recipes.items():
-            table.append((f"`{name}`", *(self._weight(recipe, loss) for loss in losses)))
+            with_store = {**recipe.weights, **recipe.store_weights}
+            unused = [
+                loss for loss in recipe.weights if not (recipe.weights[loss] or with_store[loss])
+            ]
+            table.append(
+                (
+                    f"`{name}`",
+                    _weights(recipe.weights),
+                    _weights(with_store) if recipe.store_weights else "the same",
+                    ", ".join(f"`{loss}`" for loss in unused),
+                )
+            )
         return table
 
-    def _weight(self, recipe: Any, loss: str) -> str:
-        if loss not in recipe.weights:
-            return ""
-        weight, with_store = recipe.weights[loss], recipe.store_weights.get(loss)
-        return f"{weight:g}" if with_store is None else f"{weight:g} (store: {with_store:g})"
+
+def _weights(weights: dict[str, float]) -> str:
+    return ", ".join(f"`{name}` {weight:g}" for name, weight in weights.items() if weight)
 
 
 class OptionsTable(TableDirective):
@@ -253,6 +268,7 @@ LINKS = {
     "../README.md#frami-against-recordings": "results.md",
     "../README.md#frami-against-other-methods": "results.md",
     "../README.md": "index.md",
+    "speed.md": "bench.md",
 }
 
 
