@@ -27,7 +27,6 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:obj", r".*"),  # names in docstrings that have no entry of their own
     ("py:exc", r"WrongUse|Failed"),
-    ("py:class", r"\d+|.* .*"),  # prose before a colon in the docstring of a property
     ("py:class", r"(torch|numpy|np|pathlib|collections|nn|click)\..*"),  # other projects
     ("py:class", r"(Tensor|Path|optional|frami\.(audio|core|data|evaluate|models|training)\..*)"),
 ]

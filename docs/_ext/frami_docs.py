@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import inspect
 import re
 import statistics
 from collections.abc import Iterable, Sequence
@@ -269,6 +270,7 @@ LINKS = {
     "../README.md#frami-against-other-methods": "results.md",
     "../README.md": "index.md",
     "speed.md": "bench.md",
+    "bench.csv": "reference/files.md",
 }
 
 
@@ -307,6 +309,14 @@ def resolve_error(
     return domain.resolve_xref(env, node["refdoc"], app.builder, "exc", name, node, text)
 
 
+def keep_property_text(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Restore the docstring of a property: napoleon takes text before a colon for its type."""
+    if what == "property":
+        lines[:] = [*(inspect.getdoc(obj) or "").splitlines(), ""]
+
+
 def add_examples(app: Sphinx, ctx: click.Context, lines: list[str]) -> None:
     """Add the examples of a command below its options."""
     examples = getattr(ctx.command, "examples", {})
@@ -325,5 +335,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_math_block, None))
     app.connect("include-read", rewrite_included)
     app.connect("missing-reference", resolve_error)
+    app.connect("autodoc-process-docstring", keep_property_text, priority=600)
     app.connect("sphinx-click-process-epilog", add_examples)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
