@@ -28,7 +28,7 @@ nitpick_ignore_regex = [
     ("py:obj", r".*"),  # names in docstrings that have no entry of their own
     ("py:exc", r"WrongUse|Failed"),
     ("py:class", r"(torch|numpy|np|pathlib|collections|nn|click)\..*"),  # other projects
-    ("py:class", r"(Tensor|Path|optional|frami\.(audio|core|data|evaluate|models|training)\..*)"),
+    ("py:class", r"Tensor|Path|optional|frami\.\w+\..*"),  # and frami's own inner types
 ]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
