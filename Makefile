@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint bench clean
 
 # torch comes first and alone: once it is there, no other package pulls in a larger build of it.
 $(VENV)/installed: setup.cfg pyproject.toml constraints.txt
@@ -26,10 +26,6 @@ lint: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/frami bench --suite main --page evaluate
 	$(BIN)/frami bench --suite ablation --page evaluate
-
-docs: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
-	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 clean:
 	rm -rf $(VENV) build *.egg-info demo runs
