@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,15 +136,15 @@ def find_audio_file(folder: Path, stem: str) -> str | None:
 class DatasetModule(Protocol):
     """A module that provides a data set. `frami.datasets` explains each name.
 
-    A module may leave out the names in `OPTIONAL_NAMES`; `load_dataset` adds their defaults.
+    A module may leave out the names with a default; `load_dataset` adds them.
     """
 
     SECONDS: float
     SAMPLE_RATE: int
     FOLDER: str
-    DISJOINT_FOLDS: bool
-    DERIVED_FROM: str | None
-    ARCHIVES: tuple[Archive, ...]
+    ARCHIVES: tuple[Archive, ...] = ()
+    DISJOINT_FOLDS: bool = False
+    DERIVED_FROM: str | None = None
 
     def test_folds(self, folder: Path) -> list[str]:
         """Return the names of the folds that can be held out in this copy."""
@@ -153,9 +153,6 @@ class DatasetModule(Protocol):
     def split(self, folder: Path, fold: str) -> Split:
         """Return the split that holds out ``fold``."""
         ...
-
-
-OPTIONAL_NAMES: Mapping[str, Any] = {"DISJOINT_FOLDS": False, "DERIVED_FROM": None, "ARCHIVES": ()}
 
 
 def load_dataset(name: str) -> DatasetModule:
@@ -167,7 +164,4 @@ def load_dataset(name: str) -> DatasetModule:
     Raises:
         UsageError: There is no such module, or it lacks a required name.
     """
-    module = registry.load("datasets", name)
-    for optional, default in OPTIONAL_NAMES.items():
-        vars(module).setdefault(optional, default)
-    return cast(DatasetModule, module)
+    return registry.load("datasets", name, DatasetModule)

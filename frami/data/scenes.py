@@ -1,4 +1,4 @@
-"""Draw the events of one soundscape, and mix it. `frami.data.soundscapes` writes whole data sets."""
+"""Draw the events of one soundscape, and mix it; `frami.data.soundscapes` writes data sets."""
 
 from __future__ import annotations
 
