@@ -1,8 +1,9 @@
-"""Soundscapes: what is annotated is heard, nothing else is, and the same seed gives the same folder."""
+"""Soundscapes have the annotated events and no others, and a seed gives the same folder again."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,17 +14,16 @@ from click.testing import CliRunner
 
 import frami
 from frami import cli
-from frami.audio.mixing import random_excerpt, shift_pitch_and_tempo, trim_silence
 from frami.core.errors import UsageError
-from frami.data import soundscapes
+from frami.data import scenes, soundscapes
 from frami.data.leakage import leakage_warning
 from frami.data.recordings import Recordings
 from frami.data.soundscapes import make_soundscapes
 from frami.data.splits import load_split
 from frami.datasets import tones
 
-# Where DESED has them.
-SPLITS = {
+# The folder and the table of each subset, as in DESED.
+SUBSETS = {
     "train": (
         "audio/train/synthetic21_train/soundscapes",
         "metadata/train/synthetic21_train/soundscapes.tsv",
@@ -33,24 +33,26 @@ SPLITS = {
 
 
 @pytest.fixture(autouse=True)
-def few_tones(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_clips(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 2)
     monkeypatch.setattr(tones, "TEST_PER_CLASS", 1)
 
 
-def made(out: Path, **options: float) -> Path:
+def make_small(out: Path, **options: float) -> Path:
+    """Mix 4 training and 2 validation soundscapes of two classes."""
     two = ("rising", "falling")
     return make_soundscapes(
         "tones", out, test_fold="0", train=4, validation=2, classes=two, options=options
     )
 
 
-def table(folder: Path, split: str) -> list[dict[str, str]]:
-    with (folder / SPLITS[split][1]).open(encoding="utf-8", newline="") as file:
+def read_table(folder: Path, subset: str) -> list[dict[str, str]]:
+    with (folder / SUBSETS[subset][1]).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, delimiter="\t"))
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def read_contents(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of all sounds and tables by path."""
     return {
         str(p.relative_to(folder)): p.read_bytes()
         for p in folder.rglob("*")
@@ -58,10 +60,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_events_lie_within_and_two_of_a_class_never_overlap(tmp_path: Path) -> None:
-    folder = made(tmp_path)
-    for split, count in (("train", 4), ("validation", 2)):
-        rows = table(folder, split)
+def test_make_soundscapes_events_are_inside_and_never_overlap_in_a_class(tmp_path: Path) -> None:
+    folder = make_small(tmp_path)
+    for subset, count in (("train", 4), ("validation", 2)):
+        rows = read_table(folder, subset)
         assert {row["filename"] for row in rows} == {f"{number:05}.wav" for number in range(count)}
         for row in rows:
             assert 0 <= float(row["onset"]) < float(row["offset"]) <= 10
@@ -73,14 +75,16 @@ def test_events_lie_within_and_two_of_a_class_never_overlap(tmp_path: Path) -> N
                 or float(o["onset"]) >= float(row["offset"])
                 for o in same
             )
-        info = soundfile.info(folder / SPLITS[split][0] / "00000.wav")
+        info = soundfile.info(folder / SUBSETS[subset][0] / "00000.wav")
         assert (info.samplerate, info.frames, info.channels) == (16000, 160000, 1)
 
 
-def test_events_are_heard_above_the_background_where_they_are_annotated(tmp_path: Path) -> None:
-    folder = made(tmp_path, max_events=1, min_snr=20.0, max_snr=20.0)
-    for row in table(folder, "train"):
-        sound, rate = soundfile.read(folder / SPLITS["train"][0] / row["filename"], dtype="float32")
+def test_make_soundscapes_events_have_the_set_level_over_the_background(tmp_path: Path) -> None:
+    folder = make_small(tmp_path, max_events=1, min_snr=20.0, max_snr=20.0)
+    for row in read_table(folder, "train"):
+        sound, rate = soundfile.read(
+            folder / SUBSETS["train"][0] / row["filename"], dtype="float32"
+        )
         first, last = round(float(row["onset"]) * rate), round(float(row["offset"]) * rate)
         inside, outside = torch.from_numpy(sound[first:last]), torch.from_numpy(sound).clone()
         outside[first:last] = 0
@@ -89,31 +93,32 @@ def test_events_are_heard_above_the_background_where_they_are_annotated(tmp_path
         assert 14 < float(decibels) < 24
 
 
-def test_the_same_seed_gives_the_same_folder_also_when_it_was_cut_off(
+def test_make_soundscapes_interrupted_and_resumed_gives_equal_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = contents(made(tmp_path / "whole"))
-    original, calls = soundscapes.mix, []
+    whole = read_contents(make_small(tmp_path / "whole"))
+    calls: list[int] = []
+    original: Callable[..., torch.Tensor] = scenes.mix
 
-    def breaks(*arguments: object) -> torch.Tensor:
+    def interrupt(*arguments: object) -> torch.Tensor:
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return original(*arguments)  # type: ignore[arg-type]
+        return original(*arguments)
 
-    monkeypatch.setattr(soundscapes, "mix", breaks)
+    monkeypatch.setattr(soundscapes, "mix", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        made(tmp_path / "cut")
-    assert 0 < len(contents(tmp_path / "cut")) < len(whole)
+        make_small(tmp_path / "cut")
+    assert 0 < len(read_contents(tmp_path / "cut")) < len(whole)
     monkeypatch.undo()
     monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 2)
     monkeypatch.setattr(tones, "TEST_PER_CLASS", 1)
-    assert contents(made(tmp_path / "cut")) == whole
+    assert read_contents(make_small(tmp_path / "cut")) == whole
     with pytest.raises(UsageError, match="other settings"):
-        made(tmp_path / "cut", max_events=2)
+        make_small(tmp_path / "cut", max_events=2)
     monkeypatch.setattr(tones, "TEST_PER_CLASS", 2)
-    with pytest.raises(UsageError, match="of other recordings than these"):
-        made(tmp_path / "cut")
+    with pytest.raises(UsageError, match="other recordings"):
+        make_small(tmp_path / "cut")
 
 
 @pytest.mark.parametrize(
@@ -126,81 +131,52 @@ def test_the_same_seed_gives_the_same_folder_also_when_it_was_cut_off(
         ),
     ],
 )
-def test_no_source_is_on_both_sides_of_a_split(
+def test_make_soundscapes_never_shares_a_source_between_subsets(
     dataset: str, fold: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sides: dict[int, set[str]] = {}
 
-    def noted(
-        plan: list[tuple[object, int]], recordings: Recordings, *rest: object
+    def note_sources(
+        events: list[tuple[object, int]], recordings: Recordings, *rest: object
     ) -> torch.Tensor:
         sides.setdefault(id(recordings), set()).update(
-            source(recordings.names[number]) for _, number in plan
+            source(recordings.names[index]) for _, index in events
         )
         return torch.zeros(16000)
 
     def source(name: str) -> str:
-        # ESC: fold-source-take-class.wav; UrbanSound8K: source-class-occurrence-slice.wav; each tone is its own source.
-        return (
-            name
-            if dataset == "tones"
-            else Path(name).stem.split("-")[1 if dataset == "esc10" else 0]
-        )
+        if dataset == "tones":  # each clip is its own source
+            return name
+        # ESC: fold-source-take-class.wav. UrbanSound8K: source-class-occurrence-slice.wav.
+        return Path(name).stem.split("-")[1 if dataset == "esc10" else 0]
 
-    monkeypatch.setattr(soundscapes, "mix", noted)
+    monkeypatch.setattr(soundscapes, "mix", note_sources)
     make_soundscapes(dataset, tmp_path, test_fold=fold, train=60, validation=60)
     train, validation = sides.values()
     assert len(train) > 15 and len(validation) >= 10 and not train & validation
     assert validation <= {source(name) for name in load_split(dataset, test_fold=fold).test.names}
 
 
-def test_silence_around_a_sound_is_left_out() -> None:
-    sound = torch.zeros(16000)
-    sound[4000:6000] = torch.sin(torch.arange(2000.0))
-    kept = trim_silence(sound, 16000)
-    assert 2000 <= len(kept) <= 2000 + 2 * 320
-    assert torch.equal(trim_silence(torch.zeros(100), 16000), torch.zeros(100))
-
-
-def test_an_event_is_not_put_into_a_pause_of_its_recording() -> None:
-    sound = torch.zeros(16000)
-    sound[:1000] = sound[-1000:] = 1.0
-    for seed in range(20):
-        part = random_excerpt(sound, 2000, torch.Generator().manual_seed(seed))
-        assert len(part) == 2000 and float(part.square().sum()) >= 100
-
-
-@pytest.mark.parametrize(("semitones", "tempo"), [(0.0, 1.2), (3.0, 1.0), (-3.0, 0.8)])
-def test_pitch_and_tempo_change_on_their_own(semitones: float, tempo: float) -> None:
-    time = torch.arange(16000) / 16000
-    sound = shift_pitch_and_tempo(torch.sin(2 * torch.pi * 500 * time), semitones, tempo)
-    assert len(sound) == pytest.approx(16000 / tempo, rel=0.03)
-    loudest = torch.fft.rfft(sound).abs().argmax() * 16000 / len(sound)
-    assert float(loudest) == pytest.approx(500 * 2 ** (semitones / 12), rel=0.03)
-
-
-def test_a_part_may_be_left_out(tmp_path: Path) -> None:
+def test_make_soundscapes_without_training_writes_a_test_set(tmp_path: Path) -> None:
     make_soundscapes("tones", tmp_path, test_fold="0", train=0, validation=9)
     split = load_split("desed", tmp_path, test_fold="validation")
-    assert (len(split.train), len(split.test)) == (0, 9) and split.labels == tuple(
-        sorted(tones.CLASSES)
-    )
+    assert (len(split.train), len(split.test)) == (0, 9)
+    assert split.labels == tuple(sorted(tones.CLASSES))
     with pytest.raises(
-        UsageError, match="In --validation 1 soundscapes there would be no .*; mix more"
+        UsageError, match="With `validation` 1, no soundscape would contain .* Increase `val"
     ):
         make_soundscapes("tones", tmp_path / "one", test_fold="0", train=0, validation=1)
 
 
-def test_a_detector_that_may_know_what_other_soundscapes_are_mixed_from_is_told_of(
-    tmp_path: Path,
-) -> None:
-    split = load_split("desed", made(tmp_path), test_fold="validation")
+def test_leakage_warning_covers_the_origin_of_soundscapes(tmp_path: Path) -> None:
+    split = load_split("desed", make_small(tmp_path), test_fold="validation")
     assert split.mixed_from == {"dataset": "tones", "test_fold": "0"}
     mixed = replace(split, mixed_from={"dataset": "esc50", "test_fold": "1"})
     assert leakage_warning(mixed.origin, mixed) == ""
     other = replace(mixed, mixed_from={"dataset": "esc10", "test_fold": "5"})
-    assert "fold 1 of esc50 held out: it may know recordings of fold 5" in leakage_warning(
-        mixed.origin, other
+    assert (
+        "fold 1 of esc50 held out: its training data may include recordings of fold 5"
+        in leakage_warning(mixed.origin, other)
     )
     frami.train(
         "desed",
@@ -212,28 +188,30 @@ def test_a_detector_that_may_know_what_other_soundscapes_are_mixed_from_is_told_
         depth=1,
         options={"steps": 1},
     )
-    assert frami.load(tmp_path / "teacher").provenance["mixed"] == split.mixed_from
+    assert frami.load(tmp_path / "teacher").provenance["mixed_from"] == split.mixed_from
 
 
-def test_real_recordings_are_not_written_over(tmp_path: Path) -> None:
-    table = tmp_path / SPLITS["validation"][1]
+def test_make_soundscapes_does_not_overwrite_a_data_set(tmp_path: Path) -> None:
+    table = tmp_path / SUBSETS["validation"][1]
     table.parent.mkdir(parents=True)
     table.write_text("of DESED")
-    with pytest.raises(UsageError, match="holds a metadata of no run"):
-        made(tmp_path)
+    with pytest.raises(UsageError, match="metadata"):
+        make_small(tmp_path)
     assert table.read_text() == "of DESED"
 
 
-def test_wrong_use_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="In --train 1 soundscapes there would be no .*; mix more"):
+def test_make_soundscapes_with_wrong_arguments_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="With `train` 1, no soundscape would contain .* Increase"):
         make_soundscapes("tones", tmp_path, test_fold="0", train=1, validation=1)
-    with pytest.raises(UsageError, match="has no class 'dog'"):
+    with pytest.raises(UsageError, match="tones has no class 'dog'. Its classes are: rising"):
         make_soundscapes("tones", tmp_path, test_fold="0", classes=["dog"])
     with pytest.raises(
-        UsageError, match=r"min_event_seconds <= max_event_seconds .* these are 5.0, 4.0, 10.0 s"
+        UsageError, match=r"min_event_seconds <= max_event_seconds .* They are 5.0, 4.0 and 10.0 s"
     ):
-        made(tmp_path, min_event_seconds=5.0)
-    words = ["soundscapes", "--from", "tones", "--test-fold", "0", "--class", "rising"]
-    words += ["--train", "2", "--validation", "1", "--out"]
-    result = CliRunner().invoke(cli.frami, [*words, str(tmp_path / "a")], catch_exceptions=False)
+        make_small(tmp_path, min_event_seconds=5.0)
+    arguments = ["soundscapes", "--from", "tones", "--test-fold", "0", "--class", "rising"]
+    arguments += ["--train", "2", "--validation", "1", "--out"]
+    result = CliRunner().invoke(
+        cli.frami, [*arguments, str(tmp_path / "a")], catch_exceptions=False
+    )
     assert result.exit_code == 0 and "Next: frami train --dataset desed" in result.output

@@ -14,7 +14,7 @@ from tests.datasets.layouts import write_sound, write_table
 
 
 @pytest.fixture
-def annotations(tmp_path: Path) -> Path:
+def table(tmp_path: Path) -> Path:
     rows = [
         ("train", 1, "a.wav", "7", 1, 0, 0, 0, 0, 0, 0, 0),
         ("train", 1, "a.wav", "8", 0, 0, 0, 0, 0, 0, 1, 0),
@@ -27,10 +27,10 @@ def annotations(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def folder(annotations: Path) -> Path:
-    write_sound(annotations.parent / "validate" / "b.wav")
-    write_sound(annotations.parent / "train" / "a.wav")
-    return annotations.parent
+def folder(table: Path) -> Path:
+    write_sound(table.parent / "validate" / "b.wav")
+    write_sound(table.parent / "train" / "a.wav")
+    return table.parent
 
 
 def test_sonyc_has_the_tags_of_any_volunteer_and_of_the_authors(folder: Path) -> None:
@@ -40,14 +40,14 @@ def test_sonyc_has_the_tags_of_any_volunteer_and_of_the_authors(folder: Path) ->
     assert np.asarray(split.test.targets).tolist() == [[0, 0, 0, 0, 1, 0, 0, 0]]
 
 
-def test_sonyc_without_audio_is_refused(annotations: Path) -> None:
+def test_sonyc_without_audio_is_refused(table: Path) -> None:
     with pytest.raises(UsageError, match="have none of the annotated recordings"):
-        load_split("sonyc", annotations.parent, test_fold="validate")
+        load_split("sonyc", table.parent, test_fold="validate")
 
 
-def test_sonyc_without_training_audio_is_a_test_set(annotations: Path) -> None:
-    write_sound(annotations.parent / "validate" / "b.wav")
-    split = load_split("sonyc", annotations.parent, test_fold="validate")
+def test_sonyc_without_training_audio_is_a_test_set(table: Path) -> None:
+    write_sound(table.parent / "validate" / "b.wav")
+    split = load_split("sonyc", table.parent, test_fold="validate")
     assert (len(split.train), len(split.test)) == (0, 1)
     assert split.missing == "1 annotated recordings have no audio in this copy."
 
