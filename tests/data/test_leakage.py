@@ -112,6 +112,7 @@ def test_leakage_warning_is_empty_if_folds_are_disjoint(
     assert leakage_warning(provenance, empty_split(dataset, tested)) == ""
 
 
+@pytest.mark.slow
 def test_distill_with_a_teacher_trained_on_the_test_fold_is_refused(
     esc50: Split, teacher: Model, tmp_path: Path
 ) -> None:

@@ -168,6 +168,7 @@ def test_make_soundscapes_without_training_writes_a_test_set(tmp_path: Path) -> 
         make_soundscapes("tones", tmp_path / "one", test_fold="0", train=0, validation=1)
 
 
+@pytest.mark.slow
 def test_leakage_warning_covers_the_origin_of_soundscapes(tmp_path: Path) -> None:
     split = load_split("desed", make_small(tmp_path), test_fold="validation")
     assert split.mixed_from == {"dataset": "tones", "test_fold": "0"}

@@ -12,6 +12,7 @@ from frami.datasets import audiomnist
 from tests.datasets.layouts import assert_disjoint, write_clips
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parent", ["", "data"])
 def test_audiomnist_holds_out_the_speakers_of_one_fold(tmp_path: Path, parent: str) -> None:
     clips = product(("26", "28", "01", "12"), range(10), (0, 49))

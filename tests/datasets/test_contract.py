@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from frami import datasets
 from frami.core import registry
-from frami.data.recordings import Split, load_dataset
+from frami.data.recordings import DatasetModule, Split, load_dataset
 from frami.data.splits import load_split
 from tests.datasets.layouts import assert_disjoint
 
@@ -27,6 +29,13 @@ def test_data_set_keeps_the_contract(name: str) -> None:
     assert callable(module.test_folds) and callable(module.split)
     assert module.FOLDER or not module.ARCHIVES
     assert module.DERIVED_FROM in (None, *registry.names("datasets"))
+
+
+def test_contract_explains_every_name() -> None:
+    for name in inspect.get_annotations(DatasetModule):
+        assert f"\n    {name} " in str(datasets.__doc__)
+    for method in ("test_folds(folder)", "split(folder, fold)"):
+        assert f"\n    {method} " in str(datasets.__doc__)
 
 
 def load_real_split(name: str, fold: str) -> Split:
