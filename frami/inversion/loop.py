@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from frami.core.errors import OperationError
-from frami.inversion.hooks import ForwardPass
+from frami.inversion.hooks import ForwardPass, Moments
 
 LossTerms = Mapping[str, Callable[[], Tensor]]
 """Unweighted losses by name. Each is computed only when it is called."""
@@ -35,6 +35,11 @@ class RoundResult:
     step: int
     target: Tensor | None = None
     forward_pass: ForwardPass | None = None
+
+    @property
+    def batch_moments(self) -> dict[str, Moments]:
+        """Batch-norm moments of the last step, by layer name; empty without a forward pass."""
+        return {} if self.forward_pass is None else self.forward_pass.batch_norm.batch
 
 
 def optimize_clips(

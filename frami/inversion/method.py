@@ -78,11 +78,8 @@ class MethodModule(Protocol):
         Method: A class or function that takes ``(teacher, settings, runtime, seed)``.
     """
 
-    @property
-    def Settings(self) -> type[MethodSettings]: ...
-
-    @property
-    def Method(self) -> MethodFactory: ...
+    Settings: type[MethodSettings]
+    Method: MethodFactory
 
 
 def load_method(name: str) -> MethodModule:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
@@ -66,4 +64,4 @@ class Upsampler(nn.Module):
             hidden = F.interpolate(hidden, size=size, mode="bilinear", align_corners=True)
         hidden = self.norm(hidden.contiguous(memory_format=torch.channels_last))
         raw = self.out(self.second(self.first(hidden)))[:, 0, : self.n_mels, :n_frames].float()
-        return cast(Tensor, self.low + (self.high - self.low) * torch.sigmoid(raw + self.start))
+        return self.low + (self.high - self.low) * torch.sigmoid(raw + self.start)
