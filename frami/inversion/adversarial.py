@@ -44,6 +44,7 @@ class AdversarialSettings(ViewSettings):
     latent: int = setting(256, "size of the noise vector", low=1)
     learning_rate: float = setting(1e-3, "learning rate of the generator", low=0)
     proxy: str = setting("small", "network of the proxy student")
+    views: str = setting("audio", "views of the clips: audio, image, or none (as published)")
 
 
 class AdversarialGenerator:

@@ -47,6 +47,7 @@ class TeacherTermSettings(ProxySettings):
 class ImageMethodSettings(TeacherTermSettings, ViewSettings):
     """The same for a method published for images, which can be run as published."""
 
+    views: str = setting("audio", "views of the clips: audio, image (as published), or none")
     relative: bool = relative_setting()
 
 

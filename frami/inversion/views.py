@@ -20,9 +20,7 @@ View = Callable[[Tensor, Generator], Tensor]
 class ViewSettings(MethodSettings):
     """The setting of every method that computes its losses on views of the clips."""
 
-    views: str = setting(
-        "audio", "views of the clips: audio, image, or none (the clips as they are)"
-    )
+    views: str = setting("audio", "views of the clips: audio, image, or none")
 
 
 def get_views(kind: str) -> tuple[View, View]:
