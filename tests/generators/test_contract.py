@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import textwrap
 from dataclasses import fields
 from pathlib import Path
@@ -146,10 +147,10 @@ def test_teachers_of_tags_and_events_are_inverted(
 def test_weight_of_zero_leaves_its_loss_out(
     method: str, weight: str, teacher: Model, runtime: Runtime
 ) -> None:
-    weights = dict.fromkeys(weights_of(method), 1.0)
+    weights: dict[str, Any] = dict.fromkeys(weights_of(method), 1.0)
     result = make_method(method, teacher, runtime, **weights).run_round(0, TARGET, 16)
     assert set(result.losses) == set(weights)
-    inversion = make_method(method, teacher, runtime, **weights | {weight: 0.0})
+    inversion = make_method(method, teacher, runtime, **(weights | {weight: 0.0}))
     assert set(inversion.run_round(0, TARGET, 16).losses) == set(weights) - {weight}
 
 
@@ -171,7 +172,7 @@ OPTIMIZED: list[tuple[str, dict[str, Any]]] = [
 def test_sum_of_losses_falls_within_a_round(
     method: str, options: dict[str, str], teacher: Model, runtime: Runtime
 ) -> None:
-    weights = {
+    weights: dict[str, Any] = {
         name: 1.0
         for name in weights_of(method)
         if name != "adversary" or weights_of(method) == ["adversary"]
@@ -205,7 +206,7 @@ def test_proxy_student_learns_in_every_round(method: str, teacher: Model, runtim
         losses.append(inversion.run_round(index, TARGET, 16).losses["adversary"])
         states.append(copy.deepcopy(inversion.state_dict()["proxy"]["network"]))
     assert max(abs(loss) for loss in losses) > 1e-4
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in itertools.pairwise(states):
         assert any(
             not torch.equal(before[name], after[name]) for name in before if name.endswith("weight")
         )
