@@ -3,8 +3,8 @@
 A method makes spectrograms from a frozen teacher, in rounds of one batch. Its module defines two
 names:
 
-    Settings    a frozen dataclass, subclass of `frami.inversion.method.MethodSettings`: every number
-                of the method, with its help text and range
+    Settings    a frozen dataclass, subclass of `frami.inversion.method.MethodSettings`: every
+                number of the method, with its help text and range
     Method      a class or function that takes (teacher, settings, runtime, seed); what it returns
                 has `run_round`, `state_dict` and `load_state_dict`
 
@@ -41,14 +41,15 @@ This is a complete method, with one setting:
         def load_state_dict(self, state):
             pass
 
-Save it as ``generators/mine.py`` and run ``frami synthesize --method mine``. The contract tests find
-the file by its name. A file outside this folder works too, under a name with a dot
+Save it as ``generators/mine.py`` and run ``frami synthesize --method mine``. The contract tests
+find the file by its name. A file outside this folder works too, under a name with a dot
 (``--method lab.mine``).
 
 The contract (`frami.inversion.method`):
 
-- ``run_round(index, target, n_frames)`` returns a `frami.inversion.loop.RoundResult`: finished clips
-  ``(B, F, n_frames)`` in float32, on any device, within the front end's range, one for each target.
+- ``run_round(index, target, n_frames)`` returns a `frami.inversion.loop.RoundResult`: finished
+  clips ``(B, F, n_frames)`` in float32, on any device, within the front end's range, one for each
+  target.
 - ``index`` counts rounds from 0. Random numbers come from `frami.core.seeds.make_rng` with the seed
   and the index, so the same seed gives the same clips.
 - ``target`` is on the CPU, in the format of the teacher's task: class indices ``(B,)`` int64, tags

@@ -1,4 +1,4 @@
-"""CMI: contrastive model inversion, with a memory bank that keeps clips different from earlier ones.
+"""CMI: contrastive model inversion, with a memory bank that keeps new clips different.
 
 Source: Fang et al., "Contrastive Model Inversion for Data-Free Knowledge Distillation", IJCAI 2021,
 arXiv:2105.08584. Each round starts with a fresh generator, optimized together with its noise:

@@ -3,10 +3,11 @@
 Source: Chen et al., "Data-Free Learning of Student Networks", ICCV 2019, arXiv:1904.01186. A
 generator is trained from noise to minimize
 
-    L = onehot CE(t(x), argmax t(x)) + class_balance sum_k p_k log10 p_k - activation mean |features|
+    L = onehot CE(t(x), argmax t(x)) + class_balance sum_k p_k log10 p_k
+        - activation mean |features|
 
-with ``t(x)`` the teacher's logits and ``p`` the mean probabilities of a batch. The teacher should be
-certain of a class, all classes should be equally frequent, and the features should be large.
+with ``t(x)`` the teacher's logits and ``p`` the mean probabilities of a batch. The teacher should
+be certain of a class, all classes should be equally frequent, and the features should be large.
 
 Published: weights 1, 5 and 0.1 (MNIST); generator and student are updated together, in batches of
 512.

@@ -8,8 +8,8 @@ L_BN is the distance between the moments at the inputs of the teacher's batch no
 training data (eq. 4). The last term is that of the adaptive form: it favors clips on which student
 and teacher differ, by the Jensen-Shannon divergence JS. Its weight is 0 by default.
 
-Published: the defaults are those for CIFAR-10, with 2,000 steps per round of 256 clips; here a round
-has the batch size, 64 by default. For the adaptive form, 0.2 is published for ImageNet, where
+Published: the defaults are those for CIFAR-10, with 2,000 steps per round of 256 clips; here a
+round has the batch size, 64 by default. For the adaptive form, 0.2 is published for ImageNet, where
 batch_norm is 0.01. CMI's authors run it with adversary 1, batch_norm 10, learning_rate 0.1,
 total_variation 0.001 and 1,000 steps.
 

@@ -10,10 +10,10 @@ with ``t`` and ``s`` the logits of teacher and student.
 Published: five steps of the student to one of the generator, Adam at 1e-3, noise of size 256,
 batches of 256 clips.
 
-Differs: The losses are computed on audio views, in batches of 64 clips by default. Adam's first beta
-is 0.5 (theirs 0.9). A small proxy student takes the part of the student, which is distilled from the
-store afterwards; it is trained with AdamW, and in eval mode when the generator is updated (theirs is
-in training mode).
+Differs: The losses are computed on audio views, in batches of 64 clips by default. Adam's first
+beta is 0.5 (theirs 0.9). A small proxy student takes the part of the student, which is distilled
+from the store afterwards; it is trained with AdamW, and in eval mode when the generator is updated
+(theirs is in training mode).
 """
 
 from __future__ import annotations

@@ -12,9 +12,9 @@ of Yin et al. (CVPR 2020), and ``p`` the mean probabilities of a batch.
 Published: as run by Fang et al. (CMI, IJCAI 2021), weights 1, 1, 1 and 20, and ten steps of the
 student to one of the generator.
 
-Differs: A round has 20 iterations, where training goes on without rounds. The losses are computed on
-audio views. A small proxy student takes the part of the student, which is distilled from the store
-afterwards.
+Differs: A round has 20 iterations, where training goes on without rounds. The losses are computed
+on audio views. A small proxy student takes the part of the student, which is distilled from the
+store afterwards.
 """
 
 from __future__ import annotations

@@ -6,11 +6,12 @@ arXiv:2112.06253:
     L = class_prior CE + batch_norm L_BN + adversary L_adv
 
 In L_BN the moments are averaged with those of past rounds. L_adv is minus the divergence of student
-from teacher on clips that both classify alike; it counts after twenty rounds. Each round starts from
-initial weights that are learned over all rounds by first-order MAML (or Reptile, ``form=reptile``).
+from teacher on clips that both classify alike; it counts after twenty rounds. Each round starts
+from initial weights that are learned over all rounds by first-order MAML (or Reptile,
+``form=reptile``).
 
-Published: the defaults are those of the ten-step form, for rounds of 256 clips; here a round has the
-batch size, 64 by default.
+Published: the defaults are those of the ten-step form, for rounds of 256 clips; here a round has
+the batch size, 64 by default.
 
 Differs: A small proxy student takes the part of the student, which is distilled from the store
 afterwards; it is trained from the first round on, for 10 steps per round where 400 are published.

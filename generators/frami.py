@@ -1,7 +1,7 @@
 """FRAMI: feature-invariant contrastive inversion of an audio classifier, with meta-learning.
 
-Source: Kang et al., "Feature-Rich Audio Model Inversion for Data-Free Knowledge Distillation Towards
-General Sound Classification", ICASSP 2023, arXiv:2303.07643.
+Source: Kang et al., "Feature-Rich Audio Model Inversion for Data-Free Knowledge Distillation
+Towards General Sound Classification", ICASSP 2023, arXiv:2303.07643.
 
 Published: spectrograms are inverted under a feature-invariant contrastive loss, and clips vary in
 length. We do not know the paper's equations, weights and networks. The losses here are ours:
@@ -13,13 +13,14 @@ length. We do not know the paper's equations, weights and networks. The losses h
 - L_before: InfoNCE loss of the hidden states before statistics pooling, projected and then averaged
   over time.
 - L_after: InfoNCE loss of the statistics after pooling, projected.
-- L_adv: minus the divergence of a proxy student from the teacher, on clips that both classify alike.
+- L_adv: minus the divergence of a proxy student from the teacher, on clips that both classify
+  alike.
 
 **Losses off by default.** The contrast and the adversary have weight 0 and then cost nothing. With
-the contrast, a clip takes two thirds longer, and most students gain a little. With the adversary, it
-takes a third to a half longer; students gain on spoken digits and lose on ESC-50 (three seeds each,
-`evaluate/bench.md`). The contrast compares two views of a clip. One is rotated in time; the other is
-rotated differently, with random gain and masks.
+the contrast, a clip takes two thirds longer, and most students gain a little. With the adversary,
+it takes a third to a half longer; students gain on spoken digits and lose on ESC-50 (three seeds
+each, `evaluate/bench.md`). The contrast compares two views of a clip. One is rotated in time; the
+other is rotated differently, with random gain and masks.
 
 **Decoder.** Clips come from a light decoder. Each round optimizes a copy of it for a few steps,
 starting from meta-learned weights (first-order MAML, as FastMeta: Fang et al., AAAI 2022,
@@ -31,9 +32,9 @@ many decoders optimized on few clips each, instead of few decoders optimized on 
 some hundred clips, most students learn more if every clip is optimized (``siblings=0``), at two to
 three times the cost; for thousands of clips they do not (one seed, `evaluate/bench.md`).
 
-**Diversity.** A decoder that is kept between rounds tends to collapse to one clip per class. To keep
-clips diverse, each receives a random level, frequency response and envelope, with which the teacher
-must still recognize the class.
+**Diversity.** A decoder that is kept between rounds tends to collapse to one clip per class. To
+keep clips diverse, each receives a random level, frequency response and envelope, with which the
+teacher must still recognize the class.
 
 **Noise texture.** The decoder's output is smooth. Noise with the statistics of a noise spectrogram
 is added, scaled per cell by the decoder.
@@ -72,8 +73,8 @@ class Settings(RunningTermSettings):
     steps: int = setting(20, "optimization steps per round", low=1)
     siblings: int = setting(
         3,
-        "further clips per optimized clip, decoded only; 0 suits stores below about 1,000 clips, at "
-        "two to three times the cost",
+        "further clips per optimized clip, decoded only; 0 suits stores below about 1,000 clips, "
+        "at two to three times the cost",
         low=0,
     )
     max_frames: int = setting(

@@ -10,10 +10,10 @@ random weights of the noisy layer, a linear layer between embedding and generato
 anew for every round, as is Adam. In L_BN the moments are averaged with those of past rounds. L_adv
 is minus the divergence of student from teacher on clips that both classify alike.
 
-Published: 40 steps per round and 1,000 outputs of the noisy layer, as in the authors' code, and
-rounds of 400 clips. The paper draws the generator anew every ten epochs of two rounds each. In their
-code L_adv counts after 20 epochs of ten rounds, in which no student is trained, and a generator
-lasts 100 rounds.
+Published: rounds of 400 clips, and as in the authors' code 40 steps per round and 1,000 outputs of
+the noisy layer. The generator is drawn anew every ten epochs of two rounds each. L_adv counts after
+a warm-up of 20 epochs of ten rounds each, in which no student is trained and a generator lasts 100
+rounds.
 
 Differs: A round has the batch size, 64 clips by default. L_adv counts after twenty rounds. A small
 proxy student takes the part of the student, which is distilled from the store afterwards; it is
@@ -75,7 +75,7 @@ class Settings(RunningTermSettings, ImageMethodSettings):
 
 
 class NoisyLayer(nn.Module):
-    """Random linear maps of embeddings ``(B, E)``, one for each repetition of a class in a batch."""
+    """Random linear maps of embeddings ``(B, E)``, one per repetition of a class in a batch."""
 
     def __init__(self, embedding: int, latent: int, copies: int) -> None:
         super().__init__()

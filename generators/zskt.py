@@ -1,8 +1,8 @@
 """ZSKT: zero-shot knowledge transfer by adversarial belief matching.
 
-Source: Micaelli and Storkey, "Zero-shot Knowledge Transfer via Adversarial Belief Matching", NeurIPS
-2019, arXiv:1905.09768. A generator and a student play a two-player game over the divergence of their
-predictions:
+Source: Micaelli and Storkey, "Zero-shot Knowledge Transfer via Adversarial Belief Matching",
+NeurIPS 2019, arXiv:1905.09768. A generator and a student play a two-player game over the divergence
+of their predictions:
 
     min over the student, max over the generator:  KL( t(x) || s(x) )
 
@@ -12,8 +12,8 @@ Published: as run by Fang et al. (CMI, IJCAI 2021), five steps of the student to
 generator.
 
 Differs: There is no attention transfer. The losses are computed on audio views. A small proxy
-student takes the part of the student, which is distilled from the store afterwards; it is trained at
-temperature 4.
+student takes the part of the student, which is distilled from the store afterwards; it is trained
+at temperature 4.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Adversarial generation: what DAFL, DFAD, DFQ and ZSKT have in common.
 
-A generator is trained to maximize the disagreement between teacher and proxy student, the student to
-minimize it. Both keep their weights between rounds. The store receives the batch of each round's
+A generator is trained to maximize the disagreement between teacher and proxy student, the student
+to minimize it. Both keep their weights between rounds. The store receives the batch of each round's
 last generator step, rendered before the update.
 
 Differs: none of the four methods publishes views; ``views=none`` computes the losses on the clips

@@ -105,7 +105,8 @@ class Decoder(nn.Module):
 
         Args:
             latents: The latents of the clips.
-            target: Class of each clip ``(B,)``, tags ``(B, K)``, or activities ``(B, K, n_frames)``.
+            target: Class of each clip ``(B,)``, tags ``(B, K)``, or activities
+                ``(B, K, n_frames)``.
             n_frames: Length of the clips.
             offset: Added before the values are clamped, ``(B, F, n_frames)``.
             noise_texture: Also added, ``(B, F, n_frames)``, scaled per cell by a factor between 0

@@ -16,7 +16,10 @@ WARNING = (
 
 
 def shift_and_flip(mel: Tensor, rng: Generator) -> Tensor:
-    """Return the clips shifted by up to 4 bands and frames, filled with 0, half reversed in time."""
+    """Return the clips shifted by up to 4 bands and frames, half of them reversed in time.
+
+    Zeros are shifted in.
+    """
     batch, n_mels, n_frames = mel.shape
     shift = torch.randint(-4, 5, (2, batch), generator=rng)
     offset = torch.stack([2 * shift[0] / n_frames, 2 * shift[1] / n_mels], dim=1)

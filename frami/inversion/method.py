@@ -1,4 +1,4 @@
-"""The contract between the synthesis engine and an inversion method; `frami.generators` explains it.
+"""The contract between the synthesis engine and an inversion method; see `frami.generators`.
 
 Shapes: B clips of a batch, F mel bands, N frames of a spectrogram, K classes.
 """

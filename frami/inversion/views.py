@@ -24,7 +24,7 @@ class ViewSettings(MethodSettings):
 
 
 def get_views(kind: str) -> tuple[View, View]:
-    """Return the view of the whole clip and that of part of it: ``audio``, ``image`` or ``none``."""
+    """Return the views of the whole clip and of a part: ``audio``, ``image`` or ``none``."""
     if kind not in VIEWS:
         raise unknown_name("kind of views", kind, VIEWS)
     return VIEWS[kind]

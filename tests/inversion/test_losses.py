@@ -175,7 +175,7 @@ def test_losses_of_tags_and_events_weight_choices_by_their_share(n_frames: int) 
 
 
 def random_tags(task: tasks.Task, seed: int, n_frames: int) -> Output:
-    """Return a random output of a task with tags, with logits of frames if ``n_frames`` is not 0."""
+    """Return a random output with tags, and with logits of frames if ``n_frames`` is not 0."""
     rng = torch.Generator().manual_seed(seed)
     frame_logits = torch.randn(3, 4, n_frames, generator=rng) if n_frames else None
     return replace(random_output(seed=seed), task=task, frame_logits=frame_logits)
