@@ -1,10 +1,11 @@
-"""Slow references and random outputs for the tests of losses."""
+"""Slow references and random inputs for the tests of losses."""
 
 from __future__ import annotations
 
 import math
 
 import torch
+from torch import Tensor
 
 from frami.models.network import Output
 from frami.models.pooling import statistics_pooling
@@ -23,3 +24,8 @@ def random_output(
     hidden = torch.randn(batch, channels, n_frames, generator=rng)
     logits = torch.randn(batch, classes, generator=rng)
     return Output(logits, hidden, statistics_pooling(hidden), torch.randn(batch, 7, generator=rng))
+
+
+def random_clips(batch: int = 16, n_mels: int = 12, n_frames: int = 20) -> Tensor:
+    """Return random spectrograms ``(batch, n_mels, n_frames)``."""
+    return torch.randn(batch, n_mels, n_frames, generator=torch.Generator().manual_seed(0))

@@ -7,8 +7,7 @@ student is distilled from the store afterwards, so a proxy student takes its par
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,8 +16,7 @@ from frami.audio import transforms
 from frami.core import seeds
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
-from frami.core.settings import setting, weight
-from frami.inversion.method import MethodSettings
+from frami.core.settings import weight
 from frami.models.architecture import Architecture
 from frami.models.model import Model
 from frami.models.network import Output, frozen
@@ -35,14 +33,17 @@ def adversary_weight(default: float) -> Any:
     return weight(default, "weight of the disagreement between teacher and proxy student")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProxySettings(MethodSettings):
-    """The settings of a method with an optional proxy student."""
+class ProxySettings(Protocol):
+    """The settings that `make_proxy` reads (see `frami.inversion.terms.TeacherTermSettings`)."""
 
-    adversary: float = adversary_weight(0.0)
-    proxy: str = setting("small", "network of the proxy student")
-    proxy_steps: int = setting(10, "training steps of the proxy student per round", low=0)
-    proxy_memory: int = setting(2048, "past clips that the proxy student is trained on", low=1)
+    @property
+    def adversary(self) -> float: ...
+    @property
+    def proxy(self) -> str: ...
+    @property
+    def proxy_steps(self) -> int: ...
+    @property
+    def proxy_memory(self) -> int: ...
 
 
 def soft_kl(teacher_logits: Tensor, student: Output) -> Tensor:

@@ -11,7 +11,8 @@ from torch import Tensor
 from frami.core.settings import loss_weights, setting, weight
 from frami.inversion import losses
 from frami.inversion.hooks import ForwardPass, RunningMoments
-from frami.inversion.proxy import ProxySettings, ProxyStudent
+from frami.inversion.method import MethodSettings
+from frami.inversion.proxy import ProxyStudent, adversary_weight
 from frami.inversion.views import ViewSettings
 from frami.models.network import Output
 
@@ -36,11 +37,15 @@ def relative_setting() -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TeacherTermSettings(ProxySettings):
+class TeacherTermSettings(MethodSettings):
     """Weights of the three shared losses, and the proxy student of the third."""
 
     class_prior: float = class_prior_weight(1.0)
     batch_norm: float = batch_norm_weight(10.0)
+    adversary: float = adversary_weight(0.0)
+    proxy: str = setting("small", "network of the proxy student")
+    proxy_steps: int = setting(10, "training steps of the proxy student per round", low=0)
+    proxy_memory: int = setting(2048, "past clips that the proxy student is trained on", low=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from torch import Generator
 from frami.audio import transforms
 from frami.core.errors import UsageError
 from frami.inversion import image_views, views
-from tests.audio.test_transforms import random_clips
+from tests.reference import random_clips
 
 
 @pytest.fixture

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
 
-from frami.training import losses
+from frami.models.network import Output
 from frami.training.losses import (
     TEMPERATURE,
     cross_entropy_loss,
+    embedding_loss,
     frame_similarity_loss,
     hidden_loss,
     logits_loss,
     similarity_loss,
+    stats_loss,
 )
 from tests.reference import random_output, softmax
 
+LossFunction = Callable[[Output, Output, Tensor], Tensor]
 NO_TARGET = torch.zeros(0)
 
 
@@ -46,13 +51,17 @@ def test_cross_entropy_loss_accepts_mixed_targets() -> None:
     assert cross_entropy_loss(None, output, target).item() == pytest.approx(total / 3, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["hidden", "stats", "embedding"])
-def test_feature_losses_are_relative_to_the_teachers_mean_square(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "feature_loss"),
+    [("hidden", hidden_loss), ("stats", stats_loss), ("embedding", embedding_loss)],
+)
+def test_feature_losses_are_relative_to_the_teachers_mean_square(
+    name: str, feature_loss: LossFunction
+) -> None:
     teacher, student = random_output(seed=1), random_output(seed=2)
     theirs, ours = (getattr(output, name).flatten().tolist() for output in (teacher, student))
     gap = sum((a - b) ** 2 for a, b in zip(theirs, ours, strict=True)) / sum(a**2 for a in theirs)
-    loss = losses.LOSSES[name](teacher, student, NO_TARGET)
-    assert loss.item() == pytest.approx(gap, rel=1e-5)
+    assert feature_loss(teacher, student, NO_TARGET).item() == pytest.approx(gap, rel=1e-5)
 
 
 def normalized_gram(rows: list[list[float]]) -> list[list[float]]:
@@ -107,8 +116,7 @@ def test_hidden_loss_interpolates_frames_of_another_rate() -> None:
     assert hidden_loss(teacher, student, NO_TARGET).item() == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["logits", "hidden", "stats"])
-def test_losses_of_a_student_equal_to_its_teacher_are_zero(name: str) -> None:
+@pytest.mark.parametrize("loss", [logits_loss, hidden_loss, stats_loss])
+def test_losses_of_a_student_equal_to_its_teacher_are_zero(loss: LossFunction) -> None:
     teacher = random_output(seed=1)
-    loss = losses.LOSSES[name](teacher, teacher, NO_TARGET)
-    assert loss.item() == pytest.approx(0, abs=1e-6)
+    assert loss(teacher, teacher, NO_TARGET).item() == pytest.approx(0, abs=1e-6)

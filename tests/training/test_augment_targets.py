@@ -7,7 +7,7 @@ import torch
 from torch import Generator
 
 from frami.training import augment, loop
-from tests.audio.test_transforms import random_clips
+from tests.reference import random_clips
 
 
 @pytest.fixture

@@ -1,21 +1,18 @@
-"""The audio transforms, which keep the order of time."""
+"""The audio transforms against their definitions; all keep the order of time."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from frami.audio import transforms
+from tests.reference import random_clips
 
 
 @pytest.fixture
 def rng() -> Generator:
     return Generator().manual_seed(1)
-
-
-def random_clips(batch: int = 16, n_mels: int = 12, n_frames: int = 20) -> Tensor:
-    return torch.randn(batch, n_mels, n_frames, generator=Generator().manual_seed(0))
 
 
 def test_roll_rotates_each_clip_by_its_own_shift(rng: Generator) -> None:
