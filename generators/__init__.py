@@ -50,6 +50,8 @@ The contract (`frami.inversion.method`):
 - ``run_round(index, target, n_frames)`` returns a `frami.inversion.loop.RoundResult`: finished
   clips ``(B, F, n_frames)`` in float32, on any device, within the front end's range, one for each
   target.
+- ``teacher`` is a `frami.models.model.Model`, ``runtime`` a `frami.core.runtime.Runtime` (device
+  and precision), ``seed`` an int.
 - ``index`` counts rounds from 0. Random numbers come from `frami.core.seeds.make_rng` with the seed
   and the index, so the same seed gives the same clips.
 - ``target`` is on the CPU, in the format of the teacher's task: class indices ``(B,)`` int64, tags

@@ -43,19 +43,19 @@ is added, scaled per cell by the decoder.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from frami.audio import filterbanks, transforms
+from frami.audio import transforms
 from frami.core import seeds
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import setting, weight
+from frami.inversion import conditions
 from frami.inversion.contrastive import ContrastiveHead
-from frami.inversion.decoder import Decoder, Latents
+from frami.inversion.decoder import Decoder, DecoderInputs
 from frami.inversion.hooks import ForwardPass, RunningMoments, forward_with_stats
 from frami.inversion.loop import LossTerms, RoundResult, optimize_clips
 from frami.inversion.meta import MetaLearner
@@ -109,20 +109,6 @@ class Settings(RunningTermSettings):
     def frame_limit(self) -> int:
         """Longest clip, in frames, made by default for a single-label teacher."""
         return self.max_frames
-
-
-class DecoderInputs(NamedTuple):
-    """What a batch of clips is decoded from.
-
-    Attributes:
-        latents: The latents, which are optimized.
-        offset: Random level, frequency response and envelope, ``(B, F, N)``.
-        noise_texture: The log power of noise relative to its mean, ``(B, F, N)``.
-    """
-
-    latents: Latents
-    offset: Tensor
-    noise_texture: Tensor
 
 
 class Method:
@@ -182,36 +168,20 @@ class Method:
         self, decoder: Decoder, batch: int, n_frames: int, rng: torch.Generator
     ) -> DecoderInputs:
         """Return random inputs of the decoder for ``batch`` clips."""
+        settings, device = self.settings, self.runtime.device
+        shape = (batch, decoder.n_mels, n_frames)
+        latents = decoder.sample_latents(batch, n_frames, rng, device)
+        offset = conditions.sample_offset(
+            shape,
+            rng,
+            level=settings.level,
+            filter=settings.filter,
+            envelope=settings.envelope,
+        )
+        texture = conditions.sample_noise_texture(shape, rng, self.teacher.front_end)
         return DecoderInputs(
-            decoder.sample_latents(batch, n_frames, rng, self.runtime.device),
-            self._sample_offset(batch, n_frames, rng),
-            self._sample_noise_texture(batch, n_frames, rng),
+            latents, offset.to(device), (settings.noise_texture * texture).to(device)
         )
-
-    def _sample_offset(self, batch: int, n_frames: int, rng: torch.Generator) -> Tensor:
-        """Return random levels, frequency responses and envelopes, ``(B, F, n_frames)``."""
-        settings = self.settings
-        level = settings.level * torch.randn(batch, 1, 1, generator=rng)
-        offset = level.expand(batch, self.decoder.n_mels, n_frames)
-        offset = transforms.curve(offset, rng, dim=1, amount=settings.filter)
-        offset = transforms.curve(offset, rng, dim=2, amount=settings.envelope)
-        return offset.to(self.runtime.device)
-
-    def _sample_noise_texture(self, batch: int, n_frames: int, rng: torch.Generator) -> Tensor:
-        """Return the log power of noise relative to its mean, ``(B, F, n_frames)``.
-
-        The power of noise in a band follows a gamma distribution, whose shape is the effective
-        number of Fourier bins in the band.
-        """
-        front_end = self.teacher.front_end
-        shape = filterbanks.effective_bins(front_end).view(1, -1, 1)
-        # torch draws gamma variables from its global generator only.
-        seed = int(torch.randint(2**62, (), generator=rng))
-        power = np.random.default_rng(seed).standard_gamma(
-            shape.float().numpy(), (batch, shape.shape[1], n_frames), dtype=np.float32
-        )
-        log_power = (torch.from_numpy(power) / shape).clamp_min(1e-4).log()
-        return (self.settings.noise_texture * log_power / front_end.std).to(self.runtime.device)
 
     def _decode(self, decoder: Decoder, target: Tensor, inputs: DecoderInputs) -> Tensor:
         n_frames = inputs.offset.shape[2]

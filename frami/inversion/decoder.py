@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +36,20 @@ class Latents:
     def parameters(self) -> list[Tensor]:
         """Return the tensors to optimize."""
         return [self.z_global, self.z_local]
+
+
+class DecoderInputs(NamedTuple):
+    """What a batch of clips is decoded from.
+
+    Attributes:
+        latents: The latents, which are optimized.
+        offset: Random level, frequency response and envelope, ``(B, F, N)``.
+        noise_texture: The log power of noise relative to its mean, ``(B, F, N)``.
+    """
+
+    latents: Latents
+    offset: Tensor
+    noise_texture: Tensor
 
 
 class Decoder(nn.Module):

@@ -1,7 +1,7 @@
 """The proxy student: a small network distilled during inversion, in place of the final student.
 
-CMI, FastMeta, NAYER and others generate clips on which the current student is wrong. Here the final
-student is distilled from the store afterwards, so a proxy student takes its part.
+CMI, FastMeta, NAYER and others favor clips on which the current student differs from the teacher.
+Here the final student is distilled from the store afterwards, so a proxy student takes its part.
 """
 
 from __future__ import annotations

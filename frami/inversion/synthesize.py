@@ -1,7 +1,6 @@
 """The synthesis engine: from a frozen teacher to a store of synthetic spectrograms, by any method.
 
-It draws targets and lengths, stores the clips, and resumes interrupted work. It reads no
-recordings.
+It draws targets and lengths, stores the clips, resumes interrupted work, and reads no recordings.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,14 @@ import torch
 
 from frami.audio.frontend import FrontEnd
 from frami.core.errors import UsageError
+from frami.generators import frami, noise
 from frami.inversion.synthesize import synthesize
-from frami.inversion.targets import class_similarity, sample_tag_sets
+from frami.inversion.targets import (
+    class_similarity,
+    default_frame_range,
+    sample_round_frames,
+    sample_tag_sets,
+)
 from frami.models.architecture import Architecture
 from frami.models.model import Model
 from frami.models.network import FrameHead, Head
@@ -63,3 +70,17 @@ def test_synthesize_with_co_occurrence_of_single_labels_is_an_error(
 ) -> None:
     with pytest.raises(UsageError, match="several tags"):
         synthesize(teacher, tmp_path / "s.h5", samples=8, co_occurrence=5.0)
+
+
+def test_default_frame_range_of_single_labels_has_the_methods_limit(teacher: Model) -> None:
+    longer = replace(teacher, frame_range=(50, 200))
+    assert default_frame_range(longer, frami.Settings(max_frames=80)) == (50, 80)
+    assert default_frame_range(longer, frami.Settings(max_frames=40)) == (40, 40)
+    assert default_frame_range(longer, noise.Settings()) == (50, 200)
+
+
+def test_sample_round_frames_covers_the_range_with_up_to_six_lengths() -> None:
+    lengths = {sample_round_frames((10, 20), index, seed=0) for index in range(100)}
+    assert lengths == {10, 12, 14, 16, 18, 20}
+    assert {sample_round_frames((10, 11), index, seed=0) for index in range(30)} == {10, 11}
+    assert sample_round_frames((7, 7), 3, seed=0) == 7
