@@ -424,7 +424,7 @@ BAD = [
     ),
     (TRAIN.replace("{tmp}", "/dev/null"), 1, "Cannot write /dev/null/out: Not a directory"),
     (SYNTHESIZE + " --method frmai", 2, "Did you mean 'frami'?"),
-    (SYNTHESIZE + " --frame-range 9 3", 2, "9 to 3 frames"),
+    (SYNTHESIZE + " --frame-range 9 3", 2, "is 9 to 3; 1 to 100,000"),
     (SYNTHESIZE.replace("{tmp}/samples", "{made}/truncated"), 1, "is truncated"),
     (SYNTHESIZE.replace("{tmp}/samples", "{made}/empty"), 1, "is empty"),
     (
@@ -433,7 +433,7 @@ BAD = [
         "was made with another teacher",
     ),
     (SYNTHESIZE.replace("samples.h5", "samples.run"), 2, "name a file that ends in .h5"),
-    (SYNTHESIZE + " --frame-range 1 100000000", 2, "1 to 100,000 frames"),
+    (SYNTHESIZE + " --frame-range 1 100000000", 2, "is 1 to 100000000; 1 to 100,000"),
     (
         SYNTHESIZE.replace("{tmp}", "/dev/null"),
         1,
@@ -603,19 +603,19 @@ def test_a_teacher_without_batch_norm_is_inverted_all_the_same(
     with frami.synthesize(without_norms(teacher), tmp_path / "without.h5", **options) as store:
         assert len(store) == 8
         assert bool((store.column("losses")[:, store.loss_names.index("batch_norm")] == 0).all())
-    assert read_record(tmp_path / "with.run")["priors"] == [
+    assert read_record(tmp_path / "with.run")["active_losses"] == [
         "class_prior",
         "batch_norm",
-        "contrast",
         "adversary",
+        "contrast",
     ]
-    assert read_record(tmp_path / "without.run")["priors"] == [
+    assert read_record(tmp_path / "without.run")["active_losses"] == [
         "class_prior",
-        "contrast",
         "adversary",
+        "contrast",
     ]
     nothing = {"class_prior": 0.0, "total_variation": 0.0}
-    with pytest.raises(UsageError, match="nothing else has a weight"):
+    with pytest.raises(UsageError, match="no other loss has a weight"):
         frami.synthesize(
             teacher, tmp_path / "none.h5", samples=8, method="deepinversion", options=nothing
         )
@@ -638,7 +638,7 @@ def test_it_is_said_which_priors_are_left(
     assert (
         said.code == 0
         and "This teacher has no batch norm" in said.err
-        and "what is left: class prior, contrast, adversary." in said.err
+        and "Remaining losses: class prior, adversary, contrast." in said.err
     )
 
 
@@ -656,7 +656,7 @@ def test_image_views_are_warned_of(call: Frami, bundle: Path, tmp_path: Path) ->
         "steps=1",
     ]
     said = call("synthesize", *words, "--set", "views=image", "--out", tmp_path / "samples.h5")
-    assert said.code == 0 and "flips reverse time" in said.err
+    assert said.code == 0 and "reverses clips in time" in said.err
     said = call("synthesize", *words, "--set", "views=images", "--out", tmp_path / "other.h5")
     assert said.code == 2 and "image" in said.err and not (tmp_path / "other.h5").exists()
 
