@@ -1,4 +1,4 @@
-"""Methods, networks and data sets are found by name, and a user's module is held to the contract."""
+"""Methods, networks and data sets are found by name; user modules fulfil a contract."""
 
 from __future__ import annotations
 
