@@ -21,8 +21,7 @@ def reraise_os_errors() -> Iterator[None]:
     except OSError as error:
         path = f" {error.filename}" if error.filename else ""
         raise OperationError(
-            f"Cannot write{path}: {error.strerror or error}. "
-            f"Free space there, or choose another place."
+            f"Cannot write{path}: {error.strerror or error}; free space there, or name another place."
         ) from error
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import io
 import json
 import os
-import platform
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -18,37 +15,18 @@ from typing import Any
 import torch
 
 from frami.core import files
+from frami.core.environment import environment
 from frami.core.errors import OperationError, UsageError
 from frami.core.meter import Meter
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 LOCK_FILE = "at-work"
-PACKAGES = ("frami", "torch", "torchaudio", "numpy", "h5py", "soundfile", "safetensors")
 
 
 def settings_id(settings: Mapping[str, Any]) -> str:
     """Return 8 hex digits that identify settings; equal settings have equal digits."""
     text = json.dumps(settings, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def environment() -> dict[str, Any]:
-    """Return package versions, the machine and the git commit, for a record."""
-    commit = ""
-    source = Path(__file__).resolve().parents[2]
-    if (source / ".git").exists():
-        command = ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=12"]
-        with suppress(OSError):  # git is not installed
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
-            commit = result.stdout.strip()
-    count = torch.get_num_threads()
-    threads = "1 thread" if count == 1 else f"{count} threads"
-    return {
-        "versions": {"python": platform.python_version()}
-        | {p: importlib.metadata.version(p) for p in PACKAGES},
-        "machine": f"{platform.machine()}, {threads}, {torch.backends.cpu.get_cpu_capability()}",
-        "commit": commit,
-    }
 
 
 def is_finished(folder: Path) -> bool:

@@ -39,9 +39,9 @@ def _shared_properties(model: Model) -> dict[str, object]:
     return {
         "labels": model.labels,
         "task": model.task,
-        "frame interval (s)": front_end.hop_length / front_end.sample_rate,
+        "interval between frames (s)": front_end.hop_length / front_end.sample_rate,
         "repeat_seconds": front_end.repeat_seconds,
-        f"output frames of clips of {CLIP_FRAMES} frames": _output_frame_counts(model),
+        f"frame rate (output frames of clips of {CLIP_FRAMES} frames)": _output_frame_counts(model),
     }
 
 

@@ -221,7 +221,7 @@ def test_save_on_a_full_disk_keeps_the_old_bundle(
     before = {path.name: path.read_bytes() for path in bundle.iterdir()}
     with (
         full_disk(room),
-        pytest.raises(OperationError, match="Cannot write.*File too large. Free space"),
+        pytest.raises(OperationError, match="Cannot write.*File too large; free space"),
     ):
         make_teacher(front_end, width=6).save(bundle)
     assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
