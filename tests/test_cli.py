@@ -389,7 +389,7 @@ BAD = [
     (EVALUATE.replace("tones", "esc50 --data {made}/layout"), 2, "is not a folder of esc50"),
     (EVALUATE.replace("tones", "esc50 --data {made}/no"), 2, "There is no folder"),
     (EVALUATE + " --device abacus", 2, "There is no device 'abacus'"),
-    (EVALUATE + " --json /dev/null/scores.json", 2, "is a file; a folder is needed there"),
+    (EVALUATE + " --json /dev/null/scores.json", 2, "is a file, but a folder is needed there"),
     (EVALUATE + " --json {tmp}", 2, "a folder, a table or a picture; name a .json file"),
     ("inspect {made}/teacher --out {tmp}/out --teacher digits", 2, "--teacher is for a store"),
     ("inspect {made}/teacher --out {tmp}/out --test-fold 0", 2, "name those with --dataset"),
@@ -421,7 +421,7 @@ BAD = [
     (
         TRAIN.replace("{tmp}/out", "{made}/samples.h5"),
         2,
-        "is a file; a folder is needed there",
+        "is a file, but a folder is needed there",
     ),
     (TRAIN.replace("{tmp}", "/dev/null"), 1, "Cannot write /dev/null/out: Not a directory"),
     (SYNTHESIZE + " --method frmai", 2, "Did you mean 'frami'?"),

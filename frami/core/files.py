@@ -29,7 +29,7 @@ def ensure_dir(path: str | Path) -> Path:
     """Return ``path`` as an existing folder; create it if necessary."""
     path = Path(path)
     if path.exists() and not path.is_dir():
-        raise UsageError(f"{path} is a file, but a folder is needed there. Choose another `out`.")
+        raise UsageError(f"{path} is a file, but a folder is needed there. Choose another folder.")
     with reraise_os_errors():
         path.mkdir(parents=True, exist_ok=True)
     return path
