@@ -28,8 +28,8 @@ def check_compatible(models: Sequence[Model]) -> None:
                 raise UsageError(
                     f"Models 1 ({models[0].fingerprint}) and {index} ({model.fingerprint}) differ "
                     f"in {name}: {_describe(value, properties[name])} and "
-                    f"{_describe(properties[name], value)}. Models that are used together must be "
-                    f"equal in that."
+                    f"{_describe(properties[name], value)}. Models that are used together need "
+                    f"the same {name}."
                 )
 
 
