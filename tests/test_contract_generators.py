@@ -25,8 +25,8 @@ from frami.inversion import losses
 from frami.inversion.losses import class_prior_loss
 from frami.inversion.targets import TARGET_SAMPLERS
 from frami.models.architecture import Architecture
-from frami.models.heads import FrameHead
 from frami.models.model import Model
+from frami.models.network import FrameHead
 from tests.conftest import FAST, LABELS, make_teacher
 
 METHODS = registry.names("generators")

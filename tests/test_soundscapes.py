@@ -219,7 +219,7 @@ def test_real_recordings_are_not_written_over(tmp_path: Path) -> None:
     table = tmp_path / SPLITS["validation"][1]
     table.parent.mkdir(parents=True)
     table.write_text("of DESED")
-    with pytest.raises(UsageError, match="holds metadata, but no record of a run"):
+    with pytest.raises(UsageError, match="holds a metadata of no run"):
         made(tmp_path)
     assert table.read_text() == "of DESED"
 

@@ -12,8 +12,8 @@ from frami.core.errors import UsageError
 from frami.inversion.synthesize import synthesize
 from frami.inversion.targets import class_similarity, sample_tag_sets
 from frami.models.architecture import Architecture
-from frami.models.heads import FrameHead, Head
 from frami.models.model import Model
+from frami.models.network import FrameHead, Head
 
 # Classes 0 and 1 are alike, and so are 2 and 3.
 HEAD = Head(4, 2, 4)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from frami.core import seeds
 from frami.core.seeds import Stream
-from frami.models.heads import FrameHead
+from frami.models.network import FrameHead
 
 
 def sample_balanced_classes(classes: int, batch: int, number: int, seed: int) -> Tensor:

@@ -23,7 +23,7 @@ from frami.models import bundle
 from frami.models.architecture import Architecture
 from frami.models.compatibility import check_compatible, distinct_front_ends
 from frami.models.model import Model, ModelLike, as_model, load
-from frami.models.heads import FrameHead, Head
+from frami.models.network import FrameHead, Head
 from frami.training import loop, sources
 from frami.training.ensemble import weighted_ensemble, with_hidden_states_of
 from frami.training.recipes import HIDDEN_STATE_LOSSES, Recipe, find_recipe
