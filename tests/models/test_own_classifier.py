@@ -128,9 +128,7 @@ def test_own_classifier_is_distilled_by_recipes(recipe: str, own: Model, tmp_pat
         }
         student = frami.distill(own, out=tmp_path / "student", recipe=recipe, **options)
         assert student.labels == own.labels
-        with pytest.raises(
-            UsageError, match="a head of its own kind, which the recipe frami-head cannot take over"
-        ):
+        with pytest.raises(UsageError, match="frami-head"):
             frami.distill(own, out=tmp_path / "other", recipe="frami-head", **options)
 
 
@@ -333,9 +331,7 @@ def test_error_in_own_module_names_its_line(own: Model, module: str, tmp_path: P
         capture_output=True,
         text=True,
     )
-    assert (
-        result.returncode == 1
-        and f"{source}" in result.stderr
-        and "It came out of line 15" in result.stderr
-    )
-    assert "defect" not in result.stderr and "Traceback" not in result.stderr
+    assert result.returncode == 1
+    assert f"{source}" in result.stderr and "line 15" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "defect" not in result.stderr and "a bug in frami" not in result.stderr

@@ -126,7 +126,7 @@ def test_distillation_does_not_overwrite_a_bundle_without_a_record(
 def test_distillation_from_a_store_of_another_teacher_is_refused(
     store: Store, teacher: Model, front_end: FrontEnd, tmp_path: Path
 ) -> None:
-    with store, pytest.raises(OperationError, match="--any-teacher"):
+    with store, pytest.raises(OperationError, match="any.teacher"):
         distill(make_teacher(front_end, width=5), out=tmp_path / "student", samples=store)
     other = replace(teacher, front_end=replace(front_end, mean=-2.0))
     with pytest.raises(OperationError, match="another front end"):
