@@ -114,7 +114,7 @@ def _gammatone(front_end: FrontEnd) -> Tensor:
 
 
 def _constant_q(front_end: FrontEnd) -> Tensor:
-    """Return triangular filters that end at the neighboring centers; the centers have one ratio.
+    """Return triangular filters between neighboring centers, which have a constant ratio.
 
     Source: after Brown, "Calculation of a Constant Q Spectral Transform", J. Acoust. Soc. Am. 89,
     1991. Differs: all bands use the same Fourier transform, so bands at low frequencies are not

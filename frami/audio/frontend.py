@@ -21,6 +21,8 @@ SAMPLE_RATE_RANGE = (1000, 768_000)
 class FrontEnd:
     """Settings of the spectrogram that a model takes; they are part of its bundle.
 
+    Call a front end with a waveform to get the spectrogram.
+
     Attributes:
         sample_rate: Rate of the waveform, Hz.
         n_fft: Length of the Fourier transform, samples.
