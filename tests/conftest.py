@@ -44,8 +44,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(skip)
 
 
-@pytest.fixture(scope="session")
-def front_end() -> FrontEnd:
+def make_front_end() -> FrontEnd:
+    """Return a front end of 24 bands at 8 kHz, with 62.5 frames per second."""
     return FrontEnd(
         sample_rate=8000,
         n_fft=256,
@@ -56,6 +56,11 @@ def front_end() -> FrontEnd:
         mean=-3.0,
         std=3.0,
     )
+
+
+@pytest.fixture(scope="session")
+def front_end() -> FrontEnd:
+    return make_front_end()
 
 
 @pytest.fixture(scope="session")
