@@ -320,8 +320,19 @@ def keep_property_text(
 def add_examples(app: Sphinx, ctx: click.Context, lines: list[str]) -> None:
     """Add the examples of a command below its options."""
     examples = getattr(ctx.command, "examples", {})
+    lines += ["", ".. rubric:: Examples", ""] if examples else []
     for comment, line in examples.items():
         lines += ["", comment, "", ".. code-block:: console", "", f"   $ {line}", ""]
+
+
+def show_defaults(app: Sphinx, ctx: click.Context, lines: list[str]) -> None:
+    """Have the defaults of options listed, as in the help of a command."""
+    for parameter in ctx.command.params:
+        if isinstance(parameter, click.Option) and not parameter.is_flag:
+            text = getattr(parameter, "default_text", None)
+            has_default = isinstance(parameter.default, str | int | float)
+            if text or (text is not None and has_default):
+                parameter.show_default = text or True
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -336,5 +347,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("include-read", rewrite_included)
     app.connect("missing-reference", resolve_error)
     app.connect("autodoc-process-docstring", keep_property_text, priority=600)
+    app.connect("sphinx-click-process-usage", show_defaults)
     app.connect("sphinx-click-process-epilog", add_examples)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
