@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from frami.bench import suites
+from frami.bench.experiment import BenchTask
 from frami.cli import frami
 from frami.datasets import tones
 
@@ -20,7 +21,7 @@ def tiny_suites(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut the generated tones and the suite quick to a few clips and steps."""
     monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 4)
     monkeypatch.setattr(tones, "TEST_PER_CLASS", 2)
-    monkeypatch.setattr(suites, "TONES", suites.BenchTask("tones", "0", 2, 64, 2, network="small"))
+    monkeypatch.setattr(suites, "TONES", BenchTask("tones", "0", 2, 64, 2, network="small"))
     one_step = {"fastmeta": {"steps": 1}, "nayer": {"steps": 1}}
     monkeypatch.setattr(suites, "SHORT", {**suites.SHORT, **one_step})
 
