@@ -14,7 +14,10 @@ TIMEOUT = 600  # s a cell
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
 def notebook(request: pytest.FixtureRequest) -> nbformat.NotebookNode:
-    return nbformat.read(request.param, as_version=nbformat.NO_CONVERT)
+    contents: nbformat.NotebookNode = nbformat.read(  # type: ignore[no-untyped-call]
+        request.param, as_version=nbformat.NO_CONVERT
+    )
+    return contents
 
 
 def test_notebooks_folder_has_the_three_notebooks() -> None:
