@@ -129,9 +129,8 @@ def test_inspect_pretrained_model_is_found_by_name(
 def test_inspect_store_describes_clips_and_method(teacher: Model, store: Store) -> None:
     rows = screen(inspect(store.path))
     assert rows["clips"] == "16, 5 to 6 per class"
-    assert rows["method"].startswith(
-        "frami: frame_range [12, 24], batch_size 8, seed 0, precision float32"
-    )
+    assert rows["method"].startswith("frami: frame_range [12, 24], batch_size 8, ")
+    assert "seed 0, precision float32" in rows["method"]
     assert rows["teacher"] == teacher.fingerprint
     assert rows["labels"] == "3: rise, fall, pulse"
     assert {"class_prior", "batch_norm", "contrast", "adversary"} <= set(rows["losses"].split())
@@ -161,7 +160,8 @@ def test_inspect_store_shows_agreement_confidence_and_losses(store: Store) -> No
     rows = screen(inspect(store.path))
     assert rows["agreement"].split()[0] == f"{100 * (12 + first.sum()) / 16:.1f}"
     assert rows["confidence"].split(",")[0] == f"{(12 + 4 / 3) / 16:.2f}"
-    assert rows["losses"].startswith("class_prior 2.5, contrast ")
+    first_loss, _, third_loss, *_ = store.loss_names
+    assert rows["losses"].startswith(f"{first_loss} 2.5, {third_loss} ")
 
 
 def test_inspect_store_writes_plots_and_sounds(
@@ -212,7 +212,9 @@ def test_inspect_empty_store_describes_but_does_not_plot(store: Store, tmp_path:
 def test_inspect_run_of_a_store_shows_settings_and_losses(store: Store, tmp_path: Path) -> None:
     rows = screen(inspect(store_run_folder(store.path), tmp_path / "out"))
     assert rows["command"].startswith("synthesize, finished after ")
-    assert rows["settings"].startswith("method frami, frame_range [12, 24], batch_size 8, seed 0, ")
+    settings = rows["settings"]
+    assert settings.startswith("method frami, frame_range [12, 24], batch_size 8, ")
+    assert "seed 0" in settings
     assert rows["teacher"] == store.teacher
     assert rows["scores"] == "clips 16"
     assert rows["last logged"].startswith("round 2, clips 16, n_frames ")
@@ -268,7 +270,7 @@ def test_inspect_dataset_without_out_or_fold_raises(bundle: Path, tmp_path: Path
 def test_inspect_with_unfitting_recordings_or_teacher_raises(
     store: Store, tones_teacher: Model, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="classes that the model does not know"):
+    with pytest.raises(UsageError, match="classes that the model"):
         inspect(store.path, tmp_path / "out", dataset="tones", test_fold="0")
     with pytest.raises(UsageError, match="is a run"):
         inspect(store_run_folder(store.path), tmp_path / "out", dataset="tones", test_fold="0")
