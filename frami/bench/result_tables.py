@@ -16,7 +16,7 @@ Row = dict[str, str]
 Cells = dict[str, str]
 
 MAX_COLUMNS = 10
-SOURCE = "trained on"
+SOURCE = "training source"
 # Columns that go above the table if they have one value.
 CAPTION = ("parameters", "synthetic clips", "steps", "seeds")
 # Columns from left to right; "{main}" is the measure that rows are compared by.
@@ -87,10 +87,10 @@ def lead_sentence(rows: Sequence[Row]) -> str:
         if row["source"] == suites.RECORDINGS.name
         and (row["student"], row["steps"]) == (first["student"], first["steps"])
     ]
-    bound = f"; the same student trained on recordings: {_values(bounds, measure)}"
+    bound = f"; from recordings {_values(bounds, measure)}" if bounds else ""
     return (
-        f"**Best student without recordings: {first['student']}, trained on {first['source']}, "
-        f"{title} {_values(top, measure)}; its teacher: {teacher}{bound if bounds else ''}.**"
+        f"**Best without recordings: {first['source']} (student {first['student']}): "
+        f"{title} {_values(top, measure)}; teacher {teacher}{bound}.**"
     )
 
 

@@ -71,8 +71,8 @@ def test_table_shows_mean_spread_and_ratios_of_the_same_seed(rows: list[Row]) ->
 def test_table_names_the_best_student_without_recordings(rows: list[Row]) -> None:
     bounds = [row | ({"clips": "0"} if row["source"] == UPPER_BOUND else {}) for row in rows]
     assert (
-        "**Best student without recordings: s, trained on FRAMI, accuracy 0.400 ± 0.000; its "
-        "teacher: 0.800 ± 0.000; the same student trained on recordings: 0.600 ± 0.283.**"
+        "**Best without recordings: FRAMI (student s): accuracy 0.400 ± 0.000; "
+        "teacher 0.800 ± 0.000; from recordings 0.600 ± 0.283.**"
     ) in report.render_report(bounds)
 
 
@@ -104,7 +104,7 @@ def test_table_of_events_shows_both_psds_and_the_best_of_several_teachers(rows: 
         next(line.split(" | ") for line in lines if line.startswith(f"| {name}"))
         for name in ("(teacher) 1", "(the best of several teachers)")
     )
-    heads = next(line.split(" | ") for line in lines if line.startswith("| trained on"))
+    heads = next(line.split(" | ") for line in lines if line.startswith("| training source"))
     psds1, psds2 = heads.index("PSDS1"), heads.index("PSDS2")
     assert (teacher[psds1], teacher[psds2]) == ("0.400", "0.500")
     assert (several[psds1], several[psds2]) == ("0.400", "0.800")
