@@ -125,39 +125,7 @@ def _scenes_of_filterbank(filterbank: str, seed: int) -> Iterator[Experiment]:
 
 def events() -> Iterator[Experiment]:
     """Yield dual distillation, its parts, and several teachers; then without recordings."""
-    several = (TeacherSpec(), TeacherSpec("gammatone", 100, pooling="linear-softmax"), WIDE)
-    dual: tuple[tuple[str, Mapping[str, float], TeacherSpec | None], ...] = (
-        ("labels and logits", {"ema_student": 0.0, "hidden": 0.0}, None),
-        ("labels and embedding", {"ema_student": 0.0, "logits": 0.0}, WIDE),
-        ("dual, no temporal averaging", {"ema_student": 0.0}, WIDE),
-        ("dual, no embedding", {"hidden": 0.0}, None),
-        ("dual", {}, WIDE),
-        ("dual, its own teacher's embedding", {}, None),
-    )
-    with_teacher = [
-        DataSource(
-            name,
-            None,
-            "dual",
-            distillation=weights,
-            embedding_teacher=teacher,
-            baseline=LABELS.name,
-        )
-        for name, weights, teacher in dual
-    ]
-    one = DataSource(
-        "labels and one teacher", None, "kd", distillation=WITH_LABELS, baseline=LABELS.name
-    )
-    tiny = [
-        one,
-        replace(
-            one,
-            name="labels and three teachers",
-            recipe="multi-teacher",
-            teachers=several,
-            distillation={},
-        ),
-    ]
+    with_teacher = _dual_sources()
     data_free = DataSource("FRAMI, dual", "frami", "dual")
     # After 600 steps, no student reaches its teacher's PSDS1. Tiny students, and students without
     # labels, need even more steps.
@@ -174,8 +142,46 @@ def events() -> Iterator[Experiment]:
             yield Experiment("events", twice, COMPACT, source, seed)
         for source in (*_data_free(), data_free):
             yield Experiment("events", four_times, COMPACT, source, seed)
-        for source in (LABELS, *tiny):
+        for source in (LABELS, *_one_and_several_teachers()):
             yield Experiment("events", six_times, TINY, source, seed)
+
+
+def _dual_sources() -> list[DataSource]:
+    """Return dual distillation and its parts, all with labels."""
+    parts: tuple[tuple[str, Mapping[str, float], TeacherSpec | None], ...] = (
+        ("labels and logits", {"ema_student": 0.0, "hidden": 0.0}, None),
+        ("labels and embedding", {"ema_student": 0.0, "logits": 0.0}, WIDE),
+        ("dual, no temporal averaging", {"ema_student": 0.0}, WIDE),
+        ("dual, no embedding", {"hidden": 0.0}, None),
+        ("dual", {}, WIDE),
+        ("dual, its own teacher's embedding", {}, None),
+    )
+    return [
+        DataSource(
+            name,
+            None,
+            "dual",
+            distillation=weights,
+            embedding_teacher=teacher,
+            baseline=LABELS.name,
+        )
+        for name, weights, teacher in parts
+    ]
+
+
+def _one_and_several_teachers() -> tuple[DataSource, DataSource]:
+    """Return distillation from one teacher, and from three that differ, both with labels."""
+    one = DataSource(
+        "labels and one teacher", None, "kd", distillation=WITH_LABELS, baseline=LABELS.name
+    )
+    several = DataSource(
+        "labels and three teachers",
+        None,
+        "multi-teacher",
+        teachers=(TeacherSpec(), TeacherSpec("gammatone", 100, pooling="linear-softmax"), WIDE),
+        baseline=LABELS.name,
+    )
+    return one, several
 
 
 def _data_free() -> tuple[DataSource, ...]:
