@@ -301,7 +301,7 @@ def test_values_far_from_standard_are_remarked_on(own: Model) -> None:
     options = registry.load("generators", "frami").Settings()
     assert (
         not inversion_warnings(own, options)
-        and "make them standard" in inversion_warnings(raw, options)[0]
+        and "standardize them" in inversion_warnings(raw, options)[0]
     )
 
 
