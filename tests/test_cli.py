@@ -26,8 +26,9 @@ import frami
 from frami import cli
 from frami.audio.frontend import FrontEnd
 from frami.core import files, progress
+from frami.core.environment import environment
 from frami.core.errors import OperationError, UsageError
-from frami.core.run import Run, environment, read_metrics, read_record
+from frami.core.run import Run, read_metrics, read_record
 from frami.datasets import tones
 from frami.models import model
 from frami.models.model import Model
@@ -377,9 +378,9 @@ SYNTHESIZE = "synthesize --teacher {made}/teacher --out {tmp}/samples.h5"
 DISTILL = "distill --teacher {made}/teacher --out {tmp}/out"
 EVALUATE = "evaluate {made}/teacher --dataset tones --test-fold 0"
 BAD = [
-    (EVALUATE.replace("made}/teacher", "tmp}/nothing"), 2, "is not there; give a bundle's folder"),
+    (EVALUATE.replace("made}/teacher", "tmp}/nothing"), 2, "does not exist. Give the folder of a bundle"),
     (EVALUATE.replace("made}/teacher", "made}/layout"), 2, "has no model.json"),
-    (EVALUATE.replace("made}/teacher", "made}/cut_off"), 1, "is truncated or no safetensors file"),
+    (EVALUATE.replace("made}/teacher", "made}/cut_off"), 1, "is truncated or not a safetensors file"),
     (EVALUATE.replace("made}/teacher", "made}/pickled"), 1, "is a pickle, which could run code"),
     ("inspect {tmp}/nothing", 2, "is not there"),
     ("inspect {made}/truncated.h5", 1, "is truncated"),
@@ -388,7 +389,7 @@ BAD = [
     (EVALUATE.replace("tones", "esc50 --data {made}/layout"), 2, "is not a folder of esc50"),
     (EVALUATE.replace("tones", "esc50 --data {made}/no"), 2, "There is no folder"),
     (EVALUATE + " --device abacus", 2, "There is no device 'abacus'"),
-    (EVALUATE + " --json /dev/null/scores.json", 2, "is a file; a folder is to be written there"),
+    (EVALUATE + " --json /dev/null/scores.json", 2, "is a file, but a folder is needed there"),
     (EVALUATE + " --json {tmp}", 2, "a folder, a table or a picture; name a .json file"),
     ("inspect {made}/teacher --out {tmp}/out --teacher digits", 2, "--teacher is for a store"),
     ("inspect {made}/teacher --out {tmp}/out --test-fold 0", 2, "name those with --dataset"),
@@ -407,9 +408,9 @@ BAD = [
     (TRAIN + " --network ./net.py", 2, "There is no module './net.py'"),
     (TRAIN + " --network os.path", 2, "The module os.path is not a network: it lacks build"),
     ("--import lab.missing " + EVALUATE, 2, "There is no module 'lab.missing'"),
-    (TRAIN + " --width 0", 2, "--width is 0; 1 or more"),
+    (TRAIN + " --width 0", 2, "is 0; it must be 1 or more"),
     (TRAIN + " --pooling maximum", 2, "There is no pooling 'maximum'. Did you mean 'max'?"),
-    (TRAIN + " --pooling max", 2, "A pooling of max is for the task frames"),
+    (TRAIN + " --pooling max", 2, "'max' is for the task sound-events"),
     (TRAIN + " --set stesp=3", 2, "Did you mean 'steps'?"),
     (TRAIN + " --set steps", 2, "has no '='"),
     (TRAIN + " --set steps=0", 2, "steps is 0"),
@@ -420,7 +421,7 @@ BAD = [
     (
         TRAIN.replace("{tmp}/out", "{made}/samples.h5"),
         2,
-        "is a file; a folder is to be written there",
+        "is a file, but a folder is needed there",
     ),
     (TRAIN.replace("{tmp}", "/dev/null"), 1, "Cannot write /dev/null/out: Not a directory"),
     (SYNTHESIZE + " --method frmai", 2, "Did you mean 'frami'?"),

@@ -21,7 +21,7 @@ from torch import Tensor
 from frami.bench import speed_methods, speed_store, timing
 from frami.bench.timing import TimingRow
 from frami.core import files
-from frami.core.run import environment
+from frami.core.environment import environment
 from frami.core.runtime import Runtime
 from frami.evaluate import complexity
 from frami.models.model import Model
