@@ -59,18 +59,8 @@ def logits_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
 
 
 def soft_kl(teacher_logits: Tensor, student: Output) -> Tensor:
-    """Return ``T^2 KL(teacher || student)`` of probabilities softened by ``T = 4``.
-
-    The divergence is summed over classes and averaged over the batch. For tags, the divergences of
-    each tag and its absence are summed. The divergences of frames are averaged over the frames.
-
-    Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, arXiv:1503.02531,
-    section 2.
-    """
-    divergences = student.task.kl_terms(
-        teacher_logits / TEMPERATURE, student.task_logits / TEMPERATURE
-    )
-    return TEMPERATURE**2 * divergences.sum(dim=1).mean()
+    """Return `frami.models.tasks.Task.soft_divergence` at temperature 4."""
+    return student.task.soft_divergence(teacher_logits, student.task_logits, TEMPERATURE)
 
 
 def hidden_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:

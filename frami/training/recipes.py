@@ -55,9 +55,7 @@ class Recipe:
     @property
     def needs_teacher(self) -> bool:
         """Whether the recipe uses a teacher's weights or outputs."""
-        return self.reuse_head or any(
-            loss.reference == "teacher" for loss in self.losses.values()
-        )
+        return self.reuse_head or any(loss.reference == "teacher" for loss in self.losses.values())
 
     @property
     def trains_classifier(self) -> bool:
@@ -169,6 +167,9 @@ def find_recipe(
 
 
 def _check_weight(loss: str, weight: object) -> None:
-    number = isinstance(weight, int | float) and not isinstance(weight, bool)
-    if not number or not 0 <= weight < math.inf:
+    if (
+        isinstance(weight, bool)
+        or not isinstance(weight, int | float)
+        or not 0 <= weight < math.inf
+    ):
         raise UsageError(f"The weight of {loss} is {weight!r}; numbers of 0 or more are allowed.")
