@@ -439,7 +439,7 @@ BAD = [
         1,
         "Cannot write /dev/null/samples.run: Not a directory",
     ),
-    (DISTILL, 2, "Name either a store (--samples) or recordings"),
+    (DISTILL, 2, "Give either --samples (a store) or --dataset"),
     (DISTILL + " --dataset tones", 2, "--dataset needs --test-fold"),
     (DISTILL + " --samples {tmp}/nothing.h5", 2, "There is no store"),
     (DISTILL + " --samples {made}/truncated.h5", 1, "is truncated, or no HDF5 file"),

@@ -144,9 +144,9 @@ def _check_store(store: Store, teacher: Model, *, any_teacher: bool) -> None:
         )
     if store.front_end != teacher.front_end:
         raise OperationError(
-            f"{store.path} was made with a different front end than this teacher uses. Run frami "
-            f"synthesize with this teacher. If you passed several teachers, put the one that made "
-            f"the store first."
+            f"{store.path} was made for another front end than this teacher's. Run frami synthesize "
+            f"with this teacher. If you passed several teachers, put the one that made the store "
+            f"first."
         )
     if store.teacher != teacher.fingerprint and not any_teacher:
         raise OperationError(

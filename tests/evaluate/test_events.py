@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -49,7 +49,7 @@ def perfect_probabilities() -> Arrays:
     return probabilities
 
 
-def tenths(names: Mapping[str, object]) -> Arrays:
+def tenths(names: Iterable[str]) -> Arrays:
     return dict.fromkeys(names, np.linspace(0, 10, 101))
 
 

@@ -40,7 +40,7 @@ def test_fit_ema_loss_compares_with_moving_average(
 
     def record_network(trainer: loop._Trainer, loss: Tensor) -> None:
         step(trainer, loss)
-        networks.append(copy.deepcopy(trainer.student.network))  # type: ignore[arg-type]
+        networks.append(copy.deepcopy(trainer.student.network))
 
     def record_reference(reference: Output, student_out: Output, target: Tensor) -> Tensor:
         average_logits.append(reference.logits.clone())

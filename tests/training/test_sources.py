@@ -25,10 +25,10 @@ from tests.soundscapes import scenes as scenes
 
 @pytest.mark.parametrize("both", [True, False])
 def test_choose_source_needs_store_or_recordings(both: bool, teacher: Model, store: Store) -> None:
-    given = (store, "tones") if both else (None, None)
+    samples, dataset = (store, "tones") if both else (None, None)
     with pytest.raises(UsageError, match="either `samples`"):
         sources.choose_source(
-            [teacher], None, *given, None, None, any_teacher=False, labelled=False
+            [teacher], None, samples, dataset, None, None, any_teacher=False, labelled=False
         )
 
 
