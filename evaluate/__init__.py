@@ -10,7 +10,7 @@
     predictions      predictions for every clip
     metric           the contract of a metric
 
-To add a metric, write one file in this folder. `frami evaluate`, `frami bench` and the demos find it::
+To add a metric, write one file in this folder; `frami evaluate` then reports it. Example::
 
     \"""Top-2 accuracy: the share of clips whose class is among the two most probable ones.\"""
 
@@ -24,6 +24,6 @@ To add a metric, write one file in this folder. `frami evaluate`, `frami bench` 
         return {"top2_accuracy": float((two == targets[:, None]).any(axis=1).mean())}
 
 A module is a metric if it has a ``TASK``. Several metrics may score one task: their results are
-merged. `frami.evaluate.metric` documents every name, also the optional ones. ``score`` is called with
-at least one clip; it raises `frami.core.errors.OperationError` if the clips cannot be scored.
+merged. `frami.evaluate.metric` documents every name, also the optional ones. ``score`` is called
+with at least one clip; it raises `frami.core.errors.OperationError` if the clips cannot be scored.
 """

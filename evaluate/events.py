@@ -7,15 +7,16 @@ The metrics of DCASE 2023 task 4, computed by sed_scores_eval (the extra ``event
                           and ground truth tolerance 0.7). It covers all decision thresholds.
     psds2                 PSDS with emphasis on classes that are not confused (tolerances 0.1, cross
                           triggers 0.3 with weight 0.5).
-    event_f1              F1 of events at probability 0.5, mean over classes. Onset and offset may be
-                          200 ms off, the offset also a fifth of the event's length.
+    event_f1              F1 of events at probability 0.5, mean over classes. The onset may be
+                          200 ms off, the offset 200 ms or a fifth of the event's length, whichever
+                          is longer.
     segment_f1            F1 of segments of 1 s at probability 0.5, over all classes together.
     segment_error_rate    false and missed segments per true segment at probability 0.5, mean over
                           classes; 0 or more, lower is better. The challenge does not use it.
 
-As in the challenge's baseline, a median filter over 7/16 s smooths the probabilities first, and PSDS
-leaves out clips without any annotated event. In the other metrics, events found in such clips count
-as false. The error rate is computed per class and therefore counts no substitutions.
+As in the challenge's baseline, a median filter over 7/16 s smooths the probabilities first, and
+PSDS leaves out clips without any annotated event. In the other metrics, events found in such clips
+count as false. The error rate is computed per class and therefore counts no substitutions.
 
 Source: Ebbers et al., "Threshold Independent Evaluation of Sound Event Detection Scores", ICASSP
 2022, arXiv:2201.13148; Bilen et al., "A Framework for the Robust Evaluation of Sound Event
@@ -110,7 +111,8 @@ def event_scores(
         labels: Class names, by index.
         truth: Annotated events of each clip, by clip name.
         probabilities: Probability of each class in each frame of a clip, ``(N', K)``.
-        edges: Times (s) at which the frames of a clip begin, and the end of the last, ``(N' + 1,)``.
+        edges: Times (s) at which the frames of a clip begin, and the end of the last frame,
+            ``(N' + 1,)``.
 
     Raises:
         UsageError: The extra ``events`` is not installed.
@@ -234,7 +236,8 @@ def import_scorers() -> tuple[Any, Any, Any, Any]:
             from sed_scores_eval.base_modules.scores import create_score_dataframe
     except ImportError as error:
         raise UsageError(
-            f"Scoring sound events needs sed_scores_eval ({error}). Run pip install 'frami[events]'."
+            f"Scoring sound events needs sed_scores_eval ({error}). "
+            f"Run pip install 'frami[events]'."
         ) from error
     return collar_based, intersection_based, segment_based, create_score_dataframe
 

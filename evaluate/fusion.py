@@ -1,7 +1,7 @@
 """Late fusion: the mean of several models' class probabilities, each from its own front end.
 
-Source: Pham et al., "Low-complexity deep learning frameworks for acoustic scene classification using
-teacher-student scheme and multiple spectrograms", 2023, arXiv:2305.09463, with one model per
+Source: Pham et al., "Low-complexity deep learning frameworks for acoustic scene classification
+using teacher-student scheme and multiple spectrograms", 2023, arXiv:2305.09463, with one model per
 spectrogram. Differs: the mean is our choice.
 """
 

@@ -36,8 +36,8 @@ class Predictions:
     Attributes:
         split: Labels, and the names and annotated events of the test clips.
         clips: The test clips as the model takes them: targets and lengths.
-        logits: One tensor per clip, ``(K,)``, or for sound events ``(K, 1 + N')``: the logits of the
-            clip, then of its frames.
+        logits: One tensor per clip, ``(K,)``, or for sound events ``(K, 1 + N')``: the logits of
+            the clip, then of its frames.
         front_end: The model's front end, which gives the times of frames.
     """
 
@@ -71,6 +71,6 @@ class Metric(Protocol):
     def score(self, predictions: Predictions) -> dict[str, Any]:
         """Return a value for each of ``MEASURES``.
 
-        The optional key ``per_class`` maps a label to figures of that class. Further keys are passed
-        on as they are.
+        The optional key ``per_class`` maps a label to figures of that class. Further keys are
+        passed on as they are.
         """

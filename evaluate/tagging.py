@@ -44,8 +44,8 @@ def tagging_scores(
     Raises:
         OperationError: No tag can be ranked.
 
-    Source: DCASE 2019 task 5 for micro- and macro-AUPRC, integrated by trapezoids. Average precision
-    is the sum over steps.
+    Source: DCASE 2019 task 5 for micro- and macro-AUPRC, integrated by trapezoids. Average
+    precision is the sum over steps.
     """
     n_positive = targets.sum(axis=0)
     ranked = np.flatnonzero((n_positive > 0) & (n_positive < len(targets)))

@@ -1,4 +1,4 @@
-"""A small data set of soundscapes, annotated for sound events, that tests of several packages use."""
+"""A small data set of annotated soundscapes, for the tests of several packages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VALIDATION = "metadata/validation/validation.tsv"
 
 @pytest.fixture
 def scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of 10 soundscapes for training and 6 for validation, 2 s long, 2 classes."""
+    """Return a folder of soundscapes: 10 for training, 6 for validation, of 2 s and 2 classes."""
     monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 2)
     monkeypatch.setattr(tones, "TEST_PER_CLASS", 1)
     return make_soundscapes(

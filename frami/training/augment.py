@@ -22,34 +22,35 @@ def augment(
     rng: Generator,
     *,
     bands: Sequence[int] = (),
-    labelled: bool = False,
+    labeled: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Return augmented clips and their targets; student and teacher take the same clips.
 
-    With ``labelled``, the target is the label of the whole clip. Clips are then not cropped, clips
-    with unknown labels are not mixed, and stretches are spliced and masked only where that leaves the
-    target right.
+    With ``labeled``, the target is the label of the whole clip. Clips are then not cropped, clips
+    with unknown labels are not mixed, and stretches are spliced and masked only where that leaves
+    the target right.
 
     Args:
         mel: Clips ``(B, F, N)``.
-        target: ``(B, K)``, or ``(B, K, N)`` with a value for each frame. NaN or infinity is unknown.
+        target: ``(B, K)``, or ``(B, K, N)`` with a value for each frame. NaN or infinity is
+            unknown.
         settings: Which augmentations, and how strong.
         rng: Random numbers, on the CPU.
         bands: Number of bands of each front end that the clips stack. The same relative masks are
             applied to each. Empty for one front end.
-        labelled: Whether a loss compares the student with the target.
+        labeled: Whether a loss compares the student with the target.
     """
-    has_frames = labelled and target.dim() > 2
-    if not labelled:
+    has_frames = labeled and target.dim() > 2
+    if not labeled:
         target = target.nan_to_num(0.0, posinf=0.0)
     if settings.roll:
         mel, target = transforms.with_timeline(partial(transforms.roll, rng=rng), mel, target)
-    if not labelled and mel.shape[2] > settings.max_frames:
+    if not labeled and mel.shape[2] > settings.max_frames:
         crop = partial(transforms.crop, rng=rng, frames=settings.max_frames)
         mel, target = transforms.with_timeline(crop, mel, target)
     if settings.gain:
         mel = transforms.gain(mel, rng, amount=settings.gain)
-    if settings.splice and (has_frames or not labelled):
+    if settings.splice and (has_frames or not labeled):
         splice = partial(transforms.splice, rng=rng, share=settings.splice)
         spliced = transforms.with_timeline(splice, mel, target)
         mel, target = _keep_known((mel, target), spliced)

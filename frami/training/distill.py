@@ -42,9 +42,9 @@ def distill(
 ) -> Model:
     """Distil a student from a store of synthetic clips, or from recordings; write and return it.
 
-    Recordings give the upper bound of what a store can give. The last 5 % of a store are not trained
-    on; the student's agreement with its teacher on them goes into the record. An interrupted run is
-    resumed, and the student of a finished run is loaded.
+    Recordings give the upper bound of what a store can give. The last 5 % of a store are not
+    trained on; the student's agreement with its teacher on them goes into the record. An
+    interrupted run is resumed, and the student of a finished run is loaded.
 
     Args:
         teacher: A model, the folder of a bundle, or the name of a pretrained model. Several of them
@@ -84,7 +84,7 @@ def distill(
         student=(student, width, depth),
         recipe=recipe,
         options=options or {},
-        labelled=dataset is not None,
+        labeled=dataset is not None,
         seed=seeds.check_seed(seed),
         runtime=select_runtime(device, threads, precision),
     )
@@ -96,7 +96,7 @@ def distill(
         data,
         test_fold,
         any_teacher=any_teacher,
-        labelled=not plan.recipe.needs_teacher,
+        labeled=not plan.recipe.needs_teacher,
     )
     if budget:
         complexity.check_budget(budget, plan.student())

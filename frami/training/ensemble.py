@@ -4,9 +4,9 @@ The weight of a teacher for a class is its average precision on the student's tr
 weights are biased towards an overfitted teacher if the teachers were trained on those clips, and
 towards the teacher that a store was inverted from.
 
-Source: after Fu et al., "Multi Model-Based Distillation for Sound Event Detection", IEICE Trans. Inf.
-& Syst. E102-D(10), 2019, which publishes the idea of several complementary teachers. Differs: the
-weights are our choice.
+Source: after Fu et al., "Multi Model-Based Distillation for Sound Event Detection", IEICE Trans.
+Inf. & Syst. E102-D(10), 2019, which publishes the idea of several complementary teachers. Differs:
+the weights are our choice.
 """
 
 from __future__ import annotations

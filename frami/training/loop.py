@@ -84,9 +84,10 @@ def fit(
         recipe: The losses and their weights.
         settings: Settings of the loop.
         runtime: The device and precision to train with.
-        teacher: The model to match. A recipe that uses labels alone needs none. It is left as it was.
-        bands: Number of bands of each front end that the clips stack, the student's first. By default
-            the clips have the student's bands alone.
+        teacher: The model to match. A recipe that uses labels alone needs none. It is left as it
+            was.
+        bands: Number of bands of each front end that the clips stack, the student's first. By
+            default the clips have the student's bands alone.
         seed: Seed of the order of the clips, their augmentation and the projections.
         run: The run that stores the losses and the state for resuming.
         report: Called with the number of finished steps.
@@ -188,7 +189,7 @@ class _Trainer:
             self.settings,
             seeds.make_rng(self.seed, Stream.AUGMENTATION, step),
             bands=self.student.bands,
-            labelled=bool(self.recipe.weights.get("cross_entropy")),
+            labeled=bool(self.recipe.weights.get("cross_entropy")),
         )
 
     def compute_losses(

@@ -32,8 +32,8 @@ class Loss:
 
     Attributes:
         function: Takes ``(reference, student, target)``, returns the loss.
-        reference: The network that gives the reference output: the ``teacher``, the student's moving
-            average (``ema_student``), or ``none`` for a loss that needs only the target.
+        reference: The network that gives the reference output: the ``teacher``, the student's
+            moving average (``ema_student``), or ``none`` for a loss that needs only the target.
         compares: The layer: the ``logits``; the ``hidden`` states or their statistics, with as many
             channels as the teacher's; the ``embedding``, of the teacher's size; or the
             ``similarity`` of hidden states of any size.
@@ -66,9 +66,9 @@ def soft_kl(teacher_logits: Tensor, student: Output) -> Tensor:
 def hidden_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
     """Return the distance between the hidden states of student and teacher before pooling.
 
-    The distance is the mean squared error over batch, channels and frames, divided by the mean square
-    of the teacher's hidden state: one weight then serves teachers of any scale. If the frame rates
-    differ, the student's frames are interpolated linearly to the teacher's.
+    The distance is the mean squared error over batch, channels and frames, divided by the mean
+    square of the teacher's hidden state: one weight then serves teachers of any scale. If the frame
+    rates differ, the student's frames are interpolated linearly to the teacher's.
 
     Source: after Kang et al., "FRAMI", ICASSP 2023, arXiv:2303.07643, which publishes the idea but
     not the equation.
@@ -96,11 +96,11 @@ def stats_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
 def embedding_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
     """Return the distance between the embeddings of student and teacher, before the classifier.
 
-    The distance is the mean squared error over batch and embedding, divided by the mean square of the
-    teacher's embedding.
+    The distance is the mean squared error over batch and embedding, divided by the mean square of
+    the teacher's embedding.
 
-    Source: after Pham et al., 2023, arXiv:2305.09463, which publishes the idea. Differs: the form of
-    the loss is our choice.
+    Source: after Pham et al., 2023, arXiv:2305.09463, which publishes the idea. Differs: the form
+    of the loss is our choice.
     """
     return _relative_mse(student.embedding.float(), teacher.embedding.float())
 
@@ -151,7 +151,7 @@ def frame_similarity_loss(teacher: Output, student: Output, target: Tensor) -> T
 
 
 def _normalized_gram(rows: Tensor) -> Tensor:
-    """Return the inner products of rows ``(B, M, X)``, ``(B, M, M)``, each of its rows at length 1."""
+    """Return the inner products of rows ``(B, M, X)`` as ``(B, M, M)``, with rows at length 1."""
     return F.normalize(rows @ rows.transpose(1, 2), dim=2)
 
 

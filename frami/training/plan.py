@@ -138,13 +138,13 @@ def make_plan(
     student: tuple[str, int | None, int | None],
     recipe: str,
     options: Mapping[str, Any],
-    labelled: bool,
+    labeled: bool,
     seed: int,
     runtime: Runtime,
 ) -> Plan:
     """Check the arguments of `distill` that need no clips; ``student`` is name, width and depth."""
     check_compatible(teachers)
-    settings, weighted = _split_options(recipe, options, labelled=labelled)
+    settings, weighted = _split_options(recipe, options, labeled=labeled)
     hidden_teacher = _load_embedding_teacher(embedding_teacher, teachers[0], weighted, recipe)
     _check_recipe(weighted, recipe, hidden_teacher or teachers[0], len(teachers))
     return Plan(
@@ -160,7 +160,7 @@ def make_plan(
 
 
 def _same_encoder_shapes(student: Model, teacher: Model) -> bool:
-    """Return whether the encoders have weights of the same shapes, up to a projection at the end."""
+    """Return whether the encoders' weights have the same shapes, up to a final projection."""
     student_shapes, teacher_shapes = (
         [p.shape for p in model.network.get_submodule("encoder").parameters()]
         for model in (student, teacher)
@@ -220,7 +220,7 @@ def _check_recipe(recipe: Recipe, name: str, hidden_teacher: Model, n_teachers: 
 
 
 def _split_options(
-    recipe: str, options: Mapping[str, Any], *, labelled: bool
+    recipe: str, options: Mapping[str, Any], *, labeled: bool
 ) -> tuple[loop.TrainingSettings, Recipe]:
     """Split options into settings of the loop and loss weights of the recipe."""
     losses = find_recipe(recipe).weights
@@ -228,7 +228,7 @@ def _split_options(
     settings = {name: value for name, value in options.items() if name not in losses}
     return (
         make_settings(loop.TrainingSettings, settings),
-        find_recipe(recipe, weights, labelled=labelled),
+        find_recipe(recipe, weights, labelled=labeled),
     )
 
 

@@ -1,6 +1,7 @@
 """Recipes of distillation: published methods as named sets of loss weights.
 
-To add a recipe, add one entry to `RECIPES`. ``--recipe``, ``frami list recipes`` and the tests find it.
+To add a recipe, add one entry to `RECIPES`: ``--recipe``, ``frami list recipes`` and the tests
+then include it.
 
 A weight of 0 means that the loss is not computed. The user may give it another weight: recipes list
 ``cross_entropy`` with weight 0 so that labels can be added.
@@ -32,8 +33,9 @@ class Recipe:
         summary: What the recipe does, in one plain line.
         weights: Weight of each loss, by its name in `frami.training.losses.LOSSES`.
         source: The paper, with what differs here.
-        reuse_head: Whether the student's head starts as a copy of the teacher's. The student's hidden
-            state is then projected to the teacher's channels; the projection is part of the student.
+        reuse_head: Whether the student's head starts as a copy of the teacher's. The student's
+            hidden state is then projected to the teacher's channels; the projection is part of the
+            student.
         multi_teacher: Whether the recipe needs two teachers or more.
         store_weights: Weights that replace those of ``weights`` where the clips come from a store.
     """
@@ -59,14 +61,14 @@ class Recipe:
 
     @property
     def trains_classifier(self) -> bool:
-        """Whether any loss trains the student's classifier; its own moving average does not."""
+        """Whether any loss trains the student's classifier; its moving average alone does not."""
         return any(
             loss.compares == "logits" and loss.reference != "ema_student"
             for loss in self.losses.values()
         )
 
     def compares(self, *layers: str) -> bool:
-        """Return whether any loss compares one of these layers (see `frami.training.losses.Loss`)."""
+        """Return whether any loss compares one of these layers (see `losses.Loss.compares`)."""
         return any(loss.compares in layers for loss in self.losses.values())
 
 
@@ -82,26 +84,26 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             weights={"logits": 1.0, "cross_entropy": 0.0},
         ),
         "frami": Recipe(
-            summary="The teacher's logits, and its hidden states before and after pooling (default).",
+            summary="The teacher's logits, and its hidden states before and after pooling.",
             source="Kang et al. 2023, second stage.",
             weights={"logits": 1.0, "hidden": 1.0, "stats": 1.0, "cross_entropy": 0.0},
         ),
         "frami-head": Recipe(
             summary="As frami, and the student starts with a copy of the teacher's head.",
-            source="After SimKD, Chen et al. 2022. Differs: the copied head continues to train, and "
-            "the logits are matched too.",
+            source="After SimKD, Chen et al. 2022. Differs: the copied head continues to train, "
+            "and the logits are matched too.",
             weights={"logits": 1.0, "hidden": 1.0, "stats": 1.0, "cross_entropy": 0.0},
             reuse_head=True,
         ),
         # The weights of similarity and frame_similarity are our choice: the best of three values
-        # each, on a fold of soundscapes that no published table tests on.
+        # each, on a fold of soundscapes that no result table tests on.
         "sp": Recipe(
-            summary="Logits, and which clips of a batch are similar to the teacher.",
+            summary="Logits, and the teacher's similarities between the clips of a batch.",
             source="Tung and Mori 2019.",
             weights={"logits": 1.0, "similarity": 1000.0, "cross_entropy": 0.0},
         ),
         "iusp": Recipe(
-            summary="Logits, and which frames of a clip are similar to the teacher.",
+            summary="Logits, and the teacher's similarities between the frames of a clip.",
             source="Chang et al. 2020.",
             weights={"logits": 1.0, "frame_similarity": 300.0, "cross_entropy": 0.0},
         ),
@@ -113,8 +115,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         ),
         "dual": Recipe(
             summary="Labels, logits, the student's own moving average, and hidden states.",
-            source="After Xiao and Das 2024. The hidden states may be those of another network that "
-            "was trained on more (`frami.training.ensemble.with_hidden_states_of`).",
+            source="After Xiao and Das 2024. The hidden states may be those of another network, "
+            "trained on more (`frami.training.ensemble.with_hidden_states_of`).",
             weights={"cross_entropy": 1.0, "logits": 1.0, "ema_student": 1.0, "hidden": 1.0},
             store_weights={"cross_entropy": 0.0},
         ),
@@ -141,8 +143,8 @@ def find_recipe(
             store apply.
 
     Raises:
-        UsageError: The name of a recipe or loss is unknown, a weight is invalid, or no loss trains the
-            student's classifier.
+        UsageError: The name of a recipe or loss is unknown, a weight is invalid, or no loss trains
+            the student's classifier.
     """
     if name not in RECIPES:
         raise unknown_name("recipe", name, RECIPES)

@@ -44,7 +44,7 @@ def choose_source(
     test_fold: str | int | None,
     *,
     any_teacher: bool,
-    labelled: bool,
+    labeled: bool,
 ) -> TrainingSource:
     """Return the clips of a store or, if a data set is named, recordings.
 
@@ -56,7 +56,7 @@ def choose_source(
         data: See `frami.distill`.
         test_fold: See `frami.distill`.
         any_teacher: See `frami.distill`.
-        labelled: Whether training needs labels. If so, recordings without labels are left out.
+        labeled: Whether training needs labels. If so, recordings without labels are left out.
 
     Raises:
         UsageError: Not exactly one of ``samples`` and ``dataset`` is given, or a teacher may have
@@ -69,7 +69,7 @@ def choose_source(
         )
     if dataset is not None:
         return _from_recordings(
-            teachers, embedding_teacher, dataset, data, test_fold, any_teacher, labelled
+            teachers, embedding_teacher, dataset, data, test_fold, any_teacher, labeled
         )
     if data is not None or test_fold is not None:
         raise UsageError(
@@ -86,7 +86,7 @@ def _from_recordings(
     data: str | Path | None,
     test_fold: str | int | None,
     any_teacher: bool,
-    labelled: bool,
+    labeled: bool,
 ) -> TrainingSource:
     """Return the recordings outside a test fold; raise if a teacher may have been trained on it."""
     if test_fold is None:
@@ -94,7 +94,7 @@ def _from_recordings(
             "`dataset` needs `test_fold`: the fold that the student is not trained on."
         )
     split = split_for_task(load_split(dataset, data, test_fold=test_fold), teachers[0].task)
-    if labelled:
+    if labeled:
         split = replace(split, train=split.train.labeled())
     require_training_clips(split)
     check_labels(teachers[0].labels, split)
@@ -144,9 +144,9 @@ def _check_store(store: Store, teacher: Model, *, any_teacher: bool) -> None:
         )
     if store.front_end != teacher.front_end:
         raise OperationError(
-            f"{store.path} was made for another front end than this teacher's. Run frami synthesize "
-            f"with this teacher. If you passed several teachers, put the one that made the store "
-            f"first."
+            f"{store.path} was made for another front end than this teacher's. Run frami "
+            f"synthesize with this teacher. If you passed several teachers, put the one that made "
+            f"the store first."
         )
     if store.teacher != teacher.fingerprint and not any_teacher:
         raise OperationError(

@@ -17,8 +17,8 @@ EMA_DECAY = 0.99  # our choice: runs of 2,000 steps are too short for the usual 
 class ProjectedStudent(nn.Module):
     """A student with projections of its hidden state and embedding to the teacher's sizes.
 
-    The projection of the hidden state is a 1x1 convolution over time, the projection of the embedding
-    a linear layer. Both are trained with the student and dropped afterwards.
+    The projection of the hidden state is a 1x1 convolution over time, the projection of the
+    embedding a linear layer. Both are trained with the student and dropped afterwards.
     """
 
     def __init__(

@@ -76,9 +76,10 @@ def train(
     precision: str = "auto",
     report: ProgressCallback = silent,
 ) -> Model:
-    """Train a network on the recordings outside the test fold; write its bundle and return it, frozen.
+    """Train a network on the recordings outside the test fold; write its bundle and return it.
 
-    An interrupted run is resumed, and the model of a finished run is loaded.
+    The returned model is frozen. An interrupted run is resumed, and the model of a finished run is
+    loaded.
 
     Args:
         dataset: A module of ``frami.datasets``.
@@ -94,8 +95,8 @@ def train(
             deviation are replaced by those of the training clips.
         filterbank: A name of `frami.audio.filterbanks`; None is the front end's own.
         options: Settings of `SupervisedSettings`, by name.
-        task: ``single-label``, ``multi-label`` or ``sound-events``; by default the task that the data
-            set is annotated for.
+        task: ``single-label``, ``multi-label`` or ``sound-events``; by default the task that the
+            data set is annotated for.
         budget: A name of `frami.evaluate.complexity.BUDGETS`; a larger network is refused.
         seed: Seed of the first weights, the order of the clips and their augmentation.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -104,8 +105,8 @@ def train(
         report: Called with the number of finished steps.
 
     Raises:
-        UsageError: The data set, fold, network or a setting is unknown, there are too few clips, the
-            network exceeds the budget, or the folder contains something else.
+        UsageError: The data set, fold, network or a setting is unknown, there are too few clips,
+            the network exceeds the budget, or the folder contains something else.
         OperationError: A recording cannot be read, the loss is not finite, or the disk is full.
     """
     settings, seed = make_settings(SupervisedSettings, options or {}), seeds.check_seed(seed)

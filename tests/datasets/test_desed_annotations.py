@@ -29,7 +29,7 @@ def test_split_for_multi_label_tags_are_those_of_the_events(scenes: Path) -> Non
         assert {split.labels[index] for index in np.flatnonzero(target)} == annotated
 
 
-def test_split_includes_weak_and_unlabelled_clips(scenes: Path) -> None:
+def test_split_includes_weak_and_unlabeled_clips(scenes: Path) -> None:
     labels = load_split("desed", scenes, test_fold="validation").labels
     (scenes / "audio/train/weak").mkdir()
     soundfile.write(scenes / "audio/train/weak/a.wav", np.ones(8000), 8000)

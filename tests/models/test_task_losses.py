@@ -90,8 +90,8 @@ def test_sound_events_cross_entropy_unknown_times_count_for_clip_only(front_end:
     logits.requires_grad_()
     torch.autograd.backward(task.cross_entropy(logits, weak))
     assert logits.grad is not None and logits.grad.isfinite().all() and logits.grad.any()
-    unlabelled = event_timeline(None, np.array([np.nan, np.nan]), 8, front_end).float()
-    assert task.cross_entropy(logits, unlabelled.unsqueeze(0)).item() == 0
+    unlabeled = event_timeline(None, np.array([np.nan, np.nan]), 8, front_end).float()
+    assert task.cross_entropy(logits, unlabeled.unsqueeze(0)).item() == 0
 
 
 def test_frames_per_output_networks_round_up_or_down() -> None:

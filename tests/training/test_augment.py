@@ -25,11 +25,11 @@ OFF: dict[str, Any] = {
 
 def partly_unknown_batch(front_end: FrontEnd) -> torch.Tensor:
     """Return timelines of 8 clips: one without event times, one without labels, 6 silent ones."""
-    weak, unlabelled = (
+    weak, unlabeled = (
         event_timeline(None, np.array(tags), 8, front_end).float().unsqueeze(0)
         for tags in ([1.0, 0.0], [np.nan, np.nan])
     )
-    return torch.cat([weak, unlabelled, torch.zeros(6, 2, 8)])
+    return torch.cat([weak, unlabeled, torch.zeros(6, 2, 8)])
 
 
 def test_augment_unknown_target_does_not_spread(front_end: FrontEnd) -> None:
@@ -39,7 +39,7 @@ def test_augment_unknown_target_does_not_spread(front_end: FrontEnd) -> None:
         loop.TrainingSettings(splice=1.0, mixup=0.0),
     ):
         rng = torch.Generator().manual_seed(2)
-        _, target = augment(torch.randn(8, 24, 8), batch, settings, rng, labelled=True)
+        _, target = augment(torch.randn(8, 24, 8), batch, settings, rng, labeled=True)
         assert (~target.isfinite()).flatten(1).any(dim=1).tolist() == [True, True] + [False] * 6
     loss = tasks.find_task("sound-events").cross_entropy(torch.randn(8, 2, 9), target)
     assert loss.isfinite()
@@ -48,10 +48,10 @@ def test_augment_unknown_target_does_not_spread(front_end: FrontEnd) -> None:
 def test_augment_without_labels_mixes_unknown_clips(front_end: FrontEnd) -> None:
     batch, clips = partly_unknown_batch(front_end), torch.randn(8, 24, 8)
     settings = loop.TrainingSettings(**OFF | {"splice": 1.0})
-    for labelled in (True, False):
+    for labeled in (True, False):
         rng = torch.Generator().manual_seed(2)
-        mel, _ = augment(clips, batch, settings, rng, labelled=labelled)
-        assert torch.equal(mel[:2], clips[:2]) == labelled
+        mel, _ = augment(clips, batch, settings, rng, labeled=labeled)
+        assert torch.equal(mel[:2], clips[:2]) == labeled
         assert not torch.equal(mel, clips)
 
 
@@ -73,9 +73,9 @@ def test_augment_stacked_bands_get_same_masks() -> None:
     assert torch.equal(masked[:, :10], masked[:, 10:]) and not torch.equal(masked[:, :10], mel)
 
 
-def test_augment_labelled_clips_are_not_cropped() -> None:
+def test_augment_labeled_clips_are_not_cropped() -> None:
     mel, target = torch.randn(4, 6, 40), torch.zeros(4, 2)
     settings = loop.TrainingSettings(**OFF | {"max_frames": 16})
     rng = torch.Generator().manual_seed(0)
-    assert augment(mel, target, settings, rng, labelled=True)[0].shape[2] == 40
-    assert augment(mel, target, settings, rng, labelled=False)[0].shape[2] == 16
+    assert augment(mel, target, settings, rng, labeled=True)[0].shape[2] == 40
+    assert augment(mel, target, settings, rng, labeled=False)[0].shape[2] == 16

@@ -28,7 +28,7 @@ def test_choose_source_needs_store_or_recordings(both: bool, teacher: Model, sto
     samples, dataset = (store, "tones") if both else (None, None)
     with pytest.raises(UsageError, match="either `samples`"):
         sources.choose_source(
-            [teacher], None, samples, dataset, None, None, any_teacher=False, labelled=False
+            [teacher], None, samples, dataset, None, None, any_teacher=False, labeled=False
         )
 
 
@@ -37,14 +37,14 @@ def test_choose_source_store_with_arguments_of_recordings_raises(
 ) -> None:
     with pytest.raises(UsageError, match="`data` and `test_fold` apply to recordings"):
         sources.choose_source(
-            [teacher], None, store, None, None, "0", any_teacher=False, labelled=False
+            [teacher], None, store, None, None, "0", any_teacher=False, labeled=False
         )
 
 
 def test_choose_source_recordings_need_test_fold(teacher: Model) -> None:
     with pytest.raises(UsageError, match="`dataset` needs `test_fold`"):
         sources.choose_source(
-            [teacher], None, None, "tones", None, None, any_teacher=False, labelled=False
+            [teacher], None, None, "tones", None, None, any_teacher=False, labeled=False
         )
 
 
@@ -58,14 +58,14 @@ def test_choose_source_teacher_trained_on_test_fold_raises(
     other = replace(teacher, provenance={"dataset": "tones", "test_fold": "1"})
     given: tuple[Any, ...] = ([other], None, None, "tones", None, "0")
     with pytest.raises(UsageError, match=f"Teacher {teacher.fingerprint}: .*`any_teacher`"):
-        sources.choose_source(*given, any_teacher=False, labelled=False)
-    assert sources.choose_source(*given, any_teacher=True, labelled=False).recordings
+        sources.choose_source(*given, any_teacher=False, labeled=False)
+    assert sources.choose_source(*given, any_teacher=True, labeled=False).recordings
 
 
 def test_choose_source_closed_store_is_opened_again(teacher: Model, store: Store) -> None:
     store.close()
     source = sources.choose_source(
-        [teacher], None, store, None, None, None, any_teacher=False, labelled=False
+        [teacher], None, store, None, None, None, any_teacher=False, labeled=False
     )
     clips, held_out = source.load()
     assert held_out is not None and len(clips.targets) + len(held_out.targets) == 16
@@ -76,8 +76,8 @@ def test_choose_source_store_of_other_teacher_needs_any_teacher(
 ) -> None:
     given: tuple[Any, ...] = ([make_teacher(front_end, "tdnn")], None, store, None, None, None)
     with pytest.raises(OperationError, match="was inverted from the teacher .*`any_teacher`"):
-        sources.choose_source(*given, any_teacher=False, labelled=False)
-    assert sources.choose_source(*given, any_teacher=True, labelled=False).origin["clips"] == 16
+        sources.choose_source(*given, any_teacher=False, labeled=False)
+    assert sources.choose_source(*given, any_teacher=True, labeled=False).origin["clips"] == 16
 
 
 def test_distill_store_of_other_classes_or_task_raises(
@@ -139,8 +139,8 @@ def test_choose_source_recordings_without_labels_serve_a_teacher_only(
     assert read_metrics(tmp_path / "student")[-1]["cross_entropy"] > 0
     given: tuple[Any, ...] = ([teacher], None, None, "desed", scenes, "validation")
     clips = [
-        sources.choose_source(*given, any_teacher=False, labelled=labelled).load()[0]
-        for labelled in (False, True)
+        sources.choose_source(*given, any_teacher=False, labeled=labeled).load()[0]
+        for labeled in (False, True)
     ]
     assert [len(one.targets) for one in clips] == [12, 11]
     assert np.isfinite(clips[1].targets).all()
