@@ -142,7 +142,7 @@ def test_a_model_that_may_know_what_it_is_tested_on_is_told_of(tmp_path: Path) -
         "test_fold": 3,
         "out": tmp_path / "student",
     }
-    with pytest.raises(UsageError, match="fold 1 of esc50_second held out.* or pass `any_teacher`"):
+    with pytest.raises(UsageError, match="fold 1 of esc50_second held out.* or say --any-teacher"):
         distill(replace(teacher, provenance=known), **asked)
     assert not (tmp_path / "student").exists()
     knowing = replace(teacher, provenance=known)

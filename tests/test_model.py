@@ -502,7 +502,7 @@ def test_a_file_that_is_interrupted_in_writing_is_not_there(
 def test_a_store_of_another_teacher_or_front_end_is_refused(
     store: Store, teacher: Model, front_end: FrontEnd, tmp_path: Path
 ) -> None:
-    with store, pytest.raises(OperationError, match="`any_teacher`"):
+    with store, pytest.raises(OperationError, match="--any-teacher"):
         distill(make_teacher(front_end, width=5), out=tmp_path / "student", samples=store)
     other = replace(teacher, front_end=replace(front_end, mean=-2.0))
     with pytest.raises(OperationError, match="another front end"):
