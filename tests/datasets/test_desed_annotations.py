@@ -57,13 +57,13 @@ def test_split_includes_weak_and_unlabeled_clips(scenes: Path) -> None:
     ("table", "text", "message"),
     [
         (TRAIN, "filename\tonset\tlabel\n00000.wav\t0\tx\n", "no column offset, event_label"),
-        (TRAIN, HEADER, "holds no annotation"),
+        (TRAIN, HEADER, "soundscapes.tsv .* no (annotation|rows)"),
         (TRAIN, HEADER + "00000.wav\t1.0\t0.5\tx\n", "line 2, 00000.wav: x from 1.0 to 0.5 s"),
-        (TRAIN, HEADER + "00000.wav\tsoon\t0.5\tx\n", "onset and offset are seconds"),
+        (TRAIN, HEADER + "00000.wav\tsoon\t0.5\tx\n", "onset and offset (are|must be) seconds"),
         (
             TRAIN,
             HEADER + "00000.wav\t0.1\t9.5\tx\n",
-            "lasts 2.00 s, and x is annotated up to 9.5 s",
+            "lasts 2.00 s, (and|but) x is annotated up to 9.5 s",
         ),
         (
             TRAIN,
@@ -73,14 +73,14 @@ def test_split_includes_weak_and_unlabeled_clips(scenes: Path) -> None:
         (
             VALIDATION,
             HEADER + "00000.wav\t0\t1\tmartian\n",
-            "'martian', which no soundscape of training has",
+            "'martian'.* no (training soundscape has it|soundscape of training has)",
         ),
         (WEAK, "filename\tlabels\na.wav\tx\n", "no column event_labels"),
-        (WEAK, "filename\tevent_labels\na.wav\t\n", "names no label for a.wav"),
+        (WEAK, "filename\tevent_labels\na.wav\t\n", "no label for a.wav"),
         (
             DURATIONS,
             "filename\tduration\n00000.wav\t9.5\n",
-            "lasts 2.00 s and is annotated as of 9.50 s",
+            "lasts 2.00 s.* 9.50 s",
         ),
         (DURATIONS, "filename\tduration\n00000.wav\tlong\n", "line 2: duration is 'long'"),
     ],
