@@ -54,13 +54,11 @@ def cross_entropy_loss(reference: Output | None, student: Output, target: Tensor
 
 
 def logits_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
-    """Return the divergence of the student's softened probabilities from the teacher's."""
-    return soft_kl(teacher.task_logits, student)
+    """Return the divergence of the student's probabilities from the teacher's, both softened.
 
-
-def soft_kl(teacher_logits: Tensor, student: Output) -> Tensor:
-    """Return `frami.models.tasks.Task.soft_divergence` at temperature 4."""
-    return student.task.soft_divergence(teacher_logits, student.task_logits, TEMPERATURE)
+    It is `frami.models.tasks.Task.soft_divergence` at temperature 4.
+    """
+    return student.task.soft_divergence(teacher.task_logits, student.task_logits, TEMPERATURE)
 
 
 def hidden_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:

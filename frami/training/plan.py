@@ -19,8 +19,8 @@ from frami.data.leakage import held_out_folds
 from frami.evaluate.agreement import teacher_agreement
 from frami.models.architecture import Architecture
 from frami.models.compatibility import check_compatible, distinct_front_ends
+from frami.models.heads import FrameHead, Head
 from frami.models.model import Model, ModelLike, as_model
-from frami.models.network import FrameHead, Head
 from frami.training import loop
 from frami.training.ensemble import weighted_ensemble, with_hidden_states_of
 from frami.training.recipes import Recipe, find_recipe

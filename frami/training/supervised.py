@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 
 from frami.audio.frontend import FrontEnd
-from frami.core import registry, seeds
+from frami.core import seeds
 from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run
 from frami.core.runtime import Runtime, select_runtime
 from frami.core.seeds import Stream
 from frami.core.settings import make_settings, setting, settings_to_json
 from frami.data.clips import Spectrograms
-from frami.data.recordings import Recordings, Split
+from frami.data.recordings import DatasetModule, Recordings, Split, load_dataset
 from frami.data.splits import load_split, require_training_clips, split_for_task
 from frami.evaluate import complexity
 from frami.models import bundle
@@ -37,7 +36,7 @@ class SupervisedSettings(loop.TrainingSettings):
     steps: int = setting(1800, "number of steps", low=1)
 
 
-def default_front_end(dataset: ModuleType) -> FrontEnd:
+def default_front_end(dataset: DatasetModule) -> FrontEnd:
     """Return the front end for a data set.
 
     Words and notes get 80 frames a second and 40 bands, longer scenes 32 frames and 64 bands.
@@ -128,7 +127,7 @@ def train(
         "seed": seed,
         "precision": runtime.precision,
     }
-    front_end = front_end or default_front_end(registry.load("datasets", dataset))
+    front_end = front_end or default_front_end(load_dataset(dataset))
     if filterbank:
         front_end = replace(front_end, filterbank=filterbank)
     # A network that cannot be built, or is too large, is reported before the recordings are read.

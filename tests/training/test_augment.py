@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
+from torch import Generator
 
 from frami.audio.frontend import FrontEnd
 from frami.data.clips import event_timeline
 from frami.models import tasks
 from frami.training import loop
 from frami.training.augment import augment
+from tests.reference import random_clips
 
 OFF: dict[str, Any] = {
     "roll": False,
@@ -21,6 +24,11 @@ OFF: dict[str, Any] = {
     "splice": 0.0,
     "mixup": 0.0,
 }
+
+
+@pytest.fixture
+def rng() -> Generator:
+    return Generator().manual_seed(1)
 
 
 def partly_unknown_batch(front_end: FrontEnd) -> torch.Tensor:
@@ -63,19 +71,37 @@ def test_augment_timeline_moves_with_clip() -> None:
     torch.testing.assert_close(moved[:, :3], target)
 
 
-def test_augment_stacked_bands_get_same_masks() -> None:
-    mel = torch.randn(4, 10, 20, generator=torch.Generator().manual_seed(0))
-    settings = loop.TrainingSettings(**OFF | {"band_mask": 0.9, "time_mask": 0.9})
-    rng = torch.Generator().manual_seed(1)
-    masked, _ = augment(
-        torch.cat([mel, mel], dim=1), torch.zeros(4, 2), settings, rng, bands=[10, 10]
+def test_augment_labeled_clips_stay_whole(rng: Generator) -> None:
+    classes = torch.arange(16)
+    mel, target = classes.float().view(16, 1, 1).expand(16, 12, 100), torch.eye(16)
+    settings = loop.TrainingSettings(
+        roll=False, gain=0, band_mask=0, time_mask=0, mixup=0, splice=1.0
     )
-    assert torch.equal(masked[:, :10], masked[:, 10:]) and not torch.equal(masked[:, :10], mel)
+    augmented, new_target = augment(mel, target, settings, rng, labeled=True)
+    assert torch.equal(augmented, mel) and torch.equal(new_target, target)
+    augmented, _ = augment(mel, target, settings, rng)
+    assert augmented.shape[2] == settings.max_frames
+    assert (augmented != mel[:, :, : settings.max_frames]).any()
 
 
-def test_augment_labeled_clips_are_not_cropped() -> None:
-    mel, target = torch.randn(4, 6, 40), torch.zeros(4, 2)
-    settings = loop.TrainingSettings(**OFF | {"max_frames": 16})
-    rng = torch.Generator().manual_seed(0)
-    assert augment(mel, target, settings, rng, labeled=True)[0].shape[2] == 40
-    assert augment(mel, target, settings, rng, labeled=False)[0].shape[2] == 16
+def test_augment_mixes_targets_like_clips(rng: Generator) -> None:
+    # A clip is 1 in the band of its class, so the clip shows how it was mixed.
+    mel, target = torch.eye(16).unsqueeze(2).repeat(1, 1, 8), torch.eye(16)
+    settings = loop.TrainingSettings(
+        roll=False, gain=0, band_mask=0, time_mask=0, mixup=1.0, splice=0
+    )
+    augmented, mixed = augment(mel, target, settings, rng)
+    assert torch.allclose(augmented[:, :, 0], mixed, atol=1e-6)
+    assert bool((mixed.amax(dim=1) < 1).any())
+
+
+def test_augment_stacked_bands_get_same_masks(rng: Generator) -> None:
+    mel = random_clips(batch=32, n_mels=16, n_frames=20)
+    augmented, _ = augment(
+        torch.cat([mel, 2 * mel + 3], dim=1),
+        torch.eye(32),
+        loop.TrainingSettings(gain=0, max_frames=12),
+        rng,
+        bands=(16, 16),
+    )
+    assert torch.allclose(2 * augmented[:, :16] + 3, augmented[:, 16:], atol=1e-5)
