@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from frami.core.runtime import Runtime, select_runtime
 from frami.core.seeds import Stream
 from frami.core.settings import make_settings, setting, settings_to_json
 from frami.data.clips import Spectrograms
-from frami.data.recordings import DatasetModule, Recordings, Split, load_dataset
+from frami.data.recordings import Recordings, Split, load_dataset
 from frami.data.splits import load_split, require_training_clips, split_for_task
 from frami.evaluate import complexity
 from frami.models import bundle
@@ -36,7 +36,14 @@ class SupervisedSettings(loop.TrainingSettings):
     steps: int = setting(1800, "number of steps", low=1)
 
 
-def default_front_end(dataset: DatasetModule) -> FrontEnd:
+class ClipFormat(Protocol):
+    """What a data set states of its clips."""
+
+    SAMPLE_RATE: int
+    SECONDS: float
+
+
+def default_front_end(dataset: ClipFormat) -> FrontEnd:
     """Return the front end for a data set.
 
     Words and notes get 80 frames a second and 40 bands, longer scenes 32 frames and 64 bands.
