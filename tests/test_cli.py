@@ -393,7 +393,7 @@ BAD = [
     (EVALUATE + " --json {tmp}", 2, "a folder, a table or a picture; name a .json file"),
     ("inspect {made}/teacher --out {tmp}/out --teacher digits", 2, "--teacher is for a store"),
     ("inspect {made}/teacher --out {tmp}/out --test-fold 0", 2, "name those with --dataset"),
-    (DISTILL + " --samples {made}/samples.h5 --test-fold 0", 2, "is distilled from without any"),
+    (DISTILL + " --samples {made}/samples.h5 --test-fold 0", 2, "apply to recordings; leave them out with --samples"),
     (EVALUATE + " --json {tmp}/found.tsv", 2, "name a .json file"),
     (
         "soundscapes --from tones --test-fold 0 --train 2 --validation 0 --out {tmp}/scenes",
