@@ -25,7 +25,7 @@ from frami.core import files, registry
 from frami.core.errors import FramiError, OperationError, UsageError, unknown_name
 from frami.data.splits import find_data_folder, load_split
 from frami.evaluate import events
-from frami.evaluate.scores import MEASURE_TITLES
+from frami.evaluate.scores import measure_title
 
 KEY = ("suite", "dataset", "fold", "teacher", "student", "source", "seed")
 
@@ -101,7 +101,7 @@ def run_bench(
         with files.exclusive(page):
             write_report(page, read_rows(page) | {tuple(row[name] for name in KEY): row})
         name = report.main_measure(row)
-        say(f"{title}: {MEASURE_TITLES.get(name, name)} {float(row[name]):.4f}")
+        say(f"{title}: {measure_title(name)} {float(row[name]):.4f}")
     if failed:
         raise OperationError(
             f"{failed} of {len(experiments)} rows could not be measured; the reasons are above."
