@@ -3,10 +3,10 @@
     training     train, distill
     inversion    synthesize
     reports      evaluate, inspect
-    data         data get, soundscapes
+    recordings   data get, soundscapes
     demo_bench   demo, bench
     catalog      list
-    doctor       doctor
+    diagnosis    doctor
     help         sections and examples of all commands, and errors that name options
     options      options that commands share
     types        types of option values
@@ -26,9 +26,9 @@ from typing import NoReturn
 import click
 
 from frami.cli.catalog import list_names
-from frami.cli.data import data, soundscapes
+from frami.cli.recordings import data, soundscapes
 from frami.cli.demo_bench import bench, demo
-from frami.cli.doctor import doctor
+from frami.cli.diagnosis import doctor
 from frami.cli.help import Group, Option
 from frami.cli.inversion import synthesize
 from frami.cli.reports import evaluate, inspect
