@@ -1,4 +1,4 @@
-"""Folders are the registries: a method, network or data set is a file, found by its name.
+"""Find methods, networks and data sets by name: each is one file in the folder of its family.
 
 A name with a dot (``mylab.noise``) is a module of the user's own.
 """
@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import pkgutil
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
+from typing import Any, TypeVar, overload
 
 from frami.core.errors import UsageError, unknown_name
+
+T = TypeVar("T")
 
 KINDS = {
     "generators": "method",
@@ -19,7 +24,7 @@ KINDS = {
     "teachers": "network",
     "datasets": "data set",
 }
-# What a module of the user's own must have.
+# What a user's module needs where the caller passes no contract.
 REQUIRED_NAMES = {
     "generators": ("Settings", "Method"),
     "students": ("build",),
@@ -34,58 +39,120 @@ def names(family: str) -> list[str]:
     >>> names("students")
     ['dscnn', 'secrnn', 'small']
     """
-    spec = importlib.util.find_spec("frami")
-    assert spec is not None and spec.submodule_search_locations is not None
-    folder = Path(next(iter(spec.submodule_search_locations))) / family
-    if not folder.is_dir():  # no links in this checkout: ask the installed mapping
-        found = importlib.util.find_spec(f"frami.{family}")
-        assert found is not None and found.submodule_search_locations is not None
-        folder = Path(next(iter(found.submodule_search_locations)))
+    folder = _package_folder("frami") / family
+    if not folder.is_dir():  # a checkout without the links: use the installed mapping
+        folder = _package_folder(f"frami.{family}")
     return sorted(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.name.startswith("_"))
 
 
-def load(family: str, name: str) -> ModuleType:
-    """Return the module of ``name`` in a family; the nearest name is offered where there is none."""
+def _package_folder(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    assert spec is not None and spec.submodule_search_locations is not None
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+@overload
+def load(family: str, name: str) -> ModuleType: ...
+@overload
+def load(family: str, name: str, contract: Callable[..., T]) -> T: ...
+def load(family: str, name: str, contract: Any = None) -> Any:
+    """Return the module with this name in a family.
+
+    Args:
+        family: ``generators``, ``students``, ``teachers`` or ``datasets``.
+        name: A file of the family, or with a dot a module of the user's own.
+        contract: The protocol class that the module fulfils; it types the result. A module of
+            the user's own must have every member that has no default in the protocol. Any module
+            that lacks a member with a default gets that default.
+
+    Raises:
+        UsageError: There is no such module, or it does not fulfil the contract.
+    """
     if "." in name:
-        return _own(name, family)
+        return _load_user_module(family, name, contract)
     if name not in names(family):
         raise unknown_name(KINDS.get(family, family), name, names(family))
-    return importlib.import_module(f"frami.{family}.{name}")
+    return _with_defaults(importlib.import_module(f"frami.{family}.{name}"), contract)
 
 
-def load_network(name: str) -> ModuleType:
-    """Return the module of a teacher or student network; any network may play either part."""
+@overload
+def load_network(name: str) -> ModuleType: ...
+@overload
+def load_network(name: str, contract: Callable[..., T]) -> T: ...
+def load_network(name: str, contract: Any = None) -> Any:
+    """Return the module of a network; teachers and students may use any network."""
     if "." in name:
-        return _own(name, "students")
+        return _load_user_module("students", name, contract)
     for family in ("teachers", "students"):
         if name in names(family):
-            return load(family, name)
+            return load(family, name, contract)
     raise unknown_name("network", name, names("teachers") + names("students"))
 
 
 def import_user_module(name: str) -> ModuleType:
-    """Return a module of the user's own."""
+    """Import a module of the user's own."""
     try:
         return importlib.import_module(name)
-    # A name that begins with a dot is a TypeError, one that ends with it a ModuleNotFoundError.
+    # A leading dot in the name raises a TypeError, a trailing dot a ModuleNotFoundError.
     except (ImportError, TypeError) as error:
         raise UsageError(
-            f"There is no module {name!r} ({error}); a name with a dot is a module in this folder or on Python's path."
+            f"There is no module {name!r} ({error}). A name with a dot is a module in the current "
+            f"folder or on Python's path."
         ) from error
     except SyntaxError as error:
-        raise UsageError(f"The module {name!r} is no valid Python ({error}); mend it.") from error
+        raise UsageError(
+            f"The module {name!r} is not valid Python ({error}); correct it."
+        ) from error
     except Exception as error:
         raise UsageError(
-            f"The module {name!r} cannot be imported ({type(error).__name__}: {error}); mend it."
+            f"The module {name!r} cannot be imported ({type(error).__name__}: {error}); correct it."
         ) from error
 
 
-def _own(name: str, family: str) -> ModuleType:
-    """Return a module of the user's own that does what those of a family do."""
-    module, needed = import_user_module(name), REQUIRED_NAMES[family]
-    absent = [attribute for attribute in needed if not hasattr(module, attribute)]
-    if absent:
-        raise UsageError(
-            f"The module {name} is no {KINDS[family]}: it lacks {', '.join(absent)}; see frami.{family}."
+def required_names(contract: type) -> list[str]:
+    """Return the members of a protocol class that have no default, in their order.
+
+    >>> class Animal:
+    ...     legs: int
+    ...     wild: bool = False
+    ...     def feed(self) -> None: ...
+    >>> required_names(Animal)
+    ['legs', 'feed']
+    """
+    required: dict[str, None] = {}
+    for cls in _declaring_classes(contract):
+        members = {**dict.fromkeys(inspect.get_annotations(cls)), **vars(cls)}
+        required |= dict.fromkeys(
+            name
+            for name, member in members.items()
+            if not name.startswith("_")
+            and (name not in vars(cls) or isinstance(member, FunctionType))
         )
+    return list(required)
+
+
+def _declaring_classes(contract: type) -> list[type]:
+    return [
+        cls for cls in reversed(contract.__mro__) if cls.__module__ not in ("builtins", "typing")
+    ]
+
+
+def _with_defaults(module: ModuleType, contract: type | None) -> ModuleType:
+    """Give a module the defaults of the optional members that it lacks."""
+    for cls in _declaring_classes(contract) if contract else []:
+        for name in inspect.get_annotations(cls):
+            if name in vars(cls) and not hasattr(module, name):
+                setattr(module, name, vars(cls)[name])
     return module
+
+
+def _load_user_module(family: str, name: str, contract: type | None) -> ModuleType:
+    module = import_user_module(name)
+    required = required_names(contract) if contract else REQUIRED_NAMES[family]
+    missing = [member for member in required if not hasattr(module, member)]
+    if missing:
+        raise UsageError(
+            f"The module {name} is not a {KINDS[family]}: it lacks {', '.join(missing)}. "
+            f"See frami.{family} for what it needs."
+        )
+    return _with_defaults(module, contract)

@@ -7,11 +7,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from frami.core.errors import UsageError, unknown_name
+
+M = TypeVar("M", bound=nn.Module)
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -44,7 +47,7 @@ class Runtime:
         return torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     @contextmanager
-    def placed(self, network: nn.Module) -> Iterator[nn.Module]:
+    def placed(self, network: M) -> Iterator[M]:
         """Have a network on this device, in this layout, within the block; afterwards it is where it was."""
         before = next((tensor.device for tensor in network.parameters()), self.device)
         try:
@@ -52,7 +55,7 @@ class Runtime:
         finally:
             network.to(before).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
-    def place(self, network: nn.Module) -> nn.Module:
+    def place(self, network: M) -> M:
         """Return the network on this device, in this memory layout if that is safe."""
         network.to(self.device)
         if self.channels_last and not any(_overruns(layer) for layer in network.modules()):

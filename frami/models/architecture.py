@@ -11,7 +11,7 @@ from torch import nn
 from frami.core import registry
 from frami.core.errors import UsageError, unknown_name
 from frami.models import bundle
-from frami.models.network import FrameHead, Head, Network
+from frami.models.network import FrameHead, Head, Network, NetworkModule
 from frami.models.pooling import ATTENTION, POOLINGS
 
 
@@ -41,7 +41,7 @@ class Architecture:
         pooling: str | None = None,
     ) -> Architecture:
         """Return how to build a network as it was asked for; None leaves its own default."""
-        registry.load_network(network)
+        registry.load_network(network, NetworkModule)
         arguments = {
             name: value for name, value in (("width", width), ("depth", depth)) if value is not None
         }
@@ -53,7 +53,7 @@ class Architecture:
 
     def build(self, bands: int, classes: int, task: str = "single-label") -> Network:
         """Return the network with fresh weights, drawn from torch's global generator, and the head of a task."""
-        build = registry.load_network(self.network).build
+        build = registry.load_network(self.network, NetworkModule).build
         if self.pooling not in (ATTENTION, *POOLINGS):
             raise unknown_name("pooling", self.pooling, [ATTENTION, *POOLINGS])
         if self.pooling != ATTENTION and task != "sound-events":

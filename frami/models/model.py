@@ -23,7 +23,7 @@ from frami.core.seeds import Stream
 from frami.core.settings import settings_from_json, settings_to_json
 from frami.models import bundle, tasks
 from frami.models.architecture import Architecture
-from frami.models.network import Network, Output, frozen
+from frami.models.network import Classifier, Output, frozen
 from frami.models.pooling import ATTENTION
 
 
@@ -45,7 +45,7 @@ class Model:
     """
 
     architecture: Architecture
-    network: Network
+    network: Classifier
     front_end: FrontEnd
     labels: tuple[str, ...]
     task: str = "single-label"

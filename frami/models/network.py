@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 from frami.core.errors import UsageError
 from frami.models.pooling import ATTENTION, POOLINGS, statistics_pooling
 from frami.models.tasks import SINGLE_LABEL, Task
+
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,34 @@ class Output:
         if self.frame_logits is None:
             return self.logits
         return torch.cat([self.logits.unsqueeze(2), self.frame_logits], dim=2)
+
+
+class Classifier(nn.Module):
+    """The interface of every network in a `frami.models.model.Model`.
+
+    `Network` implements it, and so does a module that combines several networks.
+
+    Attributes:
+        channels: D.
+        classes: K.
+        embedding: E.
+        task: Task of the model; a `frami.models.model.Model` sets it.
+        head: The layers after statistics pooling; its last layer is its ``classifier``.
+    """
+
+    channels: int
+    classes: int
+    embedding: int
+    task: Task
+    head: nn.Module
+
+    def forward(self, mel: Tensor) -> Output:
+        """Return the output for spectrograms ``(B, F, N)``."""
+        raise NotImplementedError
+
+    if TYPE_CHECKING:
+
+        def __call__(self, mel: Tensor) -> Output: ...
 
 
 def conv_recurrent_forward(mel: Tensor, layers: Iterable[nn.Module], recurrent: nn.GRU) -> Tensor:
@@ -110,7 +141,7 @@ class FrameHead(nn.Module):
         )
 
 
-class Network(nn.Module):
+class Network(Classifier):
     """An encoder ``(B, 1, F, N) -> (B, D, N')`` with statistics pooling and a head.
 
     Any number of frames goes in. In eval mode a clip's output does not depend on its batch.
@@ -179,6 +210,13 @@ class Network(nn.Module):
         return said
 
 
+class NetworkModule(Protocol):
+    """A module of `frami.teachers` or `frami.students`, or a network module of the user's own."""
+
+    def build(self, bands: int, classes: int, **arguments: int | float) -> Network:
+        """Return the network with fresh weights, drawn from torch's global generator."""
+
+
 def _check(part: str, what: str, came: object, wanted: tuple[int | None, ...]) -> None:
     """Refuse what a part of a network gives if it is not of the shape that was announced; None stands for any length."""
     shape = tuple(came.shape) if isinstance(came, Tensor) else (type(came).__name__,)
@@ -195,7 +233,7 @@ def _check(part: str, what: str, came: object, wanted: tuple[int | None, ...]) -
 
 
 @contextmanager
-def frozen(network: nn.Module) -> Iterator[nn.Module]:
+def frozen(network: M) -> Iterator[M]:
     """Hold a network in eval mode without gradients; afterwards mode and gradients are as before.
 
     Recurrent layers are in training mode, without dropout: that is the same, and else cuDNN gives no gradient of their inputs.

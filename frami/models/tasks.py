@@ -64,6 +64,17 @@ class Task:
         ours = self.log_probabilities(student.float())
         return (theirs.exp() * (theirs - ours)).sum(dim=2) * self.choice_weights(student)
 
+    def soft_divergence(
+        self, teacher_logits: Tensor, student_logits: Tensor, temperature: float
+    ) -> Tensor:
+        """Return ``T^2 KL(teacher || student)`` at temperature T, summed over choices, mean over B.
+
+        Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015,
+        arXiv:1503.02531, section 2. Choices of frames are averaged over the frames.
+        """
+        terms = self.kl_terms(teacher_logits / temperature, student_logits / temperature)
+        return temperature**2 * terms.sum(dim=1).mean()
+
     def agreement_terms(self, teacher: Tensor, student: Tensor) -> Tensor:
         """Return 1 where two answers choose the same, else 0, ``(B, J)``."""
         theirs = self.log_probabilities(match_frame_rate(teacher, student)).argmax(dim=2)

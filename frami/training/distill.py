@@ -242,7 +242,8 @@ class _Plan:
 def _same_encoder_shapes(student: Model, teacher: Model) -> bool:
     """Return whether a student's encoder is built as a teacher's, a projection after it aside."""
     ours, theirs = (
-        [p.shape for p in one.network.encoder.parameters()] for one in (student, teacher)
+        [p.shape for p in one.network.get_submodule("encoder").parameters()]
+        for one in (student, teacher)
     )
     return ours[: len(theirs)] == theirs
 

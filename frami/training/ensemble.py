@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from frami.evaluate.predictions import iter_predictions
 from frami.models import tasks
 from frami.models.compatibility import distinct_front_ends
 from frami.models.model import Model
-from frami.models.network import Network, Output
+from frami.models.network import Classifier, Output
 
 
 @dataclass(frozen=True)
@@ -52,11 +51,11 @@ class InputAdapter:
         return part if (self.scale, self.shift) == (1.0, 0.0) else self.scale * part + self.shift
 
 
-class Ensemble(nn.Module):
+class Ensemble(Classifier):
     """Networks that hear a clip side by side; what is not an answer (frames, statistics, embedding) is the first one's."""
 
     def __init__(
-        self, networks: Sequence[Network], weights: Tensor, ears: Sequence[InputAdapter]
+        self, networks: Sequence[Classifier], weights: Tensor, ears: Sequence[InputAdapter]
     ) -> None:
         """Take M networks, the weight of each for each class, ``(M, K)``, and what each hears of a clip."""
         super().__init__()
@@ -96,13 +95,13 @@ def weighted_ensemble(teachers: Sequence[Model], clips: Clips, runtime: Runtime)
         ]
     )
     network = Ensemble([teacher.network for teacher in teachers], weights, ears)
-    return replace(teachers[0], network=cast(Network, network))
+    return replace(teachers[0], network=network)
 
 
-class HiddenStateTeacher(nn.Module):
+class HiddenStateTeacher(Classifier):
     """A network that answers as one teacher does, with the frames, statistics and embedding of another."""
 
-    def __init__(self, teacher: Network, other: Network, ear: InputAdapter) -> None:
+    def __init__(self, teacher: Classifier, other: Classifier, ear: InputAdapter) -> None:
         """Take both, and what the other hears of a clip."""
         super().__init__()
         self.teacher, self.other, self.ear = teacher, other, ear
@@ -125,7 +124,7 @@ def with_hidden_states_of(teacher: Model, other: Model) -> Model:
     """
     ear = InputAdapter.between(other.front_end, [teacher.front_end])
     network = HiddenStateTeacher(teacher.network, other.network, ear)
-    return replace(teacher, network=cast(Network, network))
+    return replace(teacher, network=network)
 
 
 def class_average_precision(
@@ -140,7 +139,7 @@ def class_average_precision(
 
     ear = ear or InputAdapter.between(teacher.front_end, [teacher.front_end])
     alone = Ensemble([teacher.network], torch.ones(1, len(teacher.labels)), [ear])
-    teacher = replace(teacher, network=cast(Network, alone))
+    teacher = replace(teacher, network=alone)
     classes = len(teacher.labels)
     said: list[Tensor] = []
     true: list[Tensor] = []

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from frami.models.network import Network, Output
+from frami.models.network import Classifier, Output
 from frami.models.pooling import statistics_pooling
 
 EMA_DECAY = 0.99  # ours; a run of 2,000 steps is too short for the 0.999 of long ones
@@ -23,7 +23,7 @@ class ProjectedStudent(nn.Module):
 
     def __init__(
         self,
-        network: Network,
+        network: Classifier,
         bands: Sequence[int],
         channels: int | None,
         embedding: int | None = None,

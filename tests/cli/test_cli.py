@@ -405,7 +405,7 @@ BAD = [
     (EVALUATE + " --device meta", 2, "There is no device 'meta'"),
     (TRAIN + " --network resnte", 2, "Did you mean 'resnet'?"),
     (TRAIN + " --network ./net.py", 2, "There is no module './net.py'"),
-    (TRAIN + " --network os.path", 2, "The module os.path is no network: it lacks build"),
+    (TRAIN + " --network os.path", 2, "The module os.path is not a network: it lacks build"),
     ("--import lab.missing " + EVALUATE, 2, "There is no module 'lab.missing'"),
     (TRAIN + " --width 0", 2, "--width is 0; 1 or more"),
     (TRAIN + " --pooling maximum", 2, "There is no pooling 'maximum'. Did you mean 'max'?"),
