@@ -26,11 +26,11 @@ from typing import NoReturn
 import click
 
 from frami.cli.catalog import list_names
-from frami.cli.recordings import data, soundscapes
 from frami.cli.demo_bench import bench, demo
 from frami.cli.diagnosis import doctor
 from frami.cli.help import Group, Option
 from frami.cli.inversion import synthesize
+from frami.cli.recordings import data, soundscapes
 from frami.cli.reports import evaluate, inspect
 from frami.cli.training import distill, train
 from frami.core import registry
