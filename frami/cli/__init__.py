@@ -93,7 +93,9 @@ def _user_code(error: Exception) -> str | None:
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith(installed)
     ]
-    return f"It came out of line {frames[-1].lineno} of {frames[-1].filename}" if frames else None
+    if not frames:
+        return None
+    return f"The error came from line {frames[-1].lineno} of {frames[-1].filename}"
 
 
 def main() -> None:
@@ -116,5 +118,6 @@ def main() -> None:
         # By its name, because torch may not be imported.
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
             _stop(f"{str(error).split('. ')[0] or 'The memory is full'}. {OUT_OF_MEMORY}", 1)
-        origin = _user_code(error) or "This is a defect of frami"
-        _stop(f"{type(error).__name__}: {error}. {origin}; FRAMI_TRACEBACK=1 shows where.", 1)
+        origin = _user_code(error) or "This is a bug in frami"
+        hint = "set FRAMI_TRACEBACK=1 to see the traceback"
+        _stop(f"{type(error).__name__}: {error}. {origin}; {hint}.", 1)

@@ -21,7 +21,7 @@ Rows = list[tuple[str, str]]
 
 
 def module_summary(family: str, name: str) -> str:
-    """Return the first line of a module's docstring, without importing the module.
+    """Return the first line of a module's docstring as plain text, without importing the module.
 
     >>> module_summary("students", "small").split(":")[0]
     'A narrow plain CNN for microcontrollers'
@@ -29,7 +29,7 @@ def module_summary(family: str, name: str) -> str:
     spec = importlib.util.find_spec(f"frami.{family}.{name}")
     assert spec is not None and spec.origin is not None
     source = Path(spec.origin).read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0].replace("`", "")
 
 
 def bundle_summaries() -> Rows:

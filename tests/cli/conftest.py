@@ -40,7 +40,7 @@ def call(
         except SystemExit as stop:
             code = int(stop.code or 0)
         printed = capsys.readouterr()
-        assert "Traceback" not in printed.err and "defect" not in printed.err, printed.err
+        assert "Traceback" not in printed.err and "a bug in frami" not in printed.err, printed.err
         return Result(code, printed.out, printed.err)
 
     return run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,16 @@ def test_doctor_survives_a_check_that_fails(call: Frami, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(diagnosis, "_disk", fail)
     assert report(call)["disk"] == "PROBLEM: OSError: no such device"
+
+
+def test_doctor_lists_every_gpu(call: Frami, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
+    monkeypatch.setattr(
+        torch.cuda,
+        "get_device_properties",
+        lambda index: types.SimpleNamespace(total_memory=(index + 1) * 10**9),
+    )
+    monkeypatch.setattr(diagnosis, "_precision", lambda: "")  # starts CUDA
+    assert report(call)["device"] == "cuda:0, GPU 0, 1 GB; cuda:1, GPU 1, 2 GB"
