@@ -31,6 +31,8 @@ PACKAGES = (
     "matplotlib",
     "click",
     "rich",
+    "requests",
+    "pooch",
 )
 # Modules that frami imports for a package, where the names differ.
 MODULES = {"scikit-learn": "sklearn", "torchaudio": "frami.audio._torchaudio"}

@@ -1,4 +1,4 @@
-"""The commands that examine what was made: `evaluate` and `inspect`."""
+"""The commands that examine models, stores and runs: `evaluate` and `inspect`."""
 
 from __future__ import annotations
 
