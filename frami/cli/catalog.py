@@ -23,8 +23,8 @@ Rows = list[tuple[str, str]]
 def module_summary(family: str, name: str) -> str:
     """Return the first line of a module's docstring as plain text, without importing the module.
 
-    >>> module_summary("students", "small").split(":")[0]
-    'A narrow plain CNN for microcontrollers'
+    >>> module_summary("students", "small")[:18]
+    'A narrow plain CNN'
     """
     spec = importlib.util.find_spec(f"frami.{family}.{name}")
     assert spec is not None and spec.origin is not None
@@ -59,7 +59,7 @@ def _recipes() -> Rows:
 def _recipe_summary(name: str) -> str:
     weights = {loss: weight for loss, weight in RECIPES[name].weights.items() if weight}
     losses = ", ".join(f"{loss} {weight:g}" for loss, weight in weights.items())
-    return getattr(RECIPES[name], "summary", "") or f"Weights: {losses}."
+    return getattr(RECIPES[name], "summary", "").replace("`", "") or f"Weights: {losses}."
 
 
 @dataclass(frozen=True)

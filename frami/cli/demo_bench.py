@@ -60,7 +60,9 @@ def demo(task: str, out: str, data: str | None, **runtime: Unpack[RuntimeArgumen
         options.echo_next("inspect", Path(out) / "student-frami")
         return
     if data:
-        raise UsageError(f"`data` is for the task digits; the task {task} mixes its recordings.")
+        raise UsageError(
+            f"`data` is for the digits demo; the demo of {task} mixes its own recordings."
+        )
     from frami.demos import soundscapes
 
     soundscapes.run_soundscape_demo(Path(out), task, say=options.echo, **runtime)
@@ -157,7 +159,7 @@ def bench(
     if suite == "speed":
         if tasks or seeds or seed or resume or data:
             raise UsageError(
-                "The suite speed has its own task and seed; leave out `data`, `tasks`, `seed`, "
+                "The suite speed has a task and a seed of its own; leave out `data`, `tasks`, `seed`, "
                 "`seeds` and `resume`."
             )
         _measure_speed(page, device, threads)

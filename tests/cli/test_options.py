@@ -63,6 +63,6 @@ def test_echo_names_options(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_errors_of_the_command_line_name_options(call: Frami, tmp_path: Path) -> None:
     refused = call("demo", "--task", "events", "--data", tmp_path, "--out", tmp_path / "demo")
-    assert refused.code == 2 and "--data is for the task digits" in refused.err
+    assert refused.code == 2 and "--data is for the digits demo" in refused.err
     refused = call("evaluate", "any", "--dataset", "tones", "--test-fold", "0", "--json", tmp_path)
     assert refused.code == 2 and refused.err.startswith("frami: --json is ")
