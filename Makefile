@@ -1,31 +1,59 @@
-# Two commands do all the set-up: `make demo` (the main job) and `make test`. Nothing is needed but Python 3.11+ and pip.
+# `make demo` shows the main job, `make check` is the quick loop, `make test` is everything.
+# Each sets up .venv/ in this folder with what it needs, and no more. Python 3.11 or newer and pip suffice.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INPUTS := setup.cfg pyproject.toml constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo check test lint coverage docs build smoke golden bench clean
 
 # torch comes first and alone: once it is there, no other package pulls in a larger build of it.
-$(VENV)/installed: setup.cfg pyproject.toml constraints.txt
+$(VENV)/core: $(INPUTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test]"
+	$(PIP) "$$(grep '^torch==' constraints.txt)"
+	$(PIP) --constraint constraints.txt --editable .
 	touch $@
 
-demo: $(VENV)/installed
+# The extras for development need a C compiler: scoring events is compiled while it is installed.
+$(VENV)/dev: $(VENV)/core
+	$(PIP) --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+demo: $(VENV)/core
 	$(BIN)/frami demo
 
-test: $(VENV)/installed lint
-	$(BIN)/python -m pytest --durations=10
+check: $(VENV)/dev lint
+	$(BIN)/python -m pytest -n auto -m "not slow"
 
-lint: $(VENV)/installed
+test: $(VENV)/dev lint coverage docs build smoke
+
+lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/installed
+coverage: $(VENV)/dev
+	$(BIN)/python -m pytest -n auto --durations=10 --cov --cov-report=term:skip-covered
+
+docs: $(VENV)/dev
+	$(BIN)/python -m sphinx -W --keep-going --quiet -b html docs docs/_build/html
+
+build: $(VENV)/dev
+	rm -rf build dist
+	$(BIN)/python -m build --no-isolation --outdir dist . > /dev/null
+	$(BIN)/python -m twine check --strict dist/*
+
+# The wheel as a user has it: in a folder of its own, away from the sources.
+smoke: build
+	$(BIN)/python tests/smoke.py dist
+
+golden: $(VENV)/dev
+	$(BIN)/python tests/make_golden.py
+
+bench: $(VENV)/dev
 	$(BIN)/frami bench --suite main --page evaluate
 	$(BIN)/frami bench --suite ablation --page evaluate
 
 clean:
-	rm -rf $(VENV) build *.egg-info demo runs
+	rm -rf $(VENV) build dist *.egg-info docs/_build demo runs

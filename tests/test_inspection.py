@@ -268,7 +268,7 @@ def test_pictures_need_a_folder_and_a_fold(bundle: Path, tmp_path: Path) -> None
 def test_recordings_and_teacher_of_another_kind_are_refused(
     store: Store, tones_teacher: Model, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="classes that the model does not know"):
+    with pytest.raises(UsageError, match="classes that the model was not trained on"):
         inspect(store.path, tmp_path / "out", dataset="tones", test_fold="0")
     with pytest.raises(UsageError, match="is a run"):
         inspect(store_run_folder(store.path), tmp_path / "out", dataset="tones", test_fold="0")

@@ -1,1 +1,1 @@
-"""Recordings, their splits and annotations, and the store of synthetic clips."""
+"""Recordings with their splits and annotations, and the store of synthetic clips."""

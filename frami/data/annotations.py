@@ -1,4 +1,8 @@
-"""Annotations of events: tables of file name, onset, offset and label, as DESED and URBAN-SED have them."""
+"""Read event annotations: tables of onset, offset and label, in the formats of DESED and URBAN-SED.
+
+DESED has one tab-separated table per part, URBAN-SED one file per clip. The names of DESED's parts
+are here because `frami.data.soundscapes` writes the layout that `frami.datasets.desed` reads.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,14 @@ import soundfile
 from frami.core.errors import OperationError, UsageError
 from frami.data import tables
 
+# A part is a folder below audio/ and a table below metadata/.
+DESED_SYNTHETIC = "train/synthetic21_train/soundscapes"
+DESED_FOLDS = {"validation": "validation/validation"}
+DESED_DURATIONS = {"validation": "metadata/validation/validation_durations.tsv"}
+
 COLUMNS = ("filename", "onset", "offset", "event_label")
-TOLERANCE_SECONDS = (
-    0.2  # s; annotators round, and some of DESED's events end 0.12 s after their clip
-)
+# In seconds. Annotators round: some events of DESED end 0.12 s after their clip.
+TOLERANCE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -27,137 +35,155 @@ class Event:
 
 
 def read_strong_labels(path: Path) -> dict[str, list[Event]]:
-    """Return the events of each file of a tab-separated table; a row without a label says that a file has none.
+    """Return the events of each file in a tab-separated table, sorted by onset.
+
+    A row without a label states that a file has no events. Events of one label that touch become
+    one event.
 
     Raises:
-        WrongUse: no such table, other columns, an offset before its onset, or two events of one label that overlap.
+        UsageError: There is no such table, it lacks a column, an offset is not after its onset, or
+            two events of one label overlap.
     """
-    found: dict[str, list[Event]] = {}
-    for number, row in _numbered(path, COLUMNS):
-        events = found.setdefault(row["filename"], [])
-        where = f"{path}, line {number}, {row['filename']}"
-        if not row["event_label"] and (row["onset"] or row["offset"]):
-            raise UsageError(
-                f"{where}: there are times, and no event_label; add it, or take the times out."
-            )
+    events_of: dict[str, list[Event]] = {}
+    for line, row in _numbered_rows(path, COLUMNS):
+        events = events_of.setdefault(row["filename"], [])
+        where = f"{path}, line {line}, {row['filename']}"
         if row["event_label"]:
-            _add(events, row["onset"], row["offset"], row["event_label"], where)
-    return found
+            _add_event(events, row["onset"], row["offset"], row["event_label"], where)
+        elif row["onset"] or row["offset"]:
+            raise UsageError(
+                f"{where}: the row has times but no event_label. Add the label, or "
+                f"remove the times."
+            )
+    return events_of
 
 
 def read_event_file(path: Path, labels: tuple[str, ...]) -> list[Event]:
-    """Return the events of one file's table without a head: onset, offset and label, between tabs.
+    """Return the events in a clip's own table, which has no header: onset, offset and label.
 
-    Events of one label that overlap, as URBAN-SED has them, are one event.
+    Events of one label that overlap become one event; URBAN-SED has such events.
+
+    Raises:
+        UsageError: A line does not hold two times and one of ``labels``, separated by tabs.
     """
     events: list[Event] = []
     for number, line in enumerate(tables.read_text(path).splitlines(), 1):
         cells = line.split("\t")
         if len(cells) != 3 or cells[2] not in labels:
             raise UsageError(
-                f"{path}, line {number} is {line!r}; onset, offset and one of {', '.join(labels)} are needed."
+                f"{path}, line {number} is {line!r}. It must hold an onset, an offset and one of "
+                f"{', '.join(labels)}, separated by tabs."
             )
-        _add(events, cells[0], cells[1], cells[2], f"{path}, line {number}", overlap=True)
+        _add_event(events, cells[0], cells[1], cells[2], f"{path}, line {number}", overlap=True)
     return events
 
 
-def _add(
+def _add_event(
     events: list[Event], onset: str, offset: str, label: str, where: str, *, overlap: bool = False
 ) -> None:
-    """Add an event; those of its label that it touches, or overlaps where that is allowed, become one with it."""
+    """Add an event to a sorted list, and merge it with the events of its label that it touches."""
     try:
         event = Event(float(onset), float(offset), label)
     except ValueError as error:
-        raise UsageError(f"{where}: onset and offset are seconds; {error}.") from error
-    what = f"{where}: {label} from {event.onset} to {event.offset} s"
+        raise UsageError(f"{where}: onset and offset must be seconds ({error}).") from error
+    description = f"{where}: {label} from {event.onset} to {event.offset} s"
     if not 0 <= event.onset < event.offset:
         raise UsageError(
-            f"{what}; an event begins at 0 or later and ends after that: mend this line."
+            f"{description}. An event must start at 0 s or later and end after it starts; "
+            f"correct this line."
         )
-    met = [
-        e
-        for e in events
-        if e.label == label and e.onset <= event.offset and event.onset <= e.offset
-    ]
-    if not overlap and any(e.onset < event.offset and event.onset < e.offset for e in met):
-        raise UsageError(f"{what} overlaps another event of that label; make them one event.")
-    whole = Event(min(e.onset for e in [event, *met]), max(e.offset for e in [event, *met]), label)
-    events[:] = sorted(
-        [*(e for e in events if e not in met), whole], key=lambda e: (e.onset, e.label)
-    )
+    same_label = [e for e in events if e.label == label]
+    touching = [e for e in same_label if e.onset <= event.offset and event.onset <= e.offset]
+    if not overlap and any(e.onset < event.offset and event.onset < e.offset for e in touching):
+        raise UsageError(
+            f"{description} overlaps another event of that label. Merge them into one event."
+        )
+    together = [event, *touching]
+    merged = Event(min(e.onset for e in together), max(e.offset for e in together), label)
+    others = [e for e in events if e not in touching]
+    events[:] = sorted([*others, merged], key=lambda e: (e.onset, e.label))
 
 
 def read_weak_labels(path: Path) -> dict[str, list[str]]:
-    """Return the labels of each file of a table with the columns filename and event_labels (separated by commas).
+    """Return the labels of each file in a table with the columns filename and event_labels.
+
+    A cell of event_labels may hold several labels, separated by commas.
 
     Raises:
-        WrongUse: no such table, other columns, or a file without a label.
+        UsageError: There is no such table, it lacks a column, or a file has no label.
     """
-    found: dict[str, list[str]] = {}
+    labels_of: dict[str, list[str]] = {}
     for row in read_annotation_rows(path, ("filename", "event_labels")):
-        named = [label.strip() for label in row["event_labels"].split(",")]
-        found.setdefault(row["filename"], []).extend(label for label in named if label)
-    for name, named in found.items():
-        if not named:
-            raise UsageError(f"{path} names no label for {name}; add one, or take the line out.")
-    return found
+        labels = [label.strip() for label in row["event_labels"].split(",")]
+        labels_of.setdefault(row["filename"], []).extend(label for label in labels if label)
+    for name, labels in labels_of.items():
+        if not labels:
+            raise UsageError(f"{path} has no label for {name}. Add one, or remove the line.")
+    return labels_of
 
 
-def read_annotation_rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """Return the rows of a tab-separated table with at least these columns."""
-    return [row for _, row in _numbered(path, columns)]
+def read_annotation_rows(path: Path, columns: tuple[str, ...]) -> list[tables.Row]:
+    """Return the rows of a tab-separated table that has at least these columns."""
+    return [row for _, row in _numbered_rows(path, columns)]
 
 
-def _numbered(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
-    absent = f"There is no {path}; --data names the folder that holds metadata/ and audio/."
+def _numbered_rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, tables.Row]]:
+    absent = f"There is no {path}. `data` must be the folder that contains metadata/ and audio/."
     return tables.read_numbered_rows(path, columns, absent=absent, delimiter="\t")
 
 
 def read_durations(path: Path) -> dict[str, float]:
-    """Return how long each file of a table with the columns filename and duration is (s)."""
-    listed = _numbered(path, ("filename", "duration"))
+    """Return the length of each file (s) in a table with the columns filename and duration."""
+    rows = _numbered_rows(path, ("filename", "duration"))
     return {
         row["filename"]: tables.parse_number(row["duration"], "duration", path, line)
-        for line, row in listed
+        for line, row in rows
     }
 
 
 def check_events_within_clips(
-    folder: Path, annotated: Mapping[str, list[Event]], lengths: Mapping[str, float] | None = None
+    folder: Path,
+    annotated: Mapping[str, list[Event]],
+    durations: Mapping[str, float] | None = None,
 ) -> None:
-    """Refuse events that begin or end after their file ends, and files of another length than is written of them."""
+    """Raise an error if an event lies after the end of its file, or a file has another length.
+
+    Args:
+        folder: Folder that the names in ``annotated`` are relative to.
+        annotated: The events of each file.
+        durations: The annotated length of each file (s), where it is known.
+
+    Raises:
+        UsageError: An event starts or ends after the end of its file, or the length of a file is
+            not the annotated one, by more than `TOLERANCE_SECONDS`.
+        OperationError: A file cannot be read as audio.
+    """
     for name, events in annotated.items():
-        last = max(events, key=lambda event: event.offset, default=None)
-        written = (lengths or {}).get(name)
-        if last is None and written is None:
+        duration = (durations or {}).get(name)
+        if events or duration is not None:
+            _check_clip(folder / name, events, duration)
+
+
+def _check_clip(path: Path, events: list[Event], duration: float | None) -> None:
+    try:
+        seconds = soundfile.info(path).duration
+    except soundfile.SoundFileError as error:
+        raise OperationError(
+            f"{path} cannot be read as audio ({error}). Copy the file again."
+        ) from error
+    if duration is not None and abs(duration - seconds) > TOLERANCE_SECONDS:
+        raise UsageError(
+            f"{path} lasts {seconds:.2f} s, but its annotated duration is {duration:.2f} s. "
+            f"Copy the file again."
+        )
+    for event in events:
+        if event.onset >= seconds:
+            problem = f"{event.label} is annotated from {event.onset} s, after its end"
+        elif event.offset > seconds + TOLERANCE_SECONDS:
+            problem = f"{event.label} is annotated up to {event.offset} s"
+        else:
             continue
-        try:
-            seconds = soundfile.info(folder / name).duration
-        except soundfile.SoundFileError as error:
-            raise OperationError(
-                f"{folder / name} is not readable audio ({error}); copy it again."
-            ) from error
-        if written is not None and abs(written - seconds) > TOLERANCE_SECONDS:
-            raise UsageError(
-                f"{folder / name} lasts {seconds:.2f} s and is annotated as of {written:.2f} s; copy the file again."
-            )
-        late = next((event for event in events if event.onset >= seconds), None)
-        if late is not None:
-            raise UsageError(
-                f"{folder / name} lasts {seconds:.2f} s, and {late.label} is annotated from {late.onset} s on, after its end; "
-                "mend the annotation, or copy the file again."
-            )
-        if last is not None and last.offset > seconds + TOLERANCE_SECONDS:
-            raise UsageError(
-                f"{folder / name} lasts {seconds:.2f} s, and {last.label} is annotated up to {last.offset} s in it; "
-                "mend the annotation, or copy the file again."
-            )
-
-
-DESED_SYNTHETIC = "train/synthetic21_train/soundscapes"
-
-
-DESED_FOLDS = {"validation": "validation/validation"}
-
-
-DESED_DURATIONS = {"validation": "metadata/validation/validation_durations.tsv"}
+        raise UsageError(
+            f"{path} lasts {seconds:.2f} s, but {problem}. "
+            f"Correct the annotation, or copy the file again."
+        )

@@ -1,4 +1,4 @@
-"""Fetching a data set from its official address: resumed if cut off, checked, unpacked and read back."""
+"""Download a data set from its official address: resume, verify, unpack and check the result."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PureWindowsPath
-from types import ModuleType
 
 import pooch
 import requests
 
-from frami.core import registry
 from frami.core.errors import OperationError, UsageError
-from frami.data.recordings import Archive
+from frami.data.recordings import Archive, DatasetModule, load_dataset
 
-BLOCK = 1 << 16  # bytes
-TIMEOUT = (10, 60)  # s: to connect, between two blocks
+BLOCK_BYTES = 1 << 16
+TIMEOUT_SECONDS = (10, 60)  # to connect; between two blocks
 
-Progress = Callable[[int, int], None]
+
+Progress = Callable[[int, int], None]  # bytes on disk; bytes in total, or 0 if unknown
 
 
 def download_dataset(
     dataset: str, out: str | Path, *, base_url: str | None = None, progress: Progress | None = None
 ) -> Path:
-    """Download a data set, unless it is there, and return its folder in ``out``, in the official layout.
+    """Download a data set if it is not in ``out`` yet; return its folder, in the official layout.
 
     Args:
         dataset: Name of the data set.
-        out: Folder that holds data sets; made if it is not there.
-        base_url: Address of a mirror that has the archives under their names; None is the official address.
-        progress: Called with the number of bytes that are there and of those to come in all (0 if not known).
+        out: Folder for data sets. It is created if there is none.
+        base_url: Address of a mirror that has the archives under their names. None is the official
+            address.
+        progress: Called after every block with the number of bytes on disk and in total.
 
     Raises:
-        WrongUse: there is nothing to download, or an incomplete copy is in the way.
-        Failed: the address does not answer, the connection broke off (call again to go on from there), or
-            what came is not what it should be.
+        UsageError: There is nothing to download, or an incomplete copy is in the way.
+        OperationError: The address does not answer, the connection broke (call again to resume), or
+            the downloaded files are not the data set.
     """
-    module = registry.load("datasets", dataset)
-    if not getattr(module, "ARCHIVES", ()):
-        way = "its own page says how to collect it" if module.FOLDER else "use it without a folder"
-        raise UsageError(f"{dataset} has nothing to download: {way}.")
+    module = load_dataset(dataset)
+    if not module.ARCHIVES:
+        hint = "its web page explains how to get it" if module.FOLDER else "use it without `data`"
+        raise UsageError(f"{dataset} has no files to download; {hint}.")
     out, folder = Path(out), Path(out) / module.FOLDER
     if is_downloaded(dataset, out):
-        if lacking := _lacking(module, folder):
-            raise UsageError(f"{folder} is in the way: move it, or choose another --out. {lacking}")
+        if problem := _find_problem(module, folder):
+            raise UsageError(f"{folder} is in the way: move it, or choose another `out`. {problem}")
         return folder
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -57,91 +57,93 @@ def download_dataset(
         _unpack_all(module, archives, folder)
     except OSError as error:
         raise OperationError(
-            f"{out} cannot be written ({error}): make room, or choose another --out."
+            f"{out} cannot be written ({error}). Free disk space, or choose another `out`."
         ) from error
     return folder
 
 
 def is_downloaded(dataset: str, out: Path) -> bool:
-    """Tell whether there is anything where a data set would be put."""
-    folder = out / registry.load("datasets", dataset).FOLDER
+    """Tell whether the folder of a data set in ``out`` exists and is not empty."""
+    folder = out / load_dataset(dataset).FOLDER
     return folder.is_dir() and any(folder.iterdir())
 
 
 def _fetch(archive: Archive, out: Path, base_url: str | None, progress: Progress | None) -> Path:
-    """Return the archive's path in ``out``, downloaded and checked."""
+    """Return the path of an archive in ``out``, downloaded and verified."""
     url = f"{base_url.rstrip('/')}/{archive.name}" if base_url else archive.url
     if not url.startswith(("http://", "https://")):
         raise UsageError(
-            f"There is no address {url!r}; one such as https://example.org/files is allowed."
+            f"{url!r} is not a web address. It must start with http:// or https://, such as "
+            f"https://example.org/files."
         )
-    # Pooch would announce on stderr what `progress` tells.
+    # Pooch would print to stderr what `progress` already reports.
     pooch.get_logger().setLevel(logging.WARNING)
-    downloader = partial(_resume, partly=out / f"{archive.name}.part", progress=progress)
+    downloader = partial(_resume, part=out / f"{archive.name}.part", progress=progress)
     try:
         return Path(pooch.retrieve(url, archive.checksum, archive.name, out, downloader=downloader))
     except ValueError as error:
         raise OperationError(
-            f"{url} is not the file that was published: its checksum is not {archive.checksum}."
+            f"{url} is not the published file: its checksum is not {archive.checksum}. "
+            f"Download it from another address."
         ) from error
 
 
-def _resume(url: str, path: str, _: object, *, partly: Path, progress: Progress | None) -> None:
-    """Download ``url`` to ``path``; go on from ``partly``, the file that a broken-off connection leaves."""
+def _resume(url: str, path: str, _: object, *, part: Path, progress: Progress | None) -> None:
+    """Download ``url`` to ``path`` by way of ``part``, which stays if the connection breaks."""
     try:
-        _append(url, partly, progress)
+        _append(url, part, progress)
     except requests.RequestException as error:
-        size = partly.stat().st_size / 1e6 if partly.exists() else 0
-        reason = f"{type(error).__name__}, {size:.1f} MB are here"
+        megabytes = part.stat().st_size / 1e6 if part.exists() else 0
         raise OperationError(
-            f"The download of {url} broke off ({reason}): run it again to go on."
+            f"The download of {url} broke off after {megabytes:.1f} MB "
+            f"({type(error).__name__}). Run it again to resume."
         ) from error
-    os.replace(partly, path)
+    os.replace(part, path)
 
 
-def _append(url: str, partly: Path, progress: Progress | None) -> None:
-    """Fetch what ``partly`` lacks of ``url``; all of it where the server cannot send a part."""
-    done = partly.stat().st_size if partly.exists() else 0
-    # Identity, since a range counts the bytes that are sent, compressed or not.
+def _append(url: str, part: Path, progress: Progress | None) -> None:
+    """Download the missing end of ``part``, or all of it if the server does not support ranges."""
+    done = part.stat().st_size if part.exists() else 0
+    # A range counts the bytes that are sent, so they must not be compressed for the transfer.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
-    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
-        if done and answer.status_code == requests.codes.requested_range_not_satisfiable:
-            partly.unlink()
-            return _append(url, partly, progress)
-        if not answer.ok:
-            said = f"{answer.status_code} {answer.reason}"
-            raise OperationError(f"{url} answered {said}: try later, or name a mirror with --from.")
-        resumed = answer.status_code == requests.codes.partial_content
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
+        if done and response.status_code == requests.codes.requested_range_not_satisfiable:
+            part.unlink()
+            return _append(url, part, progress)
+        if not response.ok:
+            status = f"{response.status_code} {response.reason}"
+            raise OperationError(
+                f"{url} answered {status}. Try again later, or pass a mirror as `base_url`."
+            )
+        resumed = response.status_code == requests.codes.partial_content
         done = done if resumed else 0
-        total = (
-            done + int(answer.headers["Content-Length"])
-            if "Content-Length" in answer.headers
-            else 0
-        )
-        with partly.open("ab" if resumed else "wb") as file:
-            for block in answer.iter_content(BLOCK):
+        length = response.headers.get("Content-Length")
+        total = done + int(length) if length is not None else 0
+        with part.open("ab" if resumed else "wb") as file:
+            for block in response.iter_content(BLOCK_BYTES):
                 file.write(block)
                 done += len(block)
                 if progress:
                     progress(done, total)
 
 
-def _unpack_all(module: ModuleType, archives: list[Path], folder: Path) -> None:
-    """Unpack the archives, which are then deleted, as ``folder``; it appears complete or not at all."""
+def _unpack_all(module: DatasetModule, archives: list[Path], folder: Path) -> None:
+    """Unpack archives into ``folder``, which appears complete or not at all, and delete them."""
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         root = Path(scratch) / "unpacked"
         root.mkdir()
         try:
             for archive in archives:
                 _unpack(archive, root)
-            inside = list(root.iterdir())
-            root = inside[0] if len(inside) == 1 and inside[0].is_dir() else root
-            if lacking := _lacking(module, root):
+            entries = list(root.iterdir())
+            root = entries[0] if len(entries) == 1 and entries[0].is_dir() else root
+            if problem := _find_problem(module, root):
                 raise OperationError(
-                    f"What was downloaded is not complete: fetch it again, or elsewhere. {lacking}"
+                    f"The downloaded data set is not complete. Download it again, or from another "
+                    f"address. {problem}"
                 )
         except OperationError:
-            # Kept, they would be taken for good next time.
+            # The next call would take a file that is already here for a good one.
             for archive in archives:
                 archive.unlink()
             raise
@@ -151,37 +153,38 @@ def _unpack_all(module: ModuleType, archives: list[Path], folder: Path) -> None:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip or tar file; one that names a path outside ``folder`` is refused."""
+    """Unpack a zip or tar file; refuse one with a path outside ``folder``."""
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as file:
-                outside = [name for name in file.namelist() if _escapes(name)]
+                outside = [name for name in file.namelist() if _is_outside(name)]
                 if outside:
-                    raise OperationError(
-                        f"{archive.name} names a path outside its folder ({outside[0]}): do not trust it."
-                    )
+                    raise _unsafe_error(archive, outside[0])
                 file.extractall(folder)
         else:
             with tarfile.open(archive) as file:
                 file.extractall(folder, filter="data")
     except tarfile.FilterError as error:
-        name = error.tarinfo.name
-        raise OperationError(
-            f"{archive.name} names a path outside its folder ({name}): do not trust it."
-        ) from error
+        raise _unsafe_error(archive, error.tarinfo.name) from error
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
-        raise OperationError(f"{archive.name} is damaged ({error}): fetch it again.") from error
+        raise OperationError(f"{archive.name} is damaged ({error}). Download it again.") from error
 
 
-def _escapes(name: str) -> bool:
-    """Tell whether a name is absolute or climbs; Windows's rules hold everywhere, being the stricter ones."""
+def _unsafe_error(archive: Path, name: str) -> OperationError:
+    return OperationError(
+        f"{archive.name} contains a path outside its folder ({name}). Do not use this archive."
+    )
+
+
+def _is_outside(name: str) -> bool:
+    """Tell whether a path is absolute or leads up, by the rules of Windows, which are stricter."""
     path = PureWindowsPath(name)
     return bool(path.anchor) or ".." in path.parts
 
 
-def _lacking(module: ModuleType, folder: Path) -> str:
+def _find_problem(module: DatasetModule, folder: Path) -> str:
     """Return one sentence on what a folder lacks of the data set; empty if it is complete."""
     try:
-        return str(module.split(folder, module.test_folds(folder)[0]).missing)
+        return module.split(folder, module.test_folds(folder)[0]).missing
     except UsageError as error:
         return str(error)

@@ -1,8 +1,9 @@
-"""What the sets of real recordings share: the protocol's clips, which of them are there, a fold held out."""
+"""Hold out one fold of a data set whose protocol lists its clips with their folds."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,14 @@ from frami.data.recordings import SUFFIXES, Recordings, Split, find_audio_file
 
 @dataclass(frozen=True)
 class ListedClip:
-    """One clip of a data set's official protocol, there or not.
+    """One clip of a data set's official protocol, whether this copy has it or not.
 
     Attributes:
-        stem: Its path below the data set's folder, without the suffix.
-        target: Its class index.
-        fold: The fold that it belongs to.
-        part: What ``Split.missing`` counts it under, such as a speaker; the fold if empty.
+        stem: Path below the data set's folder, without the suffix.
+        target: Class index.
+        fold: The clip's fold.
+        part: The part, such as a speaker, that ``Split.missing`` counts the clip under. The fold if
+            empty.
     """
 
     stem: str
@@ -27,28 +29,37 @@ class ListedClip:
     fold: str
     part: str = ""
 
+    @property
+    def counted_as(self) -> str:
+        """Return the part that the clip is counted under."""
+        return self.part or self.fold
+
 
 def read_protocol(
     dataset: str, folder: Path, table: str, columns: tuple[str, ...], target: str
-) -> list[dict[str, str]]:
-    """Return the rows of the data set's csv file ``table`` (a path below ``folder``); ``target`` is a class index in each.
+) -> list[tables.Row]:
+    """Return the rows of a data set's csv file; the cells of the column ``target`` are integers.
+
+    Args:
+        dataset: Name of the data set.
+        folder: Its folder.
+        table: Path of the csv file below ``folder``.
+        columns: Names of the columns to read.
+        target: Name of the column with the class index.
 
     Raises:
-        WrongUse: there is no such file, it lacks one of ``columns``, or a target is no number.
+        UsageError: There is no such file, it lacks one of ``columns``, or a target is not a number.
     """
-    absent = (
-        f"{folder} is not a folder of {dataset}: there is no {table} in it; "
-        f"name another with --data, or download it: frami data get {dataset} --out DIR."
-    )
-    found = tables.read_numbered_rows(folder / table, columns, absent=absent)
-    for line, row in found:
+    absent = f"{folder} is not a folder of {dataset}: it has no {table}. {_another_folder(dataset)}"
+    rows = tables.read_numbered_rows(folder / table, columns, absent=absent)
+    for line, row in rows:
         row[target] = str(int(tables.parse_number(row[target], target, folder / table, line)))
-    return [row for _, row in found]
+    return [row for _, row in rows]
 
 
 def available_folds(dataset: str, folder: Path, clips: list[ListedClip]) -> list[str]:
-    """Return the folds of which at least one clip is there, in the protocol's order."""
-    return list(dict.fromkeys(clip.fold for clip, _ in _available_clips(dataset, folder, clips)))
+    """Return the folds that have at least one clip in this copy, in the protocol's order."""
+    return _folds_of([clip for clip, _ in _available_clips(dataset, folder, clips)])
 
 
 def hold_out_fold(
@@ -60,67 +71,84 @@ def hold_out_fold(
     *,
     parts: str = "folds",
 ) -> Split:
-    """Return the split that tests on one fold and trains on all the others, as far as they are there.
+    """Return the split that tests on one fold and trains on all others in this copy.
 
     Args:
         dataset: Name of the data set.
         folder: Its folder.
         clips: All clips of the official protocol, folds in order.
         labels: Class names, by class index.
-        fold: What to hold out.
+        fold: The fold to hold out.
         parts: What the clips' ``part`` is, in the plural, for ``Split.missing``.
 
     Raises:
-        WrongUse: no clip is there at all, or none of this fold.
+        UsageError: The copy has none of the clips, or none of this fold.
     """
-    there = _available_clips(dataset, folder, clips)
-    test = [(name, clip.target) for clip, name in there if clip.fold == fold]
+    pairs = _available_clips(dataset, folder, clips)
+    available = [clip for clip, _ in pairs]
+    test = [(name, clip.target) for clip, name in pairs if clip.fold == fold]
     if not test:
-        raise missing_fold_error(
-            dataset, folder, fold, list(dict.fromkeys(clip.fold for clip, _ in there))
-        )
-    train = [(name, clip.target) for clip, name in there if clip.fold != fold]
+        raise missing_fold_error(dataset, folder, fold, _folds_of(available))
+    train = [(name, clip.target) for clip, name in pairs if clip.fold != fold]
     return Split(
         dataset=dataset,
         test_fold=fold,
         labels=labels,
         train=Recordings.from_files(folder, train),
         test=Recordings.from_files(folder, test),
-        missing=_describe_missing(clips, [clip for clip, _ in there], parts),
+        missing=_describe_missing(clips, available, parts),
     )
 
 
-def missing_fold_error(dataset: str, folder: Path, fold: str, there: list[str]) -> UsageError:
-    """Return the error for a fold of which no clip is there."""
+def check_fold(dataset: str, fold: str, allowed: Sequence[str]) -> None:
+    """Raise `UsageError` if a fold is not one of the official folds of a data set."""
+    if fold not in allowed:
+        raise UsageError(f"{dataset} has no fold {fold!r}. Its folds are: {', '.join(allowed)}.")
+
+
+def missing_fold_error(dataset: str, folder: Path, fold: str, available: list[str]) -> UsageError:
+    """Return the error for a fold without any clip in this copy."""
     return UsageError(
-        f"{dataset} in {folder} has no fold {fold!r} to test on; it has: {', '.join(there)}."
+        f"{dataset} in {folder} has no fold {fold!r}. Its folds are: {', '.join(available)}."
     )
+
+
+def _another_folder(dataset: str) -> str:
+    return (
+        f"Pass another folder as `data`, or download the data set: "
+        f"frami data get {dataset} --out DIR"
+    )
+
+
+def _folds_of(clips: list[ListedClip]) -> list[str]:
+    return list(dict.fromkeys(clip.fold for clip in clips))
 
 
 def _available_clips(
     dataset: str, folder: Path, clips: list[ListedClip]
 ) -> list[tuple[ListedClip, str]]:
-    """Return the clips that are there, each with its name below ``folder``."""
-    found = [(clip, find_audio_file(folder, clip.stem)) for clip in clips]
-    there = [(clip, name) for clip, name in found if name is not None]
-    if not there:
+    """Return the clips that this copy has, each with its name below ``folder``."""
+    candidates = [(clip, find_audio_file(folder, clip.stem)) for clip in clips]
+    available = [(clip, name) for clip, name in candidates if name is not None]
+    if not available:
         example = f" (such as {clips[0].stem}, as {', '.join(SUFFIXES)})" if clips else ""
         raise UsageError(
-            f"{folder} holds none of the {len(clips)} clips of {dataset}{example}; "
-            f"name another with --data, or download it: frami data get {dataset} --out DIR."
+            f"{folder} has none of the {len(clips)} clips of {dataset}{example}. "
+            f"{_another_folder(dataset)}"
         )
-    return there
+    return available
 
 
-def _describe_missing(clips: list[ListedClip], there: list[ListedClip], parts: str) -> str:
-    """Return one sentence on the clips that are not there; empty if all are."""
-    lacking = Counter(clip.part or clip.fold for clip in clips)
-    wanted = dict(lacking)
-    lacking.subtract(clip.part or clip.fold for clip in there)
-    absent = [part for part, count in lacking.items() if count == wanted[part]]
-    incomplete = [part for part, count in lacking.items() if 0 < count < wanted[part]]
-    states = {"absent": absent, "incomplete": incomplete}
-    said = "; ".join(f"{state}: {', '.join(names)}" for state, names in states.items() if names)
-    if not said:
+def _describe_missing(clips: list[ListedClip], available: list[ListedClip], parts: str) -> str:
+    """Return one sentence on the clips that this copy lacks; empty if it is complete."""
+    total = Counter(clip.counted_as for clip in clips)
+    lacking = total - Counter(clip.counted_as for clip in available)
+    if not lacking:
         return ""
-    return f"{len(clips) - len(there)} of {len(clips)} clips are not in this copy ({parts} {said})."
+    states = {
+        "absent": [part for part in lacking if lacking[part] == total[part]],
+        "incomplete": [part for part in lacking if lacking[part] < total[part]],
+    }
+    details = "; ".join(f"{state}: {', '.join(names)}" for state, names in states.items() if names)
+    count = f"{len(clips) - len(available)} of {len(clips)}"
+    return f"{count} clips are not in this copy ({parts} {details})."

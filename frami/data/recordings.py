@@ -1,4 +1,4 @@
-"""Recordings and the splits of a data set's protocol."""
+"""Labeled recordings, the split of a data set, and the module that provides a data set."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from frami.audio.io import read_audio
+from frami.core import registry
 
 SUFFIXES = (".wav", ".flac", ".ogg")
 
@@ -22,9 +23,10 @@ class Archive:
     """One file to download.
 
     Attributes:
-        name: Its name here and on a mirror.
-        url: Its official address.
-        checksum: ``md5:`` or ``sha256:`` and the hexadecimal digits; None where the publisher fixes no bytes.
+        name: File name, here and on a mirror.
+        url: Official address.
+        checksum: ``md5:`` or ``sha256:`` and the hexadecimal digits. None if the publisher does not
+            guarantee the bytes of the file.
     """
 
     name: str
@@ -34,15 +36,16 @@ class Archive:
 
 @dataclass(frozen=True)
 class Recordings:
-    """Clips on disk (or made from a seed) with their labels.
+    """Labeled clips, read from disk or generated from a seed when they are needed.
 
     Attributes:
-        names: One name a clip: its path below the data set's folder.
-        targets: One class index a clip; or for each clip 1 where it has a tag and 0 elsewhere, ``(S, K)``, NaN if it has no
-            labels: a teacher is what there is to learn of such clips.
-        events: For each clip its events as (onset s, offset s, class index), or None where they are not timed; None for
-            clips that have none by their nature.
-        read: Clip number and rate (Hz) to a mono waveform ``(T,)``, float32, as `frami.audio.read` gives it.
+        names: One name per clip: its path below the data set's folder.
+        targets: One class index per clip; or tags ``(S, K)``, 1 where a clip has a tag and 0 where
+            it does not. Clips without labels have NaN: only a teacher's predictions can label them.
+        read: Function of a clip's index and a sample rate (Hz). It returns a mono waveform
+            ``(T,)``, float32, as `frami.audio.io.read_audio` does.
+        events: The events of each clip as (onset s, offset s, class index), or None for a clip
+            whose events have no times. None for a data set without events.
     """
 
     names: tuple[str, ...]
@@ -63,16 +66,16 @@ class Recordings:
         """Yield every clip as a mono waveform ``(T,)`` at ``sample_rate`` (Hz)."""
         return (self.read(index, sample_rate) for index in range(len(self)))
 
-    def subset(self, chosen: Sequence[int]) -> Recordings:
-        """Return the clips of these numbers."""
-        targets = np.asarray(self.targets)[list(chosen)]
+    def subset(self, indices: Sequence[int]) -> Recordings:
+        """Return the clips with these indices."""
+        targets = np.asarray(self.targets)[list(indices)]
         kept = tuple(targets.tolist()) if targets.ndim == 1 else targets
-        events = None if self.events is None else tuple(self.events[number] for number in chosen)
-        names = tuple(self.names[number] for number in chosen)
-        return Recordings(names, kept, lambda index, rate: self.read(chosen[index], rate), events)
+        events = None if self.events is None else tuple(self.events[index] for index in indices)
+        names = tuple(self.names[index] for index in indices)
+        return Recordings(names, kept, lambda index, rate: self.read(indices[index], rate), events)
 
     @classmethod
-    def from_files(cls, folder: Path, items: list[tuple[str, int]]) -> Recordings:
+    def from_files(cls, folder: Path, items: Sequence[tuple[str, int]]) -> Recordings:
         """Return the recordings of ``(name, target)`` pairs; names are paths below ``folder``."""
         names, targets = zip(*items, strict=True) if items else ((), ())
         return cls(names, targets, lambda index, rate: read_audio(folder / names[index], rate))
@@ -84,13 +87,14 @@ class Split:
 
     Attributes:
         dataset: Name of the data set.
-        test_fold: The fold (or speaker, or takes) held out, as given to ``--test-fold``.
+        test_fold: Name of the fold held out, as passed to `load_split`.
         labels: Class names, by class index.
-        train: Recordings that a teacher may learn from; they share no fold with ``test``.
+        train: Recordings to train on. They share no fold with ``test``.
         test: Recordings held out.
-        task: A name of `frami.tasks`: what the recordings are annotated for.
-        missing: One sentence on what the protocol has and this copy lacks; empty if complete.
-        mixed: Of synthetic mixtures, the data set that they were mixed from and its ``test_fold``; empty of others.
+        task: Name of a task in `frami.models.tasks`: the kind of annotation.
+        missing: One sentence on the clips of the protocol that this copy lacks; empty if complete.
+        mixed_from: For synthetic mixtures, the ``dataset`` and ``test_fold`` of the recordings that
+            they were mixed from. Empty otherwise.
     """
 
     dataset: str
@@ -104,21 +108,60 @@ class Split:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What is to be kept of whoever learns from it, for `held_out` to find."""
-        named = {"dataset": self.dataset, "test_fold": self.test_fold}
-        return {**named, "mixed": dict(self.mixed_from)} if self.mixed_from else named
+        """Return the provenance that a model trained on this split keeps, for leakage checks."""
+        own = {"dataset": self.dataset, "test_fold": self.test_fold}
+        return {**own, "mixed_from": dict(self.mixed_from)} if self.mixed_from else own
 
     @property
     def fingerprint(self) -> str:
-        """8 hex digits of what there is to learn from: labels, and the clips' names and annotations."""
+        """Return 8 hex digits of the labels and of the training clips' names and annotations."""
         train = self.train
         annotated = self.labels, train.names, np.asarray(train.targets).tolist(), train.events
         return hashlib.sha256(repr(annotated).encode()).hexdigest()[:8]
 
 
 def find_audio_file(folder: Path, stem: str) -> str | None:
-    """Return the name below ``folder`` of the audio file ``stem`` (a path without suffix), None if it is not there."""
+    """Return the name below ``folder`` of the audio file ``stem``, or None if there is none.
+
+    Args:
+        folder: Folder to search.
+        stem: Path of the file below ``folder``, without its suffix.
+    """
     for suffix in SUFFIXES:
         if (folder / (stem + suffix)).is_file():
             return stem + suffix
     return None
+
+
+class DatasetModule(Protocol):
+    """A module that provides a data set. `frami.datasets` explains each name.
+
+    A module may leave out the names with a default; `load_dataset` adds them.
+    """
+
+    SECONDS: float
+    SAMPLE_RATE: int
+    FOLDER: str
+    ARCHIVES: tuple[Archive, ...] = ()
+    DISJOINT_FOLDS: bool = False
+    DERIVED_FROM: str | None = None
+
+    def test_folds(self, folder: Path) -> list[str]:
+        """Return the names of the folds that can be held out in this copy."""
+        ...
+
+    def split(self, folder: Path, fold: str) -> Split:
+        """Return the split that holds out ``fold``."""
+        ...
+
+
+def load_dataset(name: str) -> DatasetModule:
+    """Return the module of a data set, with the default of every optional name that it lacks.
+
+    Args:
+        name: A name in `frami.datasets`, or the dotted name of a module of your own.
+
+    Raises:
+        UsageError: There is no such module, or it lacks a required name.
+    """
+    return registry.load("datasets", name, DatasetModule)

@@ -1,18 +1,27 @@
-"""Soundscapes mixed from real recordings: events whose times are known, over a background, as sound-event detectors need.
+"""Mix soundscapes with known event times from real recordings, to train sound-event detectors.
 
-Mixed as URBAN-SED was (Salamon et al., "Scaper: A library for soundscape synthesis and augmentation", WASPAA 2017):
-each has a background of Brownian noise and one to nine events of random class, recording, onset, duration,
-signal-to-noise ratio, pitch and tempo. Differs: silence around a recording is left out and no event lies in a pause of
-it, one that is too short for its event is repeated, an event that would meet another of its class is dropped, and levels
-are root mean squares (theirs are loudness). What comes out are synthetic mixtures of real recordings, and no recordings of
-real scenes. They are written in the layout of DESED (DCASE 2023 task 4):
+The result is a folder of synthetic mixtures, not recordings of real scenes. Each mixture has a
+background of Brownian noise and one to nine events. Class, recording, onset, duration,
+signal-to-noise ratio, pitch and tempo of an event are random, as in URBAN-SED (Salamon et al.,
+"Scaper: A library for soundscape synthesis and augmentation", WASPAA 2017).
 
-    audio/train/synthetic21_train/soundscapes/00000.wav    metadata/train/synthetic21_train/soundscapes.tsv
-    audio/validation/validation/00000.wav                  metadata/validation/validation.tsv
-                                                           metadata/validation/validation_durations.tsv
+Differs from Scaper:
 
-Events of training come from all folds of the data set but one, those of validation from that one: the folds of ESC-50
-and UrbanSound8K keep clips of one source together.
+- the silence around a recording is removed, and an event never starts in a pause of its recording;
+- a recording that is shorter than its event is repeated;
+- an event that overlaps another event of its class is dropped;
+- levels are root mean squares, not loudness.
+
+The layout is the layout of DESED (DCASE 2023 task 4), so the data set ``desed`` reads the folder:
+
+    audio/train/synthetic21_train/soundscapes/00000.wav
+    audio/validation/validation/00000.wav
+    metadata/train/synthetic21_train/soundscapes.tsv
+    metadata/validation/validation.tsv
+    metadata/validation/validation_durations.tsv
+
+Validation events come from one fold of the data set, training events from all others. The data set
+must keep all clips of one source in one fold, as ESC-50 and UrbanSound8K do.
 """
 
 from __future__ import annotations
@@ -25,50 +34,57 @@ from typing import Any
 
 import soundfile
 import torch
-from torch import Generator, Tensor
 
-from frami.audio.mixing import (
-    brownian_noise,
-    fade,
-    random_excerpt,
-    rms,
-    shift_pitch_and_tempo,
-    trim_silence,
-)
-from frami.core import files, seeds
+from frami.core import files
 from frami.core.errors import UsageError
 from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run, settings_id
 from frami.core.runtime import select_runtime
-from frami.core.seeds import Stream
-from frami.core.settings import make_settings, setting
+from frami.core.seeds import Stream, make_rng
+from frami.core.settings import make_settings
 from frami.data.annotations import DESED_DURATIONS, DESED_FOLDS, DESED_SYNTHETIC, Event
 from frami.data.recordings import Recordings, Split
+from frami.data.scenes import SoundscapeSettings, draw_events, mix
 from frami.data.splits import load_split
 
-SUBSET_STREAMS = (Stream.TRAINING_SOUNDSCAPES, Stream.VALIDATION_SOUNDSCAPES)
-SUBSETS = {"train": DESED_SYNTHETIC, **DESED_FOLDS}
+__all__ = ["SoundscapeSettings", "make_soundscapes"]
+
+PARTS = {"train": DESED_SYNTHETIC, "validation": DESED_FOLDS["validation"]}
+STREAMS = {
+    "train": Stream.TRAINING_SOUNDSCAPES,
+    "validation": Stream.VALIDATION_SOUNDSCAPES,
+}
 
 
-@dataclass(frozen=True, kw_only=True)
-class SoundscapeSettings:
-    """What the mixtures are like."""
+@dataclass(frozen=True)
+class _SubsetPlan:
+    """What determines the soundscapes of one subset.
 
-    seconds: float = setting(10.0, "length of a soundscape (s)", low=1, high=600)
-    sample_rate: int = setting(16000, "of what is written (Hz)", low=8000, high=192_000)
-    max_events: int = setting(9, "most events in a soundscape; the fewest are 1", low=1)
-    min_event_seconds: float = setting(0.5, "shortest event (s)", low=0.1)
-    max_event_seconds: float = setting(4.0, "longest event (s)", low=0.1)
-    min_snr: float = setting(
-        6.0, "least level of an event over the background (dB)", low=-100, high=100
-    )
-    max_snr: float = setting(30.0, "highest such level (dB)", low=-100, high=100)
-    pitch: float = setting(
-        3.0, "events are shifted in pitch by up to this (semitones)", low=0, high=12
-    )
-    tempo: float = setting(
-        0.2, "events are made faster or slower by up to this part", low=0, high=0.5
-    )
+    Attributes:
+        name: ``train`` or ``validation``.
+        count: Number of soundscapes.
+        recordings: Recordings that the events come from.
+        labels: Class names of the events.
+        clips_of: For each class, the indices of its recordings.
+        settings: Settings of the mixtures.
+        seed: Seed of all soundscapes.
+    """
+
+    name: str
+    count: int
+    recordings: Recordings
+    labels: tuple[str, ...]
+    clips_of: list[list[int]]
+    settings: SoundscapeSettings
+    seed: int
+
+    def rng(self, index: int) -> torch.Generator:
+        """Return the random generator of one soundscape."""
+        return make_rng(self.seed, STREAMS[self.name], index)
+
+    def events(self, rng: torch.Generator) -> list[tuple[Event, int]]:
+        """Return the random events of one soundscape, each with the index of its recording."""
+        return draw_events(self.labels, self.clips_of, self.settings, rng)
 
 
 def make_soundscapes(
@@ -88,229 +104,140 @@ def make_soundscapes(
 ) -> Path:
     """Mix soundscapes from the recordings of a data set; return the folder.
 
-    What was cut off goes on where it was: a soundscape depends on the seed and its number alone.
+    Interrupted work resumes: a soundscape depends on the seed and its index alone.
 
     Args:
-        dataset: A module of ``frami.datasets`` whose folds keep clips of one source together.
+        dataset: Name of a data set whose folds keep all clips of one source together.
         out: Folder to write.
-        data: Folder of the data set, or one that holds it; by default ``FRAMI_DATA``.
-        test_fold: Whose clips the events of validation come from; those of training come from the others.
-        train: Soundscapes to train on.
-        validation: Soundscapes to validate on.
-        classes: Labels to use; by default all.
-        options: Other `Settings`, by name.
-        seed: Of everything that is drawn.
-        device: As for the other commands; mixing runs on the CPU.
-        threads: Threads of the CPU; None leaves torch's choice.
+        data: Folder of the data set, or a folder that holds it. The default is ``FRAMI_DATA``.
+        test_fold: Fold that the validation events come from. Training events come from the others.
+        train: Number of training soundscapes.
+        validation: Number of validation soundscapes.
+        classes: Labels to use. The default is all labels.
+        options: `SoundscapeSettings` to change, by name.
+        seed: Seed of all random choices.
+        device: As for the other commands. Mixing runs on the CPU.
+        threads: Number of CPU threads; None leaves the choice to torch.
         report: Called with the number of finished soundscapes.
 
     Raises:
-        WrongUse: an unknown data set, fold, class or setting.
+        UsageError: The data set, the fold, a class or a setting is not allowed.
     """
     select_runtime(device, threads)
-    chosen = make_settings(SoundscapeSettings, options or {})
-    found = load_split(dataset, data, test_fold=test_fold)
-    if (
-        chosen.min_event_seconds > chosen.max_event_seconds
-        or chosen.max_event_seconds > chosen.seconds
-        or chosen.min_snr > chosen.max_snr
-    ):
-        raise UsageError(
-            f"Allowed are min_event_seconds <= max_event_seconds <= seconds and min_snr <= max_snr; with what was set, these are "
-            f"{chosen.min_event_seconds}, {chosen.max_event_seconds}, {chosen.seconds} s, and {chosen.min_snr}, {chosen.max_snr} dB: set the "
-            f"others, too."
-        )
-    if train < 0 or validation < 1:
-        raise UsageError(
-            f"{train} soundscapes to train on and {validation} to validate on cannot be mixed; 0 or more, and 1 or more are "
-            f"allowed."
-        )
-    kept = tuple(classes) or found.labels
+    settings = make_settings(SoundscapeSettings, options or {})
     counts = {"train": train, "validation": validation}
-    sides = {"train": found.train, "validation": found.test}
-    pools = {
-        split: _pool(found, side, kept, split if counts[split] else "")
-        for split, side in sides.items()
-    }
-    # Labels are told by what is trained on or, where somebody audits a model, by what is held out.
-    told = "train" if train else "validation"
-    _check_every_class(
-        pools[told], kept, chosen, (seed, list(counts).index(told)), told, counts[told]
-    )
-    out = files.ensure_dir(out)
-    facts = {
-        "dataset": dataset,
-        "test_fold": str(test_fold),
-        "classes": list(kept),
-        **counts,
-        "seed": seed,
-    }
-    with Run(
-        out,
-        "soundscapes",
-        {**facts, **asdict(chosen)},
-        writes=("audio", "metadata"),
-        recordings=settings_id({"train": found.fingerprint, "validation": found.test.names}),
-        missing=found.missing,
-    ) as run:
-        if run.finished:
-            return out
-        done = 0
-        report(done)
-        for number, (split, side) in enumerate(sides.items()):
-            if counts[split]:
-                done = _split(
-                    out,
-                    split,
-                    counts[split],
-                    side,
-                    pools[split],
-                    kept,
-                    chosen,
-                    (seed, number),
-                    done,
-                    report,
-                )
-        run.finish(soundscapes=done)
-        return out
-
-
-def _pool(found: Split, side: Recordings, kept: Sequence[str], needed_for: str) -> list[list[int]]:
-    """Return the clips of each class on a side of a split, by number; none may be empty if they are needed for anything."""
-    if found.task != "single-label":
-        raise UsageError(
-            f"{found.dataset} has clips of several sounds; soundscapes are mixed from clips of one, such as esc50."
+    _check_settings(settings, counts)
+    split = load_split(dataset, data, test_fold=test_fold)
+    labels = tuple(classes) or split.labels
+    _check_classes(split, labels)
+    plans = [
+        _SubsetPlan(
+            name, counts[name], side, labels, _clips_of(side, split, labels), settings, seed
         )
-    unknown = [name for name in kept if name not in found.labels]
+        for name, side in (("train", split.train), ("validation", split.test))
+    ]
+    _check_available(plans, dataset)
+    _check_every_class_occurs(plans[0] if train else plans[1])
+    choices = {"dataset": dataset, "test_fold": str(test_fold), "classes": list(labels)}
+    with Run(
+        files.ensure_dir(out),
+        "soundscapes",
+        {**choices, **counts, "seed": seed, **asdict(settings)},
+        writes=("audio", "metadata"),
+        recordings=settings_id({"train": split.fingerprint, "validation": split.test.names}),
+        missing=split.missing,
+    ) as run:
+        if not run.finished:
+            report(0)
+            for done, plan in ((0, plans[0]), (train, plans[1])):
+                _write_subset(run.folder, plan, done, report)
+            run.finish(soundscapes=train + validation)
+        return run.folder
+
+
+def _check_settings(settings: SoundscapeSettings, counts: dict[str, int]) -> None:
+    shortest, longest = settings.min_event_seconds, settings.max_event_seconds
+    if not shortest <= longest <= settings.seconds or settings.min_snr > settings.max_snr:
+        raise UsageError(
+            f"The settings must satisfy min_event_seconds <= max_event_seconds <= seconds and "
+            f"min_snr <= max_snr. They are {shortest}, {longest} and {settings.seconds} s, and "
+            f"{settings.min_snr} and {settings.max_snr} dB; change the others, too."
+        )
+    if counts["train"] < 0 or counts["validation"] < 1:
+        raise UsageError(
+            f"`train` is {counts['train']} and `validation` is {counts['validation']}; "
+            f"they must be at least 0 and 1."
+        )
+
+
+def _check_classes(split: Split, labels: Sequence[str]) -> None:
+    if split.task != "single-label":
+        raise UsageError(
+            f"{split.dataset} has clips with several sounds. Soundscapes are mixed from clips of "
+            f"one sound: use another data set, such as esc50."
+        )
+    unknown = [label for label in labels if label not in split.labels]
     if unknown:
         raise UsageError(
-            f"{found.dataset} has no class {unknown[0]!r}; it has {', '.join(found.labels)}."
+            f"{split.dataset} has no class {unknown[0]!r}. Its classes are: "
+            f"{', '.join(split.labels)}."
         )
-    pool = [
-        [n for n, target in enumerate(side.targets) if found.labels[target] == label]
-        for label in kept
-    ]
-    if needed_for and not all(pool):
-        raise UsageError(
-            f"There is no clip of {kept[pool.index([])]!r} for {needed_for} in this copy of {found.dataset}."
-        )
-    return pool
 
 
-def _check_every_class(
-    pool: list[list[int]],
-    labels: Sequence[str],
-    chosen: SoundscapeSettings,
-    place: tuple[int, int],
-    split: str,
-    count: int,
-) -> None:
-    """Refuse soundscapes in which a class is never heard: a table tells classes by its events."""
-    plans = (_plan(pool, labels, chosen, _drawn(place, number)) for number in range(count))
-    absent = sorted(set(labels) - {event.label for plan in plans for event, _ in plan})
+def _clips_of(recordings: Recordings, split: Split, labels: Sequence[str]) -> list[list[int]]:
+    """Return the indices of the recordings of each class."""
+    names = [split.labels[target] for target in recordings.targets]
+    return [[index for index, name in enumerate(names) if name == label] for label in labels]
+
+
+def _check_available(plans: Sequence[_SubsetPlan], dataset: str) -> None:
+    """Raise `UsageError` if a subset needs recordings of a class that this copy does not have."""
+    for plan in plans:
+        if plan.count and not all(plan.clips_of):
+            absent = plan.labels[plan.clips_of.index([])]
+            raise UsageError(
+                f"This copy of {dataset} has no clip of {absent!r} for the {plan.name} "
+                f"soundscapes. Pass other `classes`, or complete the copy."
+            )
+
+
+def _check_every_class_occurs(plan: _SubsetPlan) -> None:
+    """Raise `UsageError` if a class has no event: the data set's labels are read from its events.
+
+    The labels come from the training soundscapes, or from validation if there are no others.
+    """
+    events = (e for index in range(plan.count) for e, _ in plan.events(plan.rng(index)))
+    absent = sorted(set(plan.labels) - {event.label for event in events})
     if absent:
         raise UsageError(
-            f"In --{split} {count} soundscapes there would be no {absent[0]}; mix more, or name fewer classes with --class."
+            f"With `{plan.name}` {plan.count}, no soundscape would contain {absent[0]!r}. "
+            f"Increase `{plan.name}`, or pass fewer `classes`."
         )
 
 
-def _drawn(place: tuple[int, int], number: int) -> Generator:
-    """Return what one soundscape is drawn from, by the seed and the number of its split."""
-    return seeds.make_rng(place[0], SUBSET_STREAMS[place[1]], number)
-
-
-def _split(
-    out: Path,
-    split: str,
-    count: int,
-    recordings: Recordings,
-    pool: list[list[int]],
-    labels: Sequence[str],
-    chosen: SoundscapeSettings,
-    place: tuple[int, int],
-    done: int,
-    report: ProgressCallback,
-) -> int:
-    """Write the soundscapes of a split and their tables; return how many there are now in all."""
-    table = out / "metadata" / f"{SUBSETS[split]}.tsv"
-    folder, lines = (
-        files.ensure_dir(out / "audio" / SUBSETS[split]),
-        ["filename\tonset\toffset\tevent_label"],
-    )
-    for number in range(count):
-        name = f"{number:05}.wav"
-        rng = _drawn(place, number)
-        plan = _plan(pool, labels, chosen, rng)
-        events = [event for event, _ in plan]
+def _write_subset(out: Path, plan: _SubsetPlan, done: int, report: ProgressCallback) -> None:
+    """Write the soundscapes of a subset and their tables; none if the subset is empty."""
+    if not plan.count:
+        return
+    part, settings = PARTS[plan.name], plan.settings
+    folder = files.ensure_dir(out / "audio" / part)
+    names = [f"{index:05}.wav" for index in range(plan.count)]
+    rows = ["filename\tonset\toffset\tevent_label"]
+    for index, name in enumerate(names):
+        rng = plan.rng(index)
+        events = plan.events(rng)
         if not (folder / name).is_file():
-            mixed = mix(plan, recordings, chosen, rng)
             buffer = io.BytesIO()
-            soundfile.write(buffer, mixed.numpy(), chosen.sample_rate, format="WAV")
+            scene = mix(events, plan.recordings, settings, rng)
+            soundfile.write(buffer, scene.numpy(), settings.sample_rate, format="WAV")
             files.write_bytes(folder / name, buffer.getvalue())
-        lines += [
-            f"{name}\t{event.onset:.3f}\t{event.offset:.3f}\t{event.label}" for event in events
-        ]
-        report(done + number + 1, f"{split}: {name}")
-    files.write_bytes(
-        files.ensure_dir(table.parent) / table.name, ("\n".join(lines) + "\n").encode()
-    )
-    if split in DESED_DURATIONS:
-        durations = [f"{number:05}.wav\t{chosen.seconds}" for number in range(count)]
-        files.write_bytes(
-            out / DESED_DURATIONS[split],
-            ("\n".join(["filename\tduration", *durations]) + "\n").encode(),
-        )
-    return done + count
+        rows += [f"{name}\t{e.onset:.3f}\t{e.offset:.3f}\t{e.label}" for e, _ in events]
+        report(done + index + 1, f"{plan.name}: {name}")
+    _write_table(out / "metadata" / f"{part}.tsv", rows)
+    if plan.name in DESED_DURATIONS:
+        durations = [f"{name}\t{settings.seconds}" for name in names]
+        _write_table(out / DESED_DURATIONS[plan.name], ["filename\tduration", *durations])
 
 
-def _plan(
-    pool: list[list[int]], labels: Sequence[str], chosen: SoundscapeSettings, rng: Generator
-) -> list[tuple[Event, int]]:
-    """Return events with the recording of each; two of one class never overlap."""
-    plan: list[tuple[Event, int]] = []
-    for _ in range(1 + _below(chosen.max_events, rng)):
-        label = _below(len(labels), rng)
-        recording = pool[label][_below(len(pool[label]), rng)]
-        duration = _between(chosen.min_event_seconds, chosen.max_event_seconds, rng)
-        onset = _between(0.0, chosen.seconds - duration, rng)
-        event = Event(round(onset, 3), round(onset + duration, 3), labels[label])
-        if not any(
-            e.label == event.label and e.onset <= event.offset and event.onset <= e.offset
-            for e, _ in plan
-        ):
-            plan.append((event, recording))
-    return sorted(plan, key=lambda item: item[0].onset)
-
-
-def mix(
-    plan: Sequence[tuple[Event, int]],
-    recordings: Recordings,
-    chosen: SoundscapeSettings,
-    rng: Generator,
-) -> Tensor:
-    """Return the soundscape of a plan, ``(T,)`` within [-1, 1]; the loudest of it is at 0.9."""
-    rate = chosen.sample_rate
-    scene = brownian_noise(round(chosen.seconds * rate), rng)
-    for event, recording in plan:
-        snr = _between(chosen.min_snr, chosen.max_snr, rng)
-        semitones, tempo = (
-            _between(-chosen.pitch, chosen.pitch, rng),
-            _between(-chosen.tempo, chosen.tempo, rng),
-        )
-        first = round(event.onset * rate)
-        wanted = min(len(scene), round(event.offset * rate)) - first
-        sound = shift_pitch_and_tempo(
-            trim_silence(recordings.read(recording, rate), rate), semitones, 1 + tempo
-        )
-        # What is too short begins again: the annotation says that the class sounds for so long.
-        part = random_excerpt(sound.repeat(-(-wanted // len(sound))), wanted, rng)
-        scene[first : first + wanted] += fade(part, rate) * 10 ** (snr / 20) / rms(part)
-    return 0.9 * scene / scene.abs().max()
-
-
-def _below(count: int, rng: Generator) -> int:
-    return int(torch.randint(count, (), generator=rng))
-
-
-def _between(low: float, high: float, rng: Generator) -> float:
-    return low + (high - low) * float(torch.rand((), generator=rng))
+def _write_table(path: Path, rows: Sequence[str]) -> None:
+    files.write_bytes(files.ensure_dir(path.parent) / path.name, ("\n".join(rows) + "\n").encode())

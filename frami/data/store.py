@@ -1,4 +1,20 @@
-"""samples.h5: synthetic spectrograms with where each came from, open for reading; plain h5py opens it too."""
+"""Read ``samples.h5``: synthetic spectrograms with the origin of each. Plain h5py reads it, too.
+
+The file has one row per clip in every column, and these columns:
+
+    mel             (S, F, N)   spectrogram, float16; frames after the end of a clip are silent
+    n_frames        (S,)        number of valid frames
+    target          (S,)        class that the clip was optimized for; (S, K) for tags
+    teacher_logits  (S, K)      the teacher's logits for the clip
+    method          (S,)        name of the inversion method
+    seed            (S,)        seed of the run
+    round           (S,)        index of the round within the run
+    step            (S,)        optimization step of the round that gave the clip
+    losses          (S, L)      values of the losses, in the order of the attribute ``loss_names``
+    timeline        (S, K, N)   1 where a class should be active; only for sound-event detectors
+
+Its attributes describe the run. Those that are not text are JSON.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +33,8 @@ from frami.core.settings import settings_from_json
 
 FORMAT = "frami store 1"
 HOLDOUT_FRACTION = 0.05
-TIMELINE = "timeline"  # only where clips were asked for with events: (S, K, N) uint8
+TIMELINE = "timeline"
+# The dtype of each column but mel and timeline. Tags change target to float32.
 COLUMNS = {
     "n_frames": "int32",
     "target": "int32",
@@ -31,7 +48,7 @@ COLUMNS = {
 
 
 def store_run_folder(path: str | Path) -> Path:
-    """Return the folder of the run that writes a store: its record, the state to go on from, the spare copy.
+    """Return the folder of the run that writes a store: its record, its state and a spare copy.
 
     >>> store_run_folder("a/samples.h5").as_posix()
     'a/samples.run'
@@ -40,40 +57,51 @@ def store_run_folder(path: str | Path) -> Path:
 
 
 class Store:
-    """A finished or growing store, open for reading; it is a `frami.clips.Clips`.
+    """A store open for reading, finished or still growing; it is a `frami.data.clips.Clips`.
 
     Attributes:
-        frames: Valid frames a clip, ``(S,)``.
-        targets: Class index a clip, ``(S,)``, or the probability of each tag, ``(S, K)``.
-        front_end: What the spectrograms are made for.
-        teacher: Fingerprint of the teacher that they were inverted from.
+        path: Path of the file.
+        n_frames: Number of valid frames per clip, ``(S,)``.
+        targets: Target class per clip ``(S,)``, or target probability of each tag ``(S, K)``.
+        front_end: Front end of the spectrograms.
+        teacher: Fingerprint of the teacher that was inverted.
         labels: Class names, by class index.
-        method: The method's name.
-        settings: The settings of the run.
+        method: Name of the inversion method.
+        settings: Settings of the run.
+        loss_names: Names of the columns of ``losses``.
     """
 
     def __init__(self, path: str | Path) -> None:
+        """Open a store.
+
+        Raises:
+            UsageError: There is no such file.
+            OperationError: The file is damaged, or is not a store.
+        """
         self.path = Path(path)
         self._file = _open(self.path)
         try:
             self._read()
         except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
-            raise OperationError(
-                f"{self.path} is damaged ({error}); copy it again, or synthesise it again."
-            ) from error
+            raise OperationError(f"{self.path} is damaged ({error}). {_hint(self.path)}") from error
 
     def _read(self) -> None:
-        """Read all but the spectrograms and the columns that only some ask for."""
-        attributes = self._file.attrs
+        """Read everything but the spectrograms and the columns that few callers need."""
+        attributes = self.attributes
         if attributes.get("format") != FORMAT:
             raise OperationError(
-                f"{self.path} is an HDF5 file, but no store of frami ({FORMAT!r} is not in its attributes)."
+                f"{self.path} is an HDF5 file but not a store of frami: its attributes do not "
+                f"have the format {FORMAT!r}."
             )
         columns = {"mel", *COLUMNS, *({TIMELINE} & set(self._file))}
         missing = sorted(columns - set(self._file))
-        if missing or len({len(self._file[name]) for name in columns}) != 1:
+        if missing:
             raise OperationError(
-                f"{self.path} is damaged: {', '.join(missing) or 'its columns differ in length'}; synthesise it again."
+                f"{self.path} is damaged: it has no column {', '.join(missing)}. {_hint(self.path)}"
+            )
+        if len({len(self._file[name]) for name in columns}) != 1:
+            raise OperationError(
+                f"{self.path} is damaged: its columns differ in length. {_hint(self.path)}"
             )
         self.n_frames = self._file["n_frames"][:].astype(np.int64)
         targets = self._file["target"][:]
@@ -90,33 +118,43 @@ class Store:
     def __len__(self) -> int:
         return len(self.targets)
 
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Return the attributes of the file, as they are written."""
+        return dict(self._file.attrs)
+
     def mel(self, index: int) -> Tensor:
-        """Return clip ``index`` as ``(F, N)`` float32, valid frames only."""
-        return torch.from_numpy(
-            self._file["mel"][index, :, : self.n_frames[index]].astype(np.float32)
-        )
+        """Return the spectrogram of a clip, ``(F, N)`` float32, valid frames only."""
+        return self._valid_frames("mel", index)
 
     def target(self, index: int) -> Tensor:
-        """Return what clip ``index`` was made as; see `frami.clips.Clips`."""
+        """Return the target that a clip was optimized for; see `frami.data.clips.Clips`."""
         if TIMELINE in self._file:
-            return torch.from_numpy(
-                self._file[TIMELINE][index, :, : self.n_frames[index]].astype(np.float32)
-            )
+            return self._valid_frames(TIMELINE, index)
         return torch.as_tensor(self.targets[index])
+
+    def _valid_frames(self, column: str, index: int) -> Tensor:
+        values = self._file[column][index, :, : self.n_frames[index]]
+        return torch.from_numpy(values.astype(np.float32))
 
     @property
     def task(self) -> str:
-        """The task of the teachers that such clips are for."""
+        """Return the task of the models that can be trained on the clips."""
         if TIMELINE in self._file:
             return "sound-events"
         return "single-label" if self.targets.ndim == 1 else "multi-label"
 
     def column(self, name: str) -> np.ndarray:
-        """Return a column in full: ``teacher_logits`` (S, K), ``losses`` (S, L), ``round``, ``step``, ``seed``, ``method``."""
-        return self._file[name][:]
+        """Return a whole column, such as ``teacher_logits`` (S, K) or ``losses`` (S, L)."""
+        values: np.ndarray = self._file[name][:]
+        return values
 
     def target_agreement(self) -> float:
-        """Return the part of the clips (of all clips' tags) that the teacher hears as they were asked for, in [0, 1]."""
+        """Return the part of clips for which the teacher predicts the target class, in [0, 1].
+
+        With tags, it is the part of all tags of all clips that the teacher predicts as the target
+        has them. Higher is better.
+        """
         logits = self.column("teacher_logits")
         if self.targets.ndim == 1:
             return float((logits.argmax(axis=1) == self.targets).mean())
@@ -124,7 +162,7 @@ class Store:
 
     @property
     def is_open(self) -> bool:
-        """Whether clips can be read."""
+        """Tell whether clips can be read."""
         return bool(self._file)
 
     def close(self) -> None:
@@ -139,39 +177,52 @@ class Store:
 
 
 class StoreSubset:
-    """Some of the clips of a store, by number; it is a `frami.clips.Clips` as well."""
+    """Some clips of a store, by index; it is a `frami.data.clips.Clips`.
 
-    def __init__(self, store: Store, chosen: np.ndarray) -> None:
-        self.store, self.indices = store, chosen
-        self.n_frames, self.targets = store.n_frames[chosen], store.targets[chosen]
+    Attributes:
+        store: The whole store.
+        indices: Indices of the clips in the store.
+        n_frames: Number of valid frames per clip.
+        targets: Targets of the clips, as in `Store`.
+    """
+
+    def __init__(self, store: Store, indices: np.ndarray) -> None:
+        self.store, self.indices = store, indices
+        self.n_frames, self.targets = store.n_frames[indices], store.targets[indices]
 
     def mel(self, index: int) -> Tensor:
-        """Return the part's clip ``index`` as ``(F, N)``."""
+        """Return the spectrogram of a clip of the subset, ``(F, N)`` float32."""
         return self.store.mel(int(self.indices[index]))
 
     def target(self, index: int) -> Tensor:
-        """Return what the part's clip ``index`` was made as."""
+        """Return the target of a clip of the subset."""
         return self.store.target(int(self.indices[index]))
 
 
 def train_holdout_split(store: Store) -> tuple[StoreSubset, StoreSubset]:
-    """Return what of a store is trained on, and its last 5 %, which are held out."""
-    held = max(1, round(HOLDOUT_FRACTION * len(store)))
-    numbers = np.arange(len(store))
-    return StoreSubset(store, numbers[:-held]), StoreSubset(store, numbers[-held:])
+    """Return the clips of a store to train on, and its last 5 %, which are held out."""
+    held_out = max(1, round(HOLDOUT_FRACTION * len(store)))
+    indices = np.arange(len(store))
+    return StoreSubset(store, indices[:-held_out]), StoreSubset(store, indices[-held_out:])
 
 
 def _open(path: Path) -> h5py.File:
     if path.is_dir():
-        raise UsageError(f"{path} is a folder; a store is a file, whose name ends in .h5.")
+        raise UsageError(f"{path} is a folder, but a store is a file whose name ends in .h5.")
     if not path.is_file():
         raise UsageError(
-            f"There is no store {str(path)!r}; make one: frami synthesize --teacher TEACHER --out {path}."
+            f"There is no store {str(path)!r}. To make one, run: {_synthesize_command(path)}"
         )
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        what = "is empty" if path.stat().st_size == 0 else "is truncated, or no HDF5 file"
-        raise OperationError(
-            f"{path} {what}; copy it again, or delete it and synthesise anew."
-        ) from error
+        problem = "is empty" if path.stat().st_size == 0 else "is truncated or not an HDF5 file"
+        raise OperationError(f"{path} {problem}. {_hint(path)}") from error
+
+
+def _hint(path: Path) -> str:
+    return f"Copy the file again, or delete it and run: {_synthesize_command(path)}"
+
+
+def _synthesize_command(path: Path) -> str:
+    return f"frami synthesize --teacher TEACHER --out {path}"

@@ -1,9 +1,10 @@
-"""Tables that data sets come with, csv or between tabs; what is wrong in one is told with its file and line."""
+"""Read the tables of a data set, csv or tab-separated. Errors name the file and the line."""
 
 from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from frami.core.errors import UsageError
@@ -11,8 +12,8 @@ from frami.core.errors import UsageError
 Row = dict[str, str]
 
 
-class _Tabs(csv.excel_tab):
-    """Cells between tabs, where a quote may be part of a name; `_bare` takes off those around a whole cell."""
+class _TabSeparated(csv.excel_tab):
+    """Tab-separated cells. A quote may be part of a name; `_unquote` handles quoted cells."""
 
     quoting = csv.QUOTE_NONE
 
@@ -20,69 +21,76 @@ class _Tabs(csv.excel_tab):
 def read_rows(
     path: Path, columns: tuple[str, ...], *, absent: str, delimiter: str = ","
 ) -> list[Row]:
-    """Return the rows of a table, as `numbered` does, without their lines."""
+    """Return the rows of a table, as `read_numbered_rows` does, without their line numbers."""
     return [row for _, row in read_numbered_rows(path, columns, absent=absent, delimiter=delimiter)]
 
 
 def read_numbered_rows(
     path: Path, columns: tuple[str, ...], *, absent: str, delimiter: str = ","
 ) -> list[tuple[int, Row]]:
-    """Return the rows of a table, of each the line that it stands in and these columns.
+    """Return the rows of a table, each with its line number; a row has the given columns only.
 
     Args:
-        path: The table, with a head.
-        columns: What it must have.
-        absent: What to say if there is no such file.
-        delimiter: What stands between two cells: a comma or a tab.
+        path: A table with a header.
+        columns: Names of the columns to read.
+        absent: Error message for a table that does not exist.
+        delimiter: Character between two cells: a comma or a tab.
 
     Raises:
-        WrongUse: there is no such file, it is no text, it is empty or lacks a column, or a row has not as many cells as the head.
+        UsageError: There is no such file, it is not text, it has no rows or lacks a column, or a
+            row does not have as many cells as the header.
     """
     if not path.is_file():
         raise UsageError(absent)
+    dialect = _TabSeparated if delimiter == "\t" else csv.excel
     try:
-        reader = csv.DictReader(
-            read_text(path).splitlines(), dialect=_Tabs if delimiter == "\t" else csv.excel
-        )
-        lacking = [column for column in columns if column not in (reader.fieldnames or ())]
-        if lacking:
-            there = ", ".join(reader.fieldnames or ()) or "none"
-            raise UsageError(
-                f"{path} has no column {', '.join(lacking)}; {', '.join(columns)} are needed, and there are: {there}."
-            )
-        found = [(reader.line_num, row) for row in reader]
+        reader = csv.DictReader(read_text(path).splitlines(), dialect=dialect)
+        _check_columns(path, columns, reader.fieldnames or ())
+        rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
-        raise UsageError(f"{path} is no table ({error}); copy it again.") from error
-    if not found:
-        raise UsageError(f"{path} holds no annotation; copy it again.")
-    for line, row in found:
+        raise UsageError(f"{path} is not a table ({error}). Copy the file again.") from error
+    if not rows:
+        raise UsageError(f"{path} has no rows below its header. Copy the file again.")
+    for line, row in rows:
         if None in row or None in row.values():
             raise UsageError(
-                f"{path}, line {line} has not as many cells as the head has columns; mend this line."
+                f"{path}, line {line} does not have as many cells as the header; correct this line."
             )
-    return [(line, {name: _unquote(row[name]) for name in columns}) for line, row in found]
+    return [(line, {name: _unquote(row[name]) for name in columns}) for line, row in rows]
+
+
+def _check_columns(path: Path, columns: tuple[str, ...], header: Sequence[str]) -> None:
+    missing = [column for column in columns if column not in header]
+    if missing:
+        raise UsageError(
+            f"{path} has no column {', '.join(missing)}. It must have {', '.join(columns)}; "
+            f"its columns are: {', '.join(header) or 'none'}."
+        )
 
 
 def _unquote(cell: str) -> str:
-    """Return what is in a cell; between tabs, some programs quote all that has a comma in it."""
+    """Return a cell without the quotes around it and without spaces at its ends.
+
+    In tab-separated tables, some programs quote every cell that contains a comma.
+    """
     cell = cell.strip()
     return cell[1:-1].strip() if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
 
 
 def read_text(path: Path) -> str:
-    """Return what is in a text file, without the mark that some programs put at its beginning."""
+    """Return the content of a UTF-8 text file, without a byte order mark."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is no text in UTF-8 ({error}); copy it again.") from error
+        raise UsageError(f"{path} is not UTF-8 text ({error}). Copy the file again.") from error
 
 
-def parse_number(cell: str, what: str, path: Path, line: int) -> float:
-    """Return the number in a cell."""
+def parse_number(cell: str, column: str, path: Path, line: int) -> float:
+    """Return the finite number in a cell; an error names its column, file and line."""
     try:
-        found = float(cell)
+        number = float(cell)
     except ValueError:
-        found = math.nan
-    if not math.isfinite(found):
-        raise UsageError(f"{path}, line {line}: {what} is {cell!r}; a number is needed there.")
-    return found
+        number = math.nan
+    if not math.isfinite(number):
+        raise UsageError(f"{path}, line {line}: {column} is {cell!r}; it must be a number.")
+    return number

@@ -1,9 +1,9 @@
-"""The one process that may add to a store.
+"""Append batches of clips to a store, so that a kill or a full disk loses no finished batch.
 
-HDF5 changes its indices in place, so a file that is written to when the process dies may never open again. A store is
-therefore never written to where it stands: a batch is appended to a spare copy, which then takes the store's place in
-one rename; the file that it displaces lacks one batch and becomes the next spare. Each batch is written twice, no
-matter how large the store is.
+HDF5 changes its indices in place: a file that is open for writing when the process dies may never
+open again. So a store is never changed where it is. A batch is appended to a spare copy, which then
+replaces the store in one rename. The file that it replaces lacks one batch and becomes the next
+spare copy. Every batch is written twice, however large the store is.
 """
 
 from __future__ import annotations
@@ -26,21 +26,20 @@ from frami.core.errors import UsageError
 from frami.core.settings import settings_to_json
 from frami.data.store import COLUMNS, FORMAT, TIMELINE, Store, store_run_folder
 
-MARGIN = 1 << 20  # bytes that a batch may take beside its spectrograms
+MARGIN = 1 << 20  # bytes that a batch may take in addition to its spectrograms
+ROWS_PER_CHUNK = 256
+# A store can only grow with a description that is equal in these attributes.
+IDENTITY = ("teacher", "front_end", "method", "settings")
 
 
 class StoreWriter:
-    """The one process that may add to a store.
+    """The only process that may append to a store, from its creation to `close`.
 
-    Args:
-        path: The store; it need not be there.
-        description: Attributes of a new store: ``front_end``, ``teacher``, ``labels``, ``method``, ``settings``, ...
-        frames: Longest clip, in frames.
-        losses: Names of the losses kept for each clip.
-        task: A name of `frami.tasks`: whether a clip is asked for by a class, by tags, or by events as well.
-
-    Raises:
-        WrongUse: another process writes to the store, or it was made with another description; another suffix than .h5.
+    Attributes:
+        path: The store.
+        rows: Number of clips in it.
+        front_end: Front end of the spectrograms.
+        losses: Names of the losses that are stored for each clip.
     """
 
     def __init__(
@@ -52,9 +51,24 @@ class StoreWriter:
         losses: list[str],
         task: str = "single-label",
     ) -> None:
-        self.tags, self.timed = task != "single-label", task == "sound-events"
-        self.path, self.frames, self.losses = path, frames, losses
-        self.front_end, self.classes = description["front_end"], len(description["labels"])
+        """Open a store for appending, or create it, and lock it.
+
+        Args:
+            path: The store. It must have the suffix .h5 if it does not exist.
+            description: Attributes of the store: ``front_end``, ``teacher``, ``labels``,
+                ``method``, ``settings``, ...
+            frames: Number of frames of the longest clip.
+            losses: Names of the losses that are stored for each clip.
+            task: Name of a task in `frami.models.tasks`. It decides whether the target of a clip is
+                a class, tags, or tags and a timeline.
+
+        Raises:
+            UsageError: Another process writes to the store, the store was made with another
+                description, or the path is not allowed.
+        """
+        self._has_tags, self._has_timeline = task != "single-label", task == "sound-events"
+        self.path, self._max_frames, self.losses = path, frames, losses
+        self.front_end, self._n_classes = description["front_end"], len(description["labels"])
         # Two names that differ in their suffix alone would share one record.
         if path.is_dir() or not (path.suffix == ".h5" or path.is_file()):
             raise UsageError(
@@ -63,123 +77,119 @@ class StoreWriter:
         folder = files.ensure_dir(store_run_folder(path))
         self._spare = folder / "spare.h5"
         self._lock = files.acquire_lock(folder / "lock", f"is writing to {path}")
-        # What a process left that died in the middle of a write may open, and yet hold anything.
-        for left in ("spare.h5", "displaced.h5"):
-            (folder / left).unlink(missing_ok=True)
+        # A process that died while writing leaves files that may open and still be wrong.
+        for leftover in ("spare.h5", "displaced.h5"):
+            (folder / leftover).unlink(missing_ok=True)
         self._attributes = {
             name: value if isinstance(value, str) else json.dumps(value, default=settings_to_json)
             for name, value in description.items()
         } | {"format": FORMAT, "loss_names": json.dumps(losses)}
         try:
-            self.rows = self._agreed() if path.exists() else self._create()
+            self.rows = self._check_existing() if path.exists() else self._create()
         except BaseException:
             self.close()
             raise
 
-    def _agreed(self) -> int:
-        """Return the number of clips that an earlier run has left, if that run was like this one."""
+    def _check_existing(self) -> int:
+        """Return the number of clips of an earlier run, if its description is equal."""
         with Store(self.path) as store:
             if not len(store):
                 return self._create()
-            for name in ("teacher", "front_end", "method", "settings"):
-                before, now = store._file.attrs[name], self._attributes[name]
-                # 1 and 1.0 are written differently.
-                if before != now and (
-                    not before.startswith("{") or json.loads(before) != json.loads(now)
-                ):
-                    what = (
-                        "other settings"
-                        if name == "settings"
-                        else f"another {name.replace('_', ' ')}"
-                    )
-                    raise UsageError(
-                        f"{self.path} was made with {what} ({_changes(before, now)}); "
-                        f"choose another --out, or repeat what it was made with."
-                    )
+            for name in IDENTITY:
+                old, new = store.attributes[name], self._attributes[name]
+                # Compared as values, since 1 and 1.0 are different texts.
+                if old == new or (old.startswith("{") and json.loads(old) == json.loads(new)):
+                    continue
+                kind = "other settings" if name == "settings" else f"another {name}"
+                raise UsageError(
+                    f"{self.path} was made with {kind.replace('_', ' ')} "
+                    f"({_describe_changes(old, new)}). Choose another `out`, or repeat the "
+                    f"original settings."
+                )
             return len(store)
 
     def _create(self) -> int:
-        bands, frames = self.front_end.n_mels, self.frames
-        shapes = {
-            "teacher_logits": (self.classes,),
-            "target": (self.classes,) if self.tags else (),
-            "losses": (max(1, len(self.losses)),),
-        }
+        """Put an empty store in place; return 0, its number of clips."""
         with files.reraise_os_errors():
             _reserve(self._spare, 0)
             with h5py.File(self._spare, "w") as file:
                 file.attrs.update(self._attributes)
-                file.create_dataset(
-                    "mel",
-                    (0, bands, frames),
-                    "float16",
-                    maxshape=(None, bands, frames),
-                    chunks=(1, bands, frames),
-                )
-                name = self._attributes[
-                    "method"
-                ].encode()  # a method of one's own may have a long one
-                columns = (
-                    COLUMNS
-                    | {"method": f"S{max(32, len(name))}"}
-                    | ({"target": "float32"} if self.tags else {})
-                )
-                for column, kind in columns.items():
-                    rest = shapes.get(column, ())
+                for name, (dtype, shape, rows) in self._layout().items():
                     file.create_dataset(
-                        column, (0, *rest), kind, maxshape=(None, *rest), chunks=(256, *rest)
-                    )
-                if self.timed:
-                    shape = (self.classes, frames)
-                    file.create_dataset(
-                        TIMELINE, (0, *shape), "uint8", maxshape=(None, *shape), chunks=(1, *shape)
+                        name, (0, *shape), dtype, maxshape=(None, *shape), chunks=(rows, *shape)
                     )
             self._spare.replace(self.path)
         return 0
 
-    def append(self, mel: Tensor, timeline: Tensor | None = None, **columns: Any) -> None:
-        """Add a batch: ``mel`` (B, F, N), N at most ``frames``, and every column, ``(B, ...)`` or one value for all.
+    def _layout(self) -> dict[str, tuple[str, tuple[int, ...], int]]:
+        """Return the dtype, the shape of a row and the rows per chunk of each column."""
+        layout: dict[str, tuple[str, tuple[int, ...], int]] = {
+            name: (dtype, (), ROWS_PER_CHUNK) for name, dtype in COLUMNS.items()
+        }
+        classes, frames = self._n_classes, self._max_frames
+        method = self._attributes["method"].encode()  # a user's own method may have a long name
+        layout["method"] = (f"S{max(32, len(method))}", (), ROWS_PER_CHUNK)
+        layout["teacher_logits"] = (COLUMNS["teacher_logits"], (classes,), ROWS_PER_CHUNK)
+        layout["losses"] = (COLUMNS["losses"], (max(1, len(self.losses)),), ROWS_PER_CHUNK)
+        if self._has_tags:
+            layout["target"] = ("float32", (classes,), ROWS_PER_CHUNK)
+        if self._has_timeline:
+            layout[TIMELINE] = ("uint8", (classes, frames), 1)
+        return {"mel": ("float16", (self.front_end.n_mels, frames), 1), **layout}
 
-        ``timeline`` (B, K, N) says when each class sounds, where clips are asked for with events.
+    def append(self, mel: Tensor, timeline: Tensor | None = None, **columns: Any) -> None:
+        """Append a batch of clips.
+
+        Args:
+            mel: Spectrograms ``(B, F, N)``, with at most ``frames`` frames.
+            timeline: Target activities ``(B, K, N)``, for sound events.
+            columns: Every other column of `frami.data.store`: ``(B, ...)``, or one value for all.
+
+        Raises:
+            OperationError: The disk is full or cannot be written. The store is unchanged.
         """
-        batch, bands, frames = mel.shape
-        padded = np.full(
-            (batch, bands, self.frames), self.front_end.value_range[0], dtype=np.float16
-        )
-        padded[:, :, :frames] = mel.detach().cpu().numpy()
+        batch, bands, n_frames = mel.shape
+        silence = self.front_end.value_range[0]
+        padded = np.full((batch, bands, self._max_frames), silence, dtype=np.float16)
+        padded[:, :, :n_frames] = mel.detach().cpu().numpy()
+        arrays: dict[str, Any] = {"mel": padded, "n_frames": n_frames, **columns}
+        size = padded.nbytes
         if timeline is not None:
-            columns[TIMELINE] = np.zeros((batch, self.classes, self.frames), dtype=np.uint8)
-            columns[TIMELINE][:, :, :frames] = timeline.cpu().numpy()
+            active = np.zeros((batch, self._n_classes, self._max_frames), dtype=np.uint8)
+            active[:, :, :n_frames] = timeline.cpu().numpy()
+            arrays[TIMELINE] = active
+            size += active.nbytes
         with files.reraise_os_errors():
-            size = padded.nbytes + (columns[TIMELINE].nbytes if timeline is not None else 0)
             self._refresh_spare(size)
             _reserve(self._spare, size)
             with h5py.File(self._spare, "r+") as file:
-                _extend(file, {"mel": padded, "n_frames": frames, **columns}, batch)
+                _extend(file, arrays, batch)
                 file.flush()
             _swap(self.path, self._spare)
         self.rows += batch
 
     def _refresh_spare(self, size: int) -> None:
-        """Bring the spare up to the store: by the one batch (of ``size`` bytes) that it lacks, or by a copy."""
+        """Make the spare copy equal to the store: append the missing batch, or copy the store.
+
+        Args:
+            size: Size of the missing batch (bytes).
+        """
         if self._spare.is_file():
             _reserve(self._spare, size)
         try:
             with h5py.File(self._spare, "r+") as spare, h5py.File(self.path, "r") as store:
-                have, want = len(spare["mel"]), len(store["mel"])
-                if have <= want and dict(spare.attrs) == dict(store.attrs):
-                    if have < want:
-                        _extend(
-                            spare, {name: store[name][have:want] for name in store}, want - have
-                        )
+                old, new = len(spare["mel"]), len(store["mel"])
+                if old <= new and dict(spare.attrs) == dict(store.attrs):
+                    if old < new:
+                        _extend(spare, {name: store[name][old:new] for name in store}, new - old)
                     return
         except (OSError, KeyError, RuntimeError):
-            pass  # not there, or someone reads it, who opened it while it was the store
+            pass  # it does not exist, or another process still reads it, as the former store
         self._spare.unlink(missing_ok=True)
         shutil.copyfile(self.path, self._spare)
 
     def close(self) -> None:
-        """Let other processes write again; the spare copy goes."""
+        """Delete the spare copy, and release the lock."""
         self._spare.unlink(missing_ok=True)
         os.close(self._lock)
 
@@ -192,11 +202,12 @@ def _extend(file: h5py.File, columns: Mapping[str, Any], batch: int) -> None:
 
 
 def _reserve(path: Path, size: int) -> None:
-    """Take up room behind the end of a file, which HDF5 fills and cuts to size.
+    """Allocate disk space after the end of a file; HDF5 fills it and truncates the rest.
 
-    A disk that is full says so here; told in the middle of a write, HDF5 prints tracebacks and crashes at exit.
+    A full disk raises its error here. In the middle of a write, HDF5 would print tracebacks and
+    crash at exit.
     """
-    with path.open("ab") as file, suppress(AttributeError):  # macOS has no such call
+    with path.open("ab") as file, suppress(AttributeError):  # macOS has no posix_fallocate
         try:
             os.posix_fallocate(file.fileno(), file.tell(), size + MARGIN)
         except OSError as error:
@@ -205,30 +216,30 @@ def _reserve(path: Path, size: int) -> None:
 
 
 def _swap(path: Path, spare: Path) -> None:
-    """Put ``spare`` in the place of ``path`` in one rename; what stood there becomes the spare."""
+    """Exchange two files: ``spare`` replaces ``path`` in one rename."""
     displaced = spare.with_name("displaced.h5")
     displaced.unlink(missing_ok=True)
     try:
         os.link(path, displaced)
-    except OSError:  # a file system without links: the next batch begins with a copy
+    except OSError:  # a file system without hard links: the next batch copies the store
         spare.replace(path)
         return
     spare.replace(path)
     displaced.replace(spare)
 
 
-def _changes(before: str, now: str) -> str:
-    """Return what differs between two descriptions, of an object (JSON) the first few of its values."""
-    if not before.startswith("{"):
-        return f"{before}, now {now}"
-    old, new = (_flat(json.loads(text)) for text in (before, now))
-    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    return "; ".join(f"{name} {old.get(name)}, now {new.get(name)}" for name in names[:3])
+def _describe_changes(old: str, new: str) -> str:
+    """Return how two attributes differ; for JSON objects, the first three values that do."""
+    if not old.startswith("{"):
+        return f"{old}, now {new}"
+    before, after = (_flatten(json.loads(text)) for text in (old, new))
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return "; ".join(f"{name} {before.get(name)}, now {after.get(name)}" for name in names[:3])
 
 
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an object's values, and those of the objects in it, by name."""
+def _flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of nested objects in one dict, by name."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        flat |= _flat(value) if isinstance(value, Mapping) else {name: value}
+        flat |= _flatten(value) if isinstance(value, Mapping) else {name: value}
     return flat

@@ -1,9 +1,10 @@
-"""AudioMNIST: 10 English digits by 60 speakers, 50 takes each, at 48 kHz (MIT licence).
+"""AudioMNIST: 10 English digits by 60 speakers, 50 takes each, at 48 kHz (MIT license).
 
-Five folds of twelve speakers: the test speakers of the authors' digit task, numbered as theirs.
-Differs: their twelve validation speakers are trained on as well.
-Source: Becker et al., "AudioMNIST: Exploring Explainable Artificial Intelligence for Audio Analysis on a
-Simple Benchmark", Journal of the Franklin Institute 2024, arXiv:1807.03418; github.com/soerenab/AudioMNIST.
+The five folds hold out twelve speakers each: the test speakers of the authors' digit task, with the
+same numbers. Differs: the authors' twelve validation speakers are training speakers here.
+Source: Becker et al., "AudioMNIST: Exploring Explainable Artificial Intelligence for Audio Analysis
+on a Simple Benchmark", Journal of the Franklin Institute 2024, arXiv:1807.03418;
+github.com/soerenab/AudioMNIST.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from frami.data.recordings import Archive, Split
 SECONDS = 1.0
 SAMPLE_RATE = 48000
 FOLDER = "audiomnist"
-# No checksum: GitHub packs this archive when asked and fixes no bytes; the layout is checked instead.
+# Without a checksum: GitHub packs this archive on request, and its bytes may change.
 ARCHIVES = (
     Archive(
         "AudioMNIST-master.zip", "https://github.com/soerenab/AudioMNIST/archive/master.zip", None
@@ -35,24 +36,24 @@ TEST_SPEAKERS = {
 
 
 def test_folds(folder: Path) -> list[str]:
-    """Return the official folds that are there: ``0`` to ``4``."""
+    """Return the official folds in this copy: ``0`` to ``4``."""
     return folds.available_folds("audiomnist", folder, _clips(folder))
 
 
 def split(folder: Path, fold: str) -> Split:
-    """Return the split that tests on the twelve speakers of one fold and trains on the 48 others."""
+    """Return the split that tests on the twelve speakers of a fold and trains on the other 48."""
     return folds.hold_out_fold("audiomnist", folder, _clips(folder), LABELS, fold, parts="speakers")
 
 
 def _clips(folder: Path) -> list[folds.ListedClip]:
-    """Return the 30,000 clips, folds in order; the speakers' folders lie in ``data/`` or in ``folder``."""
-    above = "data/" if (folder / "data").is_dir() else ""
+    """Return the 30,000 clips, folds in order. The speakers' folders may be in ``data/``."""
+    parent = "data/" if (folder / "data").is_dir() else ""
     return [
         folds.ListedClip(
-            f"{above}{speaker}/{digit}_{speaker}_{take}", int(digit), fold, part=speaker
+            f"{parent}{speaker}/{digit}_{speaker}_{take}", int(digit), fold, part=speaker
         )
         for fold, speakers in TEST_SPEAKERS.items()
         for speaker, digit, take in product(
-            (f"{number:02}" for number in sorted(speakers)), LABELS, range(TAKES)
+            [f"{speaker:02}" for speaker in sorted(speakers)], LABELS, range(TAKES)
         )
     ]

@@ -1,23 +1,29 @@
-"""DESED, sounds of the home in clips of 10 s, as laid out for DCASE 2023 task 4; and what `frami soundscapes` writes.
+"""DESED, domestic sounds in clips of 10 s, in the layout of DCASE 2023 task 4.
 
-To train on are the soundscapes of ``synthetic21_train``, whose events are known, and, where they are there, the clips with
-weak labels, of which it is known what sounds and not when. Clips without labels, where they are there, are distilled from,
-and trained on by nobody. ``--test-fold validation`` is the official validation set.
+``frami soundscapes`` writes the same layout. The only fold is ``validation``, the official
+validation set. Training clips are
 
-Source: Turpault et al., "Sound event detection in domestic environments with weakly labeled data and soundscape
-synthesis", DCASE Workshop 2019. Its audio is collected from several places, so there is nothing to download here.
+- the soundscapes of ``synthetic21_train``, whose events are known;
+- clips with weak labels, if this copy has them: their tags are known, but not the times;
+- clips without labels, if this copy has them: only distillation uses them.
+
+Source: Turpault et al., "Sound event detection in domestic environments with weakly labeled data
+and soundscape synthesis", DCASE Workshop 2019. Its audio is collected from several places, so it
+cannot be downloaded here.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
 from frami.audio.io import read_audio
-from frami.core.errors import FramiError, UsageError, unknown_name
+from frami.core.errors import FramiError, UsageError
 from frami.core.run import read_record
 from frami.data.annotations import (
     DESED_DURATIONS,
@@ -30,142 +36,154 @@ from frami.data.annotations import (
     read_strong_labels,
     read_weak_labels,
 )
+from frami.data.folds import check_fold
 from frami.data.recordings import Recordings, Split
 
 SECONDS = 10.0
 SAMPLE_RATE = 16000
 FOLDER = "desed"
 WEAK = "train/weak"
-UNLABELLED = "train/unlabel_in_domain"
-Annotation = tuple[
-    list[str] | None, list[Event] | None
-]  # tags where known, and events where they are timed
+UNLABELED = "train/unlabel_in_domain"
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What is known of one clip.
+
+    Attributes:
+        labels: Names of the classes in the clip, or None if they are unknown.
+        events: Its events, or None if their times are unknown.
+    """
+
+    labels: list[str] | None
+    events: list[Event] | None
 
 
 def test_folds(folder: Path) -> list[str]:
-    """Return the official sets to test on that are there: ``validation``."""
+    """Return the official test sets in this copy: ``validation``."""
     return [name for name, part in DESED_FOLDS.items() if _table(folder, part).is_file()]
 
 
 def split(folder: Path, fold: str) -> Split:
-    """Return the split that tests on one official set and trains on the clips of training."""
-    if fold not in DESED_FOLDS:
-        raise unknown_name("fold of desed", fold, DESED_FOLDS)
-    tested = read_strong_labels(_table(folder, DESED_FOLDS[fold]))
-    # Somebody who audits a model has what is tested on alone.
-    strong = (
-        read_strong_labels(_table(folder, DESED_SYNTHETIC))
-        if _table(folder, DESED_SYNTHETIC).is_file()
-        else {}
-    )
-    lengths = (
-        read_durations(folder / DESED_DURATIONS[fold])
-        if (folder / DESED_DURATIONS[fold]).is_file()
-        else {}
-    )
-    check_events_within_clips(
-        folder / "audio" / DESED_SYNTHETIC, _there(folder, DESED_SYNTHETIC, strong)
-    )
-    check_events_within_clips(
-        folder / "audio" / DESED_FOLDS[fold], _there(folder, DESED_FOLDS[fold], tested), lengths
-    )
-    weak = read_weak_labels(_table(folder, WEAK)) if _table(folder, WEAK).is_file() else {}
-    # Without soundscapes, weak labels and what is tested on tell the classes.
-    named = [*map(_labels, (strong or tested).values()), *([] if strong else weak.values())]
-    labels = tuple(sorted({label for listed in named for label in listed}))
+    """Return the split that tests on one official set and trains on all training clips."""
+    check_fold("desed", fold, tuple(DESED_FOLDS))
+    test = _read_events(folder, DESED_FOLDS[fold], folder / DESED_DURATIONS[fold])
+    # An auditor's copy may hold the test clips alone.
+    synthetic = {}
+    if _table(folder, DESED_SYNTHETIC).is_file():
+        synthetic = _read_events(folder, DESED_SYNTHETIC)
+    weak = _read_weak_labels(folder)
+    # Without soundscapes, the weak labels and the test set define the classes.
+    labels = _class_names(synthetic or {**test, **weak})
     if not labels:
-        table = _table(folder, DESED_SYNTHETIC if strong else DESED_FOLDS[fold])
-        raise UsageError(f"{table} annotates no event; one or more are needed.")
-    train: dict[str, Annotation] = {
-        f"{DESED_SYNTHETIC}/{name}": (_labels(events), events) for name, events in strong.items()
-    }
-    train |= {f"{WEAK}/{name}": (named, None) for name, named in weak.items()}
-    train |= {f"{UNLABELLED}/{name}": (None, None) for name in _unlabelled(folder)}
-    test: dict[str, Annotation] = {
-        f"{DESED_FOLDS[fold]}/{name}": (_labels(events), events) for name, events in tested.items()
-    }
-    learned, absent = _recordings(folder, train, labels)
-    held_out, others = _recordings(folder, test, labels)
-    of = f"of the {len(train) + len(test)} clips listed are not there."
-    missing = f"{absent + others} {of}" if absent + others else ""
-    if not len(learned) + len(held_out):
+        table = _table(folder, DESED_SYNTHETIC if synthetic else DESED_FOLDS[fold])
+        raise UsageError(f"{table} has no events; at least one is required.")
+    train, missing_train = _recordings(folder, {**synthetic, **weak, **_unlabeled(folder)}, labels)
+    held_out, missing_test = _recordings(folder, test, labels)
+    if not len(train) + len(held_out):
         raise UsageError(
-            f"None of the annotated clips is in {folder / 'audio'}; name another folder with --data."
+            f"{folder / 'audio'} has none of the annotated clips. Pass another folder as `data`."
         )
+    absent = missing_train + missing_test
+    listed = absent + len(train) + len(held_out)
     return Split(
         "desed",
         fold,
         labels,
-        learned,
+        train,
         held_out,
         task="sound-events",
-        missing=missing,
-        mixed_from=_mixed(folder),
+        missing=f"{absent} of the {listed} listed clips are not in this copy." if absent else "",
+        mixed_from=_mixed_from(folder),
     )
-
-
-def _mixed(folder: Path) -> dict[str, str]:
-    """Return what soundscapes were mixed from; nothing where the folder is no work of `frami.soundscapes`."""
-    try:
-        record = read_record(folder)
-    except FramiError:  # it is somebody else's, or not there
-        return {}
-    settings = record["settings"] if record["command"] == "soundscapes" else {}
-    return {name: str(settings[name]) for name in ("dataset", "test_fold") if name in settings}
-
-
-def _unlabelled(folder: Path) -> list[str]:
-    """Return the names of the clips without labels: those of the table, or, where there is none, all in their folder."""
-    table = _table(folder, UNLABELLED)
-    if table.is_file():
-        return [row["filename"] for row in read_annotation_rows(table, ("filename",))]
-    return sorted(path.name for path in (folder / "audio" / UNLABELLED).glob("[!.]*.wav"))
-
-
-def _labels(events: list[Event]) -> list[str]:
-    return [event.label for event in events]
-
-
-def _tags(named: list[str] | None, labels: tuple[str, ...]) -> list[float]:
-    return [math.nan if named is None else float(label in named) for label in labels]
 
 
 def _table(folder: Path, part: str) -> Path:
     return folder / "metadata" / f"{part}.tsv"
 
 
-def _there(folder: Path, part: str, annotated: dict[str, list[Event]]) -> dict[str, list[Event]]:
+def _read_events(folder: Path, part: str, durations: Path | None = None) -> dict[str, Annotation]:
+    """Return the annotations of a part by name below audio/, checked against its audio files."""
+    events_of = {f"{part}/{n}": e for n, e in read_strong_labels(_table(folder, part)).items()}
+    available = {n: e for n, e in events_of.items() if (folder / "audio" / n).is_file()}
+    lengths = {}
+    if durations is not None and durations.is_file():
+        lengths = {f"{part}/{name}": length for name, length in read_durations(durations).items()}
+    check_events_within_clips(folder / "audio", available, lengths)
     return {
-        name: events
-        for name, events in annotated.items()
-        if (folder / "audio" / part / name).is_file()
+        name: Annotation([event.label for event in events], events)
+        for name, events in events_of.items()
     }
 
 
+def _read_weak_labels(folder: Path) -> dict[str, Annotation]:
+    table = _table(folder, WEAK)
+    labels_of = read_weak_labels(table) if table.is_file() else {}
+    return {f"{WEAK}/{name}": Annotation(labels, None) for name, labels in labels_of.items()}
+
+
+def _unlabeled(folder: Path) -> dict[str, Annotation]:
+    """Return the clips without labels: those in their table, or, without one, in their folder."""
+    table = _table(folder, UNLABELED)
+    if table.is_file():
+        names = [row["filename"] for row in read_annotation_rows(table, ("filename",))]
+    else:
+        names = sorted(path.name for path in (folder / "audio" / UNLABELED).glob("[!.]*.wav"))
+    return {f"{UNLABELED}/{name}": Annotation(None, None) for name in names}
+
+
+def _class_names(annotations: dict[str, Annotation]) -> tuple[str, ...]:
+    labels = (label for clip in annotations.values() for label in clip.labels or ())
+    return tuple(sorted(set(labels)))
+
+
+def _mixed_from(folder: Path) -> dict[str, str]:
+    """Return the origin of the clips, if ``frami soundscapes`` mixed them, else an empty dict."""
+    try:
+        record = read_record(folder)
+    except FramiError:  # without a record, or with the record of another program
+        return {}
+    settings = record["settings"] if record["command"] == "soundscapes" else {}
+    return {name: str(settings[name]) for name in ("dataset", "test_fold") if name in settings}
+
+
 def _recordings(
-    folder: Path, annotated: dict[str, Annotation], labels: tuple[str, ...]
+    folder: Path, annotations: dict[str, Annotation], labels: tuple[str, ...]
 ) -> tuple[Recordings, int]:
-    """Return the clips that are there with their tags and events, and how many are not."""
-    index = {label: number for number, label in enumerate(labels)}
-    for name, (named, _) in annotated.items():
-        for label in named or ():
-            if label not in index:
-                raise UsageError(
-                    f"{folder / 'metadata'} tags {name} with {label!r}, which no soundscape of training has; "
-                    f"allowed: {', '.join(labels)}."
-                )
-    names = [name for name in sorted(annotated) if (folder / "audio" / name).is_file()]
-    tags = [_tags(annotated[name][0], labels) for name in names]
+    """Return the annotated clips with their tags and events, and the number without audio."""
+    _check_labels(folder, annotations, labels)
+    names = [name for name in sorted(annotations) if (folder / "audio" / name).is_file()]
+    tags = [_tags(annotations[name].labels, labels) for name in names]
     targets = np.array(tags, dtype=np.float32).reshape(len(names), len(labels))
-    timed = [annotated[name][1] for name in names]
-    events = tuple(
-        None
-        if found is None
-        else tuple((event.onset, event.offset, index[event.label]) for event in found)
-        for found in timed
-    )
+    events = tuple(_indexed(annotations[name].events, labels) for name in names)
 
-    def read(number: int, rate: int) -> Tensor:
-        return read_audio(folder / "audio" / names[number], rate)
+    def read(index: int, rate: int) -> Tensor:
+        return read_audio(folder / "audio" / names[index], rate)
 
-    return Recordings(tuple(names), targets, read, events), len(annotated) - len(names)
+    return Recordings(tuple(names), targets, read, events), len(annotations) - len(names)
+
+
+def _check_labels(
+    folder: Path, annotations: dict[str, Annotation], labels: tuple[str, ...]
+) -> None:
+    for name, clip in annotations.items():
+        for label in clip.labels or ():
+            if label not in labels:
+                raise UsageError(
+                    f"{folder / 'metadata'} has the label {label!r} for {name}, but no training "
+                    f"soundscape has it. Allowed: {', '.join(labels)}."
+                )
+
+
+def _tags(clip_labels: list[str] | None, labels: tuple[str, ...]) -> list[float]:
+    if clip_labels is None:
+        return [math.nan] * len(labels)
+    return [float(label in clip_labels) for label in labels]
+
+
+def _indexed(
+    events: Iterable[Event] | None, labels: tuple[str, ...]
+) -> tuple[tuple[float, float, int], ...] | None:
+    if events is None:
+        return None
+    return tuple((event.onset, event.offset, labels.index(event.label)) for event in events)

@@ -1,6 +1,6 @@
-"""ESC-10: the 400 clips of ESC-50, in 10 classes, whose licence is free (CC BY 3.0); the same 5 folds.
+"""ESC-10: 400 clips of ESC-50 in 10 classes, under a free license (CC BY 3.0); the same 5 folds.
 
-Labels are in the order of their ESC-50 targets.
+The labels are in the order of their ESC-50 targets.
 Source: Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015.
 """
 
@@ -19,14 +19,14 @@ ARCHIVES = esc50.ARCHIVES
 
 
 def test_folds(folder: Path) -> list[str]:
-    """Return the official folds that are there: ``1`` to ``5``."""
+    """Return the official folds in this copy: ``1`` to ``5``."""
     return folds.available_folds(
         "esc10", folder, esc50.listed_clips("esc10", folder, esc10=True)[0]
     )
 
 
 def split(folder: Path, fold: str) -> Split:
-    """Return the split that tests on one official fold and trains on the four others."""
+    """Return the split that tests on one official fold and trains on the other four."""
     return folds.hold_out_fold(
         "esc10", folder, *esc50.listed_clips("esc10", folder, esc10=True), fold
     )

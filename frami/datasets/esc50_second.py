@@ -1,6 +1,7 @@
-"""One second of each clip of ESC-50, its loudest: short clips as TAU Urban Acoustic Scenes 2022 Mobile has them.
+"""The loudest second of each clip of ESC-50, a stand-in for data sets of 1-s clips.
 
-The folds are those of ESC-50. Source: as `frami.datasets.esc50`; the choice of the second is ours.
+TAU Urban Acoustic Scenes 2022 Mobile is one of them. The folds are those of ESC-50.
+Source: as `frami.datasets.esc50`. Differs: the choice of one second is our own.
 """
 
 from __future__ import annotations
@@ -21,19 +22,22 @@ ARCHIVES = esc50.ARCHIVES
 
 
 def test_folds(folder: Path) -> list[str]:
-    """Return the official folds that are there: ``1`` to ``5``."""
+    """Return the official folds in this copy: ``1`` to ``5``."""
     return esc50.test_folds(folder)
 
 
 def split(folder: Path, fold: str) -> Split:
-    """Return the split that tests on one official fold and trains on the four others."""
-    found = esc50.split(folder, fold)
+    """Return the split that tests on one official fold and trains on the other four."""
+    whole = esc50.split(folder, fold)
     return replace(
-        found, dataset="esc50_second", train=_seconds(found.train), test=_seconds(found.test)
+        whole,
+        dataset="esc50_second",
+        train=_loudest_seconds(whole.train),
+        test=_loudest_seconds(whole.test),
     )
 
 
-def _seconds(recordings: Recordings) -> Recordings:
+def _loudest_seconds(recordings: Recordings) -> Recordings:
     def read(index: int, rate: int) -> Tensor:
         return loudest_excerpt(recordings.read(index, rate), round(SECONDS * rate))
 
@@ -41,7 +45,10 @@ def _seconds(recordings: Recordings) -> Recordings:
 
 
 def loudest_excerpt(waveform: Tensor, samples: int) -> Tensor:
-    """Return the part of a waveform ``(T,)`` of so many samples that has the most power, in steps of a tenth of it."""
+    """Return the ``samples`` samples of a waveform ``(T,)`` with the most power.
+
+    Excerpts start at multiples of a tenth of their length. A shorter waveform is returned whole.
+    """
     if len(waveform) <= samples:
         return waveform
     starts = range(0, len(waveform) - samples + 1, max(1, samples // 10))

@@ -1,6 +1,7 @@
-"""Free Spoken Digit Dataset: 10 English digits by 6 speakers, 50 takes each, at 8 kHz (CC BY-SA 4.0).
+"""Free Spoken Digit Dataset: 10 English digits by 6 speakers, 50 takes each, at 8 kHz.
 
-The official split tests on takes 0 to 4 (``takes``); a speaker's name holds that speaker out instead.
+The fold ``takes`` is the official split, which tests on takes 0 to 4. A speaker's name is a fold
+that holds out all takes of that speaker. License: CC BY-SA 4.0.
 Source: Jackson and others, https://github.com/Jakobovski/free-spoken-digit-dataset.
 """
 
@@ -15,7 +16,7 @@ from frami.data.recordings import Archive, Split
 SECONDS = 1.0
 SAMPLE_RATE = 8000
 FOLDER = "fsdd"
-# No checksum: GitHub packs this archive when asked and fixes no bytes; the layout is checked instead.
+# Without a checksum: GitHub packs this archive on request, and its bytes may change.
 ARCHIVES = (
     Archive(
         "free-spoken-digit-dataset-1.0.10.zip",
@@ -30,22 +31,22 @@ TEST_TAKES = 5
 
 
 def test_folds(folder: Path) -> list[str]:
-    """Return ``takes`` (the official split) and the speakers that are there."""
+    """Return ``takes`` (the official split) and the speakers in this copy."""
     return ["takes", *folds.available_folds("fsdd", folder, _clips(by_speaker=True))]
 
 
 def split(folder: Path, fold: str) -> Split:
-    """Return the official split (``takes``), or the one that holds the speaker ``fold`` out."""
-    there = test_folds(folder)
-    if fold not in there:
-        raise folds.missing_fold_error("fsdd", folder, fold, there)
+    """Return the official split (``takes``), or the split that holds out the speaker ``fold``."""
+    available = test_folds(folder)
+    if fold not in available:
+        raise folds.missing_fold_error("fsdd", folder, fold, available)
     return folds.hold_out_fold(
         "fsdd", folder, _clips(by_speaker=fold != "takes"), LABELS, fold, parts="speakers"
     )
 
 
 def _clips(*, by_speaker: bool) -> list[folds.ListedClip]:
-    """Return the 3,000 clips, with the speaker as fold or with ``takes`` and the rest."""
+    """Return the 3,000 clips; their folds are the speakers, or ``takes`` and ``rest``."""
     return [
         folds.ListedClip(
             f"recordings/{digit}_{speaker}_{take}",

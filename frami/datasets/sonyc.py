@@ -1,8 +1,9 @@
-"""SONYC-UST, DCASE 2019 task 5: 10-s recordings of New York's streets with eight coarse tags (CC BY 4.0).
+"""SONYC-UST, DCASE 2019 task 5: 10-s street recordings from New York with eight coarse tags.
 
-A recording to train on was heard by three volunteers and has a tag that any of them heard, as in the challenge's
-baseline; one of ``validate`` has those that the authors agreed on (annotator 0). ``--test-fold validate`` is official.
-The folders ``train`` and ``validate`` lie beside ``annotations.csv``, as version 1 is unpacked.
+Three volunteers annotated each training recording. It has every tag that at least one of them gave,
+as in the challenge's baseline. A recording of ``validate``, the only fold, has the tags that the
+authors agreed on (annotator 0). Unpack the folders ``train`` and ``validate`` beside
+``annotations.csv``, as in version 1. License: CC BY 4.0.
 Source: Cartwright et al., "SONYC Urban Sound Tagging (SONYC-UST)", DCASE Workshop 2019.
 """
 
@@ -14,8 +15,9 @@ import numpy as np
 from torch import Tensor
 
 from frami.audio.io import read_audio
-from frami.core.errors import UsageError, unknown_name
+from frami.core.errors import UsageError
 from frami.data import tables
+from frami.data.folds import check_fold
 from frami.data.recordings import Recordings, Split
 
 SECONDS = 10.0
@@ -38,51 +40,52 @@ COLUMNS = tuple(f"{number}_{label}_presence" for number, label in enumerate(LABE
 
 
 def test_folds(folder: Path) -> list[str]:
-    """Return the official sets to test on: ``validate``."""
+    """Return ``validate``, the official test set, if this copy has its annotations."""
     return [fold for fold in FOLDS if any(row["split"] == fold for row in _rows(folder))]
 
 
 def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on one official set and trains on ``train``."""
-    if fold not in FOLDS:
-        raise unknown_name("fold of sonyc", fold, FOLDS)
+    check_fold("sonyc", fold, FOLDS)
     rows = _rows(folder)
-    train, absent = _recordings(folder, [row for row in rows if row["split"] == "train"], "train")
-    agreed = [row for row in rows if row["split"] == fold and row["annotator_id"] == AUTHORS]
-    test, others = _recordings(folder, agreed, fold)
+    by_volunteers = [row for row in rows if row["split"] == "train"]
+    by_authors = [row for row in rows if row["split"] == fold and row["annotator_id"] == AUTHORS]
+    train, missing_train = _recordings(folder, by_volunteers, "train")
+    test, missing_test = _recordings(folder, by_authors, fold)
     if not len(train) + len(test):
         raise UsageError(
-            f"None of the recordings is in {folder}/train or {folder}/{fold}; unpack them there."
+            f"{folder}/train and {folder}/{fold} have none of the annotated recordings. "
+            f"Unpack the audio files there."
         )
-    missing = (
-        f"{absent + others} annotated recordings have no audio here." if absent + others else ""
-    )
+    absent = missing_train + missing_test
+    missing = f"{absent} annotated recordings have no audio in this copy." if absent else ""
     return Split("sonyc", fold, LABELS, train, test, task="multi-label", missing=missing)
 
 
-def _rows(folder: Path) -> list[dict[str, str]]:
-    absent = (
-        f"{folder} is not a folder of sonyc: there is no {TABLE} in it; name another with --data."
-    )
-    found = tables.read_numbered_rows(
+def _rows(folder: Path) -> list[tables.Row]:
+    absent = f"{folder} is not a folder of sonyc: it has no {TABLE}. Pass another folder as `data`."
+    rows = tables.read_numbered_rows(
         folder / TABLE, ("split", "audio_filename", "annotator_id", *COLUMNS), absent=absent
     )
-    for line, row in found:
+    for line, row in rows:
         for column in COLUMNS:
             row[column] = str(tables.parse_number(row[column] or "0", column, folder / TABLE, line))
-    return [row for _, row in found]
+    return [row for _, row in rows]
 
 
-def _recordings(folder: Path, rows: list[dict[str, str]], part: str) -> tuple[Recordings, int]:
-    """Return the recordings of some rows that are there, with any tag of their rows, and how many are not there."""
+def _recordings(folder: Path, rows: list[tables.Row], part: str) -> tuple[Recordings, int]:
+    """Return the recordings of some rows, and the number of those without audio.
+
+    A recording has every tag that at least one of its rows has.
+    """
     tags: dict[str, np.ndarray] = {}
     for row in rows:
-        heard = np.array([float(row[column]) > 0 for column in COLUMNS], dtype=np.float32)
-        tags[row["audio_filename"]] = np.maximum(tags.get(row["audio_filename"], heard), heard)
+        given = np.array([float(row[column]) > 0 for column in COLUMNS], dtype=np.float32)
+        tags[row["audio_filename"]] = np.maximum(tags.get(row["audio_filename"], given), given)
     names = [name for name in sorted(tags) if (folder / part / name).is_file()]
 
-    def read(number: int, rate: int) -> Tensor:
-        return read_audio(folder / part / names[number], rate)
+    def read(index: int, rate: int) -> Tensor:
+        return read_audio(folder / part / names[index], rate)
 
     targets = np.array([tags[name] for name in names], np.float32).reshape(len(names), len(LABELS))
     return Recordings(tuple(names), targets, read), len(tags) - len(names)

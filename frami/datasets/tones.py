@@ -1,7 +1,8 @@
-"""Ten classes of moving tones, made from a seed: no download, and no class without both pitch and time.
+"""Ten classes of tones with moving pitch or level, generated from a seed: there is no download.
 
-Classes come in groups with the same sounds in another order (most are each other run backwards), so that
-the mean spectrum of a clip does not tell them apart. Pitch, tempo, level, noise and room are drawn at random.
+The classes come in groups that have the same sounds in another order; most are the reverse of
+another class. So the mean spectrum of a clip does not separate them: a model must use time as well
+as frequency. Pitch, tempo, level, noise and reverberation are random.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frami.audio.io import resample
-from frami.core.errors import unknown_name
+from frami.data.folds import check_fold
 from frami.data.recordings import Recordings, Split
 
 SECONDS = 1.0
@@ -60,7 +61,7 @@ def _swell(u: Signal) -> Signal:
     return 10 ** (1.5 * (u - 1))
 
 
-# Pitch and level, both from 0 to 1, over the length of the sound, and whether it runs backwards.
+# The course of pitch and of level over the sound, both within [0, 1], and whether time is reversed.
 CLASSES: dict[str, tuple[Contour, Contour, bool]] = {
     "rising": (_rise, _full, False),
     "falling": (_rise, _full, True),
@@ -76,23 +77,20 @@ CLASSES: dict[str, tuple[Contour, Contour, bool]] = {
 
 
 def test_folds(folder: Path) -> list[str]:
-    """Return the five folds, ``0`` to ``4``; each has seeds of its own; ``folder`` is unused."""
+    """Return the five folds, ``0`` to ``4``. Each has its own seeds; ``folder`` is unused."""
     return list(FOLDS)
 
 
 def split(folder: Path, fold: str) -> Split:
-    """Return 640 clips to train on and 160 to test on, of seeds all their own; ``folder`` is unused."""
-    if fold not in FOLDS:
-        raise unknown_name("fold of tones", fold, FOLDS)
-    train, test = (
-        _recordings(fold, "train", TRAIN_PER_CLASS),
-        _recordings(fold, "test", TEST_PER_CLASS),
-    )
+    """Return 640 training and 160 test clips, with different seeds; ``folder`` is unused."""
+    check_fold("tones", fold, FOLDS)
+    train = _recordings(fold, "train", TRAIN_PER_CLASS)
+    test = _recordings(fold, "test", TEST_PER_CLASS)
     return Split("tones", fold, tuple(CLASSES), train, test)
 
 
 def _recordings(fold: str, side: str, per_class: int) -> Recordings:
-    """Return ``per_class`` clips of every class, one class after the other."""
+    """Return ``per_class`` clips of every class, sorted by class."""
     targets = tuple(target for target in range(len(CLASSES)) for _ in range(per_class))
     names = tuple(f"fold{fold}/{side}/{index:03}" for index in range(len(targets)))
 
@@ -104,12 +102,12 @@ def _recordings(fold: str, side: str, per_class: int) -> Recordings:
     return Recordings(names, targets, read)
 
 
-def _clip(rng: Generator, pitch: Contour, level: Contour, backwards: bool) -> Signal:
-    """Return one second at 8 kHz ``(T,)``: a tone of three partials in a noisy room, within [-1, 1]."""
+def _clip(rng: Generator, pitch: Contour, level: Contour, reverse: bool) -> Signal:
+    """Return a noisy, reverberant tone of three partials, 1 s at 8 kHz: ``(T,)`` in [-1, 1]."""
     samples = int(SECONDS * SAMPLE_RATE)
     length = int(rng.uniform(0.5, 0.9) * samples)
     u = np.arange(length) / length
-    u = 1 - u if backwards else u
+    u = 1 - u if reverse else u
     lowest = 150 * 3 ** rng.random()
     phase = 2 * np.pi * np.cumsum(lowest * 2 ** (rng.uniform(0.8, 1.5) * pitch(u))) / SAMPLE_RATE
     partials = sum(
@@ -118,17 +116,21 @@ def _clip(rng: Generator, pitch: Contour, level: Contour, backwards: bool) -> Si
     dry = np.zeros(samples)
     start = rng.integers(samples - length + 1)
     dry[start : start + length] = partials * level(u)
-    wet = _in_a_room(rng, dry)
+    wet = _add_reverberation(rng, dry)
     noise = rng.standard_normal(samples) * np.std(wet) * 10 ** (-rng.uniform(5, 25) / 20)
     clip = wet + noise
-    return clip / np.abs(clip).max() * rng.uniform(0.1, 0.9)
+    scaled: Signal = clip / np.abs(clip).max() * rng.uniform(0.1, 0.9)
+    return scaled
 
 
-def _in_a_room(rng: Generator, dry: Signal) -> Signal:
-    """Return ``dry`` (T,) with exponentially decaying noise as the room's answer, 0.05 to 0.3 s to -60 dB."""
+def _add_reverberation(rng: Generator, dry: Signal) -> Signal:
+    """Return ``dry`` (T,) convolved with a random impulse response.
+
+    The impulse response is noise that decays exponentially, by 60 dB within 0.05 to 0.3 s.
+    """
     seconds = rng.uniform(0.05, 0.3)
     time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    room = rng.standard_normal(len(time)) * 10 ** (-3 * time / seconds)
-    room *= rng.uniform(0, 0.7) / np.linalg.norm(room)
-    room[0] += 1
-    return np.convolve(dry, room)[: len(dry)]
+    response = rng.standard_normal(len(time)) * 10 ** (-3 * time / seconds)
+    response *= rng.uniform(0, 0.7) / np.linalg.norm(response)
+    response[0] += 1
+    return np.convolve(dry, response)[: len(dry)]

@@ -1,6 +1,7 @@
-"""URBAN-SED 2.0: 10,000 synthetic soundscapes of 10 s in 10 classes, strongly labelled (CC BY 4.0).
+"""URBAN-SED 2.0: 10,000 synthetic soundscapes of 10 s in 10 classes, strongly labeled (CC BY 4.0).
 
-To train on are the soundscapes of ``train``; ``--test-fold`` is ``validate`` or ``test``.
+Its soundscapes are split into ``train``, ``validate`` and ``test``; the folds are ``validate`` and
+``test``, and both are tested after training on ``train``.
 Source: Salamon et al., "Scaper: A library for soundscape synthesis and augmentation", WASPAA 2017.
 """
 
@@ -12,18 +13,19 @@ import numpy as np
 from torch import Tensor
 
 from frami.audio.io import read_audio
-from frami.core.errors import UsageError, unknown_name
+from frami.core.errors import UsageError
 from frami.data.annotations import check_events_within_clips, read_event_file
+from frami.data.folds import check_fold
 from frami.data.recordings import Recordings, Split
 
 SECONDS = 10.0
 SAMPLE_RATE = 44100
 FOLDER = "urban-sed_v2.0.0"
 FOLDS = ("validate", "test")
-TABLES = "[!.]*.txt"  # macOS leaves files beside them whose names begin with a dot
+TABLES = "[!.]*.txt"  # macOS adds files whose names start with a dot
 DISJOINT_FOLDS = True
 DERIVED_FROM = "urbansound8k"
-# Those of UrbanSound8K, whose sounds they are.
+# The classes of UrbanSound8K, whose clips the soundscapes are mixed from.
 LABELS = (
     "air_conditioner",
     "car_horn",
@@ -39,41 +41,46 @@ LABELS = (
 
 
 def test_folds(folder: Path) -> list[str]:
-    """Return the official sets to test on that are there."""
+    """Return the official test sets in this copy: ``validate`` and ``test``."""
     return [fold for fold in FOLDS if any((folder / "annotations" / fold).glob(TABLES))]
 
 
 def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on one official set and trains on ``train``."""
-    if fold not in FOLDS:
-        raise unknown_name("fold of urbansed", fold, FOLDS)
-    train, absent = _recordings(folder, "train")
-    test, others = _recordings(folder, fold)
+    check_fold("urbansed", fold, FOLDS)
+    train, missing_train = _recordings(folder, "train")
+    test, missing_test = _recordings(folder, fold)
     if not len(train) + len(test):
         raise UsageError(
-            f"{folder} has no soundscapes in audio/train or audio/{fold} with their annotations/*/*.txt; "
-            f"name another with --data."
+            f"{folder} has no soundscapes in audio/train or audio/{fold} with annotations in "
+            f"annotations/. Pass another folder as `data`."
         )
-    missing = (
-        f"{absent + others} annotated soundscapes have no audio here." if absent + others else ""
-    )
+    absent = missing_train + missing_test
+    missing = f"{absent} annotated soundscapes have no audio in this copy." if absent else ""
     return Split("urbansed", fold, LABELS, train, test, task="sound-events", missing=missing)
 
 
 def _recordings(folder: Path, part: str) -> tuple[Recordings, int]:
-    """Return the soundscapes of a part that are there, and how many are annotated and are not."""
+    """Return the annotated soundscapes of a part, and the number of those without audio."""
     tables = sorted((folder / "annotations" / part).glob(TABLES))
-    there = [path for path in tables if (folder / "audio" / part / f"{path.stem}.wav").is_file()]
-    names = [f"audio/{part}/{path.stem}.wav" for path in there]
-    listed = {name: read_event_file(path, LABELS) for name, path in zip(names, there, strict=True)}
-    check_events_within_clips(folder, listed)
-    tags = [[label in {e.label for e in listed[name]} for label in LABELS] for name in names]
+    candidates = [(f"audio/{part}/{path.stem}.wav", path) for path in tables]
+    annotated = {
+        name: read_event_file(path, LABELS)
+        for name, path in candidates
+        if (folder / name).is_file()
+    }
+    check_events_within_clips(folder, annotated)
+    names = tuple(annotated)
+    tags = [
+        [label in {e.label for e in events} for label in LABELS] for events in annotated.values()
+    ]
     targets = np.array(tags, np.float32).reshape(len(names), len(LABELS))
-    events = tuple(
-        tuple((e.onset, e.offset, LABELS.index(e.label)) for e in listed[name]) for name in names
+    indexed_events = tuple(
+        tuple((e.onset, e.offset, LABELS.index(e.label)) for e in events)
+        for events in annotated.values()
     )
 
-    def read(number: int, rate: int) -> Tensor:
-        return read_audio(folder / names[number], rate)
+    def read(index: int, rate: int) -> Tensor:
+        return read_audio(folder / names[index], rate)
 
-    return Recordings(tuple(names), targets, read, events), len(tables) - len(there)
+    return Recordings(names, targets, read, indexed_events), len(tables) - len(names)

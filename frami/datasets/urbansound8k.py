@@ -1,7 +1,9 @@
-"""UrbanSound8K: 8,732 city sounds up to 4 s in 10 classes, 10 folds; not for commercial use (CC BY-NC 3.0).
+"""UrbanSound8K: 8,732 city sounds of up to 4 s in 10 classes and 10 folds.
 
-Published scores are means over all ten folds; slices of one recording stay within one fold.
-Source: Salamon, Jacoby and Bello, "A Dataset and Taxonomy for Urban Sound Research", ACM Multimedia 2014.
+Published scores are means over all ten folds. All slices of a recording are in one fold.
+The license, CC BY-NC 3.0, forbids commercial use.
+Source: Salamon, Jacoby and Bello, "A Dataset and Taxonomy for Urban Sound Research", ACM
+Multimedia 2014.
 """
 
 from __future__ import annotations
@@ -26,26 +28,28 @@ COLUMNS = ("slice_file_name", "fold", "classID", "class")
 
 
 def test_folds(folder: Path) -> list[str]:
-    """Return the official folds that are there: ``1`` to ``10``."""
+    """Return the official folds in this copy: ``1`` to ``10``."""
     return folds.available_folds("urbansound8k", folder, _clips(folder)[0])
 
 
 def split(folder: Path, fold: str) -> Split:
-    """Return the split that tests on one official fold and trains on all the others that are there."""
+    """Return the split that tests on one official fold and trains on all others in this copy."""
     return folds.hold_out_fold("urbansound8k", folder, *_clips(folder), fold)
 
 
 def _clips(folder: Path) -> tuple[list[folds.ListedClip], tuple[str, ...]]:
-    """Return the clips that the csv file lists, folds in order, and the labels in the order of classID."""
+    """Return the clips in the csv file, folds in order, and the labels in the order of classID."""
     rows = folds.read_protocol("urbansound8k", folder, TABLE, COLUMNS, "classID")
-    # Fold 10 comes after 9.
+    # Fold 10 comes after fold 9.
     rows.sort(key=lambda row: (len(row["fold"]), row["fold"], row["slice_file_name"]))
     labels = dict(sorted((int(row["classID"]), row["class"]) for row in rows))
     index = {target: position for position, target in enumerate(labels)}
-    listed = [
-        (Path(row["slice_file_name"]).stem, index[int(row["classID"])], row["fold"]) for row in rows
-    ]
     clips = [
-        folds.ListedClip(f"audio/fold{fold}/{stem}", target, fold) for stem, target, fold in listed
+        folds.ListedClip(
+            f"audio/fold{row['fold']}/{Path(row['slice_file_name']).stem}",
+            index[int(row["classID"])],
+            row["fold"],
+        )
+        for row in rows
     ]
     return clips, tuple(labels.values())

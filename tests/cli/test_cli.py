@@ -364,7 +364,7 @@ def test_list_settings_says_what_can_be_set_and_needs_nothing_else(call: Frami) 
         (["train"], "learning_rate = "),
         (
             ["soundscapes"],
-            "tempo = 0.2   events are made faster or slower by up to this part [0 to 0.5]",
+            "tempo = 0.2   maximum relative change of tempo [0 to 0.5]",
         ),
     ):
         said = call(*words, "--list-settings")
@@ -384,7 +384,7 @@ BAD = [
     (EVALUATE.replace("made}/teacher", "made}/pickled"), 1, "is a pickle, which could run code"),
     ("inspect {tmp}/nothing", 2, "is not there"),
     ("inspect {made}/truncated.h5", 1, "is truncated"),
-    (EVALUATE.replace("fold 0", "fold 7"), 2, "There is no fold of tones '7'"),
+    (EVALUATE.replace("fold 0", "fold 7"), 2, "tones has no fold '7'"),
     (EVALUATE.replace("tones", "tonse"), 2, "Did you mean 'tones'?"),
     (EVALUATE.replace("tones", "esc50 --data {made}/layout"), 2, "is not a folder of esc50"),
     (EVALUATE.replace("tones", "esc50 --data {made}/no"), 2, "There is no folder"),
@@ -398,11 +398,11 @@ BAD = [
     (
         "soundscapes --from tones --test-fold 0 --train 2 --validation 0 --out {tmp}/scenes",
         2,
-        "1 or more are",
+        "at least 0 and 1",
     ),
     ("bench --suite speed --task fsdd --out {tmp}/bench", 2, "has a task and a seed of its own"),
     ("demo --task events --data {tmp} --out {tmp}/demo", 2, "--data is for the digits"),
-    ("demo --data {tmp} --out {tmp}/demo", 2, "holds none of the 3000 clips of fsdd"),
+    ("demo --data {tmp} --out {tmp}/demo", 2, "has none of the 3000 clips of fsdd"),
     (EVALUATE + " --device meta", 2, "There is no device 'meta'"),
     (TRAIN + " --network resnte", 2, "Did you mean 'resnet'?"),
     (TRAIN + " --network ./net.py", 2, "There is no module './net.py'"),
@@ -443,7 +443,7 @@ BAD = [
     (DISTILL, 2, "Name either a store (--samples) or recordings"),
     (DISTILL + " --dataset tones", 2, "--dataset needs --test-fold"),
     (DISTILL + " --samples {tmp}/nothing.h5", 2, "There is no store"),
-    (DISTILL + " --samples {made}/truncated.h5", 1, "is truncated, or no HDF5 file"),
+    (DISTILL + " --samples {made}/truncated.h5", 1, "is truncated or not an HDF5 file"),
     (DISTILL + " --samples {made}/empty.h5", 1, "is empty"),
     (DISTILL + " --samples {made}/other_teacher.h5", 1, "was inverted from the teacher"),
     (DISTILL + " --samples {made}/other_front_end.h5", 1, "was made for another front end"),

@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine: cut off, resumed, spoilt, hostile, absent."""
+"""Downloads from a local server: complete, interrupted, damaged, hostile and absent."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ import soundfile
 from click.testing import CliRunner
 
 from frami import cli
-from frami.core import registry
 from frami.core.errors import OperationError, UsageError
 from frami.data import download
-from frami.data.recordings import Archive
+from frami.data.recordings import Archive, load_dataset
 from frami.data.splits import load_split
 from frami.datasets import esc50
 
@@ -32,8 +31,8 @@ TABLE = "filename,fold,target,category,esc10\n" + "".join(
 )
 
 
-def members(folds: range = range(1, 6)) -> dict[str, bytes]:
-    """Return the files of a tiny ESC-50, noise so that it does not compress: one clip for each fold."""
+def esc50_files(folds: range = range(1, 6)) -> dict[str, bytes]:
+    """Return the files of a small ESC-50: one clip per fold, of noise, which does not compress."""
     files = {"ESC-50-master/meta/esc50.csv": TABLE.encode()}
     for fold in folds:
         noise = np.random.default_rng(fold).uniform(-1, 1, 44100)
@@ -43,7 +42,7 @@ def members(folds: range = range(1, 6)) -> dict[str, bytes]:
     return files
 
 
-def zipped(files: dict[str, bytes]) -> bytes:
+def make_zip(files: dict[str, bytes]) -> bytes:
     """Return a zip file."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -52,7 +51,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-def tarred(files: dict[str, bytes]) -> bytes:
+def make_tar(files: dict[str, bytes]) -> bytes:
     """Return a compressed tar file."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as archive:
@@ -64,7 +63,7 @@ def tarred(files: dict[str, bytes]) -> bytes:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves ``content`` under ``NAME``; hangs up after ``cut`` bytes; ``ranges`` is what was asked for."""
+    """Serve ``content``, or its first ``cut`` bytes, and note the requested ``ranges``."""
 
     daemon_threads = True
 
@@ -72,7 +71,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content = b""
         self.cut: int | None = None
-        self.knows_ranges = True
+        self.supports_ranges = True
         self.ranges: list[str | None] = []
 
     @property
@@ -81,18 +80,18 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers GET, whole or in part."""
+    """Answer GET requests, with ranges if the server supports them."""
 
     server: Server
 
     def do_GET(self) -> None:
-        content, asked = self.server.content, self.headers["Range"]
-        self.server.ranges.append(asked)
+        content, requested = self.server.content, self.headers["Range"]
+        self.server.ranges.append(requested)
         if self.path != f"/{NAME}":
             return self.send_error(404)
         start = 0
-        if asked and self.server.knows_ranges:
-            match = re.fullmatch(r"bytes=(\d+)-", asked)
+        if requested and self.server.supports_ranges:
+            match = re.fullmatch(r"bytes=(\d+)-", requested)
             assert match is not None
             start = int(match[1])
             if start >= len(content):
@@ -103,14 +102,14 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content[start : self.server.cut])
 
     def log_message(self, *_: object) -> None:
-        """Keep the test's output clean."""
+        """Print nothing."""
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """Run a server with the tiny ESC-50."""
+    """Return a running server with the small ESC-50."""
     running = Server()
-    running.content = zipped(members())
+    running.content = make_zip(esc50_files())
     thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield running
@@ -119,15 +118,15 @@ def server() -> Iterator[Server]:
     running.server_close()
 
 
-def publish(monkeypatch: pytest.MonkeyPatch, checksum: str | None) -> None:
-    """Give ESC-50's archive a checksum."""
+def set_checksum(monkeypatch: pytest.MonkeyPatch, checksum: str | None) -> None:
+    """Publish a checksum for the archive of ESC-50."""
     monkeypatch.setattr(esc50, "ARCHIVES", (Archive(NAME, "http://127.0.0.1:9/never", checksum),))
 
 
-def test_what_is_fetched_is_read_back(
+def test_download_dataset_gives_a_readable_copy(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish(monkeypatch, f"md5:{hashlib.md5(server.content).hexdigest()}")
+    set_checksum(monkeypatch, f"md5:{hashlib.md5(server.content).hexdigest()}")
     steps: list[tuple[int, int]] = []
     folder = download.download_dataset(
         "esc50",
@@ -144,21 +143,21 @@ def test_what_is_fetched_is_read_back(
     assert len(server.ranges) == 1
 
 
-def test_the_command_says_where_it_wrote_and_leaves_a_record(
+def test_data_get_prints_the_folder_and_leaves_a_record(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish(monkeypatch, None)
-    said = CliRunner().invoke(
+    set_checksum(monkeypatch, None)
+    result = CliRunner().invoke(
         cli.frami, ["data", "get", "esc50", "--out", str(tmp_path), "--from", server.address]
     )
-    assert said.exit_code == 0, said.output
+    assert result.exit_code == 0, result.output
     record = json.loads((tmp_path / "esc50.json").read_text())
     assert (
-        str(tmp_path / "esc50.json") in said.output
-        and "Next: frami train --dataset esc50" in said.output
+        str(tmp_path / "esc50.json") in result.output
+        and "Next: frami train --dataset esc50" in result.output
     )
     assert record["command"] == "data get" and record["settings"]["from"] == server.address
-    # What lies there already was not downloaded.
+    # A data set that is already there is not downloaded again.
     (tmp_path / "esc50.json").unlink()
     again = CliRunner().invoke(
         cli.frami, ["data", "get", "esc50", "--out", str(tmp_path), "--from", server.address]
@@ -170,12 +169,12 @@ def test_the_command_says_where_it_wrote_and_leaves_a_record(
     )
 
 
-@pytest.mark.parametrize("knows_ranges", [True, False])
-def test_a_cut_connection_is_gone_on_from(
-    tmp_path: Path, server: Server, knows_ranges: bool
+@pytest.mark.parametrize("supports_ranges", [True, False])
+def test_download_dataset_resumes_after_a_broken_connection(
+    tmp_path: Path, server: Server, supports_ranges: bool
 ) -> None:
-    server.cut, server.knows_ranges = 200_000, knows_ranges
-    with pytest.raises(OperationError, match="broke off .* run it again to go on"):
+    server.cut, server.supports_ranges = 200_000, supports_ranges
+    with pytest.raises(OperationError, match="broke off after .* MB .*. Run it again to resume"):
         download.download_dataset("esc50", tmp_path, base_url=server.address)
     assert [path.name for path in tmp_path.iterdir()] == [f"{NAME}.part"]
     size = (tmp_path / f"{NAME}.part").stat().st_size
@@ -186,81 +185,85 @@ def test_a_cut_connection_is_gone_on_from(
         "esc50", tmp_path, base_url=server.address, progress=lambda done, _: steps.append(done)
     )
     assert server.ranges == [None, f"bytes={size}-"]
-    assert (steps[0] > size) is knows_ranges and steps[-1] == len(server.content)
+    assert (steps[0] > size) is supports_ranges and steps[-1] == len(server.content)
     assert {path.name: path.read_bytes() for path in (folder / "audio").iterdir()} == {
-        Path(name).name: content for name, content in members().items() if "audio" in name
+        Path(name).name: content for name, content in esc50_files().items() if "audio" in name
     }
 
 
-def test_a_partial_file_longer_than_the_whole_is_dropped(tmp_path: Path, server: Server) -> None:
+def test_download_dataset_drops_a_part_longer_than_the_file(tmp_path: Path, server: Server) -> None:
     (tmp_path / f"{NAME}.part").write_bytes(bytes(len(server.content) + 1))
     assert download.download_dataset("esc50", tmp_path, base_url=server.address).is_dir()
     assert server.ranges[1] is None
 
 
-def test_a_wrong_checksum_leaves_nothing(
+def test_download_dataset_with_a_wrong_checksum_leaves_nothing(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    publish(monkeypatch, f"md5:{'0' * 32}")
+    set_checksum(monkeypatch, f"md5:{'0' * 32}")
     with pytest.raises(OperationError, match="its checksum is not md5:000"):
         download.download_dataset("esc50", tmp_path, base_url=server.address)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("pack", [zipped, tarred])
+@pytest.mark.parametrize("pack", [make_zip, make_tar])
 @pytest.mark.parametrize("name", ["../../outside.txt", "ESC-50-master/../../../outside.txt"])
-def test_an_archive_that_climbs_out_is_refused(
+def test_download_dataset_with_a_path_outside_the_folder_is_refused(
     tmp_path: Path, server: Server, pack: object, name: str
 ) -> None:
     assert callable(pack)
-    server.content = pack(members() | {name: b"gotcha"})
-    with pytest.raises(OperationError, match=r"names a path outside its folder \(.*outside.txt\)"):
+    server.content = pack(esc50_files() | {name: b"gotcha"})
+    with pytest.raises(
+        OperationError, match=r"contains a path outside its folder \(.*outside.txt\)"
+    ):
         download.download_dataset("esc50", tmp_path / "out", base_url=server.address)
     assert not list((tmp_path / "out").iterdir()) and not list(tmp_path.rglob("outside.txt"))
 
 
-def test_a_tar_file_is_unpacked_too(tmp_path: Path, server: Server) -> None:
-    server.content = tarred(members())
+def test_download_dataset_unpacks_a_tar_file(tmp_path: Path, server: Server) -> None:
+    server.content = make_tar(esc50_files())
     assert (
         download.download_dataset("esc50", tmp_path, base_url=server.address) / "meta/esc50.csv"
     ).read_text() == TABLE
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"<html>Sign in</html>", "is damaged"),
-        (zipped({"ESC-50-master/README.md": b""}), "is not complete.*no meta/esc50.csv"),
-        (zipped(members(range(1, 4))), "is not complete.*2 of 5 clips .*folds absent: 4, 5"),
+        (make_zip({"ESC-50-master/README.md": b""}), "is not complete.*it has no meta/esc50.csv"),
+        (make_zip(esc50_files(range(1, 4))), "is not complete.*2 of 5 clips .*folds absent: 4, 5"),
     ],
     ids=["page", "empty", "partial"],
 )
-def test_what_is_not_the_data_set_leaves_nothing(
-    tmp_path: Path, server: Server, content: bytes, said: str
+def test_download_dataset_of_other_content_leaves_nothing(
+    tmp_path: Path, server: Server, content: bytes, message: str
 ) -> None:
     server.content = content
-    with pytest.raises(OperationError, match=said):
+    with pytest.raises(OperationError, match=message):
         download.download_dataset("esc50", tmp_path, base_url=server.address)
     assert not list(tmp_path.iterdir())
 
 
-def test_an_address_that_is_not_there(tmp_path: Path, server: Server) -> None:
-    with pytest.raises(OperationError, match="answered 404 Not Found"):
+def test_download_dataset_from_a_missing_page_fails(tmp_path: Path, server: Server) -> None:
+    with pytest.raises(
+        OperationError, match="answered 404 Not Found. Try again later.* `base_url`"
+    ):
         download.download_dataset("esc50", tmp_path, base_url=server.address + "elsewhere")
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_no_address_is_wrong_use(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="There is no address 'nowhere/"):
+def test_download_dataset_from_another_scheme_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="'nowhere/.*' is not a web address"):
         download.download_dataset("esc50", tmp_path, base_url="nowhere")
 
 
-def test_no_server_at_all(tmp_path: Path) -> None:
-    with pytest.raises(OperationError, match="broke off .ConnectionError, 0.0 MB are here"):
+def test_download_dataset_without_a_server_fails(tmp_path: Path) -> None:
+    with pytest.raises(OperationError, match=r"broke off after 0.0 MB \(ConnectionError\)"):
         download.download_dataset("esc50", tmp_path, base_url="http://127.0.0.1:9")
 
 
-def test_what_is_there_is_not_overwritten(tmp_path: Path, server: Server) -> None:
+def test_download_dataset_does_not_overwrite_other_files(tmp_path: Path, server: Server) -> None:
     (tmp_path / "esc50").mkdir()
     (tmp_path / "esc50" / "mine.txt").write_text("keep")
     with pytest.raises(UsageError, match="is in the way: move it"):
@@ -268,22 +271,22 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path, server: Server) -> Non
     assert (tmp_path / "esc50" / "mine.txt").read_text() == "keep" and not server.ranges
 
 
-def test_a_generated_set_has_nothing_to_download(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="tones has nothing to download"):
+def test_download_dataset_without_archives_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="tones has no files to download; use it without `data`"):
         download.download_dataset("tones", tmp_path)
 
 
-def test_out_that_is_a_file(tmp_path: Path) -> None:
+def test_download_dataset_to_a_file_fails(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OperationError, match="cannot be written"):
+    with pytest.raises(OperationError, match="cannot be written.*choose another `out`"):
         download.download_dataset("esc50", tmp_path / "file")
 
 
-def test_official_archives_are_fetched_over_https_under_names_of_their_own() -> None:
+def test_archives_have_https_addresses_and_unique_names() -> None:
     archives = {
         archive
         for name in ("esc50", "esc10", "urbansound8k", "audiomnist", "fsdd")
-        for archive in registry.load("datasets", name).ARCHIVES
+        for archive in load_dataset(name).ARCHIVES
     }
     assert len(archives) == len({archive.name for archive in archives}) == 4
     assert all(archive.url.startswith("https://") for archive in archives)

@@ -1,0 +1,123 @@
+"""A split is loaded from the data set's folder, and fits the task and the model's labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from frami.core.errors import UsageError
+from frami.data.recordings import Recordings, Split
+from frami.data.splits import (
+    check_labels,
+    find_data_folder,
+    load_split,
+    require_training_clips,
+    split_for_task,
+)
+from tests.datasets.layouts import write_esc50
+
+
+def make_split(task: str = "single-label") -> Split:
+    """Return a split with the labels a and b, and two clips on each side."""
+    tags = np.eye(2, dtype=np.float32)
+    recordings = Recordings(
+        ("1", "2"),
+        (0, 1) if task == "single-label" else tags,
+        lambda index, rate: torch.zeros(rate),
+        (((0.0, 1.0, 0),), None) if task == "sound-events" else None,
+    )
+    return Split("mine", "1", ("a", "b"), recordings, recordings, task=task)
+
+
+@pytest.mark.parametrize("name", ["esc50", "esc10", "urbansound8k", "fsdd", "audiomnist"])
+def test_load_split_from_another_layout_is_refused_with_the_way_out(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(UsageError, match=f"frami data get {name} --out DIR"):
+        load_split(name, tmp_path, test_fold=1)
+    with pytest.raises(UsageError, match="There is no folder"):
+        load_split(name, tmp_path / "nowhere", test_fold=1)
+
+
+def test_load_split_without_data_names_the_ways_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FRAMI_DATA", raising=False)
+    with pytest.raises(UsageError, match="`data` is required with esc50.* frami data get esc50"):
+        load_split("esc50", test_fold=1)
+    with pytest.raises(UsageError, match="set FRAMI_DATA.$"):
+        load_split("desed", test_fold="validation")
+    with pytest.raises(UsageError, match="Did you mean 'esc50'"):
+        load_split("esc5", test_fold=1)
+
+
+def test_load_split_reads_the_folder_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_esc50(tmp_path)
+    monkeypatch.setenv("FRAMI_DATA", str(tmp_path))
+    assert len(load_split("esc50", test_fold=1).test) == 50
+
+
+def test_find_data_folder_ignores_the_case_of_the_usual_name(tmp_path: Path) -> None:
+    (tmp_path / "UrbanSound8K").mkdir()
+    (tmp_path / "esc50").write_text("a file")
+    assert find_data_folder("urbansound8k", tmp_path) == tmp_path / "UrbanSound8K"
+    assert find_data_folder("esc50", tmp_path) == tmp_path
+    assert find_data_folder("tones", tmp_path) == Path()
+
+
+def test_split_for_task_of_events_drops_test_clips_without_times() -> None:
+    split = split_for_task(make_split("sound-events"), None)
+    assert (split.train.names, split.test.names) == (("1", "2"), ("1",))
+
+
+def test_split_for_task_turns_events_into_tags() -> None:
+    split = split_for_task(make_split("sound-events"), "multi-label")
+    assert split.task == "multi-label" and split.train.events is split.test.events is None
+    assert np.asarray(split.test.targets).tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("task", "target", "allowed"),
+    [
+        ("single-label", "sound-events", "Use single-label, or another"),
+        ("multi-label", "single-label", "Use multi-label, or another"),
+        ("sound-events", "single-label", "Use sound-events or multi-label, or another"),
+    ],
+)
+def test_split_for_task_without_annotations_is_refused(
+    task: str, target: str, allowed: str
+) -> None:
+    with pytest.raises(UsageError, match=f"mine is annotated for the task {task}.*{allowed}"):
+        split_for_task(make_split(task), target)
+
+
+def test_require_training_clips_refuses_a_single_clip() -> None:
+    split = make_split()
+    require_training_clips(split)
+    with pytest.raises(UsageError, match="has 1 training clips; at least 2 are required. Less."):
+        require_training_clips(replace(split, train=split.train.subset([0]), missing="Less."))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (("a", "c"), r"mine has classes that the model was not trained on \(b\)"),
+        (("a", "b", "c"), r"The model has classes that are not in mine \(c\)"),
+        (("b", "a"), "The model has the classes of mine in another order"),
+    ],
+)
+def test_check_labels_names_the_difference(labels: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UsageError, match=message + "; name the model's own data set."):
+        check_labels(labels, make_split())
+    check_labels(("a", "b"), make_split())
+
+
+def test_split_fingerprint_changes_with_the_annotations() -> None:
+    split = make_split()
+    assert len(split.fingerprint) == 8 and split.fingerprint == make_split().fingerprint
+    changed = replace(split, train=replace(split.train, targets=(1, 0)))
+    assert changed.fingerprint != split.fingerprint
