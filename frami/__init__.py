@@ -1,13 +1,19 @@
-"""frami: data-free distillation and model inversion of audio classifiers.
+"""Data-free distillation and model inversion of audio classifiers.
 
-    frami.train        recordings -> a teacher
-    frami.synthesize   a frozen teacher -> a store of synthetic spectrograms
-    frami.distill      a teacher and a store (or recordings) -> a student
-    frami.score        a model on real recordings -> scores
-    frami.inspect      a store, a bundle or a run -> what is in it, and pictures
-    frami.load         a bundle -> a model
+Model inversion synthesizes spectrograms from the weights of a trained classifier, the teacher,
+without its training data. Distillation trains a smaller classifier, the student, on them.
 
-Shapes, everywhere: B batch, T samples, F mel bands, N frames, K classes, D channels before pooling, S clips of a store.
+    frami.train        train a teacher on recordings
+    frami.synthesize   invert a teacher into a store of synthetic spectrograms
+    frami.distill      train a student from a teacher, on a store or on recordings
+    frami.score        score a model on real recordings
+    frami.inspect      describe a model, a store or a run, with pictures
+    frami.load         load a model from its bundle, or a pretrained one: frami.load("digits")
+
+Each function does the same as the command of its name; `frami.score` is ``frami evaluate``.
+
+Letters for shapes, in all docstrings: B batch, T samples, F mel bands, N frames, K classes,
+D channels before pooling, S clips of a store.
 """
 
 from __future__ import annotations
@@ -28,7 +34,10 @@ if TYPE_CHECKING:
     from frami.training.distill import distill
     from frami.training.supervised import train
 
-# What is public, and where it is; loaded when first used, so that `frami --help` does not wait for torch.
+__version__: str
+
+# Module of each public name. It is imported at first use, so that `frami --help` does not import
+# torch.
 _PUBLIC = {
     "train": "frami.training.supervised",
     "synthesize": "frami.inversion.synthesize",
@@ -50,6 +59,7 @@ __all__ = [
     "Model",
     "Network",
     "Store",
+    "__version__",
     "distill",
     "inspect",
     "load",
@@ -59,9 +69,15 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # a type checker shall see the names above alone, and refuse a misspelled one
+# Type checkers use the imports above instead, and so refuse a misspelled name.
+if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            return importlib.import_module("importlib.metadata").version("frami")
         if name not in _PUBLIC:
             raise AttributeError(f"module 'frami' has no attribute {name!r}")
         return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

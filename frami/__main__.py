@@ -1,4 +1,4 @@
-"""`python -m frami` is the same as `frami`."""
+"""Run the command line: `python -m frami` is the same as `frami`."""
 
 from frami.cli import main
 

@@ -1,18 +1,79 @@
-"""Inversion methods: one file each. A method is a module with two names.
+'''Inversion methods, one file each.
 
-    Settings                         a frozen dataclass: every number of the method, with help text and range; if there is
-                                     a ``longest``, clips of one label have that many frames at most, by default
-    Generator(teacher, settings, machine, seed)
-        .round(number, target, frames) -> Inverted     one batch of finished clips, one for each target
-        .state() / .load(state)                        all that the next round depends on, to go on after a kill
-        .recordings                                    absent, or of a method that hears recordings: their ``dataset`` and
-                                                       ``test_fold`` (what was left out), to be remembered of its students
+A method makes spectrograms from a frozen teacher, in rounds of one batch. Its module defines two
+names:
 
-``number`` counts rounds from 0. ``target`` is on the CPU: class indices ``(B,)`` int64, tags ``(B, K)`` float32, or activities
-``(B, K, frames)`` float32 in [0, 1], as the teacher's task has them. What comes back is ``(B, F, frames)`` float32, on any
-device, within the front end's range. The teacher, in eval mode and without gradients to its weights, must stay as it was.
+    Settings    a frozen dataclass, subclass of `frami.inversion.method.MethodSettings`: every
+                number of the method, with its help text and range
+    Method      a class or function that takes (teacher, settings, runtime, seed); what it returns
+                has `run_round`, `state_dict` and `load_state_dict`
 
-To add one, write ``generators/mine.py``; ``frami synthesize --method mine`` and the contract tests find it by its
-name. ``frami.generators.frami`` shows how a method picks from parametrisations, priors and views; ``noise`` is the
-shortest. The engine around it (`frami.synthesis`) draws targets and lengths, stores, resumes and reports.
-"""
+This is a complete method, with one setting:
+
+    """Blobs: noise of a given loudness."""
+
+    from dataclasses import dataclass
+
+    import torch
+
+    from frami.core.seeds import Stream, make_rng
+    from frami.core.settings import setting
+    from frami.inversion.loop import RoundResult
+    from frami.inversion.method import MethodSettings
+
+    @dataclass(frozen=True, kw_only=True)
+    class Settings(MethodSettings):
+        loudness: float = setting(0.5, "standard deviation of the noise", low=0)
+
+    class Method:
+        def __init__(self, teacher, settings, runtime, seed):
+            self.front_end, self.settings, self.seed = teacher.front_end, settings, seed
+
+        def run_round(self, index, target, n_frames):
+            rng = make_rng(self.seed, Stream.ROUND, index)
+            mel = torch.randn(len(target), self.front_end.n_mels, n_frames, generator=rng)
+            mel = (self.settings.loudness * mel).clamp(*self.front_end.value_range)
+            return RoundResult(mel, losses={}, step=0)
+
+        def state_dict(self):
+            return {}
+
+        def load_state_dict(self, state):
+            pass
+
+Save it as ``generators/mine.py`` and run ``frami synthesize --method mine``. The contract tests
+find the file by its name. A file outside this folder works too, under a name with a dot
+(``--method lab.mine``).
+
+The contract (`frami.inversion.method`):
+
+- ``run_round(index, target, n_frames)`` returns a `frami.inversion.loop.RoundResult`: finished
+  clips ``(B, F, n_frames)`` in float32, on any device, within the front end's range, one for each
+  target.
+- ``teacher`` is a `frami.models.model.Model`, ``runtime`` a `frami.core.runtime.Runtime` (device
+  and precision), ``seed`` an int.
+- ``index`` counts rounds from 0. Random numbers come from `frami.core.seeds.make_rng` with the seed
+  and the index, so the same seed gives the same clips.
+- ``target`` is on the CPU, in the format of the teacher's task: class indices ``(B,)`` int64, tags
+  ``(B, K)`` float32, or activities ``(B, K, n_frames)`` float32 in [0, 1].
+- A method that chooses the classes itself returns them as ``RoundResult.target``.
+- ``state_dict()`` returns everything the next round depends on, in tensors, numbers, lists and
+  dicts. After a kill, the engine passes it to ``load_state_dict`` and repeats the lost rounds.
+- The teacher is in eval mode and its weights need no gradient. It must not be changed.
+
+Optional parts:
+
+- ``Settings.frame_limit`` (a property): longest clip made by default for a single-label teacher.
+- ``views`` (a setting from `frami.inversion.views.ViewSettings`): views on which losses are
+  computed.
+- The weight of a loss, made with `frami.core.settings.weight`, has the name of the loss.
+- ``Method.recordings``: provenance of the recordings a method uses, a dict with ``dataset``,
+  ``test_fold`` and ``fingerprint``. It is stored with every student.
+
+Shared parts: `frami.inversion.loop` is the optimization loop, `frami.inversion.losses` has the
+losses, `frami.inversion.terms` the settings and losses that most methods share,
+`frami.inversion.adversarial` a generator trained against a student. ``dfad`` is the shortest
+adversarial method, ``deepinversion`` the shortest that optimizes clips; `frami.generators.frami`
+uses most parts. The engine (`frami.inversion.synthesize`) draws targets and lengths, stores the
+clips, and resumes interrupted work.
+'''

@@ -1,22 +1,27 @@
-"""CMI: clips that are told from all earlier ones by what the teacher sees in two views of each.
+"""CMI: contrastive model inversion, with a memory bank that keeps new clips different.
 
-Source: Fang et al., "Contrastive Model Inversion for Data-Free Knowledge Distillation", IJCAI 2021, arXiv:2105.08584:
+Source: Fang et al., "Contrastive Model Inversion for Data-Free Knowledge Distillation", IJCAI 2021,
+arXiv:2105.08584. Each round starts with a fresh generator, optimized together with its noise:
 
     L = class_prior CE + batch_norm L_BN + contrast L_cr + adversary L_adv
 
-Each round begins with a fresh generator, which is moved together with its noise. L_cr compares, after a learned
-projection, the means of what came into the teacher's batch norms: of part of a clip, of the whole clip, and of up to
-4,096 clips drawn from a bank of past ones. The defaults are those of the authors' scripts (200 steps a round of 256
-clips; here it has as many as it is asked for, 64; the paper's tables say 500). Differs: rows of the bank are negatives
-only, their own loss is left out, which reaches the projection alone and costs seventeen times the rest; Adam's first beta is
-0.5 for the projection, too (theirs 0.9), and biases of the generator begin as PyTorch draws them (theirs at 0); a small
-student in the making, which learns for 10 steps a round where 400 are published, stands for the one that is distilled from the
-store afterwards.
+L_cr is the InfoNCE loss between a view of part of a clip and a view of the whole clip. Its features
+are a learned projection of the channel means at the inputs of the teacher's batch norms. Negatives
+are the other clips of the batch and 4,096 clips drawn from a bank of past ones. L_adv is minus the
+divergence of student from teacher on clips that both classify alike.
+
+Published: the defaults are those of the authors' scripts, with 200 steps per round (the paper's
+tables use 500) of 256 clips; here a round has the batch size, 64 by default.
+
+Differs: Rows of the bank are negatives only. Their own loss is left out: it only reaches the
+projection, and costs seventeen times as much as the rest. Adam's first beta is 0.5 for the
+projection too (theirs 0.9), and the generator's biases are initialized by PyTorch (theirs to 0). A
+small proxy student takes the part of the student, which is distilled from the store afterwards; it
+is trained for 10 steps per round, where 400 are published.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,34 +36,27 @@ from frami.core.seeds import Stream
 from frami.core.settings import loss_weights, setting, weight
 from frami.inversion import losses
 from frami.inversion.hooks import ForwardPass, batch_norms, forward_with_stats
-from frami.inversion.loop import RoundResult, optimize_clips
-from frami.inversion.proxy import make_proxy
+from frami.inversion.loop import LossTerms, RoundResult, optimize_clips
+from frami.inversion.proxy import adversary_weight, load_proxy_state, make_proxy, proxy_state
+from frami.inversion.terms import ImageMethodSettings, batch_norm_weight, teacher_terms
 from frami.inversion.upsampler import Upsampler
 from frami.inversion.views import get_views
 from frami.models.model import Model
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Every number of CMI."""
+class Settings(ImageMethodSettings):
+    """Settings of CMI."""
 
-    steps: int = setting(200, "steps a round", low=1)
-    class_prior: float = weight(1.0, "weight of the class prior")
-    batch_norm: float = weight(1.0, "weight of the batch-norm moments")
-    relative: bool = setting(
-        False, "take the moments relative to the teacher's spread; published: as they are"
-    )
-    contrast: float = weight(0.8, "weight of the contrast")
-    temperature: float = setting(0.1, "temperature of the contrast", low=0.001)
-    bank: int = setting(40960, "clips that the bank holds", low=1)
-    negatives: int = setting(4096, "clips of the bank that a step draws", low=0)
-    adversary: float = weight(0.5, "weight of the disagreement with a student in the making")
-    latent: int = setting(256, "size of the noise", low=1)
-    learning_rate: float = setting(1e-3, "of generator, noise and projection", low=0)
-    proxy: str = setting("small", "network of that student")
-    proxy_steps: int = setting(10, "steps that it learns after each round", low=0)
-    proxy_memory: int = setting(2048, "clips that it remembers", low=1)
-    views: str = setting("audio", "views that are judged: audio, image as published, or none")
+    steps: int = setting(200, "optimization steps per round", low=1)
+    batch_norm: float = batch_norm_weight(1.0)
+    contrast: float = weight(0.8, "weight of the contrastive loss")
+    temperature: float = setting(0.1, "temperature of the contrastive loss", low=0.001)
+    bank: int = setting(40960, "past clips in the memory bank", low=1)
+    negatives: int = setting(4096, "clips drawn from the memory bank per step", low=0)
+    adversary: float = adversary_weight(0.5)
+    latent: int = setting(256, "size of the noise vector", low=1)
+    learning_rate: float = setting(1e-3, "learning rate of generator, noise and projection", low=0)
 
 
 class Projection(nn.Sequential):
@@ -68,15 +66,19 @@ class Projection(nn.Sequential):
         super().__init__(nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, 256))
 
     def forward(self, features: Tensor) -> Tensor:
-        return F.normalize(super().forward(features.float()), dim=1)
+        """Return the projected features, of unit length."""
+        hidden = features.float()
+        for layer in self:
+            hidden = layer(hidden)
+        return F.normalize(hidden, dim=1)
 
 
 class Method:
-    """The state that lives through the rounds: the projection, the bank, the student."""
+    """The projection, the memory bank and the proxy student, which are kept between rounds."""
 
     def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
         self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
-        self.whole, self.part = get_views(settings.views)
+        self.whole_view, self.part_view = get_views(settings.views)
         layers = batch_norms(teacher.network).values()
         channels = sum(layer.num_features for layer in layers) or teacher.network.channels
         with seeds.seeded(seed, Stream.GENERATOR_WEIGHTS):
@@ -87,41 +89,42 @@ class Method:
         self.bank = torch.zeros(0, channels, dtype=torch.float16)
         self.proxy = make_proxy(teacher, settings, runtime, seed)
 
-    def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
-        """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
+    def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
+        """Return finished clips ``(B, F, n_frames)``, one for each target."""
         settings, runtime = self.settings, self.runtime
-        target, rng = target.to(runtime.device), seeds.make_rng(self.seed, Stream.ROUND, number)
-        with seeds.seeded(self.seed, Stream.FRESH_GENERATOR_WEIGHTS, number):
-            generator = self._fresh()
+        target, rng = target.to(runtime.device), seeds.make_rng(self.seed, Stream.ROUND, index)
+        with seeds.seeded(self.seed, Stream.FRESH_GENERATOR_WEIGHTS, index):
+            generator = self._fresh_generator()
         noise = generator.sample_noise(len(target), rng, runtime.device).requires_grad_(True)
-        every = loss_weights(settings)
 
-        def make() -> Tensor:
+        def render() -> Tensor:
             with runtime.autocast():
-                return generator(noise, frames)
+                mel: Tensor = generator(noise, n_frames)
+                return mel
 
-        def after() -> None:
+        def update_projection() -> None:
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
 
         optimizer = torch.optim.Adam(
             [*generator.parameters(), noise], lr=settings.learning_rate, betas=(0.5, 0.999)
         )
-        inverted = optimize_clips(
-            make,
-            lambda mel: self._judge(mel, target, rng),
-            every,
+        result = optimize_clips(
+            render,
+            lambda mel: self._compute_losses(mel, target, rng),
+            loss_weights(settings),
             optimizer,
             settings.steps,
-            after_backward=after,
+            after_backward=update_projection,
         )
         if settings.contrast:
-            self._remember(inverted.mel, rng)
-        self.proxy.update(inverted.mel, number)
-        return inverted
+            self._update_bank(result.mel, rng)
+        if self.proxy is not None:
+            self.proxy.update(result.mel, index)
+        return result
 
-    def _fresh(self) -> Upsampler:
-        """Return a generator whose weights are drawn from N(0, 0.02)."""
+    def _fresh_generator(self) -> Upsampler:
+        """Return a generator with weights drawn from N(0, 0.02)."""
         generator = Upsampler.for_teacher(self.teacher, self.settings.latent)
         for layer in generator.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
@@ -131,62 +134,58 @@ class Method:
         self.runtime.place(generator)
         return generator.train()
 
-    def _judge(
+    def _compute_losses(
         self, mel: Tensor, target: Tensor, rng: torch.Generator
-    ) -> dict[str, Callable[[], Tensor]]:
-        view, wanted = transforms.with_timeline(lambda both: self.whole(both, rng), mel, target)
-        heard = forward_with_stats(self.teacher.network, view, self.runtime, each_clip=True)
-        seen = heard.batch_norm
-        return {
-            "class_prior": lambda: losses.class_prior_loss(heard.output, wanted),
-            "batch_norm": lambda: losses.batch_norm_loss(
-                seen.batch, seen.stored, relative=self.settings.relative
-            ),
-            "contrast": lambda: self._contrast(mel, heard, rng),
-            "adversary": lambda: losses.adversarial_kl(heard.output, self.proxy.predict(view)),
-        }
+    ) -> tuple[LossTerms, ForwardPass]:
+        view, view_target = transforms.with_timeline(
+            lambda both: self.whole_view(both, rng), mel, target
+        )
+        whole = self._forward(view)
+        terms = teacher_terms(whole, view, view_target, self.proxy, relative=self.settings.relative)
+        return {**terms, "contrast": lambda: self._contrast(mel, whole, rng)}, whole
+
+    def _forward(self, mel: Tensor) -> ForwardPass:
+        return forward_with_stats(self.teacher.network, mel, self.runtime, each_clip=True)
 
     def _contrast(self, mel: Tensor, whole: ForwardPass, rng: torch.Generator) -> Tensor:
-        """Return how badly part of each clip is told from other clips, and from those of the bank, by the whole of it."""
-        part = forward_with_stats(
-            self.teacher.network, self.part(mel, rng), self.runtime, each_clip=True
-        )
-        kept = self.bank[
-            torch.randperm(len(self.bank), generator=rng)[: self.settings.negatives]
-        ].to(mel.device)
+        """Return the InfoNCE loss between parts of the clips and whole clips, with the bank."""
+        part = self._forward(self.part_view(mel, rng))
+        drawn = torch.randperm(len(self.bank), generator=rng)[: self.settings.negatives]
+        negatives = self.bank[drawn].to(mel.device)
         return losses.info_nce(
             self.projection(_clip_features(part)),
             self.projection(_clip_features(whole).detach()),
-            self.projection(kept) if len(kept) else None,
+            self.projection(negatives) if len(negatives) else None,
             temperature=self.settings.temperature,
         )
 
     @torch.no_grad()
-    def _remember(self, mel: Tensor, rng: torch.Generator) -> None:
-        """Put what the teacher sees in whole clips into the bank; the oldest leave."""
-        heard = forward_with_stats(
-            self.teacher.network, self.whole(mel, rng), self.runtime, each_clip=True
-        )
-        self.bank = torch.cat([_clip_features(heard).half().cpu(), self.bank])[: self.settings.bank]
+    def _update_bank(self, mel: Tensor, rng: torch.Generator) -> None:
+        """Put the features of whole clips into the bank; the oldest are dropped."""
+        features = _clip_features(self._forward(self.whole_view(mel, rng))).half().cpu()
+        self.bank = torch.cat([features, self.bank])[: self.settings.bank]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the next round depends on, as plain tensors, numbers and lists."""
+        """Return everything the next round depends on."""
         return {
             "projection": self.projection.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "bank": self.bank,
-            "proxy": self.proxy.state_dict(),
+            "proxy": proxy_state(self.proxy),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`."""
+        """Restore what `state_dict` returned."""
         self.projection.load_state_dict(state["projection"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.bank = state["bank"]
-        self.proxy.load_state_dict(state["proxy"])
+        load_proxy_state(self.proxy, state["proxy"])
 
 
-def _clip_features(heard: ForwardPass) -> Tensor:
-    """Return the features ``(B, C)`` by which clips are told apart; a teacher without batch norm gives its frames' means."""
-    clips = list(heard.batch_norm.per_clip.values())
-    return torch.cat(clips, dim=1) if clips else heard.output.hidden.float().mean(dim=2)
+def _clip_features(forward_pass: ForwardPass) -> Tensor:
+    """Return the features ``(B, C)`` of each clip: the channel means at the batch norms' inputs.
+
+    For a teacher without batch norm, they are the means of its hidden state over time.
+    """
+    means = list(forward_pass.batch_norm.per_clip.values())
+    return torch.cat(means, dim=1) if means else forward_pass.output.hidden.float().mean(dim=2)

@@ -1,22 +1,29 @@
-"""FastMeta: a generator that is moved for a few steps a round from a meta-learned start.
+"""FastMeta: a generator that needs few steps per round, from meta-learned initial weights.
 
-Source: Fang et al., "Up to 100x Faster Data-free Knowledge Distillation", AAAI 2022, arXiv:2112.06253, with the numbers
-of its ten-step form (published for rounds of 256 clips; here a round has as many as it is asked for, 64):
+Source: Fang et al., "Up to 100x Faster Data-free Knowledge Distillation", AAAI 2022,
+arXiv:2112.06253:
 
     L = class_prior CE + batch_norm L_BN + adversary L_adv
 
-L_BN with an average over past rounds, L_adv (`priors.disagreement`) after twenty rounds. Differs: a small student in
-the making, which learns from the first round on, for 10 steps where 400 are published, stands for the one that is
-distilled from the store afterwards; the generator's first layer is never reset; Reptile goes without their factor of
-67, which Adam would divide out.
+In L_BN the moments are averaged with those of past rounds. L_adv is minus the divergence of student
+from teacher on clips that both classify alike; it counts after twenty rounds. Each round starts
+from initial weights that are learned over all rounds by first-order MAML (or Reptile,
+``form=reptile``).
+
+Published: the defaults are those of the ten-step form, for rounds of 256 clips; here a round has
+the batch size, 64 by default.
+
+Differs: A small proxy student takes the part of the student, which is distilled from the store
+afterwards; it is trained from the first round on, for 10 steps per round where 400 are published.
+The generator's first layer is never reset. Reptile is used without their factor of 67, which Adam
+would divide out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,44 +32,42 @@ from frami.audio import transforms
 from frami.core import seeds
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
-from frami.core.settings import loss_weights, setting, weight
-from frami.inversion import losses
+from frami.core.settings import setting
 from frami.inversion.hooks import ForwardPass, RunningMoments, forward_with_stats
-from frami.inversion.loop import RoundResult, optimize_clips
+from frami.inversion.loop import LossTerms, RoundResult, optimize_clips
 from frami.inversion.meta import MetaLearner
-from frami.inversion.proxy import make_proxy
+from frami.inversion.proxy import adversary_weight, load_proxy_state, make_proxy, proxy_state
+from frami.inversion.terms import (
+    ImageMethodSettings,
+    RunningTermSettings,
+    class_prior_weight,
+    teacher_terms,
+    weights_of_round,
+)
 from frami.inversion.upsampler import Upsampler
 from frami.inversion.views import get_views
 from frami.models.model import Model
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Every number of FastMeta."""
+class Settings(RunningTermSettings, ImageMethodSettings):
+    """Settings of FastMeta."""
 
-    steps: int = setting(10, "steps a round", low=1)
-    form: str = setting("fomaml", "how the start learns: fomaml or reptile")
-    class_prior: float = weight(0.5, "weight of the class prior")
-    batch_norm: float = weight(10.0, "weight of the batch-norm moments")
-    relative: bool = setting(
-        False, "take the moments relative to the teacher's spread; published: as they are"
-    )
-    momentum: float = setting(0.9, "part of past rounds in the moments compared", low=0, high=0.999)
-    adversary: float = weight(1.33, "weight of the disagreement with a student in the making")
-    latent: int = setting(256, "size of the noise", low=1)
+    steps: int = setting(10, "optimization steps per round", low=1)
+    form: str = setting("fomaml", "form of meta-learning: fomaml or reptile")
+    class_prior: float = class_prior_weight(0.5)
+    adversary: float = adversary_weight(1.33)
+    latent: int = setting(256, "size of the noise vector", low=1)
     learning_rate: float = setting(
-        2e-3, "of the generator within a round; its start learns at steps times that", low=0
+        2e-3,
+        "learning rate of the generator; its initial weights are learned at steps times this rate",
+        low=0,
     )
-    latent_rate: float = setting(1e-2, "of the noise within a round", low=0)
-    proxy: str = setting("small", "network of that student")
-    proxy_steps: int = setting(10, "steps that it learns after each round", low=0)
-    proxy_memory: int = setting(2048, "clips that it remembers", low=1)
-    proxy_start: int = setting(20, "rounds before its disagreement counts", low=0)
-    views: str = setting("audio", "views that are judged: audio, image as published, or none")
+    latent_rate: float = setting(1e-2, "learning rate of the noise", low=0)
 
 
 class Method:
-    """The state that lives through the rounds: the meta-learned start, the moments so far, the student."""
+    """The initial weights, the running moments and the proxy student, kept between rounds."""
 
     def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
         self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
@@ -71,64 +76,64 @@ class Method:
             start = Upsampler.for_teacher(teacher, settings.latent)
         runtime.place(start)
         self.meta = MetaLearner(start, settings.learning_rate * settings.steps, settings.form)
-        self.past = RunningMoments(settings.momentum)
+        self.running = RunningMoments(settings.momentum)
         self.proxy = make_proxy(teacher, settings, runtime, seed)
 
-    def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
-        """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
+    def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
+        """Return finished clips ``(B, F, n_frames)``, one for each target."""
         settings, target = self.settings, target.to(self.runtime.device)
-        rng = seeds.make_rng(self.seed, Stream.ROUND, number)
-        generator = cast(Upsampler, self.meta.start_round())
+        rng = seeds.make_rng(self.seed, Stream.ROUND, index)
+        generator = self.meta.start_round()
         noise = generator.sample_noise(len(target), rng, self.runtime.device).requires_grad_(True)
-        every = loss_weights(settings)
-        if number < settings.proxy_start:
-            every["adversary"] = 0.0
-        heard: list[ForwardPass] = []
-        past = self.past
 
-        def make() -> Tensor:
+        def render() -> Tensor:
             with self.runtime.autocast():
-                return generator(noise, frames)
-
-        def judge(mel: Tensor) -> dict[str, Callable[[], Tensor]]:
-            view, wanted = transforms.with_timeline(lambda both: self.view(both, rng), mel, target)
-            heard[:] = [now := forward_with_stats(self.teacher.network, view, self.runtime)]
-            return {
-                "class_prior": lambda: losses.class_prior_loss(now.output, wanted),
-                "batch_norm": lambda: losses.batch_norm_loss(
-                    now.batch_norm.batch,
-                    now.batch_norm.stored,
-                    past.moments,
-                    past.momentum,
-                    relative=settings.relative,
-                ),
-                "adversary": lambda: losses.adversarial_kl(now.output, self.proxy.predict(view)),
-            }
+                mel: Tensor = generator(noise, n_frames)
+                return mel
 
         groups = [
             {"params": generator.parameters(), "lr": settings.learning_rate},
             {"params": [noise], "lr": settings.latent_rate},
         ]
-        optimizer = torch.optim.Adam(groups, betas=(0.5, 0.999))
-        gather = partial(self.meta.accumulate, generator)
-        inverted = optimize_clips(
-            make, judge, every, optimizer, settings.steps, after_backward=gather
+        result = optimize_clips(
+            render,
+            lambda mel: self._compute_losses(mel, target, rng),
+            weights_of_round(settings, index),
+            torch.optim.Adam(groups, betas=(0.5, 0.999)),
+            settings.steps,
+            after_backward=partial(self.meta.accumulate, generator),
         )
         self.meta.finish_round(generator)
-        past.update(heard[0].batch_norm.batch)
-        self.proxy.update(inverted.mel, number)
-        return inverted
+        self.running.update(result.batch_moments)
+        if self.proxy is not None:
+            self.proxy.update(result.mel, index)
+        return result
+
+    def _compute_losses(
+        self, mel: Tensor, target: Tensor, rng: torch.Generator
+    ) -> tuple[LossTerms, ForwardPass]:
+        view, view_target = transforms.with_timeline(lambda both: self.view(both, rng), mel, target)
+        forward_pass = forward_with_stats(self.teacher.network, view, self.runtime)
+        terms = teacher_terms(
+            forward_pass,
+            view,
+            view_target,
+            self.proxy,
+            relative=self.settings.relative,
+            running=self.running,
+        )
+        return terms, forward_pass
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the next round depends on, as plain tensors, numbers and lists."""
+        """Return everything the next round depends on."""
         return {
             "meta": self.meta.state_dict(),
-            "past": self.past.state_dict(),
-            "proxy": self.proxy.state_dict(),
+            "running": self.running.state_dict(),
+            "proxy": proxy_state(self.proxy),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`."""
+        """Restore what `state_dict` returned."""
         self.meta.load_state_dict(state["meta"])
-        self.past.load_state_dict(state["past"], self.runtime.device)
-        self.proxy.load_state_dict(state["proxy"])
+        self.running.load_state_dict(state["running"], self.runtime.device)
+        load_proxy_state(self.proxy, state["proxy"])

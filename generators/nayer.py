@@ -1,23 +1,31 @@
-"""NAYER: a generator is fed with what the classes are called, through a layer that is drawn anew all the time.
+"""NAYER: a generator fed with embeddings of the class names, through a randomly drawn noisy layer.
 
-Source: Tran et al., "NAYER: Noisy Layer Data Generation for Efficient and Effective Data-free Knowledge Distillation",
-CVPR 2024, arXiv:2310.00258:
+Source: Tran et al., "NAYER: Noisy Layer Data Generation for Efficient and Effective Data-free
+Knowledge Distillation", CVPR 2024, arXiv:2310.00258:
 
     L = class_prior CE + batch_norm L_BN + adversary L_adv
 
-The input is one constant embedding a class and no noise; variety comes from the noisy layer's random weights, which are
-drawn anew for every round, as is Adam. The generator lives on and is drawn anew every ten epochs, of two rounds each. As in the
-authors' code: 40 steps a round, 1,000 outputs of the noisy layer. Theirs has rounds of 400 clips, and L_adv after 20 epochs of
-ten rounds, in which no student learns and a generator lives for 100 rounds. Differs: rounds of the batch's size, 64 by default;
-L_adv counts after twenty rounds, and the student in the making learns from the first, for 10 steps a round in place of 200; the
-embeddings are made on the spot, where theirs come from CLIP: from the letters of the class names (``names``, hashed groups of two
-and three), learned with the generator (``learned``), or a file of one row a class (.npy) from a text model of your own; one noisy
-layer serves the batch's classes together, one for each copy of the class list.
+The generator's input is a constant embedding of the class, and no noise. Clips vary through the
+random weights of the noisy layer, a linear layer between embedding and generator, which is drawn
+anew for every round, as is Adam. In L_BN the moments are averaged with those of past rounds. L_adv
+is minus the divergence of student from teacher on clips that both classify alike.
+
+Published: rounds of 400 clips, and as in the authors' code 40 steps per round and 1,000 outputs of
+the noisy layer. The generator is drawn anew every ten epochs of two rounds each. L_adv counts after
+a warm-up of 20 epochs of ten rounds each, in which no student is trained and a generator lasts 100
+rounds.
+
+Differs: A round has the batch size, 64 clips by default. L_adv counts after twenty rounds. A small
+proxy student takes the part of the student, which is distilled from the store afterwards; it is
+trained from the first round on, for 10 steps per round where 200 are published. Embeddings do not
+come from CLIP: they are computed from the letters of the class names (``names``, hashed groups of
+two and three letters), learned with the generator (``learned``), or read from a file with one row
+per class (.npy), for example from a text model. One noisy layer serves all classes of the batch: it
+has one linear map for each repetition of a class in the batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,11 +39,17 @@ from frami.core import seeds
 from frami.core.errors import UsageError
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
-from frami.core.settings import loss_weights, setting, weight
-from frami.inversion import losses
+from frami.core.settings import setting
 from frami.inversion.hooks import ForwardPass, RunningMoments, forward_with_stats
-from frami.inversion.loop import RoundResult, optimize_clips
-from frami.inversion.proxy import make_proxy
+from frami.inversion.loop import LossTerms, RoundResult, optimize_clips
+from frami.inversion.proxy import adversary_weight, load_proxy_state, make_proxy, proxy_state
+from frami.inversion.terms import (
+    ImageMethodSettings,
+    RunningTermSettings,
+    class_prior_weight,
+    teacher_terms,
+    weights_of_round,
+)
 from frami.inversion.upsampler import Upsampler
 from frami.inversion.views import get_views
 from frami.models.model import Model
@@ -44,32 +58,24 @@ EMBEDDING_SIZE = 512
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Every number of NAYER."""
+class Settings(RunningTermSettings, ImageMethodSettings):
+    """Settings of NAYER."""
 
-    steps: int = setting(40, "steps a round", low=1)
+    steps: int = setting(40, "optimization steps per round", low=1)
     embedding: str = setting(
-        "names", "of the classes: names, learned, or a .npy file of one row a class"
+        "names", "class embeddings: names, learned, or a .npy file with one row per class"
     )
-    class_prior: float = weight(0.5, "weight of the class prior")
-    batch_norm: float = weight(10.0, "weight of the batch-norm moments")
-    relative: bool = setting(
-        False, "take the moments relative to the teacher's spread; published: as they are"
-    )
-    momentum: float = setting(0.9, "part of past rounds in the moments compared", low=0, high=0.999)
-    adversary: float = weight(1.33, "weight of the disagreement with a student in the making")
+    class_prior: float = class_prior_weight(0.5)
+    adversary: float = adversary_weight(1.33)
     latent: int = setting(1000, "outputs of the noisy layer", low=1)
-    learning_rate: float = setting(4e-3, "of the generator and the noisy layer", low=0)
+    learning_rate: float = setting(
+        4e-3, "learning rate of generator, noisy layer and learned embeddings", low=0
+    )
     fresh: int = setting(20, "rounds after which the generator is drawn anew", low=1)
-    proxy: str = setting("small", "network of that student")
-    proxy_steps: int = setting(10, "steps that it learns after each round", low=0)
-    proxy_memory: int = setting(2048, "clips that it remembers", low=1)
-    proxy_start: int = setting(20, "rounds before its disagreement counts", low=0)
-    views: str = setting("audio", "views that are judged: audio, image as published, or none")
 
 
 class NoisyLayer(nn.Module):
-    """Embeddings ``(B, E)`` through random linear maps, one for each time that a class comes up in the batch."""
+    """Random linear maps of embeddings ``(B, E)``, one per repetition of a class in a batch."""
 
     def __init__(self, embedding: int, latent: int, copies: int) -> None:
         super().__init__()
@@ -77,124 +83,131 @@ class NoisyLayer(nn.Module):
         self.offsets = nn.Parameter(torch.zeros(copies, latent))
 
     def forward(self, embedded: Tensor, copy: Tensor) -> Tensor:
-        """Return what feeds the generator, ``(B, Z)``; ``copy`` ``(B,)`` says which map a clip goes through."""
+        """Return the generator's input ``(B, Z)``; ``copy`` ``(B,)`` is the map of each clip."""
         return torch.bmm(embedded.unsqueeze(1), self.maps[copy]).squeeze(1) + self.offsets[copy]
 
 
 class Method:
-    """The state that lives through the rounds: embeddings, generator, the moments so far, the student."""
+    """Embeddings, generator, running moments and proxy student, which are kept between rounds."""
 
     def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
         if teacher.task != "single-label":
             raise UsageError(
-                f"nayer makes clips of one class each, and this teacher is {teacher.task}; frami makes both."
+                f"nayer makes clips of one class each, but this teacher's task is {teacher.task}; "
+                "frami supports every task."
             )
         self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
         self.view, _ = get_views(settings.views)
         with seeds.seeded(seed, Stream.CLASS_EMBEDDINGS):
             self.embedded = class_embeddings(teacher.labels, settings.embedding).to(runtime.device)
         self.embedded.requires_grad_(settings.embedding == "learned")
-        self.past = RunningMoments(settings.momentum)
+        self.running = RunningMoments(settings.momentum)
         self.proxy = make_proxy(teacher, settings, runtime, seed)
-        self._begin(0)
+        self._draw_generator(0)
 
-    def _begin(self, number: int) -> None:
-        """Draw the generator anew."""
-        with seeds.seeded(self.seed, Stream.FRESH_GENERATOR_WEIGHTS, number):
+    def _draw_generator(self, index: int) -> None:
+        """Draw the generator anew at the start of a round."""
+        with seeds.seeded(self.seed, Stream.FRESH_GENERATOR_WEIGHTS, index):
             self.generator = Upsampler.for_teacher(self.teacher, self.settings.latent)
         self.runtime.place(self.generator).train()
         self.norm = nn.BatchNorm1d(self.embedded.shape[1]).to(self.runtime.device)
 
-    def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
-        """Return finished clips ``(B, F, frames)``, one for each target ``(B,)``."""
+    def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
+        """Return finished clips ``(B, F, n_frames)``, one for each target."""
         settings, runtime = self.settings, self.runtime
-        if number and number % settings.fresh == 0:
-            self._begin(number)
-        target, rng = target.to(runtime.device), seeds.make_rng(self.seed, Stream.ROUND, number)
+        if index and index % settings.fresh == 0:
+            self._draw_generator(index)
+        target, rng = target.to(runtime.device), seeds.make_rng(self.seed, Stream.ROUND, index)
+        # How often the class of each clip occurs before it in the batch.
         copy = torch.stack([(target[:i] == target[i]).sum() for i in range(len(target))])
-        with seeds.seeded(self.seed, Stream.NOISY_LAYER, number):
-            noisy = NoisyLayer(self.embedded.shape[1], settings.latent, int(copy.max()) + 1).to(
-                runtime.device
-            )
-        learning = [
-            *self.generator.parameters(),
-            *self.norm.parameters(),
-            *noisy.parameters(),
-            self.embedded,
-        ]
-        optimizer = torch.optim.Adam(learning, lr=settings.learning_rate, betas=(0.5, 0.999))
-        every = loss_weights(settings)
-        if number < settings.proxy_start:
-            every["adversary"] = 0.0
-        heard: list[ForwardPass] = []
-        past = self.past
+        with seeds.seeded(self.seed, Stream.NOISY_LAYER, index):
+            noisy = NoisyLayer(self.embedded.shape[1], settings.latent, int(copy.max()) + 1)
+        noisy.to(runtime.device)
+        networks = nn.ModuleList([self.generator, self.norm, noisy])
+        optimizer = torch.optim.Adam(
+            [*networks.parameters(), self.embedded], lr=settings.learning_rate, betas=(0.5, 0.999)
+        )
 
-        def make() -> Tensor:
+        def render() -> Tensor:
             with runtime.autocast():
-                return self.generator(noisy(self.norm(self.embedded[target]), copy), frames)
+                noise = noisy(self.norm(self.embedded[target]), copy)
+                mel: Tensor = self.generator(noise, n_frames)
+                return mel
 
-        def judge(mel: Tensor) -> dict[str, Callable[[], Tensor]]:
-            view = self.view(mel, rng)
-            heard[:] = [now := forward_with_stats(self.teacher.network, view, runtime)]
-            return {
-                "class_prior": lambda: losses.class_prior_loss(now.output, target),
-                "batch_norm": lambda: losses.batch_norm_loss(
-                    now.batch_norm.batch,
-                    now.batch_norm.stored,
-                    past.moments,
-                    past.momentum,
-                    relative=settings.relative,
-                ),
-                "adversary": lambda: losses.adversarial_kl(now.output, self.proxy.predict(view)),
-            }
+        result = optimize_clips(
+            render,
+            lambda mel: self._compute_losses(self.view(mel, rng), target),
+            weights_of_round(settings, index),
+            optimizer,
+            settings.steps,
+        )
+        self.running.update(result.batch_moments)
+        if self.proxy is not None:
+            self.proxy.update(result.mel, index)
+        return result
 
-        inverted = optimize_clips(make, judge, every, optimizer, settings.steps)
-        past.update(heard[0].batch_norm.batch)
-        self.proxy.update(inverted.mel, number)
-        return inverted
+    def _compute_losses(self, view: Tensor, target: Tensor) -> tuple[LossTerms, ForwardPass]:
+        forward_pass = forward_with_stats(self.teacher.network, view, self.runtime)
+        terms = teacher_terms(
+            forward_pass,
+            view,
+            target,
+            self.proxy,
+            relative=self.settings.relative,
+            running=self.running,
+        )
+        return terms, forward_pass
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the next round depends on, as plain tensors, numbers and lists."""
+        """Return everything the next round depends on."""
         return {
             "embedded": self.embedded.detach(),
             "generator": self.generator.state_dict(),
             "norm": self.norm.state_dict(),
-            "past": self.past.state_dict(),
-            "proxy": self.proxy.state_dict(),
+            "running": self.running.state_dict(),
+            "proxy": proxy_state(self.proxy),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`."""
+        """Restore what `state_dict` returned."""
         with torch.no_grad():
             self.embedded.copy_(state["embedded"])
         self.generator.load_state_dict(state["generator"])
         self.norm.load_state_dict(state["norm"])
-        self.past.load_state_dict(state["past"], self.runtime.device)
-        self.proxy.load_state_dict(state["proxy"])
+        self.running.load_state_dict(state["running"], self.runtime.device)
+        load_proxy_state(self.proxy, state["proxy"])
 
 
 def class_embeddings(labels: tuple[str, ...], kind: str) -> Tensor:
-    """Return one embedding of unit length a class, ``(K, E)``.
+    """Return one embedding of unit length per class, ``(K, E)``.
 
     Args:
         labels: Names of the classes.
-        kind: ``names`` hashes groups of two and three letters, ``learned`` draws a start, else a .npy file of K rows.
+        kind: ``names`` hashes groups of two and three letters of each name; ``learned`` draws
+            initial values; anything else is a .npy file with one row per class.
     """
     if kind == "learned":
         return F.normalize(torch.randn(len(labels), EMBEDDING_SIZE), dim=1)
     if kind == "names":
-        from sklearn.feature_extraction.text import HashingVectorizer
+        return _hash_names(labels)
+    return F.normalize(_read_embeddings(Path(kind), len(labels)), dim=1)
 
-        hashed = HashingVectorizer(
-            analyzer="char_wb", ngram_range=(2, 3), n_features=EMBEDDING_SIZE
-        )
-        return torch.from_numpy(
-            hashed.transform([name.replace("_", " ") for name in labels]).toarray()
-        ).float()
-    path = Path(kind)
+
+def _hash_names(labels: tuple[str, ...]) -> Tensor:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    vectorizer = HashingVectorizer(
+        analyzer="char_wb", ngram_range=(2, 3), n_features=EMBEDDING_SIZE
+    )
+    names = [name.replace("_", " ") for name in labels]
+    return torch.from_numpy(vectorizer.transform(names).toarray()).float()
+
+
+def _read_embeddings(path: Path, classes: int) -> Tensor:
     if not path.is_file():
         raise UsageError(
-            f"embedding is {kind!r}, and there is no such file; names, learned or a .npy file is allowed."
+            f"embedding is {str(path)!r}, but there is no such file; names, learned or a .npy file "
+            "is allowed."
         )
     try:
         rows = np.load(path, allow_pickle=False)
@@ -202,10 +215,12 @@ def class_embeddings(labels: tuple[str, ...], kind: str) -> Tensor:
         raise UsageError(f"{path} is not a .npy file of numbers ({error}).") from error
     if rows.dtype.kind not in "fiu" or not np.isfinite(rows).all():
         raise UsageError(
-            f"{path} holds {rows.dtype} values, or some that are not finite; finite numbers are allowed."
+            f"{path} holds {rows.dtype} values, or some that are not finite; only finite numbers "
+            "are allowed."
         )
-    if rows.ndim != 2 or len(rows) != len(labels):
+    if rows.ndim != 2 or len(rows) != classes:
         raise UsageError(
-            f"{path} holds an array of shape {rows.shape}; one row for each of the {len(labels)} classes is allowed."
+            f"{path} holds an array of shape {rows.shape}; one row for each of the {classes} "
+            "classes is required."
         )
-    return F.normalize(torch.from_numpy(rows).float(), dim=1)
+    return torch.from_numpy(rows).float()

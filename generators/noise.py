@@ -1,4 +1,9 @@
-"""The control: random input that matches the front end's range. What a student learns from it, inversion must beat."""
+"""Noise: random clips in the front end's range. The control that inversion must beat.
+
+Every value is drawn from N(0, 1), the distribution to which the front end standardizes its training
+data, and clipped to the front end's range. The teacher is not used. Clips get the labels of the
+targets, and a student learns from the teacher's outputs for them.
+"""
 
 from __future__ import annotations
 
@@ -12,29 +17,30 @@ from frami.core import seeds
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.inversion.loop import RoundResult
+from frami.inversion.method import MethodSettings
 from frami.models.model import Model
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Noise has nothing to set: it has the mean 0 and the deviation 1 that the front end gives its training data."""
+class Settings(MethodSettings):
+    """Noise has no settings."""
 
 
 class Method:
-    """Draws each value from N(0, 1), clipped to the front end's range; the target is whatever was asked for."""
+    """Draws noise; rounds do not depend on one another."""
 
     def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
         self.front_end, self.seed = teacher.front_end, seed
 
-    def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
-        """Return noise ``(B, F, frames)``, one clip for each target."""
-        rng = seeds.make_rng(self.seed, Stream.ROUND, number)
-        mel = torch.randn(len(target), self.front_end.n_mels, frames, generator=rng)
+    def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
+        """Return noise ``(B, F, n_frames)``, one clip for each target."""
+        rng = seeds.make_rng(self.seed, Stream.ROUND, index)
+        mel = torch.randn(len(target), self.front_end.n_mels, n_frames, generator=rng)
         return RoundResult(mel.clamp(*self.front_end.value_range), {}, 0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return nothing: a round depends on its number alone."""
+        """Return an empty state: a round depends on its index alone."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`."""
+        """Restore nothing."""

@@ -1,8 +1,13 @@
-"""The other-domain control: recordings of other sounds than the teacher's, instead of inversion.
+"""Recordings: real recordings of other sounds than the teacher's. The control from another domain.
 
-What a student learns from them is what one gets for nothing wherever some recordings, of anything, may be used:
+A student distilled from them is what inversion must beat wherever recordings of any kind may be
+used. For example:
 
     frami synthesize --teacher TEACHER --method recordings --set dataset=fsdd --out samples.h5
+
+Each pass over the data set uses every recording once; a random part of the requested length is cut
+out, or the recording is repeated if it is shorter. Clips get the classes that the teacher predicts.
+The last fold of the data set is left out.
 """
 
 from __future__ import annotations
@@ -21,19 +26,22 @@ from frami.core.settings import setting
 from frami.data.clips import Spectrograms, crop_or_tile
 from frami.data.splits import find_data_folder, load_split
 from frami.inversion.loop import RoundResult
+from frami.inversion.method import MethodSettings
 from frami.models.model import Model
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Whose recordings; those of the data set's last fold are left out."""
+class Settings(MethodSettings):
+    """Settings of the recordings; the last fold of the data set is left out."""
 
     dataset: str = setting("tones", "data set of the recordings")
-    data: str = setting("", "its folder, or one that holds it; by default FRAMI_DATA", is_path=True)
+    data: str = setting(
+        "", "folder of the data set, or its parent folder; default: FRAMI_DATA", is_path=True
+    )
 
 
 class Method:
-    """Draws recordings, and of each a part of the length asked for; the teacher says what class each is most like."""
+    """Cuts clips from recordings; rounds do not depend on one another."""
 
     def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
         self.teacher, self.runtime, self.seed = teacher, runtime, seed
@@ -41,39 +49,41 @@ class Method:
         folds = registry.load("datasets", settings.dataset).test_folds(folder)
         if not folds:
             raise UsageError(
-                f"There is nothing of {settings.dataset} in {folder}; name another folder with --set data=DIR."
+                f"{folder} has no recordings of {settings.dataset}. Choose another folder with "
+                "data=DIR in the method's settings."
             )
-        found = load_split(settings.dataset, folder, test_fold=folds[-1])
-        if not len(found.train):
+        split = load_split(settings.dataset, folder, test_fold=folds[-1])
+        if not len(split.train):
             raise UsageError(
-                f"This copy of {settings.dataset} has no clips beside fold {folds[-1]}. {found.missing}"
+                f"This copy of {settings.dataset} has no clips outside fold {folds[-1]}. "
+                f"{split.missing}"
             )
-        self.recordings = {**found.origin, "fingerprint": found.fingerprint}
-        self.clips = Spectrograms.from_recordings(found.train, teacher.front_end)
+        self.recordings = {**split.origin, "fingerprint": split.fingerprint}
+        self.clips = Spectrograms.from_recordings(split.train, teacher.front_end)
 
-    def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
-        """Return parts of recordings, ``(B, F, frames)``; each pass over the data set hears every one once."""
-        first, count = number * len(target), len(self.clips.mels)
+    def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
+        """Return parts of recordings, ``(B, F, n_frames)``, and the teacher's predictions."""
+        first, count = index * len(target), len(self.clips.mels)
         passes = range(first // count, (first + len(target) - 1) // count + 1)
         order = torch.cat(
             [
                 torch.randperm(
-                    count, generator=seeds.make_rng(self.seed, Stream.RECORDING_ORDER, index)
+                    count, generator=seeds.make_rng(self.seed, Stream.RECORDING_ORDER, number)
                 )
-                for index in passes
+                for number in passes
             ]
         )
-        rng = seeds.make_rng(self.seed, Stream.ROUND, number)
-        chosen = order[first % count :][: len(target)].tolist()
-        mel = torch.stack([crop_or_tile(self.clips.mel(index), frames, rng) for index in chosen])
+        rng = seeds.make_rng(self.seed, Stream.ROUND, index)
+        indices: list[int] = order[first % count :][: len(target)].tolist()
+        mel = torch.stack([crop_or_tile(self.clips.mel(i), n_frames, rng) for i in indices])
         mel = mel.clamp(*self.teacher.front_end.value_range).to(self.runtime.device)
         with torch.no_grad(), self.runtime.autocast():
-            told = self.teacher.network(mel).task_logits
-        return RoundResult(mel, {}, 0, self.teacher.network.task.decide(told))
+            logits = self.teacher.network(mel).task_logits
+        return RoundResult(mel, {}, 0, target=self.teacher.network.task.decide(logits))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return nothing: a round depends on its number alone."""
+        """Return an empty state: a round depends on its index alone."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`."""
+        """Restore nothing."""

@@ -1,5 +1,7 @@
-"""Student networks: one file each, a function ``build(bands, classes, *, width, depth, ...) -> Network``.
+"""Student networks: one file each, a function ``build(bands, classes, *, width, depth, ...)``.
 
-To add one, write ``students/mine.py`` with such a function; ``--student mine`` and the contract tests find it by name.
-Every argument after ``classes`` needs a default and goes into the bundle, so that loading builds the same network again.
+To add a network, write ``students/mine.py`` with a function ``build`` that returns a
+`frami.models.network.Network`. The command line (``--student mine``) and the contract tests find it
+by its name. Every argument after ``classes`` needs a default. The bundle stores the arguments, so
+that loading builds the same network again.
 """

@@ -1,7 +1,8 @@
 """A depthwise-separable CNN with residual blocks.
 
-Source: Zhang et al., "Hello Edge: Keyword Spotting on Microcontrollers", 2017, arXiv:1711.07128 (DS-CNN). Differs: a
-shortcut where shapes agree, and statistics pooling in place of the average.
+Source: Zhang et al., "Hello Edge: Keyword Spotting on Microcontrollers", 2017, arXiv:1711.07128
+(DS-CNN). Differs: blocks are residual if input and output have the same shape, and statistics
+pooling replaces average pooling.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from frami.models.network import Network
 
 
 class Block(nn.Module):
-    """A 3x3 convolution of each channel, then a 1x1 over all of them, ``(B, C, F, N) -> (B, C', F/s, N/s)``."""
+    """A depthwise 3x3 and a pointwise 1x1 convolution, ``(B, C, F, N) -> (B, C', F/s, N/s)``."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -30,7 +31,7 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Sequential):
-    """Stem and three stages; the first runs at half the time and frequency resolution of the spectrogram."""
+    """Stem and three stages; the stem and stages 2 and 3 halve time and frequency."""
 
     def __init__(self, width: int, depth: int) -> None:
         layers: list[nn.Module] = [
@@ -44,7 +45,9 @@ class Encoder(nn.Sequential):
         super().__init__(*layers)
 
     def forward(self, mel: Tensor) -> Tensor:
-        return super().forward(mel).mean(dim=2)
+        for layer in self:
+            mel = layer(mel)
+        return mel.mean(dim=2)
 
 
 def build(
@@ -55,8 +58,8 @@ def build(
     Args:
         bands: Mel bands F; the network takes any number.
         classes: Classes K.
-        width: Channels of the first of three stages; each next one has twice as many.
-        depth: Blocks a stage.
+        width: Channels of the first of three stages; each further stage has twice as many.
+        depth: Blocks per stage.
         embedding: Size E of the layer before the classifier.
     """
     return Network(Encoder(width, depth), channels=4 * width, classes=classes, embedding=embedding)

@@ -1,21 +1,28 @@
-"""A convolutional recurrent network of a third of the size of the usual, with attention to channels and to frequencies.
+"""A compact convolutional recurrent network with attention to channels and frequencies.
 
-Source: after SE-CRNN (Xiao and Das, ICASSP Workshops 2024, arXiv:2402.02781), a compact CRNN with squeeze and excitation
-of channels (Hu et al., CVPR 2018) and of frequencies (Nam et al., 2023, arXiv:2306.11277); its sizes are not published.
+It has about a third of the parameters of the `frami.teachers.crnn` network.
+
+Source: after SE-CRNN (Xiao and Das, ICASSP Workshops 2024, arXiv:2402.02781), a compact CRNN with
+squeeze and excitation of channels (Hu et al., CVPR 2018) and of frequencies (Nam et al., 2023,
+arXiv:2306.11277). Differs: our own layer sizes, as theirs are not published.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from frami.models.network import Network, conv_recurrent_forward
+from frami.models.network import Network
+from frami.models.recurrent import conv_recurrent_forward
 
 WIDENING = (1, 2, 4, 6, 6)
 SQUEEZE = 4
 
 
 class Attention(nn.Module):
-    """Weights each channel by what the whole clip is like, and each frequency of a frame by what that frame is like."""
+    """Weights for the channels of a clip and for the frequencies of each frame.
+
+    A channel's weight depends on the whole clip, a frequency's weight on its frame.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -23,29 +30,27 @@ class Attention(nn.Module):
         self.channels = nn.Sequential(
             nn.Linear(channels, squeezed), nn.ReLU(), nn.Linear(squeezed, channels)
         )
-        # A kernel over frequency, and no full matrix: it takes any number of bands.
+        # A convolution over frequency, unlike a linear layer, takes any number of bands.
         self.frequencies = nn.Conv2d(1, 1, (7, 1), padding=(3, 0))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return clips ``(B, C, F, N)``, weighted."""
-        # Gradients then lie in memory as the maps do under bfloat16, channels last: a step of training takes two thirds of
-        # the time that it takes otherwise, and a fifth longer in float32.
+        """Return the weighted features of clips ``(B, C, F, N)``."""
+        # With channels last, as here, gradients have the memory layout that features have under
+        # bfloat16. A training step then takes two thirds of the time; in float32, a fifth more.
         x = x.permute(0, 2, 3, 1)
-        of_channels = self.channels(x.mean(dim=(1, 2))).sigmoid()
-        of_frequencies = self.frequencies(x.mean(dim=3).unsqueeze(1)).sigmoid()
-        weights = of_frequencies.flatten(1).unsqueeze(2) @ of_channels.unsqueeze(1)
+        channels: Tensor = self.channels(x.mean(dim=(1, 2))).sigmoid()
+        frequencies: Tensor = self.frequencies(x.mean(dim=3).unsqueeze(1)).sigmoid()
+        weights = frequencies.flatten(1).unsqueeze(2) @ channels.unsqueeze(1)
         return (x * weights.view(x.shape)).permute(0, 3, 1, 2)
 
 
 class Encoder(nn.Module):
-    """Frequency is halved by every convolution as far as it goes, time by the first two."""
+    """Convolutions with attention and a recurrent layer; see `conv_recurrent_forward`."""
 
     def __init__(self, width: int, depth: int, recurrent: int) -> None:
         super().__init__()
-        channels = [
-            1,
-            *(width * WIDENING[min(number, len(WIDENING) - 1)] for number in range(depth)),
-        ]
+        last = len(WIDENING) - 1
+        channels = [1, *(width * WIDENING[min(index, last)] for index in range(depth))]
         self.layers = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False),
@@ -76,8 +81,8 @@ def build(
         bands: Mel bands F; the network takes any number.
         classes: Classes K.
         width: Channels of the first convolution; the last ones have six times as many.
-        depth: Convolutions.
-        recurrent: Units of the recurrent layer, each way; None is four times the width.
+        depth: Number of convolutions.
+        recurrent: Units of the recurrent layer, per direction; None is four times the width.
         embedding: Size E of the layer before the classifier.
     """
     recurrent = recurrent or 4 * width

@@ -1,4 +1,7 @@
-"""A narrow plain CNN for microcontrollers: below 128 k parameters and 30 M multiply-adds for a clip of one second."""
+"""A narrow plain CNN for microcontrollers.
+
+It has fewer than 128 k parameters, and 30 M multiply-adds for a clip of one second.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,13 @@ from frami.models.network import Network
 
 
 class Encoder(nn.Sequential):
-    """3x3 convolutions with batch norm; every widening halves time and frequency."""
+    """3x3 convolutions with batch norm; those with a stride of 2 halve time and frequency."""
 
     def __init__(self, width: int, depth: int) -> None:
         layers: list[nn.Module] = []
         inputs = 1
-        for outputs, stride in (
-            (width, 2),
-            (2 * width, 2),
-            (3 * width, 1),
-            (4 * width, 2),
-            *[(4 * width, 1)] * depth,
-        ):
+        first = [(width, 2), (2 * width, 2), (3 * width, 1), (4 * width, 2)]
+        for outputs, stride in [*first, *[(4 * width, 1)] * depth]:
             layers += [
                 nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
                 nn.BatchNorm2d(outputs),
@@ -29,7 +27,9 @@ class Encoder(nn.Sequential):
         super().__init__(*layers)
 
     def forward(self, mel: Tensor) -> Tensor:
-        return super().forward(mel).mean(dim=2)
+        for layer in self:
+            mel = layer(mel)
+        return mel.mean(dim=2)
 
 
 def build(

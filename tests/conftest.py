@@ -1,4 +1,4 @@
-"""A tiny world for the tests: a front end, an untrained teacher, its bundle and its store."""
+"""Shared fixtures: a small front end, an untrained teacher, its bundle and its store."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-# Sizes here are too small for a second thread to help, and threads of several processes stand in each other's way.
-# It holds for the processes that the tests start, too.
+# The tests are too small to gain from a second thread, and threads of several processes slow each
+# other down. The variable also holds for processes that the tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch
+from torch import nn
 
 from frami.audio.frontend import FrontEnd
 from frami.core.runtime import Runtime
@@ -23,8 +25,8 @@ from frami.models.architecture import Architecture
 from frami.models.model import Model
 
 LABELS = ("rise", "fall", "pulse")
-# Two steps a round, the contrast, and the student in the making from the start: every loss is at work.
-FAST = {
+# Two steps per round, with a contrast and a proxy student from the start: every loss has a weight.
+FAST: dict[str, Any] = {
     "steps": 2,
     "contrast": 0.2,
     "adversary": 2.0,
@@ -36,14 +38,14 @@ FAST = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not os.environ.get("FRAMI_DATA"):
-        skip = pytest.mark.skip(reason="FRAMI_DATA names no recordings")
+        skip = pytest.mark.skip(reason="FRAMI_DATA is not set to a folder of recordings")
         for item in items:
             if item.get_closest_marker("recordings"):
                 item.add_marker(skip)
 
 
-@pytest.fixture(scope="session")
-def front_end() -> FrontEnd:
+def make_front_end() -> FrontEnd:
+    """Return a front end of 24 bands at 8 kHz, with 62.5 frames per second."""
     return FrontEnd(
         sample_rate=8000,
         n_fft=256,
@@ -57,6 +59,11 @@ def front_end() -> FrontEnd:
 
 
 @pytest.fixture(scope="session")
+def front_end() -> FrontEnd:
+    return make_front_end()
+
+
+@pytest.fixture(scope="session")
 def runtime() -> Runtime:
     return Runtime("cpu", "float32", channels_last=False)
 
@@ -64,36 +71,43 @@ def runtime() -> Runtime:
 def make_teacher(
     front_end: FrontEnd, network: str = "resnet", width: int = 4, depth: int = 1
 ) -> Model:
-    """Return an untrained model whose batch norms hold moments as if it had been trained."""
+    """Return an untrained model with batch norm statistics as if it had been trained."""
     torch.manual_seed(3)
     arguments = {"width": width, "depth": depth, "embedding": 8}
     model = Model.build(Architecture(network, arguments), front_end, LABELS, frame_range=(12, 24))
     with torch.no_grad():
         for _ in range(40):
             model.network.train()(torch.randn(8, front_end.n_mels, 20))
-        model.network.head.classifier.weight *= 5
+        last_layer(model).weight *= 5
     model.network.eval().requires_grad_(False)
     return model
 
 
+def last_layer(model: Model) -> nn.Linear:
+    """Return the classifier of a model's head."""
+    layer = model.network.get_submodule("head.classifier")
+    assert isinstance(layer, nn.Linear)
+    return layer
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
-    """Give every test the same untrained weights, whichever tests ran before it."""
+    """Give every test the same untrained weights, independent of the tests before it."""
     torch.manual_seed(0)
 
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Run torch on one thread, so that a run here repeats one of another process to the bit."""
-    before = torch.get_num_threads()
+    """Run torch on one thread, so that a run equals one of another process to the bit."""
+    n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(n_threads)
 
 
 @contextmanager
 def full_disk(size: int) -> Iterator[None]:
-    """Let no file grow beyond ``size`` bytes, as if the disk were full."""
+    """Limit files to ``size`` bytes within the block, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

@@ -1,1 +1,1 @@
-"""From sound to spectrogram and back: the front end, its filterbanks, reading, transforms, mixing."""
+"""Audio: files, the front end, filterbanks, spectrogram transforms and mixing."""

@@ -1,7 +1,8 @@
-"""torchaudio, beside a torch of another build than its compiled part was made for.
+"""Import torchaudio, also where its compiled part does not fit the installed torch.
 
-torchaudio's Linux wheels are compiled against CUDA; next to a CPU build of torch the plain import stops at a missing
-CUDA library. The transforms that frami uses are pure Python, so the compiled part is then left out.
+torchaudio's Linux wheels are compiled against CUDA. With a CPU build of torch, a plain import fails
+at a missing CUDA library. frami uses only transforms in pure Python, so it then imports torchaudio
+without the compiled part.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import sys
 from types import ModuleType
 
 
-def _without_compiled_part() -> ModuleType:
+def _import_without_compiled_part() -> ModuleType:
+    """Import torchaudio with a stand-in for the module that loads the compiled part."""
     for name in [name for name in sys.modules if name.split(".")[0] == "torchaudio"]:
         del sys.modules[name]
     stand_in = ModuleType("torchaudio._extension")
@@ -25,15 +27,15 @@ def _without_compiled_part() -> ModuleType:
     return importlib.import_module("torchaudio")
 
 
-def _load() -> ModuleType:
+def _import_torchaudio() -> ModuleType:
     try:
         return importlib.import_module("torchaudio")
     except ModuleNotFoundError:
         raise
     except (OSError, ImportError, RuntimeError):
-        return _without_compiled_part()
+        return _import_without_compiled_part()
 
 
-_load()
+_import_torchaudio()
 functional = importlib.import_module("torchaudio.functional")
 transforms = importlib.import_module("torchaudio.transforms")

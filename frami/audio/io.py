@@ -1,4 +1,4 @@
-"""Reading and resampling sound files."""
+"""Read and resample audio files."""
 
 from __future__ import annotations
 
@@ -16,63 +16,72 @@ from frami.core.errors import OperationError, UsageError
 MIN_SECONDS = 0.02
 
 
-def resample(waveform: Tensor, rate: int, to: int) -> Tensor:
-    """Return a waveform ``(..., T)`` of ``rate`` Hz at ``to`` Hz.
+def resample(waveform: Tensor, rate: int, new_rate: int) -> Tensor:
+    """Return a waveform ``(..., T)`` of ``rate`` Hz at ``new_rate`` Hz.
 
-    The filter grows with the terms of the ratio, to gigabytes for 44101 Hz: it is rounded, by less than 0.02 %.
+    The ratio of the rates is rounded by less than 0.02 %. The filter of the exact ratio can need
+    gigabytes, as for 44101 Hz.
     """
-    ratio = Fraction(to, rate).limit_denominator(4000)
-    return (
-        waveform
-        if rate == to
-        else _torchaudio.functional.resample(waveform, ratio.denominator, ratio.numerator)
+    if rate == new_rate:
+        return waveform
+    ratio = Fraction(new_rate, rate).limit_denominator(4000)
+    resampled: Tensor = _torchaudio.functional.resample(
+        waveform, ratio.denominator, ratio.numerator
     )
+    return resampled
 
 
 def read_audio(path: str | Path, sample_rate: int) -> Tensor:
     """Return an audio file (wav, flac, ogg) as a mono waveform ``(T,)`` at ``sample_rate`` Hz.
 
-    It is within [-1, 1], but for what resampling adds to one that was clipped.
+    Samples are clipped to [-1, 1] before resampling, which may exceed that range slightly.
 
     Raises:
-        WrongUse: there is no such file.
-        Failed: it is not audio, empty, cut off, silent, shorter than 20 ms, holds NaN, or has more than two channels.
+        UsageError: The file does not exist.
+        OperationError: The file is not audio, empty, cut off, silent or shorter than 20 ms, it
+            contains NaN, or it has more than two channels.
     """
     path = Path(path)
     if not path.is_file():
         raise UsageError(f"There is no file {str(path)!r}.")
     if path.stat().st_size == 0:
         raise OperationError(f"{path} is an empty file: fetch it again.")
-    announced = None
+    samples, rate = _decode(path)
+    return resample(_as_mono(path, samples, rate), rate, sample_rate)
+
+
+def _decode(path: Path) -> tuple[Tensor, int]:
+    """Return samples ``(T, channels)`` and sample rate of an audio file."""
+    expected = None
     try:
         with soundfile.SoundFile(path) as file:
-            announced, rate = file.frames, file.samplerate
+            expected, rate = file.frames, file.samplerate
             samples = file.read(dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError) as error:
         if _cut_off(path):
             raise OperationError(f"{path} is cut off: fetch it again.") from error
-        if (
-            announced is not None
-        ):  # the head is fine, the rest is not; in a flac file there is no telling how
+        if expected is not None:  # The header is fine. A flac file does not show where it ends.
             raise OperationError(
                 f"{path} is cut off or damaged: fetch it again, or convert it to wav."
             ) from error
         raise OperationError(
-            f"{path} is not audio that can be read ({error}); wav, flac and ogg are."
+            f"{path} is not audio that can be read ({error}). Use wav, flac or ogg."
         ) from error
-    if len(samples) < announced or _cut_off(path):
+    if len(samples) < expected or _cut_off(path):
         raise OperationError(
             f"{path} is cut off after {len(samples) / rate:.2f} s: fetch it again."
         )
-    return resample(_checked(path, torch.from_numpy(samples), rate), rate, sample_rate)
+    return torch.from_numpy(samples), rate
 
 
-def _checked(path: Path, samples: Tensor, rate: int) -> Tensor:
-    """Return ``samples`` (T, channels) as one channel, or say why they cannot be used."""
+def _as_mono(path: Path, samples: Tensor, rate: int) -> Tensor:
+    """Return ``samples`` (T, channels) as one channel ``(T,)``; refuse unusable ones."""
     length, channels = samples.shape
-    if not SAMPLE_RATE_RANGE[0] <= rate <= SAMPLE_RATE_RANGE[1]:
+    lowest, highest = SAMPLE_RATE_RANGE
+    if not lowest <= rate <= highest:
         raise OperationError(
-            f"{path} announces {rate} Hz; {SAMPLE_RATE_RANGE[0]} to {SAMPLE_RATE_RANGE[1]} Hz are allowed: export it again."
+            f"{path} has a sample rate of {rate} Hz; {lowest} to {highest} Hz are allowed: "
+            f"export it again."
         )
     if channels > 2:
         raise OperationError(
@@ -80,29 +89,31 @@ def _checked(path: Path, samples: Tensor, rate: int) -> Tensor:
         )
     if length < MIN_SECONDS * rate:
         raise OperationError(
-            f"{path} lasts {1000 * length / rate:.0f} ms; the shortest clip allowed is {1000 * MIN_SECONDS:.0f} ms."
+            f"{path} lasts {1000 * length / rate:.0f} ms; it must last {1000 * MIN_SECONDS:.0f} ms "
+            f"or more."
         )
     mono = samples.mean(dim=1)
     if not bool(mono.isfinite().all()):
         raise OperationError(
-            f"{path} holds samples that are not numbers (NaN or infinity): export it again."
+            f"{path} contains samples that are not numbers (NaN or infinity): export it again."
         )
     if not bool(mono.any()):
         raise OperationError(
-            f"{path} is silent: every one of its {length} samples is zero; leave it out or record it again."
+            f"{path} is silent: all of its {length} samples are zero. Leave it out or record it "
+            f"again."
         )
     return mono.clamp(-1, 1)
 
 
 def _cut_off(path: Path) -> bool:
-    """Tell from the container whether the end of a file is missing; the decoder passes over that without a word."""
+    """Return whether the end of a wav or ogg file is missing; the decoder does not report it."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(12)
         if head[:4] == b"RIFF":
-            announced = int.from_bytes(head[4:8], "little")
-            # Both are what a recorder writes that could not seek back to fill in the length.
-            return announced not in (0, 0xFFFFFFFF) and announced + 8 > size + 1
+            length = int.from_bytes(head[4:8], "little")
+            # A recorder that cannot seek back to fill in the length leaves one of these values.
+            return length not in (0, 0xFFFFFFFF) and length + 8 > size + 1
         if head[:4] == b"OggS":
             file.seek(max(0, size - 65536))
             tail = file.read()
@@ -111,7 +122,7 @@ def _cut_off(path: Path) -> bool:
 
 
 def _ends_stream(page: bytes) -> bool:
-    """Tell whether an Ogg page is whole, and the last of its stream."""
+    """Return whether an Ogg page is complete, and the last page of its stream."""
     if len(page) < 27 or not page[5] & 4:
         return False
     segments = page[27 : 27 + page[26]]

@@ -1,4 +1,4 @@
-"""What is done to a sound before it is mixed with others: it is cut, changed in pitch and tempo, faded and measured."""
+"""Prepare sounds for a mix: trim, excerpt, pitch and tempo shift, fades, noise and level."""
 
 from __future__ import annotations
 
@@ -10,17 +10,23 @@ from frami.audio._torchaudio import functional
 
 
 def trim_silence(waveform: Tensor, rate: int) -> Tensor:
-    """Return a recording without the silence around it: what is 40 dB below its loudest 20 ms."""
+    """Return a recording without silence at its start and end.
+
+    Silence is 40 dB below the loudest 20 ms.
+    """
     hop = max(1, rate // 50)
     levels = F.pad(waveform.square(), (0, -len(waveform) % hop)).view(-1, hop).mean(dim=1)
-    heard = torch.nonzero(levels > 1e-4 * levels.max()).flatten()
-    if not len(heard):
+    loud = torch.nonzero(levels > 1e-4 * levels.max()).flatten()
+    if not len(loud):
         return waveform
-    return waveform[int(heard[0]) * hop : (int(heard[-1]) + 1) * hop]
+    return waveform[int(loud[0]) * hop : (int(loud[-1]) + 1) * hop]
 
 
 def random_excerpt(sound: Tensor, length: int, rng: Generator) -> Tensor:
-    """Return so many samples of a sound, from anywhere but its pauses: where it is within 10 dB of its loudest."""
+    """Return ``length`` samples of a sound, from a random place outside its pauses.
+
+    The excerpt is within 10 dB of the loudest one.
+    """
     energy = F.pad(sound.double().square().cumsum(0), (1, 0))
     energy = energy[length:] - energy[:-length]
     loud = torch.nonzero(energy >= 0.1 * energy.max()).flatten()
@@ -29,31 +35,40 @@ def random_excerpt(sound: Tensor, length: int, rng: Generator) -> Tensor:
 
 
 def shift_pitch_and_tempo(waveform: Tensor, semitones: float, tempo: float) -> Tensor:
-    """Return a sound shifted in pitch and played faster (``tempo`` > 1) or slower, each without the other."""
-    ratio = 2 ** (semitones / 12)
+    """Return a sound with its pitch and its tempo changed, independently of each other.
+
+    Differs: torchaudio's ``pitch_shift`` needs an integer ratio of sample rates; this one does not.
+
+    Args:
+        waveform: Sound ``(T,)``; one shorter than 1024 samples is returned unchanged.
+        semitones: Shift of the pitch.
+        tempo: Speed: above 1 is faster.
+    """
+    pitch_ratio = 2 ** (semitones / 12)
     if len(waveform) < 1024:
         return waveform
     window = torch.hann_window(512)
     spectrum = torch.stft(waveform, 512, 128, window=window, return_complex=True)
     advance = torch.linspace(0, torch.pi * 128, spectrum.shape[0])[:, None]
-    stretched = functional.phase_vocoder(spectrum, tempo / ratio, advance)
+    stretched = functional.phase_vocoder(spectrum, tempo / pitch_ratio, advance)
     longer = torch.istft(stretched, 512, 128, window=window)
-    size = max(1, round(len(longer) / ratio))
-    return F.interpolate(
+    size = max(1, round(len(longer) / pitch_ratio))
+    shifted: Tensor = F.interpolate(
         longer.view(1, 1, -1), size=size, mode="linear", align_corners=False
-    ).flatten()
+    )
+    return shifted.flatten()
 
 
 def brownian_noise(length: int, rng: Generator) -> Tensor:
-    """Return Brownian noise of level 1: its power falls by 6 dB an octave."""
+    """Return Brownian noise with a root mean square of 1; its power falls by 6 dB per octave."""
     spectrum = torch.fft.rfft(torch.randn(length, generator=rng))
     spectrum /= torch.arange(len(spectrum)).clamp_min(20)
-    noise = torch.fft.irfft(spectrum, n=length)
+    noise: Tensor = torch.fft.irfft(spectrum, n=length)
     return noise / rms(noise)
 
 
 def fade(waveform: Tensor, rate: int) -> Tensor:
-    """Return a sound that comes and goes within 10 ms instead of with a click."""
+    """Return a sound with a fade of 10 ms at its start and end, against clicks."""
     length = min(len(waveform) // 2, rate // 100)
     ramp = torch.ones(len(waveform))
     ramp[:length] = torch.linspace(0, 1, length)
@@ -62,5 +77,5 @@ def fade(waveform: Tensor, rate: int) -> Tensor:
 
 
 def rms(waveform: Tensor) -> Tensor:
-    """Return the root mean square of a sound, never 0."""
+    """Return the root mean square of a sound, at least 1e-6."""
     return waveform.square().mean().sqrt().clamp_min(1e-6)

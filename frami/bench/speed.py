@@ -24,7 +24,7 @@ from torch import Tensor
 from frami.bench import speed_store, timing
 from frami.bench.timing import TimingRow
 from frami.core import files, registry
-from frami.core.run import environment
+from frami.core.environment import environment
 from frami.core.runtime import Runtime
 from frami.core.settings import make_settings
 from frami.evaluate import complexity

@@ -1,1 +1,1 @@
-"""Models that ship with the package: `frami.load("digits")`."""
+"""Pretrained models that are part of the package, such as `frami.load("digits")`."""

@@ -1,1 +1,1 @@
-"""What every other package stands on: errors, settings, seeds, files, run records, progress."""
+"""Foundations of the other packages: errors, settings, seeds, files, run records, progress."""

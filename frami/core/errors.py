@@ -1,6 +1,6 @@
-"""What can go wrong, in one sentence each: what came, what is allowed, the way out.
+"""Error classes. A message names the wrong value, what is allowed, and how to correct it.
 
-Both kinds are raised by the library and printed, without a traceback, by the command line.
+The library raises both kinds of error. The command line prints them without a traceback.
 """
 
 from __future__ import annotations
@@ -10,28 +10,34 @@ from collections.abc import Iterable
 
 
 class FramiError(Exception):
-    """Anything that frami refuses or fails at; ``exit_code`` is what the command line leaves with."""
+    """Base class of all errors that frami raises on purpose.
+
+    Attributes:
+        exit_code: Exit status of the command line.
+    """
 
     exit_code = 1
 
 
 class UsageError(FramiError, ValueError):
-    """The caller asked for something that is not there or not allowed."""
+    """An argument is wrong: it does not exist, or it is not allowed."""
 
     exit_code = 2
 
 
 class OperationError(FramiError, RuntimeError):
-    """The request was fine, but a file, a disk or a download was not."""
+    """The arguments are fine, but a file, a disk or a download failed."""
 
 
-def unknown_name(kind: str, came: str, allowed: Iterable[str]) -> UsageError:
-    """Return the error for a name that is not there, with the nearest one that is.
+def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> UsageError:
+    """Return the error for an unknown name; it suggests the nearest allowed one.
 
     >>> str(unknown_name("recipe", "frmai", ["frami", "kd"]))
     "There is no recipe 'frmai'. Did you mean 'frami'? Allowed: frami, kd."
     """
-    names = [str(name) for name in allowed]
-    nearest = difflib.get_close_matches(came, names, n=1)
+    choices = [str(choice) for choice in allowed]
+    nearest = difflib.get_close_matches(name, choices, n=1)
     guess = f" Did you mean {nearest[0]!r}?" if nearest else ""
-    return UsageError(f"There is no {kind} {came!r}.{guess} Allowed: {', '.join(names) or 'none'}.")
+    return UsageError(
+        f"There is no {kind} {name!r}.{guess} Allowed: {', '.join(choices) or 'none'}."
+    )

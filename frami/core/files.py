@@ -1,4 +1,4 @@
-"""Writing so that a file is whole or not there, with one sentence where the disk says no."""
+"""Write files atomically, lock them, and turn the errors of a disk into one sentence."""
 
 from __future__ import annotations
 
@@ -15,33 +15,35 @@ from frami.core.errors import OperationError, UsageError
 
 @contextmanager
 def reraise_os_errors() -> Iterator[None]:
-    """Turn what a disk refuses (full, read-only, no permission) into one sentence."""
+    """Raise an OperationError for a disk error, such as a full disk or a missing permission."""
     try:
         yield
     except OSError as error:
-        where = f" {error.filename}" if error.filename else ""
+        path = f" {error.filename}" if error.filename else ""
         raise OperationError(
-            f"Cannot write{where}: {error.strerror or error}; free space there, or name another place."
+            f"Cannot write{path}: {error.strerror or error}; free space there, or name another place."
         ) from error
 
 
 def ensure_dir(path: str | Path) -> Path:
-    """Return ``path`` as a folder that is there; it is made if need be."""
+    """Return ``path`` as an existing folder; create it if necessary."""
     path = Path(path)
     if path.exists() and not path.is_dir():
-        raise UsageError(
-            f"{path} is a file; a folder is to be written there: choose another --out."
-        )
+        raise UsageError(f"{path} is a file, but a folder is needed there. Choose another folder.")
     with reraise_os_errors():
         path.mkdir(parents=True, exist_ok=True)
     return path
 
 
-def acquire_lock(lock: Path, busy: str) -> int:
-    """Return an open file that nobody else can hold until it is closed.
+def acquire_lock(lock: Path, activity: str) -> int:
+    """Return the descriptor of a locked file; closing it releases the lock.
+
+    Args:
+        lock: The file to lock; it is created if necessary.
+        activity: Activity of the other process, for the error message: "writes samples.h5".
 
     Raises:
-        WrongUse: another process holds it; ``busy`` says what that does.
+        UsageError: Another process holds the lock.
     """
     with reraise_os_errors():
         descriptor = os.open(lock, os.O_CREAT | os.O_RDWR)
@@ -50,16 +52,16 @@ def acquire_lock(lock: Path, busy: str) -> int:
         except BlockingIOError as error:
             os.close(descriptor)
             raise UsageError(
-                f"Another process {busy}; wait for it, or choose another --out."
+                f"Another process {activity}. Wait for it, or choose another `out`."
             ) from error
     return descriptor
 
 
 @contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Wait until nobody else is in such a block with the same folder."""
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder within the block; wait until it is free."""
     with reraise_os_errors():
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
     try:
         with reraise_os_errors():
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -69,21 +71,21 @@ def exclusive(path: Path) -> Iterator[None]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file at once: a reader, or a kill, finds the old content or the new."""
-    beside = path.with_name(f".{path.name}.part")
+    """Write a file atomically: after an interruption it has the old or the new content."""
+    temporary = path.with_name(f".{path.name}.part")
     with reraise_os_errors():
         try:
-            with beside.open("wb") as file:
+            with temporary.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(path)
+            temporary.replace(path)
         except BaseException:
             with suppress(OSError):
-                beside.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
             raise
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON at once."""
+    """Write a JSON file atomically."""
     write_bytes(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())

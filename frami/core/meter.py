@@ -1,4 +1,4 @@
-"""What a piece of work costs: seconds by the clock and of the CPU, and the most memory that it held."""
+"""Measure the cost of some work: wall-clock seconds, CPU seconds and peak memory."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pathlib import Path
 
 
 class Meter:
-    """Runs from its making; earlier sittings of the same work count as well."""
+    """A meter that runs from its creation on; it continues from the totals of earlier sessions."""
 
     def __init__(
         self, seconds: float = 0.0, cpu_seconds: float = 0.0, peak_memory: int = 0
     ) -> None:
-        """Begin.
+        """Start to measure.
 
         Args:
-            seconds: By the clock, of earlier sittings.
-            cpu_seconds: Of all threads together, of earlier sittings.
-            peak_memory: Bytes, of earlier sittings.
+            seconds: Wall-clock seconds of earlier sessions of the same work.
+            cpu_seconds: CPU seconds of earlier sessions, of all threads together.
+            peak_memory: Peak memory of earlier sessions, bytes.
         """
         self._seconds = seconds - time.monotonic()
         self._cpu_seconds = cpu_seconds - time.process_time()
         self._peak_memory = peak_memory
-        _forget_peak()
+        _reset_peak()
 
     def read(self) -> dict[str, float]:
-        """Return ``seconds``, ``cpu_seconds`` and ``peak_memory`` (bytes) up to now."""
+        """Return ``seconds``, ``cpu_seconds`` and ``peak_memory`` (bytes) until now."""
         return {
             "seconds": self._seconds + time.monotonic(),
             "cpu_seconds": self._cpu_seconds + time.process_time(),
@@ -37,7 +37,10 @@ class Meter:
 
 
 def peak_memory() -> int:
-    """Return the most bytes that this process held in memory: since a meter began on Linux, else since its start."""
+    """Return the peak memory of this process, in bytes.
+
+    On Linux the peak counts from the last `Meter`, elsewhere from the start of the process.
+    """
     status = Path("/proc/self/status")
     if status.is_file():
         for line in status.read_text().splitlines():
@@ -47,8 +50,8 @@ def peak_memory() -> int:
     return largest if sys.platform == "darwin" else largest * 1024
 
 
-def _forget_peak() -> None:
-    """Give freed memory back and let the kernel count anew, where it can (Linux)."""
+def _reset_peak() -> None:
+    """Return freed memory to the system and reset the peak, where the system allows it (Linux)."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")

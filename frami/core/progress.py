@@ -1,4 +1,4 @@
-"""Progress of long work: a bar in a terminal, a line every few seconds elsewhere; both say how long it will take."""
+"""Show the progress of long work: a bar in a terminal, else a line every few seconds."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class ProgressCallback(Protocol):
-    """How work reports that ``done`` of its units are finished, and what it would like shown beside.
+    """Report that ``done`` units of work are finished, with a note to show next to them.
 
-    The first time it says what an earlier run had finished, 0 if there was none: that does not count for the time left.
+    The first call gives the number of units that an earlier run finished, or 0. These units do
+    not count in the estimate of the remaining time.
     """
 
     def __call__(self, done: int, note: str = "") -> None: ...
 
 
 def silent(done: int, note: str = "") -> None:
-    """Report nothing: what the Python functions do unless told otherwise."""
+    """Report nothing; the default of the Python functions."""
 
 
 @contextmanager
@@ -29,8 +30,8 @@ def show_progress(title: str, total: int) -> Iterator[ProgressCallback]:
     """Show progress on standard error.
 
     Args:
-        title: What is being done.
-        total: Units in all.
+        title: Name of the work.
+        total: Number of units in all.
     """
     if sys.stderr.isatty():
         with _bar(title, total) as report:
@@ -41,7 +42,10 @@ def show_progress(title: str, total: int) -> Iterator[ProgressCallback]:
 
 @contextmanager
 def show_download(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Show the progress of a download in percent; its size is known only once it has begun (0 until then)."""
+    """Show the progress of a download in percent.
+
+    The callback takes the bytes so far and the bytes in all (0 while the size is unknown).
+    """
     with show_progress(f"{title}, percent", 100) as report:
         yield lambda done, total: report(
             min(100, 100 * done // total) if total else 0, f"{done / 1e6:.1f} MB"
@@ -61,65 +65,61 @@ def _bar(title: str, total: int) -> Iterator[ProgressCallback]:
     )
     from rich.table import Column
 
-    # Where a line is short, the note gives way, then the title, and nothing else.
-    rest = Column(no_wrap=True, ratio=1, overflow="ellipsis")
+    # In a narrow terminal the note is cut first, then the title; the numbers stay whole.
+    title_column = Column(no_wrap=True, min_width=min(len(title), 24), overflow="ellipsis")
+    note_column = Column(no_wrap=True, ratio=1, overflow="ellipsis")
     columns = (
-        TextColumn(
-            "{task.description}",
-            table_column=Column(no_wrap=True, min_width=min(len(title), 24), overflow="ellipsis"),
-        ),
+        TextColumn("{task.description}", table_column=title_column),
         BarColumn(bar_width=20),
         MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=2 * len(str(total)) + 1)),
         TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
         TextColumn("left", table_column=Column(no_wrap=True, min_width=4)),
         TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
-        TextColumn("{task.fields[note]}", table_column=rest),
+        TextColumn("{task.fields[note]}", table_column=note_column),
     )
     with Progress(*columns, console=Console(stderr=True), expand=True) as progress:
         task = progress.add_task(title, total=total, note="")
-        begun = False
+        started = False
 
         def report(done: int, note: str = "") -> None:
-            nonlocal begun
-            if begun:
+            nonlocal started
+            if started:
                 progress.update(task, completed=done, note=note)
             else:
                 progress.reset(task, completed=done)
-            begun = True
+            started = True
 
         yield report
 
 
 def _lines(title: str, total: int) -> ProgressCallback:
-    start: int | None = None
-    began = last = time.monotonic()
+    first_done: int | None = None
+    start = last_line = time.monotonic()
 
     def report(done: int, note: str = "") -> None:
-        nonlocal start, began, last
+        nonlocal first_done, start, last_line
         now = time.monotonic()
-        if start is None:
-            start, began = done, now
+        if first_done is None:
+            first_done, start = done, now
             return
-        if done < total and now - last < SECONDS_BETWEEN_LINES:
+        if done < total and now - last_line < SECONDS_BETWEEN_LINES:
             return
-        last = now
+        last_line = now
         if done >= total:
-            when = f"took {format_duration(now - began)}"
-        elif done > start:
-            when = f"{format_duration((now - began) / (done - start) * (total - done))} left"
+            duration = f"took {format_duration(now - start)}"
+        elif done > first_done:
+            seconds_per_unit = (now - start) / (done - first_done)
+            duration = f"{format_duration(seconds_per_unit * (total - done))} left"
         else:
-            when = f"{format_duration(now - began)} so far"
-        print(
-            f"{title}: {done}/{total}, {when}{'; ' + note if note else ''}",
-            file=sys.stderr,
-            flush=True,
-        )
+            duration = f"{format_duration(now - start)} so far"
+        suffix = f"; {note}" if note else ""
+        print(f"{title}: {done}/{total}, {duration}{suffix}", file=sys.stderr, flush=True)
 
     return report
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration for people.
+    """Return a duration in seconds, minutes or hours, as readable text.
 
     >>> format_duration(5), format_duration(75), format_duration(3700)
     ('5 s', '1 min 15 s', '1 h 01 min')

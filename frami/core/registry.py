@@ -23,6 +23,7 @@ KINDS = {
     "students": "network",
     "teachers": "network",
     "datasets": "data set",
+    "evaluate": "metric",
 }
 # What a user's module needs where the caller passes no contract.
 REQUIRED_NAMES = {
@@ -51,6 +52,7 @@ def _package_folder(package: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
+# A contract is typed as a callable, because `type[T]` does not accept a protocol class.
 @overload
 def load(family: str, name: str) -> ModuleType: ...
 @overload
@@ -59,14 +61,14 @@ def load(family: str, name: str, contract: Any = None) -> Any:
     """Return the module with this name in a family.
 
     Args:
-        family: ``generators``, ``students``, ``teachers`` or ``datasets``.
+        family: ``generators``, ``students``, ``teachers``, ``datasets`` or ``evaluate``.
         name: A file of the family, or with a dot a module of the user's own.
-        contract: The protocol class that the module fulfils; it types the result. A module of
-            the user's own must have every member that has no default in the protocol. Any module
-            that lacks a member with a default gets that default.
+        contract: Protocol class that describes the module; it is the type of the result. A module
+            of the user's own must have every member that has no default in the protocol. Any
+            module that lacks a member with a default gets that default.
 
     Raises:
-        UsageError: There is no such module, or it does not fulfil the contract.
+        UsageError: There is no such module, or it lacks a required member.
     """
     if "." in name:
         return _load_user_module(family, name, contract)
@@ -126,7 +128,7 @@ def required_names(contract: type) -> list[str]:
             name
             for name, member in members.items()
             if not name.startswith("_")
-            and (name not in vars(cls) or isinstance(member, FunctionType))
+            and (name not in vars(cls) or isinstance(member, FunctionType | property))
         )
     return list(required)
 
@@ -148,11 +150,11 @@ def _with_defaults(module: ModuleType, contract: type | None) -> ModuleType:
 
 def _load_user_module(family: str, name: str, contract: type | None) -> ModuleType:
     module = import_user_module(name)
-    required = required_names(contract) if contract else REQUIRED_NAMES[family]
+    required = required_names(contract) if contract else REQUIRED_NAMES.get(family, ())
     missing = [member for member in required if not hasattr(module, member)]
     if missing:
         raise UsageError(
-            f"The module {name} is not a {KINDS[family]}: it lacks {', '.join(missing)}. "
+            f"The module {name} is not a {KINDS.get(family, family)}: it lacks {', '.join(missing)}. "
             f"See frami.{family} for what it needs."
         )
     return _with_defaults(module, contract)

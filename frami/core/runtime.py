@@ -1,4 +1,4 @@
-"""Where and how numbers are computed: device, threads, precision and memory layout, decided once and recorded."""
+"""Device, threads, precision and memory layout of a computation."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 @dataclass(frozen=True)
 class Runtime:
-    """A device, and how convolutions run on it.
+    """A device, and the precision and memory layout of convolutions on it.
 
     Attributes:
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-        precision: ``float32``, or ``bfloat16`` for autocast; moments, losses and weights stay in float32.
-        channels_last: Whether 2-d convolutions run with channels as the last dimension in memory.
+        precision: ``float32``, or ``bfloat16`` for autocast. Moments, losses and weights stay in
+            float32.
+        channels_last: Whether 2-d convolutions use the channels-last memory layout.
     """
 
     device: str
@@ -35,30 +36,32 @@ class Runtime:
 
     @property
     def name(self) -> str:
-        """The device, and what GPU it is."""
-        on_gpu = torch.device(self.device).type == "cuda"
-        return (
-            f"{self.device}, {torch.cuda.get_device_name(self.device)}" if on_gpu else self.device
-        )
+        """The device, with the model of a CUDA GPU."""
+        if torch.device(self.device).type != "cuda":
+            return self.device
+        return f"{self.device}, {torch.cuda.get_device_name(self.device)}"
 
     def autocast(self) -> AbstractContextManager[None]:
-        """Return the context in which networks run."""
-        kind = torch.device(self.device).type
-        return torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bfloat16")
+        """Return the autocast context for a network's forward pass."""
+        device_type = torch.device(self.device).type
+        return torch.autocast(device_type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
     @contextmanager
     def placed(self, network: M) -> Iterator[M]:
-        """Have a network on this device, in this layout, within the block; afterwards it is where it was."""
-        before = next((tensor.device for tensor in network.parameters()), self.device)
+        """Move a network to this device and layout within the block, and back afterwards."""
+        original = next((tensor.device for tensor in network.parameters()), self.device)
         try:
             yield self.place(network)
         finally:
-            network.to(before).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+            layout = torch.contiguous_format
+            network.to(original).to(memory_format=layout)  # type: ignore[call-overload]
 
     def place(self, network: M) -> M:
-        """Return the network on this device, in this memory layout if that is safe."""
+        """Return the network on this device, in this memory layout where that is safe."""
         network.to(self.device)
-        if self.channels_last and not any(_overruns(layer) for layer in network.modules()):
+        if self.channels_last and not any(
+            _overruns_workspace(layer) for layer in network.modules()
+        ):
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network
 
@@ -71,49 +74,62 @@ def select_runtime(
 ) -> Runtime:
     """Return how to compute on this machine.
 
-    ``auto`` goes by what the processor says of itself and not by a stopwatch, so that a run repeats: bfloat16 and
-    channels-last where there are instructions for bfloat16 (half the time of float32 or less there), else float32.
-    On a CPU, the process keeps freed memory from here on.
+    ``auto`` precision depends on the processor's instructions and not on a measurement, so that a
+    run can be repeated. With bfloat16 instructions it is bfloat16 and channels-last, which takes
+    half the time of float32 or less. Otherwise it is float32.
+
+    On a CPU, the process keeps freed memory from this call on.
 
     Args:
         device: ``auto`` is the first CUDA GPU, else the CPU.
-        threads: Threads of the CPU; None leaves torch's choice.
+        threads: CPU threads; None keeps torch's default.
         precision: ``auto``, ``float32`` or ``bfloat16``.
+
+    Raises:
+        UsageError: This machine has no such device, or an argument is out of range.
     """
     if precision not in PRECISIONS:
         raise unknown_name("precision", precision, PRECISIONS)
     if threads is not None:
         if threads < 1:
-            raise UsageError(f"--threads is {threads}; 1 or more is allowed.")
+            raise UsageError(f"`threads` is {threads}; it must be 1 or more.")
         torch.set_num_threads(threads)
-    device = str(device)  # a torch.device is allowed as well
+    device = str(device)  # may be a torch.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        kind = torch.device(device).type
+        device_type = torch.device(device).type
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise _no_device(device) from error
-    if kind not in ("cpu", "cuda", "mps"):
+    if device_type not in ("cpu", "cuda", "mps"):
         raise _no_device(device)
-    if kind == "cuda":
-        with torch.cuda.device(device):
-            fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        # oneDNN emulates bfloat16 on older processors, more slowly than it runs float32.
-        fast = kind == "cpu" and torch.backends.mkldnn.is_available() and _has_bfloat16()
-        fast = fast and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    if kind == "cpu":
+    if device_type == "cpu":
         _keep_freed_memory()
     if precision == "auto":
-        precision = "bfloat16" if fast else "float32"
+        precision = "bfloat16" if _has_fast_bfloat16(device) else "float32"
     return Runtime(device, precision, channels_last=precision == "bfloat16")
 
 
-def _overruns(layer: nn.Module) -> bool:
-    """Return whether oneDNN writes past its workspace in the backward pass of this layer if channels are last.
+def _has_fast_bfloat16(device: str) -> bool:
+    device_type = torch.device(device).type
+    if device_type == "cuda":
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if device_type != "cpu" or not has_onednn:
+        return False
+    # On older processors oneDNN emulates bfloat16, more slowly than it runs float32.
+    capabilities = torch.cpu.get_capabilities()
+    native = any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return native and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
-    So does that of torch 2.13 (oneDNN's issue 6035), and the process ends, or a gradient is wrong.
+
+def _overruns_workspace(layer: nn.Module) -> bool:
+    """Return whether oneDNN's backward pass writes past its workspace in channels-last layout.
+
+    It does for such layers with torch 2.13 (oneDNN issue 6035): the process ends, or a gradient is
+    wrong.
     """
     if not isinstance(layer, nn.Conv2d):
         return False
@@ -122,21 +138,17 @@ def _overruns(layer: nn.Module) -> bool:
 
 def _no_device(device: str) -> UsageError:
     return UsageError(
-        f"There is no device {device!r} on this machine; allowed: auto, cpu, or cuda or mps with a GPU."
+        f"There is no device {device!r} on this machine. "
+        f"Allowed: auto, cpu, and with a GPU cuda or mps."
     )
 
 
-def _has_bfloat16() -> bool:
-    capabilities = torch.cpu.get_capabilities()
-    return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-
-
 def _keep_freed_memory() -> None:
-    """Have glibc keep what is freed: it would hand every activation back, and its pages would be zeroed at each step.
+    """Let glibc keep freed memory; other C libraries have no such setting.
 
-    With other C libraries nothing is done.
+    By default glibc returns every activation to the system, which zeroes its pages at each step.
     """
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        trim_threshold, most_mapped = -1, -4  # of malloc.h
+        trim_threshold, mmap_max = -1, -4  # from malloc.h
         library.mallopt(trim_threshold, 2**31 - 1)
-        library.mallopt(most_mapped, 0)
+        library.mallopt(mmap_max, 0)

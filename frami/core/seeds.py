@@ -1,4 +1,4 @@
-"""Named random streams, independent of each other, so that interrupted work resumes exactly."""
+"""Independent, named streams of random numbers; interrupted work can resume them exactly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from frami.core.errors import UsageError
 
 
 class Stream(IntEnum):
-    """What random numbers are drawn for. The values are part of every result: never reuse one."""
+    """Purpose of random numbers. Every result depends on these values: never reuse one."""
 
     LOADING = 0
     # Training
@@ -48,47 +48,48 @@ class Stream(IntEnum):
     SPEED = 24
 
 
-def make_rng(seed: int, stream: Stream, *place: int) -> torch.Generator:
-    """Return a CPU generator for one place (a step, a round) in one stream of a seed.
+def make_rng(seed: int, stream: Stream, *position: int) -> torch.Generator:
+    """Return a CPU generator for one position of a stream, such as a step or a round.
 
-    Differs from ``SeedSequence((seed, *place))``, which ignores trailing zeros: ``(7,)`` and
-    ``(7, 0)`` would be one key. A spawn key keeps streams and places apart.
+    The stream and the position form the spawn key of numpy's ``SeedSequence``. As entropy, next to
+    the seed, trailing zeros would be lost: ``(7,)`` and ``(7, 0)`` would give the same numbers.
 
     >>> one, other = make_rng(0, Stream.ROUND, 7), make_rng(0, Stream.ROUND, 7)
     >>> bool((torch.rand(2, generator=one) == torch.rand(2, generator=other)).all())
     True
     """
-    sequence = np.random.SeedSequence(seed, spawn_key=(int(stream), *place))
+    sequence = np.random.SeedSequence(seed, spawn_key=(int(stream), *position))
     state = sequence.generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
 def check_seed(seed: Any) -> int:
-    """Return a seed as a plain integer, whatever kind of integer it is.
+    """Return a seed as an ``int``; it may be any integer type, such as numpy's.
 
     Raises:
-        WrongUse: it is none, or below 0.
+        UsageError: The seed is not an integer, or it is negative.
     """
     if not isinstance(seed, SupportsIndex) or operator.index(seed) < 0:
-        raise UsageError(f"seed is {seed!r}; an integer of 0 or more is allowed.")
+        raise UsageError(f"`seed` is {seed!r}; it must be an integer of 0 or more.")
     return operator.index(seed)
 
 
 @contextmanager
-def seeded(seed: int, stream: Stream, *place: int) -> Iterator[None]:
-    """Seed torch's global generators inside the block; outside they go on as before."""
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-    first = make_rng(seed, stream, *place).initial_seed()
-    metal = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+def seeded(seed: int, stream: Stream, *position: int) -> Iterator[None]:
+    """Seed torch's global generators within the block, and restore their state afterwards."""
+    on_gpu = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    devices = range(torch.cuda.device_count()) if on_gpu else []
+    block_seed = make_rng(seed, stream, *position).initial_seed()
+    mps_state = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     with torch.random.fork_rng(devices=devices):
-        # torch.manual_seed would seed those of devices that are not put back afterwards, too.
-        torch.default_generator.manual_seed(first)
+        # torch.manual_seed would also seed devices whose state is not restored afterwards.
+        torch.default_generator.manual_seed(block_seed)
         if devices:
-            torch.cuda.manual_seed_all(first)
-        if metal is not None:
-            torch.mps.manual_seed(first)
+            torch.cuda.manual_seed_all(block_seed)
+        if mps_state is not None:
+            torch.mps.manual_seed(block_seed)
         try:
             yield
         finally:
-            if metal is not None:
-                torch.mps.set_rng_state(metal)
+            if mps_state is not None:
+                torch.mps.set_rng_state(mps_state)

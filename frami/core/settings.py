@@ -1,4 +1,4 @@
-"""Settings are frozen dataclasses: from ``name=value`` on the command line, into run.json, and back."""
+"""Settings are frozen dataclasses: parsed from ``name=value``, checked, and stored as JSON."""
 
 from __future__ import annotations
 
@@ -23,19 +23,30 @@ def setting(
     omit_default: bool = False,
     is_path: bool = False,
 ) -> Any:
-    """Return a dataclass field with a help text and the range that its value may have.
+    """Return a dataclass field with a help text and a range of values.
 
-    One that was ``added`` after files had been written is left out of files at its default: they stay as they are. A
-    ``place`` says where something lies, and is no part of what is made of it.
+    Args:
+        default: Default value; its type is the type of the setting.
+        help: Help text.
+        low: Lowest value; None for no limit.
+        high: Highest value; None for no limit.
+        omit_default: Leave the setting out of files while it has its default.
+        is_path: The setting is a place of files. It is not part of the identity of a result.
     """
     return field(
         default=default,
-        metadata={"help": help, "low": low, "high": high, "added": omit_default, "place": is_path},
+        metadata={
+            "help": help,
+            "low": low,
+            "high": high,
+            "omit_default": omit_default,
+            "is_path": is_path,
+        },
     )
 
 
 def weight(default: float, help: str) -> Any:
-    """Return a dataclass field for the weight of a loss of the same name; at 0 it is left out."""
+    """Return a dataclass field for the weight of the loss with the same name; 0 turns it off."""
     return field(default=default, metadata={"help": help, "low": 0, "high": None, "loss": True})
 
 
@@ -45,7 +56,9 @@ def loss_weights(settings: Any) -> dict[str, float]:
 
 
 def parse_assignments(assignments: Iterable[str], kinds: Mapping[str, type]) -> dict[str, Any]:
-    """Return ``name=value`` texts as a dict of Python values; of a setting that is text, the text as it is.
+    """Return ``name=value`` texts as a dict of Python values.
+
+    The value is read as JSON, unless the setting is a ``str``.
 
     >>> parse_assignments(["steps=10", "data=2024"], {"steps": int, "data": str})
     {'steps': 10, 'data': '2024'}
@@ -54,18 +67,18 @@ def parse_assignments(assignments: Iterable[str], kinds: Mapping[str, type]) -> 
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
-            raise UsageError(f"--set {assignment!r} has no '='; write --set name=value.")
+            raise UsageError(f"The setting {assignment!r} has no '='. Write it as name=value.")
         if name not in kinds:
             raise unknown_name("setting", name, kinds)
         try:
             values[name] = text if kinds[name] is str else json.loads(text)
-        except ValueError:  # no JSON, or a number of more digits than Python reads
+        except ValueError:  # not JSON, or a number with more digits than Python reads
             values[name] = text
     return values
 
 
 def make_settings(cls: type[T], values: Mapping[str, Any]) -> T:
-    """Return a settings object; unknown names, wrong types and values out of range are refused by name."""
+    """Return a settings object; refuse unknown names, wrong types and values out of range."""
     known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
     for name, value in values.items():
         if name not in known:
@@ -79,7 +92,8 @@ def _check(known: Field[Any], value: Any) -> None:
     fits = isinstance(value, int | float) if expected is float else isinstance(value, expected)
     if not fits or (isinstance(value, bool) and expected is not bool):
         raise UsageError(
-            f"{known.name} is {value!r}; it takes a value like {known.default!r}: {known.metadata.get('help', '')}"
+            f"{known.name} is {value!r}; it takes a value like {known.default!r}: "
+            f"{known.metadata.get('help', '')}"
         )
     # Written so that NaN is refused as well.
     if expected in (int, float) and not abs(value) <= MAX_NUMBER:
@@ -88,34 +102,43 @@ def _check(known: Field[Any], value: Any) -> None:
         )
     low, high = known.metadata.get("low"), known.metadata.get("high")
     if (low is not None and not value >= low) or (high is not None and not value <= high):
-        raise UsageError(f"{known.name} is {value!r}; {_bounds(known)} is allowed.")
+        raise UsageError(f"{known.name} is {value!r}; allowed: {_bounds(known)}.")
 
 
 def _bounds(known: Field[Any]) -> str:
     low, high = known.metadata.get("low"), known.metadata.get("high")
     if low is None:
-        return ""
+        return "" if high is None else f"{high} or less"
     return f"{low} or more" if high is None else f"{low} to {high}"
 
 
 def settings_to_json(settings: Any) -> dict[str, Any]:
-    """Return a settings object as what a file holds."""
+    """Return the content of a settings object for a file; `settings_from_json` reads it."""
     return {
         f.name: getattr(settings, f.name)
         for f in fields(settings)
-        if not (f.metadata.get("added") and getattr(settings, f.name) == f.default)
+        if not (f.metadata.get("omit_default") and getattr(settings, f.name) == f.default)
     }
 
 
 def identity_fields(settings: Any) -> dict[str, Any]:
-    """Return all settings but places: what is made by equal ones is equal."""
+    """Return the settings that a result depends on: all but paths."""
     return {
-        f.name: getattr(settings, f.name) for f in fields(settings) if not f.metadata.get("place")
+        f.name: getattr(settings, f.name) for f in fields(settings) if not f.metadata.get("is_path")
     }
 
 
 def settings_from_json(cls: type[T], values: Mapping[str, Any], source: str) -> T:
-    """Return a settings object from what a file holds; an unknown key is an error of that file."""
+    """Return a settings object from the content of a file.
+
+    Args:
+        cls: Settings class.
+        values: Content of the file.
+        source: Name of the file, for error messages.
+
+    Raises:
+        OperationError: The file holds an unknown name or a wrong value.
+    """
     try:
         return make_settings(cls, values)
     except (UsageError, TypeError) as error:
@@ -123,12 +146,10 @@ def settings_from_json(cls: type[T], values: Mapping[str, Any], source: str) -> 
 
 
 def describe_settings(cls: type) -> list[tuple[str, Any, str]]:
-    """Return name, default and help text, with the range, of every setting."""
-    return [
-        (
-            f.name,
-            f.default,
-            f.metadata.get("help", "") + (f" [{bounds}]" if (bounds := _bounds(f)) else ""),
-        )
-        for f in fields(cls)
-    ]
+    """Return name, default and help text with the range, for every setting."""
+    rows = []
+    for f in fields(cls):
+        bounds = _bounds(f)
+        help = f.metadata.get("help", "")
+        rows.append((f.name, f.default, f"{help} [{bounds}]" if bounds else help))
+    return rows

@@ -1,4 +1,4 @@
-"""One screen of text: rows of a name and what there is to say, and how numbers are told."""
+"""Format numbers, settings and tables as text for the terminal."""
 
 from __future__ import annotations
 
@@ -11,42 +11,44 @@ MARGIN = 14
 
 
 def format_rows(rows: Iterable[tuple[str, str]]) -> str:
-    """Return two columns of text; a value takes three lines at most, and then an ellipsis."""
+    """Return two columns of text, a name and a value; a value has at most three lines."""
     lines = []
     for name, value in rows:
-        # A bundle may come from anywhere: what it says must not steer the terminal.
-        clean = "".join(letter if letter.isprintable() else " " for letter in value)
+        # A bundle may come from an unknown source: its text must not control the terminal.
+        printable = "".join(letter if letter.isprintable() else " " for letter in value)
         wrapped = textwrap.wrap(
-            clean, WIDTH - MARGIN, max_lines=3, placeholder=" ...", break_on_hyphens=False
+            printable, WIDTH - MARGIN, max_lines=3, placeholder=" ...", break_on_hyphens=False
         )
-        lines += [
-            f"{'' if number else name:<{MARGIN}}{line}" for number, line in enumerate(wrapped)
-        ]
+        lines += [f"{'' if index else name:<{MARGIN}}{line}" for index, line in enumerate(wrapped)]
     return "\n".join(lines)
 
 
 def format_mapping(values: Mapping[str, Any]) -> str:
-    """Return settings or scores in one line; what is nested is told flat, and last.
+    """Return settings or scores in one line; nested ones come last, without their heading.
 
     >>> format_mapping({"options": {"steps": 5, "rate": 0.001234567}, "frame_range": [40, 81]})
     'frame_range [40, 81], steps 5, rate 0.001235'
     """
-    plain = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
+    flat = {name: value for name, value in values.items() if not isinstance(value, Mapping)}
     texts = [
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in plain.items()
+        for name, value in flat.items()
     ]
     nested = [format_mapping(value) for value in values.values() if isinstance(value, Mapping)]
     return ", ".join(filter(None, texts + nested))
 
 
 def format_bytes(count: int) -> str:
-    """Return a number of bytes as it is told."""
+    """Return a number of bytes in kB or MB.
+
+    >>> format_bytes(1500), format_bytes(2_500_000)
+    ('1.5 kB', '2.5 MB')
+    """
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the rows of a table as lines, columns flush right."""
+    """Return the rows of a table as lines, with columns aligned to the right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
@@ -55,7 +57,7 @@ def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def preview(labels: Sequence[str]) -> str:
-    """Return the first of some labels, to be named in a sentence.
+    """Return the first three labels, for use in a sentence.
 
     >>> preview(["a", "b", "c", "d"])
     'a, b, c, ...'

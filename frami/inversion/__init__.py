@@ -1,1 +1,1 @@
-"""From a frozen teacher to synthetic spectrograms."""
+"""Model inversion: from a frozen teacher to synthetic spectrograms."""

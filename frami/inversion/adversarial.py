@@ -1,15 +1,18 @@
-"""A generator and a student that learn in turn: what DAFL, DFAD, ZSKT and DFQ have in common.
+"""Adversarial generation: what DAFL, DFAD, DFQ and ZSKT have in common.
 
-The generator is moved to where the student errs, the student learns from what the generator makes, and both live on
-from round to round. What a store keeps are the clips of each round's last turn, as they were before the generator's last
-step. None of the four publishes views; ``views=none`` judges the clips as they are.
+A generator is trained to maximize the disagreement between teacher and proxy student, the student
+to minimize it. Both keep their weights between rounds. The store receives the batch of each round's
+last generator step, rendered before the update.
+
+Differs: none of the four methods publishes views; ``views=none`` computes the losses on the clips
+as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Generator, Tensor
@@ -19,54 +22,52 @@ from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import loss_weights, setting
 from frami.inversion.hooks import ForwardPass, forward_with_stats
-from frami.inversion.loop import RoundResult, optimize_clips
-from frami.inversion.proxy import ProxyStudent
+from frami.inversion.loop import LossTerms, RoundResult, optimize_clips
+from frami.inversion.proxy import ProxyStudent, StudentLoss, soft_kl
 from frami.inversion.upsampler import Upsampler
-from frami.inversion.views import get_views
+from frami.inversion.views import ViewSettings, get_views
 from frami.models.model import Model
 from frami.models.network import Output
-from frami.training.losses import soft_kl
 
-Losses = Callable[[ForwardPass, Callable[[], Output]], Mapping[str, Callable[[], Tensor]]]
-StudentLoss = Callable[[Tensor, Output], Tensor]
+GeneratorLosses = Callable[[ForwardPass, Callable[[], Output]], LossTerms]
+"""Takes the teacher's forward pass and a function that returns the student's output."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdversarialSettings:
-    """How a duel is played; a method adds the weights of its losses."""
+class AdversarialSettings(ViewSettings):
+    """Settings of adversarial generation; a method adds the weights of its losses."""
 
     iterations: int = setting(
-        50, "turns of generator and student a round, one step of the generator each", low=1
+        50, "iterations per round: one generator step, then the student's steps", low=1
     )
-    student_steps: int = setting(5, "steps of the student a turn", low=0)
-    latent: int = setting(256, "size of the noise", low=1)
-    learning_rate: float = setting(1e-3, "of the generator", low=0)
-    proxy: str = setting("small", "network of the student")
-    views: str = setting("audio", "views that are judged: audio, image, or none (as published)")
+    student_steps: int = setting(5, "steps of the proxy student per iteration", low=0)
+    latent: int = setting(256, "size of the noise vector", low=1)
+    learning_rate: float = setting(1e-3, "learning rate of the generator", low=0)
+    proxy: str = setting("small", "network of the proxy student")
+    views: str = setting("audio", "views of the clips: audio, image, or none (as published)")
 
 
 class AdversarialGenerator:
-    """The state that lives through the rounds: a generator from noise, and the student that it is set against."""
+    """A generator from noise and the proxy student it is trained against."""
 
     def __init__(
         self,
         teacher: Model,
         settings: AdversarialSettings,
-        losses: Losses,
+        losses: GeneratorLosses,
         runtime: Runtime,
         seed: int,
         student_loss: StudentLoss = soft_kl,
     ) -> None:
-        """Let the two begin.
+        """Initialize generator and student.
 
         Args:
-            teacher: Whom the student is to match.
-            settings: How they play, and the weight of each loss.
-            losses: What is asked of clips, given what the teacher says of them, and what asks the student: by name, what
-                computes a scalar.
-            machine: Where.
-            seed: Of all that is drawn.
-            student_loss: What the student learns by, of the teacher's answer and what it says.
+            teacher: The teacher.
+            settings: Sizes, steps, and the weight of each loss.
+            losses: The losses of the generator, by name.
+            runtime: Device and precision.
+            seed: Seed of all random numbers.
+            student_loss: The loss of the student.
         """
         self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
         self.losses, self.weights = losses, loss_weights(settings)
@@ -79,43 +80,44 @@ class AdversarialGenerator:
             self.generator.parameters(), lr=settings.learning_rate, betas=(0.5, 0.999)
         )
 
-    def run_round(self, number: int, target: Tensor, frames: int) -> RoundResult:
-        """Return the clips ``(B, F, frames)`` that the generator makes after some turns; it chooses their classes."""
-        rng = seeds.make_rng(self.seed, Stream.ROUND, number)
+    def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
+        """Return the clips ``(B, F, n_frames)`` of the last iteration, and the teacher's classes.
+
+        The targets are ignored: the generator chooses the classes.
+        """
+        rng = seeds.make_rng(self.seed, Stream.ROUND, index)
         for _ in range(self.settings.iterations):
-            made = optimize_clips(
-                lambda: self._make(len(target), frames, rng),
-                lambda mel: self._judge(self.view(mel, rng)),
+            result = optimize_clips(
+                lambda: self._render(len(target), n_frames, rng),
+                lambda mel: self._compute_losses(self.view(mel, rng)),
                 self.weights,
                 self.optimizer,
                 1,
             )
             for _ in range(self.settings.student_steps):
                 with torch.no_grad():
-                    mel = self._make(len(target), frames, rng)
-                self.proxy.step(mel, self._told(mel))
-        return replace(made, target=self.teacher.network.task.decide(self._told(made.mel)))
+                    mel = self._render(len(target), n_frames, rng)
+                self.proxy.step(mel, self._teacher_logits(mel))
+        classes = self.teacher.network.task.decide(self._teacher_logits(result.mel))
+        return replace(result, target=classes)
 
-    def _make(self, batch: int, frames: int, rng: Generator) -> Tensor:
+    def _render(self, batch: int, n_frames: int, rng: Generator) -> Tensor:
         with self.runtime.autocast():
-            return self.generator(
-                self.generator.sample_noise(batch, rng, self.runtime.device), frames
-            )
+            noise = self.generator.sample_noise(batch, rng, self.runtime.device)
+            return cast(Tensor, self.generator(noise, n_frames))
 
     @torch.no_grad()
-    def _told(self, mel: Tensor) -> Tensor:
+    def _teacher_logits(self, mel: Tensor) -> Tensor:
         with self.runtime.autocast():
             return self.teacher.network(mel).task_logits
 
-    def _judge(self, mel: Tensor) -> Mapping[str, Callable[[], Tensor]]:
+    def _compute_losses(self, view: Tensor) -> tuple[LossTerms, ForwardPass]:
         moments = bool(self.weights.get("batch_norm"))
-        return self.losses(
-            forward_with_stats(self.teacher.network, mel, self.runtime, moments=moments),
-            lambda: self.proxy.predict(mel),
-        )
+        forward_pass = forward_with_stats(self.teacher.network, view, self.runtime, moments=moments)
+        return self.losses(forward_pass, lambda: self.proxy.predict(view)), forward_pass
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that the next round depends on, as plain tensors, numbers and lists."""
+        """Return everything the next round depends on."""
         return {
             "generator": self.generator.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -123,7 +125,7 @@ class AdversarialGenerator:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`."""
+        """Restore what `state_dict` returned."""
         self.generator.load_state_dict(state["generator"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.proxy.load_state_dict(state["proxy"])

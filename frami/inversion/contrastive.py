@@ -1,4 +1,4 @@
-"""Features of a clip before and after statistics pooling, by which it must be told from other clips, past ones too."""
+"""The contrastive head of FRAMI: features of a clip before and after statistics pooling."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ PROJECTION_SIZE = 128
 
 
 class ContrastiveHead(nn.Module):
-    """Features before and after statistics pooling, each projected to the unit sphere, and a queue of past ones."""
+    """Two projections of a teacher's output to the unit sphere, and queues of past features.
+
+    The first projects the hidden state before statistics pooling, the second the statistics.
+
+    Args:
+        channels: Channels of the hidden state, D.
+        size: Number of past clips that the queues hold.
+    """
 
     def __init__(self, channels: int, size: int) -> None:
         super().__init__()
@@ -28,31 +35,27 @@ class ContrastiveHead(nn.Module):
             nn.Linear(PROJECTION_SIZE, PROJECTION_SIZE),
         )
         self.size = size
-        self.queue_before, self.queue_after = (
-            torch.zeros(0, PROJECTION_SIZE),
-            torch.zeros(0, PROJECTION_SIZE),
-        )
+        self.queue_before = torch.zeros(0, PROJECTION_SIZE)
+        self.queue_after = torch.zeros(0, PROJECTION_SIZE)
 
-    def forward(self, said: Output) -> tuple[Tensor, Tensor]:
-        """Return the two features, ``(B, CODE)`` each."""
-        before = self.before(said.hidden.float()).mean(dim=2)
-        return F.normalize(before, dim=1), F.normalize(self.after(said.stats), dim=1)
+    def forward(self, output: Output) -> tuple[Tensor, Tensor]:
+        """Return the features before and after pooling, ``(B, PROJECTION_SIZE)`` each."""
+        before = self.before(output.hidden.float()).mean(dim=2)
+        return F.normalize(before, dim=1), F.normalize(self.after(output.stats), dim=1)
 
-    def loss(self, pulled: Output, anchor: Output, temperature: float) -> Tensor:
-        """Return the contrast before pooling plus that after it."""
-        before, after = self(pulled)
+    def loss(self, view: Output, anchor: Output, temperature: float) -> Tensor:
+        """Return the InfoNCE loss of the features before pooling plus that of those after it."""
+        before, after = self(view)
         anchor_before, anchor_after = self(anchor)
-        queue_before, queue_after = (
-            self.queue_before.to(before.device),
-            self.queue_after.to(after.device),
-        )
+        queue_before = self.queue_before.to(before.device)
+        queue_after = self.queue_after.to(after.device)
         return losses.info_nce(
             before, anchor_before, queue_before, temperature=temperature
         ) + losses.info_nce(after, anchor_after, queue_after, temperature=temperature)
 
     @torch.no_grad()
     def enqueue(self, anchor: Output) -> None:
-        """Put a round's features into the queue; the oldest leave."""
+        """Put the features of a round into the queues; the oldest are dropped."""
         before, after = self(anchor)
         self.queue_before = torch.cat([before, self.queue_before.to(before.device)])[: self.size]
         self.queue_after = torch.cat([after, self.queue_after.to(after.device)])[: self.size]

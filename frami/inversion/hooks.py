@@ -1,8 +1,11 @@
-"""What is seen inside a network: hooks that live only within a ``with``. Nothing else in frami registers one."""
+"""Forward hooks that record the inputs of a network's batch norms, removed after each use.
+
+Nothing else in frami registers hooks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +21,13 @@ BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and variance (biased) of each channel, ``(C,)``, and whether they are of values pooled over time."""
+    """Mean and variance of each channel of a layer's input.
+
+    Attributes:
+        mean: ``(C,)``.
+        var: ``(C,)``, biased.
+        pooled: Whether the input is already pooled over time.
+    """
 
     mean: Tensor
     var: Tensor
@@ -27,12 +36,12 @@ class Moments:
 
 @dataclass
 class BatchNormStats:
-    """What came into the batch norms of a network, and what the network has stored of its training data.
+    """Statistics of the inputs of a network's batch norms, and those of its training data.
 
     Attributes:
-        batch: Moments of the last forward pass, by layer name, in float32 and with gradient.
-        stored: The layer's running moments.
-        clips: Mean of each channel over the inside of each clip, ``(B, C)``, where that was asked for.
+        batch: Moments of the batch, by layer name, in float32 and with gradient.
+        stored: The running moments of the layers, by layer name.
+        per_clip: Channel means of each clip, ``(B, C)``, by layer name; empty unless recorded.
     """
 
     batch: dict[str, Moments] = field(default_factory=dict)
@@ -42,7 +51,7 @@ class BatchNormStats:
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """What a teacher said of a batch of clips, and what came into its batch norms on the way."""
+    """A teacher's output for a batch of clips, and the statistics of its batch norms."""
 
     output: Output
     batch_norm: BatchNormStats
@@ -56,19 +65,27 @@ def forward_with_stats(
     moments: bool = True,
     each_clip: bool = False,
 ) -> ForwardPass:
-    """Return what a teacher says of clips ``(B, F, N)``, with what it saw (see `batch_norm_inputs`) where that is asked for."""
-    looking = (
+    """Return a teacher's output for clips ``(B, F, N)`` and the statistics of its batch norms.
+
+    Args:
+        teacher: The network.
+        mel: The clips.
+        runtime: Precision of the forward pass.
+        moments: Whether to record statistics; False leaves them empty.
+        each_clip: Whether to record the channel means of each clip as well.
+    """
+    recording = (
         record_batch_norm_inputs(teacher, each_clip=each_clip)
         if moments
         else nullcontext(BatchNormStats())
     )
-    with looking as seen, runtime.autocast():
-        said = teacher(mel)
-    return ForwardPass(said, seen)
+    with recording as stats, runtime.autocast():
+        output = teacher(mel)
+    return ForwardPass(output, stats)
 
 
 def batch_norms(network: nn.Module) -> dict[str, BatchNorm]:
-    """Return the batch norms of a network that keep running moments, of any dimension, by name."""
+    """Return the batch norms of a network that keep running moments, by name."""
     return {
         name: layer
         for name, layer in network.named_modules()
@@ -80,43 +97,44 @@ def batch_norms(network: nn.Module) -> dict[str, BatchNorm]:
 def record_batch_norm_inputs(
     network: nn.Module, *, each_clip: bool = False
 ) -> Iterator[BatchNormStats]:
-    """Within the block, every forward pass of the network leaves the moments of its batch norms' inputs in `Seen`.
+    """Record the statistics of the batch norms' inputs in every forward pass inside the block.
 
-    With ``each_clip``, the mean of each clip on its own too.
+    With ``each_clip``, the channel means of each clip are recorded as well.
     """
-    seen, handles = BatchNormStats(), []
+    stats, handles = BatchNormStats(), []
 
-    def hook(name: str):
-        def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            seen.batch[name] = channel_moments(inputs[0])
+    def make_hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def record(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            x = inputs[0]
+            stats.batch[name] = channel_moments(x)
             if each_clip:
-                seen.per_clip[name] = (
-                    inputs[0].flatten(2).float().mean(2)
-                    if inputs[0].dim() > 2
-                    else inputs[0].float()
-                )
+                stats.per_clip[name] = x.flatten(2).float().mean(2) if x.dim() > 2 else x.float()
 
-        return look
+        return record
 
     for name, layer in batch_norms(network).items():
         assert layer.running_mean is not None and layer.running_var is not None
-        seen.stored[name] = Moments(layer.running_mean, layer.running_var)
-        handles.append(layer.register_forward_pre_hook(hook(name)))
+        stats.stored[name] = Moments(layer.running_mean, layer.running_var)
+        handles.append(layer.register_forward_pre_hook(make_hook(name)))
     try:
-        yield seen
+        yield stats
     finally:
         for handle in handles:
             handle.remove()
 
 
 class _ChannelMoments(torch.autograd.Function):
-    """Moments in one pass over memory each way; `torch.var_mean` takes eight times as long in channels-last bfloat16."""
+    """Channel moments in one pass over memory each way.
+
+    `torch.var_mean` takes eight times as long in channels-last bfloat16.
+    """
 
     @staticmethod
     def forward(context: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         count = x.numel() // x.shape[1]
         mean, var = x.new_zeros(2, x.shape[1], dtype=torch.float32)
-        # With momentum 1 the running moments become the batch's own, in float32; the variance is the unbiased one.
+        # With momentum 1 the running moments become the batch's own, in float32; the variance is
+        # the unbiased one.
         torch.ops.aten.batch_norm_update_stats(x, mean, var, 1.0)
         context.save_for_backward(x, mean)
         return mean, var * ((count - 1) / count)
@@ -132,22 +150,21 @@ class _ChannelMoments(torch.autograd.Function):
 
 
 def channel_moments(x: Tensor) -> Moments:
-    """Return the moments of ``(B, C, ...)`` over all but the channels, in float32."""
+    """Return the moments of each channel of ``(B, C, ...)``, in float32."""
     if x.numel() // x.shape[1] > 1 and x.device.type in ("cpu", "cuda"):
-        mean, var = _ChannelMoments.apply(x)
-        return Moments(mean, var, pooled=x.dim() == 2)
-    var, mean = torch.var_mean(
-        x.float(), dim=[dim for dim in range(x.dim()) if dim != 1], correction=0
-    )
+        mean, var = _ChannelMoments.apply(x)  # type: ignore[no-untyped-call]
+    else:
+        dims = [dim for dim in range(x.dim()) if dim != 1]
+        var, mean = torch.var_mean(x.float(), dim=dims, correction=0)
     return Moments(mean, var, pooled=x.dim() == 2)
 
 
 class RunningMoments:
-    """The average of earlier rounds' moments, without gradient; empty before the first.
+    """The exponential moving average of earlier rounds' moments, without gradient.
 
     Attributes:
-        moments: By layer name.
-        momentum: Part that the past keeps when a round is added, in [0, 1).
+        moments: The average, by layer name; empty before the first round.
+        momentum: Weight of the past when a round is added, in [0, 1).
     """
 
     def __init__(self, momentum: float) -> None:
@@ -155,21 +172,21 @@ class RunningMoments:
         self.moments: dict[str, Moments] = {}
 
     def update(self, batch: dict[str, Moments]) -> None:
-        """Take in the moments of a round."""
-        for name, now in batch.items():
-            mean, var = now.mean.detach(), now.var.detach()
-            before = self.moments.get(name, Moments(mean, var))
+        """Add the moments of a round."""
+        for name, latest in batch.items():
+            mean, var = latest.mean.detach(), latest.var.detach()
+            average = self.moments.get(name, Moments(mean, var))
             self.moments[name] = Moments(
-                torch.lerp(mean, before.mean, self.momentum),
-                torch.lerp(var, before.var, self.momentum),
+                torch.lerp(mean, average.mean, self.momentum),
+                torch.lerp(var, average.var, self.momentum),
             )
 
     def state_dict(self) -> dict[str, list[Tensor]]:
-        """Return all that it takes to go on, as plain tensors."""
+        """Return the average as lists of mean and variance, by layer name."""
         return {name: [moments.mean, moments.var] for name, moments in self.moments.items()}
 
     def load_state_dict(self, state: dict[str, list[Tensor]], device: str) -> None:
-        """Go on from a `state`."""
+        """Restore what `state_dict` returned."""
         self.moments = {
             name: Moments(mean.to(device), var.to(device)) for name, (mean, var) in state.items()
         }

@@ -1,4 +1,4 @@
-"""What is asked of a synthetic clip: pure functions of what the teacher saw, each a scalar in float32."""
+"""The losses of inversion: pure functions of a teacher's outputs, each a scalar in float32."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from frami.models.network import Output
 from frami.models.tasks import match_frame_rate
 
 
-def class_prior_loss(said: Output, target: Tensor) -> Tensor:
-    """Return the cross-entropy of the teacher's logits against the wanted classes, mean over the batch.
+def class_prior_loss(output: Output, target: Tensor) -> Tensor:
+    """Return the cross-entropy between the teacher's logits and the target, mean over the batch.
 
     Args:
-        said: What the teacher says of the clips.
+        output: The teacher's output.
         target: Class indices ``(B,)``, probabilities ``(B, K)``, or activities ``(B, K, N)``.
 
     Source: Yin et al., "Dreaming to Distill", CVPR 2020, arXiv:1912.08795, eq. 2.
     """
-    return said.task.cross_entropy(said.task_logits, target)
+    return output.task.cross_entropy(output.task_logits, target)
 
 
 def batch_norm_loss(
@@ -34,42 +34,45 @@ def batch_norm_loss(
     *,
     relative: bool = True,
 ) -> Tensor:
-    """Return how far the moments at the batch norms' inputs are from those of the teacher's training data.
+    """Return the distance of the batch-norm inputs' moments from those of the training data.
 
-        sum over layers of ||mean - mean_stored||_2 + ||var - var_stored||_2                        (eq. 4)
+        sum over layers of ||mean - mean_stored||_2 + ||var - var_stored||_2                (eq. 4)
 
-    That sum grows with the width, the depth and the scale of the teacher, from tens to tens of thousands. If
-    ``relative``, each norm is divided by what it is compared with, ``||sqrt(var_stored)||_2`` and
-    ``||var_stored||_2``, and the mean over layers before statistics pooling and that over layers after it are added:
-    one weight then serves every teacher. The few layers after pooling are the only ones to know how much of the
-    variance is within a clip; among all the others they would hardly count, and clips would not change over time.
+    That sum grows with the width, the depth and the scale of the teacher, from tens to tens of
+    thousands. With ``relative``, one weight serves every teacher: each norm is divided by the norm
+    of the stored value, ``||sqrt(var_stored)||_2`` or ``||var_stored||_2``, and the mean over the
+    layers before statistics pooling is added to the mean over the layers after it. The few layers
+    after pooling are the only ones whose moments show how much of the variance is within a clip.
+    In a mean over all layers they would hardly count, and clips would not change over time.
 
-    With ``past``, the moments compared are ``(1 - momentum) * batch + momentum * past``: those of one small batch are
-    noisy, and what earlier rounds have covered need not be covered by each batch again.
+    With ``past``, the moments compared are ``(1 - momentum) * batch + momentum * past``. The
+    moments of one small batch are noisy, and one batch need not cover what earlier rounds covered.
 
     Args:
-        batch: Moments of this batch, by layer.
-        stored: The layers' running moments.
-        past: Average of earlier rounds' moments, without gradient; None in the first round.
+        batch: Moments of this batch, by layer name.
+        stored: The running moments of the layers, by layer name.
+        past: Average of earlier rounds' moments, without gradient; None or empty in the first.
         momentum: Weight of ``past``, in [0, 1).
-        relative: Whether the gaps are taken relative to the teacher's own spread (ours), or as they are (published).
+        relative: True divides by the teacher's own spread (ours); False does not (published).
 
     Returns:
-        Scalar >= 0; 0 where all moments agree, and for a teacher without batch norm.
+        Scalar >= 0; 0 if all moments agree, and for a teacher without batch norm.
 
-    Source: Yin et al., as above, eq. 4; Fang et al., "Up to 100x Faster Data-free Knowledge Distillation", AAAI 2022,
-    arXiv:2112.06253 (the average). Differs: 1-d batch norms count too; moments are taken in float32.
+    Source: Yin et al., as `class_prior_loss`, eq. 4; Fang et al., "Up to 100x Faster Data-free
+    Knowledge Distillation", AAAI 2022, arXiv:2112.06253 (the average). Differs: 1-d batch norms
+    count too; moments are computed in float32.
     """
     gaps: dict[bool, list[Tensor]] = {False: [], True: []}
-    for name, now in batch.items():
-        mean, var, wanted = now.mean, now.var, stored[name]
+    for name, moments in batch.items():
+        mean, var, reference = moments.mean, moments.var, stored[name]
         if past is not None and name in past:
             mean = (1 - momentum) * mean + momentum * past[name].mean
             var = (1 - momentum) * var + momentum * past[name].var
-        mean_gap, var_gap = (mean - wanted.mean).norm(), (var - wanted.var).norm()
+        mean_gap, var_gap = (mean - reference.mean).norm(), (var - reference.var).norm()
         if relative:
-            mean_gap, var_gap = mean_gap / wanted.var.sum().sqrt(), var_gap / wanted.var.norm()
-        gaps[now.pooled].append(mean_gap + var_gap)
+            mean_gap = mean_gap / reference.var.sum().sqrt()
+            var_gap = var_gap / reference.var.norm()
+        gaps[moments.pooled].append(mean_gap + var_gap)
     groups = [torch.stack(group) for group in gaps.values() if group]
     if not groups:
         return torch.zeros(())
@@ -77,74 +80,76 @@ def batch_norm_loss(
 
 
 def info_nce(
-    pulled: Tensor, anchors: Tensor, queue: Tensor | None = None, *, temperature: float = 0.1
+    features: Tensor, anchors: Tensor, queue: Tensor | None = None, *, temperature: float = 0.1
 ) -> Tensor:
-    """Return how badly each clip's feature in one view is told from other clips' by the feature of its other view.
+    """Return the InfoNCE loss between two views of each clip.
 
         mean over i of -log( exp(u_i . v_i / t) / sum over j of exp(u_i . v_j / t) )
 
-    with ``u`` the pulled view and ``v`` the anchors of the batch and of the queue. Only ``u`` carries a gradient, and
-    the matrix is N x (N + M).
+    with ``u`` the features of one view and ``v`` the anchors of the batch and of the queue. The
+    other clips of the batch and of the queue are negatives. Only ``u`` carries a gradient.
 
     Args:
-        pulled: Features of one view, unit length, ``(N, C)``.
-        anchors: Features of the other view, unit length, ``(N, C)``.
-        queue: Features of earlier clips, unit length, ``(M, C)``.
+        features: Features of one view, of unit length, ``(N, C)``.
+        anchors: Features of the other view, of unit length, ``(N, C)``.
+        queue: Features of earlier clips, of unit length, ``(M, C)``.
         temperature: t > 0.
 
-    Source: Fang et al., "Contrastive Model Inversion", IJCAI 2021, arXiv:2105.08584, as in the authors' code. Differs: rows
-    of the queue are negatives only; their own loss does not reach the clips of this batch.
+    Source: Fang et al., "Contrastive Model Inversion", IJCAI 2021, arXiv:2105.08584, as in the
+    authors' code. Differs: rows of the queue are negatives only; their own loss does not reach the
+    clips of this batch.
     """
-    others = anchors if queue is None else torch.cat([anchors, queue])
-    similarity = pulled @ others.detach().T / temperature
-    return F.cross_entropy(similarity, torch.arange(len(pulled), device=pulled.device))
+    candidates = anchors if queue is None else torch.cat([anchors, queue])
+    similarity = features @ candidates.detach().T / temperature
+    return F.cross_entropy(similarity, torch.arange(len(features), device=features.device))
 
 
-def onehot_loss(said: Output) -> Tensor:
-    """Return the cross-entropy of the teacher's logits against what it finds likeliest itself, mean over the batch.
+def onehot_loss(output: Output) -> Tensor:
+    """Return the cross-entropy between the teacher's logits and its own prediction, batch mean.
 
-    Source: Chen et al., "Data-Free Learning of Student Networks", ICCV 2019, arXiv:1904.01186 (one-hot loss). Differs: of
-    tags and frames, every choice (see `frami.tasks`) counts against its own likeliest alternative.
+    Source: Chen et al., "Data-Free Learning of Student Networks", ICCV 2019, arXiv:1904.01186
+    (one-hot loss). Differs: for tags and frames, it is summed over the choices of
+    `frami.models.tasks`, each against its own more likely alternative.
     """
-    likely = said.task.log_probabilities(said.task_logits.float()).amax(dim=2)
-    return -(likely @ said.task.choice_weights(said.task_logits)).mean()
+    highest = output.task.log_probabilities(output.task_logits.float()).amax(dim=2)
+    return -(highest @ output.task.choice_weights(output.task_logits)).mean()
 
 
-def class_balance_loss(said: Output, *, base: float = 10.0) -> Tensor:
-    """Return minus the entropy of the batch's mean probabilities: least where classes are even.
+def class_balance_loss(output: Output, *, base: float = 10.0) -> Tensor:
+    """Return minus the entropy of the batch's mean class probabilities; lowest for even classes.
 
     Args:
-        said: What the teacher says of the clips.
-        base: Of the logarithm: 10 in DAFL's code, e where CMI's authors run DFQ.
+        output: The teacher's output.
+        base: Base of the logarithm: 10 in DAFL's code, e in CMI's code for DFQ.
 
-    Source: Chen et al., as `onehot` (information entropy loss). Differs: of tags and frames, the mean probabilities are
-    divided by their sum, so that it is even tags that are asked for, and not many.
+    Source: Chen et al., as `onehot_loss` (information entropy loss). Differs: for tags and frames,
+    the mean probabilities are divided by their sum, so that the loss favors even tags, not many.
     """
-    mean = (
-        said.task.class_probabilities(said.task_logits.float())
-        .transpose(0, 1)
-        .flatten(1)
-        .mean(dim=1)
-    )
+    probabilities = output.task.class_probabilities(output.task_logits.float())
+    mean = probabilities.transpose(0, 1).flatten(1).mean(dim=1)
     share = mean / mean.sum()
     return (share * share.clamp_min(1e-8).log()).sum() / math.log(base)
 
 
-def activation_loss(said: Output) -> Tensor:
-    """Return minus the mean size of the teacher's statistics: real clips excite a network more than others do.
+def activation_loss(output: Output) -> Tensor:
+    """Return minus the mean magnitude of the teacher's pooled statistics.
 
-    Source: Chen et al., as `onehot`. Differs: statistics pooling stands where they pool over an image.
+    Real clips activate a network more strongly than other inputs do.
+
+    Source: Chen et al., as `onehot_loss`. Differs: statistics pooling replaces their pooling over
+    an image.
     """
-    return -said.stats.abs().mean()
+    return -output.stats.abs().mean()
 
 
 def total_variation(mel: Tensor) -> Tensor:
-    """Return the sum of the norms of the differences of neighbours: in time, in frequency and on both diagonals.
+    """Return the sum of the norms of differences between neighbors in time, frequency, diagonals.
 
     Args:
         mel: Clips ``(B, F, N)``.
 
-    Source: Yin et al., as `class_prior`, R_TV; as in the authors' code, norms over the whole batch.
+    Source: Yin et al., as `class_prior_loss`, R_TV; as in the authors' code, each norm is taken
+    over the whole batch.
     """
     return torch.stack(
         [
@@ -157,58 +162,62 @@ def total_variation(mel: Tensor) -> Tensor:
 
 
 def neg_kl(teacher: Output, student: Output) -> Tensor:
-    """Return minus the divergence of student from teacher, mean over the batch.
+    """Return ``-KL(teacher || student)``, mean over the batch.
 
-    Source: Micaelli and Storkey, "Zero-shot Knowledge Transfer via Adversarial Belief Matching", NeurIPS 2019,
-    arXiv:1905.09768 (temperature 1).
+    Source: Micaelli and Storkey, "Zero-shot Knowledge Transfer via Adversarial Belief Matching",
+    NeurIPS 2019, arXiv:1905.09768 (temperature 1).
     """
     return -teacher.task.kl_terms(teacher.task_logits, student.task_logits).sum(dim=1).mean()
 
 
 def neg_l1(teacher: Output, student: Output) -> Tensor:
-    """Return minus `apart` of the teacher's answer and the student's.
+    """Return minus the `l1_distance` between the logits of teacher and student.
 
     Source: Fang et al., "Data-Free Adversarial Distillation", 2019, arXiv:1912.11006.
     """
     return -l1_distance(teacher.task_logits, student)
 
 
-def l1_distance(told: Tensor, student: Output) -> Tensor:
-    """Return the mean absolute difference of the logits; those of all frames count as much as those of the clip."""
-    gaps = (match_frame_rate(told, student.task_logits) - student.task_logits).abs().flatten(1)
-    shares = student.task.choice_weights(student.task_logits).expand(gaps.shape[1])
+def l1_distance(teacher_logits: Tensor, student: Output) -> Tensor:
+    """Return the mean absolute difference between the logits of teacher and student.
+
+    For sound events, all frames together count as much as the whole clip.
+    """
+    logits = student.task_logits
+    gaps = (match_frame_rate(teacher_logits, logits) - logits).abs().flatten(1)
+    shares = student.task.choice_weights(logits).expand(gaps.shape[1])
     return (gaps @ shares).mean() / shares.sum()
 
 
 def jensen_shannon_gap(teacher: Output, student: Output, *, temperature: float = 3.0) -> Tensor:
-    """Return one minus the Jensen-Shannon divergence of student and teacher, mean over the batch, in [0, 1].
+    """Return 1 - JS, the Jensen-Shannon divergence of teacher and student, batch mean, in [0, 1].
 
-    Source: Yin et al., as `class_prior` (adaptive form); temperature and clamps of the authors' code. Differs: the divergences
-    are those of both from their middle, by definition, where that code has them the other way round; of tags and frames, the
-    divergence is the mean over the choices (see `frami.tasks`), each with its share.
+    Source: Yin et al., as `class_prior_loss` (adaptive form); temperature and clamps are those of
+    the authors' code. Differs: both divergences are from the mean distribution, by definition,
+    where that code has them the other way round; for tags and frames, the divergence is the
+    weighted mean over the choices of `frami.models.tasks`.
     """
-    ours, theirs = (
-        student.task.log_probabilities(answer / temperature).exp().clamp(0.01, 0.99)
-        for answer in (
+    student_probs, teacher_probs = (
+        student.task.log_probabilities(logits / temperature).exp().clamp(0.01, 0.99)
+        for logits in (
             student.task_logits,
             match_frame_rate(teacher.task_logits, student.task_logits),
         )
     )
-    middle = ((ours + theirs) / 2).log()
-    both = ours * (ours.log() - middle) + theirs * (theirs.log() - middle)
+    log_mean = ((student_probs + teacher_probs) / 2).log()
+    divergences = student_probs * (student_probs.log() - log_mean) + teacher_probs * (
+        teacher_probs.log() - log_mean
+    )
     shares = student.task.choice_weights(student.task_logits)
-    return 1 - ((both.sum(dim=2) @ shares).mean() / (2 * shares.sum())).clamp(0, 1)
+    return 1 - ((divergences.sum(dim=2) @ shares).mean() / (2 * shares.sum())).clamp(0, 1)
 
 
 def adversarial_kl(teacher: Output, student: Output) -> Tensor:
-    """Return minus the divergence of student from teacher on clips whose class both agree on, mean over the batch.
+    """Return ``-KL(teacher || student)`` over clips with equal predictions, batch mean.
 
-    Source: Fang et al., "Contrastive Model Inversion", as above (temperature 1).
+    Source: Fang et al., "Contrastive Model Inversion", as `info_nce` (temperature 1).
     """
     task = teacher.task
     divergences = task.kl_terms(teacher.task_logits, student.task_logits)
-    return (
-        -(task.agreement_terms(teacher.task_logits, student.task_logits) * divergences)
-        .sum(dim=1)
-        .mean()
-    )
+    agreement = task.agreement_terms(teacher.task_logits, student.task_logits)
+    return -(agreement * divergences).sum(dim=1).mean()

@@ -1,9 +1,13 @@
-"""A student in the making: what it has not understood yet is where the next synthetic clips should be."""
+"""The proxy student: a small network distilled during inversion, in place of the final student.
+
+CMI, FastMeta, NAYER and others favor clips on which the current student differs from the teacher.
+Here the final student is distilled from the store afterwards, so a proxy student takes its part.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -12,21 +16,49 @@ from frami.audio import transforms
 from frami.core import seeds
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
+from frami.core.settings import weight
 from frami.models.architecture import Architecture
 from frami.models.model import Model
 from frami.models.network import Output, frozen
-from frami.training import losses
 
 LEARNING_RATE = 2e-3
+TEMPERATURE = 4.0
+
+StudentLoss = Callable[[Tensor, Output], Tensor]
+"""A loss of the proxy student: takes the teacher's logits and the student's output."""
+
+
+def adversary_weight(default: float) -> Any:
+    """Return the settings field of the adversarial loss, with a method's own default."""
+    return weight(default, "weight of the disagreement between teacher and proxy student")
+
+
+class ProxySettings(Protocol):
+    """The settings that `make_proxy` reads (see `frami.inversion.terms.TeacherTermSettings`)."""
+
+    @property
+    def adversary(self) -> float: ...
+    @property
+    def proxy(self) -> str: ...
+    @property
+    def proxy_steps(self) -> int: ...
+    @property
+    def proxy_memory(self) -> int: ...
+
+
+def soft_kl(teacher_logits: Tensor, student: Output) -> Tensor:
+    """Return the distillation loss of Hinton et al. at temperature 4 (`Task.soft_divergence`)."""
+    return student.task.soft_divergence(teacher_logits, student.task_logits, TEMPERATURE)
 
 
 class ProxyStudent:
-    """A small network that learns from the synthetic clips as they come, so that inversion can aim at its mistakes.
+    """A small network that is distilled on the synthetic clips while they are made.
 
-    It remembers the last ``memory`` clips, as float16 and in whole rounds, with what the teacher said of them. Unless a method
-    names another loss, it learns by `objectives.softened`, at temperature 4, with AdamW; CMI, FastMeta and NAYER publish 20, and
-    SGD. It learns for few steps after each round, ``each_round`` (``proxy_steps`` of the methods), where CMI and FastMeta
-    publish 400.
+    It keeps the last ``memory`` clips, as float16 and in whole rounds, with the teacher's logits.
+
+    Differs: it is trained with AdamW and by default with `soft_kl` at temperature 4, where CMI,
+    FastMeta and NAYER publish SGD and temperature 20; and for ``each_round`` steps per round (the
+    setting ``proxy_steps`` of the methods), where CMI and FastMeta publish 400.
     """
 
     def __init__(
@@ -38,16 +70,11 @@ class ProxyStudent:
         *,
         memory: int = 1,
         each_round: int = 0,
-        loss: Callable[[Tensor, Output], Tensor] = losses.soft_kl,
+        loss: StudentLoss = soft_kl,
     ) -> None:
-        self.teacher, self.runtime, self.memory, self.each_round, self.loss = (
-            teacher,
-            runtime,
-            memory,
-            each_round,
-            loss,
-        )
-        self.seed, self.steps = seed, 0
+        self.teacher, self.runtime, self.seed = teacher, runtime, seed
+        self.memory, self.each_round, self.loss = memory, each_round, loss
+        self.steps = 0
         with seeds.seeded(seed, Stream.PROXY_WEIGHTS):
             self.network = Model.build(
                 Architecture(network), teacher.front_end, teacher.labels, task=teacher.task
@@ -57,83 +84,77 @@ class ProxyStudent:
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=LEARNING_RATE, weight_decay=0.01
         )
-        self.mels: list[Tensor] = []
-        self.told: list[Tensor] = []
+        self.clips: list[Tensor] = []
+        self.teacher_logits: list[Tensor] = []
 
     def predict(self, mel: Tensor) -> Output:
-        """Return what it says of clips ``(B, F, N)``."""
+        """Return the student's output for clips ``(B, F, N)``."""
         with frozen(self.network), self.runtime.autocast():
             return self.network(mel)
 
-    def update(self, mel: Tensor, number: int) -> None:
-        """Remember the clips ``(B, F, N)`` of a round with what the teacher says of them, then learn."""
+    def update(self, mel: Tensor, round_index: int) -> None:
+        """Add the clips ``(B, F, N)`` of a round to the memory, then train."""
         with torch.no_grad(), self.runtime.autocast():
-            told = self.teacher.network(mel).task_logits
-        rng = seeds.make_rng(self.seed, Stream.PROXY_BATCHES, number)
-        self.mels.append(mel.half())
-        self.told.append(told.float())
-        while len(self.mels) > 1 and sum(map(len, self.mels)) - len(self.mels[0]) >= self.memory:
-            del self.mels[0], self.told[0]
+            teacher_logits = self.teacher.network(mel).task_logits
+        rng = seeds.make_rng(self.seed, Stream.PROXY_BATCHES, round_index)
+        self.clips.append(mel.half())
+        self.teacher_logits.append(teacher_logits.float())
+        while len(self.clips) > 1 and sum(map(len, self.clips[1:])) >= self.memory:
+            del self.clips[0], self.teacher_logits[0]
         for _ in range(self.each_round):
-            # A round's clips share one length, so a batch comes from one round.
-            chosen = int(torch.randint(len(self.mels), (), generator=rng))
-            mel, answer = self.mels[chosen].float(), self.told[chosen]
-            # An answer for each frame does not move with the clip.
-            self.step(mel if answer.dim() > 2 else transforms.roll(mel, rng), answer)
+            # The clips of one round have one length, so a batch comes from one round.
+            index = int(torch.randint(len(self.clips), (), generator=rng))
+            batch, target = self.clips[index].float(), self.teacher_logits[index]
+            # Logits of frames would have to be rotated with the clip.
+            self.step(batch if target.dim() > 2 else transforms.roll(batch, rng), target)
 
-    def step(self, mel: Tensor, told: Tensor) -> None:
-        """Learn from clips ``(B, F, N)`` what the teacher said of them, its answer; remember nothing."""
+    def step(self, mel: Tensor, teacher_logits: Tensor) -> None:
+        """Train for one step on clips ``(B, F, N)`` and the teacher's logits."""
         self.network.train().requires_grad_(True)
         # Dropout draws from torch's global generator.
         with seeds.seeded(self.seed, Stream.PROXY_DROPOUT, self.steps), self.runtime.autocast():
-            said = self.network(mel)
+            output = self.network(mel)
         self.steps += 1
         self.optimizer.zero_grad(set_to_none=True)
-        self.loss(told, said).backward()
+        torch.autograd.backward(self.loss(teacher_logits, output))
         self.optimizer.step()
         self.network.eval().requires_grad_(False)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that it takes to go on, as plain tensors and lists."""
+        """Return weights, optimizer state and memory."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "mels": list(self.mels),
-            "told": list(self.told),
+            "clips": list(self.clips),
+            "teacher_logits": list(self.teacher_logits),
             "steps": self.steps,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`."""
+        """Restore what `state_dict` returned."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.steps = state["steps"]
-        self.mels = [mel.to(self.runtime.device) for mel in state["mels"]]
-        self.told = [answer.to(self.runtime.device) for answer in state["told"]]
-
-
-class NoProxy:
-    """Who stands in where a method goes without a student in the making."""
-
-    def predict(self, mel: Tensor) -> Output:
-        """Never asked: the loss that would ask has the weight 0."""
-        raise AssertionError("There is no student in the making.")
-
-    def update(self, mel: Tensor, number: int) -> None:
-        """Learn nothing."""
-
-    def state_dict(self) -> None:
-        """Return that there is nothing to go on from."""
-
-    def load_state_dict(self, state: None) -> None:
-        """Go on from nothing."""
+        self.clips = [mel.to(self.runtime.device) for mel in state["clips"]]
+        self.teacher_logits = [logits.to(self.runtime.device) for logits in state["teacher_logits"]]
 
 
 def make_proxy(
-    teacher: Model, settings: Any, runtime: Runtime, seed: int
-) -> ProxyStudent | NoProxy:
-    """Return the student in the making that a method's settings ask for; nobody, where its weight is 0."""
+    teacher: Model, settings: ProxySettings, runtime: Runtime, seed: int
+) -> ProxyStudent | None:
+    """Return the proxy student of a method; None if the weight of its loss is 0."""
     if not settings.adversary:
-        return NoProxy()
+        return None
     memory, steps = settings.proxy_memory, settings.proxy_steps
     return ProxyStudent(teacher, settings.proxy, runtime, seed, memory=memory, each_round=steps)
+
+
+def proxy_state(proxy: ProxyStudent | None) -> dict[str, Any] | None:
+    """Return the state of a proxy student; None if there is none."""
+    return None if proxy is None else proxy.state_dict()
+
+
+def load_proxy_state(proxy: ProxyStudent | None, state: dict[str, Any] | None) -> None:
+    """Restore what `proxy_state` returned."""
+    if proxy is not None and state is not None:
+        proxy.load_state_dict(state)

@@ -1,6 +1,6 @@
-"""What a round of synthetic clips is asked to be: of which classes, with which tags, and when each sounds.
+"""The targets of synthetic clips (their classes, tags or sound events) and their lengths.
 
-A round depends on the seed and its number alone, so that a synthesis that was cut off goes on as it would have.
+Both depend on the seed and the round's index alone, so interrupted work resumes exactly.
 """
 
 from __future__ import annotations
@@ -15,12 +15,17 @@ from torch import Tensor, nn
 
 from frami.core import seeds
 from frami.core.seeds import Stream
+from frami.inversion.method import MethodSettings
+from frami.models.model import Model
 from frami.models.network import FrameHead
 
+# Convolutions are compiled anew for every shape, which costs more than a round of short clips.
+N_LENGTHS = 6
 
-def sample_balanced_classes(classes: int, batch: int, number: int, seed: int) -> Tensor:
-    """Return the classes ``(B,)`` of a round; over all rounds no class is asked for twice more than another."""
-    first = number * batch
+
+def sample_balanced_classes(classes: int, batch: int, round_index: int, seed: int) -> Tensor:
+    """Return the classes ``(B,)`` of a round; over all rounds, counts differ by at most one."""
+    first = round_index * batch
     passes = range(first // classes, (first + batch - 1) // classes + 1)
     order = torch.cat(
         [
@@ -31,54 +36,60 @@ def sample_balanced_classes(classes: int, batch: int, number: int, seed: int) ->
     return order[first % classes :][:batch]
 
 
-def sample_tag_sets(likely: Tensor, batch: int, number: int, seed: int) -> Tensor:
-    """Return the tags ``(B, K)`` of a round's clips, one to three each.
+def sample_tag_sets(similarity: Tensor, batch: int, round_index: int, seed: int) -> Tensor:
+    """Return the tags ``(B, K)`` of a round's clips, one to three per clip.
 
-    The first tag of each clip is that of `balanced`, and so every tag comes up.
+    The first tag of each clip comes from `sample_balanced_classes`, so every tag is used.
 
     Args:
-        likely: How likely another tag is beside the first, rows by the first, ``(K, K)``: see `alike`.
-        batch: B.
-        number: Of the round.
-        seed: Of what is drawn.
+        similarity: Probability of each further tag (column), given the first (row), ``(K, K)``;
+            see `class_similarity`.
+        batch: Number of clips, B.
+        round_index: Index of the round.
+        seed: Seed of the random numbers.
     """
-    rng = seeds.make_rng(seed, Stream.TARGET_TAGS, number)
-    first = sample_balanced_classes(len(likely), batch, number, seed)
-    sets = F.one_hot(first, len(likely))
-    for share in (0.6, 0.5) if len(likely) > 1 else ():
-        another = torch.multinomial(likely[first], 1, generator=rng).squeeze(1)
-        wanted = torch.rand(batch, generator=rng) < share
-        sets = sets | (F.one_hot(another, len(likely)) * wanted.unsqueeze(1))
+    rng = seeds.make_rng(seed, Stream.TARGET_TAGS, round_index)
+    first = sample_balanced_classes(len(similarity), batch, round_index, seed)
+    sets = F.one_hot(first, len(similarity))
+    for probability in (0.6, 0.5) if len(similarity) > 1 else ():
+        further = torch.multinomial(similarity[first], 1, generator=rng).squeeze(1)
+        added = torch.rand(batch, generator=rng) < probability
+        sets = sets | (F.one_hot(further, len(similarity)) * added.unsqueeze(1))
     return sets.float()
 
 
-def sample_timelines(likely: Tensor, batch: int, number: int, seed: int, frames: int) -> Tensor:
-    """Return when each class sounds in a round's clips, ``(B, K, frames)``: one to three events of each tag in turn.
+def sample_timelines(
+    similarity: Tensor, batch: int, round_index: int, seed: int, n_frames: int
+) -> Tensor:
+    """Return the activity of each class in a round's clips, ``(B, K, n_frames)``, 0 or 1.
 
-    The tags are those of `label_sets`; an event lasts from a twentieth to half of the clip. Events of one class that
-    overlap are one event.
+    The tags come from `sample_tag_sets`. Each has one to three events, which last from 1/20 to 1/2
+    of the clip. Overlapping events of one class are one event.
     """
-    rng = seeds.make_rng(seed, Stream.TARGET_EVENTS, number)
-    tags = sample_tag_sets(likely, batch, number, seed)
-    place = torch.arange(frames) / frames
-    active = torch.zeros(*tags.shape, frames)
-    for share in (1.0, 0.5, 0.3):
-        # No event falls between two frames.
-        length = (0.05 + 0.45 * torch.rand(*tags.shape, 1, generator=rng)).clamp_min(1 / frames)
+    rng = seeds.make_rng(seed, Stream.TARGET_EVENTS, round_index)
+    tags = sample_tag_sets(similarity, batch, round_index, seed)
+    position = torch.arange(n_frames) / n_frames
+    active = torch.zeros(*tags.shape, n_frames)
+    for probability in (1.0, 0.5, 0.3):
+        # At least one frame long, so that no event falls between two frames.
+        length = (0.05 + 0.45 * torch.rand(*tags.shape, 1, generator=rng)).clamp_min(1 / n_frames)
         onset = (1 - length) * torch.rand(*tags.shape, 1, generator=rng)
-        there = (torch.rand(*tags.shape, 1, generator=rng) < share) & (tags.unsqueeze(2) > 0)
-        active = active.maximum(((place >= onset) & (place < onset + length) & there).float())
+        added = torch.rand(*tags.shape, 1, generator=rng) < probability
+        inside = (position >= onset) & (position < onset + length)
+        active = active.maximum((inside & added & (tags.unsqueeze(2) > 0)).float())
     return active
 
 
 TargetSampler = Callable[[Tensor, int, int, int, int], Tensor]
+"""Takes similarity, batch, round_index, seed and n_frames."""
+
 TARGET_SAMPLERS: Mapping[str, TargetSampler] = MappingProxyType(
     {
-        "single-label": lambda likely, batch, number, seed, frames: sample_balanced_classes(
-            len(likely), batch, number, seed
+        "single-label": lambda similarity, batch, round_index, seed, n_frames: (
+            sample_balanced_classes(len(similarity), batch, round_index, seed)
         ),
-        "multi-label": lambda likely, batch, number, seed, frames: sample_tag_sets(
-            likely, batch, number, seed
+        "multi-label": lambda similarity, batch, round_index, seed, n_frames: sample_tag_sets(
+            similarity, batch, round_index, seed
         ),
         "sound-events": sample_timelines,
     }
@@ -86,28 +97,48 @@ TARGET_SAMPLERS: Mapping[str, TargetSampler] = MappingProxyType(
 
 
 def class_similarity(head: nn.Module, sharpness: float) -> Tensor:
-    """Return how likely another class is beside one, ``softmax(sharpness * cosine)`` of their weights, ``(K, K)``.
+    """Return ``softmax(sharpness * cosine)`` of the classes' weights, ``(K, K)``.
 
-    Rows sum to 1, and the diagonal is 0.
+    Row k holds the probability of every other class beside class k. Rows sum to 1, and the diagonal
+    is 0.
 
     Args:
-        head: The teacher's; the weights of its last layer ``(K, E)`` say which classes it finds alike.
-        sharpness: 0 makes any other class as likely.
+        head: The teacher's head; the rows of its last layer ``(K, E)`` are compared.
+        sharpness: 0 makes all other classes equally likely.
 
-    Source: Nayak et al., "Zero-Shot Knowledge Distillation in Deep Networks", ICML 2019, arXiv:1905.08114 (similarity of
-    classes from the last layer).
+    Source: Nayak et al., "Zero-Shot Knowledge Distillation in Deep Networks", ICML 2019,
+    arXiv:1905.08114 (similarity of classes from the last layer).
     """
     weight = _classifier_weights(head).detach().float().cpu()
     directions = F.normalize(weight - weight.mean(dim=0), dim=1)
     cosine = (directions @ directions.T).fill_diagonal_(-torch.inf)
-    return (
-        (sharpness * cosine).softmax(dim=1)
-        if sharpness
-        else F.normalize(cosine.isfinite().float(), p=1, dim=1)
-    )
+    if not sharpness:
+        return F.normalize(cosine.isfinite().float(), p=1, dim=1)
+    return (sharpness * cosine).softmax(dim=1)
 
 
 def _classifier_weights(head: nn.Module) -> Tensor:
     """Return the weights ``(K, E)`` of a head's last layer."""
     last = head.frame_classifier if isinstance(head, FrameHead) else head.classifier
     return cast(nn.Linear, last).weight.flatten(1)
+
+
+def default_frame_range(teacher: Model, settings: MethodSettings) -> tuple[int, int]:
+    """Return the shortest and longest clip, in frames, that a method makes by default."""
+    shortest, longest = teacher.frame_range
+    # Clips with several sounds, or with events in time, are made at full length.
+    if teacher.task == "single-label" and settings.frame_limit is not None:
+        longest = min(longest, settings.frame_limit)
+    return min(shortest, longest), longest
+
+
+def sample_round_frames(frame_range: tuple[int, int], round_index: int, seed: int) -> int:
+    """Return the length of a round's clips, in frames.
+
+    It is one of up to `N_LENGTHS` lengths that cover the range evenly, both ends included.
+    """
+    shortest, longest = frame_range
+    count = min(N_LENGTHS, longest - shortest + 1)
+    lengths = torch.linspace(shortest, longest, count).round().int()
+    rng = seeds.make_rng(seed, Stream.ROUND_FRAMES, round_index)
+    return int(lengths[int(torch.randint(count, (), generator=rng))])

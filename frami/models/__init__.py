@@ -1,1 +1,1 @@
-"""What a classifier is: its network, its task, and the bundle that it is saved in."""
+"""Classifiers: network, architecture, task, and the bundle that a model is saved in."""

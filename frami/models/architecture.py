@@ -1,4 +1,4 @@
-"""Which network a model has, and how it was built: what a bundle says of it in place of code."""
+"""Architectures: name and arguments of a network, as a bundle stores them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from torch import nn
 from frami.core import registry
 from frami.core.errors import UsageError, unknown_name
 from frami.models import bundle
-from frami.models.network import FrameHead, Head, Network, NetworkModule
+from frami.models.heads import FrameHead, Head
+from frami.models.network import Network, NetworkModule
 from frami.models.pooling import ATTENTION, POOLINGS
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Which network, built how.
+    """A network and the arguments to build it.
 
     Attributes:
-        network: Name of a module in ``frami.teachers`` or ``frami.students``, or with a dot of one of the user's own.
+        network: Name of a module in ``frami.teachers`` or ``frami.students``; with a dot, of a
+            module of the user's own.
         arguments: Arguments of its ``build``, after bands and classes.
-        projection: Channels that the frames are projected to before pooling; 0 for none. It is how a student takes
-            over its teacher's head, which expects the teacher's channels.
-        pooling: How frames make up a clip, where the task is ``frames``: ``attention``, or a name of `frami.network.POOLINGS`.
+        projection: Channels of a layer that is added before pooling; 0 for none. A student gets
+            one to take over its teacher's head, which expects the teacher's channels.
+        pooling: Pooling of the frames, for the task sound-events: ``attention`` or a name of
+            `frami.models.pooling.POOLINGS`.
     """
 
     network: str
@@ -40,53 +43,73 @@ class Architecture:
         depth: int | None = None,
         pooling: str | None = None,
     ) -> Architecture:
-        """Return how to build a network as it was asked for; None leaves its own default."""
+        """Return the architecture for some options; None keeps the default of the network."""
         registry.load_network(network, NetworkModule)
-        arguments = {
-            name: value for name, value in (("width", width), ("depth", depth)) if value is not None
-        }
-        for name, value in arguments.items():
-            if value < 1:
-                raise UsageError(f"--{name} is {value}; 1 or more is allowed.")
-            arguments[name] = operator.index(value)
+        sizes = {"width": width, "depth": depth}
+        arguments = {name: operator.index(size) for name, size in sizes.items() if size is not None}
+        for name, size in arguments.items():
+            if size < 1:
+                raise UsageError(f"`{name}` is {size}; it must be 1 or more.")
         return cls(network, arguments, pooling=pooling or ATTENTION)
 
     def build(self, bands: int, classes: int, task: str = "single-label") -> Network:
-        """Return the network with fresh weights, drawn from torch's global generator, and the head of a task."""
+        """Return the network with the head of a task and with fresh weights.
+
+        The weights are drawn from torch's global generator.
+
+        Args:
+            bands: Mel bands F.
+            classes: Classes K.
+            task: Name of a task.
+
+        Raises:
+            UsageError: The network does not exist or cannot be built with these arguments.
+        """
         build = registry.load_network(self.network, NetworkModule).build
-        if self.pooling not in (ATTENTION, *POOLINGS):
-            raise unknown_name("pooling", self.pooling, [ATTENTION, *POOLINGS])
-        if self.pooling != ATTENTION and task != "sound-events":
-            raise UsageError(
-                f"A pooling of {self.pooling} is for the task frames, and this one is {task}; leave it out."
-            )
-        for name, value in {**self.arguments, "projection": self.projection or 1}.items():
-            # A part, as of dropout, may be none.
-            if not (0 < value <= bundle.MAX_SIZE or (value == 0 and isinstance(value, float))):
-                raise UsageError(
-                    f"The network {self.network!r} cannot have a {name} of {value}; 1 to {bundle.MAX_SIZE} is allowed."
-                )
+        self._check(task)
         try:
             network = build(bands, classes, **self.arguments)
         except (TypeError, ValueError, RuntimeError) as error:
             raise UsageError(
-                f"The network {self.network!r} does not take these arguments: {dict(self.arguments)} ({error})."
+                f"The network {self.network!r} does not take these arguments: "
+                f"{dict(self.arguments)} ({error})."
             ) from error
         if not isinstance(network, Network):
             raise UsageError(
-                f"The function build of {self.network} returns {type(network).__name__}; a Network is allowed."
+                f"The function build of {self.network} returns {type(network).__name__}; "
+                f"it must return a frami Network."
             )
         if self.projection:
-            # A teacher's own frames come out of a ReLU, and its head knows no others; those of one that hears events come
-            # out of a recurrent layer, as a rule, and lie below zero as well.
-            last = nn.Identity() if task == "sound-events" else nn.ReLU()
-            network.encoder = nn.Sequential(
-                network.encoder, nn.Conv1d(network.channels, self.projection, 1), last
-            )
-            network.channels = self.projection
+            _add_projection(network, self.projection, task)
         sizes = 2 * network.channels, network.embedding, classes
         if task == "sound-events" and (self.projection or isinstance(network.head, Head)):
             network.head = FrameHead(*sizes, self.pooling)
         elif self.projection:
             network.head = Head(*sizes)
         return network
+
+    def _check(self, task: str) -> None:
+        if self.pooling not in (ATTENTION, *POOLINGS):
+            raise unknown_name("pooling", self.pooling, [ATTENTION, *POOLINGS])
+        if self.pooling != ATTENTION and task != "sound-events":
+            raise UsageError(
+                f"The pooling {self.pooling!r} is for the task sound-events, but this task is "
+                f"{task}: leave it out."
+            )
+        for name, value in {**self.arguments, "projection": self.projection or 1}.items():
+            # A fraction, such as dropout, may be 0.
+            if not (0 < value <= bundle.MAX_SIZE or (value == 0 and isinstance(value, float))):
+                raise UsageError(
+                    f"The network {self.network!r} cannot have a {name} of {value}; "
+                    f"1 to {bundle.MAX_SIZE} is allowed."
+                )
+
+
+def _add_projection(network: Network, channels: int, task: str) -> None:
+    """Append a 1x1 convolution to the encoder, so that its output has ``channels`` channels."""
+    # The hidden state of a teacher comes from a ReLU, and its head was trained on such values. That
+    # of a sound event detector usually comes from a recurrent layer, and can be negative.
+    activation = nn.Identity() if task == "sound-events" else nn.ReLU()
+    projection = nn.Conv1d(network.channels, channels, 1)
+    network.encoder = nn.Sequential(network.encoder, projection, activation)
+    network.channels = channels

@@ -1,4 +1,7 @@
-"""The files of a bundle, from whomever: read without running code, and refused by name where they are wrong."""
+"""Read and check the files of a bundle, without running code from it.
+
+A bundle may come from an unknown source. Errors name the key or tensor that is wrong.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +29,12 @@ REQUIRED_KEYS = {
     "provenance": dict,
     "frame_range": list,
 }
-MAX_SIZE = (
-    10_000  # width, depth or embedding: beyond it even a network without memory takes long to build
-)
+# Highest width, depth or embedding. Beyond it, a network takes long to build even without memory.
+MAX_SIZE = 10_000
 
 
 def state_tensors(network: nn.Module) -> dict[str, Tensor]:
-    """Return a network's weights as they are written; a layer that two modules hold is written for both."""
+    """Return a network's weights for a file; a shared layer is included under all its names."""
     return {
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in network.state_dict().items()
@@ -40,86 +42,90 @@ def state_tensors(network: nn.Module) -> dict[str, Tensor]:
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """Return what a bundle says of itself, checked key by key."""
+    """Return the content of a model.json, with every key checked."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise OperationError(
-            f"{path} is not readable JSON ({error}); copy the bundle again."
+            f"{path} is not readable JSON ({error}). Copy the bundle again."
         ) from error
-    missing = (
-        sorted(REQUIRED_KEYS.keys() - set(found))
-        if isinstance(found, dict)
-        else sorted(REQUIRED_KEYS)
-    )
+    keys = set(description) if isinstance(description, dict) else set()
+    missing = sorted(REQUIRED_KEYS.keys() - keys)
     if missing:
         raise OperationError(
-            f"{path} lacks {', '.join(missing)}; it is no bundle of frami, or was cut off: copy it again."
+            f"{path} lacks {', '.join(missing)}: it is not a frami bundle, or it was cut off. "
+            f"Copy it again."
         )
-    if found["format"] != FORMAT:
+    if description["format"] != FORMAT:
         raise OperationError(
-            f"{path} has the format {found['format']!r}; this frami reads {FORMAT!r}."
+            f"{path} has the format {description['format']!r}; this frami reads {FORMAT!r}."
         )
     for name, kind in REQUIRED_KEYS.items():
-        if not isinstance(found[name], kind):
+        if not isinstance(description[name], kind):
             raise OperationError(
-                f"{path} has {found[name]!r} as its {name}; copy the bundle again."
+                f"{path} has {description[name]!r} as its {name}. Copy the bundle again."
             )
-    if not found["labels"] or not all(isinstance(label, str) for label in found["labels"]):
+    _check_values(path, description)
+    return description
+
+
+def _check_values(path: Path, description: Mapping[str, Any]) -> None:
+    labels, arguments = description["labels"], description["arguments"]
+    if not labels or not all(isinstance(label, str) for label in labels):
         raise OperationError(f"{path} names no labels; a bundle has one name for each class.")
-    numbers = found["arguments"].values()
-    if not all(isinstance(value, int | float) for value in numbers):
-        raise OperationError(
-            f"{path} gives the network arguments that are not numbers: {found['arguments']!r}."
-        )
-    frames = found["frame_range"]
+    if not all(isinstance(value, int | float) for value in arguments.values()):
+        raise OperationError(f"{path} has network arguments that are not numbers: {arguments!r}.")
+    frame_range = description["frame_range"]
     if (
-        len(frames) != 2
-        or not all(isinstance(n, int) for n in frames)
-        or not 1 <= frames[0] <= frames[1] <= 10 * MAX_SIZE
+        len(frame_range) != 2
+        or not all(isinstance(n_frames, int) for n_frames in frame_range)
+        or not 1 <= frame_range[0] <= frame_range[1] <= 10 * MAX_SIZE
     ):
         raise OperationError(
-            f"{path} has {frames!r} as its frame_range; the shortest and the longest clip are needed there."
+            f"{path} has {frame_range!r} as its frame_range; it must be the lowest and the highest "
+            f"number of frames."
         )
-    return found
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return a bundle's weights; a pickle is told apart from a file that is cut off."""
+    """Return the weights of a bundle; the error differs for a pickle and for a truncated file."""
     if not path.is_file():
         raise OperationError(
-            f"{path} is missing; a bundle is model.json and weights.safetensors: copy both."
+            f"{path} is missing. A bundle is model.json and weights.safetensors: copy both."
         )
     try:
         return safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
-        # Only now: a whole safetensors file may begin with these bytes too, the length of its header.
+        # Checked only now: the length of its header can give a valid file these first bytes, too.
         with path.open("rb") as file:
             head = file.read(2)
         if head[:1] == b"\x80" or head == b"PK":
             raise OperationError(
-                f"{path} is a pickle, which could run code; save the weights with safetensors."
+                f"{path} is a pickle, which could run code. Save the weights with safetensors."
             ) from error
         raise OperationError(
-            f"{path} is truncated or no safetensors file ({error}); copy the bundle again."
+            f"{path} is truncated or not a safetensors file ({error}). Copy the bundle again."
         ) from error
 
 
-def check_tensors(folder: Path, wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
-    """Refuse weights that are not those that the network needs, by name, shape, type and value."""
+def check_tensors(
+    folder: Path, expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
+) -> None:
+    """Refuse weights that do not fit the network in name, shape, type or value."""
     for problem, names in (
-        ("lacks", wanted.keys() - given.keys()),
-        ("has an extra", given.keys() - wanted.keys()),
+        ("lacks", expected.keys() - tensors.keys()),
+        ("has an extra", tensors.keys() - expected.keys()),
     ):
         if names:
             raise OperationError(
-                f"The bundle {folder} {problem} tensor: {', '.join(sorted(names)[:3])}; save it again."
+                f"The bundle {folder} {problem} tensor: {', '.join(sorted(names)[:3])}. "
+                f"Save it again."
             )
-    for name, tensor in given.items():
-        if tensor.shape != wanted[name].shape or tensor.dtype != wanted[name].dtype:
+    for name, tensor in tensors.items():
+        if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
             raise OperationError(
                 f"The bundle {folder} has {name} of {tuple(tensor.shape)} {tensor.dtype}; "
-                f"its network needs {tuple(wanted[name].shape)} {wanted[name].dtype}."
+                f"its network needs {tuple(expected[name].shape)} {expected[name].dtype}."
             )
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise OperationError(

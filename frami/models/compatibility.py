@@ -1,9 +1,8 @@
-"""Whether models can be used together."""
+"""Check whether models can be used together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
@@ -14,57 +13,63 @@ from frami.core.text import preview
 from frami.models.model import Model
 from frami.models.network import frozen
 
+# Two lengths of a spectrogram, one even and one odd: networks round differently.
+CLIP_FRAMES = (64, 127)
 
-def check_compatible(teachers: Sequence[Model]) -> None:
-    """Refuse models that do not know the same classes, have one task, and judge a clip at one frame rate."""
-    if len(teachers) < 2:
+
+def check_compatible(models: Sequence[Model]) -> None:
+    """Raise a UsageError if models differ in labels, task or output frame rate."""
+    if len(models) < 2:
         return
-    facts = [_shared_properties(model) for model in teachers]
-    for number, (other, theirs) in enumerate(zip(teachers[1:], facts[1:], strict=True), 2):
-        for what, ours in facts[0].items():
-            if theirs[what] != ours:
+    first, *others = [_shared_properties(model) for model in models]
+    for index, (model, properties) in enumerate(zip(models[1:], others, strict=True), 2):
+        for name, value in first.items():
+            if properties[name] != value:
                 raise UsageError(
-                    f"Of the models named, the first ({teachers[0].fingerprint}) and number {number} ({other.fingerprint}) "
-                    f"differ in {what}: {_describe(ours, theirs[what])} and {_describe(theirs[what], ours)}; allowed are models alike "
-                    f"in that."
+                    f"Models 1 ({models[0].fingerprint}) and {index} ({model.fingerprint}) differ "
+                    f"in {name}: {_describe(value, properties[name])} and "
+                    f"{_describe(properties[name], value)}. Models that are used together need "
+                    f"the same {name}."
                 )
 
 
-def _shared_properties(model: Model) -> dict[str, Any]:
-    """Return what models that teach together have in common."""
-    heard = model.front_end
+def _shared_properties(model: Model) -> dict[str, object]:
+    """Return the properties that models must share, by name."""
+    front_end = model.front_end
     return {
         "labels": model.labels,
-        "their task": model.task,
-        "the interval between frames (s)": heard.hop_length / heard.sample_rate,
-        "how far short clips are repeated (s)": heard.repeat_seconds,
-        "their frame rate, as frames of clips of 64 and of 127": _output_frame_counts(model),
+        "task": model.task,
+        "interval between frames (s)": front_end.hop_length / front_end.sample_rate,
+        "repeat_seconds": front_end.repeat_seconds,
+        f"frame rate (output frames of clips of {CLIP_FRAMES} frames)": _output_frame_counts(model),
     }
 
 
-def _describe(one: Any, other: Any) -> str:
-    """Return a fact of one model, against another's; of many labels, those that the other has elsewhere or not at all."""
-    if not isinstance(one, tuple):
-        return str(one)
-    unlike = [label for place, label in enumerate(one) if other[place : place + 1] != (label,)]
-    return f"{len(one)} ({preview(unlike) or 'the first of those'})"
+def _describe(value: object, other: object) -> str:
+    """Return a property for an error message; of labels, those that differ from the other's."""
+    if not isinstance(value, tuple) or not isinstance(other, tuple):
+        return str(value)
+    differing = [label for place, label in enumerate(value) if other[place : place + 1] != (label,)]
+    return f"{len(value)} ({preview(differing) or 'the first of those'})"
 
 
 def distinct_front_ends(teachers: Sequence[Model]) -> list[FrontEnd]:
-    """Return the different front ends of some teachers, in their order; mean and deviation are the first's of each kind."""
-    kinds: dict[FrontEnd, FrontEnd] = {}
+    """Return the different front ends of some teachers, in their order.
+
+    Front ends that differ in mean and std only count as one: that of the first such teacher.
+    """
+    distinct: dict[FrontEnd, FrontEnd] = {}
     for teacher in teachers:
-        kinds.setdefault(teacher.front_end.unstandardized, teacher.front_end)
-    return list(kinds.values())
+        distinct.setdefault(teacher.front_end.unstandardized, teacher.front_end)
+    return list(distinct.values())
 
 
 def _output_frame_counts(model: Model) -> list[int]:
-    """Return how many frames of its own a model judges in clips of two lengths, of which one is odd; of a detector alone."""
+    """Return the number of output frames for `CLIP_FRAMES`; empty for other tasks."""
     if model.task != "sound-events":
         return []
     with torch.no_grad(), CPU.placed(model.network) as network, frozen(network):
-        said = [
-            network(torch.zeros(1, model.front_end.n_mels, frames)).frame_logits
-            for frames in (64, 127)
+        outputs = [
+            network(torch.zeros(1, model.front_end.n_mels, n_frames)) for n_frames in CLIP_FRAMES
         ]
-    return [each.shape[2] for each in said if each is not None]
+    return [x.frame_logits.shape[2] for x in outputs if x.frame_logits is not None]

@@ -1,4 +1,4 @@
-"""Models and their bundles: a network, its front end and its labels, in a folder that cannot run code."""
+"""Models and their bundles: save and load a network with its front end and its labels."""
 
 from __future__ import annotations
 
@@ -23,25 +23,28 @@ from frami.core.seeds import Stream
 from frami.core.settings import settings_from_json, settings_to_json
 from frami.models import bundle, tasks
 from frami.models.architecture import Architecture
-from frami.models.network import Classifier, Output, frozen
+from frami.models.network import Classifier, Network, Output, frozen
 from frami.models.pooling import ATTENTION
 
 
 @dataclass(frozen=True)
 class Model:
-    """A classifier of sounds: teacher or student, they are the same thing.
+    """A classifier of sounds, used as a teacher or as a student.
+
+    Creating a model sets the ``task`` of its network, which adds it to every output.
 
     Attributes:
-        architecture: How the network was built.
+        architecture: Name and arguments of the network.
         network: The network.
-        front_end: What it hears through.
+        front_end: The front end of its spectrograms.
         labels: Class names, by class index.
-        task: A name of `frami.tasks`: ``single-label``, ``multi-label`` or ``frames``.
-        provenance: Where it comes from: data, settings, teacher.
-        frames: 5th and 95th percentile of the frames of the clips that it was trained on.
+        task: ``single-label``, ``multi-label`` or ``sound-events``; see `frami.models.tasks`.
+        provenance: Origin of the weights: data, settings, teacher.
+        frame_range: 5th and 95th percentile of the number of frames of its training clips.
 
     Raises:
-        WrongUse: the labels are not as many as the network's classes, or ``frames`` is no shortest and longest length.
+        UsageError: The number of labels is not the number of classes, or ``frame_range`` is not a
+            pair of positive integers in ascending order.
     """
 
     architecture: Architecture
@@ -53,19 +56,21 @@ class Model:
     frame_range: tuple[int, int] = (100, 100)
 
     def __post_init__(self) -> None:
-        if isinstance(self.labels, str) or len(self.labels) != self.network.classes:
+        classes = self.network.classes
+        if isinstance(self.labels, str) or len(self.labels) != classes:
             raise UsageError(
-                f"A network of {self.network.classes} classes needs as many labels; {self.labels!r} came."
+                f"A network of {classes} classes needs {classes} labels, not {self.labels!r}."
             )
         try:
             shortest, longest = map(operator.index, self.frame_range)
         except (TypeError, ValueError) as error:
             raise UsageError(
-                f"frame_range is {self.frame_range!r}; the shortest and the longest length are allowed."
+                f"`frame_range` is {self.frame_range!r}; it must be two integers."
             ) from error
         if not 1 <= shortest <= longest:
             raise UsageError(
-                f"frame_range is {self.frame_range!r}; 1 or more, the shortest first, is allowed."
+                f"`frame_range` is {self.frame_range!r}; it must be two integers of 1 or more, the "
+                f"lower first."
             )
         object.__setattr__(self, "labels", tuple(self.labels))
         object.__setattr__(self, "frame_range", (shortest, longest))
@@ -81,61 +86,50 @@ class Model:
         **attributes: Any,
     ) -> Model:
         """Return a model with fresh weights, drawn from torch's global generator."""
-        return cls(
-            architecture,
-            architecture.build(front_end.n_mels, len(labels), task),
-            front_end,
-            tuple(labels),
-            task,
-            **attributes,
-        )
+        network = architecture.build(front_end.n_mels, len(labels), task)
+        return cls(architecture, network, front_end, tuple(labels), task, **attributes)
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that change with any weight, the front end, the labels or the architecture."""
+        """16 hex digits that depend on the weights, front end, labels, task and architecture."""
         digest = hashlib.sha256(json.dumps(self._description(), sort_keys=True).encode())
         for name, tensor in sorted(self.network.state_dict().items()):
             digest.update(name.encode())
-            # By its bytes: numpy knows no bfloat16.
-            digest.update(
-                tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-            )
+            # As bytes, because numpy has no bfloat16.
+            flat = tensor.detach().cpu().contiguous().reshape(-1)
+            digest.update(flat.view(torch.uint8).numpy().tobytes())
         return digest.hexdigest()[:16]
 
     @property
     def parameters(self) -> int:
-        """Number of weights of the model; a detector could do without those of its embedding."""
+        """Number of weights. The embedding counts, although a sound event detector ignores it."""
         return sum(p.numel() for p in self.network.parameters())
 
     def predict(self, waveform: Tensor) -> Output:
-        """Return what the model says of one waveform ``(T,)`` at the front end's rate."""
+        """Return the output for one waveform ``(T,)`` at the front end's sample rate."""
         device = next(self.network.parameters()).device
         with torch.inference_mode(), frozen(self.network):
             return self.network(self.front_end(waveform).unsqueeze(0).to(device))
 
     def _description(self) -> dict[str, Any]:
-        """Return what identifies the model beside its weights."""
+        """Return the part of model.json that identifies the model, apart from its weights."""
+        pooling = self.architecture.pooling
         return {
             "format": bundle.FORMAT,
             "network": self.architecture.network,
             "arguments": dict(self.architecture.arguments),
             "projection": self.architecture.projection,
-            **(
-                {"pooling": self.architecture.pooling}
-                if self.architecture.pooling != ATTENTION
-                else {}
-            ),
+            **({"pooling": pooling} if pooling != ATTENTION else {}),
             "front_end": settings_to_json(self.front_end),
             "labels": list(self.labels),
             "task": self.task,
         }
 
     def save(self, folder: str | Path, **provenance: Any) -> Path:
-        """Write the model as a bundle, ``model.json`` and ``weights.safetensors``; return the folder."""
+        """Write the bundle, ``model.json`` and ``weights.safetensors``, and return its folder."""
         folder = files.ensure_dir(folder)
-        files.write_bytes(
-            folder / bundle.WEIGHTS_FILE, safetensors.torch.save(bundle.state_tensors(self.network))
-        )
+        weights = safetensors.torch.save(bundle.state_tensors(self.network))
+        files.write_bytes(folder / bundle.WEIGHTS_FILE, weights)
         description = self._description() | {
             "frame_range": list(self.frame_range),
             "provenance": dict(self.provenance) | provenance,
@@ -146,13 +140,12 @@ class Model:
         return folder
 
 
-ModelLike = (
-    Model | str | Path
-)  # a model, its bundle's folder, or the name of one that ships with the package
+# A model, the folder of its bundle, or the name of a bundle that is part of the package.
+ModelLike = Model | str | Path
 
 
 def list_pretrained() -> list[str]:
-    """Return the names of the models that come with the package.
+    """Return the names of the bundles that are part of the package.
 
     >>> list_pretrained()
     ['digits']
@@ -164,37 +157,38 @@ def list_pretrained() -> list[str]:
 
 
 def resolve_bundle(model: str | Path) -> Path:
-    """Return the folder of a bundle, given by its path or by the name of one that ships with the package."""
+    """Return the folder of a bundle, from its path or from the name of one in the package."""
     folder = Path(model)
-    # A folder of that name may hold anything else.
+    # A folder with the name of a pretrained model may hold anything else.
     if not (folder / bundle.DESCRIPTION_FILE).is_file() and str(model) in list_pretrained():
         folder = Path(str(resources.files("frami.bundles").joinpath(str(model))))
     if not (folder / bundle.DESCRIPTION_FILE).is_file():
-        came = "has no model.json" if folder.exists() else "is not there"
+        problem = "has no model.json" if folder.exists() else "does not exist"
         raise UsageError(
-            f"The bundle {str(model)!r} {came}; give a bundle's folder, or one of: {', '.join(list_pretrained())}."
+            f"The bundle {str(model)!r} {problem}. Give the folder of a bundle, or one of: "
+            f"{', '.join(list_pretrained())}."
         )
     return folder
 
 
 def as_model(model: ModelLike) -> Model:
-    """Return a model as it is, or that of a bundle (`load`)."""
+    """Return a model unchanged, or load it from a bundle (see `load`)."""
     return model if isinstance(model, Model) else load(model)
 
 
 def load(model: str | Path, *, trust_code: bool = False) -> Model:
     """Return the model of a bundle, frozen and in eval mode.
 
-    Loading runs no code that came with a bundle: the network is one of frami's own, or of a module that the program has
-    imported itself, and the weights are plain tensors.
+    Loading runs no code from the bundle. The network is one of frami's, or one of a module that
+    the program has already imported. The weights are plain tensors.
 
     Args:
-        model: A bundle's folder, or the name of a model that ships with the package.
-        trust_code: Import the network's module if it is one of the user's own (a name with a dot).
+        model: Folder of a bundle, or the name of a model that is part of the package.
+        trust_code: Import the module of the network if it is the user's own (a name with a dot).
 
     Raises:
-        WrongUse: there is no such bundle.
-        Failed: the bundle is broken, with the tensor or the key that is wrong.
+        UsageError: The bundle does not exist.
+        OperationError: The bundle is broken; the message names the key or tensor that is wrong.
     """
     folder = resolve_bundle(model)
     description = bundle.read_description(folder / bundle.DESCRIPTION_FILE)
@@ -204,41 +198,47 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
         description["projection"],
         str(description.get("pooling", ATTENTION)),
     )
-    if "." in architecture.network and architecture.network not in sys.modules and not trust_code:
+    module = architecture.network
+    if "." in module and module not in sys.modules and not trust_code:
         raise OperationError(
-            f"The bundle {folder} is of a network that is not frami's, {architecture.network}; if you know where that is from, "
-            f"import it: frami --import {architecture.network} ..., or trust_code=True."
+            f"The bundle {folder} needs the module {module}, which is not part of frami. If you "
+            f"trust it, import it: frami --import {module} ..., or trust_code=True in Python."
         )
     front_end = settings_from_json(FrontEnd, description["front_end"], f"{folder}/model.json")
-    tensors = bundle.read_tensors(folder / bundle.WEIGHTS_FILE)
-    labels = tuple(description["labels"])
-    # On the meta device first: nothing is allocated for a bundle that asks for a network of absurd size. A network of the
-    # user's own may compute while it is built, and hold what is in no bundle.
-    own = "." in architecture.network
-    try:
-        with seeds.seeded(0, Stream.LOADING) if own else torch.device("meta"):
-            network = architecture.build(
-                front_end.n_mels, len(labels), tasks.find_task(description["task"]).name
-            )
-    except UsageError as error:
-        raise OperationError(f"The bundle {folder} cannot be built: {error}") from error
-    bundle.check_tensors(folder, network.state_dict(), tensors)
-    network.load_state_dict(tensors, assign=True)
-    network.eval().requires_grad_(False)
     shortest, longest = description["frame_range"]
-    found = Model(
+    loaded = Model(
         architecture,
-        network,
+        _load_network(folder, description, architecture, front_end),
         front_end,
-        labels,
+        tuple(description["labels"]),
         description["task"],
         description["provenance"],
         (shortest, longest),
     )
-    if description.get("fingerprint", found.fingerprint) != found.fingerprint:
+    expected = description.get("fingerprint")
+    if expected is not None and expected != (fingerprint := loaded.fingerprint):
         raise OperationError(
-            f"The bundle {folder} is not what was saved: model.json and weights.safetensors do not belong together "
-            f"(fingerprint {description['fingerprint']}, found {found.fingerprint}); restore both, or train anew."
+            f"The bundle {folder} was changed: model.json and weights.safetensors do not belong "
+            f"together (fingerprint {expected} expected, {fingerprint} found). Restore both, or "
+            f"train again."
         )
-    found.__dict__.pop("fingerprint", None)  # its weights may be changed yet
-    return found
+    return loaded
+
+
+def _load_network(
+    folder: Path, description: Mapping[str, Any], architecture: Architecture, front_end: FrontEnd
+) -> Network:
+    """Return the network of a bundle with its weights, frozen and in eval mode."""
+    tensors = bundle.read_tensors(folder / bundle.WEIGHTS_FILE)
+    # Built on the meta device, which allocates nothing, in case the bundle asks for a huge network.
+    # A user's own network may compute while it is built, and hold tensors that no bundle stores.
+    is_user_module = "." in architecture.network
+    try:
+        task = tasks.find_task(description["task"]).name
+        with seeds.seeded(0, Stream.LOADING) if is_user_module else torch.device("meta"):
+            network = architecture.build(front_end.n_mels, len(description["labels"]), task)
+    except UsageError as error:
+        raise OperationError(f"The bundle {folder} cannot be built: {error}") from error
+    bundle.check_tensors(folder, network.state_dict(), tensors)
+    network.load_state_dict(tensors, assign=True)
+    return network.eval().requires_grad_(False)

@@ -1,13 +1,29 @@
-"""What kind of answer a classifier gives. Losses and metrics go by it; the loops of inversion and distillation do not.
+"""Tasks: how the logits of a classifier and its targets become probabilities.
 
-An answer to a clip is one or more choices, each between alternatives: one choice between K classes; K choices between a
-tag and its absence; or those and, for every frame, K more between a sound and its absence. Answers and targets become
-probabilities ``(B, J, C)`` of J choices between C alternatives, and every loss is written once for them all.
+Losses and metrics depend on the task. The loops of inversion and distillation do not.
 
-An *answer* is a tensor of logits: ``(B, K)``, or ``(B, K, 1 + N')`` for the task ``frames``: those of the clip, then those
-of its frames. A *target* is class indices ``(B,)``, probabilities ``(B, K)``, or the activity of each class in each frame of
-the spectrogram, ``(B, K, N)``; infinity there says that a class sounds in the clip at times that are not known. NaN says of
-a class that nothing is known.
+A task reads an output as J choices, each between C alternatives:
+
+    single-label   one choice between the K classes                   J = 1, C = K
+    multi-label    K choices, each between a tag and its absence      J = K, C = 2
+    sound-events   the same K choices for the clip and for each       J = K (1 + N'), C = 2
+                   of its N' output frames
+
+Logits and targets become probabilities ``(B, J, C)``, so that each loss is written once for all
+tasks.
+
+Logits are ``(B, K)``. For sound-events they are ``(B, K, 1 + N')``: the logits of the clip, then
+those of its frames. N' is the number of output frames, which is lower than the number of frames N
+of the spectrogram for most networks.
+
+A target has one of three shapes:
+
+    (B,)        class indices
+    (B, K)      probabilities of the classes
+    (B, K, N)   activity of each class in each frame of the spectrogram, from 0 to 1
+
+NaN marks an unknown value. Infinity in ``(B, K, N)`` marks a class that occurs in the clip at
+unknown times.
 """
 
 from __future__ import annotations
@@ -24,18 +40,24 @@ from torch import Tensor
 from frami.core.errors import unknown_name
 
 
+def _sigmoid_inverse(probabilities: Tensor) -> Tensor:
+    return probabilities.logit(eps=1e-12 if probabilities.dtype == torch.float64 else 1e-6)
+
+
 @dataclass(frozen=True)
 class Task:
-    """A kind of answer.
+    """Functions that interpret logits ``(B, K)``, or ``(B, K, 1 + N')`` for sound-events.
 
     Attributes:
-        name: As in bundles and on the command line.
-        log_probabilities: An answer to logarithms of the alternatives' probabilities ``(B, J, C)``.
-        probabilities: A target and an answer (of whose shape it should be) to those ``(B, J, C)``.
-        decide: An answer to the likeliest target: class indices, tags, or activities at the answer's frame rate.
-        shares: An answer to what each choice counts, ``(J,)``.
-        probable: An answer to the probability of each class, of the same shape.
-        logits: Such probabilities back to an answer.
+        name: Name in bundles and on the command line.
+        log_probabilities: Logits to log probabilities of the alternatives ``(B, J, C)``.
+        probabilities: Target and logits to the target's probabilities ``(B, J, C)``. The logits
+            give the number of output frames.
+        decide: Logits to the most probable target: class indices ``(B,)``, tags ``(B, K)``, or
+            activities of the output frames ``(B, K, N')``.
+        choice_weights: Logits to the weight of each choice in a sum, ``(J,)``.
+        class_probabilities: Logits to probabilities of the same shape.
+        to_logits: Inverse of ``class_probabilities``.
     """
 
     name: str
@@ -44,25 +66,26 @@ class Task:
     decide: Callable[[Tensor], Tensor]
     choice_weights: Callable[[Tensor], Tensor]
     class_probabilities: Callable[[Tensor], Tensor] = torch.sigmoid
-    to_logits: Callable[[Tensor], Tensor] = lambda probabilities: probabilities.logit(
-        eps=1e-12 if probabilities.dtype == torch.float64 else 1e-6
-    )
+    to_logits: Callable[[Tensor], Tensor] = _sigmoid_inverse
 
-    def cross_entropy(self, answer: Tensor, target: Tensor) -> Tensor:
-        """Return the cross-entropy of an answer against a target, summed over choices, mean over the batch.
+    def cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the cross-entropy of logits and a target, summed over choices, mean over B.
 
-        Choices of frames are averaged over the frames; those of which it is not known what is right (NaN) count 0.
+        Choices of frames are averaged over the frames. Unknown choices (NaN) count 0.
         """
-        wanted = self.probabilities(as_class_values(target, answer.shape[1]), answer)
-        # A product with NaN has a gradient of NaN, whatever is done with it afterwards.
-        terms = -(wanted.nan_to_num(0.0) * self.log_probabilities(answer.float())).sum(dim=2)
-        return (terms @ self.choice_weights(answer)).mean()
+        probabilities = self.probabilities(as_class_values(target, logits.shape[1]), logits)
+        # A product with NaN has a gradient of NaN, so NaN is replaced before the product.
+        products = probabilities.nan_to_num(0.0) * self.log_probabilities(logits.float())
+        return (-products.sum(dim=2) @ self.choice_weights(logits)).mean()
 
-    def kl_terms(self, teacher: Tensor, student: Tensor) -> Tensor:
-        """Return the divergence of a student's answer from a teacher's, of each choice, with its share, ``(B, J)``."""
-        theirs = self.log_probabilities(match_frame_rate(teacher.float(), student))
-        ours = self.log_probabilities(student.float())
-        return (theirs.exp() * (theirs - ours)).sum(dim=2) * self.choice_weights(student)
+    def kl_terms(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+        """Return ``KL(teacher || student)`` of each choice times its weight, ``(B, J)``."""
+        teacher_log = self.log_probabilities(
+            match_frame_rate(teacher_logits.float(), student_logits)
+        )
+        student_log = self.log_probabilities(student_logits.float())
+        divergences = (teacher_log.exp() * (teacher_log - student_log)).sum(dim=2)
+        return divergences * self.choice_weights(student_logits)
 
     def soft_divergence(
         self, teacher_logits: Tensor, student_logits: Tensor, temperature: float
@@ -75,97 +98,112 @@ class Task:
         terms = self.kl_terms(teacher_logits / temperature, student_logits / temperature)
         return temperature**2 * terms.sum(dim=1).mean()
 
-    def agreement_terms(self, teacher: Tensor, student: Tensor) -> Tensor:
-        """Return 1 where two answers choose the same, else 0, ``(B, J)``."""
-        theirs = self.log_probabilities(match_frame_rate(teacher, student)).argmax(dim=2)
-        return (theirs == self.log_probabilities(student).argmax(dim=2)).float()
+    def agreement_terms(self, teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
+        """Return 1 for each choice where both prefer the same alternative, else 0, ``(B, J)``."""
+        teacher_log = self.log_probabilities(match_frame_rate(teacher_logits, student_logits))
+        student_log = self.log_probabilities(student_logits)
+        return (teacher_log.argmax(dim=2) == student_log.argmax(dim=2)).float()
 
 
 def as_class_values(target: Tensor, classes: int) -> Tensor:
-    """Return class indices ``(B,)`` as ``(B, K)``; a target that has values for each class already is left as it is."""
+    """Return class indices ``(B,)`` as one-hot ``(B, K)``, and any other target as float."""
     return F.one_hot(target, classes).float() if target.dim() == 1 else target.float()
 
 
-def match_frame_rate(answer: Tensor, other: Tensor) -> Tensor:
-    """Return an answer with as many frames as another has."""
-    if answer.shape == other.shape:
-        return answer
+def match_frame_rate(logits: Tensor, other: Tensor) -> Tensor:
+    """Return logits with the number of output frames of ``other``, by linear interpolation."""
+    if logits.shape == other.shape:
+        return logits
     frames = F.interpolate(
-        answer[:, :, 1:], size=other.shape[2] - 1, mode="linear", align_corners=False
+        logits[:, :, 1:], size=other.shape[2] - 1, mode="linear", align_corners=False
     )
-    return torch.cat([answer[:, :, :1], frames], dim=2)
+    return torch.cat([logits[:, :, :1], frames], dim=2)
 
 
-def _with_absence(logits: Tensor) -> Tensor:
-    return F.logsigmoid(torch.stack([logits.flatten(1), -logits.flatten(1)], dim=2))
+def frames_per_output(n_frames: int, n_outputs: int) -> int:
+    """Return how many frames of a spectrogram each output frame covers.
 
+    The last output frame may cover fewer. A network that rounds down, as most poolings do, leaves
+    some frames at the end that no output frame covers.
 
-def _or_absent(target: Tensor) -> Tensor:
-    return torch.stack([target.flatten(1), 1 - target.flatten(1)], dim=2)
-
-
-def frames_per_output(frames: int, own: int) -> int:
-    """Return how many of a spectrogram's frames N each of a network's own frames N' covers; the last may have fewer.
-
-    Where a network rounds down, as most poolings do, what is left at the end is covered by none.
+    Args:
+        n_frames: Frames N of the spectrogram.
+        n_outputs: Output frames N' of the network.
     """
-    # Networks halve, as a rule, and 33 frames as 5 are then 8 each, and not 7.
-    strides = [2**number for number in range(10)], range(1, frames + 1)
-    for some, missing in product(strides, (True, False)):
-        for covered in some:
-            if (frames + (covered - 1) * missing) // covered == own:
+    # Most networks halve the time axis: for 33 frames and 5 outputs, 8 is more likely than 7.
+    powers_of_two = [1 << exponent for exponent in range(10)]
+    any_number = range(1, n_frames + 1)
+    for candidates, rounds_up in product((powers_of_two, any_number), (True, False)):
+        for covered in candidates:
+            if (n_frames + (covered - 1) * rounds_up) // covered == n_outputs:
                 return covered
-    return max(1, frames // own)
+    return max(1, n_frames // n_outputs)
 
 
-def expand_to_frames(active: Tensor, frames: int) -> Tensor:
-    """Return activities ``(B, K, N')`` of a network's own frames as those of a spectrogram, ``(B, K, N)``."""
-    own = active.shape[2]
-    index = torch.arange(frames, device=active.device) // frames_per_output(frames, own)
-    return active[:, :, index.clamp_max(own - 1)]
+def expand_to_frames(activities: Tensor, n_frames: int) -> Tensor:
+    """Return activities of output frames ``(B, K, N')`` for spectrogram frames, ``(B, K, N)``."""
+    n_outputs = activities.shape[2]
+    frame = torch.arange(n_frames, device=activities.device)
+    index = frame // frames_per_output(n_frames, n_outputs)
+    return activities[:, :, index.clamp_max(n_outputs - 1)]
 
 
-def targets_at_output_rate(answer: Tensor, target: Tensor) -> Tensor:
-    """Return activities ``(B, K, N)`` as an answer has them, ``(B, K, 1 + N')``: of the clip, then of each of its frames.
+def targets_at_output_rate(logits: Tensor, target: Tensor) -> Tensor:
+    """Return activities ``(B, K, N)`` in the shape of the logits, ``(B, K, 1 + N')``.
 
-    A class whose times are not known (infinity) sounds somewhere in the clip, and of each of its frames nothing is known.
+    The first value of a class is its maximum over the clip, the others are means over the frames
+    that an output frame covers. A class at unknown times (infinity) is 1 for the clip and NaN for
+    each output frame.
     """
-    own = answer.shape[2] - 1
-    covered = frames_per_output(target.shape[2], own)
-    frames = F.avg_pool1d(target[:, :, : own * covered], covered, ceil_mode=True)
+    n_outputs = logits.shape[2] - 1
+    covered = frames_per_output(target.shape[2], n_outputs)
+    frames = F.avg_pool1d(target[:, :, : n_outputs * covered], covered, ceil_mode=True)
     clip = target.where(target.isfinite() | target.isnan(), 1.0).amax(dim=2, keepdim=True)
     return torch.cat([clip, frames.where(frames.isfinite(), torch.nan)], dim=2)
 
 
-def _frame_shares(answer: Tensor) -> Tensor:
-    classes, columns = answer.shape[1:]
-    shares = torch.full((classes, columns), 1 / max(1, columns - 1), device=answer.device)
-    shares[:, 0] = 1
-    return shares.flatten()
+def _binary_log_probabilities(logits: Tensor) -> Tensor:
+    """Return log probabilities of presence and absence, ``(B, J, 2)``."""
+    return F.logsigmoid(torch.stack([logits.flatten(1), -logits.flatten(1)], dim=2))
+
+
+def _binary_probabilities(target: Tensor) -> Tensor:
+    """Return probabilities of presence and absence, ``(B, J, 2)``."""
+    return torch.stack([target.flatten(1), 1 - target.flatten(1)], dim=2)
+
+
+def _clip_and_frame_weights(logits: Tensor) -> Tensor:
+    """Return 1 for the choices of the clip and ``1 / N'`` for those of the frames, ``(J,)``."""
+    classes, columns = logits.shape[1:]
+    weights = torch.full((classes, columns), 1 / max(1, columns - 1), device=logits.device)
+    weights[:, 0] = 1
+    return weights.flatten()
 
 
 SINGLE_LABEL = Task(
     "single-label",
-    log_probabilities=lambda answer: F.log_softmax(answer, dim=1).unsqueeze(1),
-    probabilities=lambda target, answer: target.unsqueeze(1),
-    decide=lambda answer: answer.argmax(dim=1),
-    choice_weights=lambda answer: torch.ones(1, device=answer.device),
-    class_probabilities=lambda answer: answer.softmax(dim=1),
+    log_probabilities=lambda logits: F.log_softmax(logits, dim=1).unsqueeze(1),
+    probabilities=lambda target, logits: target.unsqueeze(1),
+    decide=lambda logits: logits.argmax(dim=1),
+    choice_weights=lambda logits: torch.ones(1, device=logits.device),
+    class_probabilities=lambda logits: logits.softmax(dim=1),
     to_logits=lambda probabilities: probabilities.clamp_min(1e-12).log(),
 )
 MULTI_LABEL = Task(
     "multi-label",
-    log_probabilities=_with_absence,
-    probabilities=lambda target, answer: _or_absent(target),
-    decide=lambda answer: (answer > 0).float(),
-    choice_weights=lambda answer: torch.ones(answer.shape[1], device=answer.device),
+    log_probabilities=_binary_log_probabilities,
+    probabilities=lambda target, logits: _binary_probabilities(target),
+    decide=lambda logits: (logits > 0).float(),
+    choice_weights=lambda logits: torch.ones(logits.shape[1], device=logits.device),
 )
 SOUND_EVENTS = Task(
     "sound-events",
-    log_probabilities=_with_absence,
-    probabilities=lambda target, answer: _or_absent(targets_at_output_rate(answer, target)),
-    decide=lambda answer: (answer[:, :, 1:] > 0).float(),
-    choice_weights=_frame_shares,
+    log_probabilities=_binary_log_probabilities,
+    probabilities=lambda target, logits: _binary_probabilities(
+        targets_at_output_rate(logits, target)
+    ),
+    decide=lambda logits: (logits[:, :, 1:] > 0).float(),
+    choice_weights=_clip_and_frame_weights,
 )
 TASKS: Mapping[str, Task] = MappingProxyType(
     {task.name: task for task in (SINGLE_LABEL, MULTI_LABEL, SOUND_EVENTS)}
@@ -173,7 +211,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
 
 
 def find_task(name: str) -> Task:
-    """Return the task of a name; the nearest is offered where there is none."""
+    """Return the task with this name; raise a UsageError that suggests the nearest one."""
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
     return TASKS[name]

@@ -1,1 +1,4 @@
-"""Teacher networks: one file each, a function ``build(bands, classes, *, width, depth, ...) -> Network``."""
+"""Teacher networks: one file each, with a function ``build``.
+
+See `frami.students` for how to add a network. Teachers and students may use any network.
+"""

@@ -1,11 +1,16 @@
-"""A convolutional recurrent network: gated convolutions, then a recurrent layer that hears a clip both ways.
+"""A convolutional recurrent network: gated convolutions, then bidirectional recurrent layers.
 
-Source: the baseline of DCASE 2023 task 4 (seven gated convolutions and two bidirectional GRUs of 128; 1.1 M
-parameters). Differs: what convolutions give is gated as ``h sigmoid(W h)``, theirs as ``W h sigmoid(h)``; for the task
-``frames`` its pooling is that of `frami.network.FrameHead`, for others there is statistics pooling as in every network
-here; frequency is averaged after the last convolution, so that it takes any number of bands; dropout is 0.3 (theirs
-0.5), also between the recurrent layers and not after them (theirs the other way). The baseline's training (a mean
-teacher, weak and unlabelled clips at fixed parts of a batch) is no part of it.
+Source: the baseline of DCASE 2023 task 4 (seven gated convolutions and two bidirectional GRUs of
+128 units; 1.1 M parameters). Differs:
+
+- The output h of a convolution is gated as ``h sigmoid(W h)``; theirs as ``W h sigmoid(h)``.
+- The task sound-events has the pooling of `frami.models.heads.FrameHead`. Other tasks have
+  statistics pooling, as every network here.
+- Frequency is averaged after the last convolution, so that any number of bands is possible.
+- Dropout is 0.3 (theirs 0.5). It is applied between the recurrent layers and not after them;
+  theirs after them and not between.
+- The baseline's training is not part of this module (a mean teacher, with fixed shares of weakly
+  labeled and unlabeled clips in each batch).
 """
 
 from __future__ import annotations
@@ -13,13 +18,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from frami.models.network import Network, conv_recurrent_forward
+from frami.models.network import Network
+from frami.models.recurrent import conv_recurrent_forward
 
 WIDENING = (1, 2, 4, 8, 8, 8, 8)
 
 
 class Gated(nn.Module):
-    """A 3x3 convolution with batch norm, gated by a function of itself, ``(B, C, F, N) -> (B, C', F, N)``: ``h sigmoid(W h)``."""
+    """A 3x3 convolution with batch norm and a gate, ``(B, C, F, N) -> (B, C', F, N)``."""
 
     def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
         super().__init__()
@@ -30,20 +36,20 @@ class Gated(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.norm(self.conv(x))
-        return self.dropout(hidden * torch.sigmoid(self.gate(hidden)))
+        gated: Tensor = self.dropout(hidden * torch.sigmoid(self.gate(hidden)))
+        return gated
 
 
 class Encoder(nn.Module):
-    """Frequency is halved by every convolution as far as it goes, time by the first two."""
+    """Gated convolutions and recurrent layers; see `conv_recurrent_forward` for the pooling."""
 
     def __init__(self, width: int, depth: int, recurrent: int, dropout: float) -> None:
         super().__init__()
-        channels = [
-            1,
-            *(width * WIDENING[min(number, len(WIDENING) - 1)] for number in range(depth)),
-        ]
+        last = len(WIDENING) - 1
+        channels = [1, *(width * WIDENING[min(index, last)] for index in range(depth))]
         self.layers = nn.ModuleList(
-            Gated(a, b, dropout) for a, b in zip(channels, channels[1:], strict=False)
+            Gated(inputs, outputs, dropout)
+            for inputs, outputs in zip(channels, channels[1:], strict=False)
         )
         self.recurrent = nn.GRU(
             channels[-1], recurrent, 2, batch_first=True, bidirectional=True, dropout=dropout
@@ -69,9 +75,9 @@ def build(
         bands: Mel bands F; the network takes any number.
         classes: Classes K.
         width: Channels of the first convolution; the last ones have eight times as many.
-        depth: Convolutions.
-        recurrent: Units of each of the two recurrent layers, each way.
-        dropout: After every convolution and between the recurrent layers.
+        depth: Number of convolutions.
+        recurrent: Units of each of the two recurrent layers, per direction.
+        dropout: Dropout after every convolution and between the recurrent layers.
         embedding: Size E of the layer before the classifier.
     """
     encoder = Encoder(width, depth, recurrent, dropout)

@@ -1,6 +1,7 @@
-"""A 2-d residual CNN: time and frequency are halved between stages, frequency is averaged away before pooling.
+"""A 2-d residual CNN; frequency is averaged before pooling.
 
-Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016 (basic block, here on a spectrogram).
+Source: He et al., "Deep Residual Learning for Image Recognition", CVPR 2016 (the basic block, here
+applied to a spectrogram).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from frami.models.network import Network
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions with batch norm and a shortcut, ``(B, C, F, N) -> (B, C', F/s, N/s)``."""
+    """Two 3x3 convolutions with a shortcut, ``(B, C, F, N) -> (B, C', F/s, N/s)``."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -34,7 +35,7 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Sequential):
-    """Stem and stages; the first stage runs at half the time and frequency resolution of the spectrogram."""
+    """Stem and three stages; the stem and stages 2 and 3 halve time and frequency."""
 
     def __init__(self, width: int, depth: int) -> None:
         stem = [
@@ -51,7 +52,9 @@ class Encoder(nn.Sequential):
         super().__init__(*stem, *stages)
 
     def forward(self, mel: Tensor) -> Tensor:
-        return super().forward(mel).mean(dim=2)
+        for layer in self:
+            mel = layer(mel)
+        return mel.mean(dim=2)
 
 
 def build(
@@ -62,8 +65,8 @@ def build(
     Args:
         bands: Mel bands F; the network takes any number.
         classes: Classes K.
-        width: Channels of the first of three stages; each next one has twice as many.
-        depth: Residual blocks a stage.
+        width: Channels of the first of three stages; each further stage has twice as many.
+        depth: Residual blocks per stage.
         embedding: Size E of the layer before the classifier.
     """
     return Network(Encoder(width, depth), channels=4 * width, classes=classes, embedding=embedding)

@@ -1,7 +1,8 @@
-"""A time-delay network (x-vector): 1-d convolutions over time with growing dilation; its batch norms are 1-d.
+"""A time-delay network (x-vector): 1-d convolutions over time with growing dilation.
 
-Source: Snyder et al., "X-vectors: Robust DNN Embeddings for Speaker Recognition", ICASSP 2018, table 1. Differs: the
-bands are standardised by a first batch norm, layers of equal width are residual, and batch norm stands before the ReLU.
+Source: Snyder et al., "X-vectors: Robust DNN Embeddings for Speaker Recognition", ICASSP 2018,
+table 1. Differs: a first batch norm standardizes the bands, layers of equal width are residual, and
+batch norm comes before the ReLU.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from frami.models.network import Network
 
 
 class Layer(nn.Module):
-    """A dilated convolution over time with batch norm, ``(B, C, N) -> (B, C', N/s)``; residual where shapes agree."""
+    """A dilated convolution over time with batch norm, ``(B, C, N) -> (B, C', N/s)``.
+
+    It is residual if input and output have the same shape.
+    """
 
     def __init__(
         self, inputs: int, outputs: int, *, kernel: int, stride: int = 1, dilation: int = 1
@@ -30,7 +34,7 @@ class Layer(nn.Module):
 
 
 class Encoder(nn.Sequential):
-    """The context of one frame grows from layer to layer; time is halved once."""
+    """The context of a frame grows from layer to layer; time is halved once."""
 
     def __init__(self, bands: int, width: int, depth: int) -> None:
         super().__init__(
@@ -42,7 +46,10 @@ class Encoder(nn.Sequential):
         )
 
     def forward(self, mel: Tensor) -> Tensor:
-        return super().forward(mel.squeeze(1))
+        hidden = mel.squeeze(1)
+        for layer in self:
+            hidden = layer(hidden)
+        return hidden
 
 
 def build(
@@ -54,7 +61,7 @@ def build(
         bands: Mel bands F.
         classes: Classes K.
         width: Channels of every layer.
-        depth: Dilated layers after the stride, with dilation 2, 3, ...
+        depth: Number of dilated layers after the stride, with dilation 2, 3, ...
         embedding: Size E of the layer before the classifier.
     """
     return Network(

@@ -26,8 +26,9 @@ import frami
 from frami import cli
 from frami.audio.frontend import FrontEnd
 from frami.core import files, progress
+from frami.core.environment import environment
 from frami.core.errors import OperationError, UsageError
-from frami.core.run import Run, environment, read_metrics, read_record
+from frami.core.run import Run, read_metrics, read_record
 from frami.datasets import tones
 from frami.models import model
 from frami.models.model import Model
@@ -378,9 +379,9 @@ SYNTHESIZE = "synthesize --teacher {made}/teacher --out {tmp}/samples.h5"
 DISTILL = "distill --teacher {made}/teacher --out {tmp}/out"
 EVALUATE = "evaluate {made}/teacher --dataset tones --test-fold 0"
 BAD = [
-    (EVALUATE.replace("made}/teacher", "tmp}/nothing"), 2, "is not there; give a bundle's folder"),
+    (EVALUATE.replace("made}/teacher", "tmp}/nothing"), 2, "does not exist. Give the folder of a bundle"),
     (EVALUATE.replace("made}/teacher", "made}/layout"), 2, "has no model.json"),
-    (EVALUATE.replace("made}/teacher", "made}/cut_off"), 1, "is truncated or no safetensors file"),
+    (EVALUATE.replace("made}/teacher", "made}/cut_off"), 1, "is truncated or not a safetensors file"),
     (EVALUATE.replace("made}/teacher", "made}/pickled"), 1, "is a pickle, which could run code"),
     ("inspect {tmp}/nothing", 2, "is not there"),
     ("inspect {made}/truncated.h5", 1, "is truncated"),
@@ -389,7 +390,7 @@ BAD = [
     (EVALUATE.replace("tones", "esc50 --data {made}/layout"), 2, "is not a folder of esc50"),
     (EVALUATE.replace("tones", "esc50 --data {made}/no"), 2, "There is no folder"),
     (EVALUATE + " --device abacus", 2, "There is no device 'abacus'"),
-    (EVALUATE + " --json /dev/null/scores.json", 2, "is a file; a folder is to be written there"),
+    (EVALUATE + " --json /dev/null/scores.json", 2, "is a file, but a folder is needed there"),
     (EVALUATE + " --json {tmp}", 2, "a folder, a table or a picture; name a .json file"),
     ("inspect {made}/teacher --out {tmp}/out --teacher digits", 2, "--teacher is for a store"),
     ("inspect {made}/teacher --out {tmp}/out --test-fold 0", 2, "name those with --dataset"),
@@ -408,9 +409,9 @@ BAD = [
     (TRAIN + " --network ./net.py", 2, "There is no module './net.py'"),
     (TRAIN + " --network os.path", 2, "The module os.path is not a network: it lacks build"),
     ("--import lab.missing " + EVALUATE, 2, "There is no module 'lab.missing'"),
-    (TRAIN + " --width 0", 2, "--width is 0; 1 or more"),
+    (TRAIN + " --width 0", 2, "is 0; it must be 1 or more"),
     (TRAIN + " --pooling maximum", 2, "There is no pooling 'maximum'. Did you mean 'max'?"),
-    (TRAIN + " --pooling max", 2, "A pooling of max is for the task frames"),
+    (TRAIN + " --pooling max", 2, "'max' is for the task sound-events"),
     (TRAIN + " --set stesp=3", 2, "Did you mean 'steps'?"),
     (TRAIN + " --set steps", 2, "has no '='"),
     (TRAIN + " --set steps=0", 2, "steps is 0"),
@@ -421,11 +422,11 @@ BAD = [
     (
         TRAIN.replace("{tmp}/out", "{made}/samples.h5"),
         2,
-        "is a file; a folder is to be written there",
+        "is a file, but a folder is needed there",
     ),
     (TRAIN.replace("{tmp}", "/dev/null"), 1, "Cannot write /dev/null/out: Not a directory"),
     (SYNTHESIZE + " --method frmai", 2, "Did you mean 'frami'?"),
-    (SYNTHESIZE + " --frame-range 9 3", 2, "9 to 3 frames"),
+    (SYNTHESIZE + " --frame-range 9 3", 2, "is 9 to 3; 1 to 100,000"),
     (SYNTHESIZE.replace("{tmp}/samples", "{made}/truncated"), 1, "is truncated"),
     (SYNTHESIZE.replace("{tmp}/samples", "{made}/empty"), 1, "is empty"),
     (
@@ -434,7 +435,7 @@ BAD = [
         "was made with another teacher",
     ),
     (SYNTHESIZE.replace("samples.h5", "samples.run"), 2, "name a file that ends in .h5"),
-    (SYNTHESIZE + " --frame-range 1 100000000", 2, "1 to 100,000 frames"),
+    (SYNTHESIZE + " --frame-range 1 100000000", 2, "is 1 to 100000000; 1 to 100,000"),
     (
         SYNTHESIZE.replace("{tmp}", "/dev/null"),
         1,
@@ -604,19 +605,19 @@ def test_a_teacher_without_batch_norm_is_inverted_all_the_same(
     with frami.synthesize(without_norms(teacher), tmp_path / "without.h5", **options) as store:
         assert len(store) == 8
         assert bool((store.column("losses")[:, store.loss_names.index("batch_norm")] == 0).all())
-    assert read_record(tmp_path / "with.run")["priors"] == [
+    assert read_record(tmp_path / "with.run")["active_losses"] == [
         "class_prior",
         "batch_norm",
-        "contrast",
         "adversary",
+        "contrast",
     ]
-    assert read_record(tmp_path / "without.run")["priors"] == [
+    assert read_record(tmp_path / "without.run")["active_losses"] == [
         "class_prior",
-        "contrast",
         "adversary",
+        "contrast",
     ]
     nothing = {"class_prior": 0.0, "total_variation": 0.0}
-    with pytest.raises(UsageError, match="nothing else has a weight"):
+    with pytest.raises(UsageError, match="no other loss has a weight"):
         frami.synthesize(
             teacher, tmp_path / "none.h5", samples=8, method="deepinversion", options=nothing
         )
@@ -639,7 +640,7 @@ def test_it_is_said_which_priors_are_left(
     assert (
         said.code == 0
         and "This teacher has no batch norm" in said.err
-        and "what is left: class prior, contrast, adversary." in said.err
+        and "Remaining losses: class prior, adversary, contrast." in said.err
     )
 
 
@@ -657,7 +658,7 @@ def test_image_views_are_warned_of(call: Frami, bundle: Path, tmp_path: Path) ->
         "steps=1",
     ]
     said = call("synthesize", *words, "--set", "views=image", "--out", tmp_path / "samples.h5")
-    assert said.code == 0 and "flips reverse time" in said.err
+    assert said.code == 0 and "reverses clips in time" in said.err
     said = call("synthesize", *words, "--set", "views=images", "--out", tmp_path / "other.h5")
     assert said.code == 2 and "image" in said.err and not (tmp_path / "other.h5").exists()
 

@@ -1,9 +1,9 @@
-"""Methods, networks and data sets are found by name, and a user's module is held to the contract."""
+"""Methods, networks and data sets are found by name; user modules fulfil a contract."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol
@@ -24,17 +24,18 @@ class Instrument(Protocol):
 
 
 @pytest.fixture
-def user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+def user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
     """Return a function that writes a module and returns its dotted name."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
     (tmp_path / "userlab").mkdir()
 
     def write(source: str) -> str:
         (tmp_path / "userlab" / "lute.py").write_text(source)
         return "userlab.lute"
 
-    return write
+    yield write
+    for name in ("userlab", "userlab.lute"):
+        sys.modules.pop(name, None)
 
 
 def test_load_known_name_returns_its_module() -> None:

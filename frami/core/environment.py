@@ -1,0 +1,33 @@
+"""The software and the machine that a result was computed with."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("frami", "torch", "torchaudio", "numpy", "h5py", "soundfile", "safetensors")
+
+
+def environment() -> dict[str, Any]:
+    """Return package versions, the machine and the git commit, for a record."""
+    commit = ""
+    source = Path(__file__).resolve().parents[2]
+    if (source / ".git").exists():
+        command = ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=12"]
+        with suppress(OSError):  # git is not installed
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            commit = result.stdout.strip()
+    count = torch.get_num_threads()
+    threads = "1 thread" if count == 1 else f"{count} threads"
+    return {
+        "versions": {"python": platform.python_version()}
+        | {p: importlib.metadata.version(p) for p in PACKAGES},
+        "machine": f"{platform.machine()}, {threads}, {torch.backends.cpu.get_cpu_capability()}",
+        "commit": commit,
+    }

@@ -1,0 +1,90 @@
+"""Checks before an inversion: invalid settings are refused, questionable ones give warnings."""
+
+from __future__ import annotations
+
+from frami.core.errors import UsageError
+from frami.core.settings import loss_weights
+from frami.inversion import image_views
+from frami.inversion.hooks import batch_norms
+from frami.inversion.method import MethodSettings
+from frami.inversion.views import ViewSettings
+from frami.models.model import Model
+
+MAX_FRAMES = 100_000
+MAX_VALUE_RANGE = 20.0  # a standardized front end has 5 to 12
+MAX_CO_OCCURRENCE = 1000
+
+
+def check_sizes(samples: int, frame_range: tuple[int, int], batch_size: int) -> None:
+    """Raise an error unless the number, length and batch size of the clips are allowed."""
+    shortest, longest = frame_range
+    if samples < 1:
+        raise UsageError(f"`samples` is {samples}; 1 or more is allowed.")
+    if not 1 <= shortest <= longest <= MAX_FRAMES:
+        raise UsageError(
+            f"`frame_range` is {shortest} to {longest}; 1 to {MAX_FRAMES:,} is allowed, the "
+            "shorter first."
+        )
+    if batch_size < 2:
+        raise UsageError(f"`batch_size` is {batch_size}; 2 or more is allowed.")
+
+
+def check_teacher(teacher: Model, settings: MethodSettings, co_occurrence: float) -> None:
+    """Raise an error unless a method's settings suit the teacher."""
+    if not 0 <= co_occurrence <= MAX_CO_OCCURRENCE:
+        raise UsageError(
+            f"`co_occurrence` is {co_occurrence}; 0 to {MAX_CO_OCCURRENCE} is allowed."
+        )
+    if co_occurrence and teacher.task == "single-label":
+        raise UsageError(
+            f"`co_occurrence` is {co_occurrence}, and this teacher's clips have one class each. It "
+            "is only allowed where clips have several tags; leave it out."
+        )
+    if weighted_losses(settings) and not active_losses(teacher, settings):
+        raise UsageError(
+            "This teacher has no batch norm, and no other loss has a weight. Set the weight of "
+            "another loss, such as class_prior."
+        )
+    if teacher.task == "sound-events" and _uses_image_views(settings):
+        raise UsageError(
+            "views=image shifts mel bands, and with them the classes of event targets, so it cannot "
+            "be used with a teacher of sound events; use views=audio."
+        )
+
+
+def inversion_warnings(teacher: Model, settings: MethodSettings) -> list[str]:
+    """Return warnings about a method's settings with this teacher, one sentence or more each."""
+    warnings, active = [], active_losses(teacher, settings)
+    if active != weighted_losses(settings):
+        remaining = ", ".join(active).replace("_", " ") or "none"
+        warnings.append(
+            "This teacher has no batch norm, so batch-norm moments cannot guide the inversion. "
+            f"Remaining losses: {remaining}."
+        )
+    low, high = teacher.front_end.value_range
+    if high - low > MAX_VALUE_RANGE:
+        warnings.append(
+            f"This front end's values range from {low:.0f} to {high:.0f}, but inversion starts "
+            "near 0. Set its mean and std to standardize them, and let the network undo that."
+        )
+    if _uses_image_views(settings):
+        warnings.append(image_views.WARNING)
+    return warnings
+
+
+def active_losses(teacher: Model, settings: MethodSettings) -> list[str]:
+    """Return the losses that have a weight and that this teacher can give."""
+    return [
+        name
+        for name in weighted_losses(settings)
+        if name != "batch_norm" or batch_norms(teacher.network)
+    ]
+
+
+def weighted_losses(settings: MethodSettings) -> list[str]:
+    """Return the names of the losses whose weight is not 0."""
+    return [name for name, weight in loss_weights(settings).items() if weight]
+
+
+def _uses_image_views(settings: MethodSettings) -> bool:
+    return isinstance(settings, ViewSettings) and settings.views == "image"

@@ -1,0 +1,93 @@
+"""The front end: arithmetic, range, lengths and refused settings."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from frami.audio.frontend import FrontEnd
+from frami.core.errors import UsageError
+from tests.audio.helpers import RATE, sine
+
+
+@pytest.mark.parametrize("samples", [2000, 2047, 2048, 2049, 8000, 8063, 8064])
+def test_n_frames_of_any_length_is_that_of_the_spectrogram(
+    samples: int, front_end: FrontEnd
+) -> None:
+    assert front_end(torch.zeros(samples)).shape == (24, front_end.n_frames(samples / RATE))
+
+
+def test_seconds_and_n_frames_are_inverse() -> None:
+    for front_end in (FrontEnd(), FrontEnd(sample_rate=8000, hop_length=100, f_max=4000.0)):
+        shortest = front_end.n_frames(front_end.repeat_seconds)
+        assert all(front_end.n_frames(front_end.seconds(n)) == n for n in range(shortest, 2000))
+
+
+def test_front_end_silence_has_the_lowest_value(front_end: FrontEnd) -> None:
+    mel = front_end(torch.zeros(RATE))
+    torch.testing.assert_close(mel, torch.full_like(mel, front_end.value_range[0]))
+
+
+def test_front_end_full_scale_noise_stays_within_the_range(front_end: FrontEnd) -> None:
+    torch.manual_seed(0)
+    low, high = front_end.value_range
+    for waveform in (2 * torch.rand(RATE) - 1, torch.randn(RATE).sign()):
+        mel = front_end(waveform)
+        assert low <= float(mel.min()) and float(mel.max()) <= high
+
+
+@pytest.mark.parametrize("hertz", [300, 1000, 2500, 3500])
+def test_front_end_full_scale_sine_is_at_the_top_of_the_range(
+    hertz: int, front_end: FrontEnd
+) -> None:
+    # A wide band covers the main lobe of the Hann window: 1.5 times the power of its center.
+    gap = float(front_end(sine(hertz, RATE)).max()) - front_end.value_range[1]
+    assert abs(gap) <= math.log(1.5) / front_end.std
+
+
+def test_front_end_louder_by_a_factor_is_a_step_in_the_logarithm(front_end: FrontEnd) -> None:
+    loud, soft = front_end(sine(1000, RATE)).max(), front_end(0.1 * sine(1000, RATE)).max()
+    assert float(loud - soft) * front_end.std == pytest.approx(math.log(100), rel=1e-3)
+
+
+def test_front_end_short_clip_is_repeated(front_end: FrontEnd) -> None:
+    clip = torch.randn(700)
+    torch.testing.assert_close(front_end(clip), front_end(clip.repeat(3)[:2000]))
+
+
+def test_front_end_clip_shorter_than_half_a_window_is_repeated(front_end: FrontEnd) -> None:
+    short = replace(front_end, repeat_seconds=0.0)
+    mel = short(torch.randn(40))
+    assert mel.isfinite().all() and mel.shape[1] == short.n_frames(40 / short.sample_rate) == 2
+
+
+def test_front_end_batch_equals_single_clips(front_end: FrontEnd) -> None:
+    clips = torch.randn(3, 500)
+    torch.testing.assert_close(front_end(clips), torch.stack([front_end(clip) for clip in clips]))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"hop_length": 0},
+        {"n_mels": 10**9},
+        {"win_length": 512},
+        {"f_min": 4000.0},
+        {"std": 0.0},
+        {"mean": math.nan},
+    ],
+)
+def test_front_end_impossible_settings_are_refused(
+    wrong: dict[str, Any], front_end: FrontEnd
+) -> None:
+    with pytest.raises(UsageError, match="No front end is possible"):
+        replace(front_end, **wrong)
+
+
+def test_front_end_unknown_filterbank_is_refused() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'gammatone'"):
+        FrontEnd(filterbank="gamatone")

@@ -1,0 +1,69 @@
+"""Files are written atomically and locked; disk errors become one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from frami.core import files
+from frami.core.errors import OperationError, UsageError
+from tests.conftest import full_disk
+
+
+def test_write_bytes_interrupted_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_bytes(tmp_path / "file", b"content")
+    assert not list(tmp_path.iterdir())
+
+
+def test_write_bytes_on_a_full_disk_keeps_the_old_content(tmp_path: Path) -> None:
+    files.write_bytes(tmp_path / "file", b"old")
+    with full_disk(100), pytest.raises(OperationError, match="Cannot write.*free space there"):
+        files.write_bytes(tmp_path / "file", bytes(1000))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_write_json_keeps_letters_of_all_languages(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "a.json", {"label": "Wäsche"})
+    assert "Wäsche" in (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"label": "Wäsche"}
+
+
+def test_ensure_dir_creates_parents_and_accepts_an_existing_folder(tmp_path: Path) -> None:
+    assert files.ensure_dir(tmp_path / "a" / "b").is_dir()
+    assert files.ensure_dir(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
+
+
+def test_ensure_dir_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(UsageError, match="is a file, but a folder is needed"):
+        files.ensure_dir(tmp_path / "a")
+
+
+def test_acquire_lock_held_by_another_is_refused_until_it_is_released(tmp_path: Path) -> None:
+    held = files.acquire_lock(tmp_path / "lock", "writes samples.h5")
+    with pytest.raises(UsageError, match="Another process writes samples.h5. Wait for it"):
+        files.acquire_lock(tmp_path / "lock", "writes samples.h5")
+    os.close(held)
+    os.close(files.acquire_lock(tmp_path / "lock", "writes samples.h5"))
+
+
+def test_acquire_lock_in_a_missing_folder_is_an_operation_error(tmp_path: Path) -> None:
+    with pytest.raises(OperationError, match="Cannot write .*absent/lock: No such file"):
+        files.acquire_lock(tmp_path / "absent" / "lock", "writes samples.h5")
+
+
+def test_exclusive_releases_the_folder_after_the_block(tmp_path: Path) -> None:
+    for _ in range(2):
+        with files.exclusive(tmp_path):
+            assert list(tmp_path.iterdir()) == []

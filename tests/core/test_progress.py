@@ -1,0 +1,40 @@
+"""Progress lines: remaining time and duration."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from frami.core.progress import show_download, show_progress
+
+
+def test_show_progress_resumed_work_estimates_time_from_this_run_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with show_progress("training", 1000) as report:
+        report(400)
+        for seconds, done in ((10.0, 450), (5.0, 475), (25.0, 600), (80.0, 1000)):
+            now[0] += seconds
+            report(done, "loss 1")
+    # 50 steps take 10 s. No line follows within 10 s of the last one.
+    assert capsys.readouterr().err.splitlines() == [
+        "training: 450/1000, 1 min 50 s left; loss 1",
+        "training: 600/1000, 1 min 20 s left; loss 1",
+        "training: 1000/1000, took 2 min 00 s; loss 1",
+    ]
+
+
+def test_show_download_of_known_size_reports_percent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with show_download("tones") as report:
+        report(0, 0)
+        now[0] += 20.0
+        report(1_000_000, 4_000_000)
+    expected = ["tones, percent: 25/100, 1 min 00 s left; 1.0 MB"]
+    assert capsys.readouterr().err.splitlines() == expected

@@ -1,0 +1,42 @@
+"""The moments at the inputs of batch norms, and the hooks that record them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from frami.inversion.hooks import batch_norms, channel_moments, record_batch_norm_inputs
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (4, 3, 7), (4, 3, 5, 7)])
+def test_channel_moments_and_their_gradient_equal_var_mean(shape: tuple[int, ...]) -> None:
+    x = torch.randn(*shape, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
+    dims = [dim for dim in range(x.dim()) if dim != 1]
+    weight = torch.tensor([1.0, -2.0, 3.0])
+    moments = channel_moments(x)
+    var, mean = torch.var_mean(x, dim=dims, correction=0)
+    torch.testing.assert_close(moments.mean, mean)
+    torch.testing.assert_close(moments.var, var)
+    gradient, expected = (
+        torch.autograd.grad((m * weight).sum() + (v * weight.flip(0)).sum(), x)[0]
+        for m, v in ((moments.mean, moments.var), (mean, var))
+    )
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_record_batch_norm_inputs_covers_1d_and_2d_and_removes_its_hooks() -> None:
+    network = nn.Sequential(
+        nn.Conv1d(2, 3, 1),
+        nn.BatchNorm1d(3),
+        nn.Flatten(2),
+        nn.Unflatten(2, (2, 2)),
+        nn.BatchNorm2d(3),
+    )
+    x = torch.randn(5, 2, 4)
+    with pytest.raises(RuntimeError, match="inside"), record_batch_norm_inputs(network) as stats:
+        network.eval()(x)
+        raise RuntimeError("inside")
+    assert list(stats.batch) == ["1", "4"] == list(batch_norms(network))
+    torch.testing.assert_close(stats.batch["1"].mean, network[0](x).mean(dim=(0, 2)))
+    assert not any(layer._forward_pre_hooks for layer in network)
