@@ -69,7 +69,8 @@ class SynthesizeArguments(RuntimeArguments):
     type=int,
     metavar="MIN MAX",
     help="Shortest and longest clip, in frames.",
-    default_text="as the teacher's training clips; the method frami: at most 80 for single-label teachers",
+    default_text="as the teacher's training clips; the method frami: at most 80 for single-label "
+    "teachers",
 )
 @options.option(
     "--batch-size",

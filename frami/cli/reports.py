@@ -137,7 +137,7 @@ def _print_scores(scores: Mapping[str, Any], dataset: str, test_fold: str) -> No
 def _write_events(
     path: Path, model: Model, events: Mapping[str, Events], arguments: ScoreArguments
 ) -> str:
-    """Write a detector's events beside its scores, as a table and as a picture; return a sentence on both."""
+    """Write a detector's events as a table and as a picture; return a sentence that names both."""
     from frami.core import files
     from frami.data.splits import load_split, split_for_task
     from frami.reporting import charts

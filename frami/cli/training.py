@@ -65,7 +65,8 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
     "--pooling",
     section="Model",
     type=types.Name(lambda: types.POOLINGS),
-    help=f"How a detector combines its frames into an output for the clip: {', '.join(types.POOLINGS)}.",
+    help="How a detector combines its frames into an output for the clip: "
+    f"{', '.join(types.POOLINGS)}.",
     default_text="attention",
 )
 @options.budget_option

@@ -5,12 +5,24 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import click
 import pytest
+import torch
 
+import frami
 from frami import cli
+from frami.datasets import tones
+from tests.conftest import FAST, make_teacher
+
+TONES = ["--dataset", "tones", "--test-fold", "0"]
+FLOAT = ["--precision", "float32", "--threads", "1"]
+TRAINING = ["--set", "steps=4", "--set", "batch_size=8", *FLOAT]
+INVERSION = ["--batch-size", "8", *FLOAT]
+INVERSION += [word for name, value in FAST.items() for word in ("--set", f"{name}={value}")]
 
 
 @dataclass
@@ -75,3 +87,39 @@ def next_commands(result: Result) -> list[str]:
     for line in lines:
         parse_line(line)
     return lines
+
+
+@pytest.fixture(scope="package", autouse=True)
+def few_tones() -> Iterator[None]:
+    """Make the data set of tones small."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tones, "TRAIN_PER_CLASS", 4)
+        patch.setattr(tones, "TEST_PER_CLASS", 2)
+        yield
+
+
+@pytest.fixture(scope="package")
+def made(tmp_path_factory: pytest.TempPathFactory, few_tones: None) -> Path:
+    """A folder with a teacher of tones, a store inverted from it, and broken copies of both."""
+    folder = tmp_path_factory.mktemp("made")
+    teacher = frami.train(
+        "tones",
+        test_fold=0,
+        out=folder / "teacher",
+        width=4,
+        depth=1,
+        options={"steps": 2, "batch_size": 8},
+    )
+    options: dict[str, Any] = {"samples": 8, "batch_size": 8, "options": FAST}
+    frami.synthesize(teacher, folder / "samples.h5", **options).close()
+    content = (folder / "samples.h5").read_bytes()
+    (folder / "truncated.h5").write_bytes(content[:-100])
+    (folder / "empty.h5").touch()
+    other = make_teacher(teacher.front_end)
+    frami.synthesize(other, folder / "other_teacher.h5", **options).close()
+    louder = replace(teacher, front_end=replace(teacher.front_end, mean=1.0))
+    frami.synthesize(louder, folder / "other_front_end.h5", **options).close()
+    (teacher.save(folder / "cut_off") / "weights.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{}")
+    torch.save({"weight": torch.zeros(1)}, teacher.save(folder / "pickled") / "weights.safetensors")
+    (folder / "layout").mkdir()
+    return folder
