@@ -1,4 +1,4 @@
-"""Every notebook runs from top to bottom, and is kept without what it printed."""
+"""Every notebook runs from top to bottom, and is stored without output."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ TIMEOUT = 600  # s a cell
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
 def notebook(request: pytest.FixtureRequest) -> nbformat.NotebookNode:
-    return nbformat.read(request.param, as_version=nbformat.NO_CONVERT)
+    contents: nbformat.NotebookNode = nbformat.read(  # type: ignore[no-untyped-call]
+        request.param, as_version=nbformat.NO_CONVERT
+    )
+    return contents
 
 
-def test_there_are_notebooks() -> None:
+def test_notebooks_folder_has_the_three_notebooks() -> None:
     assert {path.stem for path in NOTEBOOKS} >= {"own_classifier", "spectrograms", "workflow"}
 
 
-def test_notebook_is_valid_and_stripped(notebook: nbformat.NotebookNode) -> None:
+def test_notebook_is_valid_and_has_no_output(notebook: nbformat.NotebookNode) -> None:
     nbformat.validate(notebook)
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5)
     assert notebook.metadata.kernelspec.name == "python3"
@@ -29,16 +32,17 @@ def test_notebook_is_valid_and_stripped(notebook: nbformat.NotebookNode) -> None
     assert code and not any(cell.outputs or cell.execution_count for cell in code)
 
 
-def test_first_cell_has_question_cost_and_seed(notebook: nbformat.NotebookNode) -> None:
+def test_notebook_first_cell_has_question_cost_and_seed(notebook: nbformat.NotebookNode) -> None:
     first = notebook.cells[0]
     assert first.cell_type == "markdown"
     assert "?" in first.source.splitlines()[0]
     assert "**Cost:**" in first.source and "**Seed:**" in first.source
 
 
-# What the kernel's own packages deprecate is no fault of the notebooks.
+# Deprecation warnings of the kernel's own packages do not concern the notebooks.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_notebook_runs(
+def test_notebook_runs_and_draws(
     notebook: nbformat.NotebookNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("FRAMI_DATASET", "FRAMI_DATA"):
@@ -47,7 +51,7 @@ def test_notebook_runs(
         monkeypatch.setenv(name, str(tmp_path / name))
     resources = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", resources=resources).execute()
-    drawn = [
+    outputs = [
         output for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output
     ]
-    assert any("image/png" in output.data for output in drawn)
+    assert any("image/png" in output.data for output in outputs)

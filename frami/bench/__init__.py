@@ -1,9 +1,10 @@
-"""`frami bench`: methods and recipes compared at equal budgets, and what they cost.
+"""Benchmarks (`frami bench`): methods and recipes compared at equal budgets, and their costs.
 
-collect    rows that are wanted, and those that are there -> bench.csv, bench.md and pictures
-suites     what is compared: methods (and `recipe_suites`: recipes), as pieces
-piece      what a row is of
-measure    teachers, stores and students of a row, each made once; what they score
-page       rows -> bench.md, prose included, with what was tried and not kept (tried.md); and `pictures`
-speed      costs as ratios (with `speed_store` and `timing`)
+suites         what is compared: methods (recipes are in `recipe_suites`)
+experiment     what one row of a table depends on
+artifacts      the teachers, stores and students that a row needs; each is made once
+measure        the numbers of a row
+runner         measures missing rows and writes bench.csv, bench.md and the plots
+report         bench.csv -> bench.md (with `result_tables`), and `plots`
+speed          costs as ratios (with `speed_methods`, `speed_store` and `timing`) -> speed.md
 """

@@ -1,4 +1,4 @@
-"""What a row of the bench is of: a task, a student, what it learns from, and a seed."""
+"""One row of a benchmark: a data set, a student, a training source, and a seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from frami.training.loop import TrainingSettings
 from frami.training.recipes import find_recipe
 from frami.training.supervised import SupervisedSettings
 
-# What numbers do not depend on: names, aims, and what a gain is told over.
+# Fields that no measured number depends on: names, goals, and the row a gain is computed against.
 IDENTITY_EXCLUDES = {
     "task": ("target_teacher", "target_ratio", "minutes"),
     "student": ("name",),
@@ -23,7 +23,15 @@ IDENTITY_EXCLUDES = {
 
 @dataclass(frozen=True)
 class Mixture:
-    """Soundscapes mixed from the recordings of a data set, by `frami.soundscapes`."""
+    """Soundscapes that `frami soundscapes` mixes from the recordings of a data set.
+
+    Attributes:
+        dataset: Data set whose recordings are mixed.
+        fold: Fold whose recordings go into the validation soundscapes.
+        train: Number of soundscapes to train on.
+        validation: Number of soundscapes to validate on.
+        options: Settings of the soundscapes, as ``(name, value)`` pairs.
+    """
 
     dataset: str
     fold: str
@@ -33,27 +41,28 @@ class Mixture:
 
     @property
     def held_out(self) -> tuple[str, str]:
-        """The recordings that are mixed, and the fold of them that is kept for validation."""
+        """Data set and fold whose recordings are only in the validation soundscapes."""
         return self.dataset, self.fold
 
 
 @dataclass(frozen=True)
 class BenchTask:
-    """One data set and fold, its teacher, and the budget of a student.
+    """A data set and its test fold, the teacher's network, and the budgets.
 
     Attributes:
         dataset: A module of ``frami.datasets``.
-        fold: What is held out.
-        teacher_steps: Steps that the teacher is trained for.
-        samples: Synthetic clips.
+        fold: Fold that is held out for testing.
+        teacher_steps: Training steps of the teacher.
+        samples: Number of synthetic clips.
         steps: Steps of distillation.
-        batch_size: Clips a step of the teacher's training and of distillation.
-        network: Of the teacher.
-        target_teacher: Accuracy that the teacher is to reach; 0 for none.
-        target_ratio: Part of it that a student of FRAMI is to reach; 0 for none.
-        minutes: Of synthesis and distillation together, on two cores; 0 for any.
-        kind: A name of `frami.tasks`; empty for what the data set is annotated for.
-        mixture: What the data set's clips are mixed from; None where they are recordings.
+        batch_size: Clips per step, in the teacher's training and in distillation.
+        network: Network of the teacher.
+        target_teacher: Goal for the teacher's accuracy; 0 for none.
+        target_ratio: Goal for the accuracy of FRAMI's student, as a part of the teacher's; 0 for
+            none.
+        minutes: Goal for synthesis and distillation together, on two cores; 0 for none.
+        model_task: A name of ``frami.models.tasks``; empty for the task of the data set.
+        mixture: How the soundscapes are mixed; None if the data set consists of recordings.
     """
 
     dataset: str
@@ -66,27 +75,25 @@ class BenchTask:
     target_teacher: float = 0.0
     target_ratio: float = 0.0
     minutes: int = 0
-    kind: str = ""
+    model_task: str = ""
     mixture: Mixture | None = None
 
     @property
     def held_out(self) -> tuple[str, str]:
-        """The recordings, and the fold of them that is held out."""
+        """Data set and fold that is held out for testing."""
         return self.dataset, self.fold
 
     @property
     def name(self) -> str:
-        """Name in the table."""
-        return (
-            f"{self.kind or 'events'} of {self.mixture.dataset} mixtures"
-            if self.mixture
-            else self.dataset
-        )
+        """Name of the data in the tables."""
+        if self.mixture is None:
+            return self.dataset
+        return f"{self.model_task or 'sound-events'} of {self.mixture.dataset} mixtures"
 
 
 @dataclass(frozen=True)
 class StudentSpec:
-    """A student network; its name in the table, how it is built, and what it must not exceed."""
+    """A student: its name in the tables, network and width, and the budget it must not exceed."""
 
     name: str
     network: str
@@ -96,28 +103,46 @@ class StudentSpec:
 
 @dataclass(frozen=True)
 class TeacherSpec:
-    """A teacher of a task: what it hears through, how far its seed is from the row's, width and pooling (None: by default)."""
+    """A teacher of a task.
+
+    Attributes:
+        filterbank: Filterbank of its front end.
+        seed: Added to the seed of the row.
+        width: Width of its network; None is the network's default.
+        pooling: Pooling of its clip outputs over time; None is the network's default.
+    """
 
     filterbank: str = "mel"
     seed: int = 0
     width: int | None = None
     pooling: str | None = None
 
+    @property
+    def folder_name(self) -> str:
+        """Name of the folder that the teacher is trained in."""
+        filterbank = "" if self.filterbank == "mel" else f"-{self.filterbank}"
+        pooling = f"-{self.pooling}" if self.pooling else ""
+        seed = f"-{self.seed}" if self.seed else ""
+        width = f"-width-{self.width}" if self.width else ""
+        return f"teacher{filterbank}{pooling}{seed}{width}"
+
 
 @dataclass(frozen=True)
 class DataSource:
-    """What a student learns from, and how.
+    """What a student is trained on, and how.
 
     Attributes:
-        name: In the table.
-        method: Of the store; None for recordings of the task itself.
-        recipe: What the student is asked to match.
+        name: Name in the tables.
+        method: Method that makes the synthetic clips; None for the task's own recordings.
+        recipe: Recipe of the distillation.
         synthesis: Settings of the method.
-        distillation: Settings of the loop, and weights of the recipe.
-        guides: The teachers; a store is made from the first, and the student hears as the first does.
-        fused: Filterbanks of further students, each of the teacher with that filterbank; all are fused late.
-        embedding: Whose hidden states are matched in place of the first teacher's; None for that one's own.
-        over: Name of the source whose score, of the same student and seed, this one's gain is told over.
+        distillation: Settings of the training loop, and weights of the recipe.
+        teachers: The teachers. The store is made from the first; the student uses its front end.
+        fused_filterbanks: Filterbanks of further students, each distilled from a teacher with the
+            same filterbank. The predictions of all students are averaged.
+        embedding_teacher: Teacher whose hidden states are matched; None: the first of
+            ``teachers``.
+        baseline: Name of the source that the gain of this one is computed against.
     """
 
     name: str
@@ -126,9 +151,14 @@ class DataSource:
     synthesis: Mapping[str, Any] = field(default_factory=dict)
     distillation: Mapping[str, Any] = field(default_factory=dict)
     teachers: tuple[TeacherSpec, ...] = (TeacherSpec(),)
-    fused: tuple[str, ...] = ()
+    fused_filterbanks: tuple[str, ...] = ()
     embedding_teacher: TeacherSpec | None = None
     baseline: str = ""
+
+    @property
+    def fused_teachers(self) -> tuple[TeacherSpec, ...]:
+        """The teachers of the further students."""
+        return tuple(TeacherSpec(filterbank) for filterbank in self.fused_filterbanks)
 
 
 @dataclass(frozen=True)
@@ -143,37 +173,27 @@ class Experiment:
 
     @property
     def settings(self) -> str:
-        """What the table says of the method's settings."""
+        """Settings of the method that differ from its defaults, as shown in the table."""
         return " ".join(f"{name}={value}" for name, value in self.source.synthesis.items())
 
     @property
     def identity(self) -> str:
-        """8 hex digits of all that the row's numbers depend on, but the seed and the code."""
-        source, whole = self.source, asdict(self)
+        """8 hex digits of all that the row's numbers depend on, except the seed and the code."""
+        source, config = self.source, asdict(self)
         for part, names in IDENTITY_EXCLUDES.items():
             for name in names:
-                del whole[part][name]
-        for guide in filter(
-            None, (*whole["source"]["teachers"], whole["source"]["embedding_teacher"])
-        ):
-            if guide["pooling"] is None:  # rows of when there was no choice keep their identity
-                del guide["pooling"]
+                del config[part][name]
         if source.method:
-            whole["method"] = asdict(
-                registry.load("generators", source.method).Settings(**source.synthesis)
-            )
+            method_settings = registry.load("generators", source.method).Settings
+            config["method"] = asdict(method_settings(**source.synthesis))
         if self.task.mixture:
-            whole["mixing"] = asdict(SoundscapeSettings())
-        recipe, loops = (
-            find_recipe(source.recipe, labelled=not source.method),
-            (TrainingSettings(), SupervisedSettings()),
-        )
-        loop = [asdict(settings) for settings in loops]
-        return settings_id(
-            whole | {"weights": dict(recipe.weights), "loop": loop, "suite": "", "seed": 0}
-        )
+            config["mixing"] = asdict(SoundscapeSettings())
+        recipe = find_recipe(source.recipe, labelled=not source.method)
+        loops = [asdict(TrainingSettings()), asdict(SupervisedSettings())]
+        config |= {"weights": dict(recipe.weights), "loop": loops, "suite": "", "seed": 0}
+        return settings_id(config)
 
     @property
     def clips(self) -> int:
-        """Synthetic clips; 0 for recordings."""
+        """Number of synthetic clips; 0 for recordings."""
         return self.task.samples if self.source.method else 0

@@ -1,6 +1,6 @@
-"""What the bench measures of recipes: tags, scenes of one second, and events, from recordings and data-free alike.
+"""Suites that compare recipes: tags, scenes of one second, and events; with recordings and without.
 
-Tags and events are those of synthetic mixtures of real recordings (`frami soundscapes`).
+Tags and events are those of soundscapes mixed from real recordings (`frami soundscapes`).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from frami.bench.experiment import (
     TeacherSpec,
 )
 
-# Of 10 s, with one to nine events each; another fold's would serve to choose weights by.
+# Soundscapes of 10 s with one to nine events each. Weights are chosen on those of another fold.
 MIXED = Mixture("esc10", "5", 1000, 200)
-# Batches of half as many clips, which are twice as long as those of ESC-50.
-# A seed of scenes takes one hour of a core, of tags two, of events five.
+# Batches have half as many clips because a clip is twice as long as in ESC-50.
+# A seed takes one hour of one core for scenes, two for tags, five for events.
 TAGS = BenchTask(
-    "desed", "validation", 800, 1536, 500, kind="multi-label", mixture=MIXED, batch_size=32
+    "desed", "validation", 800, 1536, 500, model_task="multi-label", mixture=MIXED, batch_size=32
 )
 EVENTS = BenchTask(
     "desed",
@@ -31,32 +31,32 @@ EVENTS = BenchTask(
     800,
     1024,
     600,
-    kind="sound-events",
+    model_task="sound-events",
     network="crnn",
     mixture=MIXED,
     batch_size=32,
 )
 SCENES = BenchTask("esc50_second", "5", 1500, 2048, 1200)
 
-# 1/4, 1/40 and 1/171 of the teacher of tags.
+# 1/4, 1/40 and 1/171 of the size of the teacher of tags.
 SIZES = (
     StudentSpec("resnet, width 20 (1/4)", "resnet", 20),
     StudentSpec("small, width 8 (1/40)", "small", 8),
     StudentSpec("small, width 3 (1/171)", "small", 3),
 )
 LOW_COMPLEXITY = StudentSpec("small, width 14", "small", 14, budget="dcase2023")
-# Three of them together are within the budget.
+# Three of these together are within the budget.
 LOWER_COMPLEXITY = StudentSpec("small, width 9", "small", 9, budget="dcase2023")
 COMPACT = StudentSpec("secrnn (0.3)", "secrnn")
 TINY = StudentSpec("secrnn, width 7 (1/58 of three teachers)", "secrnn", 7)
 
-# "labels only" is the student without any teacher: what the others gain is told over it.
+# The student without a teacher: the baseline of the gains.
 LABELS = DataSource("labels only", None, "labels")
 WITH_LABELS = {"cross_entropy": 1.0}
 UPPER_BOUND = DataSource("recordings (upper bound)", None, "frami")
 FILTERBANKS = ("gammatone", "constant-q")
 WIDE = TeacherSpec(width=24)
-# Name, recipe, and over which of them its gain is told.
+# Name, recipe, and the name of the baseline.
 SCENE_RECIPES = (
     ("labels only", "labels", ""),
     ("labels and the teacher's embedding", "embedding", "labels only"),
@@ -64,15 +64,15 @@ SCENE_RECIPES = (
 
 
 def tags() -> Iterator[Experiment]:
-    """Similarities of clips and of frames for students of three sizes; then the same without recordings."""
-    kinds = (
+    """Yield similarity recipes for students of three sizes; then the same without recordings."""
+    recipes = (
         ("logits", "kd"),
         ("logits, clip similarity (SP)", "sp"),
         ("logits, frame similarity (IUSP)", "iusp"),
     )
-    taught = [
+    with_teacher = [
         DataSource(f"labels, {name}", None, recipe, distillation=WITH_LABELS, baseline=LABELS.name)
-        for name, recipe in kinds
+        for name, recipe in recipes
     ]
     data_free = [
         DataSource(f"FRAMI, {name}", "frami", recipe)
@@ -80,49 +80,75 @@ def tags() -> Iterator[Experiment]:
     ]
     for seed in range(3):
         for student in SIZES:
-            for source in (LABELS, *taught):
+            for source in (LABELS, *with_teacher):
                 yield Experiment("tags", TAGS, student, source, seed)
         for source in (*_data_free(), *data_free):
             yield Experiment("tags", TAGS, SIZES[0], source, seed)
 
 
 def scenes() -> Iterator[Experiment]:
-    """The teacher's embedding for a student under a budget; then without recordings, by other spectrograms, and fused."""
+    """Yield the embedding recipe within a budget: from recordings, without them, and fused."""
     for seed in range(3):
-        yield from _scenes_heard_through("mel", seed)
+        yield from _scenes_of_filterbank("mel", seed)
         for source in (
             *_data_free(),
             DataSource("FRAMI, the teacher's logits and embedding", "frami", "embedding"),
         ):
             yield Experiment("scenes", SCENES, LOW_COMPLEXITY, source, seed)
         for filterbank in FILTERBANKS:
-            yield from _scenes_heard_through(filterbank, seed)
-        for name, recipe, over in SCENE_RECIPES:
-            over = f"{over}, three fused" if over else f"{name}, mel"
+            yield from _scenes_of_filterbank(filterbank, seed)
+        for name, recipe, baseline in SCENE_RECIPES:
+            baseline = f"{baseline}, three fused" if baseline else f"{name}, mel"
             fused = DataSource(
-                f"{name}, three fused", None, recipe, fused=FILTERBANKS, baseline=over
+                f"{name}, three fused",
+                None,
+                recipe,
+                fused_filterbanks=FILTERBANKS,
+                baseline=baseline,
             )
             yield Experiment("scenes", SCENES, LOWER_COMPLEXITY, fused, seed)
 
 
-def _scenes_heard_through(filterbank: str, seed: int) -> Iterator[Experiment]:
+def _scenes_of_filterbank(filterbank: str, seed: int) -> Iterator[Experiment]:
     for student in (LOW_COMPLEXITY, LOWER_COMPLEXITY):
-        for name, recipe, over in SCENE_RECIPES:
-            over = f"{over}, {filterbank}" if over else ""
+        for name, recipe, baseline in SCENE_RECIPES:
+            baseline = f"{baseline}, {filterbank}" if baseline else ""
             source = DataSource(
                 f"{name}, {filterbank}",
                 None,
                 recipe,
                 teachers=(TeacherSpec(filterbank),),
-                baseline=over,
+                baseline=baseline,
             )
             yield Experiment("scenes", SCENES, student, source, seed)
 
 
 def events() -> Iterator[Experiment]:
-    """Dual distillation and its parts, several teachers for a tiny student; then the same without recordings."""
-    several = (TeacherSpec(), TeacherSpec("gammatone", 100, pooling="linear-softmax"), WIDE)
-    dual: tuple[tuple[str, Mapping[str, float], TeacherSpec | None], ...] = (
+    """Yield dual distillation, its parts, and several teachers; then without recordings."""
+    with_teacher = _dual_sources()
+    data_free = DataSource("FRAMI, dual", "frami", "dual")
+    # After 600 steps, no student reaches its teacher's PSDS1. Tiny students, and students without
+    # labels, need even more steps.
+    twice, four_times, six_times = (
+        replace(EVENTS, steps=times * EVENTS.steps) for times in (2, 4, 6)
+    )
+    labels_twice = replace(LABELS, name="labels only, twice the steps")
+    full_dual = next(source for source in with_teacher if source.name == "dual")
+    dual_twice = replace(full_dual, name="dual, twice the steps", baseline=labels_twice.name)
+    for seed in range(3):
+        for source in (LABELS, *with_teacher):
+            yield Experiment("events", EVENTS, COMPACT, source, seed)
+        for source in (labels_twice, dual_twice):
+            yield Experiment("events", twice, COMPACT, source, seed)
+        for source in (*_data_free(), data_free):
+            yield Experiment("events", four_times, COMPACT, source, seed)
+        for source in (LABELS, *_one_and_several_teachers()):
+            yield Experiment("events", six_times, TINY, source, seed)
+
+
+def _dual_sources() -> list[DataSource]:
+    """Return dual distillation and its parts, all with labels."""
+    parts: tuple[tuple[str, Mapping[str, float], TeacherSpec | None], ...] = (
         ("labels and logits", {"ema_student": 0.0, "hidden": 0.0}, None),
         ("labels and embedding", {"ema_student": 0.0, "logits": 0.0}, WIDE),
         ("dual, no temporal averaging", {"ema_student": 0.0}, WIDE),
@@ -130,45 +156,36 @@ def events() -> Iterator[Experiment]:
         ("dual", {}, WIDE),
         ("dual, its own teacher's embedding", {}, None),
     )
-    taught = [
+    return [
         DataSource(
-            name, None, "dual", distillation=weights, embedding_teacher=whose, baseline=LABELS.name
+            name,
+            None,
+            "dual",
+            distillation=weights,
+            embedding_teacher=teacher,
+            baseline=LABELS.name,
         )
-        for name, weights, whose in dual
+        for name, weights, teacher in parts
     ]
+
+
+def _one_and_several_teachers() -> tuple[DataSource, DataSource]:
+    """Return distillation from one teacher, and from three that differ, both with labels."""
     one = DataSource(
         "labels and one teacher", None, "kd", distillation=WITH_LABELS, baseline=LABELS.name
     )
-    tiny = [
-        one,
-        replace(
-            one,
-            name="labels and three teachers",
-            recipe="multi-teacher",
-            teachers=several,
-            distillation={},
-        ),
-    ]
-    data_free = DataSource("FRAMI, dual", "frami", "dual")
-    # 600 steps are few: after them, no student has its teacher's PSDS1; without labels, or tiny, one takes longer still.
-    twice, four_times, six_times = (
-        replace(EVENTS, steps=times * EVENTS.steps) for times in (2, 4, 6)
+    several = DataSource(
+        "labels and three teachers",
+        None,
+        "multi-teacher",
+        teachers=(TeacherSpec(), TeacherSpec("gammatone", 100, pooling="linear-softmax"), WIDE),
+        baseline=LABELS.name,
     )
-    alone = replace(LABELS, name="labels only, twice the steps")
-    whole = next(source for source in taught if source.name == "dual")
-    for seed in range(3):
-        for source in (LABELS, *taught):
-            yield Experiment("events", EVENTS, COMPACT, source, seed)
-        for source in (alone, replace(whole, name="dual, twice the steps", baseline=alone.name)):
-            yield Experiment("events", twice, COMPACT, source, seed)
-        for source in (*_data_free(), data_free):
-            yield Experiment("events", four_times, COMPACT, source, seed)
-        for source in (LABELS, *tiny):
-            yield Experiment("events", six_times, TINY, source, seed)
+    return one, several
 
 
 def _data_free() -> tuple[DataSource, ...]:
-    """The teacher alone says what is right: on recordings, on a store of FRAMI, on noise."""
+    """Return the sources without labels: recordings, clips of FRAMI, and noise."""
     return UPPER_BOUND, DataSource("FRAMI", "frami", "frami"), DataSource("noise", "noise", "frami")
 
 

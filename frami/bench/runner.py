@@ -1,24 +1,25 @@
-"""How near does a student that never heard a recording come to its teacher, and at what cost?
+"""How close does a student without recordings come to its teacher, and at what cost?
 
     frami bench --suite main|ablation|quick|cpu|gpu|tags|scenes|events [--data DIR]
 
-What is finished is not done again, so a bench may be collected over several sittings (`frami.bench.measure`);
-with --resume, rows that the page has with the same settings are kept even where the models they were measured on are gone.
-Scores are those of the last step on the held-out fold; the page says what settings were chosen by. Writes bench.csv,
-and bench.md and pictures from it.
+Finished teachers, stores and students are reused, so a benchmark may be interrupted and resumed
+(`frami.bench.artifacts`). With ``--resume``, rows of bench.csv with the same settings are kept even
+if their models are gone. Scores are those of the last step on the test fold. Each new row is
+written to bench.csv; bench.md and the plots are regenerated from it.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from frami.bench import plots, report
 from frami.bench.experiment import Experiment
 from frami.bench.measure import Bench
+from frami.bench.result_tables import Row
 from frami.bench.suites import SUITES
 from frami.core import files, registry
 from frami.core.errors import FramiError, OperationError, UsageError, unknown_name
@@ -26,143 +27,179 @@ from frami.data.splits import find_data_folder, load_split
 from frami.evaluate import events
 from frami.evaluate.scores import MEASURE_TITLES
 
-KEY = ("suite", "task", "fold", "teacher", "student", "source", "seed")
+KEY = ("suite", "dataset", "fold", "teacher", "student", "source", "seed")
+
+Key = tuple[str, ...]
 
 
 def list_experiments(
-    suite: str, tasks: Collection[str] = (), seeds: int | None = None, first: int = 0
+    suite: str, datasets: Collection[str] = (), seeds: int | None = None, first: int = 0
 ) -> list[Experiment]:
-    """Return the rows of a suite in order.
+    """Return the experiments of a suite, in order.
 
     Args:
         suite: A name of ``SUITES``.
-        tasks: Data sets to keep; empty keeps all.
-        seeds: Number of seeds; None leaves the suite's own. Of a seed that the suite has not, the rows are those of seed 0.
-        first: The first seed; without ``seeds``, the suite's own are counted from it.
+        datasets: Data sets to keep; empty keeps all.
+        seeds: Number of seeds; None takes the suite's own. For a seed that the suite does not
+            contain, the experiments of seed 0 are run with that seed.
+        first: The first seed; without ``seeds``, it is added to the suite's own seeds.
 
     Raises:
-        WrongUse: the suite has no such task.
+        UsageError: If the suite has no such data set.
     """
-    every = list(SUITES[suite]())
-    known = {piece.task.dataset for piece in every}
-    for task in tasks:
-        if task not in known:
-            raise unknown_name(f"task in suite {suite}:", task, known)
-    chosen = [piece for piece in every if not tasks or piece.task.dataset in tasks]
+    experiments = list(SUITES[suite]())
+    known = {experiment.task.dataset for experiment in experiments}
+    for dataset in datasets:
+        if dataset not in known:
+            raise unknown_name(f"data set in suite {suite}:", dataset, known)
+    selected = [e for e in experiments if not datasets or e.task.dataset in datasets]
     if seeds is None:
-        return [replace(piece, seed=first + piece.seed) for piece in chosen]
-    own = {piece.seed for piece in chosen}
+        return [replace(experiment, seed=first + experiment.seed) for experiment in selected]
+    suite_seeds = {experiment.seed for experiment in selected}
     return [
-        replace(piece, seed=number)
-        for number in range(first, first + seeds)
-        for piece in chosen
-        if piece.seed == (number if number in own else 0)
+        replace(experiment, seed=seed)
+        for seed in range(first, first + seeds)
+        for experiment in selected
+        if experiment.seed == (seed if seed in suite_seeds else 0)
     ]
 
 
-def missing_experiments(wanted: list[Experiment], page: Path) -> list[Experiment]:
-    """Return the pieces whose rows are not in bench.csv, or are there with another budget or other settings."""
+def missing_experiments(experiments: Iterable[Experiment], page: Path) -> list[Experiment]:
+    """Return the experiments without a row in bench.csv that has the same budget and settings."""
     rows = read_rows(page)
-    return [piece for piece in wanted if not _is_of(rows.get(_key(piece)), piece)]
+    return [e for e in experiments if not _matches(rows.get(row_key(e)), e)]
 
 
 def run_bench(
-    wanted: list[Experiment], where: Bench, page: Path, say: Callable[[str], None]
+    experiments: Sequence[Experiment], bench: Bench, page: Path, say: Callable[[str], None]
 ) -> None:
-    """Measure pieces, and write the page anew after each.
+    """Measure experiments, and write the page again after each.
 
     Args:
-        wanted: What to measure.
-        where: Where, and on what.
-        page: Folder of bench.csv, bench.md and the pictures; rows that are there already are kept, or replaced.
-        say: Told of each row.
+        experiments: What to measure.
+        bench: Where the recordings and results are, and which device is used.
+        page: Folder of bench.csv, bench.md and the plots. Rows of other experiments are kept.
+        say: Called with one line of text per experiment.
 
     Raises:
-        WrongUse: recordings that a row needs are not there.
-        Failed: rows could not be measured; all others are.
+        UsageError: If recordings that an experiment needs are missing.
+        OperationError: If some experiments failed; all others were measured.
     """
-    _check_recordings(wanted, where.data)
+    _check_recordings(experiments, bench.data)
     files.ensure_dir(page)
-    read_rows(page)
+    read_rows(page)  # refuses a bench.csv of another kind before hours of work
     failed = 0
-    for number, piece in enumerate(wanted, 1):
-        of = f"{number}/{len(wanted)} {piece.task.name} fold {piece.task.fold} seed {piece.seed}"
-        of += f": {piece.student.name} from {piece.source.name}"
+    for index, experiment in enumerate(experiments, 1):
+        title = f"{index}/{len(experiments)} {_describe(experiment)}"
         try:
-            row = {name: str(value) for name, value in where.measure(piece).items()}
+            row = {name: str(value) for name, value in bench.measure(experiment).items()}
         except FramiError as error:
             failed += 1
-            say(f"{of}: not measured. {error}")
+            say(f"{title}: failed. {error}")
             continue
-        # Another process may have added rows, or be about to.
+        # Another process may have added rows since, or be about to.
         with files.exclusive(page):
             write_report(page, read_rows(page) | {tuple(row[name] for name in KEY): row})
         name = report.main_measure(row)
-        say(f"{of}: {MEASURE_TITLES.get(name, name)} {float(row[name]):.4f}")
+        say(f"{title}: {MEASURE_TITLES.get(name, name)} {float(row[name]):.4f}")
     if failed:
         raise OperationError(
-            f"{failed} of {len(wanted)} rows could not be measured; what was said of them is above."
+            f"{failed} of {len(experiments)} rows could not be measured; the reasons are above."
         )
 
 
-def _key(piece: Experiment) -> tuple[str, ...]:
-    of = piece.suite, piece.task.name, piece.task.fold, piece.task.network
-    return *of, piece.student.name, piece.source.name, str(piece.seed)
+def _describe(experiment: Experiment) -> str:
+    task = experiment.task
+    place = f"{task.name} fold {task.fold} seed {experiment.seed}"
+    return f"{place}: {experiment.student.name} from {experiment.source.name}"
 
 
-def _is_of(row: Mapping[str, str] | None, piece: Experiment) -> bool:
-    budget = str(piece.clips), str(piece.task.steps), piece.settings
-    # Rows of an earlier version say no more than that.
-    return (
-        row is not None
-        and (row["clips"], row["steps"], row["settings"]) == budget
-        and row.get("identity", "") in ("", piece.identity)
+def row_key(experiment: Experiment) -> Key:
+    """Return the values of the key columns of an experiment's row."""
+    task, student = experiment.task, experiment.student.name
+    data = (experiment.suite, task.name, task.fold, task.network)
+    return (*data, student, experiment.source.name, str(experiment.seed))
+
+
+def _matches(row: Mapping[str, str] | None, experiment: Experiment) -> bool:
+    """Return whether a row has an experiment's budget, settings and identity."""
+    if row is None:
+        return False
+    budget = str(experiment.clips), str(experiment.task.steps), experiment.settings
+    # A row without an identity is compared by its budget alone.
+    return (row["clips"], row["steps"], row["settings"]) == budget and row.get("identity", "") in (
+        "",
+        experiment.identity,
     )
 
 
-def _check_recordings(wanted: list[Experiment], data: str | None) -> None:
-    """Tell what is not there before hours of work."""
-    if any(piece.task.kind == "sound-events" for piece in wanted):
+def _check_recordings(experiments: Sequence[Experiment], data: str | None) -> None:
+    """Raise before hours of work if recordings or packages are missing."""
+    if any(experiment.task.model_task == "sound-events" for experiment in experiments):
         events.import_scorers()
-    for dataset, fold in dict.fromkeys(
-        (piece.task.mixture or piece.task).held_out for piece in wanted
-    ):
+    for dataset, fold in dict.fromkeys((e.task.mixture or e.task).held_out for e in experiments):
         load_split(dataset, data, test_fold=fold)
-    for other in dict.fromkeys(str(piece.source.synthesis.get("dataset", "")) for piece in wanted):
-        if other and not registry.load("datasets", other).test_folds(find_data_folder(other, data)):
+    others = dict.fromkeys(str(e.source.synthesis.get("dataset", "")) for e in experiments)
+    for other in filter(None, others):
+        if not registry.load("datasets", other).test_folds(find_data_folder(other, data)):
             raise UsageError(
-                f"There is nothing of {other} in {data}; rows that learn from other sounds need it."
+                f"{data} has no recordings of {other}; rows that train on other sounds need them."
             )
 
 
-def read_rows(page: Path) -> dict[tuple[str, ...], dict[str, str]]:
-    """Return the rows of bench.csv by what they are of."""
+def read_rows(page: Path) -> dict[Key, Row]:
+    """Return the rows of bench.csv by the values of their key columns."""
     path = page / "bench.csv"
     if not path.is_file():
         return {}
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.DictReader(file)
         if rows.fieldnames and not set(KEY) <= set(rows.fieldnames):
+            missing = ", ".join(name for name in KEY if name not in rows.fieldnames)
             raise OperationError(
-                f"{path} is no table of frami bench: it lacks some of {', '.join(KEY)}; name another --page."
+                f"{path} is not a table of frami bench: columns are missing ({missing}). "
+                f"Choose another `page`."
             )
         return {tuple(row[name] for name in KEY): row for row in rows}
 
 
-def write_report(page: Path, rows: dict[tuple[str, ...], dict[str, str]]) -> None:
-    """Write bench.csv, bench.md and the pictures."""
+def write_report(page: Path, rows: Mapping[Key, Row]) -> None:
+    """Write bench.csv, bench.md and the plots."""
     files.ensure_dir(page)
-    listed = list(rows.values())
-    files.write_bytes(page / "bench.csv", _csv(listed).encode())
-    costs = page / "speed.md"
+    row_list = list(rows.values())
+    files.write_bytes(page / "bench.csv", _to_csv(row_list).encode())
     text = report.render_report(
-        listed, costs.read_text(encoding="utf-8") if costs.is_file() else ""
+        row_list,
+        speed_table=_read_text(page / "speed.md"),
+        note=_first_paragraph(_read_text(page / "bench-notes.md")),
+        links=_links(page),
     )
     files.write_bytes(page / "bench.md", (text + "\n").encode())
-    plots.write_plots(listed, page)
+    plots.write_plots(row_list, page)
 
 
-def _csv(rows: list[dict[str, str]]) -> str:
+def _read_text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _first_paragraph(text: str) -> str:
+    """Return the first paragraph of a Markdown page that is not a heading."""
+    paragraphs = (paragraph.strip() for paragraph in text.split("\n\n"))
+    return next((text for text in paragraphs if text and not text.startswith("#")), "")
+
+
+def _links(page: Path) -> str:
+    """Return links to the handwritten pages that lie beside bench.md."""
+    pages = {
+        "bench-notes.md": "how the rows were measured",
+        "findings.md": "what the rows show",
+        "tried.md": "what was tried without gain",
+    }
+    links = [f"[{title}]({name})" for name, title in pages.items() if (page / name).is_file()]
+    return f"Further pages: {', '.join(links)}." if links else ""
+
+
+def _to_csv(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     # Rows of other tasks have other measures.
     names = dict.fromkeys([*KEY, *(name for row in rows for name in row)])

@@ -1,4 +1,4 @@
-"""What does a store cost? The memory that it takes to fill it and to learn from it, and how long its clips are waited for."""
+"""Costs of a store: peak memory of synthesis and distillation, and the wait for a batch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import frami
 from frami.audio.frontend import FrontEnd
 from frami.bench import timing
+from frami.bench.timing import TimingRow
 from frami.core.run import read_record
 from frami.core.runtime import Runtime
 from frami.data.clips import infinite_batches
@@ -17,80 +18,64 @@ from frami.models.model import Model
 
 SMALL_CLIPS = (5_000, 100_000)
 FULL_CLIPS = 1_024
-LOADED = (10, 40)  # two numbers of steps of distillation
+DISTILLATION_STEPS = (10, 40)  # the time of a step follows from the difference
 
 
-def measure_memory(runtime: Runtime, folder: Path) -> list[timing.TimingRow]:
-    """Return the most memory that synthesis and distillation hold, for few and for many small clips (2 kB each)."""
-    lines: list[timing.TimingRow] = []
-    small = FrontEnd(
+def measure_memory(runtime: Runtime, folder: Path) -> list[TimingRow]:
+    """Return the peak memory of synthesis and distillation, for few and many clips of 2 kB."""
+    rows: list[TimingRow] = []
+    front_end = FrontEnd(
         sample_rate=8000, n_fft=256, win_length=256, hop_length=128, n_mels=32, f_max=4000.0
     )
-    model = timing.untrained_teacher(4, small, width=4, depth=1)
+    model = timing.untrained_teacher(4, front_end, width=4, depth=1)
     for clips in SMALL_CLIPS:
-        store = folder / f"{clips}.h5"
-        arguments: dict[str, Any] = {
+        store, student = folder / f"{clips}.h5", folder / f"student-{clips}"
+        settings: dict[str, Any] = {
             "samples": clips,
             "method": "noise",
             "frame_range": (32, 32),
             "batch_size": 500,
         }
-        frami.synthesize(model, store, **arguments, device=runtime.device).close()
-        out = folder / f"student-{clips}"
-        frami.distill(
-            model,
-            samples=store,
-            student="small",
-            out=out,
-            options={"steps": 50},
-            device=runtime.device,
-        )
-        peaks = [
-            read_record(store_run_folder(store))["peak_memory"],
-            read_record(out)["peak_memory"],
-        ]
-        before = lines[0].value if lines else None
-        peak = max(peaks) / 2**20
-        lines.append(
-            timing.TimingRow(
-                f"peak memory, {clips:,} clips",
-                peak,
-                "MB",
-                peak / before if before else None,
-                "that of the first",
-            )
-        )
-    return lines
+        frami.synthesize(model, store, **settings, device=runtime.device).close()
+        _distill(model, store, student, 50, runtime)
+        records = [read_record(store_run_folder(store)), read_record(student)]
+        peak = max(record["peak_memory"] for record in records) / 2**20
+        ratio = peak / rows[0].value if rows else None
+        title = f"peak memory, {clips:,} clips"
+        rows.append(TimingRow(title, peak, "MB", ratio, "that of the first"))
+    return rows
 
 
-def measure_loader(model: Model, runtime: Runtime, folder: Path) -> list[timing.TimingRow]:
+def measure_loader(model: Model, runtime: Runtime, folder: Path) -> list[TimingRow]:
     """Return how long distillation waits for a batch of full-size clips from a store."""
-    store, times = folder / "full.h5", []
+    store, seconds = folder / "full.h5", []
     frami.synthesize(
         model, store, samples=FULL_CLIPS, method="noise", device=runtime.device
     ).close()
-    for number, steps in enumerate((LOADED[0], *LOADED)):  # the first run allocates
-        out = folder / f"{number}-{steps}-steps"
-        frami.distill(
-            model,
-            samples=store,
-            student="small",
-            out=out,
-            options={"steps": steps},
-            device=runtime.device,
-        )
-        times.append(read_record(out)["seconds"])
-    a_step = (times[2] - times[1]) / (LOADED[1] - LOADED[0])
-    with Store(store) as kept:
-        batches = infinite_batches(train_holdout_split(kept)[0], timing.BATCH_SIZE, 0)
+    few, many = DISTILLATION_STEPS
+    for index, steps in enumerate((few, few, many)):  # the first run allocates memory
+        out = folder / f"{index}-{steps}-steps"
+        _distill(model, store, out, steps, runtime)
+        seconds.append(read_record(out)["seconds"])
+    step = (seconds[2] - seconds[1]) / (many - few)
+    with Store(store) as opened:
+        batches = infinite_batches(train_holdout_split(opened)[0], timing.BATCH_SIZE, 0)
         next(batches)
         began = time.perf_counter()
         for _ in range(timing.REPETITIONS):
             next(batches)
         wait = (time.perf_counter() - began) / timing.REPETITIONS
-    what = f"a batch of {timing.BATCH_SIZE} full-size clips from a store"
-    return [
-        timing.TimingRow(
-            what, 1000 * wait, "ms", wait / a_step, "a step of distillation, by the clock"
-        )
-    ]
+    title = f"a batch of {timing.BATCH_SIZE} full-size clips from a store"
+    reference = "a step of distillation, wall-clock time"
+    return [TimingRow(title, 1000 * wait, "ms", wait / step, reference)]
+
+
+def _distill(model: Model, store: Path, out: Path, steps: int, runtime: Runtime) -> None:
+    frami.distill(
+        model,
+        samples=store,
+        student="small",
+        out=out,
+        options={"steps": steps},
+        device=runtime.device,
+    )

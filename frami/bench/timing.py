@@ -1,4 +1,4 @@
-"""How a time is taken, of what, and the line of a table that tells it."""
+"""How times are measured, the teacher that is timed, and a line of the table."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from frami.audio.frontend import FrontEnd
 from frami.core import seeds
 from frami.core.errors import OperationError
+from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.datasets import esc50
 from frami.models.architecture import Architecture
@@ -28,7 +29,15 @@ REPETITIONS = 5
 
 @dataclass(frozen=True)
 class TimingRow:
-    """One line of the table: what was timed, the number, and what it is compared with."""
+    """One line of the table.
+
+    Attributes:
+        what: What was timed.
+        value: The result, in ``unit``.
+        unit: Unit of ``value``.
+        ratio: ``value`` divided by that of the reference; None without a reference.
+        reference: What ``value`` is compared with.
+    """
 
     what: str
     value: float
@@ -37,6 +46,7 @@ class TimingRow:
     reference: str = ""
 
     def __str__(self) -> str:
+        """Return the line of the Markdown table."""
         compared = f"{self.ratio:.2f} | {self.reference}" if self.ratio else " | "
         return f"| {self.what} | {self.value:.4g} {self.unit} | {compared} |"
 
@@ -44,7 +54,7 @@ class TimingRow:
 def untrained_teacher(
     labels: int = CLASSES, front_end: FrontEnd | None = None, **arguments: Any
 ) -> Model:
-    """Return an untrained teacher whose batch norms have seen a batch of noise."""
+    """Return an untrained teacher; its batch norms hold the statistics of a batch of noise."""
     front_end = front_end or default_front_end(esc50)
     names = tuple(f"class {index}" for index in range(labels))
     architecture = Architecture("resnet", arguments)
@@ -55,25 +65,33 @@ def untrained_teacher(
     return model
 
 
-def check_output(found: Tensor | None, shape: tuple[int, ...], what: str) -> None:
-    """Refuse to time what does not compute anything: numbers of that shape are needed, and not all of them alike.
+def forward_backward(model: Model, mel: Tensor, runtime: Runtime) -> Tensor | None:
+    """Pass a batch through the teacher and back; return the gradient of the batch."""
+    moved = mel.to(runtime.device, copy=True).requires_grad_(True)
+    with runtime.autocast():
+        output = model.network(moved)
+    torch.autograd.backward(output.logits.float().sum())
+    return moved.grad
+
+
+def check_output(output: Tensor | None, shape: tuple[int, ...], what: str) -> None:
+    """Raise if something that is to be timed does not compute finite, varying numbers of a shape.
 
     Raises:
-        Failed: it gives something else.
+        OperationError: If ``output`` is None, has another shape, is not finite, or is constant.
     """
-    if (
-        found is None
-        or found.shape != shape
-        or not bool(found.isfinite().all())
-        or float(found.float().std()) == 0
-    ):
-        raise OperationError(
-            f"{what} does not give numbers of the shape {shape}, so it is not timed."
-        )
+    computed = (
+        output is not None
+        and output.shape == shape
+        and bool(output.isfinite().all())
+        and float(output.float().std()) > 0
+    )
+    if not computed:
+        raise OperationError(f"{what} does not give numbers of shape {shape}, so it is not timed.")
 
 
 def median_seconds(work: Callable[[], object]) -> float:
-    """Return the median time of some work, after doing it once."""
+    """Return the median time (s) of some work, after running it once."""
     work()
     times = []
     for _ in range(REPETITIONS):
@@ -84,8 +102,8 @@ def median_seconds(work: Callable[[], object]) -> float:
 
 
 def now() -> float:
-    """Return the time that the CPU's threads have worked; with a GPU the time, after all that it was asked for is done."""
-    if torch.cuda.is_initialized():
+    """Return the CPU time (s) of all threads; with a GPU, wall-clock time once it is idle."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         for device in range(torch.cuda.device_count()):
             torch.cuda.synchronize(device)
     elif torch.backends.mps.is_available() and torch.mps.current_allocated_memory():

@@ -1,1 +1,1 @@
-"""The main job in minutes."""
+"""Demos: inversion and distillation from end to end in minutes, without a download."""

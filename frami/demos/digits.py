@@ -1,29 +1,28 @@
-"""The main job on the teacher that ships with the package: no recordings, no network, a few minutes."""
+"""A demo with the pretrained digit classifier: no recordings, no network, a few minutes."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from frami.core.errors import UsageError
-from frami.core.progress import format_duration, show_progress
+from frami.core.progress import format_duration
 from frami.core.runtime import select_runtime
 from frami.core.text import format_table
 from frami.data.splits import load_split
 from frami.data.store import Store, StoreSubset, train_holdout_split
+from frami.demos.students import RuntimeOptions, Say, StudentPlan, make_student
 from frami.evaluate import complexity
 from frami.evaluate.agreement import teacher_agreement
 from frami.evaluate.scores import score
-from frami.inversion.synthesize import synthesize
 from frami.models.model import Model, load
 from frami.reporting import inspect
-from frami.training.distill import distill
 
 TEACHER = "digits"
+DATASET, TEST_FOLD = "fsdd", "takes"
 SAMPLES = 3072
 STEPS = 2500
 WIDTH = 12
@@ -31,7 +30,7 @@ WIDTH = 12
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the demo's table."""
+    """One line of the demo's table; ``accuracy`` is None if there are no recordings."""
 
     name: str
     model: Model
@@ -48,116 +47,91 @@ def run_digits_demo(
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
-    say: Callable[[str], Any] = lambda text: None,
+    say: Say = lambda text: None,
 ) -> list[Row]:
-    """Invert the shipped teacher, distil a student from that and another from noise, and compare the three.
+    """Distill one student from FRAMI's clips and one from noise; compare both with the teacher.
 
     Args:
-        out: Folder for stores, students and pictures; a second call goes on with what is there.
-        data: Recordings of spoken digits (fsdd) to measure with; by default ``FRAMI_DATA``, if that is set.
-        samples: Synthetic clips, and as many of noise.
+        out: Folder for stores, students and plots. A second call resumes there.
+        data: Recordings of spoken digits (fsdd) to test on; by default ``FRAMI_DATA``, if set.
+        samples: Number of synthetic clips, and of clips of noise.
         steps: Steps of each distillation.
-        seed: Of everything that is drawn.
-        device: ``auto``, ``cpu``, ``cuda``.
-        threads: Threads of the CPU; None leaves torch's choice.
-        say: Called with each line for the reader.
+        seed: Seed of all random numbers.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: Number of CPU threads; None is torch's choice.
+        say: Called with each line of output.
+
+    Returns:
+        A row for the teacher and for each student.
     """
     began = time.monotonic()
-    common: dict[str, Any] = {"seed": seed, "device": device, "threads": threads}
-    if data is not None:  # told before the work of minutes
-        load_split("fsdd", data, test_fold="takes")
+    options: RuntimeOptions = {"seed": seed, "device": device, "threads": threads}
+    if data is not None:  # raises before minutes of work
+        load_split(DATASET, data, test_fold=TEST_FOLD)
     teacher = load(TEACHER)
-    say(f"Teacher: {TEACHER}, {teacher.parameters:,} parameters, trained on {_heritage(teacher)}.")
-    students: dict[str, Model] = {}
-    for method in ("frami", "noise"):
-        students[method] = make_student(
-            teacher, method, out, samples, steps, ("small", WIDTH), common
-        )
-    with Store(out / "frami.h5") as made:
-        _, held_out = train_holdout_split(made)
-        named = {
-            "teacher": teacher,
-            "student (frami)": students["frami"],
-            "student (noise)": students["noise"],
-        }
-        rows = [_row(name, model, teacher, held_out, data, common) for name, model in named.items()]
-        clips = len(held_out.targets)
-    for line in format_results(rows, clips):
+    for line in _introduction(teacher, samples):
         say(line)
-    inspect.inspect(out / "frami.h5", out / "pictures")
-    say(
-        f"Pictures of the inverted spectrograms, class by class, and their sounds are in {out / 'pictures'}."
-    )
-    say(f"All of it is in {out}; it took {format_duration(time.monotonic() - began)}.")
+    plan = StudentPlan("small", WIDTH, samples, steps)
+    models = {"teacher": teacher}
+    for method in ("frami", "noise"):
+        models[f"student ({method})"] = make_student(teacher, method, out, plan, options)
+    with Store(out / "frami.h5") as store:
+        _, held_out = train_holdout_split(store)
+        rows = [
+            _measure(name, model, teacher, held_out, data, options)
+            for name, model in models.items()
+        ]
+        n_clips = len(held_out.targets)
+    for line in format_results(rows, n_clips):
+        say(line)
+    plots = out / "pictures"
+    inspect.inspect(out / "frami.h5", plots)
+    say(f"Plots and sounds of the synthetic clips, by class, are in {plots}.")
+    say(f"All files are in {out}; it took {format_duration(time.monotonic() - began)}.")
     return rows
 
 
-def _heritage(teacher: Model) -> str:
+def _introduction(teacher: Model, samples: int) -> list[str]:
+    """Return lines that say what the demo will do."""
     known = teacher.provenance
-    return f"{known['clips']} clips of {known['source']}; speakers {', '.join(known['speakers'])}, takes {known['takes']}"
+    speakers = ", ".join(known["speakers"])
+    return [
+        f"This demo makes {samples:,} synthetic clips from a classifier of spoken digits alone and "
+        "trains a small student on them. A second student is trained on noise, as a control.",
+        f"Teacher: {TEACHER}, {teacher.parameters:,} parameters, trained on {known['clips']} clips "
+        f"of {known['source']} (speakers {speakers}; takes {known['takes']}).",
+    ]
 
 
-def make_student(
-    teacher: Model,
-    method: str,
-    out: Path,
-    samples: int,
-    steps: int,
-    network: tuple[str, int],
-    common: dict[str, Any],
-) -> Model:
-    """Make a store by a method, and return a student (network and width) distilled from it."""
-    store = out / f"{method}.h5"
-    with show_progress(f"clips by {method}", samples) as report:
-        synthesize(teacher, store, samples=samples, method=method, report=report, **common).close()
-    student, width = network
-    with show_progress(f"student from {method}", steps) as report:
-        return distill(
-            teacher,
-            samples=store,
-            student=student,
-            width=width,
-            out=out / f"student-{method}",
-            options={"steps": steps},
-            report=report,
-            **common,
-        )
-
-
-def _row(
+def _measure(
     name: str,
     model: Model,
     teacher: Model,
     held_out: StoreSubset,
-    data: Any,
-    common: dict[str, Any],
+    data: str | Path | None,
+    options: RuntimeOptions,
 ) -> Row:
-    runtime = select_runtime(common["device"], common["threads"], "float32")
-    real = None
+    """Return a model's agreement with the teacher, and its accuracy if there are recordings."""
+    device = options["device"]
+    runtime = select_runtime(device, options["threads"], "float32")
+    accuracy: float | None = None
     if data is not None or os.environ.get("FRAMI_DATA"):
         try:
-            real = score(model, "fsdd", data, test_fold="takes", device=common["device"])[
-                "accuracy"
-            ]
+            scores = score(model, DATASET, data, test_fold=TEST_FOLD, device=device)
+            accuracy = scores["accuracy"]
         except UsageError:
-            # FRAMI_DATA may hold other sets than this one; a folder that was named must hold it.
+            # FRAMI_DATA may hold other data sets only; a folder that was given must hold this one.
             if data is not None:
                 raise
-    return Row(name, model, teacher_agreement(teacher, model, held_out, runtime), real)
+    return Row(name, model, teacher_agreement(teacher, model, held_out, runtime), accuracy)
 
 
-def format_results(rows: list[Row], clips: int) -> list[str]:
-    """Return the table as lines: what was heard of real speech is told apart from agreement on synthetic clips."""
-    real = any(row.accuracy is not None for row in rows)
-    heads = [
-        "",
-        "parameters",
-        "mult-adds, 1 s",
-        "size",
-        "one clip",
-        f"agreement, {clips} synthetic clips",
-    ]
-    heads += ["accuracy, real speech"] if real else []
+def format_results(rows: Sequence[Row], n_clips: int) -> list[str]:
+    """Return the lines of the table; without recordings, a last line says so."""
+    with_recordings = any(row.accuracy is not None for row in rows)
+    heads = ["", "parameters", "mult-adds per s", "size", "time per clip"]
+    heads.append(f"agreement, {n_clips} synthetic clips")
+    heads += ["accuracy, real speech"] if with_recordings else []
     body = []
     for row in rows:
         cost = complexity.measure_complexity(row.model)
@@ -169,12 +143,13 @@ def format_results(rows: list[Row], clips: int) -> list[str]:
             f"{cost.milliseconds:.2f} ms",
             f"{row.agreement:.3f}",
         ]
-        body.append(
-            cells + ([f"{row.accuracy:.3f}" if row.accuracy is not None else "-"] if real else [])
-        )
+        if with_recordings:
+            cells.append("-" if row.accuracy is None else f"{row.accuracy:.3f}")
+        body.append(cells)
     lines = format_table([heads, *body])
-    if not real:
+    if not with_recordings:
         lines.append(
-            "No recordings at hand (FRAMI_DATA or --data), so nothing above was measured on real speech."
+            "Nothing above was measured on real speech. For that, name a folder with the data set "
+            "fsdd: frami demo --data DIR, or the environment variable FRAMI_DATA."
         )
     return lines

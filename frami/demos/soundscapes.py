@@ -1,9 +1,9 @@
-"""Tags, or events, from soundscapes that the demo mixes of generated tones itself to a student that heard none of them."""
+"""A demo of tagging and event detection on soundscapes mixed from generated tones."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,16 @@ from typing import Any
 from frami.core.progress import format_duration, show_progress
 from frami.core.text import format_table
 from frami.data.soundscapes import make_soundscapes
-from frami.demos.digits import make_student
+from frami.demos.students import RuntimeOptions, Say, StudentPlan, make_student
 from frami.evaluate import events
 from frami.evaluate.scores import MEASURE_TITLES, score
 from frami.models.model import Model
 from frami.reporting import inspect
 from frami.training.supervised import train
 
+DATASET, TEST_FOLD = "desed", "validation"  # how soundscapes are stored and tested
 CLASSES = ("rising", "falling", "steps_up", "accelerating", "decelerating", "fading")
-N_SOUNDSCAPES: dict[str, Any] = {"train": 600, "validation": 150}
+N_SOUNDSCAPES = {"train": 600, "validation": 150}
 SOUNDSCAPE_SETTINGS = {
     "seconds": 4.0,
     "max_events": 3,
@@ -31,24 +32,29 @@ SOUNDSCAPE_SETTINGS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What the demo of a task does: its networks, how long they learn, and the measures that it prints."""
+    """A demo: the task, its networks and budgets, and the measures to print."""
 
     task: str
     network: str
     teacher_steps: int
-    student: str
-    width: int
-    samples: int
-    steps: int
+    student: StudentPlan
     measures: tuple[str, ...]
 
 
 PLANS = {
     "tagging": Plan(
-        "multi-label", "resnet", 400, "small", 12, 1536, 800, ("micro_auprc", "macro_auprc")
+        "multi-label",
+        "resnet",
+        400,
+        StudentPlan("small", 12, 1536, 800),
+        ("micro_auprc", "macro_auprc"),
     ),
     "events": Plan(
-        "sound-events", "crnn", 400, "secrnn", 12, 1024, 600, ("psds1", "psds2", "event_f1")
+        "sound-events",
+        "crnn",
+        400,
+        StudentPlan("secrnn", 12, 1024, 600),
+        ("psds1", "psds2", "event_f1"),
     ),
 }
 
@@ -60,91 +66,107 @@ def run_soundscape_demo(
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
-    say: Callable[[str], Any] = lambda text: None,
+    say: Say = lambda text: None,
 ) -> dict[str, dict[str, Any]]:
-    """Train a teacher on soundscapes, invert it, distil a student from that and another from noise; compare the three.
+    """Train a teacher on soundscapes, distill students from FRAMI's clips and noise; compare them.
 
     Args:
-        out: Folder for all of it; a second call goes on with what is there.
+        out: Folder for all files. A second call resumes there.
         name: ``tagging`` or ``events``.
-        seed: Of everything that is drawn.
-        device: ``auto``, ``cpu``, ``cuda``.
-        threads: Threads of the CPU; None leaves torch's choice.
-        say: Called with each line for the reader.
+        seed: Seed of all random numbers.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: Number of CPU threads; None is torch's choice.
+        say: Called with each line of output.
 
     Returns:
-        The scores of each model on soundscapes that none of them learned from.
+        The scores of each model on the validation soundscapes.
     """
     began, plan = time.monotonic(), PLANS[name]
     if plan.task == "sound-events":
-        events.import_scorers()  # what is not installed is told before minutes of work
-    common: dict[str, Any] = {"seed": seed, "device": device, "threads": threads}
-    mixed, teacher = _taught(out, name, plan, common)
+        events.import_scorers()  # raises before minutes of work if a package is missing
     say(
-        f"Teacher: {plan.network}, {teacher.parameters:,} parameters, trained on {N_SOUNDSCAPES['train']} soundscapes."
+        f"This demo mixes {sum(N_SOUNDSCAPES.values())} soundscapes from generated tones, trains a "
+        f"teacher ({name}) on them, makes {plan.student.samples:,} synthetic clips from the "
+        "teacher alone, and trains a small student on those. A second student is trained on noise."
     )
-    models: dict[str, Model] = {"teacher": teacher}
+    options: RuntimeOptions = {"seed": seed, "device": device, "threads": threads}
+    soundscapes, teacher = _train_teacher(out, name, plan, options)
+    n_train = N_SOUNDSCAPES["train"]
+    parameters = f"{teacher.parameters:,} parameters"
+    say(f"Teacher: {plan.network}, {parameters}, trained on {n_train} soundscapes.")
+    models = {"teacher": teacher}
     for method in ("frami", "noise"):
-        models[f"student ({method})"] = make_student(
-            teacher,
-            method,
-            out / name,
-            plan.samples,
-            plan.steps,
-            (plan.student, plan.width),
-            common,
+        student = make_student(teacher, method, out / name, plan.student, options)
+        models[f"student ({method})"] = student
+    scores = {
+        title: score(
+            model, DATASET, soundscapes, test_fold=TEST_FOLD, device=device, threads=threads
         )
-    found = {
-        title: score(model, "desed", mixed, test_fold="validation", device=device, threads=threads)
         for title, model in models.items()
     }
-    heads = ["", "parameters", *(MEASURE_TITLES[measure] for measure in plan.measures)]
-    rows = [
-        [
-            title,
-            f"{models[title].parameters:,}",
-            *(f"{scores[measure]:.3f}" for measure in plan.measures),
-        ]
-        for title, scores in found.items()
-    ]
-    for line in format_table([heads, *rows]):
+    for line in _format_results(models, scores, plan.measures):
         say(line)
-    say(f"Measured on {N_SOUNDSCAPES['validation']} soundscapes that none of them learned from.")
-    pictures, student = out / name / "pictures", out / name / "student-frami"
-    inspect.inspect(out / name / "frami.h5", pictures)
-    inspect.inspect(
-        student, pictures, dataset="desed", data=mixed, test_fold="validation", device=device
-    )
-    say(
-        f"Pictures of synthetic clips, and of what the student hears in soundscapes, are in {pictures}."
-    )
-    say(f"All of it is in {out}; it took {format_duration(time.monotonic() - began)}.")
-    return found
+    say(f"Tested on {N_SOUNDSCAPES['validation']} soundscapes that no model was trained on.")
+    plots = out / name / "pictures"
+    _write_plots(out / name, plots, soundscapes, device)
+    say(f"Plots of synthetic clips, and of the student's predictions, are in {plots}.")
+    say(f"All files are in {out}; it took {format_duration(time.monotonic() - began)}.")
+    return scores
 
 
-def _taught(out: Path, name: str, plan: Plan, common: dict[str, Any]) -> tuple[Path, Model]:
-    """Mix the soundscapes, and train a teacher on them."""
+def _train_teacher(out: Path, name: str, plan: Plan, options: RuntimeOptions) -> tuple[Path, Model]:
+    """Mix the soundscapes and train a teacher; return the folder and the teacher."""
     with show_progress("soundscapes", sum(N_SOUNDSCAPES.values())) as report:
-        mixed = make_soundscapes(
+        soundscapes = make_soundscapes(
             "tones",
             out / "soundscapes",
             test_fold="0",
             classes=CLASSES,
+            train=N_SOUNDSCAPES["train"],
+            validation=N_SOUNDSCAPES["validation"],
             options=SOUNDSCAPE_SETTINGS,
             report=report,
-            **N_SOUNDSCAPES,
-            **common,
+            **options,
         )
     with show_progress("teacher", plan.teacher_steps) as report:
         teacher = train(
-            "desed",
-            mixed,
-            test_fold="validation",
+            DATASET,
+            soundscapes,
+            test_fold=TEST_FOLD,
             out=out / f"teacher-{name}",
             network=plan.network,
             task=plan.task,
             options={"steps": plan.teacher_steps},
             report=report,
-            **common,
+            **options,
         )
-    return mixed, teacher
+    return soundscapes, teacher
+
+
+def _format_results(
+    models: Mapping[str, Model],
+    scores: Mapping[str, Mapping[str, Any]],
+    measures: tuple[str, ...],
+) -> list[str]:
+    heads = ["", "parameters", *(MEASURE_TITLES[measure] for measure in measures)]
+    rows = [
+        [
+            title,
+            f"{models[title].parameters:,}",
+            *(f"{of_model[measure]:.3f}" for measure in measures),
+        ]
+        for title, of_model in scores.items()
+    ]
+    return format_table([heads, *rows])
+
+
+def _write_plots(folder: Path, plots: Path, soundscapes: Path, device: str) -> None:
+    inspect.inspect(folder / "frami.h5", plots)
+    inspect.inspect(
+        folder / "student-frami",
+        plots,
+        dataset=DATASET,
+        data=soundscapes,
+        test_fold=TEST_FOLD,
+        device=device,
+    )

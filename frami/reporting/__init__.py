@@ -1,1 +1,1 @@
-"""What a store, a bundle or a run is: text, pictures and tables."""
+"""Descriptions of a bundle, a store or a run as text, plots, tables and sounds."""

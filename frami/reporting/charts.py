@@ -1,4 +1,4 @@
-"""Charts of numbers, and every figure as a file: pure functions, nothing global."""
+"""Charts of losses and confusions, and figures as PNG files; functions without global state."""
 
 from __future__ import annotations
 
@@ -14,35 +14,33 @@ from numpy.typing import ArrayLike, NDArray
 from frami.core.errors import UsageError
 
 COLORMAP = "viridis"
-# What is no loss in a row of metrics that begins so; `frames` is a loss of distillation as well.
-PLACES = {"step": ("step",), "round": ("round", "clips", "n_frames")}
+# Columns of a run's metrics that are not losses, by the name of the first column.
+COUNTERS = {"step": ("step",), "round": ("round", "clips", "n_frames")}
 SMALL = 7.5  # pt
 DOTS_PER_INCH = 120
 
 
 def loss_curves(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
-    """Return one panel a loss, over the steps or rounds of a run.
+    """Return a plot with one panel per loss, over the steps or rounds of a run.
 
     Args:
-        run_metrics: Rows of `frami.run.metrics`; a loss may be absent from some of them.
+        run_metrics: Rows of `frami.core.run.read_metrics`; a loss may be absent from some of them.
 
     Raises:
-        WrongUse: no row names a loss.
+        UsageError: If no row contains a loss.
     """
     names = loss_names(run_metrics)
     if not names:
-        raise UsageError(
-            "There are no losses to draw: the run has logged none, so far or by its nature."
-        )
-    time = next((place for place in PLACES if place in run_metrics[0]), "line")
+        raise UsageError("There are no losses to draw: the run has not logged any.")
+    time = next((counter for counter in COUNTERS if counter in run_metrics[0]), "line")
     columns = 2 if len(names) == 4 else min(3, len(names))
     lines = -(-len(names) // columns)
     figure = Figure(figsize=(0.6 + 3.2 * columns, 0.4 + 2.3 * lines), layout="constrained")
     axes = figure.subplots(lines, columns, sharex=True, squeeze=False).flatten()
     for ax, name in zip(axes, names, strict=False):
         points = [
-            (row.get(time, number), row[name])
-            for number, row in enumerate(run_metrics)
+            (row.get(time, index), row[name])
+            for index, row in enumerate(run_metrics)
             if name in row
         ]
         x, y = np.array(points, dtype=float).T
@@ -52,7 +50,7 @@ def loss_curves(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
         ax.set_title(name.replace("_", " "), fontsize="medium")
         ax.grid(alpha=0.3)
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        if len(run_metrics) == 1:  # the panels share their ticks
+        if len(run_metrics) == 1:  # all panels share these ticks
             ax.set_xticks(x)
         ax.tick_params(labelbottom=True)
     for ax in axes[len(names) :]:
@@ -62,23 +60,23 @@ def loss_curves(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def loss_names(run_metrics: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the names of the losses that a run has logged, in that order."""
+    """Return the names of the losses that a run has logged, in order."""
     return list(
         dict.fromkeys(
             name
             for row in run_metrics
             for name in row
-            if name not in PLACES.get(next(iter(row), ""), ())
+            if name not in COUNTERS.get(next(iter(row), ""), ())
         )
     )
 
 
 def confusion_matrix(labels: Sequence[str], counts: ArrayLike) -> Figure:
-    """Return a confusion matrix, coloured by the part of each true class's clips.
+    """Return the plot of a confusion matrix, colored by the part of each true class's clips.
 
     Args:
         labels: K class names.
-        counts: Clips by true class (row) and class given (column), ``(K, K)``.
+        counts: Number of clips by true class (row) and predicted class (column), ``(K, K)``.
     """
     table: NDArray[np.float64] = np.asarray(counts, dtype=float)
     parts = table / np.maximum(1, table.sum(axis=1, keepdims=True))
@@ -90,12 +88,12 @@ def confusion_matrix(labels: Sequence[str], counts: ArrayLike) -> Figure:
     shown = [escape_text(label if len(label) <= 24 else f"{label[:23]}…") for label in labels]
     ax.set_xticks(range(len(labels)), shown, rotation=90, fontsize=font)
     ax.set_yticks(range(len(labels)), shown, fontsize=font)
-    ax.set(xlabel="class given", ylabel="true class")
+    ax.set(xlabel="predicted class", ylabel="true class")
     if len(labels) <= 20:
         for row, column in np.argwhere(table):
-            said = f"{table[row, column]:.0f}"
+            count = f"{table[row, column]:.0f}"
             text = ax.text(
-                column, row, said, ha="center", va="center", fontsize=min(font, 24 / len(said))
+                column, row, count, ha="center", va="center", fontsize=min(font, 24 / len(count))
             )
             text.set_color("black" if parts[row, column] > 0.6 else "white")
     figure.colorbar(image, ax=ax, label="part of the true class's clips", shrink=0.8)
@@ -103,7 +101,10 @@ def confusion_matrix(labels: Sequence[str], counts: ArrayLike) -> Figure:
 
 
 def escape_text(text: str) -> str:
-    r"""Return what matplotlib shows as this text: dollars are no formulae, and an underscore in front hides nothing.
+    r"""Return the string that matplotlib displays as this text.
+
+    Dollars are escaped, as they would start a formula. A leading underscore gets an invisible
+    prefix, as it would hide a label from the legend.
 
     >>> escape_text("$5"), escape_text("_noise_") == "\N{WORD JOINER}_noise_"
     ('\\$5', True)

@@ -1,4 +1,4 @@
-"""Scores as tables of text."""
+"""Scores and events as tables of text."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ from frami.evaluate import events
 from frami.evaluate.scores import MEASURE_TITLES
 
 
-def per_class_table(found: Mapping[str, Any]) -> list[str]:
-    """Return the figures of every class as the lines of a table, the hardest classes first."""
-    rows = found["per_class"]
+def per_class_table(scores: Mapping[str, Any]) -> list[str]:
+    """Return the scores per class as lines of a table, with the lowest scores first."""
+    rows = scores["per_class"]
     names = list(next(iter(rows.values())))
-    first = names[1]  # before it stands how many there are
+    main_measure = names[1]  # the first column is the number of clips or events
     heads = ["", *(MEASURE_TITLES.get(name, name.replace("_", " ")) for name in names)]
-    body = [
-        [
-            label,
-            *(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()),
-        ]
-        for label, row in sorted(rows.items(), key=lambda item: item[1][first])
-    ]
+    by_score = sorted(rows.items(), key=lambda item: item[1][main_measure])
+    body = [[label, *map(_format_value, row.values())] for label, row in by_score]
     return format_table([heads, *body])
 
 
-def events_tsv(listed: Mapping[str, events.Events]) -> str:
-    """Return events by clip as the tab-separated table of DCASE task 4, which names files without their folders."""
+def _format_value(value: float | int) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def events_tsv(events_by_clip: Mapping[str, events.Events]) -> str:
+    """Return events as the tab-separated table of DCASE task 4, with file names without folders."""
     rows = [
-        f"{Path(name).name}\t{on:.3f}\t{off:.3f}\t{label}"
-        for name, found in listed.items()
-        for on, off, label in found
+        f"{Path(name).name}\t{onset:.3f}\t{offset:.3f}\t{label}"
+        for name, found in events_by_clip.items()
+        for onset, offset, label in found
     ]
     return "\n".join(["filename\tonset\toffset\tevent_label", *rows]) + "\n"

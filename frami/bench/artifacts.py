@@ -1,0 +1,168 @@
+"""The teachers, stores and students that a row needs; each is a run of its own and is made once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import frami
+from frami.bench.experiment import Experiment, TeacherSpec
+from frami.core import files
+from frami.core.progress import show_progress
+from frami.data.soundscapes import make_soundscapes
+from frami.models.model import Model
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Where the recordings are, where the results go, and which device is used.
+
+    Attributes:
+        data: Folder of the data sets; None for ``FRAMI_DATA``.
+        out: Folder for teachers, stores and students.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: Number of CPU threads; None is torch's choice.
+    """
+
+    data: str | None
+    out: Path
+    device: str = "auto"
+    threads: int | None = None
+
+    def teacher(self, experiment: Experiment, spec: TeacherSpec) -> Model:
+        """Return a teacher of an experiment; train it if it is missing."""
+        task, recordings = experiment.task, self.recordings(experiment)
+        title = f"{task.name}: {spec.folder_name}"
+        with show_progress(title, task.teacher_steps) as report:
+            return frami.train(
+                task.dataset,
+                recordings,
+                test_fold=task.fold,
+                out=self.teacher_folder(experiment, spec),
+                network=task.network,
+                width=spec.width,
+                filterbank=None if spec.filterbank == "mel" else spec.filterbank,
+                pooling=spec.pooling,
+                task=task.model_task or None,
+                options={"steps": task.teacher_steps, "batch_size": task.batch_size},
+                seed=experiment.seed + spec.seed,
+                device=self.device,
+                threads=self.threads,
+                report=report,
+            )
+
+    def store(self, experiment: Experiment, teacher: Model) -> Path:
+        """Return the store of an experiment's method; synthesize it if it is missing."""
+        task, source = experiment.task, experiment.source
+        assert source.method is not None
+        suffix = _settings_suffix(source.synthesis)
+        path = self.folder(experiment) / f"{source.method}{suffix}-{task.samples}.h5"
+        options = dict(source.synthesis)
+        if source.method == "recordings" and self.data:
+            options["data"] = self.data
+        title = f"{task.name}: {source.name}, {task.samples} clips"
+        with show_progress(title, task.samples) as report:
+            frami.synthesize(
+                teacher,
+                path,
+                samples=task.samples,
+                method=source.method,
+                options=options,
+                seed=experiment.seed,
+                device=self.device,
+                threads=self.threads,
+                report=report,
+            ).close()
+        return path
+
+    def student(
+        self, experiment: Experiment, specs: Sequence[TeacherSpec], store: Path | None
+    ) -> Path:
+        """Return the folder of a student of some teachers; distill it if it is missing."""
+        task, source = experiment.task, experiment.source
+        data: dict[str, Any] = (
+            {"samples": store}
+            if store
+            else {
+                "dataset": task.dataset,
+                "data": self.recordings(experiment),
+                "test_fold": task.fold,
+            }
+        )
+        out = self.folder(experiment) / _student_folder_name(experiment, specs, store)
+        # Train the teachers first: each has a progress bar of its own.
+        teachers = [self.teacher(experiment, spec) for spec in specs]
+        other = source.embedding_teacher
+        embedding_teacher = self.teacher(experiment, other) if other else None
+        title = f"{task.name}: {experiment.student.name} from {source.name}"
+        with show_progress(title, task.steps) as report:
+            frami.distill(
+                teachers,
+                **data,
+                student=experiment.student.network,
+                width=experiment.student.width,
+                budget=experiment.student.budget,
+                out=out,
+                recipe=source.recipe,
+                embedding_teacher=embedding_teacher,
+                options={"steps": task.steps, "batch_size": task.batch_size, **source.distillation},
+                seed=experiment.seed,
+                device=self.device,
+                threads=self.threads,
+                report=report,
+            )
+        return out
+
+    def folder(self, experiment: Experiment) -> Path:
+        """Return the folder of everything that shares an experiment's teacher and seed."""
+        task = experiment.task
+        data = f"{task.name.replace(' ', '-')}-{task.fold}"
+        return self.out / f"{data}-{task.network}-{task.teacher_steps}-{experiment.seed}"
+
+    def teacher_folder(self, experiment: Experiment, spec: TeacherSpec) -> Path:
+        """Return the folder of a teacher."""
+        return self.folder(experiment) / spec.folder_name
+
+    def recordings(self, experiment: Experiment) -> str | None:
+        """Return the folder of the recordings; mix the soundscapes if they are missing."""
+        mixture = experiment.task.mixture
+        if mixture is None:
+            return self.data
+        out = self.out / f"soundscapes-{mixture.dataset}-{mixture.fold}"
+        total = mixture.train + mixture.validation
+        # Seeds and suites share the soundscapes, so a second process waits for the first.
+        with (
+            files.exclusive(files.ensure_dir(self.out)),
+            show_progress(f"soundscapes of {mixture.dataset}", total) as report,
+        ):
+            make_soundscapes(
+                mixture.dataset,
+                out,
+                self.data,
+                test_fold=mixture.fold,
+                train=mixture.train,
+                validation=mixture.validation,
+                options=dict(mixture.options),
+                report=report,
+            )
+        return str(out)
+
+
+def _student_folder_name(
+    experiment: Experiment, specs: Sequence[TeacherSpec], store: Path | None
+) -> str:
+    student, source = experiment.student, experiment.source
+    data = store.stem if store else "recordings"
+    recipe = f"{source.recipe}{_settings_suffix(source.distillation)}-{experiment.task.steps}"
+    teachers = "".join(
+        f"-{spec.folder_name}" for spec in specs if len(specs) > 1 or spec != TeacherSpec()
+    )
+    if source.embedding_teacher:
+        teachers += f"-with-{source.embedding_teacher.folder_name}"
+    return f"{student.network}-{student.width}-{data}-{recipe}{teachers}"
+
+
+def _settings_suffix(options: Mapping[str, Any]) -> str:
+    return "".join(f"-{name}={value}" for name, value in sorted(options.items()))

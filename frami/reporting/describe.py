@@ -1,0 +1,67 @@
+"""Parts that the descriptions of bundles, stores and runs share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from frami.audio.frontend import FrontEnd
+from frami.core import files
+from frami.core.errors import UsageError
+from frami.core.run import read_metrics
+from frami.data.clips import Spectrograms
+from frami.data.recordings import Split
+from frami.reporting import charts
+
+Rows = list[tuple[str, str]]
+
+
+def format_front_end(front_end: FrontEnd) -> str:
+    """Return the settings of a front end as a sentence."""
+    rate = front_end.sample_rate
+    window, hop = 1000 * front_end.win_length / rate, 1000 * front_end.hop_length / rate
+    return (
+        f"{rate} Hz; Hann window of {front_end.win_length} samples ({window:g} ms), "
+        f"FFT of {front_end.n_fft}, hop of {front_end.hop_length} samples ({hop:g} ms); "
+        f"{front_end.n_mels} {front_end.filterbank} bands from {front_end.f_min:g} to "
+        f"{front_end.f_max:g} Hz; ln(power + {front_end.power_floor:g}), standardized with mean "
+        f"{front_end.mean:g} and standard deviation {front_end.std:g}; clips shorter than "
+        f"{front_end.repeat_seconds:g} s are repeated"
+    )
+
+
+def format_frame_range(front_end: FrontEnd, frame_range: tuple[int, int]) -> str:
+    """Return the shortest and longest length in frames and seconds."""
+    low, high = (f"{count} frames ({front_end.seconds(count):.2f} s)" for count in frame_range)
+    return low if low == high else f"{low} to {high}"
+
+
+def load_test_clips(split: Split, front_end: FrontEnd) -> Spectrograms:
+    """Return the spectrograms of a test fold.
+
+    Raises:
+        UsageError: If this copy of the data set has no recordings of the fold.
+    """
+    if not len(split.test):
+        raise UsageError(
+            f"This copy of {split.dataset} has no recordings of fold {split.test_fold}. "
+            f"{split.missing}".rstrip()
+        )
+    return Spectrograms.from_recordings(split.test, front_end)
+
+
+def loss_plot(folder: Path) -> dict[str, Figure]:
+    """Return the plot of the losses that a run has logged, by name; empty if there are none."""
+    rows = read_metrics(folder)
+    return {"losses": charts.loss_curves(rows)} if charts.loss_names(rows) else {}
+
+
+def write_files(out: Path, plots: Mapping[str, Figure], sounds: Mapping[str, bytes]) -> Rows:
+    """Write plots and sounds into a folder; return the row that lists them."""
+    contents = {f"{name}.png": charts.to_png(figure) for name, figure in plots.items()}
+    contents.update(sounds)
+    for name, content in contents.items():
+        files.write_bytes(files.ensure_dir(out) / name, content)
+    return [("written", f"to {out}: {', '.join(contents) or 'nothing, as no loss was logged'}")]

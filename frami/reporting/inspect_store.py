@@ -1,0 +1,124 @@
+"""Description of a store: text, plots of its clips, and one sound per class."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+
+from frami.core.errors import UsageError
+from frami.core.runtime import select_runtime
+from frami.core.text import format_bytes, format_mapping
+from frami.data.clips import indices_of_class
+from frami.data.recordings import Split
+from frami.data.splits import align_labels, split_for_task
+from frami.data.store import Store, store_run_folder
+from frami.models.model import ModelLike, as_model
+from frami.reporting import feature_map, spectrograms
+from frami.reporting.describe import (
+    Rows,
+    format_frame_range,
+    format_front_end,
+    load_test_clips,
+    loss_plot,
+    write_files,
+)
+
+LAST_ROUNDS = 5
+LABEL_LENGTH = 40  # of the names of sounds
+
+
+def describe_store(
+    store: Store, out: Path | None, split: Split | None, teacher: ModelLike | None, device: str
+) -> Rows:
+    """Return the rows on a store; with ``out``, write its plots and sounds there."""
+    settings = {name: value for name, value in store.settings.items() if name != "method"}
+    rows = [
+        ("store", f"{store.path} ({format_bytes(store.path.stat().st_size)})"),
+        *_describe_clips(store),
+        ("method", f"{store.method}: {format_mapping(settings)}"),
+        ("teacher", store.teacher),
+        ("front end", format_front_end(store.front_end)),
+        ("labels", f"{len(store.labels)}: {', '.join(store.labels)}"),
+    ]
+    if out is None:
+        return rows
+    real = None
+    if split is not None:
+        split = split_for_task(align_labels(split, store.labels), store.task)
+        real = load_test_clips(split, store.front_end)
+    grid = spectrograms.spectrogram_grid(store, store.front_end, store.labels, real)
+    plots = {"grid": grid} | loss_plot(store_run_folder(store.path))
+    if teacher is not None:
+        model = as_model(teacher)
+        if model.front_end != store.front_end or model.labels != store.labels:
+            raise UsageError(
+                f"{store.path} has another front end or other labels than `teacher`; it was made "
+                f"from the teacher {store.teacher}."
+            )
+        select_runtime(device, precision="float32").place(model.network)
+        plots["features"] = feature_map.feature_map(model, store, real)
+    return rows + write_files(out, plots, _class_sounds(store))
+
+
+def _describe_clips(store: Store) -> Rows:
+    if not len(store):
+        return [("clips", "none yet")]
+    counts = [len(indices_of_class(store, k)) for k in range(len(store.labels))]
+    agreement = 100 * store.target_agreement()
+    targets = (
+        f"{agreement:.1f} % of the clips are assigned to their target class by the teacher"
+        if store.targets.ndim == 1
+        else f"{agreement:.1f} % of the tags, present or absent, are predicted as targeted"
+    )
+    confidence = _probabilities(store).max(axis=1).mean()
+    frame_range = (int(store.n_frames.min()), int(store.n_frames.max()))
+    losses = format_mapping(_recent_losses(store)) or "none"
+    return [
+        ("clips", f"{len(store):,}, {min(counts)} to {max(counts)} per class"),
+        ("frame range", format_frame_range(store.front_end, frame_range)),
+        ("agreement", f"{targets} (target agreement)"),
+        ("confidence", f"{confidence:.2f}, mean of the teacher's highest probability per clip"),
+        ("losses", f"{losses} (mean of the last {LAST_ROUNDS} rounds)"),
+    ]
+
+
+def _recent_losses(store: Store) -> dict[str, float]:
+    """Return the mean of each loss over the last rounds; NaN marks a loss that was not yet used."""
+    rounds = store.column("round")
+    # A method without losses has an unnamed column.
+    losses = store.column("losses")[:, : len(store.loss_names)]
+    recent = losses[rounds > rounds.max() - LAST_ROUNDS]
+    used = ~np.isnan(recent).all(axis=0)
+    names = np.array(store.loss_names, str)[used].tolist()
+    return dict(zip(names, np.nanmean(recent[:, used], axis=0).tolist(), strict=True))
+
+
+def _probabilities(store: Store) -> NDArray[Any]:
+    """Return the teacher's probabilities ``(S, K)``."""
+    logits = torch.from_numpy(store.column("teacher_logits")).double()
+    probabilities = logits.softmax(dim=1) if store.targets.ndim == 1 else logits.sigmoid()
+    return np.asarray(probabilities)
+
+
+def _class_sounds(store: Store) -> dict[str, bytes]:
+    """Return WAV files by name: per class the clip with the teacher's highest probability."""
+    probabilities, sounds = _probabilities(store), {}
+    for k, label in enumerate(store.labels):
+        indices = indices_of_class(store, k)
+        if not len(indices):
+            continue
+        best = int(indices[probabilities[indices, k].argmax()])
+        waveform = store.front_end.to_waveform(store.mel(best))
+        buffer = io.BytesIO()
+        soundfile.write(buffer, waveform.numpy(), store.front_end.sample_rate, format="WAV")
+        # A label may be any text, even a path.
+        safe = re.sub(r"[^A-Za-z0-9-]+", "_", label)[:LABEL_LENGTH]
+        sounds[f"{k:02}_{safe}.wav"] = buffer.getvalue()
+    return sounds

@@ -1,0 +1,98 @@
+"""The suites: their data sets, seeds and sizes, and the recipe suites from end to end."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from frami.audio.frontend import FrontEnd
+from frami.bench import recipe_suites, runner, suites
+from frami.bench.experiment import BenchTask, Mixture, StudentSpec
+from frami.bench.result_tables import main_measure
+from frami.core.errors import UsageError
+from frami.evaluate import complexity
+from frami.models.architecture import Architecture
+from frami.models.model import Model
+from tests.bench.conftest import RunBench
+
+
+def test_list_experiments_selects_data_sets_and_seeds() -> None:
+    main = runner.list_experiments("main")
+    assert {e.task.dataset for e in main} == {"fsdd", "esc10", "esc50", "urbansound8k"}
+    twice = runner.list_experiments("main", ["fsdd"], seeds=2, first=5)
+    assert {e.seed for e in twice} == {5, 6}
+    assert len(twice) == 2 * len(runner.list_experiments("main", ["fsdd"]))
+    with pytest.raises(UsageError, match="esc50"):
+        runner.list_experiments("main", ["esc51"])
+
+
+def test_list_experiments_seed_by_seed_gives_the_whole_suite() -> None:
+    by_seed = [e for seed in range(3) for e in runner.list_experiments("cpu", seeds=1, first=seed)]
+    assert sorted(map(str, by_seed)) == sorted(map(str, runner.list_experiments("cpu")))
+
+
+@pytest.mark.parametrize("suite", suites.SUITES)
+def test_suite_has_no_experiment_twice(suite: str) -> None:
+    experiments = runner.list_experiments(suite)
+    keys = [(e.task, e.student, e.source.name, e.seed) for e in experiments]
+    assert len(keys) == len(set(keys))
+
+
+@pytest.mark.slow
+def test_bench_recipe_suites_measure_tags_scenes_and_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_bench: RunBench
+) -> None:
+    pytest.importorskip("sed_scores_eval", reason="the extra events is not installed")
+    options = (("seconds", 2.0), ("max_event_seconds", 1.0), ("sample_rate", 8000))
+    mixture = Mixture("tones", "0", 12, 4, options)
+    for name in ("TAGS", "EVENTS"):
+        full: BenchTask = getattr(recipe_suites, name)
+        tiny = replace(full, teacher_steps=2, samples=64, steps=2, mixture=mixture)
+        monkeypatch.setattr(recipe_suites, name, tiny)
+    scenes = BenchTask("tones", "0", 2, 64, 2, network="small")
+    monkeypatch.setattr(recipe_suites, "SCENES", scenes)
+    page = tmp_path / "page"
+    for suite in ("tags", "scenes", "events"):
+        printed = run_bench("--suite", suite, "--seeds", "1", "--out", tmp_path, "--page", page)
+        count = len([e for e in runner.list_experiments(suite) if e.seed == 0])
+        assert f"{count}/{count} " in printed
+    with (page / "bench.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    measures = {"tags": "micro_auprc", "scenes": "accuracy", "events": "psds1"}
+    for row in rows:
+        assert main_measure(row) == measures[row["suite"]]
+        assert 0 <= float(row[measures[row["suite"]]]) <= 1
+    text = (page / "bench.md").read_text(encoding="utf-8")
+    assert "micro-AUPRC" in text and "PSDS2" in text and "labels only, three fused" in text
+    one, three = (
+        next(row for row in rows if row["source"] == f"labels only, {n}")
+        for n in ("mel", "three fused")
+    )
+    assert int(one["parameters"]) < int(three["parameters"]) < 3 * int(one["parameters"])
+
+
+def _parameters(network: str, width: int | None = None, classes: int = 10) -> int:
+    arguments = {"width": width} if width else {}
+    labels = tuple(str(k) for k in range(classes))
+    return Model.build(Architecture(network, arguments), FrontEnd(), labels).parameters
+
+
+def _student_parameters(student: StudentSpec, classes: int = 10) -> int:
+    return _parameters(student.network, student.width, classes)
+
+
+def test_recipe_suite_students_are_as_small_as_their_names_say() -> None:
+    teacher = _parameters(recipe_suites.TAGS.network)
+    for student, part in zip(recipe_suites.SIZES, (4, 40, 150), strict=True):
+        assert 0.7 < teacher / _student_parameters(student) / part < 1.4
+    three = 3 * _student_parameters(recipe_suites.LOWER_COMPLEXITY, 50)
+    assert three <= complexity.BUDGETS["dcase2023"].parameters
+    detector = _parameters(recipe_suites.EVENTS.network)
+    assert _student_parameters(recipe_suites.COMPACT) <= detector / 3
+    specs = next(e.source.teachers for e in recipe_suites.events() if len(e.source.teachers) > 1)
+    teachers = [_parameters(recipe_suites.EVENTS.network, spec.width) for spec in specs]
+    assert len(teachers) == 3
+    assert 50 <= sum(teachers) / _student_parameters(recipe_suites.TINY) < 60

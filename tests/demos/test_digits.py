@@ -1,0 +1,63 @@
+"""The demo of digits with a fraction of its budget, and the model that it uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import frami
+from frami import cli
+from frami.demos import digits, soundscapes
+
+
+def run_demo(out: Path) -> tuple[list[digits.Row], list[str]]:
+    lines: list[str] = []
+    rows = digits.run_digits_demo(out, samples=64, steps=10, threads=1, say=lines.append)
+    return rows, lines
+
+
+def test_pretrained_teacher_is_small_and_has_provenance() -> None:
+    teacher = frami.load("digits")
+    assert teacher.labels == tuple("0123456789")
+    assert 4 * teacher.parameters < 1_500_000
+    assert {"speakers", "takes", "command", "source"} <= set(teacher.provenance)
+
+
+@pytest.mark.slow
+def test_digits_demo_without_recordings_says_so_and_repeats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FRAMI_DATA", raising=False)
+    rows, lines = run_demo(tmp_path)
+    assert [row.name for row in rows] == ["teacher", "student (frami)", "student (noise)"]
+    assert rows[0].agreement == 1.0 and all(row.accuracy is None for row in rows)
+    assert 4 * rows[1].model.parameters <= rows[0].model.parameters
+    assert lines[0].startswith("This demo makes 64 synthetic clips")
+    text = "\n".join(lines)
+    assert "Nothing above was measured on real speech" in text
+    assert (tmp_path / "pictures" / "grid.png").stat().st_size > 10_000
+    assert str(tmp_path / "pictures") in text
+    again, _ = run_demo(tmp_path)
+    assert [row.model.fingerprint for row in again] == [row.model.fingerprint for row in rows]
+
+
+@pytest.mark.recordings
+def test_pretrained_teacher_classifies_real_digits() -> None:
+    scores = frami.score("digits", "fsdd", test_fold="takes")
+    assert scores["accuracy"] > 0.98
+
+
+def test_demo_prints_a_next_command_that_can_be_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digits, "run_digits_demo", lambda *_, **__: [])
+    monkeypatch.setattr(soundscapes, "run_soundscape_demo", lambda *_, **__: {})
+    out = tmp_path / "my demo"
+    for task, student in (
+        ("digits", out / "student-frami"),
+        ("events", out / "events" / "student-frami"),
+    ):
+        result = CliRunner().invoke(cli.frami, ["demo", "--task", task, "--out", str(out)])
+        assert f"Next: frami inspect '{student}'" in result.output
