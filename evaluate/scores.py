@@ -20,7 +20,6 @@ from frami.data.leakage import leakage_warning
 from frami.data.recordings import Split
 from frami.data.splits import align_labels, check_labels, load_split, split_for_task
 from frami.evaluate import fusion
-from frami.evaluate.events import annotated_events as annotated_events
 from frami.evaluate.metric import Measure, Metric, Predictions
 from frami.models.compatibility import check_compatible
 from frami.models.model import Model, ModelLike, as_model
@@ -172,13 +171,3 @@ def _all_metrics() -> list[Metric]:
         for name in names
         if hasattr(registry.load("evaluate", name), "TASK")
     ]
-
-
-MEASURE_TITLES: Mapping[str, str] = {
-    name: title
-    for metric in _all_metrics()
-    for name, title in (
-        *((name, measure.title) for name, measure in metric.MEASURES.items()),
-        *metric.PER_CLASS_TITLES.items(),
-    )
-}

@@ -53,13 +53,7 @@ def _modules(*families: str) -> Rows:
 
 
 def _recipes() -> Rows:
-    return [(name, _recipe_summary(name)) for name in RECIPES]
-
-
-def _recipe_summary(name: str) -> str:
-    weights = {loss: weight for loss, weight in RECIPES[name].weights.items() if weight}
-    losses = ", ".join(f"{loss} {weight:g}" for loss, weight in weights.items())
-    return getattr(RECIPES[name], "summary", "").replace("`", "") or f"Weights: {losses}."
+    return [(name, recipe.summary.replace("`", "")) for name, recipe in RECIPES.items()]
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,8 @@ def _disk() -> str:
 
 def _recordings() -> str:
     """Return the data sets in the folder that FRAMI_DATA names."""
+    from frami.data.recordings import load_dataset
+
     variable = os.environ.get("FRAMI_DATA")
     if not variable:
         return "not set; it can name the folder that holds esc50/, fsdd/, ..."
@@ -125,9 +127,7 @@ def _recordings() -> str:
         return f"PROBLEM: {variable} is not a folder"
     folders = {path.name.lower() for path in Path(variable).iterdir() if path.is_dir()}
     present = [
-        name
-        for name in registry.names("datasets")
-        if registry.load("datasets", name).FOLDER.lower() in folders
+        name for name in registry.names("datasets") if load_dataset(name).FOLDER.lower() in folders
     ]
     return f"{variable} holds {', '.join(present) or 'no data set that frami can read'}"
 

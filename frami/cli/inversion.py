@@ -10,7 +10,6 @@ import click
 from frami.cli import options, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
-from frami.core import registry
 
 
 class SynthesizeArguments(RuntimeArguments):
@@ -104,11 +103,12 @@ def synthesize(
     from frami.core.progress import show_progress
     from frami.core.settings import make_settings
     from frami.data.store import Store, store_run_folder
-    from frami.inversion.synthesize import inversion_warnings
+    from frami.inversion.checks import inversion_warnings
+    from frami.inversion.method import load_method
     from frami.inversion.synthesize import synthesize as run_synthesize
     from frami.models.model import load
 
-    settings_class = registry.load("generators", arguments["method"]).Settings
+    settings_class = load_method(arguments["method"]).Settings
     if options.print_settings(list_settings, settings_class):
         return
     model = load(teacher)

@@ -11,7 +11,6 @@ import click
 from frami.cli import options, types
 from frami.cli.help import Command, Group
 from frami.cli.options import RecordingArguments, RuntimeArguments
-from frami.core import registry
 
 
 @click.group(cls=Group)
@@ -53,6 +52,7 @@ def get(dataset: str, out: str, base_url: str | None, **runtime: Unpack[RuntimeA
     from frami.core.progress import show_download
     from frami.core.run import make_record
     from frami.data import download
+    from frami.data.recordings import load_dataset
 
     began = time.monotonic()
     present = download.is_downloaded(dataset, Path(out))
@@ -64,7 +64,7 @@ def get(dataset: str, out: str, base_url: str | None, **runtime: Unpack[RuntimeA
         files.write_json(path, make_record("data get", settings, began))
     record = f" The record of the download is in {path}." if path.exists() else ""
     click.echo(f"{dataset} is in {folder}.{record}")
-    fold = registry.load("datasets", dataset).test_folds(folder)[-1]
+    fold = load_dataset(dataset).test_folds(folder)[-1]
     recordings = options.recording_words(dataset, str(folder), fold)
     options.echo_next("train", *recordings, "--out", "TEACHER")
 
@@ -143,6 +143,7 @@ def soundscapes(
     ends. Sound-event detectors are trained on it. Name the finished folder with --dataset desed.
     """
     from frami.core.progress import show_progress
+    from frami.data.recordings import load_dataset
     from frami.data.soundscapes import SoundscapeSettings, make_soundscapes
 
     if options.print_settings(list_settings, SoundscapeSettings):
@@ -151,7 +152,7 @@ def soundscapes(
     total = arguments["train"] + arguments["validation"]
     with show_progress("soundscapes", total) as report:
         out = make_soundscapes(**arguments, options=settings, report=report)
-    generated = not registry.load("datasets", arguments["dataset"]).FOLDER
+    generated = not load_dataset(arguments["dataset"]).FOLDER
     mixed = "synthetic mixtures" if generated else "synthetic mixtures of real recordings"
     click.echo(f"{total} {mixed} are in {out}. The record of the run is in {out / 'run.json'}.")
     recordings = options.recording_words("desed", str(out), "validation")

@@ -120,13 +120,13 @@ def _write_scores(path: Path, content: Mapping[str, Any]) -> None:
 
 def _print_scores(scores: Mapping[str, Any], dataset: str, test_fold: str) -> None:
     """Print the scores of each class, then those of all clips."""
-    from frami.evaluate.scores import MEASURE_TITLES
+    from frami.evaluate.scores import measure_title
     from frami.reporting.tables import per_class_table
 
     for line in per_class_table(scores):
         click.echo(line)
     values = ", ".join(
-        f"{MEASURE_TITLES.get(name, name)} {value:.4f}"
+        f"{measure_title(name)} {value:.4f}"
         for name, value in scores.items()
         if isinstance(value, float)
     )

@@ -213,7 +213,7 @@ def distill(
     from frami.training import loop
     from frami.training.distill import distill as run_distill
 
-    weights = find_recipe(arguments["recipe"], labelled=not arguments["samples"]).weights
+    weights = find_recipe(arguments["recipe"], labeled=not arguments["samples"]).weights
     if options.print_settings(list_settings, loop.TrainingSettings, weights):
         return
     settings = options.parse_settings(assignments, loop.TrainingSettings, weights)

@@ -46,7 +46,7 @@ def augment(
     if settings.roll:
         mel, target = transforms.with_timeline(partial(transforms.roll, rng=rng), mel, target)
     if not labeled and mel.shape[2] > settings.max_frames:
-        crop = partial(transforms.crop, rng=rng, frames=settings.max_frames)
+        crop = partial(transforms.crop, rng=rng, n_frames=settings.max_frames)
         mel, target = transforms.with_timeline(crop, mel, target)
     if settings.gain:
         mel = transforms.gain(mel, rng, amount=settings.gain)

@@ -228,7 +228,7 @@ def _split_options(
     settings = {name: value for name, value in options.items() if name not in losses}
     return (
         make_settings(loop.TrainingSettings, settings),
-        find_recipe(recipe, weights, labelled=labeled),
+        find_recipe(recipe, weights, labeled=labeled),
     )
 
 

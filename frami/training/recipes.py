@@ -132,14 +132,14 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 
 
 def find_recipe(
-    name: str, weights: Mapping[str, float] | None = None, *, labelled: bool = True
+    name: str, weights: Mapping[str, float] | None = None, *, labeled: bool = True
 ) -> Recipe:
     """Return the recipe of this name, with some of its weights replaced.
 
     Args:
         name: A name of `RECIPES`.
         weights: Weights to replace, by the name of the loss, each 0 or more.
-        labelled: Whether the labels are true, as those of recordings are. If not, the weights for a
+        labeled: Whether the labels are true, as those of recordings are. If not, the weights for a
             store apply.
 
     Raises:
@@ -153,7 +153,7 @@ def find_recipe(
         if loss not in recipe.weights:
             raise unknown_name(f"loss in recipe {name}:", loss, recipe.weights)
         _check_weight(loss, weight)
-    store_weights = {} if labelled else recipe.store_weights
+    store_weights = {} if labeled else recipe.store_weights
     recipe = replace(recipe, weights={**recipe.weights, **store_weights, **weights})
     if not recipe.losses:
         raise UsageError(

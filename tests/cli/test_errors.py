@@ -43,7 +43,11 @@ BAD = [
     (EVALUATE + " --json {tmp}", 2, "a folder, a table or a picture; name a .json file"),
     ("inspect {made}/teacher --out {tmp}/out --teacher digits", 2, "--teacher is for a store"),
     ("inspect {made}/teacher --out {tmp}/out --test-fold 0", 2, "name those with --dataset"),
-    (DISTILL + " --samples {made}/samples.h5 --test-fold 0", 2, "is distilled from without any"),
+    (
+        DISTILL + " --samples {made}/samples.h5 --test-fold 0",
+        2,
+        "apply to recordings; leave them out with --samples",
+    ),
     (EVALUATE + " --json {tmp}/found.tsv", 2, "name a .json file"),
     (
         "soundscapes --from tones --test-fold 0 --train 2 --validation 0 --out {tmp}/scenes",
@@ -90,7 +94,7 @@ BAD = [
         1,
         "Cannot write /dev/null/samples.run: Not a directory",
     ),
-    (DISTILL, 2, "Name either a store (--samples) or recordings"),
+    (DISTILL, 2, "Give either --samples (a store) or --dataset"),
     (DISTILL + " --dataset tones", 2, "--dataset needs --test-fold"),
     (DISTILL + " --samples {tmp}/nothing.h5", 2, "There is no store"),
     (DISTILL + " --samples {made}/truncated.h5", 1, "is truncated or not an HDF5 file"),

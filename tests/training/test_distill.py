@@ -57,7 +57,7 @@ def test_distill_recipe_trains_student_and_keeps_teacher(
     assert frami.load(teacher.save(tmp_path / "teacher")).fingerprint == before
     logged = read_metrics(tmp_path / "0")[-1]
     assert ("cross_entropy" in logged) == (name == "labels")
-    assert set(logged) - {"step"} == set(find_recipe(name, labelled=False).losses)
+    assert set(logged) - {"step"} == set(find_recipe(name, labeled=False).losses)
     assert bool(students[0].architecture.projection) == find_recipe(name).reuse_head
 
 

@@ -23,7 +23,7 @@ def test_recipe_has_one_line_summary_and_known_losses(name: str) -> None:
     assert len(recipe.summary) <= 80
     assert set(recipe.weights) <= set(LOSSES)
     assert set(recipe.store_weights) <= set(recipe.weights)
-    assert find_recipe(name, labelled=False).losses
+    assert find_recipe(name, labeled=False).losses
 
 
 def test_new_recipe_is_one_entry(
@@ -54,8 +54,8 @@ def test_needs_teacher_is_false_for_labels_and_own_average() -> None:
 
 def test_find_recipe_labels_of_store_do_not_count() -> None:
     assert find_recipe("dual").weights["cross_entropy"] == 1
-    assert find_recipe("dual", labelled=False).weights["cross_entropy"] == 0
-    weights = find_recipe("dual", {"cross_entropy": 0.5}, labelled=False).weights
+    assert find_recipe("dual", labeled=False).weights["cross_entropy"] == 0
+    weights = find_recipe("dual", {"cross_entropy": 0.5}, labeled=False).weights
     assert weights["cross_entropy"] == 0.5
 
 
