@@ -1,4 +1,4 @@
-"""How often does a student answer as its teacher does? A data-free user can ask this on synthetic clips."""
+"""Agreement between a student and its teacher, which needs no labels: synthetic clips suffice."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from frami.models.model import Model
 
 
 def teacher_agreement(teacher: Model, student: Model, clips: Clips, runtime: Runtime) -> float:
-    """Return the part of the clips (of the tags of all clips) on which both choose the same, in [0, 1]."""
-    return float(
-        teacher.network.task.agreement_terms(
-            predict_logits(teacher, clips, runtime), predict_logits(student, clips, runtime)
-        ).mean()
+    """Return the share of clips that both models classify alike, in [0, 1], higher is better.
+
+    For tags and sound events, the share is over all tags of all clips.
+    """
+    teacher_logits, student_logits = (
+        predict_logits(model, clips, runtime) for model in (teacher, student)
     )
+    return float(teacher.network.task.agreement_terms(teacher_logits, student_logits).mean())

@@ -1,28 +1,42 @@
-"""Scores of models with one class a clip: accuracy and macro-F1, in [0, 1], higher is better."""
+"""Classification: accuracy and macro-F1 for one class per clip, in [0, 1], higher is better."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, f1_score
 
-from frami.core.errors import OperationError
+from frami.evaluate.metric import Measure, Predictions
+
+TASK = "single-label"
+MEASURES = {"accuracy": Measure("accuracy", order=0), "macro_f1": Measure("macro-F1", order=1)}
+
+
+def score(predictions: Predictions) -> dict[str, Any]:
+    """Return accuracy, macro-F1, confusion matrix, and the figures of each class."""
+    predicted = predictions.clip_logits.argmax(dim=1).numpy()
+    return classification_scores(predictions.split.labels, predictions.clips.targets, predicted)
 
 
 def classification_scores(
-    labels: tuple[str, ...], targets: np.ndarray, heard: np.ndarray
+    labels: tuple[str, ...], targets: NDArray[np.int64], predicted: NDArray[np.int64]
 ) -> dict[str, Any]:
-    """Return accuracy, macro-F1, the number of clips, and precision, recall and clips of every class that occurs.
+    """Return accuracy, macro-F1, confusion matrix, and the figures of each class that occurs.
+
+    Macro-F1 is the mean over the classes that occur among the targets.
 
     Args:
         labels: Class names, by class index.
-        targets: True class a clip, ``(S,)``.
-        heard: Class given, ``(S,)``.
+        targets: True class of each clip, ``(S,)``.
+        predicted: Predicted class of each clip, ``(S,)``.
+
+    Returns:
+        ``accuracy``, ``macro_f1``, ``per_class`` (clips, recall and precision by label), and
+        ``confusion`` ``(K, K)``, the number of clips with the true class by row.
     """
-    if not len(targets):
-        raise OperationError("There is no clip to score.")
-    counts = confusion_matrix(targets, heard, labels=np.arange(len(labels)))
+    counts = confusion_matrix(targets, predicted, labels=np.arange(len(labels)))
     occurring = np.flatnonzero(counts.sum(axis=1))
     per_class = {
         labels[index]: {
@@ -33,11 +47,10 @@ def classification_scores(
         for index in occurring
     }
     return {
-        "accuracy": float((targets == heard).mean()),
+        "accuracy": float((targets == predicted).mean()),
         "macro_f1": float(
-            f1_score(targets, heard, labels=occurring, average="macro", zero_division=0)
+            f1_score(targets, predicted, labels=occurring, average="macro", zero_division=0)
         ),
-        "clips": int(len(targets)),
         "per_class": per_class,
         "confusion": counts.tolist(),
     }

@@ -1,32 +1,52 @@
-"""How well does a model find events in time? PSDS1 and PSDS2, event-based and segment-based F1, segment error rate.
+"""Sound event detection: how well a model finds events and their times.
 
-Through sed_scores_eval (the extra ``events``: pip install "frami[events]"), with the parameters of DCASE 2023 task 4:
-PSDS1 asks for events found with their times (tolerances 0.7), PSDS2 for their classes without confusion (0.1, cross
-triggers 0.3 at weight 0.5); event F1 allows 200 ms at onset and offset (or a fifth of the length), segments last 1 s.
-All but the error rate are in [0, 1], higher is better; F1 and error rate are those at probability 0.5. Event F1 and error
-rate are means over classes, segment F1 counts all segments together.
+The metrics of DCASE 2023 task 4, computed by sed_scores_eval (the extra ``events``:
+``pip install "frami[events]"``). Except for the error rate, all are in [0, 1], higher is better.
 
-As in the challenge's baseline, PSDS leaves out clips in which nothing is annotated; the others count what is found there.
-A median filter over 7/16 s smooths the probabilities before all of them, as there. The segment error rate
-is that of single classes, false and missed segments over those that are there, and counts no substitutions; the challenge
-does not ask for it.
+    psds1                 Polyphonic Sound Detection Score, with emphasis on exact times (detection
+                          and ground truth tolerance 0.7). It covers all decision thresholds.
+    psds2                 PSDS with emphasis on classes that are not confused (tolerances 0.1, cross
+                          triggers 0.3 with weight 0.5).
+    event_f1              F1 of events at probability 0.5, mean over classes. The onset may be
+                          200 ms off, the offset 200 ms or a fifth of the event's length, whichever
+                          is longer.
+    segment_f1            F1 of segments of 1 s at probability 0.5, over all classes together.
+    segment_error_rate    false and missed segments per true segment at probability 0.5, mean over
+                          classes; 0 or more, lower is better. The challenge does not use it.
 
-Source: Ebbers et al., "Threshold Independent Evaluation of Sound Event Detection Scores", ICASSP 2022, arXiv:2201.13148;
-Bilen et al., "A Framework for the Robust Evaluation of Sound Event Detection", ICASSP 2020, arXiv:1910.08440.
+As in the challenge's baseline, a median filter over 7/16 s smooths the probabilities first, and
+PSDS leaves out clips without any annotated event. In the other metrics, events found in such clips
+count as false. The error rate is computed per class and therefore counts no substitutions.
+
+Source: Ebbers et al., "Threshold Independent Evaluation of Sound Event Detection Scores", ICASSP
+2022, arXiv:2201.13148; Bilen et al., "A Framework for the Robust Evaluation of Sound Event
+Detection", ICASSP 2020, arXiv:1910.08440.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from frami.core.errors import OperationError, UsageError
+from frami.data.recordings import Split
+from frami.evaluate.metric import Measure, Predictions
 from frami.models.tasks import frames_per_output
 
-Events = list[tuple[float, float, str]]
+TASK = "sound-events"
+MEASURES = {
+    "psds1": Measure("PSDS1", order=0),
+    "psds2": Measure("PSDS2", order=1),
+    "event_f1": Measure("event F1", order=2),
+    "segment_f1": Measure("segment F1", order=3),
+    "segment_error_rate": Measure("segment error rate", lower_is_better=True, order=4),
+}
+
+Events = list[tuple[float, float, str]]  # onset (s), offset (s), label
 PSDS: dict[str, dict[str, Any]] = {
     "psds1": {
         "dtc_threshold": 0.7,
@@ -47,133 +67,179 @@ THRESHOLD = 0.5
 MEDIAN_FRAMES = 7  # frames of the DCASE baseline's median filter, at 16 frames a second
 
 
+def score(predictions: Predictions) -> dict[str, Any]:
+    """Return PSDS, F1 and error rate, figures of each class, and the events found in each clip."""
+    split, clips, front_end = predictions.split, predictions.clips, predictions.front_end
+    truth, hop = annotated_events(split), front_end.hop_length / front_end.sample_rate
+    lengths = [front_end.seconds(n_frames) for n_frames in clips.n_frames.tolist()]
+    if clips.seconds is not None:  # a front end repeats short clips: only the first copy counts
+        lengths = np.minimum(lengths, clips.seconds).tolist()
+    edges, probabilities, found = {}, {}, {}
+    for name, logits, n_frames, length in zip(
+        split.test.names, predictions.logits, clips.n_frames.tolist(), lengths, strict=True
+    ):
+        frame_probabilities = logits[:, 1:].double().sigmoid().numpy().T
+        last_offset = max((offset for _, offset, _ in truth[name]), default=0.0)
+        times = frame_edges(len(frame_probabilities), n_frames, hop, max(length, hop, last_offset))
+        smoothed = median_filter(frame_probabilities[: len(times) - 1], 1 / (times[1] - times[0]))
+        edges[name], probabilities[name] = times, smoothed
+        found[name] = threshold_events(smoothed, split.labels, times)
+    return event_scores(split.labels, truth, probabilities, edges) | {"events": found}
+
+
+def annotated_events(split: Split) -> dict[str, Events]:
+    """Return the annotated events of the test clips, by clip name."""
+    clips = zip(split.test.names, split.test.events or (), strict=True)
+    return {
+        name: [(onset, offset, split.labels[index]) for onset, offset, index in events or ()]
+        for name, events in clips
+    }
+
+
 def event_scores(
     labels: tuple[str, ...],
-    truth: dict[str, Events],
-    probabilities: dict[str, NDArray[np.float64]],
-    edges: dict[str, NDArray[np.float64]],
+    truth: Mapping[str, Events],
+    probabilities: Mapping[str, NDArray[np.float64]],
+    edges: Mapping[str, NDArray[np.float64]],
 ) -> dict[str, Any]:
-    """Return the scores of events found in clips, by clip name; classes of which no clip has an event are left out.
+    """Return the scores of the events found in clips.
+
+    Classes without an annotated event are left out.
 
     Args:
         labels: Class names, by index.
-        truth: Events (onset s, offset s, label) of each clip.
-        probabilities: Of each class in each frame of a clip, ``(N', K)``.
-        edges: Times (s) at which a clip's frames begin, and the end of the last, ``(N' + 1,)``.
+        truth: Annotated events of each clip, by clip name.
+        probabilities: Probability of each class in each frame of a clip, ``(N', K)``.
+        edges: Times (s) at which the frames of a clip begin, and the end of the last frame,
+            ``(N' + 1,)``.
 
     Raises:
-        WrongUse: the extra ``events`` is not installed.
+        UsageError: The extra ``events`` is not installed.
+        OperationError: The clips have no annotated event.
     """
-    there = [
-        index
-        for index, label in enumerate(labels)
-        if any(e[2] == label for found in truth.values() for e in found)
-    ]
-    if not there:
-        raise OperationError("There is no event in these clips to score.")
-    collars, crossings, segments, frame = import_scorers()
-    # The library has columns and averages of its own, which a class may be named as.
-    known_as = {labels[index]: f"class {index}" for index in there}
-    kept = list(known_as.values())
+    annotated = {label for events in truth.values() for _, _, label in events}
+    scored = [index for index, label in enumerate(labels) if label in annotated]
+    if not scored:
+        raise OperationError("The test clips have no annotated event, so they cannot be scored.")
+    collars, intersections, segments, make_table = import_scorers()
+    # The scorers use column names of their own, which a label may equal: they get neutral names.
+    columns = {labels[index]: f"class {index}" for index in scored}
     truth = {
-        name: [(on, off, known_as[label]) for on, off, label in listed]
-        for name, listed in truth.items()
+        name: [(onset, offset, columns[label]) for onset, offset, label in events]
+        for name, events in truth.items()
     }
-    table = {
-        name: frame(each[:, there], edges[name], event_classes=kept)
-        for name, each in probabilities.items()
+    tables = {
+        name: make_table(values[:, scored], edges[name], event_classes=list(columns.values()))
+        for name, values in probabilities.items()
     }
     seconds = {name: float(times[-1]) for name, times in edges.items()}
-    found: dict[str, Any] = {}
-    heard = {name for name, events in truth.items() if events}
-    table_of, truth_of, seconds_of = (
-        {n: of[n] for n in of if n in heard} for of in (table, truth, seconds)
+    psds = _psds_scores(intersections, tables, truth, seconds, len(scored))
+    event_f1, *_ = collars.fscore(
+        tables, truth, THRESHOLD, onset_collar=0.2, offset_collar=0.2, offset_collar_rate=0.2
     )
-    # One class alone is never taken for another.
-    alone = {"cttc_threshold": None, "alpha_ct": 0.0} if len(kept) == 1 else {}
-    for name, parameters in PSDS.items():
-        value, *_ = crossings.psds(
-            table_of,
-            truth_of,
-            seconds_of,
-            max_efpr=100.0,
-            unit_of_time="hour",
-            **parameters | alone,
-        )
-        found[name] = float(value)
-    event, *_ = collars.fscore(
-        table, truth, THRESHOLD, onset_collar=0.2, offset_collar=0.2, offset_collar_rate=0.2
-    )
-    segment, *_ = segments.fscore(table, truth, seconds, THRESHOLD, segment_length=1.0)
-    error, *_ = segments.error_rate(table, truth, seconds, THRESHOLD, segment_length=1.0)
-    return found | {
-        "event_f1": float(event["macro_average"]),
-        "segment_f1": float(segment["micro_average"]),
-        "segment_error_rate": float(error["macro_average"]),
-        "clips": len(truth),
-        "per_class": {
-            label: {
-                "events": sum(e[2] == known for listed in truth.values() for e in listed),
-                "event_f1": float(event[known]),
-                "segment_f1": float(segment[known]),
-                "segment_error_rate": float(error[known]),
-            }
-            for label, known in known_as.items()
-        },
+    segment_f1, *_ = segments.fscore(tables, truth, seconds, THRESHOLD, segment_length=1.0)
+    error_rate, *_ = segments.error_rate(tables, truth, seconds, THRESHOLD, segment_length=1.0)
+    per_class = {
+        label: {
+            "events": sum(event[2] == column for events in truth.values() for event in events),
+            "event_f1": float(event_f1[column]),
+            "segment_f1": float(segment_f1[column]),
+            "segment_error_rate": float(error_rate[column]),
+        }
+        for label, column in columns.items()
+    }
+    return psds | {
+        "event_f1": float(event_f1["macro_average"]),
+        "segment_f1": float(segment_f1["micro_average"]),
+        "segment_error_rate": float(error_rate["macro_average"]),
+        "per_class": per_class,
     }
 
 
-def frame_edges(frames: int, spectrogram: int, hop: float, seconds: float) -> NDArray[np.float64]:
-    """Return when the frames of an answer begin, and when the last ends (s), at most ``frames + 1`` of them.
+def _psds_scores(
+    intersections: Any,
+    tables: Mapping[str, Any],
+    truth: Mapping[str, Events],
+    seconds: Mapping[str, float],
+    n_classes: int,
+) -> dict[str, float]:
+    """Return PSDS1 and PSDS2 over the clips with annotated events."""
+    names = [name for name, events in truth.items() if events]
+    clips = [{name: values[name] for name in names} for values in (tables, truth, seconds)]
+    # A single class cannot be confused with another.
+    single = {"cttc_threshold": None, "alpha_ct": 0.0} if n_classes == 1 else {}
+    scores = {}
+    for name, parameters in PSDS.items():
+        value, *_ = intersections.psds(
+            *clips, max_efpr=100.0, unit_of_time="hour", **parameters | single
+        )
+        scores[name] = float(value)
+    return scores
+
+
+def frame_edges(n_outputs: int, n_frames: int, hop: float, seconds: float) -> NDArray[np.float64]:
+    """Return the times (s) at which output frames begin, and the end of the last one.
 
     Args:
-        frames: N' of the answer.
-        spectrogram: N of the spectrogram; a frame of the answer covers a whole number of its frames.
-        hop: Of the spectrogram (s).
-        seconds: Length of the clip; frames that begin after it are left out.
+        n_outputs: N', frames of the model's output.
+        n_frames: N, frames of the spectrogram. An output frame covers a whole number of them.
+        hop: Time between frames of the spectrogram (s).
+        seconds: Length of the clip. Output frames that begin after its end are left out.
+
+    Returns:
+        At most ``n_outputs + 1`` times.
     """
-    begins = np.arange(frames) * frames_per_output(spectrogram, frames) * hop
+    begins = np.arange(n_outputs) * frames_per_output(n_frames, n_outputs) * hop
     return np.append(begins[begins < seconds - 1e-6], seconds)
 
 
 def median_filter(
-    probabilities: NDArray[np.float64], frames_a_second: float
+    probabilities: NDArray[np.float64], frames_per_second: float
 ) -> NDArray[np.float64]:
-    """Return probabilities ``(N', K)`` after a median filter of about 7/16 s over time, as in the DCASE baseline."""
-    width = 2 * round((MEDIAN_FRAMES / 16 * frames_a_second - 1) / 2) + 1
+    """Return probabilities ``(N', K)`` after a median filter of about 7/16 s over time.
+
+    Source: the baseline of DCASE 2023 task 4.
+    """
+    width = 2 * round((MEDIAN_FRAMES / 16 * frames_per_second - 1) / 2) + 1
+    # Not scipy.ndimage.median_filter: it reads beyond arrays shorter than an eighth of the filter.
     padded = np.pad(probabilities, ((width // 2, width // 2), (0, 0)), mode="symmetric")
-    return np.median(np.lib.stride_tricks.sliding_window_view(padded, width, axis=0), axis=2)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0)
+    filtered: NDArray[np.float64] = np.median(windows, axis=2)
+    return filtered
 
 
 def threshold_events(
     probabilities: NDArray[np.float64], labels: tuple[str, ...], edges: NDArray[np.float64]
 ) -> Events:
-    """Return the events of a clip: stretches of frames in which a class is likelier than not."""
+    """Return the events of a clip: runs of frames with a probability above 0.5, for each class."""
     events = []
     for index, label in enumerate(labels):
-        active = np.diff(
-            np.concatenate([[0], probabilities[:, index] > THRESHOLD, [0]]).astype(int)
-        )
+        active = np.concatenate([[0], probabilities[:, index] > THRESHOLD, [0]]).astype(int)
+        change = np.diff(active)
         for first, last in zip(
-            np.flatnonzero(active == 1), np.flatnonzero(active == -1), strict=True
+            np.flatnonzero(change == 1), np.flatnonzero(change == -1), strict=True
         ):
             events.append((float(edges[first]), float(edges[last]), label))
     return sorted(events)
 
 
 def import_scorers() -> tuple[Any, Any, Any, Any]:
-    """Return the modules that score events.
+    """Return the modules of sed_scores_eval, and its function that makes a table of scores.
 
     Raises:
-        WrongUse: the extra ``events`` is not installed.
+        UsageError: The extra ``events`` is not installed.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a package that it needs warns of its own age
+            warnings.simplefilter("ignore")  # a dependency warns that it is deprecated
             from sed_scores_eval import collar_based, intersection_based, segment_based
             from sed_scores_eval.base_modules.scores import create_score_dataframe
     except ImportError as error:
         raise UsageError(
-            f"Events are scored by sed_scores_eval ({error}): pip install 'frami[events]'."
+            f"Scoring sound events needs sed_scores_eval ({error}). "
+            f"Run pip install 'frami[events]'."
         ) from error
     return collar_based, intersection_based, segment_based, create_score_dataframe
+
+
+check_installed = import_scorers

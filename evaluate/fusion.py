@@ -1,7 +1,8 @@
-"""Late fusion: what several models say of a clip, each through a front end of its own, as the mean of probabilities.
+"""Late fusion: the mean of several models' class probabilities, each from its own front end.
 
-Source: Pham et al., "Low-complexity deep learning frameworks for acoustic scene classification using teacher-student
-scheme and multiple spectrograms", 2023, arXiv:2305.09463 (one model a spectrogram; mean is our choice).
+Source: Pham et al., "Low-complexity deep learning frameworks for acoustic scene classification
+using teacher-student scheme and multiple spectrograms", 2023, arXiv:2305.09463, with one model per
+spectrogram. Differs: the mean is our choice.
 """
 
 from __future__ import annotations
@@ -18,49 +19,46 @@ from frami.models.model import Model
 
 
 def predict(models: Sequence[Model], clips: Sequence[Clips], runtime: Runtime) -> list[Tensor]:
-    """Return the answer (see `frami.tasks`) to each clip, ``(K,)`` or ``(K, 1 + N')``; of one model, its own.
+    """Return the fused logits of each clip, ``(K,)`` or ``(K, 1 + N')``; one model's are its own.
 
     Args:
-        models: They know the same classes, have one task, and judge as many frames of a clip.
-        clips: The same recordings, as each of the models hears them.
-        where: On what it is computed.
+        models: Models with the same classes, task and frame rate.
+        clips: The same recordings, once per model, as spectrograms of its front end.
+        runtime: The device to compute on.
     """
-    each = [_predict_one(model, heard, runtime) for model, heard in zip(models, clips, strict=True)]
-    each = [
-        [_match_length(one, first) for one, first in zip(said, each[0], strict=True)]
-        for said in each
-    ]
+    logits = [_predict_one(model, own, runtime) for model, own in zip(models, clips, strict=True)]
     if len(models) == 1:
-        return each[0]
+        return logits[0]
     task = models[0].network.task
     fused = []
-    for said in zip(*each, strict=True):
-        # In float32, all that is beyond doubt would be equally likely.
-        probable = task.class_probabilities(torch.stack(said).double()).mean(dim=0, keepdim=True)
-        fused.append(task.to_logits(probable)[0].float())
+    for first, *others in zip(*logits, strict=True):
+        each = torch.stack([first, *(_match_length(other, first) for other in others)])
+        # In float64: in float32, all probabilities very close to 1 would be equal.
+        mean = task.class_probabilities(each.double()).mean(dim=0, keepdim=True)
+        fused.append(task.to_logits(mean)[0].float())
     return fused
 
 
-def _match_length(answer: Tensor, first: Tensor) -> Tensor:
-    """Return an answer with as many frames as the first has: sample rates may differ, and their rounding by one frame."""
-    if answer.dim() == 1:
-        return answer
-    return answer[:, torch.arange(first.shape[1]).clamp_max(answer.shape[1] - 1)]
+def _match_length(logits: Tensor, first: Tensor) -> Tensor:
+    """Return logits with as many frames as the first model's; rounding may differ by one frame."""
+    if logits.dim() == 1:
+        return logits
+    return logits[:, torch.arange(first.shape[1]).clamp_max(logits.shape[1] - 1)]
 
 
 def predict_logits(model: Model, clips: Clips, runtime: Runtime) -> Tensor:
-    """Return one model's logits of every clip, ``(S, K)``."""
+    """Return one model's logits of every clip without those of frames, ``(S, K)``."""
     return clip_logits(predict([model], [clips], runtime))
 
 
-def clip_logits(answers: Sequence[Tensor]) -> Tensor:
-    """Return what answers say of their clips, ``(S, K)``; what they say of frames is left out."""
-    return torch.stack([answer if answer.dim() == 1 else answer[:, 0] for answer in answers])
+def clip_logits(logits: Sequence[Tensor]) -> Tensor:
+    """Return the logits of clips without those of their frames, ``(S, K)``."""
+    return torch.stack([one if one.dim() == 1 else one[:, 0] for one in logits])
 
 
 def _predict_one(model: Model, clips: Clips, runtime: Runtime) -> list[Tensor]:
-    found = [torch.empty(0)] * len(clips.targets)
-    for answer, chosen in iter_predictions(model, clips, runtime):
-        for number, one in zip(chosen.tolist(), answer.float(), strict=True):
-            found[number] = one
-    return found
+    logits = [torch.empty(0)] * len(clips.targets)
+    for batch, indices in iter_predictions(model, clips, runtime):
+        for index, one in zip(indices.tolist(), batch.float(), strict=True):
+            logits[index] = one
+    return logits

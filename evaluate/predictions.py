@@ -1,4 +1,4 @@
-"""A model's predictions for every clip of a set."""
+"""Predictions of a model for every clip of a set."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from frami.models.network import frozen
 def iter_predictions(
     model: Model, clips: Clips, runtime: Runtime, batch_size: int = 64
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the model's answers and the numbers of the clips ``(B,)`` for every clip, each at its own length."""
+    """Yield the logits of each batch of clips, and the indices of its clips ``(B,)``.
+
+    Each clip is predicted once and at its own length. Batches therefore come in order of length.
+    """
     with runtime.placed(model.network) as network:
-        for mel, chosen in batches_by_length(clips, batch_size):
-            # Not around the loop: what is done with the answers in between is the caller's.
+        for mel, indices in batches_by_length(clips, batch_size):
+            # Inference mode must end before the yield: it would apply to the caller's code as well.
             with torch.inference_mode(), frozen(network):
-                answer = network(mel.to(runtime.device)).task_logits
-            yield answer.cpu(), torch.from_numpy(chosen)
+                logits = network(mel.to(runtime.device)).task_logits
+            yield logits.cpu(), torch.from_numpy(indices)

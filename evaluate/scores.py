@@ -1,27 +1,26 @@
-"""How good is a model on real recordings?
+"""Score models on real recordings, with every metric of their task.
 
-For a model with one class a clip: accuracy and macro-F1, both in [0, 1], higher is better; for one with tags, see
-`frami.evaluate.tagging`, for one of events `frami.evaluate.events`. Each clip is heard at its own length.
+A metric is a module of this folder with a ``TASK``; see `frami.evaluate` for how to add one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
+from torch import Tensor
 
-from frami.audio.frontend import FrontEnd
+from frami.core import registry
 from frami.core.errors import OperationError, UsageError
 from frami.core.runtime import select_runtime
+from frami.core.text import preview
 from frami.data.clips import Spectrograms
 from frami.data.leakage import leakage_warning
 from frami.data.recordings import Split
 from frami.data.splits import align_labels, check_labels, load_split, split_for_task
-from frami.evaluate import events, fusion, tagging
-from frami.evaluate.classification import classification_scores
+from frami.evaluate import fusion
+from frami.evaluate.metric import Measure, Metric, Predictions
 from frami.models.compatibility import check_compatible
 from frami.models.model import Model, ModelLike, as_model
 
@@ -36,123 +35,139 @@ def score(
     device: str = "auto",
     threads: int | None = None,
 ) -> dict[str, Any]:
-    """Score a model on the held-out recordings of a data set, in float32.
+    """Score a model on the held-out recordings of a data set, in float32, each at its own length.
 
     Args:
-        model: A model, a bundle's folder, or the name of one that ships with the package.
-        others: Further models; what is scored is the mean of all their probabilities (`frami.evaluate.fusion`).
+        model: A model, the folder of a bundle, or the name of a pretrained model.
         dataset: A module of ``frami.datasets``.
-        data: Its folder, or one that holds it; by default ``FRAMI_DATA``.
-        test_fold: What is held out, in the words of the data set's protocol.
-        device: ``auto``, ``cpu``, ``cuda``.
-        threads: Threads of the CPU; None leaves torch's choice.
+        data: Folder of the data set, or a folder that contains it; by default ``FRAMI_DATA``.
+        test_fold: The held-out fold, as the data set's protocol names it.
+        others: Further models, fused with the first: the mean of all probabilities is scored
+            (`frami.evaluate.fusion`).
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: CPU threads; None leaves the choice to torch.
 
     Returns:
-        ``clips``, ``per_class`` and ``missing``: what the copy of the data set lacks, and whether a model may know it. For a
-        model of single labels ``accuracy``, ``macro_f1`` and ``confusion`` (true class by row), for one of tags
-        ``micro_auprc``, ``macro_auprc`` and ``mean_average_precision``, for one of events ``psds1``, ``psds2``, ``event_f1``,
-        ``segment_f1``, ``segment_error_rate``, and the ``events`` that it finds in each clip.
+        A value for each measure of the task (`measures_of`), and
+
+        - ``clips``: the number of test clips,
+        - ``per_class``: figures of each class, by label,
+        - ``missing``: what this copy of the data set lacks, and a warning if a model may have been
+          trained on test clips; empty if neither applies,
+        - ``confusion`` for ``single-label``: clips by true class (row) and predicted class,
+        - ``events`` for ``sound-events``: the events found in each clip.
 
     Raises:
-        WrongUse: the model knows other classes than the data set has, or gives another kind of answer.
+        UsageError: The model's classes are not those of the data set, or the data set is not
+            annotated for the model's task.
     """
     models = [as_model(one) for one in (model, *others)]
     split = align_labels(load_split(dataset, data, test_fold=test_fold), models[0].labels)
-    for one in models:
-        check_labels(one.labels, split)
-        if one.task != models[0].task:
-            raise UsageError(
-                f"One model answers the task {models[0].task}, another {one.task}; fuse models of one task."
-            )
+    _check_models(models, split)
     split = split_for_task(split, models[0].task)
-    if models[0].task == "sound-events":
-        events.import_scorers()  # what is not installed is told before anything is heard
+    spectrograms = {
+        front_end: Spectrograms.from_recordings(split.test, front_end)
+        for front_end in {one.front_end for one in models}
+    }
+    clips = [spectrograms[one.front_end] for one in models]
+    logits = fusion.predict(models, clips, select_runtime(device, threads, "float32"))
+    warnings = [split.missing, *(leakage_warning(one.provenance, split) for one in models)]
+    return score_predictions(models[0], split, clips[0], logits) | {
+        "missing": " ".join(dict.fromkeys(filter(None, warnings)))
+    }
+
+
+def _check_models(models: Sequence[Model], split: Split) -> None:
+    """Raise, before recordings are read, if the models cannot be scored or fused."""
+    task = models[0].task
+    for model in models:
+        check_labels(model.labels, split)
+        if model.task != task:
+            raise UsageError(
+                f"The models have different tasks, {task} and {model.task}. "
+                f"Only models of one task can be fused."
+            )
+    for metric in find_metrics(task):
+        if metric.check_installed is not None:
+            metric.check_installed()
+    if task == "sound-events":  # frames are fused one by one
         check_compatible(models)
-    heard = {
-        end: Spectrograms.from_recordings(split.test, end)
-        for end in {one.front_end for one in models}
-    }
-    clips = [heard[one.front_end] for one in models]
-    answers = fusion.predict(models, clips, select_runtime(device, threads, "float32"))
-    said = [split.missing, *(leakage_warning(one.provenance, split) for one in models)]
-    return score_predictions(models[0], split, clips[0], answers) | {
-        "missing": " ".join(dict.fromkeys(filter(None, said)))
-    }
 
 
 def score_predictions(
-    model: Model, split: Split, clips: Spectrograms, answers: Sequence[torch.Tensor]
+    model: Model, split: Split, clips: Spectrograms, logits: Sequence[Tensor]
 ) -> dict[str, Any]:
-    """Return the scores of answers to the recordings to test on, by the measures of the model's task."""
-    if not answers:
-        raise OperationError("There is no clip to score.")
-    return TASK_SCORERS[model.task](split, clips, answers, model.front_end)
+    """Return the scores of predictions for the test clips of a split, by every metric of the task.
+
+    Args:
+        model: The model, for its task and front end.
+        split: The split.
+        clips: The test clips as the model takes them.
+        logits: The predictions, one tensor per clip (`frami.evaluate.metric.Predictions`).
+
+    Raises:
+        OperationError: There are no test clips, or a metric cannot score them.
+    """
+    if not logits:
+        raise OperationError("There are no test clips to score.")
+    predictions = Predictions(split, clips, logits, model.front_end)
+    measures: dict[str, Any] = dict.fromkeys(measures_of(model.task))
+    per_class: dict[str, dict[str, Any]] = {}
+    rest: dict[str, Any] = {}
+    for metric in find_metrics(model.task):
+        scores = metric.score(predictions)
+        missing = [name for name in metric.MEASURES if name not in scores]
+        if missing:
+            raise UsageError(
+                f"The metric of {preview(list(metric.MEASURES))} did not return {preview(missing)}."
+            )
+        for label, figures in scores.pop("per_class", {}).items():
+            per_class.setdefault(label, {}).update(figures)
+        measures |= {name: scores.pop(name) for name in metric.MEASURES}
+        rest |= scores
+    return measures | {"clips": len(logits), "per_class": per_class} | rest
 
 
-def _classification_scores(
-    split: Split, clips: Spectrograms, answers: Sequence[torch.Tensor], heard: FrontEnd
-) -> dict[str, Any]:
-    return classification_scores(
-        split.labels, clips.targets, torch.stack(list(answers)).argmax(dim=1).numpy()
-    )
+def find_metrics(task: str) -> list[Metric]:
+    """Return the metrics of a task: the modules of this folder with that ``TASK``.
+
+    They are sorted by the order of their first measure.
+    """
+    metrics = [metric for metric in _all_metrics() if task == metric.TASK]
+    return sorted(metrics, key=lambda metric: min(m.order for m in metric.MEASURES.values()))
 
 
-def _tagging_scores(
-    split: Split, clips: Spectrograms, answers: Sequence[torch.Tensor], heard: FrontEnd
-) -> dict[str, Any]:
-    return tagging.tagging_scores(split.labels, clips.targets, fusion.clip_logits(answers).numpy())
+def measures_of(task: str) -> Mapping[str, Measure]:
+    """Return the measures of a task by name, in their order; tables compare models by the first.
+
+    >>> list(measures_of("single-label"))
+    ['accuracy', 'macro_f1']
+    """
+    measures = [item for metric in find_metrics(task) for item in metric.MEASURES.items()]
+    names = [name for name, _ in measures]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UsageError(f"Two metrics declare the measure {preview(sorted(twice))}; rename one.")
+    return dict(sorted(measures, key=lambda item: item[1].order))
 
 
-def _event_scores(
-    split: Split, clips: Spectrograms, answers: Sequence[torch.Tensor], heard: FrontEnd
-) -> dict[str, Any]:
-    truth, hop = annotated_events(split), heard.hop_length / heard.sample_rate
-    edges, found, listed = {}, {}, {}
-    lengths = [heard.seconds(frames) for frames in clips.n_frames.tolist()]
-    if (
-        clips.seconds is not None
-    ):  # of a clip that is heard several times, what is found in the first counts
-        lengths = np.minimum(lengths, clips.seconds).tolist()
-    for name, answer, frames, length in zip(
-        split.test.names, answers, clips.n_frames.tolist(), lengths, strict=True
-    ):
-        probabilities = answer[:, 1:].double().sigmoid().numpy()
-        last = max((offset for _, offset, _ in truth[name]), default=0.0)
-        edges[name] = times = events.frame_edges(
-            probabilities.shape[1], frames, hop, max(length, hop, last)
-        )
-        found[name] = events.median_filter(
-            probabilities.T[: len(times) - 1], 1 / (times[1] - times[0])
-        )
-        listed[name] = events.threshold_events(found[name], split.labels, times)
-    return events.event_scores(split.labels, truth, found, edges) | {"events": listed}
+def measure_title(name: str) -> str:
+    """Return the title of a measure, or of a figure in ``per_class``, for tables.
+
+    >>> measure_title("macro_f1"), measure_title("average_precision")
+    ('macro-F1', 'average precision')
+    """
+    for metric in _all_metrics():
+        if name in metric.MEASURES:
+            return metric.MEASURES[name].title
+        if name in metric.PER_CLASS_TITLES:
+            return metric.PER_CLASS_TITLES[name]
+    return name.replace("_", " ")
 
 
-def annotated_events(split: Split) -> dict[str, events.Events]:
-    """Return the events of the recordings to test on, by their name."""
-    found = zip(split.test.names, split.test.events or (), strict=True)
-    return {
-        name: [(on, off, split.labels[index]) for on, off, index in listed or ()]
-        for name, listed in found
-    }
-
-
-MEASURE_TITLES = {
-    "macro_f1": "macro-F1",
-    "auprc": "AUPRC",
-    "micro_auprc": "micro-AUPRC",
-    "macro_auprc": "macro-AUPRC",
-    "mean_average_precision": "mAP",
-    "psds1": "PSDS1",
-    "psds2": "PSDS2",
-    "event_f1": "event F1",
-    "segment_f1": "segment F1",
-    "segment_error_rate": "segment error rate",
-}
-TASK_SCORERS: Mapping[
-    str, Callable[[Split, Spectrograms, Sequence[torch.Tensor], FrontEnd], dict[str, Any]]
-] = {
-    "single-label": _classification_scores,
-    "multi-label": _tagging_scores,
-    "sound-events": _event_scores,
-}
+def _all_metrics() -> list[Metric]:
+    names = [name for name in registry.names("evaluate") if name != "scores"]
+    return [
+        registry.load("evaluate", name, Metric)
+        for name in names
+        if hasattr(registry.load("evaluate", name), "TASK")
+    ]

@@ -1,55 +1,79 @@
-"""How well does a model rank clips by each tag? Areas under precision-recall curves, in [0, 1], higher is better."""
+"""Tagging: how well a model ranks clips by each tag.
+
+Areas under precision-recall curves, in [0, 1], higher is better.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 
 from frami.core.errors import OperationError
+from frami.evaluate.metric import Measure, Predictions
+
+TASK = "multi-label"
+MEASURES = {
+    "micro_auprc": Measure("micro-AUPRC", order=0),
+    "macro_auprc": Measure("macro-AUPRC", order=1),
+    "mean_average_precision": Measure("mAP", order=2),
+}
+PER_CLASS_TITLES = {"auprc": "AUPRC"}
+
+
+def score(predictions: Predictions) -> dict[str, Any]:
+    """Return micro- and macro-AUPRC, mean average precision, and the figures of each tag."""
+    logits = predictions.clip_logits.numpy()
+    return tagging_scores(predictions.split.labels, predictions.clips.targets, logits)
 
 
 def tagging_scores(
-    labels: tuple[str, ...], targets: np.ndarray, logits: np.ndarray
+    labels: tuple[str, ...], targets: NDArray[np.float32], logits: NDArray[np.float32]
 ) -> dict[str, Any]:
-    """Return micro- and macro-AUPRC, mean average precision, the number of clips, and the figures of every tag.
+    """Return micro- and macro-AUPRC, mean average precision, and the figures of each tag.
 
-    A tag that none or all of the clips have cannot be ranked and is left out of all of them.
+    A tag that no clip has, or every clip, cannot be ranked. It is left out of all measures.
 
     Args:
         labels: Tags, by index.
-        targets: 1 where a clip has the tag, ``(S, K)``.
-        logits: What the model gives, ``(S, K)``; only their order counts.
+        targets: 1 where a clip has the tag, else 0, ``(S, K)``.
+        logits: The model's logits, ``(S, K)``; only their order counts.
 
-    Source: DCASE 2019 task 5 (micro- and macro-AUPRC, by trapezoids); average precision is the sum by steps.
+    Raises:
+        OperationError: No tag can be ranked.
+
+    Source: DCASE 2019 task 5 for micro- and macro-AUPRC, integrated by trapezoids. Average
+    precision is the sum over steps.
     """
-    if not len(targets):
-        raise OperationError("There is no clip to score.")
-    ranked = [index for index in range(len(labels)) if 0 < targets[:, index].sum() < len(targets)]
-    if not ranked:
-        raise OperationError("No tag tells these clips apart: each is on all of them or on none.")
+    n_positive = targets.sum(axis=0)
+    ranked = np.flatnonzero((n_positive > 0) & (n_positive < len(targets)))
+    if not len(ranked):
+        raise OperationError(
+            "No tag can be ranked: each tag is on all of the test clips or on none of them."
+        )
     per_class = {
         labels[index]: {
-            "clips": int(targets[:, index].sum()),
-            "auprc": _area(targets[:, index], logits[:, index]),
+            "clips": int(n_positive[index]),
+            "auprc": _auprc(targets[:, index], logits[:, index]),
             "average_precision": float(
                 average_precision_score(targets[:, index], logits[:, index])
             ),
         }
         for index in ranked
     }
+    figures = per_class.values()
     return {
-        "micro_auprc": _area(targets[:, ranked].ravel(), logits[:, ranked].ravel()),
-        "macro_auprc": float(np.mean([found["auprc"] for found in per_class.values()])),
+        "micro_auprc": _auprc(targets[:, ranked].ravel(), logits[:, ranked].ravel()),
+        "macro_auprc": float(np.mean([figure["auprc"] for figure in figures])),
         "mean_average_precision": float(
-            np.mean([found["average_precision"] for found in per_class.values()])
+            np.mean([figure["average_precision"] for figure in figures])
         ),
-        "clips": len(targets),
         "per_class": per_class,
     }
 
 
-def _area(target: np.ndarray, logit: np.ndarray) -> float:
+def _auprc(target: NDArray[np.float32], logit: NDArray[np.float32]) -> float:
     precision, recall, _ = precision_recall_curve(target, logit)
     return float(auc(recall, precision))

@@ -18,12 +18,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frami.core import registry, seeds
+from frami.core import seeds
 from frami.core.errors import UsageError
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import setting
 from frami.data.clips import Spectrograms, crop_or_tile
+from frami.data.recordings import load_dataset
 from frami.data.splits import find_data_folder, load_split
 from frami.inversion.loop import RoundResult
 from frami.inversion.method import MethodSettings
@@ -46,7 +47,7 @@ class Method:
     def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
         self.teacher, self.runtime, self.seed = teacher, runtime, seed
         folder = find_data_folder(settings.dataset, settings.data or None)
-        folds = registry.load("datasets", settings.dataset).test_folds(folder)
+        folds = load_dataset(settings.dataset).test_folds(folder)
         if not folds:
             raise UsageError(
                 f"{folder} has no recordings of {settings.dataset}. Choose another folder with "

@@ -5,8 +5,6 @@ Run it only where a change of numbers is meant, and say so in the changelog.
 
 from __future__ import annotations
 
-import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ import torch
 import frami
 from frami.core import registry
 from frami.data.store import Store
-from frami.evaluate import classification, events, tagging
 from tests.conftest import FAST, make_front_end, make_teacher
 
 GOLDEN = Path(__file__).with_name("data") / "golden.json"
@@ -31,7 +28,13 @@ def inversion(method: str, folder: Path) -> dict[str, float]:
     known = {name: value for name, value in FAST.items() if hasattr(settings(), name)}
     teacher = make_teacher(make_front_end())
     store = frami.synthesize(
-        teacher, folder / f"{method}.h5", samples=16, method=method, batch_size=8, options=known, **RUNTIME
+        teacher,
+        folder / f"{method}.h5",
+        samples=16,
+        method=method,
+        batch_size=8,
+        options=known,
+        **RUNTIME,
     )
     with store:
         mels = torch.cat([store.mel(index).flatten() for index in range(len(store))])

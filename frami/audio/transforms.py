@@ -36,12 +36,12 @@ def roll(mel: Tensor, rng: Generator) -> Tensor:
     return mel.gather(2, index.unsqueeze(1).expand(batch, bands, n_frames))
 
 
-def crop(mel: Tensor, rng: Generator, *, frames: int) -> Tensor:
-    """Return ``frames`` successive frames of each clip, from a random start."""
+def crop(mel: Tensor, rng: Generator, *, n_frames: int) -> Tensor:
+    """Return ``n_frames`` successive frames of each clip, from a random start."""
     batch, bands, length = mel.shape
-    start = torch.randint(length - frames + 1, (batch, 1), generator=rng).to(mel.device)
-    index = start + torch.arange(frames, device=mel.device)
-    return mel.gather(2, index.unsqueeze(1).expand(batch, bands, frames))
+    start = torch.randint(length - n_frames + 1, (batch, 1), generator=rng).to(mel.device)
+    index = start + torch.arange(n_frames, device=mel.device)
+    return mel.gather(2, index.unsqueeze(1).expand(batch, bands, n_frames))
 
 
 def gain(mel: Tensor, rng: Generator, *, amount: float) -> Tensor:

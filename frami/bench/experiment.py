@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from frami.core import registry
 from frami.core.run import settings_id
 from frami.data.soundscapes import SoundscapeSettings
+from frami.inversion.method import load_method
 from frami.training.loop import TrainingSettings
 from frami.training.recipes import find_recipe
 from frami.training.supervised import SupervisedSettings
@@ -184,11 +184,11 @@ class Experiment:
             for name in names:
                 del config[part][name]
         if source.method:
-            method_settings = registry.load("generators", source.method).Settings
+            method_settings = load_method(source.method).Settings
             config["method"] = asdict(method_settings(**source.synthesis))
         if self.task.mixture:
             config["mixing"] = asdict(SoundscapeSettings())
-        recipe = find_recipe(source.recipe, labelled=not source.method)
+        recipe = find_recipe(source.recipe, labeled=not source.method)
         loops = [asdict(TrainingSettings()), asdict(SupervisedSettings())]
         config |= {"weights": dict(recipe.weights), "loop": loops, "suite": "", "seed": 0}
         return settings_id(config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,16 +24,9 @@ from frami.data.recordings import Split
 from frami.data.splits import load_split, split_for_task
 from frami.data.store import Store, store_run_folder
 from frami.evaluate import fusion
-from frami.evaluate.scores import score_predictions
+from frami.evaluate.metric import Measure
+from frami.evaluate.scores import measures_of, score_predictions
 from frami.models.model import Model
-
-# The measures of each task in a table; rows are compared by the first.
-TASK_MEASURES = {
-    "single-label": ("accuracy", "macro_f1"),
-    "multi-label": ("micro_auprc", "macro_auprc", "mean_average_precision"),
-    "sound-events": ("psds1", "psds2", "event_f1", "segment_f1", "segment_error_rate"),
-}
-LOWER_IS_BETTER = ("segment_error_rate",)
 
 
 @dataclass(frozen=True)
@@ -48,7 +41,7 @@ class Bench(Artifacts):
         teachers_of_students = [source.teachers, *((spec,) for spec in source.fused_teachers)]
         students = [self.student(experiment, specs, store) for specs in teachers_of_students]
         scores = self.scores(experiment, students)
-        measures = TASK_MEASURES[teacher.task]
+        measures = measures_of(teacher.task)
         return {
             "suite": experiment.suite,
             "dataset": task.name,
@@ -73,7 +66,9 @@ class Bench(Artifacts):
             "identity": experiment.identity,
         }
 
-    def _teacher_columns(self, experiment: Experiment, measures: Sequence[str]) -> dict[str, Any]:
+    def _teacher_columns(
+        self, experiment: Experiment, measures: Mapping[str, Measure]
+    ) -> dict[str, Any]:
         """Return size and scores of the teachers; of several, the best score in each measure."""
         specs = [*experiment.source.teachers, *experiment.source.fused_teachers]
         scores = [self.scores(experiment, [self.teacher_folder(experiment, s)]) for s in specs]
@@ -81,8 +76,8 @@ class Bench(Artifacts):
         return {
             "teacher_parameters": parameters,
             **{
-                f"teacher_{name}": round(best(name, [each[name] for each in scores]), 4)
-                for name in measures
+                f"teacher_{name}": round(best(measure, [each[name] for each in scores]), 4)
+                for name, measure in measures.items()
             },
         }
 
@@ -169,10 +164,10 @@ def _cost_columns(
     }
 
 
-def best(measure: str, values: Sequence[float]) -> float:
+def best(measure: Measure, values: Sequence[float]) -> float:
     """Return the best of several scores of one measure.
 
-    >>> best("accuracy", [0.1, 0.2]), best("segment_error_rate", [0.1, 0.2])
+    >>> best(Measure("accuracy"), [0.1, 0.2]), best(Measure("error rate", True), [0.1, 0.2])
     (0.2, 0.1)
     """
-    return (min if measure in LOWER_IS_BETTER else max)(values)
+    return (min if measure.lower_is_better else max)(values)

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from frami.bench import suites
-from frami.bench.measure import TASK_MEASURES, best
-from frami.evaluate.scores import MEASURE_TITLES
+from frami.bench.measure import best
+from frami.evaluate.metric import Measure
+from frami.evaluate.scores import measure_title, measures_of
+from frami.models.tasks import TASKS
 
 Row = dict[str, str]
 Cells = dict[str, str]
@@ -45,7 +47,13 @@ STALE = " †"
 
 def main_measure(row: Row) -> str:
     """Return the measure that a row is compared by: the first of its task."""
-    return next(names[0] for names in TASK_MEASURES.values() if row.get(names[0]))
+    first_measures = (next(iter(measures_of(task))) for task in TASKS)
+    return next(name for name in first_measures if row.get(name))
+
+
+def _measures_with(name: str) -> Mapping[str, Measure]:
+    """Return all measures of the task that a measure belongs to."""
+    return next(measures_of(task) for task in TASKS if name in measures_of(task))
 
 
 def group_by(rows: Iterable[Row], *keys: str) -> dict[tuple[str, ...], list[Row]]:
@@ -78,8 +86,8 @@ def lead_sentence(rows: Sequence[Row]) -> str:
     if not groups:
         return ""
     means = [statistics.mean(float(row[measure]) for row in group) for group in groups]
-    top = groups[means.index(best(measure, means))]
-    first, title = top[0], _title(measure)
+    top = groups[means.index(best(_measures_with(measure)[measure], means))]
+    first, title = top[0], measure_title(measure)
     teacher = _spread_of_seeds(top, f"teacher_{measure}")
     bounds = [
         row
@@ -97,17 +105,16 @@ def lead_sentence(rows: Sequence[Row]) -> str:
 def results_table(rows: Sequence[Row]) -> str:
     """Return the Markdown table of one student, with the teacher in the first line."""
     main = main_measure(rows[0])
-    measures = next(names for names in TASK_MEASURES.values() if names[0] == main)
     others = [
         name
-        for name in (*measures[1:], "agreement", "coverage", "target_agreement")
-        if any(row.get(name) for row in rows)
+        for name in (*_measures_with(main), "agreement", "coverage", "target_agreement")
+        if name != main and any(row.get(name) for row in rows)
     ]
     lines = [
         _student_cells(rows, group, main, others)
         for group in group_by(rows, "source", "settings").values()
     ]
-    caption, columns = _columns(lines, _title(main))
+    caption, columns = _columns(lines, measure_title(main))
     teachers = _teacher_cells(rows, [main, *others])
     body = [[line.get(name, "") for name in columns] for line in [*teachers, *lines]]
     cells = [columns, ["---"] * len(columns), *body]
@@ -145,10 +152,10 @@ def _student_cells(
         "parameters": first["parameters"],
         "synthetic clips": first["clips"] if first["clips"] != "0" else "",
         "steps": first["steps"],
-        _title(main): _values(group, main),
+        measure_title(main): _values(group, main),
         "of the teacher": _ratio(group, main, lambda row: float(row[f"teacher_{main}"])),
         "of the upper bound": _ratio(group, main, partial(_upper_score, upper, main)),
-        **{_title(name): _values(group, name) for name in others},
+        **{measure_title(name): _values(group, name) for name in others},
     }
     if main == "psds1":
         ratio = _ratio(group, "psds2", partial(_upper_score, upper, "psds2"))
@@ -165,9 +172,9 @@ def _gains(rows: Sequence[Row], group: Sequence[Row], main: str) -> Cells:
             continue
         gain, baseline = _gain(rows, group, name), group[0].get("baseline", "")
         if len(baselines) == 1:
-            cells[f"gain in {_title(name)} over {next(iter(baselines))}"] = gain
+            cells[f"gain in {measure_title(name)} over {next(iter(baselines))}"] = gain
         else:
-            cells[f"gain in {_title(name)}"] = f"{gain} over {baseline}" if gain else ""
+            cells[f"gain in {measure_title(name)}"] = f"{gain} over {baseline}" if gain else ""
     return cells if baselines else {}
 
 
@@ -204,7 +211,7 @@ def _teacher_cells(rows: Sequence[Row], measures: Sequence[str]) -> list[Cells]:
         cells = {SOURCE: name, "parameters": parameters}
         for measure in measures:
             if any(row.get(f"teacher_{measure}") for row in group):
-                cells[_title(measure)] = _spread_of_seeds(group, f"teacher_{measure}")
+                cells[measure_title(measure)] = _spread_of_seeds(group, f"teacher_{measure}")
         lines.append(cells)
     return lines
 
@@ -216,10 +223,6 @@ def _spread_of_seeds(rows: Sequence[Row], column: str) -> str:
     """
     by_seed = group_by([row for row in rows if row.get(column)], "seed").values()
     return spread(statistics.mode(float(row[column]) for row in of_seed) for of_seed in by_seed)
-
-
-def _title(measure: str) -> str:
-    return MEASURE_TITLES.get(measure, measure.replace("_", " "))
 
 
 def _values(rows: Sequence[Row], name: str) -> str:

@@ -21,11 +21,12 @@ from frami.bench.experiment import Experiment
 from frami.bench.measure import Bench
 from frami.bench.result_tables import Row
 from frami.bench.suites import SUITES
-from frami.core import files, registry
+from frami.core import files
 from frami.core.errors import FramiError, OperationError, UsageError, unknown_name
+from frami.data.recordings import load_dataset
 from frami.data.splits import find_data_folder, load_split
 from frami.evaluate import events
-from frami.evaluate.scores import MEASURE_TITLES
+from frami.evaluate.scores import measure_title
 
 KEY = ("suite", "dataset", "fold", "teacher", "student", "source", "seed")
 
@@ -101,7 +102,7 @@ def run_bench(
         with files.exclusive(page):
             write_report(page, read_rows(page) | {tuple(row[name] for name in KEY): row})
         name = report.main_measure(row)
-        say(f"{title}: {MEASURE_TITLES.get(name, name)} {float(row[name]):.4f}")
+        say(f"{title}: {measure_title(name)} {float(row[name]):.4f}")
     if failed:
         raise OperationError(
             f"{failed} of {len(experiments)} rows could not be measured; the reasons are above."
@@ -141,7 +142,7 @@ def _check_recordings(experiments: Sequence[Experiment], data: str | None) -> No
         load_split(dataset, data, test_fold=fold)
     others = dict.fromkeys(str(e.source.synthesis.get("dataset", "")) for e in experiments)
     for other in filter(None, others):
-        if not registry.load("datasets", other).test_folds(find_data_folder(other, data)):
+        if not load_dataset(other).test_folds(find_data_folder(other, data)):
             raise UsageError(
                 f"{data} has no recordings of {other}; rows that train on other sounds need them."
             )

@@ -11,12 +11,14 @@ import torch
 
 from frami.bench import timing
 from frami.bench.timing import TimingRow
-from frami.core import registry, seeds
+from frami.core import seeds
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import make_settings
+from frami.generators import frami
 from frami.inversion import losses, targets
 from frami.inversion.hooks import forward_with_stats
+from frami.inversion.method import load_method
 from frami.inversion.resize_conv import ResizeConv2d
 from frami.models.model import Model
 
@@ -40,7 +42,7 @@ def round_seconds(
     frames: int | None = None,
 ) -> float:
     """Return the time (s) of one round of one batch, by default with clips of full length."""
-    module, frames = registry.load("generators", method), frames or timing.FRAMES
+    module, frames = load_method(method), frames or timing.FRAMES
     generator = module.Method(model, make_settings(module.Settings, options), runtime, 0)
 
     def run_round(index: int) -> torch.Tensor:
@@ -71,7 +73,7 @@ def extrapolated_round_seconds(
 def time_inversion(model: Model, runtime: Runtime, one_pass: float) -> list[TimingRow]:
     """Return the cost of a step of FRAMI in a round of default length, in teacher passes."""
     rows: list[TimingRow] = []
-    steps: int = registry.load("generators", "frami").Settings().steps
+    steps = frami.Settings().steps
 
     def step_seconds(where: Runtime, changes: Mapping[str, Any]) -> float:
         options = {**ALL_LOSSES, **changes}
@@ -101,7 +103,7 @@ def time_methods(model: Model, runtime: Runtime) -> list[TimingRow]:
     rounds, clips = _time_frami_clips(model, runtime)
     rows = [*rounds, *clips]
     for method, steps in PUBLISHED_STEPS.items():
-        settings = registry.load("generators", method).Settings()
+        settings = load_method(method).Settings()
         options = {"proxy_start": 0} if hasattr(settings, "proxy_start") else {}
         title = f"a finished clip of {method}, {timing.FRAMES} frames, {steps} steps a round"
         for name, context in (
@@ -120,7 +122,7 @@ def time_methods(model: Model, runtime: Runtime) -> list[TimingRow]:
 
 def _time_frami_clips(model: Model, runtime: Runtime) -> tuple[list[TimingRow], list[TimingRow]]:
     """Return the costs of a round and of a clip of FRAMI, each in default and in full length."""
-    settings = registry.load("generators", "frami").Settings()
+    settings = frami.Settings()
     optimized = -(-timing.BATCH_SIZE // (1 + settings.siblings))
     reference = f"its {settings.steps} passes of {optimized} clips through the teacher"
     rounds, clips = [], []
@@ -158,8 +160,9 @@ def profile_step(model: Model, runtime: Runtime, one_pass: float) -> list[Timing
 
 
 def _step_parts(model: Model, runtime: Runtime) -> dict[str, Callable[[], object]]:
-    module = registry.load("generators", "frami")
-    generator = module.Method(model, module.Settings(**ALL_LOSSES), runtime, 0)
+    generator = frami.Method(model, make_settings(frami.Settings, ALL_LOSSES), runtime, 0)
+    proxy = generator.proxy
+    assert proxy is not None  # the adversary has a weight
     target = targets.sample_balanced_classes(timing.CLASSES, timing.BATCH_SIZE, 0, 0)
     target = target.to(runtime.device)
     decoder, rng = generator.meta.start_round(), seeds.make_rng(0, Stream.SPEED)
@@ -178,7 +181,7 @@ def _step_parts(model: Model, runtime: Runtime) -> dict[str, Callable[[], object
         view = mel.clone().requires_grad_(True)
         with runtime.autocast():
             view_out = model.network(view)
-        generator.contrast.loss(view_out, teacher_out, 0.1).backward()
+        torch.autograd.backward(generator.contrast.loss(view_out, teacher_out, 0.1))
 
     def batch_norm() -> None:
         view = mel.clone().requires_grad_(True)
@@ -189,14 +192,12 @@ def _step_parts(model: Model, runtime: Runtime) -> dict[str, Callable[[], object
 
     def proxy_forward() -> None:
         view = mel.clone().requires_grad_(True)
-        generator.proxy.predict(view).logits.float().sum().backward()
+        torch.autograd.backward(proxy.predict(view).logits.float().sum())
 
     return {
         "the decoder": decode,
         "the teacher's pass, with batch-norm statistics": batch_norm,
         "the pass of the second view, and the contrastive loss": contrast,
         "the proxy student's pass": proxy_forward,
-        "a training step of the proxy student": lambda: generator.proxy.step(
-            mel, teacher_out.logits
-        ),
+        "a training step of the proxy student": lambda: proxy.step(mel, teacher_out.logits),
     }

@@ -1,4 +1,18 @@
-"""The command line: what it consists of, and how it ends."""
+"""The command line: `frami` and its commands, and how errors end it.
+
+    training     train, distill
+    inversion    synthesize
+    reports      evaluate, inspect
+    recordings   data get, soundscapes
+    demo_bench   demo, bench
+    catalog      list
+    diagnosis    doctor
+    help         sections and examples of all commands, and errors that name options
+    options      options that commands share
+    types        types of option values
+
+A command imports the library when it runs, so that help is fast.
+"""
 
 from __future__ import annotations
 
@@ -11,37 +25,59 @@ from typing import NoReturn
 
 import click
 
-from frami.cli.data import data, soundscapes
+from frami.cli.catalog import list_names
 from frami.cli.demo_bench import bench, demo
-from frami.cli.pipeline import distill, evaluate, inspect, synthesize, train
+from frami.cli.diagnosis import doctor
+from frami.cli.help import Group, Option
+from frami.cli.inversion import synthesize
+from frami.cli.recordings import data, soundscapes
+from frami.cli.reports import evaluate, inspect
+from frami.cli.training import distill, train
 from frami.core import registry
 from frami.core.errors import FramiError
 
-SMALLER = "Take smaller batches (--batch-size, or of train and distill --set batch_size=...) and a new --out, or --device cpu."
+OUT_OF_MEMORY = (
+    "Use smaller batches (synthesize: --batch-size; train and distill: --set batch_size=...) and "
+    "a new --out, or --device cpu."
+)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="frami")
+@click.group(
+    cls=Group,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
+    epilog="""\b
+        To complete names with the Tab key, add this to ~/.bashrc (zsh: zsh_source):
+          eval "$(_FRAMI_COMPLETE=bash_source frami)\"""",
+)
 @click.option(
     "--import",
     "modules",
+    cls=Option,
     multiple=True,
-    help="Import a module of your own, which bundles may then be built of.",
+    metavar="MODULE",
+    help="Import a module of your own before the command runs, for models with your own network.",
 )
+@click.version_option(package_name="frami")
 def frami(modules: tuple[str, ...]) -> None:
     """Data-free distillation and model inversion of audio classifiers.
 
-    A frozen teacher is inverted into synthetic spectrograms, and a small student learns from those what the teacher
-    knows; no recording is read in between. Begin with: frami demo
+    frami inverts a frozen teacher into synthetic spectrograms and trains a small student on them.
+    Neither step reads a recording. To see it work, type: frami demo
     """
-    if os.getcwd() not in sys.path:  # modules of one's own lie here, as a rule
+    if os.getcwd() not in sys.path:  # the user's own modules are usually in this folder
         sys.path.append(os.getcwd())
     for name in modules:
         registry.import_user_module(name)
 
 
-for command in (train, synthesize, distill, evaluate, inspect, data, soundscapes, bench, demo):
-    frami.add_command(command)
+frami.add_section("First steps", demo, list_names, doctor)
+frami.add_section("Pipeline", train, synthesize, distill, evaluate, inspect)
+frami.add_section("Recordings", data, soundscapes)
+frami.add_section("Research", bench)
 
 
 def _stop(message: str, code: int) -> NoReturn:
@@ -49,27 +85,29 @@ def _stop(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _own_code(error: Exception) -> str | None:
-    """Return which line of the user's own an error came through, if it came through any."""
+def _user_code(error: Exception) -> str | None:
+    """Return a sentence that names the line of the user's own code that raised an error, if any."""
     installed = (sys.prefix, sys.base_prefix, str(Path(__file__).resolve().parents[2]), "<")
-    called = [
+    frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith(installed)
     ]
-    return f"It came out of line {called[-1].lineno} of {called[-1].filename}" if called else None
+    if not frames:
+        return None
+    return f"The error came from line {frames[-1].lineno} of {frames[-1].filename}"
 
 
 def main() -> None:
-    """Run the command line: 0 if all went well, 1 for what failed, 2 for wrong use, 130 after Ctrl-C."""
-    again = shlex.join(["frami", *sys.argv[1:]])
+    """Run the command line. Exit with 0 (done), 1 (failed), 2 (wrong use) or 130 (Ctrl-C)."""
+    command = shlex.join(["frami", *sys.argv[1:]])
     try:
         frami(prog_name="frami", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        _stop(f"stopped; what was finished is kept. To go on: {again}", 130)
+        _stop(f"stopped. Finished work is kept. To continue, type: {command}", 130)
     except FramiError as error:
         _stop(str(error), error.exit_code)
     except OSError as error:
@@ -77,8 +115,9 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("FRAMI_TRACEBACK"):
             raise
-        # torch's own is named only once it has been imported.
+        # By its name, because torch may not be imported.
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-            _stop(f"{str(error).split('. ')[0] or 'The memory is full'}. {SMALLER}", 1)
-        whose = _own_code(error) or "This is a defect of frami"
-        _stop(f"{type(error).__name__}: {error}. {whose}; FRAMI_TRACEBACK=1 shows where.", 1)
+            _stop(f"{str(error).split('. ')[0] or 'The memory is full'}. {OUT_OF_MEMORY}", 1)
+        origin = _user_code(error) or "This is a bug in frami"
+        hint = "set FRAMI_TRACEBACK=1 to see the traceback"
+        _stop(f"{type(error).__name__}: {error}. {origin}; {hint}.", 1)

@@ -1,122 +1,184 @@
-"""frami at work: a demo in minutes, and the bench that compares methods."""
+"""The commands that show frami at work: `demo` in minutes, `bench` to compare methods."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import click
 
-from frami.cli import options
+from frami.cli import options, types
+from frami.cli.help import Command
+from frami.cli.options import RuntimeArguments
 from frami.core.errors import UsageError
 
+SUITES = ("quick", "main", "ablation", "cpu", "gpu", "tags", "scenes", "events", "speed")
 
-@click.command()
-@click.option(
+
+@click.command(
+    cls=Command,
+    examples={
+        "Compress a classifier of spoken digits.": "frami demo",
+        "Compress a detector of sound events.": "frami demo --task events --out demo",
+    },
+)
+@options.option(
     "--task",
+    section="Input",
     type=click.Choice(["digits", "tagging", "events"]),
     default="digits",
-    show_default=True,
-    help="Spoken digits by the shipped teacher; or tags, or events, of soundscapes mixed for the demo.",
+    help="digits uses the teacher that ships with frami. tagging and events first mix soundscapes "
+    "and train a teacher on them.",
 )
-@click.option(
-    "--out",
-    default="demo",
-    show_default=True,
-    type=options.PathOption(),
-    help="Folder for all that the demo makes.",
-)
-@click.option(
+@options.option(
     "--data",
-    type=options.PathOption(),
-    help="Recordings (fsdd) to measure digits with. [default: FRAMI_DATA, if set]",
+    section="Input",
+    type=types.FOLDER,
+    metavar="FOLDER",
+    help="With digits: folder of the recordings (fsdd) for an accuracy on real speech.",
+    default_text="the variable FRAMI_DATA, if it is set",
+)
+@options.option(
+    "--out",
+    section="Output",
+    default="demo",
+    type=types.FOLDER,
+    metavar="FOLDER",
+    help="Folder to write everything to.",
 )
 @options.runtime_options
-def demo(task: str, out: str, data: str | None, **arguments: Any) -> None:
-    """Invert a teacher and distil a student from that, in minutes, with no download."""
+def demo(task: str, out: str, data: str | None, **runtime: Unpack[RuntimeArguments]) -> None:
+    """Run the whole pipeline in minutes, without a download.
+
+    The demo inverts a teacher and distills a student from the synthetic clips. It distills another
+    student from noise, and compares the three models in a table.
+    """
     if task == "digits":
         from frami.demos import digits
 
-        digits.run_digits_demo(Path(out), data, say=click.echo, **arguments)
-    elif data:
+        digits.run_digits_demo(Path(out), data, say=options.echo, **runtime)
+        options.echo_next("inspect", Path(out) / "student-frami")
+        return
+    if data:
         raise UsageError(
-            f"--data is for the digits; the demo of {task} mixes its recordings itself."
+            f"`data` is for the digits demo; the demo of {task} mixes its own recordings."
         )
-    else:
-        from frami.demos import soundscapes
+    from frami.demos import soundscapes
 
-        soundscapes.run_soundscape_demo(Path(out), task, say=click.echo, **arguments)
-    options.echo_next("inspect", Path(out) / ("" if task == "digits" else task) / "student-frami")
+    soundscapes.run_soundscape_demo(Path(out), task, say=options.echo, **runtime)
+    options.echo_next("inspect", Path(out) / task / "student-frami")
 
 
-@click.command()
-@click.option(
+@click.command(
+    cls=Command,
+    examples={
+        "Run every method on a small problem.": "frami bench --suite quick",
+        "Measure FRAMI on ESC-50 with three seeds.": "frami bench --suite main --data DIR "
+        "--task esc50 --seeds 3",
+    },
+)
+@options.option(
     "--suite",
-    type=click.Choice(
-        ["quick", "main", "ablation", "cpu", "gpu", "tags", "scenes", "events", "speed"]
-    ),
+    section="Input",
+    type=click.Choice(SUITES),
     default="quick",
-    show_default=True,
-    help="quick, cpu, gpu: every method; main, ablation: FRAMI, full and in parts; tags, scenes, events: recipes; "
-    "speed: costs as ratios.",
+    help="quick, cpu and gpu compare all methods. main measures FRAMI against recordings, ablation "
+    "leaves out its parts. tags, scenes and events compare recipes. speed measures costs.",
 )
-@click.option(
+@options.option(
     "--data",
-    type=options.PathOption(),
-    help="Folder that holds esc50/, fsdd/, ... [default: FRAMI_DATA]",
+    section="Input",
+    type=types.FOLDER,
+    metavar="FOLDER",
+    help="Folder that holds esc50/, fsdd/, ...",
+    default_text="the variable FRAMI_DATA",
 )
-@click.option(
-    "--task", "tasks", multiple=True, help="Only this data set; may be given more than once."
+@options.option(
+    "--task",
+    "tasks",
+    section="Input",
+    multiple=True,
+    type=types.DATASET,
+    help="Measure only on this data set. Repeat the option for several.",
 )
-@click.option(
+@options.option(
     "--seeds",
-    type=click.IntRange(min=1),
-    help="Number of seeds, from --seed on. [default: the suite's own]",
+    section="Input",
+    type=types.Integer(1),
+    help="Number of seeds, counted from --seed.",
+    default_text="depends on the suite",
 )
-@click.option(
+@options.option(
     "--out",
+    section="Output",
     default="runs/bench",
-    show_default=True,
-    type=options.PathOption(path_type=Path),
-    help="For all pieces.",
+    type=types.PathOption(path_type=Path),
+    metavar="FOLDER",
+    help="Folder for all stores and models.",
 )
-@click.option(
+@options.option(
     "--page",
-    type=options.PathOption(path_type=Path),
-    help="Folder of bench.csv and bench.md. [default: --out]",
+    section="Output",
+    type=types.PathOption(path_type=Path),
+    metavar="FOLDER",
+    help="Folder for the results, bench.csv and bench.md.",
+    default_text="the folder of --out",
 )
-@click.option(
+@options.option(
     "--resume",
+    section="Output",
     is_flag=True,
-    help="Keep rows that the page has with these settings, even without their models.",
+    help="Keep results with the same settings, even if their models are gone.",
 )
 @options.runtime_options
 def bench(
-    suite: str, tasks: tuple[str, ...], seeds: int | None, seed: int, resume: bool, **arguments: Any
+    suite: str,
+    data: str | None,
+    tasks: tuple[str, ...],
+    seeds: int | None,
+    out: Path,
+    page: Path | None,
+    resume: bool,
+    **runtime: Unpack[RuntimeArguments],
 ) -> None:
-    """Compare methods: data set x method x seed at an equal budget; writes a table and pictures."""
+    """Compare methods on several data sets and seeds.
+
+    All methods of a suite get the same number of synthetic clips and of training steps. The results
+    are written as a table and as charts after each experiment. Finished experiments are not
+    repeated, so a bench can be interrupted.
+    """
     from frami.bench import runner
+    from frami.bench.measure import Bench
 
-    page = arguments.pop("page") or arguments["out"]
+    page, seed, device, threads = (
+        page or out,
+        runtime["seed"],
+        runtime["device"],
+        runtime["threads"],
+    )
     if suite == "speed":
-        if tasks or seeds or seed or resume or arguments["data"]:
+        if tasks or seeds or seed or resume or data:
             raise UsageError(
-                "The suite speed has a task and a seed of its own; leave out --data, --task, --seed, --seeds and --resume."
+                "The suite speed has a task and a seed of its own; leave out `data`, `tasks`, "
+                "`seed`, `seeds` and `resume`."
             )
-        from frami.bench import speed
-        from frami.core import files
-        from frami.core.runtime import select_runtime
-
-        speed.run_speed_suite(
-            select_runtime(arguments["device"], arguments["threads"]), page, click.echo
-        )
-        with files.exclusive(files.ensure_dir(page)):
-            runner.write_report(page, runner.read_rows(page))
-        click.echo(f"The table is in {page / 'speed.md'}, and in {page / 'bench.md'}.")
+        _measure_speed(page, device, threads)
         return
-    wanted = runner.list_experiments(suite, tasks, seeds, seed)
+    experiments = runner.list_experiments(suite, tasks, seeds, seed)
     if resume:
-        wanted = runner.missing_experiments(wanted, page)
-    runner.run_bench(wanted, runner.Bench(**arguments), page, click.echo)
+        experiments = runner.missing_experiments(experiments, page)
+    runner.run_bench(experiments, Bench(data, out, device, threads), page, options.echo)
     click.echo(f"The table is in {page / 'bench.md'}, its numbers in {page / 'bench.csv'}.")
     options.echo_next("bench", "--suite", "cpu" if suite == "quick" else suite, "--data", "DIR")
+
+
+def _measure_speed(page: Path, device: str, threads: int | None) -> None:
+    """Measure what steps and clips cost, and write the table into both pages."""
+    from frami.bench import runner, speed
+    from frami.core import files
+    from frami.core.runtime import select_runtime
+
+    speed.run_speed_suite(select_runtime(device, threads), page, options.echo)
+    with files.exclusive(files.ensure_dir(page)):
+        runner.write_report(page, runner.read_rows(page))
+    click.echo(f"The table is in {page / 'speed.md'}, and in {page / 'bench.md'}.")

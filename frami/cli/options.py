@@ -1,161 +1,214 @@
-"""What the commands share: options, and how they speak of recordings, settings and the next command."""
+"""Options that commands share, and what commands print in common."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
-from frami.core import registry
+from frami.cli import types
+from frami.cli.help import Option, RequiredOption, name_options
 
-Function = Callable[..., Any]
+if TYPE_CHECKING:
+    from frami.models.model import Model
 
-
-class RequiredOption(click.Option):
-    """An option that must be given, unless settings are only to be listed."""
-
-    def value_is_missing(self, value: Any) -> bool:
-        """Tell whether the command cannot do without what was given."""
-        listed = click.get_current_context().params.get("list_settings", False)
-        return not listed and super().value_is_missing(value)
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class PathOption(click.Path):
-    """A path; an empty one, as of a variable that is not set, would be the current folder."""
+class RuntimeArguments(TypedDict):
+    """The values of `runtime_options`."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path."""
-        if value == "":
-            self.fail("it is empty; name a file or a folder.", param, ctx)
-        return super().convert(value, param, ctx)
+    seed: int
+    device: str
+    threads: int | None
 
 
-required_option = partial(click.option, required=True, cls=RequiredOption)
+class RecordingArguments(TypedDict):
+    """The values of `recording_options` where recordings are required."""
+
+    dataset: str
+    data: str | None
+    test_fold: str
 
 
-def combine_options(*options: Function) -> Function:
-    """Return a decorator that adds several options in the order given."""
+option = partial(click.option, cls=Option)
+required_option = partial(click.option, cls=RequiredOption)
 
-    def add(function: Function) -> Function:
-        for option in reversed(options):
-            function = option(function)
+
+def combine_options(*options: Decorator) -> Decorator:
+    """Return a decorator that adds several options in this order."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for one in reversed(options):
+            function = one(function)
         return function
 
     return add
 
 
 runtime_options = combine_options(
-    click.option(
+    option(
         "--seed",
-        type=click.IntRange(0, 2**63 - 1),
+        section="Runtime",
+        type=types.Integer(0, types.MAX_SEED),
         default=0,
-        show_default=True,
-        help="Seed of everything that is drawn.",
+        help="Seed of all random numbers.",
     ),
-    click.option(
+    option(
         "--device",
+        section="Runtime",
+        type=types.Name(lambda: types.DEVICES),
         default="auto",
-        show_default=True,
-        help="auto (a CUDA GPU, else the CPU), cpu, cuda, mps.",
+        help="auto, cpu, cuda or mps. auto is a CUDA GPU if there is one, else the CPU.",
     ),
-    click.option(
-        "--threads", type=click.IntRange(min=1), help="Threads of the CPU; by default one a core."
+    option(
+        "--threads",
+        section="Runtime",
+        type=types.Integer(1),
+        help="Number of CPU threads.",
+        default_text="one per core",
     ),
 )
-precision_option = click.option(
-    "--precision", default="auto", show_default=True, help="auto, float32, bfloat16."
+precision_option = option(
+    "--precision",
+    section="Runtime",
+    type=types.Name(lambda: types.PRECISIONS),
+    default="auto",
+    help="auto, float32 or bfloat16. auto is bfloat16 if the processor supports it.",
 )
-budget_option = click.option(
+budget_option = option(
     "--budget",
-    help="Refuse what is beyond this: dcase2023 (128,000 parameters, 30 M multiply-adds for 1 s).",
+    section="Model",
+    type=types.Name(lambda: types.BUDGETS),
+    help="Fail if the model exceeds this complexity budget: dcase2023 (128,000 parameters, "
+    "30 M multiply-adds for a clip of 1 s).",
 )
-set_option = click.option(
+width_option = option(
+    "--width",
+    section="Model",
+    type=int,
+    help="Number of channels.",
+    default_text="depends on the network",
+)
+depth_option = option(
+    "--depth",
+    section="Model",
+    type=int,
+    help="Number of layers or blocks.",
+    default_text="depends on the network",
+)
+set_option = option(
     "--set",
     "assignments",
+    section="Settings",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Another setting; --list-settings names them.",
+    help="Change another setting. Repeat the option to change several.",
 )
-# Eager: whether an option is needed is known only after it.
-list_settings_option = click.option(
+# Eager, because RequiredOption reads it.
+list_settings_option = option(
     "--list-settings",
+    section="Settings",
     is_flag=True,
     is_eager=True,
-    help="Print what --set can set, with defaults, and stop.",
+    help="List the settings for --set, with their defaults, and exit.",
 )
+settings_options = combine_options(set_option, list_settings_option)
 
 
-def recording_options(required: bool) -> Function:
-    """Return the options that name a data set, its folder and what is held out."""
-    known = ", ".join(registry.names("datasets"))
-    option = required_option if required else click.option
+def data_option(section: str = "Input") -> Decorator:
+    """Return the option that names the folder of a data set."""
+    return option(
+        "--data",
+        section=section,
+        type=types.FOLDER,
+        metavar="FOLDER",
+        help="Folder of the data set, or the folder that holds it.",
+        default_text="the variable FRAMI_DATA",
+    )
+
+
+def recording_options(required: bool, section: str = "Input") -> Decorator:
+    """Return the options that name a data set, its folder and the fold to hold out."""
+    choose = required_option if required else option
     return combine_options(
-        option("--dataset", help=f"Data set of recordings: {known}."),
-        click.option(
-            "--data",
-            type=PathOption(),
-            help="Its folder, or one that holds it. [default: FRAMI_DATA]",
+        choose(
+            "--dataset",
+            section=section,
+            type=types.DATASET,
+            help="Data set of recordings, e.g. esc50. 'frami list datasets' shows all.",
         ),
-        option(
+        data_option(section),
+        choose(
             "--test-fold",
-            help="What is held out: a fold's number, 'takes' or a speaker (fsdd), 'validation' (desed), 'test' ... A wrong one "
-            "is answered with those there are.",
+            section=section,
+            type=str,
+            metavar="FOLD",
+            help="Fold to hold out for testing, e.g. 5 (esc50), takes (fsdd), validation (desed). "
+            "An invalid value lists the valid ones.",
         ),
     )
 
 
-def echo_budget(name: str | None, *models: Any) -> None:
-    """Print what models take of a budget, where one was named."""
+def echo(message: str, *, err: bool = False) -> None:
+    """Print a text of the library; parameters in backticks become options of this command."""
+    click.echo(name_options(message, click.get_current_context().command.params), err=err)
+
+
+def echo_budget(name: str | None, *models: Model) -> None:
+    """Print how much of a budget the models take, if a budget was named."""
     if name is not None:
         from frami.evaluate import complexity
 
-        click.echo(complexity.check_budget(name, *models))
+        echo(complexity.check_budget(name, *models))
 
 
-def print_settings(wanted: bool, settings: type, weights: Any = None) -> bool:
-    """Print what --set can set, where that was asked for; return whether it was."""
-    if wanted:
+def print_settings(
+    requested: bool, settings: type, weights: Mapping[str, float] | None = None
+) -> bool:
+    """Print the settings for --set if ``requested``; return ``requested``."""
+    if requested:
         from frami.core.settings import describe_settings
 
         for name, default, text in describe_settings(settings):
             click.echo(f"{name} = {default}   {text}")
         for name, weight in (weights or {}).items():
-            click.echo(f"{name} = {weight}   weight of this objective")
-    return wanted
+            click.echo(f"{name} = {weight}   weight of this loss")
+    return requested
 
 
 def parse_settings(
-    assignments: tuple[str, ...], settings: type, weights: Any = ()
+    assignments: Iterable[str], settings: type, weights: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Return what --set sets."""
+    """Return the values of --set by name."""
     from frami.core.settings import describe_settings, parse_assignments
 
     kinds = {name: type(default) for name, default, _ in describe_settings(settings)}
     return parse_assignments(assignments, kinds | dict.fromkeys(weights, float))
 
 
-def recording_arguments(arguments: dict[str, Any]) -> list[str]:
-    """Return the options that name the recordings, as they were given."""
-    data = ["--data", arguments["data"]] if arguments["data"] else []
-    return ["--dataset", arguments["dataset"], *data, "--test-fold", arguments["test_fold"]]
+def recording_words(dataset: str, data: str | None, test_fold: str) -> list[str]:
+    """Return the words that name recordings on a command line."""
+    folder = ["--data", data] if data else []
+    return ["--dataset", dataset, *folder, "--test-fold", test_fold]
 
 
 def echo_next(*words: object) -> None:
-    """Print what to type next, quoted where the shell needs it."""
+    """Print the next command to type, quoted for the shell."""
     context = click.get_current_context()
-    networks = [
+    modules = [
         *context.find_root().params["modules"],
         context.params.get("network"),
         context.params.get("student"),
     ]
-    # What is of a network of the user's own cannot be loaded without it.
-    own = [
+    # The next command cannot load a model of the user's own network without the import.
+    imports = [
         word
-        for name in dict.fromkeys(networks)
+        for name in dict.fromkeys(modules)
         if name and "." in name
         for word in ("--import", name)
     ]
-    click.echo(f"Next: {shlex.join(['frami', *own, *map(str, words)])}")
+    click.echo(f"Next: {shlex.join(['frami', *imports, *map(str, words)])}")

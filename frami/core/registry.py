@@ -25,13 +25,6 @@ KINDS = {
     "datasets": "data set",
     "evaluate": "metric",
 }
-# What a user's module needs where the caller passes no contract.
-REQUIRED_NAMES = {
-    "generators": ("Settings", "Method"),
-    "students": ("build",),
-    "teachers": ("build",),
-    "datasets": ("FOLDER", "SECONDS", "SAMPLE_RATE", "test_folds", "split"),
-}
 
 
 def names(family: str) -> list[str]:
@@ -150,7 +143,7 @@ def _with_defaults(module: ModuleType, contract: type | None) -> ModuleType:
 
 def _load_user_module(family: str, name: str, contract: type | None) -> ModuleType:
     module = import_user_module(name)
-    required = required_names(contract) if contract else REQUIRED_NAMES.get(family, ())
+    required = required_names(contract) if contract else []
     missing = [member for member in required if not hasattr(module, member)]
     if missing:
         raise UsageError(

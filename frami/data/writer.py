@@ -47,7 +47,7 @@ class StoreWriter:
         path: Path,
         description: Mapping[str, Any],
         *,
-        frames: int,
+        max_frames: int,
         losses: list[str],
         task: str = "single-label",
     ) -> None:
@@ -57,7 +57,7 @@ class StoreWriter:
             path: The store. It must have the suffix .h5 if it does not exist.
             description: Attributes of the store: ``front_end``, ``teacher``, ``labels``,
                 ``method``, ``settings``, ...
-            frames: Number of frames of the longest clip.
+            max_frames: Number of frames of the longest clip.
             losses: Names of the losses that are stored for each clip.
             task: Name of a task in `frami.models.tasks`. It decides whether the target of a clip is
                 a class, tags, or tags and a timeline.
@@ -67,7 +67,7 @@ class StoreWriter:
                 description, or the path is not allowed.
         """
         self._has_tags, self._has_timeline = task != "single-label", task == "sound-events"
-        self.path, self._max_frames, self.losses = path, frames, losses
+        self.path, self._max_frames, self.losses = path, max_frames, losses
         self.front_end, self._n_classes = description["front_end"], len(description["labels"])
         # Two names that differ in their suffix alone would share one record.
         if path.is_dir() or not (path.suffix == ".h5" or path.is_file()):
@@ -141,7 +141,7 @@ class StoreWriter:
         """Append a batch of clips.
 
         Args:
-            mel: Spectrograms ``(B, F, N)``, with at most ``frames`` frames.
+            mel: Spectrograms ``(B, F, N)``, with at most ``max_frames`` frames.
             timeline: Target activities ``(B, K, N)``, for sound events.
             columns: Every other column of `frami.data.store`: ``(B, ...)``, or one value for all.
 

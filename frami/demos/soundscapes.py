@@ -13,7 +13,7 @@ from frami.core.text import format_table
 from frami.data.soundscapes import make_soundscapes
 from frami.demos.students import RuntimeOptions, Say, StudentPlan, make_student
 from frami.evaluate import events
-from frami.evaluate.scores import MEASURE_TITLES, score
+from frami.evaluate.scores import measure_title, score
 from frami.models.model import Model
 from frami.reporting import inspect
 from frami.training.supervised import train
@@ -148,7 +148,7 @@ def _format_results(
     scores: Mapping[str, Mapping[str, Any]],
     measures: tuple[str, ...],
 ) -> list[str]:
-    heads = ["", "parameters", *(MEASURE_TITLES[measure] for measure in measures)]
+    heads = ["", "parameters", *(measure_title(measure) for measure in measures)]
     rows = [
         [
             title,

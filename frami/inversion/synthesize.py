@@ -24,7 +24,7 @@ from frami.core.settings import identity_fields, make_settings
 from frami.data.store import Store, store_run_folder
 from frami.data.writer import StoreWriter
 from frami.inversion import checks, targets
-from frami.inversion.checks import inversion_warnings as inversion_warnings
+from frami.inversion.checks import inversion_warnings
 from frami.inversion.loop import RoundResult
 from frami.inversion.method import Method, UsesRecordings, load_method
 from frami.models import tasks
@@ -99,7 +99,7 @@ def synthesize(
     writer = StoreWriter(
         out,
         _describe_store(teacher, plan),
-        frames=frame_range[1],
+        max_frames=frame_range[1],
         losses=checks.weighted_losses(settings),
         task=teacher.task,
     )

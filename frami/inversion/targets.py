@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from frami.core import seeds
 from frami.core.seeds import Stream
 from frami.inversion.method import MethodSettings
+from frami.models.heads import FrameHead
 from frami.models.model import Model
-from frami.models.network import FrameHead
 
 # Convolutions are compiled anew for every shape, which costs more than a round of short clips.
 N_LENGTHS = 6

@@ -32,7 +32,7 @@ def get_views(kind: str) -> tuple[View, View]:
 
 def crop_gain_and_mask(mel: Tensor, rng: Generator) -> Tensor:
     """Return a random half of each clip, with random gain and a mask over bands and frames."""
-    half = crop(mel, rng, frames=-(-mel.shape[2] // 2))
+    half = crop(mel, rng, n_frames=-(-mel.shape[2] // 2))
     return gain_and_mask(half, rng)
 
 

@@ -18,7 +18,8 @@ from frami.data.recordings import Split
 from frami.data.splits import align_labels, load_split, split_for_task
 from frami.data.store import Store
 from frami.evaluate import complexity, events, fusion
-from frami.evaluate.scores import annotated_events, score_predictions
+from frami.evaluate.events import annotated_events
+from frami.evaluate.scores import score_predictions
 from frami.models.model import Model, ModelLike, list_pretrained, load, resolve_bundle
 from frami.reporting import charts, event_rolls, feature_map
 from frami.reporting.describe import (

@@ -8,7 +8,7 @@ from typing import Any
 
 from frami.core.text import format_table
 from frami.evaluate import events
-from frami.evaluate.scores import MEASURE_TITLES
+from frami.evaluate.scores import measure_title
 
 
 def per_class_table(scores: Mapping[str, Any]) -> list[str]:
@@ -16,7 +16,7 @@ def per_class_table(scores: Mapping[str, Any]) -> list[str]:
     rows = scores["per_class"]
     names = list(next(iter(rows.values())))
     main_measure = names[1]  # the first column is the number of clips or events
-    heads = ["", *(MEASURE_TITLES.get(name, name.replace("_", " ")) for name in names)]
+    heads = ["", *(measure_title(name) for name in names)]
     by_score = sorted(rows.items(), key=lambda item: item[1][main_measure])
     body = [[label, *map(_format_value, row.values())] for label, row in by_score]
     return format_table([heads, *body])

@@ -1,1 +1,12 @@
-"""The loop that trains a network, on labels or on a teacher."""
+"""Training and distillation: one loop, driven by recipes of weighted losses.
+
+supervised   recordings -> a teacher, or a reference student (`frami.train`)
+distill      teachers and clips -> a student (`frami.distill`)
+sources      the clips to distil from: a store, or recordings
+recipes      published methods as named loss weights
+losses       the losses of a student
+loop         the training loop
+student      projections and moving average of the student during training
+ensemble     several teachers as one
+augment      augmentation of clips and their targets
+"""

@@ -1,4 +1,4 @@
-"""What a batch is altered by before it is learned from, and what becomes of its targets."""
+"""Augmentation of a training batch, of its clips and their targets together."""
 
 from __future__ import annotations
 
@@ -22,55 +22,74 @@ def augment(
     rng: Generator,
     *,
     bands: Sequence[int] = (),
-    labelled: bool = False,
+    labeled: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Return altered clips and their targets, ``(B, K)`` or ``(B, K, N)``; the teacher hears the same as the student.
+    """Return augmented clips and their targets; student and teacher take the same clips.
 
-    So clips that hold the ``bands`` of several front ends, one above the other, lose the same part of each.
-    Where clips are ``labelled``, the targets count: they stay what the whole clip is labelled as, and clips of which parts
-    are not known are not mixed.
+    With ``labeled``, the target is the label of the whole clip. Clips are then not cropped, clips
+    with unknown labels are not mixed, and stretches are spliced and masked only where that leaves
+    the target right.
+
+    Args:
+        mel: Clips ``(B, F, N)``.
+        target: ``(B, K)``, or ``(B, K, N)`` with a value for each frame. NaN or infinity is
+            unknown.
+        settings: Which augmentations, and how strong.
+        rng: Random numbers, on the CPU.
+        bands: Number of bands of each front end that the clips stack. The same relative masks are
+            applied to each. Empty for one front end.
+        labeled: Whether a loss compares the student with the target.
     """
-    timed = labelled and target.dim() > 2
-    if not labelled:
+    has_frames = labeled and target.dim() > 2
+    if not labeled:
         target = target.nan_to_num(0.0, posinf=0.0)
     if settings.roll:
         mel, target = transforms.with_timeline(partial(transforms.roll, rng=rng), mel, target)
-    # A label is that of a whole clip; a teacher says what it hears in part of one, or in parts of two.
-    if not labelled and mel.shape[2] > settings.max_frames:
-        mel, target = transforms.with_timeline(
-            partial(transforms.crop, rng=rng, frames=settings.max_frames), mel, target
-        )
+    if not labeled and mel.shape[2] > settings.max_frames:
+        crop = partial(transforms.crop, rng=rng, n_frames=settings.max_frames)
+        mel, target = transforms.with_timeline(crop, mel, target)
     if settings.gain:
         mel = transforms.gain(mel, rng, amount=settings.gain)
-    if settings.splice and (timed or not labelled):
-        spliced = transforms.with_timeline(
-            partial(transforms.splice, rng=rng, share=settings.splice), mel, target
-        )
+    if settings.splice and (has_frames or not labeled):
+        splice = partial(transforms.splice, rng=rng, share=settings.splice)
+        spliced = transforms.with_timeline(splice, mel, target)
         mel, target = _keep_known((mel, target), spliced)
     if settings.mixup:
-        mixed, partner, own = transforms.mixup(mel, rng, share=settings.mixup)
-        own = own.view(-1, *[1] * (target.dim() - 1))
-        # A partner that is not mixed in must not pass on what is not known of it: 0 times NaN or infinity is NaN.
-        theirs = target[partner].where(own < 1, 0.0)
-        mel, target = _keep_known((mel, target), (mixed, own * target + (1 - own) * theirs))
-    masked, drawn = [], rng.get_state()
-    for part in mel.split(list(bands) or mel.shape[1], dim=1):
-        rng.set_state(drawn)
-        if settings.band_mask:
-            part = transforms.mask(part, rng, dim=1, fraction=settings.band_mask)
-        if settings.time_mask and not timed:
-            part = transforms.mask(part, rng, dim=2, fraction=settings.time_mask)
+        mel, target = _mixup(mel, target, settings.mixup, rng)
+    time_mask = 0.0 if has_frames else settings.time_mask
+    return _mask(mel, settings.band_mask, time_mask, rng, bands), target
+
+
+def _mixup(mel: Tensor, target: Tensor, share: float, rng: Generator) -> tuple[Tensor, Tensor]:
+    mixed, partner, own_part = transforms.mixup(mel, rng, share=share)
+    own_part = own_part.view(-1, *[1] * (target.dim() - 1))
+    # 0 times NaN is NaN: an unknown target of a partner that is not mixed in must not count.
+    other = target[partner].where(own_part < 1, 0.0)
+    return _keep_known((mel, target), (mixed, own_part * target + (1 - own_part) * other))
+
+
+def _mask(
+    mel: Tensor, band_mask: float, time_mask: float, rng: Generator, bands: Sequence[int]
+) -> Tensor:
+    """Return clips with masked bands and frames, the same relative masks for each front end."""
+    masked, rng_state = [], rng.get_state()
+    for part in torch.split(mel, list(bands) or mel.shape[1], dim=1):
+        rng.set_state(rng_state)
+        if band_mask:
+            part = transforms.mask(part, rng, dim=1, fraction=band_mask)
+        if time_mask:
+            part = transforms.mask(part, rng, dim=2, fraction=time_mask)
         masked.append(part)
-    return torch.cat(masked, dim=1), target
+    return torch.cat(masked, dim=1)
 
 
 def _keep_known(
     before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Return altered clips and targets, but those as they were of which parts would then not be known."""
-    lost = ~after[1].isfinite().flatten(1).all(dim=1)
+    """Return clips and targets after a change, undone for clips with a partly unknown target."""
+    unknown = ~after[1].isfinite().flatten(1).all(dim=1)
     mel, target = (
-        torch.where(lost.view(-1, *[1] * (old.dim() - 1)), old, new)
+        torch.where(unknown.view(-1, *[1] * (old.dim() - 1)), old, new)
         for old, new in zip(before, after, strict=True)
     )
     return mel, target

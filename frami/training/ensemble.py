@@ -1,9 +1,12 @@
-"""Several teachers as one: for each class, the mean of what they say, weighted by how well each knows that class.
+"""Several teachers as one: the mean of their class probabilities, weighted by class.
 
-Source: after Fu et al., "Multi Model-Based Distillation for Sound Event Detection", IEICE Trans. Inf. & Syst. E102-D(10),
-2019, which publishes the idea of several complementary teachers; the weights are our choice. They are taken from the
-clips that the student learns from: those of recordings that the teachers learned from, too, flatter one that knows them
-by heart, and those of a store the teacher that it was made from.
+The weight of a teacher for a class is its average precision on the student's training clips. The
+weights are biased towards an overfitted teacher if the teachers were trained on those clips, and
+towards the teacher that a store was inverted from.
+
+Source: after Fu et al., "Multi Model-Based Distillation for Sound Event Detection", IEICE Trans.
+Inf. & Syst. E102-D(10), 2019, which publishes the idea of several complementary teachers. Differs:
+the weights are our choice.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from frami.audio.frontend import FrontEnd
@@ -27,10 +31,15 @@ from frami.models.network import Classifier, Output
 
 @dataclass(frozen=True)
 class InputAdapter:
-    """What a network hears of clips that hold the bands of several front ends, one above the other.
+    """Selects a network's own bands from clips that stack the bands of several front ends.
 
-    Front ends that differ in mean and deviation alone (each teacher's are those of its own recordings) share their bands,
-    which are then brought to the network's own.
+    Front ends that differ only in mean and deviation share their bands. The bands are then rescaled
+    to the network's own mean and deviation.
+
+    Attributes:
+        band_slice: The bands to select.
+        scale: Factor that turns the clips' deviation into the network's.
+        shift: Offset after the scaling, which turns the clips' mean into the network's.
     """
 
     band_slice: slice
@@ -38,124 +47,167 @@ class InputAdapter:
     shift: float
 
     @classmethod
-    def between(cls, own: FrontEnd, there: Sequence[FrontEnd]) -> InputAdapter:
-        """Return that of a network, given its front end and those that a clip holds."""
-        place = [end.unstandardized for end in there].index(own.unstandardized)
-        low, high = np.cumsum([0, *(end.n_mels for end in there)])[place : place + 2].tolist()
-        given = there[place]
-        return cls(slice(low, high), given.std / own.std, (given.mean - own.mean) / own.std)
+    def between(cls, own: FrontEnd, stacked: Sequence[FrontEnd]) -> InputAdapter:
+        """Return the adapter from clips with these stacked front ends to a network's own."""
+        index = [end.unstandardized for end in stacked].index(own.unstandardized)
+        low = sum(end.n_mels for end in stacked[:index])
+        source = stacked[index]
+        return cls(
+            slice(low, low + source.n_mels),
+            source.std / own.std,
+            (source.mean - own.mean) / own.std,
+        )
 
     def __call__(self, mel: Tensor) -> Tensor:
-        """Return the network's part of clips ``(B, F, N)``."""
+        """Return the network's input ``(B, F', N)`` from clips ``(B, F, N)``."""
         part = mel[:, self.band_slice]
         return part if (self.scale, self.shift) == (1.0, 0.0) else self.scale * part + self.shift
 
 
 class Ensemble(Classifier):
-    """Networks that hear a clip side by side; what is not an answer (frames, statistics, embedding) is the first one's."""
+    """Networks side by side, with the weighted mean of their class probabilities.
+
+    Hidden state, statistics and embedding are those of the first network.
+    """
 
     def __init__(
-        self, networks: Sequence[Classifier], weights: Tensor, ears: Sequence[InputAdapter]
+        self, networks: Sequence[Classifier], weights: Tensor, adapters: Sequence[InputAdapter]
     ) -> None:
-        """Take M networks, the weight of each for each class, ``(M, K)``, and what each hears of a clip."""
+        """Combine networks.
+
+        Args:
+            networks: M networks with the same classes, task and frame rate.
+            weights: Weight of each network for each class, ``(M, K)``; any scale.
+            adapters: The input of each network.
+        """
         super().__init__()
         self.weights: Tensor
         self.networks = nn.ModuleList(networks)
         self.register_buffer("weights", weights / weights.sum(dim=0))
-        self.ears = list(ears)
+        self.adapters = list(adapters)
         first = networks[0]
         self.channels, self.classes, self.embedding = first.channels, first.classes, first.embedding
         self.head, self.task = first.head, first.task
 
     def forward(self, mel: Tensor) -> Output:
-        """Return the answer of them all to clips ``(B, F, N)``."""
-        said = [network(ear(mel)) for network, ear in zip(self.networks, self.ears, strict=True)]
-        answers = torch.stack([self.task.class_probabilities(each.task_logits) for each in said])
-        weights = self.weights.view(len(said), 1, self.classes, *[1] * (answers.dim() - 3))
-        answer = self.task.to_logits((weights * answers).sum(dim=0))
-        if said[0].frame_logits is None:
-            return replace(said[0], logits=answer)
-        return replace(said[0], logits=answer[:, :, 0], frame_logits=answer[:, :, 1:])
+        """Return the output of the ensemble for clips ``(B, F, N)``."""
+        outputs = [
+            network(adapter(mel))
+            for network, adapter in zip(self.networks, self.adapters, strict=True)
+        ]
+        each = torch.stack(
+            [self.task.class_probabilities(output.task_logits) for output in outputs]
+        )
+        weights = self.weights.view(len(outputs), 1, self.classes, *[1] * (each.dim() - 3))
+        logits = self.task.to_logits((weights * each).sum(dim=0))
+        first: Output = outputs[0]
+        if first.frame_logits is None:
+            return replace(first, logits=logits)
+        return replace(first, logits=logits[:, :, 0], frame_logits=logits[:, :, 1:])
 
 
 def weighted_ensemble(teachers: Sequence[Model], clips: Clips, runtime: Runtime) -> Model:
-    """Return several teachers as one model, each weighted by class by its average precision on some clips.
+    """Return several teachers as one model, each weighted by class by its average precision.
 
     Args:
-        teachers: They are alike in what `check_alike` asks for.
-        clips: What they are weighted by: the bands of all `front_ends`, one above the other.
-        where: On what that is computed.
+        teachers: Models that pass `frami.models.compatibility.check_compatible`.
+        clips: Clips to estimate the weights on, with the stacked bands of all front ends of the
+            teachers (`frami.models.compatibility.distinct_front_ends`).
+        runtime: The device to compute on.
     """
-    ends = distinct_front_ends(teachers)
-    ears = [InputAdapter.between(teacher.front_end, ends) for teacher in teachers]
+    front_ends = distinct_front_ends(teachers)
+    adapters = [InputAdapter.between(teacher.front_end, front_ends) for teacher in teachers]
     weights = torch.stack(
         [
-            class_average_precision(one, clips, runtime, ear)
-            for one, ear in zip(teachers, ears, strict=True)
+            class_average_precision(teacher, clips, runtime, adapter)
+            for teacher, adapter in zip(teachers, adapters, strict=True)
         ]
     )
-    network = Ensemble([teacher.network for teacher in teachers], weights, ears)
+    network = Ensemble([teacher.network for teacher in teachers], weights, adapters)
     return replace(teachers[0], network=network)
 
 
 class HiddenStateTeacher(Classifier):
-    """A network that answers as one teacher does, with the frames, statistics and embedding of another."""
+    """A teacher with the hidden state, statistics and embedding of another network."""
 
-    def __init__(self, teacher: Classifier, other: Classifier, ear: InputAdapter) -> None:
-        """Take both, and what the other hears of a clip."""
+    def __init__(self, teacher: Classifier, other: Classifier, adapter: InputAdapter) -> None:
+        """Combine two networks.
+
+        Args:
+            teacher: The network that gives the logits.
+            other: The network that gives the hidden state, statistics and embedding.
+            adapter: The input of the other network.
+        """
         super().__init__()
-        self.teacher, self.other, self.ear = teacher, other, ear
+        self.teacher, self.other, self.adapter = teacher, other, adapter
         self.channels, self.embedding, self.head = other.channels, other.embedding, other.head
         self.classes, self.task = teacher.classes, teacher.task
 
     def forward(self, mel: Tensor) -> Output:
-        """Return what the two say of clips ``(B, F, N)``."""
-        said, known = self.teacher(mel), self.other(self.ear(mel))
-        return replace(said, hidden=known.hidden, stats=known.stats, embedding=known.embedding)
+        """Return the combined output for clips ``(B, F, N)``."""
+        output, other = self.teacher(mel), self.other(self.adapter(mel))
+        return replace(output, hidden=other.hidden, stats=other.stats, embedding=other.embedding)
 
 
 def with_hidden_states_of(teacher: Model, other: Model) -> Model:
-    """Return a teacher whose hidden states are those of another model: a wider one, or one that was trained on more.
+    """Return a teacher with the hidden states of another model.
+
+    The other model may be wider, or trained on more classes or clips.
 
     Args:
-        teacher: Whose answers count.
-        other: Whose frames, statistics and embedding do; it hears through the same front end, but for mean and deviation,
-            and what classes it knows does not matter.
+        teacher: The model that gives the logits.
+        other: The model that gives the hidden state, statistics and embedding. It has the teacher's
+            front end, except for mean and deviation. Its classes may be others.
     """
-    ear = InputAdapter.between(other.front_end, [teacher.front_end])
-    network = HiddenStateTeacher(teacher.network, other.network, ear)
+    adapter = InputAdapter.between(other.front_end, [teacher.front_end])
+    network = HiddenStateTeacher(teacher.network, other.network, adapter)
     return replace(teacher, network=network)
 
 
 def class_average_precision(
-    teacher: Model, clips: Clips, runtime: Runtime, ear: InputAdapter | None = None
+    teacher: Model, clips: Clips, runtime: Runtime, adapter: InputAdapter | None = None
 ) -> Tensor:
-    """Return the average precision of each class on some clips, ``(K,)``; the mean of the others for one that is absent.
+    """Return a teacher's average precision for each class on some clips, ``(K,)``, in [0, 1].
 
-    Of a teacher of events, every frame whose truth is known is ranked as well: it is to know when a class sounds.
+    A class without positive clips gets the mean of the other classes. For sound events, the frames
+    with known labels are ranked together with the clips.
+
+    Args:
+        teacher: The model to rate.
+        clips: Clips with targets.
+        runtime: The device to compute on.
+        adapter: The teacher's input; by default the clips have the teacher's front end.
     """
-    # As slow to import as torch, and of use to several teachers alone.
+    # scikit-learn is as slow to import as torch, and only ensembles need it.
     from sklearn.metrics import average_precision_score
 
-    ear = ear or InputAdapter.between(teacher.front_end, [teacher.front_end])
-    alone = Ensemble([teacher.network], torch.ones(1, len(teacher.labels)), [ear])
-    teacher = replace(teacher, network=alone)
-    classes = len(teacher.labels)
-    said: list[Tensor] = []
-    true: list[Tensor] = []
-    for answer, chosen in iter_predictions(teacher, clips, runtime):
-        target = tasks.as_class_values(
-            torch.stack([clips.target(int(clip)) for clip in chosen]), classes
-        )
-        wanted = target if target.dim() == 2 else tasks.targets_at_output_rate(answer, target)
-        for rows, values in ((said, answer), (true, wanted)):
-            rows.append(values.float().view(len(chosen), classes, -1).transpose(1, 2).flatten(0, 1))
-    answers, targets = torch.cat(said).numpy(), torch.cat(true).numpy()
-    found = {}
-    for index in range(classes):
+    logits, targets = _flat_predictions(teacher, clips, runtime, adapter)
+    scores: dict[int, float] = {}
+    for index in range(targets.shape[1]):
         known = np.isfinite(targets[:, index])
-        there = targets[known, index] >= 0.5
-        if there.any():
-            found[index] = average_precision_score(there, answers[known, index])
-    mean = float(np.mean(list(found.values()))) if found else 1.0
-    return torch.tensor([found.get(index, mean) for index in range(classes)], dtype=torch.float32)
+        positive = targets[known, index] >= 0.5
+        if positive.any():
+            scores[index] = average_precision_score(positive, logits[known, index])
+    mean = float(np.mean(list(scores.values()))) if scores else 1.0
+    values = [scores.get(index, mean) for index in range(targets.shape[1])]
+    return torch.tensor(values, dtype=torch.float32)
+
+
+def _flat_predictions(
+    teacher: Model, clips: Clips, runtime: Runtime, adapter: InputAdapter | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return logits and targets of clips, or of clips and their frames, both ``(S', K)``."""
+    classes = len(teacher.labels)
+    adapter = adapter or InputAdapter.between(teacher.front_end, [teacher.front_end])
+    alone = Ensemble([teacher.network], torch.ones(1, classes), [adapter])
+    logits: list[Tensor] = []
+    targets: list[Tensor] = []
+    for output, indices in iter_predictions(replace(teacher, network=alone), clips, runtime):
+        target = torch.stack([clips.target(int(index)) for index in indices])
+        target = tasks.as_class_values(target, classes)
+        if target.dim() > 2:
+            target = tasks.targets_at_output_rate(output, target)
+        for rows, values in ((logits, output), (targets, target)):
+            values = values.float().view(len(indices), classes, -1)
+            rows.append(values.transpose(1, 2).flatten(0, 1))
+    return torch.cat(logits).numpy(), torch.cat(targets).numpy()

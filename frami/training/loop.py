@@ -1,8 +1,9 @@
-"""The one loop that trains a network: on labels, or on what a teacher says; on recordings, or on a store."""
+"""The training loop of every network: on labels or on a teacher, on recordings or on a store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -21,45 +22,45 @@ from frami.core.settings import setting
 from frami.data.clips import Clips, infinite_batches
 from frami.models import tasks
 from frami.models.model import Model
-from frami.models.network import frozen
-from frami.training import augment, losses
+from frami.models.network import Output, frozen
+from frami.training import augment
 from frami.training.recipes import Recipe
-from frami.training.student import EMAStudent, ProjectedStudent
+from frami.training.student import ProjectedStudent, make_ema_student
 
 LOG_EVERY = 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How a network is trained."""
+    """Settings of the training loop."""
 
     steps: int = setting(2000, "number of steps", low=1)
-    batch_size: int = setting(64, "clips a step", low=2)
+    batch_size: int = setting(64, "clips per step", low=2)
     learning_rate: float = setting(
-        3e-3, "peak of the schedule: a rise and a fall to 0, cosines", low=0
+        3e-3, "peak learning rate; it rises and falls to 0 along cosines", low=0
     )
-    weight_decay: float = setting(0.05, "AdamW's weight decay", low=0)
+    weight_decay: float = setting(0.05, "weight decay of AdamW", low=0)
     warmup: float = setting(
-        0.1, "part of the steps in which the learning rate rises", low=0, high=1
+        0.1, "share of the steps in which the learning rate rises", low=0, high=1
     )
-    roll: bool = setting(True, "rotate each clip in time by any number of frames")
+    roll: bool = setting(True, "rotate each clip in time by a random number of frames")
     max_frames: int = setting(
-        64, "most frames of a clip that are heard in a step; all of them where labels count", low=1
+        64, "crop clips to this number of frames per step; not used with labels", low=1
     )
     gain: float = setting(
-        0.2, "make each clip louder or softer by up to this, in standard deviations", low=0
+        0.2, "change the level of each clip by up to this, in standard deviations", low=0
     )
-    band_mask: float = setting(0.2, "mask up to this part of the mel bands", low=0, high=1)
+    band_mask: float = setting(0.2, "mask up to this share of the bands", low=0, high=1)
     time_mask: float = setting(
-        0.2, "mask up to this part of the frames; none where labels of frames count", low=0, high=1
+        0.2, "mask up to this share of the frames; not used with labels of frames", low=0, high=1
     )
     splice: float = setting(
         0.5,
-        "part of the clips with a stretch of another one in them; none where labels of clips count",
+        "share of the clips that get a stretch of another clip; not used with labels of clips",
         low=0,
         high=1,
     )
-    mixup: float = setting(0.5, "part of the clips that are mixed with another", low=0, high=1)
+    mixup: float = setting(0.5, "share of the clips that are mixed with another", low=0, high=1)
 
 
 def fit(
@@ -75,127 +76,75 @@ def fit(
     run: Run | None = None,
     report: ProgressCallback = silent,
 ) -> Model:
-    """Train ``student`` in place and return it, in eval mode; its weights are those of the last step.
+    """Train ``student`` in place and return it in eval mode, with the weights of the last step.
 
     Args:
-        student: The model to train. Where the recipe reuses the teacher's head, that replaces its own.
-        clips: What it is trained on.
-        recipe: What it is asked to match.
-        settings: How.
-        machine: Where.
-        teacher: Whom it is asked to match; not needed for labels alone. It is left as it was.
-        bands: Of each front end that the clips hold, one above the other; by default the student's alone.
-        seed: Of the order of the clips, their alterations and the projection.
-        run: Where losses and the state to go on from are kept.
+        student: The model to train. A recipe that reuses the teacher's head replaces the student's.
+        clips: The training clips.
+        recipe: The losses and their weights.
+        settings: Settings of the loop.
+        runtime: The device and precision to train with.
+        teacher: The model to match. A recipe that uses labels alone needs none. It is left as it
+            was.
+        bands: Number of bands of each front end that the clips stack, the student's first. By
+            default the clips have the student's bands alone.
+        seed: Seed of the order of the clips, their augmentation and the projections.
+        run: The run that stores the losses and the state for resuming.
         report: Called with the number of finished steps.
 
     Raises:
-        Failed: the loss is no longer a number.
+        OperationError: The loss is not finite.
     """
-    hidden = any(recipe.weights.get(name) for name in ("hidden", "stats"))
-    embedded = bool(recipe.weights.get("embedding"))
     with seeds.seeded(seed, Stream.PROJECTION):
-        channels = (
-            teacher.network.channels
-            if teacher is not None and hidden and not recipe.reuse_head
-            else None
-        )
-        size = teacher.network.embedding if teacher is not None and embedded else None
-        learner = ProjectedStudent(
-            student.network, bands or [student.front_end.n_mels], channels, size
-        )
-    runtime.place(learner)
-    learner.requires_grad_(True).train()
+        projected = _project(student, teacher, recipe, bands or [student.front_end.n_mels])
+    runtime.place(projected)
+    projected.requires_grad_(True).train()
     if teacher is not None and recipe.reuse_head:
         student.network.head.load_state_dict(teacher.network.head.state_dict())
+    trainer = _Trainer(projected, recipe, settings, runtime, seed)
     with ExitStack() as stack:
-        guide = None
+        network = None
         if teacher is not None:
-            guide = stack.enter_context(
-                frozen(stack.enter_context(runtime.placed(teacher.network)))
-            )
-        _run_steps(learner, guide, clips, recipe, settings, runtime, seed, run, report)
+            network = stack.enter_context(runtime.placed(teacher.network))
+            stack.enter_context(frozen(network))
+        trainer.run(clips, network, run, report)
     student.network.eval().requires_grad_(False)
     return student
 
 
-def _run_steps(
-    learner: ProjectedStudent,
-    guide: nn.Module | None,
-    clips: Clips,
-    recipe: Recipe,
-    settings: TrainingSettings,
-    runtime: Runtime,
-    seed: int,
-    run: Run | None,
-    report: ProgressCallback,
-) -> None:
-    learning = _TrainingState(learner, settings, with_mean=bool(recipe.weights.get("ema_student")))
-    start = learning.go_on(run)
-    report(start)
-    labelled = bool(recipe.weights.get("cross_entropy"))
-    batches = infinite_batches(clips, settings.batch_size, seed, start)
-    for step in range(start, settings.steps):
-        mel, target = next(batches)
-        target = tasks.as_class_values(target, learner.network.classes)
-        rng = seeds.make_rng(seed, Stream.AUGMENTATION, step)
-        mel, target = augment.augment(
-            mel.to(runtime.device),
-            target.to(runtime.device),
-            settings,
-            rng,
-            bands=learner.bands,
-            labelled=labelled,
-        )
-        with seeds.seeded(seed, Stream.DROPOUT, step), runtime.autocast():
-            said = learner(mel)
-            with torch.no_grad():
-                told = guide(mel) if guide is not None else None
-            mean = learning.mean(mel) if learning.mean is not None else None
-        parts = {
-            n: losses.LOSSES[n](told, said, target)
-            for n, w in recipe.weights.items()
-            if w and n != "ema_student"
-        }
-        if mean is not None:
-            parts["ema_student"] = losses.logits_loss(mean, said, target)
-        learning.step(
-            torch.stack([recipe.weights[name] * part for name, part in parts.items()]).sum()
-        )
-        if (step + 1) % LOG_EVERY == 0 or step + 1 == settings.steps:
-            _log_step(run, report, step + 1, parts, partial(learning.state, step + 1))
+def _project(
+    student: Model, teacher: Model | None, recipe: Recipe, bands: Sequence[int]
+) -> ProjectedStudent:
+    """Return the student with the projections that the losses of a recipe need."""
+    channels = embedding = None
+    if teacher is not None and recipe.compares("hidden") and not recipe.reuse_head:
+        channels = teacher.network.channels
+    if teacher is not None and recipe.compares("embedding"):
+        embedding = teacher.network.embedding
+    return ProjectedStudent(student.network, bands, channels, embedding)
 
 
-def _log_step(
-    run: Run | None,
-    report: ProgressCallback,
-    step: int,
-    parts: dict[str, Tensor],
-    state: Callable[[], dict[str, Any]],
-) -> None:
-    values = {name: float(part.detach()) for name, part in parts.items()}
-    if not all(value == value and abs(value) != float("inf") for value in values.values()):
-        raise OperationError(
-            f"The loss is no longer a number at step {step} ({values}); lower learning_rate."
-        )
-    report(step, ", ".join(f"{name} {value:.3f}" for name, value in values.items()))
-    if run is not None:
-        run.log(step=step, **values)
-        run.save(state)
+class _Trainer:
+    """A student in training, with everything that its next step depends on.
 
+    Attributes:
+        student: The projected student, in training mode.
+        ema_student: The moving average of the student; None if the recipe does not compare with it.
+        optimizer: AdamW.
+        schedule: The learning rate over the steps.
+    """
 
-class _TrainingState:
-    """A network in training, with all that its next step depends on."""
-
-    def __init__(self, learner: nn.Module, settings: TrainingSettings, *, with_mean: bool) -> None:
-        self.learner = learner
-        # Decay pulls weights of matrices and kernels to zero; scales and biases are no part of what it is meant for.
-        moved = list(learner.parameters())
-        groups = [
-            {"params": [p for p in moved if p.dim() > 1], "weight_decay": settings.weight_decay},
-            {"params": [p for p in moved if p.dim() <= 1], "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate)
+    def __init__(
+        self,
+        student: ProjectedStudent,
+        recipe: Recipe,
+        settings: TrainingSettings,
+        runtime: Runtime,
+        seed: int,
+    ) -> None:
+        self.student, self.recipe, self.settings = student, recipe, settings
+        self.runtime, self.seed = runtime, seed
+        self.optimizer = _make_optimizer(student, settings)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer,
             settings.learning_rate,
@@ -203,38 +152,113 @@ class _TrainingState:
             pct_start=float(max(settings.warmup, 1 / settings.steps)),
             cycle_momentum=False,
         )
-        self.mean = EMAStudent(learner) if with_mean else None
+        uses_average = any(loss.reference == "ema_student" for loss in recipe.losses.values())
+        self.ema_student = make_ema_student(student) if uses_average else None
 
-    def step(self, loss: Tensor) -> None:
-        """Go one step down a loss."""
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        self.schedule.step()
-        if self.mean is not None:
-            self.mean.update(self.learner)
+    def run(
+        self,
+        clips: Clips,
+        teacher: nn.Module | None,
+        run: Run | None,
+        report: ProgressCallback,
+    ) -> None:
+        """Train from the last saved state to the last step."""
+        start = self.resume(run) if run is not None else 0
+        report(start)
+        batches = infinite_batches(clips, self.settings.batch_size, self.seed, start)
+        for step in range(start, self.settings.steps):
+            mel, target = self.augment(*next(batches), step)
+            losses = self.compute_losses(mel, target, teacher, step)
+            weights = self.recipe.weights
+            self.step(torch.stack([weights[name] * loss for name, loss in losses.items()]).sum())
+            done = step + 1
+            if done % LOG_EVERY and done != self.settings.steps:
+                continue
+            values = _finite_values(losses, done)
+            report(done, ", ".join(f"{name} {value:.3f}" for name, value in values.items()))
+            if run is not None:
+                run.log(step=done, **values)
+                run.save(partial(self.state, done))
 
-    def state(self, step: int) -> dict[str, Any]:
-        """Return what to go on from after ``step`` steps."""
+    def augment(self, mel: Tensor, target: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """Return a batch on the device, augmented for this step."""
+        target = tasks.as_class_values(target, self.student.network.classes)
+        return augment.augment(
+            mel.to(self.runtime.device),
+            target.to(self.runtime.device),
+            self.settings,
+            seeds.make_rng(self.seed, Stream.AUGMENTATION, step),
+            bands=self.student.bands,
+            labeled=bool(self.recipe.weights.get("cross_entropy")),
+        )
+
+    def compute_losses(
+        self, mel: Tensor, target: Tensor, teacher: nn.Module | None, step: int
+    ) -> dict[str, Tensor]:
+        """Return the unweighted losses of a batch, by name."""
+        references: dict[str, Output] = {}
+        with seeds.seeded(self.seed, Stream.DROPOUT, step), self.runtime.autocast():
+            student_out = self.student(mel)
+            with torch.no_grad():
+                if teacher is not None:
+                    references["teacher"] = teacher(mel)
+                if self.ema_student is not None:
+                    references["ema_student"] = self.ema_student(mel)
         return {
-            "step": step,
-            "learner": self.learner.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "mean": self.mean.network.state_dict() if self.mean is not None else None,
+            name: loss(references.get(loss.reference), student_out, target)
+            for name, loss in self.recipe.losses.items()
         }
 
-    def go_on(self, run: Run | None) -> int:
-        """Load the state of a run that was cut off; return its step."""
-        if run is None:
-            return 0
+    def step(self, loss: Tensor) -> None:
+        """Take one optimizer step on a loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        self.optimizer.step()
+        self.schedule.step()
+        if self.ema_student is not None:
+            self.ema_student.update_parameters(self.student)
+
+    def state(self, step: int) -> dict[str, Any]:
+        """Return the state after ``step`` steps, to resume from."""
+        return {
+            "step": step,
+            "student": self.student.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "ema_student": self.ema_student.state_dict() if self.ema_student is not None else None,
+        }
+
+    def resume(self, run: Run) -> int:
+        """Load the last state of an interrupted run; return its step, 0 if there is none."""
         state = run.state()
-        run.rewind("step", state["step"] if state else 0)
+        step = int(state["step"]) if state else 0
+        run.rewind("step", step)
         if state is None:
             return 0
-        self.learner.load_state_dict(state["learner"])
+        self.student.load_state_dict(state["student"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
-        if self.mean is not None:
-            self.mean.network.load_state_dict(state["mean"])
-        return state["step"]
+        if self.ema_student is not None:
+            self.ema_student.load_state_dict(state["ema_student"])
+        return step
+
+
+def _make_optimizer(student: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
+    """Return AdamW with weight decay for matrices and kernels, but not for scales and biases."""
+    decayed = [p for p in student.parameters() if p.dim() > 1]
+    others = [p for p in student.parameters() if p.dim() <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": settings.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+
+
+def _finite_values(losses: Mapping[str, Tensor], step: int) -> dict[str, float]:
+    """Return the losses as numbers; raise if any is not finite."""
+    values = {name: float(loss.detach()) for name, loss in losses.items()}
+    if not all(map(math.isfinite, values.values())):
+        raise OperationError(
+            f"The loss is not finite at step {step} ({values}). Lower the setting learning_rate."
+        )
+    return values

@@ -1,16 +1,21 @@
-"""What a student is asked to match: pure functions of what the teacher and the student say, and the target.
+"""Losses of a student: pure functions of two outputs and a target.
 
-Each takes ``(teacher, student, target)`` and returns a scalar in float32, 0 where the student does as it is asked
-(cross-entropy: up to a constant). ``student`` is the *projected* student: its frames have the teacher's
-channels, and its embedding the teacher's size, where an objective compares them. ``target`` is ``(B, K)``, the
-probability of each class, or ``(B, K, N)``, that of each class in each frame (see `frami.tasks`).
+Each loss takes ``(reference, student, target)`` and returns a float32 scalar; lower is better. The
+minimum is 0, except for cross-entropy. ``reference`` is the output of the teacher, or of the
+student's own moving average. ``student`` is the output of the projected student
+(`frami.training.student`): where a loss compares hidden states or embeddings, the student's have
+the teacher's size. ``target`` is ``(B, K)``, the probability of each class, or ``(B, K, N)``, the
+probability of each class in each frame (see `frami.models.tasks`).
+
+To add a loss, write its function here and add one entry to `LOSSES`. A recipe can then weight it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,118 +25,143 @@ from frami.models.network import Output
 
 TEMPERATURE = 4.0
 
-# A loss takes (teacher, student, target); only cross-entropy goes without a teacher.
-Loss = Callable[[Any, Output, Tensor], Tensor]
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss of a student, with the network and the layer that it compares the student to.
+
+    Attributes:
+        function: Takes ``(reference, student, target)``, returns the loss.
+        reference: The network that gives the reference output: the ``teacher``, the student's
+            moving average (``ema_student``), or ``none`` for a loss that needs only the target.
+        compares: The layer: the ``logits``; the ``hidden`` states or their statistics, with as many
+            channels as the teacher's; the ``embedding``, of the teacher's size; or the
+            ``similarity`` of hidden states of any size.
+    """
+
+    function: Callable[[Any, Output, Tensor], Tensor]
+    reference: Literal["none", "teacher", "ema_student"] = "teacher"
+    compares: Literal["logits", "hidden", "embedding", "similarity"] = "logits"
+
+    def __call__(self, reference: Output | None, student: Output, target: Tensor) -> Tensor:
+        """Return the loss."""
+        return self.function(reference, student, target)
 
 
-def cross_entropy_loss(teacher: Output | None, student: Output, target: Tensor) -> Tensor:
-    """Return the cross-entropy of the student's answer against the target, mean over the batch."""
+def cross_entropy_loss(reference: Output | None, student: Output, target: Tensor) -> Tensor:
+    """Return the cross-entropy of the student's logits against the target, mean over the batch."""
     return student.task.cross_entropy(student.task_logits, target)
 
 
 def logits_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
-    """Return `softened` of the two's answers."""
-    return soft_kl(teacher.task_logits, student)
+    """Return the divergence of the student's probabilities from the teacher's, both softened.
 
-
-def soft_kl(teacher: Tensor, student: Output) -> Tensor:
-    """Return ``T^2 KL(teacher || student)`` of softened answers (see `frami.tasks`), summed, mean over the batch.
-
-    Source: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015, arXiv:1503.02531, section 2. For tags,
-    the divergences of each tag and its absence are summed; those of frames are averaged over the frames.
+    It is `frami.models.tasks.Task.soft_divergence` at temperature 4.
     """
-    divergences = student.task.kl_terms(teacher / TEMPERATURE, student.task_logits / TEMPERATURE)
-    return TEMPERATURE**2 * divergences.sum(dim=1).mean()
+    return student.task.soft_divergence(teacher.task_logits, student.task_logits, TEMPERATURE)
 
 
 def hidden_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
-    """Return how far the student's frames are from the teacher's, before statistics pooling.
+    """Return the distance between the hidden states of student and teacher before pooling.
 
-    Mean squared error over batch, channels and frames, in units of the teacher's mean square, so that one weight
-    serves teachers of any scale. Frames of another rate are brought to the teacher's number by linear interpolation.
+    The distance is the mean squared error over batch, channels and frames, divided by the mean
+    square of the teacher's hidden state: one weight then serves teachers of any scale. If the frame
+    rates differ, the student's frames are interpolated linearly to the teacher's.
 
-    Source: after Kang et al., "FRAMI", ICASSP 2023, arXiv:2303.07643, which publishes the idea and not the equation.
+    Source: after Kang et al., "FRAMI", ICASSP 2023, arXiv:2303.07643, which publishes the idea but
+    not the equation.
     """
-    ours, theirs = student.hidden.float(), teacher.hidden.float()
-    if ours.shape[2] != theirs.shape[2]:
-        ours = F.interpolate(ours, size=theirs.shape[2], mode="linear", align_corners=False)
-    return F.mse_loss(ours, theirs) / _mean_square(theirs)
-
-
-def similarity_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
-    """Return how differently the two find the clips of a batch alike, each by its own frames.
-
-        ||G_t - G_s||_F^2 / B^2,    G = rows of A A^T at unit length,    A = frames as (B, D N')
-
-    Networks of any width and frame rate can be compared: G is (B, B).
-
-    Source: Tung and Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019, as in the authors' code. Differs:
-    frames stand where they flatten a map of channels, height and width; frequency is averaged away in them.
-    """
-    theirs, ours = (
-        _normalized_gram(said.hidden.float().flatten(1).unsqueeze(0)) for said in (teacher, student)
-    )
-    return (theirs - ours).square().sum() / len(teacher.hidden) ** 2
-
-
-def frame_similarity_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
-    """Return how differently the two find the frames of each clip alike, mean over the batch.
-
-        sum over clips of ||G_t - G_s||_F^2 / (B N'^2),    G = rows of A A^T at unit length,    A = frames as (N', D)
-
-    The finer frame rate is averaged down to the coarser.
-
-    Source: Chang et al., "Intra-Utterance Similarity Preserving Knowledge Distillation for Audio Tagging", Interspeech
-    2020, arXiv:2009.01759: similarity between the frames of one utterance. Its equation is not known to us; this is
-    `similarity` with frames in place of clips.
-    """
-    count = min(teacher.hidden.shape[2], student.hidden.shape[2])
-    theirs, ours = (
-        _normalized_gram(F.adaptive_avg_pool1d(said.hidden.float(), count).transpose(1, 2))
-        for said in (teacher, student)
-    )
-    return (theirs - ours).square().sum() / (len(teacher.hidden) * count**2)
-
-
-def _normalized_gram(rows: Tensor) -> Tensor:
-    """Return the products of rows ``(B, M, X)`` with one another, ``(B, M, M)``, each row of it at unit length."""
-    return F.normalize(rows @ rows.transpose(1, 2), dim=2)
-
-
-def embedding_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
-    """Return how far the student's (projected) embedding is from the teacher's, the layer before the classifier.
-
-    Mean squared error over batch and embedding, in units of the teacher's mean square.
-
-    Source: after Pham et al., 2023, arXiv:2305.09463, which publishes the idea; the form of the loss is our choice.
-    """
-    return F.mse_loss(student.embedding.float(), teacher.embedding.float()) / _mean_square(
-        teacher.embedding.float()
-    )
+    student_hidden, teacher_hidden = student.hidden.float(), teacher.hidden.float()
+    n_frames = teacher_hidden.shape[2]
+    if student_hidden.shape[2] != n_frames:
+        student_hidden = F.interpolate(
+            student_hidden, size=n_frames, mode="linear", align_corners=False
+        )
+    return _relative_mse(student_hidden, teacher_hidden)
 
 
 def stats_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
-    """Return how far the student's pooled statistics are from the teacher's, after statistics pooling.
+    """Return the distance between the pooled statistics of student and teacher.
 
-    Mean squared error over batch and statistics, in units of the teacher's mean square.
+    The distance is the mean squared error over batch and statistics, divided by the mean square of
+    the teacher's statistics.
 
-    Source: as `frames`.
+    Source: as `hidden_loss`.
     """
-    return F.mse_loss(student.stats, teacher.stats) / _mean_square(teacher.stats)
+    return _relative_mse(student.stats, teacher.stats)
 
 
-def _mean_square(x: Tensor) -> Tensor:
-    return x.detach().square().mean().clamp(min=torch.finfo(torch.float32).tiny)
+def embedding_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
+    """Return the distance between the embeddings of student and teacher, before the classifier.
+
+    The distance is the mean squared error over batch and embedding, divided by the mean square of
+    the teacher's embedding.
+
+    Source: after Pham et al., 2023, arXiv:2305.09463, which publishes the idea. Differs: the form
+    of the loss is our choice.
+    """
+    return _relative_mse(student.embedding.float(), teacher.embedding.float())
+
+
+def _relative_mse(student: Tensor, teacher: Tensor) -> Tensor:
+    mean_square = teacher.detach().square().mean()
+    return F.mse_loss(student, teacher) / mean_square.clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def similarity_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
+    """Return the difference between the clip-by-clip similarities of student and teacher.
+
+        ||G_t - G_s||_F^2 / B^2,    G = rows of A A^T at unit length,    A = hidden as (B, D N')
+
+    The networks may have any width and frame rate, because G is (B, B).
+
+    Source: Tung and Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019, as in the
+    authors' code. Differs: the authors flatten a map of channels, height and width; a hidden state
+    here has channels and frames, and its frequency axis is averaged.
+    """
+    teacher_gram, student_gram = (
+        _normalized_gram(output.hidden.float().flatten(1).unsqueeze(0))
+        for output in (teacher, student)
+    )
+    return (teacher_gram - student_gram).square().sum() / len(teacher.hidden) ** 2
+
+
+def frame_similarity_loss(teacher: Output, student: Output, target: Tensor) -> Tensor:
+    """Return the difference between the frame-by-frame similarities of student and teacher.
+
+        sum over clips of ||G_t - G_s||_F^2 / (B N'^2)
+        G = rows of A A^T at unit length,    A = the hidden state of a clip as (N', D)
+
+    If the frame rates differ, the finer one is averaged down to the coarser.
+
+    Source: Chang et al., "Intra-Utterance Similarity Preserving Knowledge Distillation for Audio
+    Tagging", Interspeech 2020, arXiv:2009.01759: similarity between the frames of one utterance.
+    Differs: we do not have the paper's equation; this is `similarity_loss` with frames in place of
+    clips.
+    """
+    n_frames = min(teacher.hidden.shape[2], student.hidden.shape[2])
+    teacher_gram, student_gram = (
+        _normalized_gram(F.adaptive_avg_pool1d(output.hidden.float(), n_frames).transpose(1, 2))
+        for output in (teacher, student)
+    )
+    squares = (teacher_gram - student_gram).square().sum()
+    return squares / (len(teacher.hidden) * n_frames**2)
+
+
+def _normalized_gram(rows: Tensor) -> Tensor:
+    """Return the inner products of rows ``(B, M, X)`` as ``(B, M, M)``, with rows at length 1."""
+    return F.normalize(rows @ rows.transpose(1, 2), dim=2)
 
 
 LOSSES: Mapping[str, Loss] = MappingProxyType(
     {
-        "cross_entropy": cross_entropy_loss,
-        "logits": logits_loss,
-        "hidden": hidden_loss,
-        "stats": stats_loss,
-        "embedding": embedding_loss,
-        "similarity": similarity_loss,
-        "frame_similarity": frame_similarity_loss,
+        "cross_entropy": Loss(cross_entropy_loss, reference="none"),
+        "logits": Loss(logits_loss),
+        "ema_student": Loss(logits_loss, reference="ema_student"),
+        "hidden": Loss(hidden_loss, compares="hidden"),
+        "stats": Loss(stats_loss, compares="hidden"),
+        "embedding": Loss(embedding_loss, compares="embedding"),
+        "similarity": Loss(similarity_loss, compares="similarity"),
+        "frame_similarity": Loss(frame_similarity_loss, compares="similarity"),
     }
 )

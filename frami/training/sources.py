@@ -1,11 +1,11 @@
-"""What a student is distilled from: the clips of a store, or recordings, if its teachers may teach with them."""
+"""The clips that a student is distilled from: a store of synthetic clips, or recordings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from frami.core.errors import OperationError, UsageError
 from frami.core.text import preview
@@ -16,14 +16,18 @@ from frami.data.store import Store, train_holdout_split
 from frami.models.compatibility import distinct_front_ends
 from frami.models.model import Model
 
+MIN_CLIPS = 4
 
-class TrainingSource(NamedTuple):
-    """Clips that are not read yet.
+
+@dataclass(frozen=True)
+class TrainingSource:
+    """Clips that are checked, but not read yet.
 
     Attributes:
-        origin: What they are, for the student's record.
-        hear: Reads them; returns what to train on, and what to hold out (None of recordings, whose test fold is).
-        recordings: Fingerprint of the recordings; empty of a store.
+        origin: Where the clips come from, for the student's record.
+        load: Reads the clips. Returns the training clips and the held-out clips of a store, or None
+            for recordings, whose test fold is held out.
+        recordings: Fingerprint of the recordings; empty for a store.
     """
 
     origin: dict[str, Any]
@@ -40,24 +44,38 @@ def choose_source(
     test_fold: str | int | None,
     *,
     any_teacher: bool,
-    labelled: bool,
+    labeled: bool,
 ) -> TrainingSource:
-    """Return the clips of a store or, if a data set is named, recordings; `frami.distill` has the arguments.
+    """Return the clips of a store or, if a data set is named, recordings.
 
-    If only those that are ``labelled`` are of use, recordings that are not are left out.
+    Args:
+        teachers: The teachers.
+        embedding_teacher: The model that gives the hidden states, if another than the teacher.
+        samples: See `frami.distill`.
+        dataset: See `frami.distill`.
+        data: See `frami.distill`.
+        test_fold: See `frami.distill`.
+        any_teacher: See `frami.distill`.
+        labeled: Whether training needs labels. If so, recordings without labels are left out.
+
+    Raises:
+        UsageError: Not exactly one of ``samples`` and ``dataset`` is given, or a teacher may have
+            been trained on the test fold.
+        OperationError: The store does not fit the teachers.
     """
-    if dataset is not None and samples is None:
-        return _from_recordings(
-            teachers, embedding_teacher, dataset, data, test_fold, any_teacher, labelled
-        )
-    if samples is None or dataset is not None:
+    if (samples is None) == (dataset is None):
         raise UsageError(
-            "Name either a store (--samples) or recordings (--dataset with --test-fold) to distil from, not both."
+            "Give either `samples` (a store) or `dataset` with `test_fold` (recordings)."
+        )
+    if dataset is not None:
+        return _from_recordings(
+            teachers, embedding_teacher, dataset, data, test_fold, any_teacher, labeled
         )
     if data is not None or test_fold is not None:
         raise UsageError(
-            "--data and --test-fold are of recordings; a store (--samples) is distilled from without any."
+            "`data` and `test_fold` apply to recordings; leave them out with `samples`."
         )
+    assert samples is not None
     return _from_store(teachers, samples, any_teacher=any_teacher)
 
 
@@ -68,27 +86,28 @@ def _from_recordings(
     data: str | Path | None,
     test_fold: str | int | None,
     any_teacher: bool,
-    labelled: bool,
+    labeled: bool,
 ) -> TrainingSource:
-    """Return the recordings outside a test fold, refused if a teacher may know that fold."""
+    """Return the recordings outside a test fold; raise if a teacher may have been trained on it."""
     if test_fold is None:
         raise UsageError(
-            "--dataset needs --test-fold: what is held out must never be distilled from."
+            "`dataset` needs `test_fold`: the fold that the student is not trained on."
         )
     split = split_for_task(load_split(dataset, data, test_fold=test_fold), teachers[0].task)
-    if labelled:
+    if labeled:
         split = replace(split, train=split.train.labeled())
     require_training_clips(split)
     check_labels(teachers[0].labels, split)
-    for one in filter(None, (*teachers, embedding_teacher)):
-        if not any_teacher and (known := leakage_warning(one.provenance, split)):
+    for model in filter(None, (*teachers, embedding_teacher)):
+        if not any_teacher and (warning := leakage_warning(model.provenance, split)):
             raise UsageError(
-                f"Of teacher {one.fingerprint}: {known} Hold out the same, or say --any-teacher if it is meant."
+                f"Teacher {model.fingerprint}: {warning} Hold out the same fold, or pass "
+                f"`any_teacher` to skip this check."
             )
-    ends = distinct_front_ends(teachers)
+    front_ends = distinct_front_ends(teachers)
     return TrainingSource(
         split.origin,
-        lambda: (Spectrograms.from_recordings(split.train, *ends), None),
+        lambda: (Spectrograms.from_recordings(split.train, *front_ends), None),
         split.fingerprint,
     )
 
@@ -96,17 +115,17 @@ def _from_recordings(
 def _from_store(
     teachers: Sequence[Model], samples: Store | str | Path, *, any_teacher: bool
 ) -> TrainingSource:
-    """Return the clips of a store, refused if they are not of these teachers."""
-    if isinstance(samples, Store) and samples.is_open:
-        store = samples
-    else:  # one that its owner has closed is opened again
-        store = Store(samples.path if isinstance(samples, Store) else Path(samples))
+    """Return the clips of a store; raise if they do not fit the teachers."""
+    store = samples if isinstance(samples, Store) else Store(Path(samples))
+    if not store.is_open:
+        store = Store(store.path)
     if len(distinct_front_ends(teachers)) > 1:
         raise UsageError(
-            "A store is made for one front end; teachers with several of them teach from --dataset only."
+            "A store has one front end, and these teachers have several. "
+            "Distil from recordings with `dataset`, or use teachers with one front end."
         )
-    known = store.teacher in [one.fingerprint for one in teachers]
-    _check_store(store, teachers[0], any_teacher=any_teacher or known)
+    is_of_teachers = store.teacher in [teacher.fingerprint for teacher in teachers]
+    _check_store(store, teachers[0], any_teacher=any_teacher or is_of_teachers)
     origin = {
         "method": store.method,
         "clips": len(store),
@@ -117,27 +136,32 @@ def _from_store(
 
 
 def _check_store(store: Store, teacher: Model, *, any_teacher: bool) -> None:
-    """Refuse a store that this teacher's student cannot learn from."""
-    if len(store) < 4:
+    """Raise if a student of this teacher cannot be trained on the store."""
+    if len(store) < MIN_CLIPS:
         raise OperationError(
-            f"{store.path} holds {len(store)} clips; 4 or more are needed: frami synthesize goes on with it."
+            f"{store.path} has {len(store)} clips; at least {MIN_CLIPS} are needed. "
+            f"Run frami synthesize again to add clips."
         )
     if store.front_end != teacher.front_end:
         raise OperationError(
-            f"{store.path} was made for another front end than this teacher's; synthesise one from this teacher, or, of "
-            f"several, name the one that it was made from first."
+            f"{store.path} was made for another front end than this teacher's. Run frami "
+            f"synthesize with this teacher. If you passed several teachers, put the one that made "
+            f"the store first."
         )
     if store.teacher != teacher.fingerprint and not any_teacher:
         raise OperationError(
-            f"{store.path} was inverted from the teacher {store.teacher}, this one is {teacher.fingerprint}; "
-            f"synthesise one from this teacher, or say --any-teacher if it is meant."
+            f"{store.path} was inverted from the teacher {store.teacher}, but this teacher is "
+            f"{teacher.fingerprint}. Run frami synthesize with this teacher, or pass `any_teacher` "
+            f"to skip this check."
         )
     if store.task != teacher.task:
         raise OperationError(
-            f"{store.path} was made for the task {store.task}, this teacher's is {teacher.task}."
+            f"{store.path} is for the task {store.task}, but this teacher's task is "
+            f"{teacher.task}. Use the teacher that made the store."
         )
     if store.labels != teacher.labels:
         raise OperationError(
-            f"{store.path} is of {len(store.labels)} classes ({preview(store.labels)}), this teacher knows "
-            f"{len(teacher.labels)} ({preview(teacher.labels)}); name the teacher that it was made from."
+            f"{store.path} has {len(store.labels)} classes ({preview(store.labels)}), but this "
+            f"teacher has {len(teacher.labels)} ({preview(teacher.labels)}). "
+            f"Use the teacher that made the store."
         )

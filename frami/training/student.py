@@ -1,24 +1,24 @@
-"""A student in training: with the projections that objectives need, and beside it its own average."""
+"""The student during training: its projections to the teacher's sizes, and its moving average."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from frami.models.network import Classifier, Output
 from frami.models.pooling import statistics_pooling
 
-EMA_DECAY = 0.99  # ours; a run of 2,000 steps is too short for the 0.999 of long ones
+EMA_DECAY = 0.99  # our choice: runs of 2,000 steps are too short for the usual 0.999
 
 
 class ProjectedStudent(nn.Module):
-    """A network in training, with projections of its frames and its embedding to the teacher's size where needed.
+    """A student with projections of its hidden state and embedding to the teacher's sizes.
 
-    They are a 1x1 convolution over time and a linear layer, trained with the network and then dropped.
+    The projection of the hidden state is a 1x1 convolution over time, the projection of the
+    embedding a linear layer. Both are trained with the student and dropped afterwards.
     """
 
     def __init__(
@@ -28,10 +28,14 @@ class ProjectedStudent(nn.Module):
         channels: int | None,
         embedding: int | None = None,
     ) -> None:
-        """Take a network, and the sizes to project to where there is something to project.
+        """Wrap a network.
 
-        ``bands`` are those of each front end that a clip holds, one above the other: the first are the student's, the others
-        those of its teachers.
+        Args:
+            network: The student's network.
+            bands: Number of bands of each front end that the clips stack. The student takes the
+                first; the others are for its teachers.
+            channels: Size to project the hidden state to; None leaves it as it is.
+            embedding: Size to project the embedding to; None leaves it as it is.
         """
         super().__init__()
         self.network, self.bands = network, list(bands)
@@ -39,43 +43,32 @@ class ProjectedStudent(nn.Module):
         self.embedding = nn.Linear(network.embedding, embedding) if embedding else None
 
     def forward(self, mel: Tensor) -> Output:
+        """Return the projected output for clips ``(B, F, N)``."""
         output = self.network(mel[:, : self.bands[0]])
         if self.projection is not None:
-            frames = self.projection(output.hidden)
-            output = replace(output, hidden=frames, stats=statistics_pooling(frames))
+            hidden = self.projection(output.hidden)
+            output = replace(output, hidden=hidden, stats=statistics_pooling(hidden))
         if self.embedding is not None:
             output = replace(output, embedding=self.embedding(output.embedding))
         return output
 
 
-class EMAStudent:
-    """The moving average of a student's weights, which stands between it and its teacher.
+def make_ema_student(student: nn.Module, decay: float = EMA_DECAY) -> AveragedModel:
+    """Return an exponential moving average of the student's weights, in training mode.
 
-    Source: after Xiao and Das, "Dual Knowledge Distillation for Efficient Sound Event Detection", ICASSP Workshops 2024,
-    arXiv:2402.02781 (temporal-averaging distillation), which publishes the idea. Weights that are averaged receive no
-    gradient, so ours: the student learns from its teacher, and is asked to say what its own average says, at one weight from
-    the first step on.
+    Call ``update_parameters(student)`` after each step. Weights are averaged, buffers are copied.
+
+    Args:
+        student: The module to average. The average starts with its present weights.
+        decay: Share of the average that each update keeps, in [0, 1).
+
+    Source: after Xiao and Das, "Dual Knowledge Distillation for Efficient Sound Event Detection",
+    ICASSP Workshops 2024, arXiv:2402.02781 (temporal-averaging distillation), which publishes the
+    idea. Differs: averaged weights receive no gradient, so here the student learns from the teacher
+    and, from the first step on and with a constant weight, from its own average.
     """
-
-    def __init__(self, student: nn.Module, momentum: float = EMA_DECAY) -> None:
-        """Begin as the student is.
-
-        Args:
-            student: Whose average it is.
-            momentum: Part that the average keeps in a step, in [0, 1).
-        """
-        self.network = copy.deepcopy(student).requires_grad_(False)
-        self.momentum = momentum
-
-    @torch.no_grad()
-    def __call__(self, mel: Tensor) -> Output:
-        """Return what the average says of clips ``(B, F, N)``, as in training."""
-        return self.network(mel)
-
-    @torch.no_grad()
-    def update(self, student: nn.Module) -> None:
-        """Take in a step of the student."""
-        for mean, now in zip(self.network.parameters(), student.parameters(), strict=True):
-            mean.lerp_(now, 1 - self.momentum)
-        for average, current in zip(self.network.buffers(), student.buffers(), strict=True):
-            average.copy_(current)
+    update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    average = AveragedModel(student, multi_avg_fn=update)
+    # At a count of 0, the first update would copy the student.
+    average.n_averaged += 1
+    return average.requires_grad_(False)

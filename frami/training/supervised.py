@@ -1,25 +1,24 @@
-"""From recordings to a teacher, or to a reference student."""
+"""Supervised training: from recordings to a teacher, or to a reference student."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from frami.audio.frontend import FrontEnd
-from frami.core import registry, seeds
+from frami.core import seeds
 from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run
-from frami.core.runtime import select_runtime
+from frami.core.runtime import Runtime, select_runtime
 from frami.core.seeds import Stream
 from frami.core.settings import make_settings, setting, settings_to_json
 from frami.data.clips import Spectrograms
-from frami.data.recordings import Recordings
+from frami.data.recordings import Recordings, Split, load_dataset
 from frami.data.splits import load_split, require_training_clips, split_for_task
 from frami.evaluate import complexity
 from frami.models import bundle
@@ -32,13 +31,23 @@ from frami.training.recipes import find_recipe
 
 @dataclass(frozen=True, kw_only=True)
 class SupervisedSettings(loop.TrainingSettings):
-    """How a network is trained on recordings."""
+    """Settings of supervised training."""
 
     steps: int = setting(1800, "number of steps", low=1)
 
 
-def default_front_end(dataset: ModuleType) -> FrontEnd:
-    """Return the front end for a data set: words and notes at 80 frames a second, longer scenes at 32."""
+class ClipFormat(Protocol):
+    """What a data set states of its clips."""
+
+    SAMPLE_RATE: int
+    SECONDS: float
+
+
+def default_front_end(dataset: ClipFormat) -> FrontEnd:
+    """Return the front end for a data set.
+
+    Words and notes get 80 frames a second and 40 bands, longer scenes 32 frames and 64 bands.
+    """
     rate = min(16000, dataset.SAMPLE_RATE)
     window, hop, bands = (0.032, 0.0125, 40) if dataset.SECONDS <= 2 else (0.064, 0.03125, 64)
     length = round(window * rate)
@@ -49,14 +58,6 @@ def default_front_end(dataset: ModuleType) -> FrontEnd:
         hop_length=round(hop * rate),
         n_mels=bands,
         f_max=rate / 2,
-    )
-
-
-def fit_standardization(front_end: FrontEnd, clips: Spectrograms) -> FrontEnd:
-    """Return the front end with the mean and the deviation that make ``clips`` (heard without) standard."""
-    values = torch.cat([mel.float().flatten() for mel in clips.mels])
-    return replace(
-        front_end, mean=round(float(values.mean()), 4), std=round(float(values.std()), 4)
     )
 
 
@@ -81,109 +82,125 @@ def train(
     precision: str = "auto",
     report: ProgressCallback = silent,
 ) -> Model:
-    """Train a network on the recordings outside the test fold; write its bundle and return it, frozen.
+    """Train a network on the recordings outside the test fold; write its bundle and return it.
 
-    A run that was cut off goes on where it was; one that is finished is loaded.
+    The returned model is frozen. An interrupted run is resumed, and the model of a finished run is
+    loaded.
 
     Args:
         dataset: A module of ``frami.datasets``.
-        data: Its folder, or one that holds it; by default ``FRAMI_DATA``.
-        test_fold: What is left out, in the words of the data set's protocol.
-        out: Folder of the bundle and of the run's record.
+        data: Folder of the data set, or a folder that contains it; by default ``FRAMI_DATA``.
+        test_fold: The fold to hold out, as the data set's protocol names it.
+        out: Folder for the bundle and the run's record.
         network: A module of ``frami.teachers`` or ``frami.students``.
-        width: Channels of the network; None is its default.
-        depth: Layers of the network; None is its default.
-        pooling: Of the task ``frames``, how frames make up a clip: ``attention`` (by default), or a name of
-            `frami.network.POOLINGS`.
-        front_end: What it hears through; by default what suits the data set. Mean and deviation are measured here.
-        filterbank: A name of `frami.filterbanks`; None is that of the front end.
-        options: Other `Settings`, by name.
-        task: ``single-label``, ``multi-label`` or ``frames``; by default what the data set is annotated for.
-        budget: A name of `frami.evaluate.complexity.BUDGETS`, beyond which a network is refused.
-        seed: Of the first weights, the order of the clips and their alterations.
-        device: ``auto``, ``cpu``, ``cuda``.
-        threads: Threads of the CPU; None leaves torch's choice.
+        width: Channels of the network; None is the network's default.
+        depth: Layers of the network; None is the network's default.
+        pooling: For the task ``sound-events``, how frames are pooled to a clip: ``attention`` (the
+            default), or a name of `frami.models.pooling.POOLINGS`.
+        front_end: The input features; by default `default_front_end` of the data set. Its mean and
+            deviation are replaced by those of the training clips.
+        filterbank: A name of `frami.audio.filterbanks`; None is the front end's own.
+        options: Settings of `SupervisedSettings`, by name.
+        task: ``single-label``, ``multi-label`` or ``sound-events``; by default the task that the
+            data set is annotated for.
+        budget: A name of `frami.evaluate.complexity.BUDGETS`; a larger network is refused.
+        seed: Seed of the first weights, the order of the clips and their augmentation.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: CPU threads; None leaves the choice to torch.
         precision: ``auto``, ``float32`` or ``bfloat16``.
         report: Called with the number of finished steps.
 
     Raises:
-        WrongUse: an unknown data set, fold, network or setting, too few clips, a network beyond the budget, or a folder that
-            holds something else.
-        Failed: a recording that cannot be read, a loss that is no number, or a disk that is full.
+        UsageError: The data set, fold, network or a setting is unknown, there are too few clips,
+            the network exceeds the budget, or the folder contains something else.
+        OperationError: A recording cannot be read, the loss is not finite, or the disk is full.
     """
-    chosen, seed = make_settings(SupervisedSettings, options or {}), seeds.check_seed(seed)
-    built = Architecture.from_options(network, width, depth, pooling)
+    settings, seed = make_settings(SupervisedSettings, options or {}), seeds.check_seed(seed)
+    architecture = Architecture.from_options(network, width, depth, pooling)
     split = split_for_task(load_split(dataset, data, test_fold=test_fold), task)
     split = replace(split, train=split.train.labeled())
     require_training_clips(split)
     runtime = select_runtime(device, threads, precision)
-    facts = {
+    config = {
         "dataset": dataset,
         "test_fold": str(test_fold),
         "network": network,
-        "arguments": dict(built.arguments),
+        "arguments": dict(architecture.arguments),
         "front_end": settings_to_json(front_end) if front_end else "for the data set",
-        "options": asdict(chosen),
+        "options": asdict(settings),
         **({"task": task} if task else {}),
         **({"filterbank": filterbank} if filterbank else {}),
-        **({"pooling": built.pooling} if built.pooling != ATTENTION else {}),
+        **({"pooling": architecture.pooling} if architecture.pooling != ATTENTION else {}),
         "seed": seed,
         "precision": runtime.precision,
     }
-    heard_through = front_end or default_front_end(registry.load("datasets", dataset))
+    front_end = front_end or default_front_end(load_dataset(dataset))
     if filterbank:
-        heard_through = replace(heard_through, filterbank=filterbank)
-    with seeds.seeded(
-        seed, Stream.WEIGHTS
-    ):  # what cannot be built is refused before the recordings are read
-        first = Model.build(built, heard_through, split.labels, split.task)
+        front_end = replace(front_end, filterbank=filterbank)
+    # A network that cannot be built, or is too large, is reported before the recordings are read.
+    with seeds.seeded(seed, Stream.WEIGHTS):
+        untrained = Model.build(architecture, front_end, split.labels, split.task)
     if budget:
-        complexity.check_budget(budget, first)
+        complexity.check_budget(budget, untrained)
     with Run(
         Path(out),
         "train",
-        facts,
+        config,
         writes=bundle.BUNDLE_FILES,
         recordings=split.fingerprint,
         device=runtime.name,
         missing=split.missing,
     ) as run:
-        if run.finished:
-            return load(out, trust_code=True)
-        clips, front_end = compute_spectrograms(split.train, heard_through)
-        with seeds.seeded(seed, Stream.WEIGHTS):
-            model = Model.build(
-                built,
-                front_end,
-                split.labels,
-                task=split.task,
-                frame_range=frame_percentiles(clips),
-            )
-        loop.fit(
-            model, clips, find_recipe("labels"), chosen, runtime, seed=seed, run=run, report=report
-        )
-        model.save(
-            out,
-            **split.origin,
-            clips=len(clips.targets),
-            seed=seed,
-            settings=asdict(chosen),
-        )
-        run.finish(fingerprint=model.fingerprint)
+        if not run.finished:
+            model, n_clips = _fit(untrained, split, settings, runtime, seed, run, report)
+            model.save(out, **split.origin, clips=n_clips, seed=seed, settings=asdict(settings))
+            run.finish(fingerprint=model.fingerprint)
         return load(out, trust_code=True)
+
+
+def _fit(
+    untrained: Model,
+    split: Split,
+    settings: SupervisedSettings,
+    runtime: Runtime,
+    seed: int,
+    run: Run,
+    report: ProgressCallback,
+) -> tuple[Model, int]:
+    """Return the trained model, and the number of its training clips."""
+    clips, front_end = compute_spectrograms(split.train, untrained.front_end)
+    with seeds.seeded(seed, Stream.WEIGHTS):
+        model = Model.build(
+            untrained.architecture,
+            front_end,
+            split.labels,
+            task=split.task,
+            frame_range=frame_percentiles(clips),
+        )
+    recipe = find_recipe("labels")
+    loop.fit(model, clips, recipe, settings, runtime, seed=seed, run=run, report=report)
+    return model, len(clips.targets)
 
 
 def compute_spectrograms(
     recordings: Recordings, front_end: FrontEnd
 ) -> tuple[Spectrograms, FrontEnd]:
-    """Return the standardised spectrograms of recordings, and the front end that gives them."""
+    """Return the standardized spectrograms of recordings, and the front end that computes them."""
     raw = Spectrograms.from_recordings(recordings, front_end.unstandardized)
     fitted = fit_standardization(front_end, raw)
     mels = [((mel.float() - fitted.mean) / fitted.std).half() for mel in raw.mels]
     return replace(raw, mels=mels), fitted
 
 
+def fit_standardization(front_end: FrontEnd, clips: Spectrograms) -> FrontEnd:
+    """Return the front end with the mean and deviation of some clips that were not standardized."""
+    values = torch.cat([mel.float().flatten() for mel in clips.mels])
+    return replace(
+        front_end, mean=round(float(values.mean()), 4), std=round(float(values.std()), 4)
+    )
+
+
 def frame_percentiles(clips: Spectrograms) -> tuple[int, int]:
-    """Return the 5th and the 95th percentile of the clips' frames: the lengths that an inversion should draw."""
+    """Return the 5th and 95th percentiles of the clips' lengths in frames, for use by inversion."""
     low, high = np.percentile(clips.n_frames, [5, 95])
     return int(low), int(high)

@@ -24,7 +24,7 @@ def test_crop_any_length_is_a_range_of_the_clip(
 ) -> None:
     mel, rng = spectrograms(shape, seed)
     length = data.draw(st.integers(1, shape[2]))
-    cropped = transforms.crop(mel, rng, frames=length)
+    cropped = transforms.crop(mel, rng, n_frames=length)
     assert cropped.shape == (*shape[:2], length)
     for clip, part in zip(mel, cropped, strict=True):
         ranges = clip.unfold(1, length, 1)

@@ -24,7 +24,7 @@ def test_roll_rotates_each_clip_by_its_own_shift(rng: Generator) -> None:
 
 def test_crop_keeps_successive_frames(rng: Generator) -> None:
     mel, starts = random_clips(), set()
-    for before, after in zip(mel, transforms.crop(mel, rng, frames=8), strict=True):
+    for before, after in zip(mel, transforms.crop(mel, rng, n_frames=8), strict=True):
         matches = [start for start in range(13) if torch.equal(before[:, start : start + 8], after)]
         assert len(matches) == 1
         starts |= set(matches)

@@ -41,7 +41,7 @@ def open_writer(teacher: Model, path: Path, frames: int = 16) -> StoreWriter:
         "method": "noise",
         "settings": {"seed": 0},
     }
-    return StoreWriter(path, description, frames=frames, losses=["class_prior"])
+    return StoreWriter(path, description, max_frames=frames, losses=["class_prior"])
 
 
 def append_batch(writer: StoreWriter, value: float, batch: int = BATCH, frames: int = 12) -> None:

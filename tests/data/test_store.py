@@ -86,7 +86,7 @@ def test_target_agreement_is_the_part_of_targets_that_the_teacher_predicts(tmp_p
     }
     for task, (target, agreement) in targets.items():
         path = tmp_path / f"{task}.h5"
-        writer = StoreWriter(path, description, frames=8, losses=[], task=task)
+        writer = StoreWriter(path, description, max_frames=8, losses=[], task=task)
         writer.append(torch.zeros(4, 24, 8), target=target, teacher_logits=logits, **rows)
         writer.close()
         with Store(path) as store:

@@ -98,7 +98,7 @@ def test_writer_with_another_description_is_refused(
         UsageError, match=f"was made with {messages.get(change, f'another {change}')}"
     ):
         changed = description | {change: others[change]}
-        StoreWriter(tmp_path / "samples.h5", changed, frames=16, losses=[])
+        StoreWriter(tmp_path / "samples.h5", changed, max_frames=16, losses=[])
     assert (tmp_path / "samples.h5").read_bytes() == before
 
 

@@ -18,8 +18,9 @@ from frami.inversion import losses
 from frami.inversion.losses import class_prior_loss
 from frami.inversion.targets import TARGET_SAMPLERS
 from frami.models.architecture import Architecture
+from frami.models.heads import FrameHead
 from frami.models.model import Model
-from frami.models.network import FrameHead, Output
+from frami.models.network import Output
 from tests.conftest import FAST, LABELS
 
 TARGET = torch.tensor([0, 1, 2, 1, 0, 2])

@@ -19,8 +19,8 @@ from frami.inversion.targets import (
     sample_tag_sets,
 )
 from frami.models.architecture import Architecture
+from frami.models.heads import FrameHead, Head
 from frami.models.model import Model
-from frami.models.network import FrameHead, Head
 
 # Classes 0 and 1 have similar weights, and so have 2 and 3.
 HEAD = Head(4, 2, 4)

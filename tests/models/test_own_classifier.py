@@ -19,7 +19,8 @@ from frami import cli
 from frami.audio.frontend import FrontEnd
 from frami.core import registry
 from frami.core.errors import UsageError
-from frami.inversion.synthesize import inversion_warnings
+from frami.inversion.checks import inversion_warnings
+from frami.inversion.method import load_method
 from frami.models.architecture import Architecture
 from frami.models.model import Model
 from frami.models.network import Network
@@ -97,9 +98,7 @@ def test_own_classifier_output_equals_that_of_its_modules(own: Model) -> None:
 def test_own_classifier_is_inverted_by_every_method(
     method: str, own: Model, tmp_path: Path
 ) -> None:
-    known = {
-        field for field in FEW if hasattr(registry.load("generators", method).Settings(), field)
-    }
+    known = {field for field in FEW if hasattr(load_method(method).Settings(), field)}
     options: dict[str, object] = {name: FEW[name] for name in known}
     if method == "recordings":
         options["dataset"] = "tones"
@@ -302,7 +301,7 @@ def test_bundle_of_shared_layers_and_computed_buffers_is_loaded(own: Model, tmp_
 
 def test_inversion_of_unstandardized_values_gives_a_warning(own: Model) -> None:
     raw = replace(own, front_end=replace(own.front_end, std=0.23))
-    options = registry.load("generators", "frami").Settings()
+    options = load_method("frami").Settings()
     assert (
         not inversion_warnings(own, options)
         and "standardize them" in inversion_warnings(raw, options)[0]

@@ -1,0 +1,171 @@
+"""`frami doctor`: the versions, the machine and the optional features, for a bug report."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import click
+
+from frami.cli.help import Command
+from frami.core import registry
+from frami.core.text import format_rows
+
+PACKAGES = (
+    "torch",
+    "torchaudio",
+    "numpy",
+    "h5py",
+    "soundfile",
+    "safetensors",
+    "scikit-learn",
+    "matplotlib",
+    "click",
+    "rich",
+    "requests",
+    "pooch",
+)
+# Modules that frami imports for a package, where the names differ.
+MODULES = {"scikit-learn": "sklearn", "torchaudio": "frami.audio._torchaudio"}
+# Optional features: the extra that installs each, the module that it needs, and its use.
+FEATURES = {"events": ("sed_scores_eval", "scores of sound events")}
+
+
+def diagnose() -> Iterator[tuple[str, str]]:
+    """Yield a title and a finding for each check; a check that fails is a finding too."""
+    checks: dict[str, Callable[[], str]] = {
+        "frami": lambda: importlib.metadata.version("frami"),
+        "python": lambda: f"{platform.python_version()} ({sys.executable}), {platform.platform()}",
+        **{package: partial(_package, package) for package in PACKAGES},
+        "device": _device,
+        "CPU": _processor,
+        "precision": _precision,
+        "memory": _memory,
+        "disk": _disk,
+        "FRAMI_DATA": _recordings,
+        **{extra: partial(_feature, extra) for extra in FEATURES},
+    }
+    for title, check in checks.items():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # old packages warn when they are imported
+                finding = check()
+        except Exception as error:
+            finding = f"PROBLEM: {type(error).__name__}: {error}"
+        yield title, finding
+
+
+def _package(name: str) -> str:
+    """Return the version of a package that can be imported."""
+    importlib.import_module(MODULES.get(name, name))
+    return importlib.metadata.version(name)
+
+
+def _device() -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        mps = torch.backends.mps.is_available()
+        return "cpu" + (
+            "; mps is available with --device mps" if mps else "; no CUDA GPU was found"
+        )
+    names = [
+        f"cuda:{index}, {torch.cuda.get_device_name(index)}, "
+        f"{torch.cuda.get_device_properties(index).total_memory / 1e9:.0f} GB"
+        for index in range(torch.cuda.device_count())
+    ]
+    return "; ".join(names)
+
+
+def _processor() -> str:
+    import torch
+
+    level = torch.backends.cpu.get_cpu_capability()
+    return f"{platform.machine()}, {level}, {torch.get_num_threads()} of {os.cpu_count()} threads"
+
+
+def _precision() -> str:
+    from frami.core.runtime import select_runtime
+
+    runtime = select_runtime()
+    speed = "has fast" if runtime.precision == "bfloat16" else "has no fast"
+    return f"auto is {runtime.precision}: the device {runtime.device} {speed} bfloat16"
+
+
+def _memory() -> str:
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    text, info = f"{total / 1e9:.1f} GB", Path("/proc/meminfo")
+    if not info.is_file():  # macOS
+        return text
+    lines = dict(line.split(":") for line in info.read_text(encoding="ascii").splitlines())
+    free = 1024 * int(lines["MemAvailable"].split()[0])
+    return f"{free / 1e9:.1f} GB free of {text}"
+
+
+def _disk() -> str:
+    usage = shutil.disk_usage(Path.cwd())
+    return f"{usage.free / 1e9:.1f} GB free of {usage.total / 1e9:.1f} GB in {Path.cwd()}"
+
+
+def _recordings() -> str:
+    """Return the data sets in the folder that FRAMI_DATA names."""
+    from frami.data.recordings import load_dataset
+
+    variable = os.environ.get("FRAMI_DATA")
+    if not variable:
+        return "not set; it can name the folder that holds esc50/, fsdd/, ..."
+    if not Path(variable).is_dir():
+        return f"PROBLEM: {variable} is not a folder"
+    folders = {path.name.lower() for path in Path(variable).iterdir() if path.is_dir()}
+    present = [
+        name for name in registry.names("datasets") if load_dataset(name).FOLDER.lower() in folders
+    ]
+    return f"{variable} holds {', '.join(present) or 'no data set that frami can read'}"
+
+
+def _feature(extra: str) -> str:
+    """Return whether an optional feature works, and otherwise the command that installs it."""
+    module, purpose = FEATURES[extra]
+    install = f'pip install "frami[{extra}]"'
+    if importlib.util.find_spec(module) is None:
+        return f"not installed; for {purpose}, type: {install}"
+    try:
+        _import_feature(extra)
+    except Exception as error:
+        return f"PROBLEM: {type(error).__name__}: {error}; for {purpose}, type: {install}"
+    return f"{purpose}: {module} {importlib.metadata.version(module)}"
+
+
+def _import_feature(extra: str) -> None:
+    """Import what a feature uses: a package may be there without the versions that it needs."""
+    if extra == "events":
+        from frami.evaluate.events import import_scorers
+
+        import_scorers()
+
+
+@click.command(
+    cls=Command,
+    examples={
+        "Check this machine.": "frami doctor",
+        "Write the findings into a file, for a bug report.": "frami doctor > doctor.txt",
+    },
+)
+def doctor() -> None:
+    """Check this installation and this machine.
+
+    Prints the versions of all packages, the device, the precision that 'auto' chooses, free memory
+    and disk space, the recordings in FRAMI_DATA, and the optional features. A line with PROBLEM
+    needs attention.
+    """
+    for row in diagnose():
+        click.echo(format_rows([row]))

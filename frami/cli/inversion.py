@@ -1,0 +1,131 @@
+"""The command that makes synthetic clips: `synthesize`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Unpack
+
+import click
+
+from frami.cli import options, types
+from frami.cli.help import Command
+from frami.cli.options import RuntimeArguments
+
+
+class SynthesizeArguments(RuntimeArguments):
+    """What `synthesize` passes on to `frami.synthesize`."""
+
+    samples: int
+    out: str
+    method: str
+    frame_range: tuple[int, int] | None
+    batch_size: int
+    co_occurrence: float
+    precision: str
+
+
+@click.command(
+    cls=Command,
+    examples={
+        "Invert the teacher that ships with frami.": "frami synthesize --teacher digits "
+        "--samples 1000 --out samples.h5",
+        "Use another method and change its settings.": "frami synthesize --teacher TEACHER "
+        "--method deepinversion --set steps=200 --out samples.h5",
+    },
+)
+@options.required_option(
+    "--teacher",
+    section="Input",
+    type=types.MODEL,
+    metavar="MODEL",
+    help="Teacher to invert: the folder of a bundle, or digits, which ships with frami.",
+)
+@options.required_option(
+    "--out",
+    section="Output",
+    type=types.FOLDER,
+    metavar="FILE",
+    help="Store to write or to extend, a file that ends in .h5.",
+)
+@options.option(
+    "--samples",
+    section="Output",
+    type=types.Integer(1),
+    default=4000,
+    help="Number of clips in the finished store.",
+)
+@options.option(
+    "--method",
+    section="Method",
+    type=types.METHOD,
+    default="frami",
+    help="Inversion method. 'frami list methods' shows all.",
+)
+@options.option(
+    "--frame-range",
+    section="Method",
+    nargs=2,
+    type=int,
+    metavar="MIN MAX",
+    help="Shortest and longest clip, in frames.",
+    default_text="as the teacher's training clips; the method frami: at most 80 for single-label "
+    "teachers",
+)
+@options.option(
+    "--batch-size",
+    section="Method",
+    type=types.Integer(2),
+    default=64,
+    help="Number of clips per round.",
+)
+@options.option(
+    "--co-occurrence",
+    section="Method",
+    type=float,
+    default=0.0,
+    help="How strongly to favor tag pairs with similar class weights, 0 to 1000. 0 is uniform; "
+    "try 5.",
+)
+@options.settings_options
+@options.runtime_options
+@options.precision_option
+def synthesize(
+    teacher: str,
+    assignments: tuple[str, ...],
+    list_settings: bool,
+    **arguments: Unpack[SynthesizeArguments],
+) -> None:
+    """Invert a teacher into a store of synthetic spectrograms.
+
+    The teacher stays frozen. The store is one HDF5 file with clips of every class. If the command
+    was interrupted, run it again to continue. To add clips later, run it again with more --samples.
+    """
+    from frami.core.progress import show_progress
+    from frami.core.settings import make_settings
+    from frami.data.store import Store, store_run_folder
+    from frami.inversion.checks import inversion_warnings
+    from frami.inversion.method import load_method
+    from frami.inversion.synthesize import synthesize as run_synthesize
+    from frami.models.model import load
+
+    settings_class = load_method(arguments["method"]).Settings
+    if options.print_settings(list_settings, settings_class):
+        return
+    model = load(teacher)
+    settings = options.parse_settings(assignments, settings_class)
+    for warning in inversion_warnings(model, make_settings(settings_class, settings)):
+        options.echo(warning, err=True)
+    out, n_before = Path(arguments["out"]), 0
+    if out.is_file():
+        with Store(out) as store:
+            n_before = len(store)
+    with show_progress("synthesis", arguments["samples"]) as report:
+        store = run_synthesize(model, **arguments, options=settings, report=report)
+    click.echo(
+        f"{len(store)} clips ({len(store) - n_before} new) are in {out}. "
+        f"The record of the run is in {store_run_folder(out)}."
+    )
+    options.echo_next("inspect", out)
+    options.echo_next(
+        "distill", "--teacher", teacher, "--samples", out, "--student", "small", "--out", "STUDENT"
+    )

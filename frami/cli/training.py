@@ -1,0 +1,234 @@
+"""The commands that make models: `train` and `distill`."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+import click
+
+from frami.cli import options, types
+from frami.cli.help import Command
+from frami.cli.options import RecordingArguments, RuntimeArguments
+from frami.core import registry
+from frami.training.recipes import RECIPES, find_recipe
+
+
+class TrainArguments(RecordingArguments, RuntimeArguments):
+    """What `train` passes on to `frami.train`."""
+
+    network: str
+    width: int | None
+    depth: int | None
+    filterbank: str | None
+    pooling: str | None
+    task: str | None
+    budget: str | None
+    out: str
+    precision: str
+
+
+@click.command(
+    cls=Command,
+    examples={
+        "Train on ESC-50 and hold out fold 5.": "frami train --dataset esc50 --data DIR "
+        "--test-fold 5 --out teacher",
+        "Train a detector on soundscapes.": "frami train --dataset desed --data SCENES "
+        "--test-fold validation --network crnn --out detector",
+    },
+)
+@options.recording_options(required=True)
+@options.option(
+    "--task",
+    section="Input",
+    type=types.Name(lambda: types.TASKS),
+    help=f"{', '.join(types.TASKS)}.",
+    default_text="the task that the data set is annotated for",
+)
+@options.option(
+    "--network",
+    section="Model",
+    type=types.NETWORK,
+    default="resnet",
+    help=f"A teacher network ({', '.join(registry.names('teachers'))}) or a student network "
+    f"({', '.join(registry.names('students'))}).",
+)
+@options.width_option
+@options.depth_option
+@options.option(
+    "--filterbank",
+    section="Model",
+    type=types.Name(lambda: types.FILTERBANKS),
+    help=f"Frequency bands of the spectrogram: {', '.join(types.FILTERBANKS)}.",
+    default_text="mel",
+)
+@options.option(
+    "--pooling",
+    section="Model",
+    type=types.Name(lambda: types.POOLINGS),
+    help="How a detector combines its frames into an output for the clip: "
+    f"{', '.join(types.POOLINGS)}.",
+    default_text="attention",
+)
+@options.budget_option
+@options.required_option(
+    "--out",
+    section="Output",
+    type=types.FOLDER,
+    metavar="FOLDER",
+    help="Folder to write the trained model to.",
+)
+@options.settings_options
+@options.runtime_options
+@options.precision_option
+def train(
+    assignments: tuple[str, ...], list_settings: bool, **arguments: Unpack[TrainArguments]
+) -> None:
+    """Train a teacher on recordings.
+
+    The result is a bundle: a folder with the weights, the front end and the labels. A student
+    network can be trained in the same way, for comparison. If training was interrupted, run the
+    same command again to continue.
+    """
+    from frami.core.progress import show_progress
+    from frami.core.settings import make_settings
+    from frami.training.supervised import SupervisedSettings
+    from frami.training.supervised import train as run_train
+
+    if options.print_settings(list_settings, SupervisedSettings):
+        return
+    settings = options.parse_settings(assignments, SupervisedSettings)
+    with show_progress("training", make_settings(SupervisedSettings, settings).steps) as report:
+        model = run_train(**arguments, options=settings, report=report)
+    out = arguments["out"]
+    click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
+    options.echo_budget(arguments["budget"], model)
+    recordings = options.recording_words(
+        arguments["dataset"], arguments["data"], arguments["test_fold"]
+    )
+    options.echo_next("evaluate", out, *recordings)
+    options.echo_next("synthesize", "--teacher", out, "--out", "samples.h5")
+
+
+class DistillArguments(RuntimeArguments):
+    """What `distill` passes on to `frami.distill`."""
+
+    teacher: tuple[str, ...]
+    embedding_teacher: str | None
+    samples: str | None
+    dataset: str | None
+    data: str | None
+    test_fold: str | None
+    student: str
+    width: int | None
+    depth: int | None
+    recipe: str
+    budget: str | None
+    any_teacher: bool
+    out: str
+    precision: str
+
+
+@click.command(
+    cls=Command,
+    examples={
+        "Distill from synthetic clips alone.": "frami distill --teacher digits "
+        "--samples samples.h5 --student small --out student",
+        "Distill from recordings, matching logits only.": "frami distill --teacher TEACHER "
+        "--dataset esc50 --data DIR --test-fold 5 --recipe kd --out student",
+    },
+)
+@options.required_option(
+    "--teacher",
+    section="Input",
+    multiple=True,
+    type=types.MODEL,
+    metavar="MODEL",
+    help="The folder of a bundle, or digits, which ships with frami. Repeat the option to distill "
+    "from an ensemble; its first teacher provides the hidden states.",
+)
+@options.option(
+    "--embedding-teacher",
+    section="Input",
+    type=types.MODEL,
+    metavar="MODEL",
+    help="Model that provides the hidden states instead of the teacher. It may be wider, but needs "
+    "the same front end.",
+)
+@options.option(
+    "--samples",
+    section="Input",
+    type=types.FOLDER,
+    metavar="FILE",
+    help="Store of synthetic clips to train on. Give either this or --dataset.",
+)
+@options.recording_options(required=False)
+@options.option(
+    "--any-teacher",
+    section="Input",
+    is_flag=True,
+    help="Skip two safety checks: that the store was made from this teacher, and that the teacher "
+    "was not trained on the test fold.",
+)
+@options.option(
+    "--student",
+    section="Model",
+    type=types.NETWORK,
+    default="small",
+    help=f"A student network ({', '.join(registry.names('students'))}) or a teacher network "
+    f"({', '.join(registry.names('teachers'))}).",
+)
+@options.width_option
+@options.depth_option
+@options.budget_option
+@options.option(
+    "--recipe",
+    section="Method",
+    type=types.RECIPE,
+    default="frami",
+    help=f"What the student learns to match: {', '.join(RECIPES)}. 'frami list recipes' explains "
+    "them.",
+)
+@options.required_option(
+    "--out",
+    section="Output",
+    type=types.FOLDER,
+    metavar="FOLDER",
+    help="Folder to write the student to.",
+)
+@options.settings_options
+@options.runtime_options
+@options.precision_option
+def distill(
+    assignments: tuple[str, ...], list_settings: bool, **arguments: Unpack[DistillArguments]
+) -> None:
+    """Distill a student from synthetic clips or from recordings.
+
+    Name one source of training clips: a store (--samples) or a data set (--dataset and
+    --test-fold). A store needs no recordings. Recordings show how much better the student could be.
+    If distillation was interrupted, run the same command again to continue.
+    """
+    from frami.core.progress import show_progress
+    from frami.core.run import read_record
+    from frami.core.settings import make_settings
+    from frami.training import loop
+    from frami.training.distill import distill as run_distill
+
+    weights = find_recipe(arguments["recipe"], labeled=not arguments["samples"]).weights
+    if options.print_settings(list_settings, loop.TrainingSettings, weights):
+        return
+    settings = options.parse_settings(assignments, loop.TrainingSettings, weights)
+    loop_settings = {name: value for name, value in settings.items() if name not in weights}
+    steps = make_settings(loop.TrainingSettings, loop_settings).steps
+    with show_progress("distillation", steps) as report:
+        student = run_distill(**arguments, options=settings, report=report)
+    out = arguments["out"]
+    click.echo(f"Student {student.fingerprint} ({student.parameters:,} parameters) is in {out}.")
+    options.echo_budget(arguments["budget"], student)
+    for name, value in read_record(out).get("scores", {}).items():
+        if name != "fingerprint":
+            click.echo(f"{name.replace('_', ' ')}: {value:.3f}")
+    options.echo_next("inspect", out)
+    recordings = arguments["dataset"], arguments["data"], arguments["test_fold"]
+    placeholders = "DATASET", "DIR", "FOLD"
+    dataset, data, test_fold = recordings if arguments["dataset"] else placeholders
+    options.echo_next("evaluate", out, *options.recording_words(str(dataset), data, str(test_fold)))

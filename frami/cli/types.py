@@ -1,0 +1,63 @@
+"""Types of option values: names and paths that the shell completes, and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+from click.types import StringParamType
+
+from frami.cli.catalog import bundle_summaries
+from frami.core import registry
+from frami.training.recipes import RECIPES
+
+MAX_SEED = 2**63 - 1
+# Names of the library that are repeated here, so that help needs no torch; a test compares them.
+TASKS = ("single-label", "multi-label", "sound-events")
+FILTERBANKS = ("mel", "slaney", "gammatone", "constant-q")
+POOLINGS = ("attention", "average", "max", "linear-softmax", "exponential-softmax")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "float32", "bfloat16")
+BUDGETS = ("dcase2023",)
+
+
+class Integer(click.IntRange):
+    """A whole number in a range. Help shows INTEGER."""
+
+    name = "integer"
+
+
+class PathOption(click.Path):
+    """A path that is not empty: an unset shell variable would mean the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path, or refuse an empty one."""
+        if value == "":
+            self.fail("The path is empty; name a file or a folder.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Name(StringParamType):
+    """A name that the shell completes. The library checks it, and suggests the nearest name."""
+
+    name = "name"
+
+    def __init__(self, names: Callable[[], Iterable[str]], paths: bool = False) -> None:
+        self._names, self._paths = names, paths
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the names that begin with the typed letters, and a request for folders."""
+        names = [CompletionItem(name) for name in self._names() if name.startswith(incomplete)]
+        return names + [CompletionItem(incomplete, type="dir")] * self._paths
+
+
+FOLDER = PathOption()
+DATASET = Name(lambda: registry.names("datasets"))
+METHOD = Name(lambda: registry.names("generators"))
+NETWORK = Name(lambda: registry.names("teachers") + registry.names("students"))
+RECIPE = Name(lambda: RECIPES)
+MODEL = Name(lambda: (name for name, _ in bundle_summaries()), paths=True)

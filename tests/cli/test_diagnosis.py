@@ -1,0 +1,115 @@
+"""`frami doctor`: what it reports, and that nothing stops it."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+
+from frami.cli import diagnosis
+from frami.core.runtime import select_runtime
+from tests.cli.conftest import Frami
+
+
+def report(call: Frami) -> dict[str, str]:
+    """Return the findings of `frami doctor` by title, each on one line."""
+    result = call("doctor")
+    assert result.code == 0 and not result.err
+    findings: dict[str, str] = {}
+    title = ""
+    for line in result.out.splitlines():
+        if line.startswith(" "):
+            findings[title] += " " + line.strip()
+        else:
+            title, _, text = line.partition(" ")
+            findings[title] = text.strip()
+    return findings
+
+
+def test_doctor_reports_versions_and_the_machine(
+    call: Frami, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FRAMI_DATA", raising=False)
+    findings = report(call)
+    assert set(diagnosis.PACKAGES) | {"frami", "python", "device", "CPU"} <= findings.keys()
+    assert findings["torch"] == torch.__version__
+    assert findings["python"].startswith(".".join(map(str, sys.version_info[:3])))
+    assert findings["precision"].startswith(f"auto is {select_runtime().precision}")
+    assert "GB free of" in findings["disk"] and "GB" in findings["memory"]
+    assert str(tmp_path) in findings["disk"].replace(" ", "")
+    assert findings["FRAMI_DATA"].startswith("not set")
+    assert not [text for text in findings.values() if "PROBLEM" in text]
+
+
+def test_doctor_lists_the_data_sets_in_frami_data(
+    call: Frami, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FRAMI_DATA", str(tmp_path))
+    assert "no data set that frami can read" in report(call)["FRAMI_DATA"]
+    (tmp_path / "FSDD").mkdir()
+    (tmp_path / "esc50").mkdir()
+    assert report(call)["FRAMI_DATA"].endswith("holds esc10, esc50, esc50_second, fsdd")
+    monkeypatch.setenv("FRAMI_DATA", str(tmp_path / "nothing"))
+    assert report(call)["FRAMI_DATA"].startswith("PROBLEM")
+
+
+def test_doctor_reports_a_package_that_cannot_be_imported(
+    call: Frami, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    findings = report(call)
+    assert findings["safetensors"].startswith("PROBLEM: ModuleNotFoundError")
+    assert findings["torch"] == torch.__version__
+
+
+def test_doctor_names_the_command_that_installs_a_feature(
+    call: Frami, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install = 'pip install "frami[events]"'
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name == "sed_scores_eval" else find_spec(name, *rest),
+    )
+    assert report(call)["events"].startswith("not installed")
+    assert install in report(call)["events"]
+
+
+def test_doctor_reports_a_feature_that_is_broken(
+    call: Frami, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(extra: str) -> None:
+        raise ImportError("pandas 3 is not supported")
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: object())
+    monkeypatch.setattr(diagnosis, "_import_feature", fail)
+    finding = report(call)["events"]
+    assert finding.startswith("PROBLEM: ImportError: pandas 3 is not supported;")
+    assert 'pip install "frami[events]"' in finding
+
+
+def test_doctor_survives_a_check_that_fails(call: Frami, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> str:
+        raise OSError("no such device")
+
+    monkeypatch.setattr(diagnosis, "_disk", fail)
+    assert report(call)["disk"] == "PROBLEM: OSError: no such device"
+
+
+def test_doctor_lists_every_gpu(call: Frami, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
+    monkeypatch.setattr(
+        torch.cuda,
+        "get_device_properties",
+        lambda index: types.SimpleNamespace(total_memory=(index + 1) * 10**9),
+    )
+    monkeypatch.setattr(diagnosis, "_precision", lambda: "")  # starts CUDA
+    assert report(call)["device"] == "cuda:0, GPU 0, 1 GB; cuda:1, GPU 1, 2 GB"
