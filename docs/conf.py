@@ -26,7 +26,6 @@ smartquotes = False  # they would turn --set into a dash
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:obj", r".*"),  # names in docstrings that have no entry of their own
-    ("py:exc", r"WrongUse|Failed"),
     ("py:class", r"(torch|numpy|np|pathlib|collections|nn|click)\..*"),  # other projects
     ("py:class", r"Tensor|Path|optional|frami\.\w+\..*"),  # and frami's own inner types
 ]

@@ -61,10 +61,7 @@ Row = dict[str, str]
 def bench_rows(suite: str) -> list[Row]:
     """Return the rows of one suite that belong to the comparison."""
     with BENCH.open(encoding="utf-8", newline="") as file:
-        rows = [
-            row | {"dataset": row.get("dataset", row.get("task", ""))}
-            for row in csv.DictReader(file)
-        ]
+        rows = list(csv.DictReader(file))
     return [
         row
         for row in rows
