@@ -5,11 +5,12 @@ from torch import Tensor, nn
 from frami.models.network import Network
 
 
-class Encoder(nn.Sequential):
-    """Spectrograms ``(B, 1, F, N)`` to frames ``(B, D, N')``."""
+class Encoder(nn.Module):
+    """Spectrograms ``(B, 1, F, N)`` to the hidden state ``(B, D, N')``."""
 
     def __init__(self, width: int) -> None:
-        super().__init__(
+        super().__init__()
+        self.layers = nn.Sequential(
             nn.Conv2d(1, width, 3, 2, 1, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(),
@@ -19,7 +20,8 @@ class Encoder(nn.Sequential):
         )
 
     def forward(self, mel: Tensor) -> Tensor:
-        return super().forward(mel).mean(dim=2)  # average over frequency
+        hidden: Tensor = self.layers(mel)
+        return hidden.mean(dim=2)  # average over frequency
 
 
 def build(bands: int, classes: int, *, width: int = 24, embedding: int = 96) -> Network:
