@@ -42,8 +42,8 @@ def test_store_attributes_describe_the_run(store: Store, teacher: Model) -> None
     assert json.loads(attributes["loss_names"]) == [
         "class_prior",
         "batch_norm",
-        "contrast",
         "adversary",
+        "contrast",
     ]
 
 
