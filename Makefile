@@ -24,7 +24,7 @@ demo: $(VENV)/core
 	$(BIN)/frami demo
 
 check: $(VENV)/dev lint
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow" tests
 
 test: $(VENV)/dev lint coverage docs build smoke
 

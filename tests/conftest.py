@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,13 @@ def make_teacher(
     front_end: FrontEnd, network: str = "resnet", width: int = 4, depth: int = 1
 ) -> Model:
     """Return an untrained model with batch norm statistics as if it had been trained."""
+    model = copy.deepcopy(_build_teacher(front_end, network, width, depth))
+    torch.manual_seed(3)  # the same state whether the model was built or copied
+    return model
+
+
+@cache
+def _build_teacher(front_end: FrontEnd, network: str, width: int, depth: int) -> Model:
     torch.manual_seed(3)
     arguments = {"width": width, "depth": depth, "embedding": 8}
     model = Model.build(Architecture(network, arguments), front_end, LABELS, frame_range=(12, 24))

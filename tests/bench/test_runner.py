@@ -96,6 +96,7 @@ def test_write_report_links_handwritten_pages_only_if_they_exist(tmp_path: Path)
     assert "Read this\nfirst." in text and "Not this." not in text
 
 
+@pytest.mark.slow
 def test_run_bench_with_failing_row_measures_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +118,7 @@ def test_run_bench_with_failing_row_measures_the_others(
     assert [row["source"] for row in runner.read_rows(tmp_path).values()] == ["noise"]
 
 
+@pytest.mark.slow
 def test_run_bench_after_interruption_reuses_finished_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

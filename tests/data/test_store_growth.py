@@ -190,6 +190,7 @@ def test_synthesize_logs_a_truncated_line_again(teacher: Model, tmp_path: Path) 
     assert [row["round"] for row in read_metrics(log.parent)] == [1, 2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [0, 10_000, 1_000_000, 1_060_000])
 def test_store_on_a_full_disk_keeps_every_finished_batch(
     room: int, teacher: Model, tmp_path: Path, capfd: pytest.CaptureFixture[str]

@@ -88,7 +88,7 @@ def test_equal_seeds_give_equal_clips_and_other_seeds_others(
     runs = []
     for seed in (0, 0, 1):
         inversion = make_method(method, teacher, runtime, seed, **options)
-        runs.append(torch.cat([inversion.run_round(i, TARGET, 16).mel for i in range(3)]))
+        runs.append(torch.cat([inversion.run_round(i, TARGET, 16).mel for i in range(2)]))
     assert torch.equal(runs[0], runs[1])
     assert not torch.equal(runs[0], runs[2])
 
@@ -123,6 +123,7 @@ def test_teacher_is_unchanged_and_keeps_no_hook(
     assert not any(p.requires_grad or p.grad is not None for p in teacher.network.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["multi-label", "sound-events"])
 @pytest.mark.parametrize("method", [method for method in METHODS if method != "nayer"])
 def test_teachers_of_tags_and_events_are_inverted(
@@ -141,6 +142,7 @@ def test_teachers_of_tags_and_events_are_inverted(
         assert result.target is None or result.target.shape[:2] == target.shape[:2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "weight"), [(method, weight) for method in METHODS for weight in weights_of(method)]
 )

@@ -94,6 +94,7 @@ def test_own_classifier_output_equals_that_of_its_modules(own: Model) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", registry.names("generators"))
 def test_own_classifier_is_inverted_by_every_method(
     method: str, own: Model, tmp_path: Path

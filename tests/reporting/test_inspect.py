@@ -164,6 +164,7 @@ def test_inspect_store_shows_agreement_confidence_and_losses(store: Store) -> No
     assert rows["losses"].startswith(f"{first_loss} 2.5, {third_loss} ")
 
 
+@pytest.mark.slow
 def test_inspect_store_writes_plots_and_sounds(
     tones_teacher: Model, few_tones: None, tmp_path: Path, make_store: MakeStore
 ) -> None:
