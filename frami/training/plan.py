@@ -79,7 +79,7 @@ class Plan:
             "teacher": self.teacher_id,
             "seed": self.seed,
             "settings": asdict(self.settings),
-            "taught": [fold for model in models for fold in held_out_folds(model.provenance)],
+            "teacher_data": [fold for model in models for fold in held_out_folds(model.provenance)],
         }
 
     def student(self) -> Model:
