@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INPUTS := setup.cfg pyproject.toml constraints.txt
 
-.PHONY: demo check test lint coverage docs build smoke golden bench clean
+.PHONY: demo check test lint coverage slow docs build smoke golden bench clean
 
 # torch comes first and alone: once it is there, no other package pulls in a larger build of it.
 $(VENV)/core: $(INPUTS)
@@ -26,15 +26,19 @@ demo: $(VENV)/core
 check: $(VENV)/dev lint
 	$(BIN)/python -m pytest -n auto -m "not slow" tests
 
-test: $(VENV)/dev lint coverage docs build smoke
+test: $(VENV)/dev lint coverage slow docs build smoke
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The fast tests alone are measured: they reach what counts, and tracing doubles the time of the slow ones.
 coverage: $(VENV)/dev
-	$(BIN)/python -m pytest -n auto --durations=10 --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n auto -m "not slow" --cov --cov-report=term:skip-covered
+
+slow: $(VENV)/dev
+	$(BIN)/python -m pytest -n auto -m slow --durations=10
 
 docs: $(VENV)/dev
 	$(BIN)/python -m sphinx -W --keep-going --quiet -b html docs docs/_build/html
