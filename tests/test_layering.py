@@ -93,7 +93,7 @@ def module_name(path: Path) -> str:
 
 
 def module_imports(path: Path) -> Iterator[str]:
-    """Yield the frami modules that a file imports at its top level, so that they must load first."""
+    """Yield the frami modules that a file needs to load: the imports at its top level."""
     names = {module_name(other) for other in MODULES}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "frami":

@@ -47,8 +47,8 @@ def check_teacher(teacher: Model, settings: MethodSettings, co_occurrence: float
         )
     if teacher.task == "sound-events" and _uses_image_views(settings):
         raise UsageError(
-            "views=image shifts mel bands, and with them the classes of event targets, so it cannot "
-            "be used with a teacher of sound events; use views=audio."
+            "views=image moves clips in time and reverses some, but not their target events. Set "
+            "views=audio for a teacher of sound events."
         )
 
 

@@ -142,7 +142,7 @@ def test_writer_on_a_failing_disk_leaves_the_store_unchanged(
         if name == "shutil.copyfile":
             writer._spare.unlink()
         with pytest.raises(
-            OperationError, match="Cannot write: No space left on device; free space there"
+            OperationError, match="Cannot write: No space left on device. Free space there"
         ):
             append_batch(writer, 2.0)
     writer.close()
