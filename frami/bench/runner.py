@@ -1,4 +1,4 @@
-"""How close does a student without recordings come to its teacher, and at what cost?
+"""Run benchmarks: how close does a data-free student come to its teacher, and at what cost?
 
     frami bench --suite main|ablation|quick|cpu|gpu|tags|scenes|events [--data DIR]
 

@@ -37,7 +37,7 @@ class SupervisedSettings(loop.TrainingSettings):
 
 
 class ClipFormat(Protocol):
-    """What a data set states of its clips."""
+    """Sample rate and length of the clips of a data set."""
 
     SAMPLE_RATE: int
     SECONDS: float

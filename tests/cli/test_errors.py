@@ -54,7 +54,7 @@ BAD = [
         2,
         "at least 0 and 1",
     ),
-    ("bench --suite speed --task fsdd --out {tmp}/bench", 2, "has a task and a seed of its own"),
+    ("bench --suite speed --task fsdd --out {tmp}/bench", 2, "has its own task and seed"),
     ("demo --task events --data {tmp} --out {tmp}/demo", 2, "--data is for the digits"),
     ("demo --data {tmp} --out {tmp}/demo", 2, "has none of the 3000 clips of fsdd"),
     (EVALUATE + " --device meta", 2, "There is no device 'meta'"),
@@ -113,7 +113,7 @@ BAD = [
     (
         DISTILL + " --samples {made}/samples.h5 --recipe multi-teacher",
         2,
-        "is for two teachers or more",
+        "needs two teachers or more",
     ),
     (
         DISTILL.replace("{tmp}", "/dev/null") + " --samples {made}/samples.h5",
