@@ -183,21 +183,24 @@ def _step_parts(model: Model, runtime: Runtime) -> dict[str, Callable[[], object
             view_out = model.network(view)
         torch.autograd.backward(generator.contrast.loss(view_out, teacher_out, 0.1))
 
-    def batch_norm() -> None:
-        view = mel.clone().requires_grad_(True)
-        forward_pass = forward_with_stats(model.network, view, runtime)
-        stats = forward_pass.batch_norm
-        loss = losses.batch_norm_loss(stats.batch, stats.stored)
-        torch.autograd.backward(forward_pass.output.logits.float().sum() + loss)
-
     def proxy_forward() -> None:
         view = mel.clone().requires_grad_(True)
         torch.autograd.backward(proxy.predict(view).logits.float().sum())
 
     return {
         "the decoder": decode,
-        "the teacher's pass, with batch-norm statistics": batch_norm,
+        "the teacher's pass, with batch-norm statistics": partial(
+            _teacher_pass, model, mel, runtime
+        ),
         "the pass of the second view, and the contrastive loss": contrast,
         "the proxy student's pass": proxy_forward,
         "a training step of the proxy student": lambda: proxy.step(mel, teacher_out.logits),
     }
+
+
+def _teacher_pass(model: Model, mel: torch.Tensor, runtime: Runtime) -> None:
+    view = mel.clone().requires_grad_(True)
+    forward_pass = forward_with_stats(model.network, view, runtime)
+    stats = forward_pass.batch_norm
+    loss = losses.batch_norm_loss(stats.batch, stats.stored)
+    torch.autograd.backward(forward_pass.output.logits.float().sum() + loss)

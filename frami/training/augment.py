@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Generator, Tensor
 
 from frami.audio import transforms
-
-if TYPE_CHECKING:
-    from frami.training.loop import TrainingSettings
+from frami.training.settings import TrainingSettings
 
 
 def augment(

@@ -24,6 +24,7 @@ from frami.models.model import Model, ModelLike, as_model
 from frami.training import loop
 from frami.training.ensemble import weighted_ensemble, with_hidden_states_of
 from frami.training.recipes import Recipe, find_recipe
+from frami.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ class Plan:
     architecture: Architecture
     recipe: Recipe
     recipe_name: str
-    settings: loop.TrainingSettings
+    settings: TrainingSettings
     seed: int
     runtime: Runtime
 
@@ -221,13 +222,13 @@ def _check_recipe(recipe: Recipe, name: str, hidden_teacher: Model, n_teachers: 
 
 def _split_options(
     recipe: str, options: Mapping[str, Any], *, labeled: bool
-) -> tuple[loop.TrainingSettings, Recipe]:
+) -> tuple[TrainingSettings, Recipe]:
     """Split options into settings of the loop and loss weights of the recipe."""
     losses = find_recipe(recipe).weights
     weights = {name: value for name, value in options.items() if name in losses}
     settings = {name: value for name, value in options.items() if name not in losses}
     return (
-        make_settings(loop.TrainingSettings, settings),
+        make_settings(TrainingSettings, settings),
         find_recipe(recipe, weights, labeled=labeled),
     )
 

@@ -42,7 +42,7 @@ BAD = [
     (EVALUATE + " --json /dev/null/scores.json", 2, "is a file, but a folder is needed there"),
     (EVALUATE + " --json {tmp}", 2, "a folder, a table or a picture; name a .json file"),
     ("inspect {made}/teacher --out {tmp}/out --teacher digits", 2, "--teacher is for a store"),
-    ("inspect {made}/teacher --out {tmp}/out --test-fold 0", 2, "name those with --dataset"),
+    ("inspect {made}/teacher --out {tmp}/out --test-fold 0", 2, "name it with --dataset"),
     (
         DISTILL + " --samples {made}/samples.h5 --test-fold 0",
         2,
