@@ -49,7 +49,7 @@ smoke: build
 	$(BIN)/python tests/smoke.py dist
 
 golden: $(VENV)/dev
-	$(BIN)/python tests/make_golden.py
+	$(BIN)/python -m tests.make_golden
 
 bench: $(VENV)/dev
 	$(BIN)/frami bench --suite main --page evaluate

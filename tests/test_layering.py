@@ -93,9 +93,9 @@ def module_name(path: Path) -> str:
 
 
 def module_imports(path: Path) -> Iterator[str]:
-    """Yield the frami modules that a file needs to load: the imports at its top level."""
+    """Yield the frami modules that a file imports, also for the type checker alone."""
     names = {module_name(other) for other in MODULES}
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "frami":
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"

@@ -11,15 +11,34 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from frami.audio import _torchaudio
 
-if TYPE_CHECKING:
-    from frami.audio.frontend import FrontEnd
+
+class BandSettings(Protocol):
+    """The settings of a `frami.audio.frontend.FrontEnd` that a filterbank depends on."""
+
+    @property
+    def sample_rate(self) -> int: ...
+
+    @property
+    def n_fft(self) -> int: ...
+
+    @property
+    def n_mels(self) -> int: ...
+
+    @property
+    def f_min(self) -> float: ...
+
+    @property
+    def f_max(self) -> float: ...
+
+    @property
+    def filterbank(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -34,15 +53,15 @@ class Filterbank:
 
     to_scale: Callable[[Tensor], Tensor]
     to_hz: Callable[[Tensor], Tensor]
-    matrix: Callable[[FrontEnd], Tensor]
+    matrix: Callable[[BandSettings], Tensor]
 
 
-def filterbank_matrix(front_end: FrontEnd) -> Tensor:
+def filterbank_matrix(front_end: BandSettings) -> Tensor:
     """Return the weight of each Fourier bin in each band of a front end, ``(bins, F)``."""
     return FILTERBANKS[front_end.filterbank].matrix(front_end)
 
 
-def center_frequencies(front_end: FrontEnd) -> Tensor:
+def center_frequencies(front_end: BandSettings) -> Tensor:
     """Return the center frequency of each band of a front end (Hz), ``(F,)``, ascending."""
     bank = FILTERBANKS[front_end.filterbank]
     edges = torch.tensor([front_end.f_min, front_end.f_max], dtype=torch.float64)
@@ -51,7 +70,7 @@ def center_frequencies(front_end: FrontEnd) -> Tensor:
     return bank.to_hz(centers)
 
 
-def peak_gain(front_end: FrontEnd) -> float:
+def peak_gain(front_end: BandSettings) -> float:
     """Return the largest weight of a bin in any band."""
     if front_end.filterbank == "slaney":
         return float(filterbank_matrix(front_end).max())
@@ -59,7 +78,7 @@ def peak_gain(front_end: FrontEnd) -> float:
     return 1.0
 
 
-def effective_bins(front_end: FrontEnd) -> Tensor:
+def effective_bins(front_end: BandSettings) -> Tensor:
     """Return the effective number of independent Fourier bins per band, ``(F,)``, at least 1.
 
     The power of white noise in a band follows a gamma distribution with about this shape parameter.
@@ -75,11 +94,11 @@ def effective_bins(front_end: FrontEnd) -> Tensor:
     return (weights.sum(dim=0).square() / variance.clamp_min(1e-12)).clamp_min(1.0)
 
 
-def _mel(front_end: FrontEnd) -> Tensor:
+def _mel(front_end: BandSettings) -> Tensor:
     return _melscale_matrix(front_end)
 
 
-def _slaney(front_end: FrontEnd) -> Tensor:
+def _slaney(front_end: BandSettings) -> Tensor:
     """Return mel bands of equal area, on a scale that is linear up to 1 kHz.
 
     Source: Slaney, "Auditory Toolbox", version 2, Interval Research Technical Report 1998-010.
@@ -87,7 +106,7 @@ def _slaney(front_end: FrontEnd) -> Tensor:
     return _melscale_matrix(front_end, norm="slaney", mel_scale="slaney")
 
 
-def _melscale_matrix(front_end: FrontEnd, **options: str) -> Tensor:
+def _melscale_matrix(front_end: BandSettings, **options: str) -> Tensor:
     matrix: Tensor = _torchaudio.functional.melscale_fbanks(
         front_end.n_fft // 2 + 1,
         front_end.f_min,
@@ -99,7 +118,7 @@ def _melscale_matrix(front_end: FrontEnd, **options: str) -> Tensor:
     return matrix
 
 
-def _gammatone(front_end: FrontEnd) -> Tensor:
+def _gammatone(front_end: BandSettings) -> Tensor:
     """Return the power response of gammatone filters of order 4.
 
     The filters are one equivalent rectangular bandwidth wide.
@@ -113,7 +132,7 @@ def _gammatone(front_end: FrontEnd) -> Tensor:
     return (1 + ((_bin_frequencies(front_end) - center) / width) ** 2).pow(-4).float()
 
 
-def _constant_q(front_end: FrontEnd) -> Tensor:
+def _constant_q(front_end: BandSettings) -> Tensor:
     """Return triangular filters between neighboring centers, which have a constant ratio.
 
     Source: after Brown, "Calculation of a Constant Q Spectral Transform", J. Acoust. Soc. Am. 89,
@@ -129,13 +148,13 @@ def _constant_q(front_end: FrontEnd) -> Tensor:
     return (1 - relative).clamp_min(0).float()
 
 
-def _bin_frequencies(front_end: FrontEnd) -> Tensor:
+def _bin_frequencies(front_end: BandSettings) -> Tensor:
     """Return the frequency of each Fourier bin (Hz), ``(bins, 1)``."""
     n_bins = front_end.n_fft // 2 + 1
     return torch.linspace(0, front_end.sample_rate / 2, n_bins, dtype=torch.float64).unsqueeze(1)
 
 
-def _bin_spacing(front_end: FrontEnd) -> float:
+def _bin_spacing(front_end: BandSettings) -> float:
     return front_end.sample_rate / front_end.n_fft
 
 

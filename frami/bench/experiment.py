@@ -9,8 +9,8 @@ from typing import Any
 from frami.core.run import settings_id
 from frami.data.soundscapes import SoundscapeSettings
 from frami.inversion.method import load_method
+from frami.training.loop import TrainingSettings
 from frami.training.recipes import find_recipe
-from frami.training.settings import TrainingSettings
 from frami.training.supervised import SupervisedSettings
 
 # Fields that no measured number depends on: names, goals, and the row a gain is computed against.

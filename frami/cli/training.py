@@ -210,15 +210,15 @@ def distill(
     from frami.core.progress import show_progress
     from frami.core.run import read_record
     from frami.core.settings import make_settings
+    from frami.training import loop
     from frami.training.distill import distill as run_distill
-    from frami.training.settings import TrainingSettings
 
     weights = find_recipe(arguments["recipe"], labeled=not arguments["samples"]).weights
-    if options.print_settings(list_settings, TrainingSettings, weights):
+    if options.print_settings(list_settings, loop.TrainingSettings, weights):
         return
-    settings = options.parse_settings(assignments, TrainingSettings, weights)
+    settings = options.parse_settings(assignments, loop.TrainingSettings, weights)
     loop_settings = {name: value for name, value in settings.items() if name not in weights}
-    steps = make_settings(TrainingSettings, loop_settings).steps
+    steps = make_settings(loop.TrainingSettings, loop_settings).steps
     with show_progress("distillation", steps) as report:
         student = run_distill(**arguments, options=settings, report=report)
     out = arguments["out"]

@@ -5,7 +5,7 @@ distill      teachers and clips -> a student (`frami.distill`)
 sources      the clips to distill from: a store, or recordings
 recipes      published methods as named loss weights
 losses       the losses of a student
-loop         the training loop (with `settings`)
+loop         the training loop
 student      projections and moving average of the student during training
 ensemble     several teachers as one
 augment      augmentation of clips and their targets

@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Generator, Tensor
 
 from frami.audio import transforms
-from frami.training.settings import TrainingSettings
+from frami.core.settings import setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentSettings:
+    """Settings of the augmentation."""
+
+    roll: bool = setting(True, "rotate each clip in time by a random number of frames")
+    max_frames: int = setting(
+        64, "crop clips to this number of frames per step; not used with labels", low=1
+    )
+    gain: float = setting(
+        0.2, "change the level of each clip by up to this, in standard deviations", low=0
+    )
+    band_mask: float = setting(0.2, "mask up to this share of the bands", low=0, high=1)
+    time_mask: float = setting(
+        0.2, "mask up to this share of the frames; not used with labels of frames", low=0, high=1
+    )
+    splice: float = setting(
+        0.5,
+        "share of the clips that get a stretch of another clip; not used with labels of clips",
+        low=0,
+        high=1,
+    )
+    mixup: float = setting(0.5, "share of the clips that are mixed with another", low=0, high=1)
 
 
 def augment(
     mel: Tensor,
     target: Tensor,
-    settings: TrainingSettings,
+    settings: AugmentSettings,
     rng: Generator,
     *,
     bands: Sequence[int] = (),

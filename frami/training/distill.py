@@ -61,8 +61,8 @@ def distill(
         embedding_teacher: A model whose hidden state, statistics and embedding are matched in place
             of the (first) teacher's: a wider model, or one that was trained on more. Its front end
             is the teacher's, except for mean and deviation.
-        options: Settings of `frami.training.settings.TrainingSettings`, and loss weights of the
-            recipe, by name.
+        options: Settings of `frami.training.loop.TrainingSettings` and loss weights of the recipe,
+            by name.
         budget: A name of `frami.evaluate.complexity.BUDGETS`; a larger student is refused.
         any_teacher: Skip two safety checks: that the store was made from this teacher, and that the
             teacher was not trained on the test fold.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,16 +18,31 @@ from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
+from frami.core.settings import setting
 from frami.data.clips import Clips, infinite_batches
 from frami.models import tasks
 from frami.models.model import Model
 from frami.models.network import Output, frozen
 from frami.training import augment
 from frami.training.recipes import Recipe
-from frami.training.settings import TrainingSettings
 from frami.training.student import ProjectedStudent, make_ema_student
 
 LOG_EVERY = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings(augment.AugmentSettings):
+    """Settings of the training loop, with those of the augmentation."""
+
+    steps: int = setting(2000, "number of steps", low=1)
+    batch_size: int = setting(64, "clips per step", low=2)
+    learning_rate: float = setting(
+        3e-3, "peak learning rate; it rises and falls to 0 along cosines", low=0
+    )
+    weight_decay: float = setting(0.05, "weight decay of AdamW", low=0)
+    warmup: float = setting(
+        0.1, "share of the steps in which the learning rate rises", low=0, high=1
+    )
 
 
 def fit(

@@ -24,7 +24,6 @@ from frami.models.model import Model, ModelLike, as_model
 from frami.training import loop
 from frami.training.ensemble import weighted_ensemble, with_hidden_states_of
 from frami.training.recipes import Recipe, find_recipe
-from frami.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,7 @@ class Plan:
     architecture: Architecture
     recipe: Recipe
     recipe_name: str
-    settings: TrainingSettings
+    settings: loop.TrainingSettings
     seed: int
     runtime: Runtime
 
@@ -80,7 +79,7 @@ class Plan:
             "teacher": self.teacher_id,
             "seed": self.seed,
             "settings": asdict(self.settings),
-            "taught": [fold for model in models for fold in held_out_folds(model.provenance)],
+            "teacher_data": [fold for model in models for fold in held_out_folds(model.provenance)],
         }
 
     def student(self) -> Model:
@@ -222,13 +221,13 @@ def _check_recipe(recipe: Recipe, name: str, hidden_teacher: Model, n_teachers: 
 
 def _split_options(
     recipe: str, options: Mapping[str, Any], *, labeled: bool
-) -> tuple[TrainingSettings, Recipe]:
+) -> tuple[loop.TrainingSettings, Recipe]:
     """Split options into settings of the loop and loss weights of the recipe."""
     losses = find_recipe(recipe).weights
     weights = {name: value for name, value in options.items() if name in losses}
     settings = {name: value for name, value in options.items() if name not in losses}
     return (
-        make_settings(TrainingSettings, settings),
+        make_settings(loop.TrainingSettings, settings),
         find_recipe(recipe, weights, labeled=labeled),
     )
 

@@ -27,11 +27,10 @@ from frami.models.model import Model, load
 from frami.models.pooling import ATTENTION
 from frami.training import loop
 from frami.training.recipes import find_recipe
-from frami.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class SupervisedSettings(TrainingSettings):
+class SupervisedSettings(loop.TrainingSettings):
     """Settings of supervised training."""
 
     steps: int = setting(1800, "number of steps", low=1)

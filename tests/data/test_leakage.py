@@ -49,7 +49,7 @@ def teacher(esc50: Split) -> Model:
 
 def test_held_out_folds_are_found_at_any_depth() -> None:
     own = {"dataset": "esc50", "test_fold": 3}
-    provenance = {**own, "source": "speech", "taught": [{"source": OTHER_FOLD}, {"seed": 0}]}
+    provenance = {**own, "source": "speech", "teacher_data": [{"source": OTHER_FOLD}, {"seed": 0}]}
     assert held_out_folds(provenance) == [{"dataset": "esc50", "test_fold": "3"}, OTHER_FOLD]
 
 
@@ -58,7 +58,7 @@ def test_held_out_folds_are_found_at_any_depth() -> None:
     [
         OTHER_FOLD,
         {"source": OTHER_FOLD},
-        {"taught": [{"dataset": "esc50", "test_fold": "3"}, OTHER_FOLD]},
+        {"teacher_data": [{"dataset": "esc50", "test_fold": "3"}, OTHER_FOLD]},
     ],
 )
 def test_leakage_warning_names_another_fold_of_the_same_recordings(

@@ -25,7 +25,6 @@ from frami.models.network import Output
 from frami.training import augment, loop, losses
 from frami.training.losses import Loss, logits_loss
 from frami.training.recipes import find_recipe
-from frami.training.settings import TrainingSettings
 from tests.conftest import make_teacher
 
 
@@ -55,7 +54,7 @@ def test_fit_ema_loss_compares_with_moving_average(
     ema_loss = Loss(record_reference, reference="ema_student")
     monkeypatch.setattr(losses, "LOSSES", {**losses.LOSSES, "ema_student": ema_loss})
     monkeypatch.setattr(augment, "augment", record_batch)
-    settings = TrainingSettings(steps=3, batch_size=8)
+    settings = loop.TrainingSettings(steps=3, batch_size=8)
     loop.fit(student, clips, recipe, settings, runtime, teacher=teacher)
     average = copy.deepcopy(networks[0])
     for index, (mel, _) in enumerate(batches):
@@ -80,7 +79,7 @@ def test_fit_resumed_equals_uninterrupted(
     monkeypatch.setattr(run_module, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     monkeypatch.setattr(loop, "LOG_EVERY", 2)
     clips = train_holdout_split(store)[0]
-    settings = TrainingSettings(steps=7, batch_size=8)
+    settings = loop.TrainingSettings(steps=7, batch_size=8)
 
     class Interrupted(Exception):
         pass
@@ -113,7 +112,7 @@ def test_fit_resumed_equals_uninterrupted(
 def test_fit_loss_not_finite_raises(teacher: Model, front_end: FrontEnd, runtime: Runtime) -> None:
     mels = [torch.full((front_end.n_mels, 16), torch.inf)] * 8
     clips = Spectrograms(mels, np.full(8, 16), np.zeros(8, dtype=np.int64))
-    settings = TrainingSettings(steps=1, batch_size=8)
+    settings = loop.TrainingSettings(steps=1, batch_size=8)
     with pytest.raises(OperationError, match="The loss is not finite at step 1 .*learning_rate"):
         loop.fit(teacher, clips, find_recipe("labels"), settings, runtime)
 
@@ -142,7 +141,7 @@ def test_fit_stored_event_targets_give_cross_entropy(
         )
         targets = torch.stack([clips.target(index) for index in range(8)])
         expected = model.network.task.cross_entropy(logits, targets)
-        settings = TrainingSettings(
+        settings = loop.TrainingSettings(
             steps=1,
             batch_size=8,
             roll=False,
