@@ -31,7 +31,7 @@ from frami.models.model import Model
 
 @dataclass(frozen=True)
 class Bench(Artifacts):
-    """Makes what a row needs, and measures it."""
+    """Make the models and stores that a row needs, and measure them."""
 
     def measure(self, experiment: Experiment) -> dict[str, Any]:
         """Return one row of bench.csv; missing teachers, stores and students are made first."""

@@ -44,7 +44,7 @@ class Clips(Protocol):
         ...
 
     def target(self, index: int) -> Tensor:
-        """Return what a model should predict for a clip.
+        """Return the target of a clip: what a model should predict.
 
         It is a class index ``()``, tags ``(K,)``, or the activity of each class in each frame
         ``(K, N)``, which ``targets`` does not hold.
