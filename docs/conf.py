@@ -1,4 +1,4 @@
-"""Configuration of the documentation: `sphinx-build -W --keep-going -b html docs docs/_build/html`."""
+"""Configure the documentation: `sphinx-build -W --keep-going -b html docs docs/_build/html`."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def _empty_clip(model: Model, seconds: float) -> Tensor:
 
 @contextmanager
 def _unfused_kernels() -> Iterator[None]:
-    """Compute recurrent layers and attention by separate products: fused ones are not counted."""
+    """Run recurrent layers and attention as separate products: fused ones are not counted."""
     fast = torch.backends.mha.get_fastpath_enabled()
     with warnings.catch_warnings():
         # The mkldnn flags warn about the matrix product settings of other devices.

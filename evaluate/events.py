@@ -74,7 +74,7 @@ def score(predictions: Predictions) -> dict[str, Any]:
     lengths = [front_end.seconds(n_frames) for n_frames in clips.n_frames.tolist()]
     if clips.seconds is not None:  # a front end repeats short clips: only the first copy counts
         lengths = np.minimum(lengths, clips.seconds).tolist()
-    edges, probabilities, found = {}, {}, {}
+    edges, probabilities, detected = {}, {}, {}
     for name, logits, n_frames, length in zip(
         split.test.names, predictions.logits, clips.n_frames.tolist(), lengths, strict=True
     ):
@@ -83,8 +83,8 @@ def score(predictions: Predictions) -> dict[str, Any]:
         times = frame_edges(len(frame_probabilities), n_frames, hop, max(length, hop, last_offset))
         smoothed = median_filter(frame_probabilities[: len(times) - 1], 1 / (times[1] - times[0]))
         edges[name], probabilities[name] = times, smoothed
-        found[name] = threshold_events(smoothed, split.labels, times)
-    return event_scores(split.labels, truth, probabilities, edges) | {"events": found}
+        detected[name] = threshold_events(smoothed, split.labels, times)
+    return event_scores(split.labels, truth, probabilities, edges) | {"events": detected}
 
 
 def annotated_events(split: Split) -> dict[str, Events]:

@@ -19,7 +19,7 @@ from frami.models.model import Model
 
 
 def predict(models: Sequence[Model], clips: Sequence[Clips], runtime: Runtime) -> list[Tensor]:
-    """Return the fused logits of each clip, ``(K,)`` or ``(K, 1 + N')``; one model's are its own.
+    """Return the fused logits of each clip, ``(K,)`` or ``(K, 1 + N')``; one model's are unchanged.
 
     Args:
         models: Models with the same classes, task and frame rate.
@@ -47,13 +47,13 @@ def _match_length(logits: Tensor, first: Tensor) -> Tensor:
 
 
 def predict_logits(model: Model, clips: Clips, runtime: Runtime) -> Tensor:
-    """Return one model's logits of every clip without those of frames, ``(S, K)``."""
+    """Return one model's clip logits ``(S, K)``, without frame logits."""
     return clip_logits(predict([model], [clips], runtime))
 
 
 def clip_logits(logits: Sequence[Tensor]) -> Tensor:
-    """Return the logits of clips without those of their frames, ``(S, K)``."""
-    return torch.stack([one if one.dim() == 1 else one[:, 0] for one in logits])
+    """Return the clip logits ``(S, K)``, without frame logits."""
+    return torch.stack([values if values.dim() == 1 else values[:, 0] for values in logits])
 
 
 def _predict_one(model: Model, clips: Clips, runtime: Runtime) -> list[Tensor]:

@@ -48,7 +48,7 @@ class Predictions:
 
     @property
     def clip_logits(self) -> Tensor:
-        """The logits of the clips without their frames, ``(S, K)``."""
+        """The clip logits ``(S, K)``, without frame logits."""
         return clip_logits(self.logits)
 
 

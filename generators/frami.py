@@ -95,7 +95,7 @@ class Settings(RunningTermSettings):
         0.2, "standard deviation of the random envelope over time, in standardized units", low=0
     )
     noise_texture: float = setting(
-        1.0, "strength of the noise texture; 1 is that of a noise spectrogram", low=0
+        1.0, "strength of the noise texture; 1 is the strength in a noise spectrogram", low=0
     )
     adversary: float = weight(
         0.0, "weight of the disagreement between teacher and proxy student; for words, try 2"

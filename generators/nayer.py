@@ -93,8 +93,8 @@ class Method:
     def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
         if teacher.task != "single-label":
             raise UsageError(
-                f"nayer makes clips of one class each, but this teacher's task is {teacher.task}; "
-                "frami supports every task."
+                "The method nayer makes clips of one class, but this teacher's task is "
+                f"{teacher.task}. Use the method frami, which supports every task."
             )
         self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
         self.view, _ = get_views(settings.views)
@@ -206,8 +206,8 @@ def _hash_names(labels: tuple[str, ...]) -> Tensor:
 def _read_embeddings(path: Path, classes: int) -> Tensor:
     if not path.is_file():
         raise UsageError(
-            f"embedding is {str(path)!r}, but there is no such file; names, learned or a .npy file "
-            "is allowed."
+            f"There is no file {str(path)!r}. The setting embedding may be names, learned or a "
+            ".npy file."
         )
     try:
         rows = np.load(path, allow_pickle=False)
@@ -215,12 +215,12 @@ def _read_embeddings(path: Path, classes: int) -> Tensor:
         raise UsageError(f"{path} is not a .npy file of numbers ({error}).") from error
     if rows.dtype.kind not in "fiu" or not np.isfinite(rows).all():
         raise UsageError(
-            f"{path} holds {rows.dtype} values, or some that are not finite; only finite numbers "
-            "are allowed."
+            f"{path} holds values of type {rows.dtype} that are not all finite numbers. Only "
+            "finite numbers are allowed."
         )
     if rows.ndim != 2 or len(rows) != classes:
         raise UsageError(
-            f"{path} holds an array of shape {rows.shape}; one row for each of the {classes} "
-            "classes is required."
+            f"{path} holds an array of shape {rows.shape}; it must have one row for each of the "
+            f"{classes} classes."
         )
     return torch.from_numpy(rows).float()

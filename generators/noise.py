@@ -27,7 +27,7 @@ class Settings(MethodSettings):
 
 
 class Method:
-    """Draws noise; rounds do not depend on one another."""
+    """Draw noise; rounds do not depend on one another."""
 
     def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
         self.front_end, self.seed = teacher.front_end, seed

@@ -42,7 +42,7 @@ class Settings(MethodSettings):
 
 
 class Method:
-    """Cuts clips from recordings; rounds do not depend on one another."""
+    """Cut clips from recordings; rounds do not depend on one another."""
 
     def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
         self.teacher, self.runtime, self.seed = teacher, runtime, seed
@@ -66,14 +66,8 @@ class Method:
         """Return parts of recordings, ``(B, F, n_frames)``, and the teacher's predictions."""
         first, count = index * len(target), len(self.clips.mels)
         passes = range(first // count, (first + len(target) - 1) // count + 1)
-        order = torch.cat(
-            [
-                torch.randperm(
-                    count, generator=seeds.make_rng(self.seed, Stream.RECORDING_ORDER, number)
-                )
-                for number in passes
-            ]
-        )
+        order_rngs = (seeds.make_rng(self.seed, Stream.RECORDING_ORDER, k) for k in passes)
+        order = torch.cat([torch.randperm(count, generator=rng) for rng in order_rngs])
         rng = seeds.make_rng(self.seed, Stream.ROUND, index)
         indices: list[int] = order[first % count :][: len(target)].tolist()
         mel = torch.stack([crop_or_tile(self.clips.mel(i), n_frames, rng) for i in indices])

@@ -1,7 +1,7 @@
-"""Try an installed wheel as a user does, in a folder of its own: python tests/smoke.py dist
+"""Try an installed wheel as a user does, in an empty folder: python tests/smoke.py dist
 
-The wheel is unpacked beside the installed dependencies, away from the sources, and the main job runs
-on the shipped teacher with a few clips and steps.
+The wheel is unpacked beside the installed dependencies, away from the sources. The main commands
+run on the shipped teacher with a few clips and steps.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ def main(dist: Path) -> None:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
         subprocess.run([*pip, "--target", str(site), str(wheel.resolve())], check=True)
         environment = os.environ | {"PYTHONPATH": str(site)}
-        where = [sys.executable, "-c", "import frami; print(frami.__file__)"]
-        found = subprocess.run(
-            where, cwd=scratch, env=environment, check=True, capture_output=True, text=True
+        script = [sys.executable, "-c", "import frami; print(frami.__file__)"]
+        location = subprocess.run(
+            script, cwd=scratch, env=environment, check=True, capture_output=True, text=True
         ).stdout
-        if not found.startswith(scratch):
-            sys.exit(f"The wheel is not what was imported: {found}")
+        if not location.startswith(scratch):
+            sys.exit(f"The wheel is not what was imported: {location}")
         for command in COMMANDS:
             print(f"$ frami {command}", flush=True)
             run = [sys.executable, "-m", "frami", *command.split()]
             subprocess.run(run, cwd=scratch, env=environment, check=True)
-    print(f"{wheel.name} works from a folder of its own.")
+    print(f"{wheel.name} works from an empty folder.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The three folders at the top level are the packages `frami.generators`, `frami.students` and `frami.evaluate`."""
+"""The folders at the top level are `frami.generators`, `frami.students`, `frami.evaluate`."""
 
 from __future__ import annotations
 
@@ -47,8 +47,9 @@ def test_public_names_are_there(name: str) -> None:
 
 
 def test_nothing_heavy_is_imported_for_the_names_alone() -> None:
-    code = "import sys, frami.cli; print([m for m in ('torch', 'numpy', 'matplotlib', 'h5py') if m in sys.modules])"
-    found = subprocess.run(
+    heavy = ("torch", "numpy", "matplotlib", "h5py")
+    code = f"import sys, frami.cli; print([m for m in {heavy} if m in sys.modules])"
+    process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/"
     )
-    assert found.stdout.strip() == "[]"
+    assert process.stdout.strip() == "[]"

@@ -1,11 +1,11 @@
-"""What the documentation takes from the code and the results, so that it cannot drift from them.
+"""Directives that fill the documentation with tables from the code and the results.
 
-    {frami-settings} frami.generators.dafl:Settings     table of a dataclass of settings
-    {frami-bench} FRAMI                                 measured rows of a method
-    {frami-comparison}                                  one row a method, one column a data set
-    {frami-main-results}                                teacher, student and bounds of the suite main
-    {frami-recipes}                                     weights of every recipe
-    {frami-options} generators                          what a command line option can name
+    {frami-settings} frami.generators.dafl:Settings   table of a dataclass of settings
+    {frami-bench} FRAMI                               measured rows of a method
+    {frami-comparison}                                one row a method, one column a data set
+    {frami-main-results}                              teacher, student and bounds of suite main
+    {frami-recipes}                                   weights of every recipe
+    {frami-options} generators                        names that a command line option accepts
 
 Math is rendered as MathML, which needs no script and no network.
 """
@@ -73,8 +73,8 @@ def bench_rows(suite: str) -> list[Row]:
 
 def variants(rows: Iterable[Row], name: str) -> list[str]:
     """Return the sources of a method: its name, alone or before a comma or a parenthesis."""
-    found = dict.fromkeys(row["source"] for row in rows)
-    return [source for source in found if re.fullmatch(re.escape(name) + r"([,( ].*)?", source)]
+    sources = dict.fromkeys(row["source"] for row in rows)
+    return [source for source in sources if re.fullmatch(re.escape(name) + r"([,( ].*)?", source)]
 
 
 def mean_and_spread(rows: Iterable[Row], column: str) -> str:
@@ -172,19 +172,19 @@ class ComparisonTable(TableDirective):
     def rows(self) -> list[Sequence[str]]:
         rows = bench_rows("cpu")
         table: list[Sequence[str]] = [("method", *COMPARED.values())]
-        wanted = [
+        methods = [
             (f"[{title}]({page}.md)" if source == title else source, source)
             for page, title in METHODS.items()
             for source in variants(rows, title)
             if "times the clips" not in source and "(" not in source
         ]
-        wanted = [("distilled from recordings", "recordings (upper bound)"), *wanted]
-        for title, source in wanted:
+        sources = [("distilled from recordings", "recordings (upper bound)"), *methods]
+        for title, source in sources:
             cells = []
             for dataset, fold in COMPARED:
-                found = select(rows, dataset=dataset, fold=fold, source=source)
-                cost = "" if source.startswith("recordings") else f", {seconds(found)}{NARROW}s"
-                cells.append(mean_and_spread(found, "accuracy") + cost if found else "")
+                measured = select(rows, dataset=dataset, fold=fold, source=source)
+                cost = "" if source.startswith("recordings") else f", {seconds(measured)}{NARROW}s"
+                cells.append(mean_and_spread(measured, "accuracy") + cost if measured else "")
             table.append((title, *cells))
         return table
 
@@ -205,12 +205,12 @@ class MainResults(TableDirective):
         for (dataset, fold), title in COMPARED.items():
             of_data = select(rows, dataset=dataset, fold=fold)
             for student in dict.fromkeys(row["student"] for row in of_data):
-                found = {
+                by_source = {
                     name: select(of_data, student=student, source=source)
                     for name, source in sources.items()
                 }
-                best = found["**FRAMI**"][0]
-                values = [mean_and_spread(of, "accuracy") if of else "" for of in found.values()]
+                best = by_source["**FRAMI**"][0]
+                values = [mean_and_spread(r, "accuracy") if r else "" for r in by_source.values()]
                 values[2] = f"**{values[2]}**"
                 ratio = float(best["accuracy"]) / float(best["teacher_accuracy"])
                 parameters = f"{int(best['parameters']):,}"
@@ -272,7 +272,7 @@ LINKS = {
 
 
 def rewrite_included(app: Sphinx, path: Path, page: str, content: list[str]) -> None:
-    """Prepare a page of the repository for inclusion: no title of its own, links that resolve."""
+    """Prepare a page of the repository for inclusion: drop its title and mend its links."""
     text = re.sub(r"\A\s*#+ .*\n", "", content[0])
     for link, page_here in LINKS.items():
         text = text.replace(f"]({link})", f"]({page_here})")
@@ -290,7 +290,7 @@ def visit_inline_math(translator: HTML5Translator, node: nodes.math) -> None:
 
 
 def visit_math_block(translator: HTML5Translator, node: nodes.math_block) -> None:
-    """Write a formula of its own line."""
+    """Write a formula on a line of its own."""
     translator.body.append(f'<div class="formula">{_mathml(node, block=True)}</div>')
     raise nodes.SkipNode
 

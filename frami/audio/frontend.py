@@ -76,10 +76,10 @@ class FrontEnd:
         )
         if not possible:
             raise UsageError(
-                f"No front end is possible with {self}. Lengths are 1 or more, with hop_length <= "
-                f"win_length <= n_fft. f_min < f_max <= sample_rate / 2. power_floor and std are "
-                f"above 0. n_fft is at most 65,536, n_mels 1,024, sample_rate "
-                f"{SAMPLE_RATE_RANGE[1]:,}, repeat_seconds 3,600."
+                f"These settings do not make a front end: {self}. Lengths must be 1 or more, with "
+                f"hop_length <= win_length <= n_fft and 0 <= f_min < f_max <= sample_rate / 2. "
+                f"power_floor and std must be above 0. At most are allowed: n_fft 65,536, n_mels "
+                f"1,024, sample_rate {SAMPLE_RATE_RANGE[1]:,}, repeat_seconds 3,600."
             )
 
     @property

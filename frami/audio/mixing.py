@@ -68,7 +68,7 @@ def brownian_noise(length: int, rng: Generator) -> Tensor:
 
 
 def fade(waveform: Tensor, rate: int) -> Tensor:
-    """Return a sound with a fade of 10 ms at its start and end, against clicks."""
+    """Return a sound with a fade of 10 ms at its start and end, to avoid clicks."""
     length = min(len(waveform) // 2, rate // 100)
     ramp = torch.ones(len(waveform))
     ramp[:length] = torch.linspace(0, 1, length)

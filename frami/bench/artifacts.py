@@ -1,4 +1,4 @@
-"""The teachers, stores and students that a row needs; each is a run of its own and is made once."""
+"""Make the teachers, stores and students that a benchmark row needs, each once, in its own run."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from frami.models.model import Model
 
 @dataclass(frozen=True)
 class Bench(Artifacts):
-    """Makes what a row needs, and measures it."""
+    """Make the models and stores that a row needs, and measure them."""
 
     def measure(self, experiment: Experiment) -> dict[str, Any]:
         """Return one row of bench.csv; missing teachers, stores and students are made first."""
@@ -69,7 +69,7 @@ class Bench(Artifacts):
     def _teacher_columns(
         self, experiment: Experiment, measures: Mapping[str, Measure]
     ) -> dict[str, Any]:
-        """Return size and scores of the teachers; of several, the best score in each measure."""
+        """Return size and scores of the teachers; for several, the best score in each measure."""
         specs = [*experiment.source.teachers, *experiment.source.fused_teachers]
         scores = [self.scores(experiment, [self.teacher_folder(experiment, s)]) for s in specs]
         parameters = sum(self.teacher(experiment, spec).parameters for spec in specs)

@@ -14,7 +14,7 @@ from matplotlib.ticker import LogFormatter
 from matplotlib.transforms import Bbox, BboxBase
 
 from frami.bench.report import COMPARED, picture_name
-from frami.bench.result_tables import Row, group_by
+from frami.bench.rows import Row, group_by
 from frami.core import files
 from frami.reporting import charts
 

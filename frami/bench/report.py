@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from frami.bench import suites
-from frami.bench.result_tables import Row, group_by, lead_sentence, main_measure, results_table
-
-__all__ = ["COMPARED", "Row", "group_by", "main_measure", "picture_name", "render_report"]
+from frami.bench.result_tables import lead_sentence, results_table
+from frami.bench.rows import Row, group_by
 
 # Suites that compare methods; they have plots.
 COMPARED = ("quick", "cpu", "gpu")

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from frami.bench import suites
 from frami.bench.measure import best
-from frami.evaluate.metric import Measure
-from frami.evaluate.scores import measure_title, measures_of
-from frami.models.tasks import TASKS
+from frami.bench.rows import Row, group_by, main_measure, measures_with, spread
+from frami.evaluate.scores import measure_title
 
-Row = dict[str, str]
 Cells = dict[str, str]
 
 MAX_COLUMNS = 10
@@ -45,36 +42,6 @@ LEAST_IMPORTANT = (
 STALE = " †"
 
 
-def main_measure(row: Row) -> str:
-    """Return the measure that a row is compared by: the first of its task."""
-    first_measures = (next(iter(measures_of(task))) for task in TASKS)
-    return next(name for name in first_measures if row.get(name))
-
-
-def _measures_with(name: str) -> Mapping[str, Measure]:
-    """Return all measures of the task that a measure belongs to."""
-    return next(measures_of(task) for task in TASKS if name in measures_of(task))
-
-
-def group_by(rows: Iterable[Row], *keys: str) -> dict[tuple[str, ...], list[Row]]:
-    """Return rows grouped by the values of some columns, in order of appearance."""
-    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        groups[tuple(row[key] for key in keys)].append(row)
-    return groups
-
-
-def spread(values: Iterable[float]) -> str:
-    """Return mean and standard deviation, or the only value.
-
-    >>> spread([0.5]), spread([0.5, 0.6])
-    ('0.500', '0.550 ± 0.071')
-    """
-    numbers = list(values)
-    mean = f"{statistics.mean(numbers):.3f}"
-    return mean if len(numbers) == 1 else f"{mean} ± {statistics.stdev(numbers):.3f}"
-
-
 def lead_sentence(rows: Sequence[Row]) -> str:
     """Return a bold sentence on the best student without recordings; empty if there is none."""
     measure = main_measure(rows[0])
@@ -86,7 +53,7 @@ def lead_sentence(rows: Sequence[Row]) -> str:
     if not groups:
         return ""
     means = [statistics.mean(float(row[measure]) for row in group) for group in groups]
-    top = groups[means.index(best(_measures_with(measure)[measure], means))]
+    top = groups[means.index(best(measures_with(measure)[measure], means))]
     first, title = top[0], measure_title(measure)
     teacher = _spread_of_seeds(top, f"teacher_{measure}")
     bounds = [
@@ -107,7 +74,7 @@ def results_table(rows: Sequence[Row]) -> str:
     main = main_measure(rows[0])
     others = [
         name
-        for name in (*_measures_with(main), "agreement", "coverage", "target_agreement")
+        for name in (*measures_with(main), "agreement", "coverage", "target_agreement")
         if name != main and any(row.get(name) for row in rows)
     ]
     lines = [

@@ -1,4 +1,4 @@
-"""How close does a student without recordings come to its teacher, and at what cost?
+"""Run benchmarks: how close does a data-free student come to its teacher, and at what cost?
 
     frami bench --suite main|ablation|quick|cpu|gpu|tags|scenes|events [--data DIR]
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from frami.bench import plots, report
 from frami.bench.experiment import Experiment
 from frami.bench.measure import Bench
-from frami.bench.result_tables import Row
+from frami.bench.rows import Row, main_measure
 from frami.bench.suites import SUITES
 from frami.core import files
 from frami.core.errors import FramiError, OperationError, UsageError, unknown_name
@@ -101,7 +101,7 @@ def run_bench(
         # Another process may have added rows since, or be about to.
         with files.exclusive(page):
             write_report(page, read_rows(page) | {tuple(row[name] for name in KEY): row})
-        name = report.main_measure(row)
+        name = main_measure(row)
         say(f"{title}: {measure_title(name)} {float(row[name]):.4f}")
     if failed:
         raise OperationError(

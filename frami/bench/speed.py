@@ -1,4 +1,4 @@
-"""What do a step of inversion and a finished clip cost? Costs are ratios to times of the same run.
+"""The suite speed: costs of a step and of a clip, as ratios to reference times of the same run.
 
     frami bench --suite speed
 
@@ -102,7 +102,7 @@ def run_speed_suite(runtime: Runtime, folder: Path, say: Callable[[str], None]) 
 
 def _header(runtime: Runtime) -> str:
     clock = "CPU times of all threads" if runtime.device == "cpu" else "wall-clock times"
-    facts = environment()
-    commit, torch_version = facts["commit"] or "unknown", facts["versions"]["torch"]
-    place = f"{facts['machine']}, commit {commit}, torch {torch_version}"
-    return f"Written by `frami bench --suite speed`, on {place}. Milliseconds are {clock}."
+    record = environment()
+    commit, torch_version = record["commit"] or "unknown", record["versions"]["torch"]
+    origin = f"{record['machine']}, commit {commit}, torch {torch_version}"
+    return f"Written by `frami bench --suite speed`, on {origin}. Milliseconds are {clock}."

@@ -39,19 +39,19 @@ def round_seconds(
     options: Mapping[str, Any],
     *,
     rounds: int = 2,
-    frames: int | None = None,
+    n_frames: int | None = None,
 ) -> float:
     """Return the time (s) of one round of one batch, by default with clips of full length."""
-    module, frames = load_method(method), frames or timing.FRAMES
+    module, n_frames = load_method(method), n_frames or timing.FRAMES
     generator = module.Method(model, make_settings(module.Settings, options), runtime, 0)
 
     def run_round(index: int) -> torch.Tensor:
         target = targets.sample_balanced_classes(timing.CLASSES, timing.BATCH_SIZE, index, 0)
-        mel: torch.Tensor = generator.run_round(index, target, frames).mel
+        mel: torch.Tensor = generator.run_round(index, target, n_frames).mel
         return mel
 
     # The first round also allocates memory, so it is not timed.
-    shape = (timing.BATCH_SIZE, model.front_end.n_mels, frames)
+    shape = (timing.BATCH_SIZE, model.front_end.n_mels, n_frames)
     timing.check_output(run_round(0), shape, f"a round of {method}")
     began = timing.now()
     for index in range(1, 1 + rounds):
@@ -75,9 +75,9 @@ def time_inversion(model: Model, runtime: Runtime, one_pass: float) -> list[Timi
     rows: list[TimingRow] = []
     steps = frami.Settings().steps
 
-    def step_seconds(where: Runtime, changes: Mapping[str, Any]) -> float:
+    def step_seconds(step_runtime: Runtime, changes: Mapping[str, Any]) -> float:
         options = {**ALL_LOSSES, **changes}
-        return extrapolated_round_seconds(model, where, "frami", options, steps) / steps
+        return extrapolated_round_seconds(model, step_runtime, "frami", options, steps) / steps
 
     for name, changes, passes, reference in (
         ("by default", {"contrast": 0.0, "adversary": 0.0}, 1, "one such pass"),
@@ -126,14 +126,14 @@ def _time_frami_clips(model: Model, runtime: Runtime) -> tuple[list[TimingRow], 
     optimized = -(-timing.BATCH_SIZE // (1 + settings.siblings))
     reference = f"its {settings.steps} passes of {optimized} clips through the teacher"
     rounds, clips = [], []
-    for frames in (min(timing.FRAMES, settings.max_frames), timing.FRAMES):
-        cost = 1000 * round_seconds(model, runtime, "frami", {}, frames=frames)
-        mel = torch.randn(optimized, model.front_end.n_mels, frames)
+    for n_frames in (min(timing.FRAMES, settings.max_frames), timing.FRAMES):
+        cost = 1000 * round_seconds(model, runtime, "frami", {}, n_frames=n_frames)
+        mel = torch.randn(optimized, model.front_end.n_mels, n_frames)
         one_pass = timing.median_seconds(partial(timing.forward_backward, model, mel, runtime))
         ratio = cost / (1000 * one_pass * settings.steps)
-        title = f"a round of FRAMI, {timing.BATCH_SIZE} clips of {frames} frames"
+        title = f"a round of FRAMI, {timing.BATCH_SIZE} clips of {n_frames} frames"
         rounds.append(TimingRow(title, cost, "ms", ratio, reference))
-        title = f"a finished clip of FRAMI, {frames} frames"
+        title = f"a finished clip of FRAMI, {n_frames} frames"
         clips.append(TimingRow(title, cost / timing.BATCH_SIZE, "ms"))
     return rounds, clips
 
@@ -183,21 +183,24 @@ def _step_parts(model: Model, runtime: Runtime) -> dict[str, Callable[[], object
             view_out = model.network(view)
         torch.autograd.backward(generator.contrast.loss(view_out, teacher_out, 0.1))
 
-    def batch_norm() -> None:
-        view = mel.clone().requires_grad_(True)
-        forward_pass = forward_with_stats(model.network, view, runtime)
-        stats = forward_pass.batch_norm
-        loss = losses.batch_norm_loss(stats.batch, stats.stored)
-        torch.autograd.backward(forward_pass.output.logits.float().sum() + loss)
-
     def proxy_forward() -> None:
         view = mel.clone().requires_grad_(True)
         torch.autograd.backward(proxy.predict(view).logits.float().sum())
 
     return {
         "the decoder": decode,
-        "the teacher's pass, with batch-norm statistics": batch_norm,
+        "the teacher's pass, with batch-norm statistics": partial(
+            _teacher_pass, model, mel, runtime
+        ),
         "the pass of the second view, and the contrastive loss": contrast,
         "the proxy student's pass": proxy_forward,
         "a training step of the proxy student": lambda: proxy.step(mel, teacher_out.logits),
     }
+
+
+def _teacher_pass(model: Model, mel: torch.Tensor, runtime: Runtime) -> None:
+    view = mel.clone().requires_grad_(True)
+    forward_pass = forward_with_stats(model.network, view, runtime)
+    stats = forward_pass.batch_norm
+    loss = losses.batch_norm_loss(stats.batch, stats.stored)
+    torch.autograd.backward(forward_pass.output.logits.float().sum() + loss)

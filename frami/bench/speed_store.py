@@ -42,7 +42,7 @@ def measure_memory(runtime: Runtime, folder: Path) -> list[TimingRow]:
         peak = max(record["peak_memory"] for record in records) / 2**20
         ratio = peak / rows[0].value if rows else None
         title = f"peak memory, {clips:,} clips"
-        rows.append(TimingRow(title, peak, "MB", ratio, "that of the first"))
+        rows.append(TimingRow(title, peak, "MB", ratio, "the line above"))
     return rows
 
 

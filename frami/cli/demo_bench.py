@@ -159,8 +159,8 @@ def bench(
     if suite == "speed":
         if tasks or seeds or seed or resume or data:
             raise UsageError(
-                "The suite speed has a task and a seed of its own; leave out `data`, `tasks`, "
-                "`seed`, `seeds` and `resume`."
+                "The suite speed has its own task and seed; leave out `data`, `tasks`, `seed`, "
+                "`seeds` and `resume`."
             )
         _measure_speed(page, device, threads)
         return

@@ -21,7 +21,8 @@ def reraise_os_errors() -> Iterator[None]:
     except OSError as error:
         path = f" {error.filename}" if error.filename else ""
         raise OperationError(
-            f"Cannot write{path}: {error.strerror or error}; free space there, or name another place."
+            f"Cannot write{path}: {error.strerror or error}. "
+            "Free space there, or name another place."
         ) from error
 
 

@@ -146,8 +146,9 @@ def _load_user_module(family: str, name: str, contract: type | None) -> ModuleTy
     required = required_names(contract) if contract else []
     missing = [member for member in required if not hasattr(module, member)]
     if missing:
+        kind = KINDS.get(family, family)
         raise UsageError(
-            f"The module {name} is not a {KINDS.get(family, family)}: it lacks {', '.join(missing)}. "
+            f"The module {name} is not a {kind}: it lacks {', '.join(missing)}. "
             f"See frami.{family} for what it needs."
         )
     return _with_defaults(module, contract)

@@ -72,7 +72,7 @@ CPU = Runtime("cpu", "float32", channels_last=False)
 def select_runtime(
     device: str = "auto", threads: int | None = None, precision: str = "auto"
 ) -> Runtime:
-    """Return how to compute on this machine.
+    """Return the device, precision and memory layout to compute with on this machine.
 
     ``auto`` precision depends on the processor's instructions and not on a measurement, so that a
     run can be repeated. With bfloat16 instructions it is bfloat16 and channels-last, which takes

@@ -47,12 +47,12 @@ def read_strong_labels(path: Path) -> dict[str, list[Event]]:
     events_of: dict[str, list[Event]] = {}
     for line, row in _numbered_rows(path, COLUMNS):
         events = events_of.setdefault(row["filename"], [])
-        where = f"{path}, line {line}, {row['filename']}"
+        place = f"{path}, line {line}, {row['filename']}"
         if row["event_label"]:
-            _add_event(events, row["onset"], row["offset"], row["event_label"], where)
+            _add_event(events, row["onset"], row["offset"], row["event_label"], place)
         elif row["onset"] or row["offset"]:
             raise UsageError(
-                f"{where}: the row has times but no event_label. Add the label, or "
+                f"{place}: the row has times but no event_label. Add the label, or "
                 f"remove the times."
             )
     return events_of
@@ -79,14 +79,14 @@ def read_event_file(path: Path, labels: tuple[str, ...]) -> list[Event]:
 
 
 def _add_event(
-    events: list[Event], onset: str, offset: str, label: str, where: str, *, overlap: bool = False
+    events: list[Event], onset: str, offset: str, label: str, place: str, *, overlap: bool = False
 ) -> None:
     """Add an event to a sorted list, and merge it with the events of its label that it touches."""
     try:
         event = Event(float(onset), float(offset), label)
     except ValueError as error:
-        raise UsageError(f"{where}: onset and offset must be seconds ({error}).") from error
-    description = f"{where}: {label} from {event.onset} to {event.offset} s"
+        raise UsageError(f"{place}: onset and offset must be seconds ({error}).") from error
+    description = f"{place}: {label} from {event.onset} to {event.offset} s"
     if not 0 <= event.onset < event.offset:
         raise UsageError(
             f"{description}. An event must start at 0 s or later and end after it starts; "
@@ -98,8 +98,8 @@ def _add_event(
         raise UsageError(
             f"{description} overlaps another event of that label. Merge them into one event."
         )
-    together = [event, *touching]
-    merged = Event(min(e.onset for e in together), max(e.offset for e in together), label)
+    parts = [event, *touching]
+    merged = Event(min(e.onset for e in parts), max(e.offset for e in parts), label)
     others = [e for e in events if e not in touching]
     events[:] = sorted([*others, merged], key=lambda e: (e.onset, e.label))
 

@@ -29,7 +29,7 @@ class Clips(Protocol):
 
     Attributes:
         n_frames: Number of valid frames per clip, ``(S,)``.
-        targets: What is known of each whole clip: a class index ``(S,)``, or the probability of
+        targets: The label of each whole clip: a class index ``(S,)``, or the probability of
             each tag ``(S, K)``. NaN where a label is unknown.
     """
 
@@ -44,7 +44,7 @@ class Clips(Protocol):
         ...
 
     def target(self, index: int) -> Tensor:
-        """Return what a model should predict for a clip.
+        """Return the target of a clip: what a model should predict.
 
         It is a class index ``()``, tags ``(K,)``, or the activity of each class in each frame
         ``(K, N)``, which ``targets`` does not hold.
@@ -201,7 +201,7 @@ def infinite_batches(
     repeated to about the median of their lengths, which changes them little.
 
     Batch ``k`` depends on ``seed`` and ``k`` alone: interrupted work resumes with ``start``. The
-    order of the clips and the positions of the crops have random streams of their own. ``size`` is
+    order of the clips and the positions of the crops use separate random streams. ``size`` is
     reduced to the number of clips if there are fewer.
     """
     count = len(clips.targets)

@@ -143,7 +143,7 @@ def _unpack_all(module: DatasetModule, archives: list[Path], folder: Path) -> No
                     f"address. {problem}"
                 )
         except OperationError:
-            # The next call would take a file that is already here for a good one.
+            # The next call would not download or check a file that is already here.
             for archive in archives:
                 archive.unlink()
             raise

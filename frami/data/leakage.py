@@ -26,7 +26,7 @@ def held_out_folds(provenance: Any) -> list[dict[str, str]]:
 def leakage_warning(provenance: Mapping[str, Any], split: Split) -> str:
     """Return a warning if a model may have been trained on test recordings of a split, else "".
 
-    That is so if the model was trained with another fold of the same recordings held out.
+    This is the case if the model was trained with another fold of the same recordings held out.
     """
     pairs = itertools.product(held_out_folds(provenance), held_out_folds(split.origin))
     for trained, tested in pairs:

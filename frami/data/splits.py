@@ -148,4 +148,4 @@ def check_labels(model_labels: Sequence[str], split: Split) -> None:
         difference = f"The model has the classes of {split.dataset} in another order"
     else:
         return
-    raise UsageError(f"{difference}; name the model's own data set.")
+    raise UsageError(f"{difference}. Use the data set that the model was trained on.")

@@ -126,7 +126,7 @@ class StoreWriter:
         layout: dict[str, tuple[str, tuple[int, ...], int]] = {
             name: (dtype, (), ROWS_PER_CHUNK) for name, dtype in COLUMNS.items()
         }
-        classes, frames = self._n_classes, self._max_frames
+        classes, max_frames = self._n_classes, self._max_frames
         method = self._attributes["method"].encode()  # a user's own method may have a long name
         layout["method"] = (f"S{max(32, len(method))}", (), ROWS_PER_CHUNK)
         layout["teacher_logits"] = (COLUMNS["teacher_logits"], (classes,), ROWS_PER_CHUNK)
@@ -134,8 +134,8 @@ class StoreWriter:
         if self._has_tags:
             layout["target"] = ("float32", (classes,), ROWS_PER_CHUNK)
         if self._has_timeline:
-            layout[TIMELINE] = ("uint8", (classes, frames), 1)
-        return {"mel": ("float16", (self.front_end.n_mels, frames), 1), **layout}
+            layout[TIMELINE] = ("uint8", (classes, max_frames), 1)
+        return {"mel": ("float16", (self.front_end.n_mels, max_frames), 1), **layout}
 
     def append(self, mel: Tensor, timeline: Tensor | None = None, **columns: Any) -> None:
         """Append a batch of clips.

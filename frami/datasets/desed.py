@@ -48,7 +48,7 @@ UNLABELED = "train/unlabel_in_domain"
 
 @dataclass(frozen=True)
 class Annotation:
-    """What is known of one clip.
+    """The annotation of one clip.
 
     Attributes:
         labels: Names of the classes in the clip, or None if they are unknown.

@@ -80,8 +80,9 @@ def _recordings(folder: Path, rows: list[tables.Row], part: str) -> tuple[Record
     """
     tags: dict[str, np.ndarray] = {}
     for row in rows:
-        given = np.array([float(row[column]) > 0 for column in COLUMNS], dtype=np.float32)
-        tags[row["audio_filename"]] = np.maximum(tags.get(row["audio_filename"], given), given)
+        row_tags = np.array([float(row[column]) > 0 for column in COLUMNS], dtype=np.float32)
+        name = row["audio_filename"]
+        tags[name] = np.maximum(tags.get(name, row_tags), row_tags)
     names = [name for name in sorted(tags) if (folder / part / name).is_file()]
 
     def read(index: int, rate: int) -> Tensor:

@@ -37,8 +37,8 @@ def check_teacher(teacher: Model, settings: MethodSettings, co_occurrence: float
         )
     if co_occurrence and teacher.task == "single-label":
         raise UsageError(
-            f"`co_occurrence` is {co_occurrence}, and this teacher's clips have one class each. It "
-            "is only allowed where clips have several tags; leave it out."
+            f"`co_occurrence` is {co_occurrence}, but this teacher predicts one class per clip. "
+            "Leave it out, or use a teacher of tags or sound events."
         )
     if weighted_losses(settings) and not active_losses(teacher, settings):
         raise UsageError(
@@ -47,8 +47,8 @@ def check_teacher(teacher: Model, settings: MethodSettings, co_occurrence: float
         )
     if teacher.task == "sound-events" and _uses_image_views(settings):
         raise UsageError(
-            "views=image shifts mel bands, and with them the classes of event targets, so it cannot "
-            "be used with a teacher of sound events; use views=audio."
+            "views=image moves clips in time and reverses some, but not their target events. Set "
+            "views=audio for a teacher of sound events."
         )
 
 
@@ -73,7 +73,7 @@ def inversion_warnings(teacher: Model, settings: MethodSettings) -> list[str]:
 
 
 def active_losses(teacher: Model, settings: MethodSettings) -> list[str]:
-    """Return the losses that have a weight and that this teacher can give."""
+    """Return the losses that have a weight and can be computed with this teacher."""
     return [
         name
         for name in weighted_losses(settings)

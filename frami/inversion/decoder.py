@@ -39,7 +39,7 @@ class Latents:
 
 
 class DecoderInputs(NamedTuple):
-    """What a batch of clips is decoded from.
+    """The inputs that a batch of clips is decoded from.
 
     Attributes:
         latents: The latents, which are optimized.

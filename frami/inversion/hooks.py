@@ -124,7 +124,7 @@ def record_batch_norm_inputs(
 
 
 class _ChannelMoments(torch.autograd.Function):
-    """Channel moments in one pass over memory each way.
+    """Compute channel moments with one pass over memory forward, and one backward.
 
     `torch.var_mean` takes eight times as long in channels-last bfloat16.
     """

@@ -50,7 +50,7 @@ class TeacherTermSettings(MethodSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageMethodSettings(TeacherTermSettings, ViewSettings):
-    """The same for a method published for images, which can be run as published."""
+    """Shared settings of a method for images, which can be run as published."""
 
     views: str = setting("audio", "views of the clips: audio, image (as published), or none")
     relative: bool = relative_setting()
@@ -58,7 +58,7 @@ class ImageMethodSettings(TeacherTermSettings, ViewSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class RunningTermSettings(TeacherTermSettings):
-    """The same for a method that averages the moments over rounds and starts its proxy late."""
+    """Shared settings of a method that averages moments over rounds and starts its proxy late."""
 
     momentum: float = setting(
         0.9, "weight of past rounds in the batch-norm moments", low=0, high=0.999

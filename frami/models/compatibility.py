@@ -46,7 +46,7 @@ def _shared_properties(model: Model) -> dict[str, object]:
 
 
 def _describe(value: object, other: object) -> str:
-    """Return a property for an error message; of labels, those that differ from the other's."""
+    """Return a property for an error message; for labels, those that differ."""
     if not isinstance(value, tuple) or not isinstance(other, tuple):
         return str(value)
     differing = [label for place, label in enumerate(value) if other[place : place + 1] != (label,)]

@@ -140,7 +140,7 @@ class Network(Classifier):
         return Output(logits.float(), hidden, stats, embedding, frame_logits, self.task)
 
     def _run_head(self, hidden: Tensor, stats: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return the output of the head; check that of a user's own head."""
+        """Return the output of the head; raise if a custom head returns something else."""
         output: tuple[Tensor, Tensor, Tensor | None] = self.head(hidden, stats)
         if isinstance(self.head, Head | FrameHead):
             return output

@@ -114,10 +114,10 @@ def match_frame_rate(logits: Tensor, other: Tensor) -> Tensor:
     """Return logits with the number of output frames of ``other``, by linear interpolation."""
     if logits.shape == other.shape:
         return logits
-    frames = F.interpolate(
+    frame_logits = F.interpolate(
         logits[:, :, 1:], size=other.shape[2] - 1, mode="linear", align_corners=False
     )
-    return torch.cat([logits[:, :, :1], frames], dim=2)
+    return torch.cat([logits[:, :, :1], frame_logits], dim=2)
 
 
 def frames_per_output(n_frames: int, n_outputs: int) -> int:
@@ -157,9 +157,9 @@ def targets_at_output_rate(logits: Tensor, target: Tensor) -> Tensor:
     """
     n_outputs = logits.shape[2] - 1
     covered = frames_per_output(target.shape[2], n_outputs)
-    frames = F.avg_pool1d(target[:, :, : n_outputs * covered], covered, ceil_mode=True)
+    means = F.avg_pool1d(target[:, :, : n_outputs * covered], covered, ceil_mode=True)
     clip = target.where(target.isfinite() | target.isnan(), 1.0).amax(dim=2, keepdim=True)
-    return torch.cat([clip, frames.where(frames.isfinite(), torch.nan)], dim=2)
+    return torch.cat([clip, means.where(means.isfinite(), torch.nan)], dim=2)
 
 
 def _binary_log_probabilities(logits: Tensor) -> Tensor:

@@ -98,12 +98,12 @@ def _check_arguments(
 ) -> None:
     if out is None and (dataset is not None or teacher is not None):
         raise UsageError(
-            "`dataset` and `teacher` are for the plots; name a folder for those with `out`."
+            "`dataset` and `teacher` are only used for plots; name a folder for them with `out`."
         )
     if dataset is not None and test_fold is None:
         raise UsageError("`test_fold` is required with `dataset`: its recordings are plotted.")
     if dataset is None and (data is not None or test_fold is not None):
-        raise UsageError("`data` and `test_fold` are for recordings; name those with `dataset`.")
+        raise UsageError("`data` and `test_fold` belong to a data set; name it with `dataset`.")
 
 
 def _describe_bundle(path: Path, out: Path | None, split: Split | None, runtime: Runtime) -> Rows:
@@ -149,13 +149,13 @@ def _score_and_plot(model: Model, split: Split, runtime: Runtime) -> tuple[str, 
     return f"{split.dataset}, fold {split.test_fold}: {format_mapping(numbers)}", plots
 
 
-def draw_event_rolls(model: Model, split: Split, found: Mapping[str, events.Events]) -> Figure:
+def draw_event_rolls(model: Model, split: Split, detected: Mapping[str, events.Events]) -> Figure:
     """Return a plot of the first test recordings, with annotated and detected events."""
     first = split.test.subset(range(min(N_EVENT_ROLLS, len(split.test))))
     spectrograms = Spectrograms.from_recordings(first, model.front_end)
     clips = [(name, spectrograms.mel(index)) for index, name in enumerate(first.names)]
     return event_rolls.event_rolls(
-        clips, model.front_end, model.labels, annotated_events(split), found
+        clips, model.front_end, model.labels, annotated_events(split), detected
     )
 
 

@@ -30,7 +30,7 @@ def events_tsv(events_by_clip: Mapping[str, events.Events]) -> str:
     """Return events as the tab-separated table of DCASE task 4, with file names without folders."""
     rows = [
         f"{Path(name).name}\t{onset:.3f}\t{offset:.3f}\t{label}"
-        for name, found in events_by_clip.items()
-        for onset, offset, label in found
+        for name, clip_events in events_by_clip.items()
+        for onset, offset, label in clip_events
     ]
     return "\n".join(["filename\tonset\toffset\tevent_label", *rows]) + "\n"

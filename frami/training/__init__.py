@@ -2,7 +2,7 @@
 
 supervised   recordings -> a teacher, or a reference student (`frami.train`)
 distill      teachers and clips -> a student (`frami.distill`)
-sources      the clips to distil from: a store, or recordings
+sources      the clips to distill from: a store, or recordings
 recipes      published methods as named loss weights
 losses       the losses of a student
 loop         the training loop

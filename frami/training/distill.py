@@ -40,7 +40,7 @@ def distill(
     precision: str = "auto",
     report: ProgressCallback = silent,
 ) -> Model:
-    """Distil a student from a store of synthetic clips, or from recordings; write and return it.
+    """Distill a student from a store of synthetic clips, or from recordings; write and return it.
 
     Recordings give the upper bound of what a store can give. The last 5 % of a store are not
     trained on; the student's agreement with its teacher on them goes into the record. An

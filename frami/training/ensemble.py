@@ -31,7 +31,7 @@ from frami.models.network import Classifier, Output
 
 @dataclass(frozen=True)
 class InputAdapter:
-    """Selects a network's own bands from clips that stack the bands of several front ends.
+    """Select a network's own bands from clips that stack the bands of several front ends.
 
     Front ends that differ only in mean and deviation share their bands. The bands are then rescaled
     to the network's own mean and deviation.

@@ -204,8 +204,8 @@ def _check_recipe(recipe: Recipe, name: str, hidden_teacher: Model, n_teachers: 
     head = hidden_teacher.network.head
     if recipe.multi_teacher and n_teachers < 2:
         raise UsageError(
-            f"The recipe {name} is for two teachers or more. "
-            f"Give `teacher` more than once, or use the recipe kd."
+            f"The recipe {name} needs two teachers or more. Pass more than one `teacher`, or use "
+            f"the recipe kd."
         )
     if recipe.reuse_head and not isinstance(head, Head | FrameHead):
         raise UsageError(

@@ -122,7 +122,7 @@ def _from_store(
     if len(distinct_front_ends(teachers)) > 1:
         raise UsageError(
             "A store has one front end, and these teachers have several. "
-            "Distil from recordings with `dataset`, or use teachers with one front end."
+            "Distill from recordings with `dataset`, or use teachers with one front end."
         )
     is_of_teachers = store.teacher in [teacher.fingerprint for teacher in teachers]
     _check_store(store, teachers[0], any_teacher=any_teacher or is_of_teachers)

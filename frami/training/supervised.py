@@ -37,7 +37,7 @@ class SupervisedSettings(loop.TrainingSettings):
 
 
 class ClipFormat(Protocol):
-    """What a data set states of its clips."""
+    """Sample rate and length of the clips of a data set."""
 
     SAMPLE_RATE: int
     SECONDS: float
@@ -138,8 +138,7 @@ def train(
     if filterbank:
         front_end = replace(front_end, filterbank=filterbank)
     # A network that cannot be built, or is too large, is reported before the recordings are read.
-    with seeds.seeded(seed, Stream.WEIGHTS):
-        untrained = Model.build(architecture, front_end, split.labels, split.task)
+    untrained = _build(architecture, front_end, split, seed)
     if budget:
         complexity.check_budget(budget, untrained)
     with Run(
@@ -158,6 +157,12 @@ def train(
         return load(out, trust_code=True)
 
 
+def _build(architecture: Architecture, front_end: FrontEnd, split: Split, seed: int) -> Model:
+    """Return a model of the split's labels and task, with the first weights of a seed."""
+    with seeds.seeded(seed, Stream.WEIGHTS):
+        return Model.build(architecture, front_end, split.labels, split.task)
+
+
 def _fit(
     untrained: Model,
     split: Split,
@@ -169,14 +174,10 @@ def _fit(
 ) -> tuple[Model, int]:
     """Return the trained model, and the number of its training clips."""
     clips, front_end = compute_spectrograms(split.train, untrained.front_end)
-    with seeds.seeded(seed, Stream.WEIGHTS):
-        model = Model.build(
-            untrained.architecture,
-            front_end,
-            split.labels,
-            task=split.task,
-            frame_range=frame_percentiles(clips),
-        )
+    model = replace(
+        _build(untrained.architecture, front_end, split, seed),
+        frame_range=frame_percentiles(clips),
+    )
     recipe = find_recipe("labels")
     loop.fit(model, clips, recipe, settings, runtime, seed=seed, run=run, report=report)
     return model, len(clips.targets)

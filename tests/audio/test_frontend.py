@@ -84,7 +84,7 @@ def test_front_end_batch_equals_single_clips(front_end: FrontEnd) -> None:
 def test_front_end_impossible_settings_are_refused(
     wrong: dict[str, Any], front_end: FrontEnd
 ) -> None:
-    with pytest.raises(UsageError, match="No front end is possible"):
+    with pytest.raises(UsageError, match="do not make a front end"):
         replace(front_end, **wrong)
 
 

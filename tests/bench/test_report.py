@@ -10,7 +10,7 @@ import pytest
 
 from frami.bench import report, runner
 from frami.bench.plots import accuracy_against_cost
-from frami.bench.result_tables import Row
+from frami.bench.rows import Row
 
 UPPER_BOUND = "recordings (upper bound)"
 COSTS = (

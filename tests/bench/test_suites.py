@@ -11,7 +11,7 @@ import pytest
 from frami.audio.frontend import FrontEnd
 from frami.bench import recipe_suites, runner, suites
 from frami.bench.experiment import BenchTask, Mixture, StudentSpec
-from frami.bench.result_tables import main_measure
+from frami.bench.rows import main_measure
 from frami.core.errors import UsageError
 from frami.evaluate import complexity
 from frami.models.architecture import Architecture

@@ -99,9 +99,9 @@ def few_tones() -> Iterator[None]:
 
 
 @pytest.fixture(scope="package")
-def made(tmp_path_factory: pytest.TempPathFactory, few_tones: None) -> Path:
+def artifacts(tmp_path_factory: pytest.TempPathFactory, few_tones: None) -> Path:
     """A folder with a teacher of tones, a store inverted from it, and broken copies of both."""
-    folder = tmp_path_factory.mktemp("made")
+    folder = tmp_path_factory.mktemp("artifacts")
     teacher = frami.train(
         "tones",
         test_fold=0,

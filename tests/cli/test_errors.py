@@ -14,37 +14,41 @@ from frami import cli
 from tests.cli.conftest import INVERSION, TONES, TRAINING, Frami
 from tests.conftest import full_disk
 
-# Words with {made} and {tmp} for the folders, the exit code, and a part of the message.
+# Words with {artifacts} and {tmp} for the folders, the exit code, and a part of the message.
 TRAIN = "train --dataset tones --test-fold 0 --out {tmp}/out"
-SYNTHESIZE = "synthesize --teacher {made}/teacher --out {tmp}/samples.h5"
-DISTILL = "distill --teacher {made}/teacher --out {tmp}/out"
-EVALUATE = "evaluate {made}/teacher --dataset tones --test-fold 0"
+SYNTHESIZE = "synthesize --teacher {artifacts}/teacher --out {tmp}/samples.h5"
+DISTILL = "distill --teacher {artifacts}/teacher --out {tmp}/out"
+EVALUATE = "evaluate {artifacts}/teacher --dataset tones --test-fold 0"
 BAD = [
     (
-        EVALUATE.replace("made}/teacher", "tmp}/nothing"),
+        EVALUATE.replace("artifacts}/teacher", "tmp}/nothing"),
         2,
         "does not exist. Give the folder of a bundle",
     ),
-    (EVALUATE.replace("made}/teacher", "made}/layout"), 2, "has no model.json"),
+    (EVALUATE.replace("artifacts}/teacher", "artifacts}/layout"), 2, "has no model.json"),
     (
-        EVALUATE.replace("made}/teacher", "made}/cut_off"),
+        EVALUATE.replace("artifacts}/teacher", "artifacts}/cut_off"),
         1,
         "is truncated or not a safetensors file",
     ),
-    (EVALUATE.replace("made}/teacher", "made}/pickled"), 1, "is a pickle, which could run code"),
+    (
+        EVALUATE.replace("artifacts}/teacher", "artifacts}/pickled"),
+        1,
+        "is a pickle, which could run code",
+    ),
     ("inspect {tmp}/nothing", 2, "is not there"),
-    ("inspect {made}/truncated.h5", 1, "is truncated"),
+    ("inspect {artifacts}/truncated.h5", 1, "is truncated"),
     (EVALUATE.replace("fold 0", "fold 7"), 2, "tones has no fold '7'"),
     (EVALUATE.replace("tones", "tonse"), 2, "Did you mean 'tones'?"),
-    (EVALUATE.replace("tones", "esc50 --data {made}/layout"), 2, "is not a folder of esc50"),
-    (EVALUATE.replace("tones", "esc50 --data {made}/no"), 2, "There is no folder"),
+    (EVALUATE.replace("tones", "esc50 --data {artifacts}/layout"), 2, "is not a folder of esc50"),
+    (EVALUATE.replace("tones", "esc50 --data {artifacts}/no"), 2, "There is no folder"),
     (EVALUATE + " --device abacus", 2, "There is no device 'abacus'"),
     (EVALUATE + " --json /dev/null/scores.json", 2, "is a file, but a folder is needed there"),
     (EVALUATE + " --json {tmp}", 2, "a folder, a table or a picture; name a .json file"),
-    ("inspect {made}/teacher --out {tmp}/out --teacher digits", 2, "--teacher is for a store"),
-    ("inspect {made}/teacher --out {tmp}/out --test-fold 0", 2, "name those with --dataset"),
+    ("inspect {artifacts}/teacher --out {tmp}/out --teacher digits", 2, "--teacher is for a store"),
+    ("inspect {artifacts}/teacher --out {tmp}/out --test-fold 0", 2, "name it with --dataset"),
     (
-        DISTILL + " --samples {made}/samples.h5 --test-fold 0",
+        DISTILL + " --samples {artifacts}/samples.h5 --test-fold 0",
         2,
         "apply to recordings; leave them out with --samples",
     ),
@@ -54,7 +58,7 @@ BAD = [
         2,
         "at least 0 and 1",
     ),
-    ("bench --suite speed --task fsdd --out {tmp}/bench", 2, "has a task and a seed of its own"),
+    ("bench --suite speed --task fsdd --out {tmp}/bench", 2, "has its own task and seed"),
     ("demo --task events --data {tmp} --out {tmp}/demo", 2, "--data is for the digits"),
     ("demo --data {tmp} --out {tmp}/demo", 2, "has none of the 3000 clips of fsdd"),
     (EVALUATE + " --device meta", 2, "There is no device 'meta'"),
@@ -73,17 +77,17 @@ BAD = [
     (TRAIN + " --set learning_rate=" + 5000 * "9", 2, "it takes a value like 0.003"),
     (TRAIN + " --precision half", 2, "There is no precision 'half'"),
     (
-        TRAIN.replace("{tmp}/out", "{made}/samples.h5"),
+        TRAIN.replace("{tmp}/out", "{artifacts}/samples.h5"),
         2,
         "is a file, but a folder is needed there",
     ),
     (TRAIN.replace("{tmp}", "/dev/null"), 1, "Cannot write /dev/null/out: Not a directory"),
     (SYNTHESIZE + " --method frmai", 2, "Did you mean 'frami'?"),
     (SYNTHESIZE + " --frame-range 9 3", 2, "is 9 to 3; 1 to 100,000"),
-    (SYNTHESIZE.replace("{tmp}/samples", "{made}/truncated"), 1, "is truncated"),
-    (SYNTHESIZE.replace("{tmp}/samples", "{made}/empty"), 1, "is empty"),
+    (SYNTHESIZE.replace("{tmp}/samples", "{artifacts}/truncated"), 1, "is truncated"),
+    (SYNTHESIZE.replace("{tmp}/samples", "{artifacts}/empty"), 1, "is empty"),
     (
-        SYNTHESIZE.replace("{tmp}/samples", "{made}/other_teacher"),
+        SYNTHESIZE.replace("{tmp}/samples", "{artifacts}/other_teacher"),
         2,
         "was made with another teacher",
     ),
@@ -97,26 +101,38 @@ BAD = [
     (DISTILL, 2, "Give either --samples (a store) or --dataset"),
     (DISTILL + " --dataset tones", 2, "--dataset needs --test-fold"),
     (DISTILL + " --samples {tmp}/nothing.h5", 2, "There is no store"),
-    (DISTILL + " --samples {made}/truncated.h5", 1, "is truncated or not an HDF5 file"),
-    (DISTILL + " --samples {made}/empty.h5", 1, "is empty"),
-    (DISTILL + " --samples {made}/other_teacher.h5", 1, "was inverted from the teacher"),
-    (DISTILL + " --samples {made}/other_front_end.h5", 1, "was made for another front end"),
-    (DISTILL + " --samples {made}/samples.h5 --recipe farmi", 2, "Did you mean 'frami'?"),
-    (DISTILL + " --samples {made}/samples.h5 --student smal", 2, "Did you mean 'small'?"),
+    (DISTILL + " --samples {artifacts}/truncated.h5", 1, "is truncated or not an HDF5 file"),
+    (DISTILL + " --samples {artifacts}/empty.h5", 1, "is empty"),
+    (DISTILL + " --samples {artifacts}/other_teacher.h5", 1, "was inverted from the teacher"),
     (
-        DISTILL + " --samples {made}/samples.h5 --recipe kd --set logits=0",
+        DISTILL + " --samples {artifacts}/other_front_end.h5",
+        1,
+        "was made for another front end",
+    ),
+    (DISTILL + " --samples {artifacts}/samples.h5 --recipe farmi", 2, "Did you mean 'frami'?"),
+    (DISTILL + " --samples {artifacts}/samples.h5 --student smal", 2, "Did you mean 'small'?"),
+    (
+        DISTILL + " --samples {artifacts}/samples.h5 --recipe kd --set logits=0",
         2,
         "All weights of the recipe kd are 0",
     ),
-    (DISTILL + " --samples {made}/samples.h5 --set logits=NaN", 2, "The weight of logits is nan"),
-    (DISTILL + " --samples {made}/samples.h5 --set logits=true", 2, "The weight of logits is True"),
     (
-        DISTILL + " --samples {made}/samples.h5 --recipe multi-teacher",
+        DISTILL + " --samples {artifacts}/samples.h5 --set logits=NaN",
         2,
-        "is for two teachers or more",
+        "The weight of logits is nan",
     ),
     (
-        DISTILL.replace("{tmp}", "/dev/null") + " --samples {made}/samples.h5",
+        DISTILL + " --samples {artifacts}/samples.h5 --set logits=true",
+        2,
+        "The weight of logits is True",
+    ),
+    (
+        DISTILL + " --samples {artifacts}/samples.h5 --recipe multi-teacher",
+        2,
+        "needs two teachers or more",
+    ),
+    (
+        DISTILL.replace("{tmp}", "/dev/null") + " --samples {artifacts}/samples.h5",
         1,
         "Cannot write /dev/null/out",
     ),
@@ -125,9 +141,9 @@ BAD = [
 
 @pytest.mark.parametrize("words, code, message", BAD)
 def test_bad_input_is_refused_in_one_sentence(
-    words: str, code: int, message: str, call: Frami, made: Path, tmp_path: Path
+    words: str, code: int, message: str, call: Frami, artifacts: Path, tmp_path: Path
 ) -> None:
-    result = call(*shlex.split(words.format(made=made, tmp=tmp_path)))
+    result = call(*shlex.split(words.format(artifacts=artifacts, tmp=tmp_path)))
     assert (result.code, result.out) == (code, "") and message in result.err, result
     assert result.err.startswith("frami: ") and result.err.count("\n") == 1
     assert "`" not in result.err  # the command line names options, not parameters
@@ -154,9 +170,9 @@ def test_words_that_do_not_parse_are_wrong_use(words: str, call: Frami) -> None:
 
 
 def test_seed_of_64_bits_is_accepted_and_a_larger_one_refused(
-    call: Frami, made: Path, tmp_path: Path
+    call: Frami, artifacts: Path, tmp_path: Path
 ) -> None:
-    words = ["synthesize", "--teacher", made / "teacher", "--samples", "8", *INVERSION]
+    words = ["synthesize", "--teacher", artifacts / "teacher", "--samples", "8", *INVERSION]
     assert call(*words, "--out", tmp_path / "a.h5", "--seed", 2**63 - 1).code == 0
     assert call(*words, "--out", tmp_path / "b.h5", "--seed", 2**63).code == 2
 
@@ -177,9 +193,9 @@ def test_train_names_a_recording_that_cannot_be_read(call: Frami, tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.parametrize("room", [10, 3000, 100_000])
 def test_full_disk_ends_a_command_in_one_sentence(
-    room: int, call: Frami, made: Path, tmp_path: Path
+    room: int, call: Frami, artifacts: Path, tmp_path: Path
 ) -> None:
-    teacher, samples = ["--teacher", made / "teacher"], ["--samples", made / "samples.h5"]
+    teacher, samples = ["--teacher", artifacts / "teacher"], ["--samples", artifacts / "samples.h5"]
     commands = [
         ["train", *TONES, *TRAINING, "--out", tmp_path / "out"],
         ["synthesize", *teacher, *INVERSION, "--out", tmp_path / "samples.h5"],
@@ -196,17 +212,17 @@ def test_full_disk_ends_a_command_in_one_sentence(
 
 
 def test_read_only_disk_ends_a_command_in_one_sentence(
-    call: Frami, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    call: Frami, artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(self: Path, *arguments: object, **keywords: object) -> None:
         raise OSError(30, "Read-only file system", str(self))
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    words = ["--teacher", made / "teacher", *INVERSION, "--out", tmp_path / "samples.h5"]
+    words = ["--teacher", artifacts / "teacher", *INVERSION, "--out", tmp_path / "samples.h5"]
     failed = call("synthesize", *words)
     assert failed.code == 1
     sentence = f"frami: Cannot write {tmp_path}/samples.run: Read-only file system"
-    assert failed.err == f"{sentence}; free space there, or name another place.\n"
+    assert failed.err == f"{sentence}. Free space there, or name another place.\n"
 
 
 def test_unexpected_error_is_one_sentence_and_a_traceback_on_request(

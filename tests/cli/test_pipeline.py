@@ -81,10 +81,13 @@ def test_pipeline_on_tones_goes_from_recordings_to_the_scores_of_a_student(
     assert scores["run"]["fingerprint"] == frami.load("student").fingerprint
 
 
-def test_inspect_describes_a_store_and_a_bundle(call: Frami, made: Path) -> None:
-    store, bundle = call("inspect", made / "samples.h5"), call("inspect", made / "teacher")
+def test_inspect_describes_a_store_and_a_bundle(call: Frami, artifacts: Path) -> None:
+    store, bundle = (
+        call("inspect", artifacts / "samples.h5"),
+        call("inspect", artifacts / "teacher"),
+    )
     assert store.code == bundle.code == 0
-    assert frami.load(made / "teacher").fingerprint in store.out and "rising" in bundle.out
+    assert frami.load(artifacts / "teacher").fingerprint in store.out and "rising" in bundle.out
     assert all(next_commands(result) for result in (store, bundle))
 
 
@@ -96,12 +99,12 @@ def test_inspect_with_out_writes_a_record(call: Frami, tmp_path: Path) -> None:
 
 
 def test_distill_from_recordings_records_its_source_and_its_budget(
-    call: Frami, made: Path, tmp_path: Path
+    call: Frami, artifacts: Path, tmp_path: Path
 ) -> None:
     words = [
         "distill",
         "--teacher",
-        made / "teacher",
+        artifacts / "teacher",
         *TONES,
         "--recipe",
         "kd",
@@ -121,10 +124,10 @@ def test_distill_from_recordings_records_its_source_and_its_budget(
 
 
 def test_evaluate_without_json_writes_scores_to_runs(
-    call: Frami, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    call: Frami, artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert call("evaluate", made / "teacher", *TONES).code == 0
+    assert call("evaluate", artifacts / "teacher", *TONES).code == 0
     assert len(list(Path("runs").glob("evaluate-*.json"))) == 1
 
 

@@ -22,9 +22,9 @@ from tests.conftest import full_disk
 
 
 def test_synthesize_with_more_samples_extends_a_finished_store(
-    call: Frami, made: Path, tmp_path: Path
+    call: Frami, artifacts: Path, tmp_path: Path
 ) -> None:
-    words = ["synthesize", "--teacher", made / "teacher", "--out", tmp_path / "samples.h5"]
+    words = ["synthesize", "--teacher", artifacts / "teacher", "--out", tmp_path / "samples.h5"]
     assert call(*words, *INVERSION, "--samples", 8).code == 0
     more = call(*words, *INVERSION, "--samples", 24)
     assert more.code == 0 and "24 clips (16 new)" in more.out
@@ -44,9 +44,9 @@ def test_train_leaves_a_finished_training_alone(call: Frami, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("command", ["train", "distill"])
 def test_a_folder_with_a_model_of_other_recordings_is_refused(
-    command: str, call: Frami, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: str, call: Frami, artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    teacher = ["--teacher", made / "teacher"] if command == "distill" else []
+    teacher = ["--teacher", artifacts / "teacher"] if command == "distill" else []
     words = [command, *teacher, *TONES, "--width", "4", *TRAINING, "--out", tmp_path / "out"]
     assert call(*words).code == 0
     monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 5)
@@ -64,26 +64,26 @@ def test_train_that_starts_again_logs_each_step_once(call: Frami, tmp_path: Path
 
 
 def test_distill_with_another_teacher_is_refused_in_the_same_folder(
-    call: Frami, made: Path, tmp_path: Path
+    call: Frami, artifacts: Path, tmp_path: Path
 ) -> None:
-    other = frami.load(made / "teacher")
+    other = frami.load(artifacts / "teacher")
     next(other.network.head.parameters()).data += 1
     other.save(tmp_path / "other")
     words = ["distill", *TONES, *TRAINING, "--out", tmp_path / "student"]
-    assert call(*words, "--teacher", made / "teacher").code == 0
+    assert call(*words, "--teacher", artifacts / "teacher").code == 0
     refused = call(*words, "--teacher", tmp_path / "other")
     assert refused.code == 2 and "holds a run with other settings (teacher)" in refused.err
 
 
 @pytest.mark.slow
 def test_synthesize_after_ctrl_c_keeps_finished_clips_and_prints_how_to_continue(
-    call: Frami, made: Path, tmp_path: Path
+    call: Frami, artifacts: Path, tmp_path: Path
 ) -> None:
     path, script = tmp_path / "my samples.h5", Path(sys.executable).with_name("frami")
     words = [
         "synthesize",
         "--teacher",
-        str(made / "teacher"),
+        str(artifacts / "teacher"),
         "--samples",
         "160",
         "--out",
@@ -117,13 +117,13 @@ def test_synthesize_after_ctrl_c_keeps_finished_clips_and_prints_how_to_continue
 
 
 def test_synthesize_beside_another_process_on_the_store_is_refused(
-    call: Frami, made: Path, tmp_path: Path
+    call: Frami, artifacts: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "samples.h5"
     (tmp_path / "samples.run").mkdir()
     lock = files.acquire_lock(tmp_path / "samples.run" / "lock", "")
     try:
-        words = ["--teacher", made / "teacher", "--samples", "8", "--out", path, *INVERSION]
+        words = ["--teacher", artifacts / "teacher", "--samples", "8", "--out", path, *INVERSION]
         second = call("synthesize", *words)
     finally:
         os.close(lock)
@@ -133,14 +133,14 @@ def test_synthesize_beside_another_process_on_the_store_is_refused(
 
 @pytest.mark.slow
 def test_distill_beside_another_process_in_the_folder_is_refused(
-    call: Frami, made: Path, tmp_path: Path
+    call: Frami, artifacts: Path, tmp_path: Path
 ) -> None:
     code = (
         "import sys, pathlib; from frami.core.run import Run\n"
         "Run(pathlib.Path(sys.argv[1]), 'train', {})\n"
         "run = Run(pathlib.Path(sys.argv[2]), 'distill', {}); print('held', flush=True); input()"
     )
-    words = ["--teacher", made / "teacher", "--samples", made / "samples.h5", *TRAINING]
+    words = ["--teacher", artifacts / "teacher", "--samples", artifacts / "samples.h5", *TRAINING]
     holder = [sys.executable, "-c", code, str(tmp_path / "left"), str(tmp_path / "student")]
     with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline() == b"held\n"
@@ -205,11 +205,16 @@ cli.main()
     "command", ["train", "distill", "distill --recipe frami-head", "distill --recipe dual"]
 )
 def test_training_after_sigkill_continues_to_the_same_weights(
-    command: str, call: Frami, made: Path, tmp_path: Path
+    command: str, call: Frami, artifacts: Path, tmp_path: Path
 ) -> None:
     sources = {
         "train": [*TONES, "--width", "4", "--depth", "1"],
-        "distill": ["--teacher", str(made / "teacher"), "--samples", str(made / "samples.h5")],
+        "distill": [
+            "--teacher",
+            str(artifacts / "teacher"),
+            "--samples",
+            str(artifacts / "samples.h5"),
+        ],
     }
     words = command.split() + sources[command.split()[0]]
     words += ["--set", "steps=60", "--set", "batch_size=4", *FLOAT, "--out"]
@@ -232,9 +237,9 @@ def test_training_after_sigkill_continues_to_the_same_weights(
 
 
 def test_synthesize_with_a_state_that_cannot_be_read_names_the_file(
-    call: Frami, made: Path, tmp_path: Path
+    call: Frami, artifacts: Path, tmp_path: Path
 ) -> None:
-    words = ["synthesize", "--teacher", made / "teacher", "--out", tmp_path / "samples.h5"]
+    words = ["synthesize", "--teacher", artifacts / "teacher", "--out", tmp_path / "samples.h5"]
     assert call(*words, *INVERSION, "--samples", 8).code == 0
     (tmp_path / "samples.run" / "state.pt").write_bytes(b"PK\3\4")
     failed = call(*words, *INVERSION, "--samples", 16)

@@ -27,7 +27,7 @@ def test_write_bytes_interrupted_leaves_no_file(
 
 def test_write_bytes_on_a_full_disk_keeps_the_old_content(tmp_path: Path) -> None:
     files.write_bytes(tmp_path / "file", b"old")
-    with full_disk(100), pytest.raises(OperationError, match="Cannot write.*free space there"):
+    with full_disk(100), pytest.raises(OperationError, match="Cannot write.*Free space there"):
         files.write_bytes(tmp_path / "file", bytes(1000))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"old"

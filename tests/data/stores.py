@@ -32,7 +32,7 @@ def synthesize_store(teacher: Model | Path, path: Path, samples: int, **options:
     )
 
 
-def open_writer(teacher: Model, path: Path, frames: int = 16) -> StoreWriter:
+def open_writer(teacher: Model, path: Path, n_frames: int = 16) -> StoreWriter:
     """Return a writer with the description of a small run."""
     description = {
         "teacher": teacher.fingerprint,
@@ -41,10 +41,10 @@ def open_writer(teacher: Model, path: Path, frames: int = 16) -> StoreWriter:
         "method": "noise",
         "settings": {"seed": 0},
     }
-    return StoreWriter(path, description, max_frames=frames, losses=["class_prior"])
+    return StoreWriter(path, description, max_frames=n_frames, losses=["class_prior"])
 
 
-def append_batch(writer: StoreWriter, value: float, batch: int = BATCH, frames: int = 12) -> None:
+def append_batch(writer: StoreWriter, value: float, batch: int = BATCH, n_frames: int = 12) -> None:
     """Append a batch of clips whose values are all ``value``."""
     rows: dict[str, Any] = {
         "target": 1,
@@ -55,7 +55,7 @@ def append_batch(writer: StoreWriter, value: float, batch: int = BATCH, frames: 
         "step": 0,
         "losses": value,
     }
-    writer.append(torch.full((batch, writer.front_end.n_mels, frames), value), **rows)
+    writer.append(torch.full((batch, writer.front_end.n_mels, n_frames), value), **rows)
 
 
 def read_columns(path: Path, rows: int | None = None) -> dict[str, bytes]:

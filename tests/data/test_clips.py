@@ -93,10 +93,10 @@ def test_infinite_batches_resume_at_any_batch(
 def test_infinite_batches_cut_timelines_with_their_clips() -> None:
     positions = [torch.arange(length).expand(2, length) for length in (12, 40, 25)]
     clips = Spectrograms(
-        [frames.half() for frames in positions],
+        [values.half() for values in positions],
         np.array([12, 40, 25]),
         np.zeros((3, 2)),
-        timelines=[frames.half() for frames in positions],
+        timelines=[values.half() for values in positions],
     )
     for mel, target in islice(infinite_batches(clips, 3, seed=0), 5):
         assert torch.equal(mel, target)

@@ -111,7 +111,7 @@ def test_require_training_clips_refuses_a_single_clip() -> None:
     ],
 )
 def test_check_labels_names_the_difference(labels: tuple[str, ...], message: str) -> None:
-    with pytest.raises(UsageError, match=message + "; name the model's own data set."):
+    with pytest.raises(UsageError, match=f"{message}. Use the data set that the model"):
         check_labels(labels, make_split())
     check_labels(("a", "b"), make_split())
 

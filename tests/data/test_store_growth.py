@@ -131,7 +131,7 @@ def test_store_renamed_to_another_suffix_can_grow(teacher: Model, tmp_path: Path
 
 
 def test_store_without_clips_is_replaced(teacher: Model, tmp_path: Path) -> None:
-    open_writer(teacher, tmp_path / "samples.h5", frames=9999).close()
+    open_writer(teacher, tmp_path / "samples.h5", n_frames=9999).close()
     with synthesize(
         teacher, tmp_path / "samples.h5", method="noise", samples=4, batch_size=4
     ) as store:

@@ -23,8 +23,8 @@ from tests.data.stores import BATCH, append_batch, count_clips, open_writer, rea
 
 
 def test_writer_pads_short_clips_with_silence(teacher: Model, tmp_path: Path) -> None:
-    writer = open_writer(teacher, tmp_path / "samples.h5", frames=16)
-    append_batch(writer, 1.0, frames=12)
+    writer = open_writer(teacher, tmp_path / "samples.h5", n_frames=16)
+    append_batch(writer, 1.0, n_frames=12)
     writer.close()
     with h5py.File(tmp_path / "samples.h5", "r") as file:
         assert bool((file["mel"][:, :, 12:] == np.float16(teacher.front_end.value_range[0])).all())
@@ -35,12 +35,12 @@ def test_writer_memory_does_not_grow_with_the_store(teacher: Model, tmp_path: Pa
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     path = tmp_path / "samples.h5"
-    writer = open_writer(teacher, path, frames=800)
+    writer = open_writer(teacher, path, n_frames=800)
     for _ in range(10):
-        append_batch(writer, 1.0, batch=32, frames=800)
+        append_batch(writer, 1.0, batch=32, n_frames=800)
     before = resident()
     for _ in range(40):
-        append_batch(writer, 1.0, batch=32, frames=800)
+        append_batch(writer, 1.0, batch=32, n_frames=800)
     writer.close()
     assert path.stat().st_size > 60e6
     assert resident() - before < 15e6
@@ -142,7 +142,7 @@ def test_writer_on_a_failing_disk_leaves_the_store_unchanged(
         if name == "shutil.copyfile":
             writer._spare.unlink()
         with pytest.raises(
-            OperationError, match="Cannot write: No space left on device; free space there"
+            OperationError, match="Cannot write: No space left on device. Free space there"
         ):
             append_batch(writer, 2.0)
     writer.close()

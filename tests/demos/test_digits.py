@@ -26,7 +26,7 @@ def test_pretrained_teacher_is_small_and_has_provenance() -> None:
 
 
 @pytest.mark.slow
-def test_digits_demo_without_recordings_says_so_and_repeats(
+def test_digits_demo_without_recordings_reports_it_and_repeats(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("FRAMI_DATA", raising=False)

@@ -152,7 +152,7 @@ def test_median_filter_equals_scipy(n_frames: int, rate: float) -> None:
 
 
 def test_median_filter_shorter_clip_than_filter() -> None:
-    # Reflected at both ends, frames 0 and 1 read 0 1 1 0 0 1 1 0 ...: 14 of 27 are the frame itself.
+    # Reflected at both ends, frames 0 and 1 read 0 1 1 0 0 1 1 0 ...: 14 of 27 are the frame.
     probabilities = np.array([[0.2], [0.9]])
     assert median_filter(probabilities, 62.5).tolist() == probabilities.tolist()
 

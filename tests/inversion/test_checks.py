@@ -44,7 +44,7 @@ def test_check_teacher_of_events_with_image_views_is_an_error(front_end: FrontEn
     architecture = Architecture("secrnn", {"width": 4})
     detector = Model.build(architecture, front_end, LABELS, "sound-events", frame_range=(32, 32))
     check_teacher(detector, cmi.Settings(), 0.0)
-    with pytest.raises(UsageError, match="use views=audio"):
+    with pytest.raises(UsageError, match="Set views=audio"):
         check_teacher(detector, cmi.Settings(views="image"), 0.0)
 
 

@@ -15,16 +15,16 @@ def test_meta_learner_moves_the_start_towards_the_rounds_result(form: str) -> No
     start = nn.Linear(1, 1, bias=False)
     with torch.no_grad():
         start.weight.fill_(1.0)
-    learner = MetaLearner(start, 0.1, form)
-    network = learner.start_round()
+    meta = MetaLearner(start, 0.1, form)
+    network = meta.start_round()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     for _ in range(3):
         optimizer.zero_grad()
         torch.autograd.backward((network.weight - 3).square().sum())
-        learner.accumulate(network)
+        meta.accumulate(network)
         optimizer.step()
     assert start.weight.item() == 1.0 < network.weight.item()
-    learner.finish_round(network)
+    meta.finish_round(network)
     # Adam's first step has the size of the learning rate.
     assert start.weight.item() == pytest.approx(1.1, abs=1e-4)
 

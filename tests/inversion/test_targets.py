@@ -68,7 +68,7 @@ def test_synthesize_with_co_occurrence_pairs_similar_tags(
 def test_synthesize_with_co_occurrence_of_single_labels_is_an_error(
     teacher: Model, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="several tags"):
+    with pytest.raises(UsageError, match="one class per clip"):
         synthesize(teacher, tmp_path / "s.h5", samples=8, co_occurrence=5.0)
 
 

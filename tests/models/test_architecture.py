@@ -20,9 +20,9 @@ from frami.models.heads import FrameHead, Head
 def test_from_options_keeps_given_sizes_only() -> None:
     assert Architecture.from_options("small") == Architecture("small")
     width: Any = np.int64(4)
-    built = Architecture.from_options("small", width=width, pooling="max")
-    assert built == Architecture("small", {"width": 4}, pooling="max")
-    assert type(built.arguments["width"]) is int
+    architecture = Architecture.from_options("small", width=width, pooling="max")
+    assert architecture == Architecture("small", {"width": 4}, pooling="max")
+    assert type(architecture.arguments["width"]) is int
 
 
 @pytest.mark.parametrize("size", ["width", "depth"])

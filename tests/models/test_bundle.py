@@ -185,7 +185,7 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "as its frame_range": {"frame_range": [24, 12]},
     "There is no setting 'hop'": {"front_end": {"hop": 1}},
     "hop_length is 'x'": {"front_end": {"hop_length": "x"}},
-    "No front end is possible": {"front_end": {"hop_length": 0}},
+    "do not make a front end": {"front_end": {"hop_length": 0}},
 }
 
 
@@ -221,7 +221,7 @@ def test_save_on_a_full_disk_keeps_the_old_bundle(
     before = {path.name: path.read_bytes() for path in bundle.iterdir()}
     with (
         full_disk(room),
-        pytest.raises(OperationError, match="Cannot write.*File too large; free space"),
+        pytest.raises(OperationError, match="Cannot write.*File too large. Free space"),
     ):
         make_teacher(front_end, width=6).save(bundle)
     assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before

@@ -21,12 +21,12 @@ NETWORKS = registry.names("teachers") + registry.names("students")
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("frames", [1, 2, 13, 40])
+@pytest.mark.parametrize("n_frames", [1, 2, 13, 40])
 def test_network_output_has_the_documented_shapes_for_any_number_of_frames(
-    network: str, frames: int, front_end: FrontEnd
+    network: str, n_frames: int, front_end: FrontEnd
 ) -> None:
     model = make_teacher(front_end, network, width=8)
-    output = model.network(torch.randn(2, front_end.n_mels, frames))
+    output = model.network(torch.randn(2, front_end.n_mels, n_frames))
     channels = model.network.channels
     assert output.logits.shape == (2, 3)
     assert output.hidden.shape[:2] == (2, channels)
@@ -141,18 +141,18 @@ def test_multiply_adds_are_counted_exactly(front_end: FrontEnd) -> None:
     model = Model.build(
         Architecture("tdnn", {"width": 8, "depth": 1, "embedding": 4}), front_end, ("a", "b")
     )
-    frames = front_end.n_frames(1.0)
-    half = (frames + 1) // 2
-    encoder = frames * 8 * 24 * 5 + half * (8 * 8 * 3 + 8 * 8 * 3 + 8 * 8)
+    n_frames = front_end.n_frames(1.0)
+    half = (n_frames + 1) // 2
+    encoder = n_frames * 8 * 24 * 5 + half * (8 * 8 * 3 + 8 * 8 * 3 + 8 * 8)
     assert complexity.multiply_adds(model, seconds=1.0) == encoder + 16 * 4 + 4 * 2
 
 
 def test_multiply_adds_of_fused_layers_are_counted(front_end: FrontEnd) -> None:
-    frames, head = front_end.n_frames(1.0), 48 * 4 + 4 * 2
+    n_frames, head = front_end.n_frames(1.0), 48 * 4 + 4 * 2
     lstm = _sequence_model(nn.LSTM(24, 24, batch_first=True), front_end)
-    assert complexity.multiply_adds(lstm) == frames * 4 * 24 * (24 + 24) + head
+    assert complexity.multiply_adds(lstm) == n_frames * 4 * 24 * (24 + 24) + head
     attention = _sequence_model(nn.TransformerEncoderLayer(24, 4, 32, batch_first=True), front_end)
-    products = frames * (4 * 24 * 24 + 2 * 24 * 32) + 2 * frames * frames * 24
+    products = n_frames * (4 * 24 * 24 + 2 * 24 * 32) + 2 * n_frames * n_frames * 24
     assert complexity.multiply_adds(attention) == products + head
     assert torch.backends.mkldnn.enabled and torch.backends.mha.get_fastpath_enabled()
 

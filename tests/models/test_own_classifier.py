@@ -49,8 +49,8 @@ class Head(nn.Module):
         super().__init__()
         self.hidden, self.classifier = nn.Linear(12, 5), nn.Linear(5, classes)
 
-    def forward(self, frames, stats):
-        embedding = self.hidden(torch.cat([frames.mean(dim=2), frames.amax(dim=2)], dim=1)).relu()
+    def forward(self, hidden, stats):
+        embedding = self.hidden(torch.cat([hidden.mean(dim=2), hidden.amax(dim=2)], dim=1)).relu()
         return embedding, self.classifier(embedding), None
 
 
@@ -82,11 +82,11 @@ def test_own_classifier_output_equals_that_of_its_modules(own: Model) -> None:
     mel = torch.randn(3, own.front_end.n_mels, 20, generator=torch.Generator().manual_seed(0))
     network = own.network.eval()
     output = network(mel)
-    frames = network.get_submodule("encoder")(mel.unsqueeze(1))
-    pooled = torch.cat([frames.mean(dim=2), frames.amax(dim=2)], dim=1)
-    hidden, classifier = network.head.hidden, network.head.classifier
-    assert isinstance(hidden, nn.Linear) and isinstance(classifier, nn.Linear)
-    torch.testing.assert_close(output.logits, classifier(hidden(pooled).relu()))
+    hidden = network.get_submodule("encoder")(mel.unsqueeze(1))
+    pooled = torch.cat([hidden.mean(dim=2), hidden.amax(dim=2)], dim=1)
+    layer, classifier = network.head.hidden, network.head.classifier
+    assert isinstance(layer, nn.Linear) and isinstance(classifier, nn.Linear)
+    torch.testing.assert_close(output.logits, classifier(layer(pooled).relu()))
     assert (
         output.hidden.shape == (3, 6, 10)
         and output.stats.shape == (3, 12)
@@ -159,7 +159,7 @@ class ConstantHead(nn.Module):
         super().__init__()
         self.output, self.classifier = output, nn.Linear(5, 3)
 
-    def forward(self, frames: Tensor, stats: Tensor) -> object:
+    def forward(self, hidden: Tensor, stats: Tensor) -> object:
         return self.output
 
 

@@ -49,11 +49,11 @@ def test_sound_events_cross_entropy_adds_clip_and_mean_of_frames() -> None:
     rng = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 3, 1 + 4, generator=rng)
     target = (torch.rand(2, 3, 8, generator=rng) > 0.5).float()
-    frames = target.view(2, 3, 4, 2).mean(dim=3)
+    frame_means = target.view(2, 3, 4, 2).mean(dim=3)
     clip_terms = binary_cross_entropy_with_logits(
         logits[:, :, 0], target.amax(dim=2), reduction="none"
     )
-    frame_terms = binary_cross_entropy_with_logits(logits[:, :, 1:], frames, reduction="none")
+    frame_terms = binary_cross_entropy_with_logits(logits[:, :, 1:], frame_means, reduction="none")
     expected = (clip_terms + frame_terms.mean(dim=2)).sum(dim=1).mean()
     task = tasks.find_task("sound-events")
     assert task.cross_entropy(logits, target).item() == pytest.approx(expected.item(), rel=1e-5)
@@ -95,19 +95,21 @@ def test_sound_events_cross_entropy_unknown_times_count_for_clip_only(front_end:
 
 
 def test_frames_per_output_networks_round_up_or_down() -> None:
-    for frames, stride in itertools.product(range(200, 1200), (1, 2, 3, 4, 5, 6, 8, 16, 32)):
-        for own in (-(-frames // stride), frames // stride):
-            assert tasks.frames_per_output(frames, own) == stride
+    for n_frames, stride in itertools.product(range(200, 1200), (1, 2, 3, 4, 5, 6, 8, 16, 32)):
+        for n_outputs in (-(-n_frames // stride), n_frames // stride):
+            assert tasks.frames_per_output(n_frames, n_outputs) == stride
     sizes = ((33, 5), (9, 3), (5, 5), (1, 1), (100, 34))
     assert [tasks.frames_per_output(*size) for size in sizes] == [8, 4, 1, 1, 3]
 
 
-@pytest.mark.parametrize(("frames", "own"), [(321, 81), (321, 41), (33, 5)])
-def test_expand_to_frames_is_undone_by_targets_at_output_rate(frames: int, own: int) -> None:
-    active = (torch.rand(2, 3, own, generator=torch.Generator().manual_seed(0)) > 0.5).float()
-    expanded = tasks.expand_to_frames(active, frames)
-    assert expanded.shape == (2, 3, frames)
-    targets = tasks.targets_at_output_rate(torch.zeros(2, 3, 1 + own), expanded)
+@pytest.mark.parametrize(("n_frames", "n_outputs"), [(321, 81), (321, 41), (33, 5)])
+def test_expand_to_frames_is_undone_by_targets_at_output_rate(
+    n_frames: int, n_outputs: int
+) -> None:
+    active = (torch.rand(2, 3, n_outputs, generator=torch.Generator().manual_seed(0)) > 0.5).float()
+    expanded = tasks.expand_to_frames(active, n_frames)
+    assert expanded.shape == (2, 3, n_frames)
+    targets = tasks.targets_at_output_rate(torch.zeros(2, 3, 1 + n_outputs), expanded)
     assert torch.equal(targets[:, :, 1:], active)
 
 

@@ -64,7 +64,7 @@ def test_distill_recipe_trains_student_and_keeps_teacher(
 def test_distill_recipe_unfit_for_teacher_raises(
     teacher: Model, store: Store, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="is for two teachers or more"):
+    with pytest.raises(UsageError, match="needs two teachers or more"):
         frami.distill(teacher, samples=store, out=tmp_path / "student", recipe="multi-teacher")
     architecture = Architecture("secrnn", {"width": 4})
     detector = Model.build(

@@ -1,4 +1,4 @@
-"""The clips to distil from: which stores and recordings are accepted."""
+"""The clips to distill from: which stores and recordings are accepted."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def test_choose_source_teacher_trained_on_test_fold_raises(
     front_end = FrontEnd(sample_rate=8000, f_max=4000.0)
     teacher = Model.build(make_teacher(front_end).architecture, front_end, labels)
     other = replace(teacher, provenance={"dataset": "tones", "test_fold": "1"})
-    given: tuple[Any, ...] = ([other], None, None, "tones", None, "0")
+    arguments: tuple[Any, ...] = ([other], None, None, "tones", None, "0")
     with pytest.raises(UsageError, match=f"Teacher {teacher.fingerprint}: .*`any_teacher`"):
-        sources.choose_source(*given, any_teacher=False, labeled=False)
-    assert sources.choose_source(*given, any_teacher=True, labeled=False).recordings
+        sources.choose_source(*arguments, any_teacher=False, labeled=False)
+    assert sources.choose_source(*arguments, any_teacher=True, labeled=False).recordings
 
 
 def test_choose_source_closed_store_is_opened_again(teacher: Model, store: Store) -> None:
@@ -74,10 +74,10 @@ def test_choose_source_closed_store_is_opened_again(teacher: Model, store: Store
 def test_choose_source_store_of_other_teacher_needs_any_teacher(
     front_end: FrontEnd, store: Store
 ) -> None:
-    given: tuple[Any, ...] = ([make_teacher(front_end, "tdnn")], None, store, None, None, None)
+    arguments: tuple[Any, ...] = ([make_teacher(front_end, "tdnn")], None, store, None, None, None)
     with pytest.raises(OperationError, match="was inverted from the teacher .*`any_teacher`"):
-        sources.choose_source(*given, any_teacher=False, labeled=False)
-    assert sources.choose_source(*given, any_teacher=True, labeled=False).origin["clips"] == 16
+        sources.choose_source(*arguments, any_teacher=False, labeled=False)
+    assert sources.choose_source(*arguments, any_teacher=True, labeled=False).origin["clips"] == 16
 
 
 def test_distill_store_of_other_classes_or_task_raises(
@@ -137,9 +137,9 @@ def test_choose_source_recordings_without_labels_serve_a_teacher_only(
     )
     # A gradient of NaN would have stopped either run.
     assert read_metrics(tmp_path / "student")[-1]["cross_entropy"] > 0
-    given: tuple[Any, ...] = ([teacher], None, None, "desed", scenes, "validation")
+    arguments: tuple[Any, ...] = ([teacher], None, None, "desed", scenes, "validation")
     clips = [
-        sources.choose_source(*given, any_teacher=False, labeled=labeled).load()[0]
+        sources.choose_source(*arguments, any_teacher=False, labeled=labeled).load()[0]
         for labeled in (False, True)
     ]
     assert [len(one.targets) for one in clips] == [12, 11]
