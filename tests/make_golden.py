@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 # Random numbers and sums depend on the width of the processor's vectors: take the plainest kernels.
-os.environ |= {
-    "ATEN_CPU_CAPABILITY": "default",
-    "ONEDNN_MAX_CPU_ISA": "SSE41",
-    "MKL_CBWR": "COMPATIBLE",
-}
+# Only as a program: pytest imports this file too, and must not hand the kernels to other tests.
+if __name__ == "__main__":
+    os.environ |= {
+        "ATEN_CPU_CAPABILITY": "default",
+        "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "MKL_CBWR": "COMPATIBLE",
+    }
 
 import numpy as np
 import torch
