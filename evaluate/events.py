@@ -1,7 +1,7 @@
 """Sound event detection: how well a model finds events and their times.
 
-The metrics of DCASE 2023 task 4, computed by sed_scores_eval (the extra ``events``:
-``pip install "frami[events]"``). Except for the error rate, all are in [0, 1], higher is better.
+The metrics of DCASE 2023 task 4, computed by sed_scores_eval (the extra ``events``). All but the
+error rate are in [0, 1], and higher is better.
 
     psds1                 Polyphonic Sound Detection Score, with emphasis on exact times (detection
                           and ground truth tolerance 0.7). It covers all decision thresholds.
@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from frami.core.environment import install_command
 from frami.core.errors import OperationError, UsageError
 from frami.data.recordings import Split
 from frami.evaluate.metric import Measure, Predictions
@@ -237,7 +238,7 @@ def import_scorers() -> tuple[Any, Any, Any, Any]:
     except ImportError as error:
         raise UsageError(
             f"Scoring sound events needs sed_scores_eval ({error}). "
-            f"Run pip install 'frami[events]'."
+            f"Run {install_command('events')}."
         ) from error
     return collar_based, intersection_based, segment_based, create_score_dataframe
 

@@ -13,32 +13,38 @@ This is a complete method, with one setting:
     """Blobs: noise of a given loudness."""
 
     from dataclasses import dataclass
+    from typing import Any
 
     import torch
+    from torch import Tensor
 
+    from frami.core.runtime import Runtime
     from frami.core.seeds import Stream, make_rng
     from frami.core.settings import setting
     from frami.inversion.loop import RoundResult
     from frami.inversion.method import MethodSettings
+    from frami.models.model import Model
+
 
     @dataclass(frozen=True, kw_only=True)
     class Settings(MethodSettings):
         loudness: float = setting(0.5, "standard deviation of the noise", low=0)
 
+
     class Method:
-        def __init__(self, teacher, settings, runtime, seed):
+        def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
             self.front_end, self.settings, self.seed = teacher.front_end, settings, seed
 
-        def run_round(self, index, target, n_frames):
+        def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
             rng = make_rng(self.seed, Stream.ROUND, index)
             mel = torch.randn(len(target), self.front_end.n_mels, n_frames, generator=rng)
             mel = (self.settings.loudness * mel).clamp(*self.front_end.value_range)
             return RoundResult(mel, losses={}, step=0)
 
-        def state_dict(self):
+        def state_dict(self) -> dict[str, Any]:
             return {}
 
-        def load_state_dict(self, state):
+        def load_state_dict(self, state: dict[str, Any]) -> None:
             pass
 
 Save it as ``generators/mine.py`` and run ``frami synthesize --method mine``. The contract tests

@@ -73,8 +73,8 @@ class Settings(RunningTermSettings):
     steps: int = setting(20, "optimization steps per round", low=1)
     siblings: int = setting(
         3,
-        "further clips per optimized clip, decoded only; 0 suits stores below about 1,000 clips, "
-        "at two to three times the cost",
+        "extra clips decoded beside each optimized clip; 0 is better below about 1,000 clips, at "
+        "two to three times the cost",
         low=0,
     )
     max_frames: int = setting(

@@ -1,4 +1,6 @@
-"""A plain CNN with two convolutions."""
+"""A plain CNN: one convolution, then ``depth`` wider ones."""
+
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -8,22 +10,23 @@ from frami.models.network import Network
 class Encoder(nn.Module):
     """Spectrograms ``(B, 1, F, N)`` to the hidden state ``(B, D, N')``."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, depth: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(1, width, 3, 2, 1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            nn.Conv2d(width, 4 * width, 3, 2, 1, bias=False),
-            nn.BatchNorm2d(4 * width),
-            nn.ReLU(),
-        )
+        self.layers = nn.Sequential()
+        channels = [1, width, *[4 * width] * depth]
+        for inputs, outputs in pairwise(channels):
+            self.layers.append(nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False))
+            self.layers.append(nn.BatchNorm2d(outputs))
+            self.layers.append(nn.ReLU())
 
     def forward(self, mel: Tensor) -> Tensor:
         hidden: Tensor = self.layers(mel)
         return hidden.mean(dim=2)  # average over frequency
 
 
-def build(bands: int, classes: int, *, width: int = 24, embedding: int = 96) -> Network:
+def build(
+    bands: int, classes: int, *, width: int = 24, depth: int = 1, embedding: int = 96
+) -> Network:
     """Return the network with fresh weights."""
-    return Network(Encoder(width), channels=4 * width, classes=classes, embedding=embedding)
+    encoder = Encoder(width, depth)
+    return Network(encoder, channels=4 * width, classes=classes, embedding=embedding)

@@ -134,8 +134,10 @@ def _recordings() -> str:
 
 def _feature(extra: str) -> str:
     """Return whether an optional feature works, and otherwise the command that installs it."""
+    from frami.core.environment import install_command
+
     module, purpose = FEATURES[extra]
-    install = f'pip install "frami[{extra}]"'
+    install = install_command(extra)
     if importlib.util.find_spec(module) is None:
         return f"not installed; for {purpose}, type: {install}"
     try:

@@ -52,7 +52,7 @@ class SynthesizeArguments(RuntimeArguments):
     section="Output",
     type=types.Integer(1),
     default=4000,
-    help="Number of clips in the finished store.",
+    help="Number of clips in the finished store, rounded up to whole batches.",
 )
 @options.option(
     "--method",

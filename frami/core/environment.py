@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import shlex
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -31,3 +32,13 @@ def environment() -> dict[str, Any]:
         "machine": f"{platform.machine()}, {threads}, {torch.backends.cpu.get_cpu_capability()}",
         "commit": commit,
     }
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs what an optional feature needs, wherever frami came from."""
+    needed = [
+        line.partition(";")[0].strip()
+        for line in importlib.metadata.requires("frami") or ()
+        if f'extra == "{extra}"' in line
+    ]
+    return f"pip install {shlex.join(needed)}"

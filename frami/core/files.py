@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -12,6 +13,8 @@ from typing import Any
 
 from frami.core.errors import OperationError, UsageError
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextmanager
 def reraise_os_errors() -> Iterator[None]:
@@ -20,9 +23,9 @@ def reraise_os_errors() -> Iterator[None]:
         yield
     except OSError as error:
         path = f" {error.filename}" if error.filename else ""
+        way_out = "Free space there, or name" if error.errno in FULL else "Name"
         raise OperationError(
-            f"Cannot write{path}: {error.strerror or error}. "
-            "Free space there, or name another place."
+            f"Cannot write{path}: {error.strerror or error}. {way_out} another place."
         ) from error
 
 

@@ -16,6 +16,7 @@ from frami.core.errors import UsageError, unknown_name
 
 M = TypeVar("M", bound=nn.Module)
 
+MAX_THREADS = 1024  # beyond some thousands, OpenMP ends the process
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -91,8 +92,8 @@ def select_runtime(
     if precision not in PRECISIONS:
         raise unknown_name("precision", precision, PRECISIONS)
     if threads is not None:
-        if threads < 1:
-            raise UsageError(f"`threads` is {threads}; it must be 1 or more.")
+        if not 1 <= threads <= MAX_THREADS:
+            raise UsageError(f"`threads` is {threads}; it must be 1 to {MAX_THREADS}.")
         torch.set_num_threads(threads)
     device = str(device)  # may be a torch.device
     if device == "auto":

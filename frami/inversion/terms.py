@@ -32,7 +32,7 @@ def batch_norm_weight(default: float) -> Any:
 def relative_setting() -> Any:
     """Return the settings field that selects the relative form of the batch-norm loss."""
     return setting(
-        False, "batch-norm distance relative to the teacher's spread; published: absolute"
+        False, "divide the batch-norm distance by the teacher's spread; the papers do not"
     )
 
 

@@ -19,7 +19,7 @@ class AugmentSettings:
 
     roll: bool = setting(True, "rotate each clip in time by a random number of frames")
     max_frames: int = setting(
-        64, "crop clips to this number of frames per step; not used with labels", low=1
+        64, "frames of each clip used per step; with labels, whole clips are used", low=1
     )
     gain: float = setting(
         0.2, "change the level of each clip by up to this, in standard deviations", low=0

@@ -70,7 +70,7 @@ def test_doctor_reports_a_package_that_cannot_be_imported(
 def test_doctor_names_the_command_that_installs_a_feature(
     call: Frami, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install = 'pip install "frami[events]"'
+    install = "pip install sed_scores_eval"
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util,
@@ -91,7 +91,7 @@ def test_doctor_reports_a_feature_that_is_broken(
     monkeypatch.setattr(diagnosis, "_import_feature", fail)
     finding = report(call)["events"]
     assert finding.startswith("PROBLEM: ImportError: pandas 3 is not supported;")
-    assert 'pip install "frami[events]"' in finding
+    assert "pip install sed_scores_eval" in finding
 
 
 def test_doctor_survives_a_check_that_fails(call: Frami, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -222,7 +222,7 @@ def test_read_only_disk_ends_a_command_in_one_sentence(
     failed = call("synthesize", *words)
     assert failed.code == 1
     sentence = f"frami: Cannot write {tmp_path}/samples.run: Read-only file system"
-    assert failed.err == f"{sentence}. Free space there, or name another place.\n"
+    assert failed.err == f"{sentence}. Name another place.\n"
 
 
 def test_unexpected_error_is_one_sentence_and_a_traceback_on_request(
