@@ -224,9 +224,9 @@ def distill(
     out = arguments["out"]
     click.echo(f"Student {student.fingerprint} ({student.parameters:,} parameters) is in {out}.")
     options.echo_budget(arguments["budget"], student)
-    for name, value in read_record(out).get("scores", {}).items():
-        if name != "fingerprint":
-            click.echo(f"{name.replace('_', ' ')}: {value:.3f}")
+    agreement = read_record(out).get("scores", {}).get("agreement_on_held_out_clips")
+    if agreement is not None:
+        click.echo(f"Agreement with the teacher on held-out synthetic clips: {agreement:.3f}")
     options.echo_next("inspect", out)
     recordings = arguments["dataset"], arguments["data"], arguments["test_fold"]
     placeholders = "DATASET", "DIR", "FOLD"

@@ -158,6 +158,11 @@ def list_pretrained() -> list[str]:
 
 def resolve_bundle(model: str | Path) -> Path:
     """Return the folder of a bundle, from its path or from the name of one in the package."""
+    if not isinstance(model, str | Path):
+        raise UsageError(
+            f"A model is needed, the folder of its bundle, or one of: "
+            f"{', '.join(list_pretrained())}; it is {model!r}."
+        )
     folder = Path(model)
     # A folder with the name of a pretrained model may hold anything else.
     if not (folder / bundle.DESCRIPTION_FILE).is_file() and str(model) in list_pretrained():

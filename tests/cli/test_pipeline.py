@@ -48,7 +48,7 @@ def test_pipeline_on_tones_goes_from_recordings_to_the_scores_of_a_student(
         "distill", "--teacher", "teacher", "--samples", "samples.h5", "--out", "student", *TRAINING
     )
     assert distilled.code == 0 and "is in student" in distilled.out
-    assert "agreement on held out clips:" in distilled.out
+    assert "Agreement with the teacher on held-out synthetic clips:" in distilled.out
     assert [line.split()[1] for line in next_commands(distilled)] == ["inspect", "evaluate"]
 
     evaluated = call("evaluate", "student", *TONES, "--json", "scores.json", "--threads", "1")

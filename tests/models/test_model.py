@@ -50,6 +50,8 @@ def test_load_unknown_name_lists_pretrained_models(
         load("digit")
     with pytest.raises(UsageError, match=r"has no model\.json"):
         load(tmp_path)
+    with pytest.raises(UsageError, match="A model is needed, the folder of its bundle, .* it is 3"):
+        load(3)  # type: ignore[arg-type]
 
 
 def test_load_pretrained_name_ignores_a_folder_of_that_name(
