@@ -17,6 +17,7 @@ import importlib
 import inspect
 import re
 import statistics
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -100,15 +101,15 @@ def select(rows: Iterable[Row], **columns: str) -> list[Row]:
     return [row for row in rows if all(row[name] == value for name, value in columns.items())]
 
 
-class TableDirective(SphinxDirective):
+class TableDirective(SphinxDirective, ABC):
     """A directive that returns one table; subclasses provide its rows, the head first."""
 
     optional_arguments = 1
     final_argument_whitespace = True
 
+    @abstractmethod
     def rows(self) -> list[Sequence[str]]:
         """Return the cells, in Markdown, the head first."""
-        raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
         head, *body = self.rows()

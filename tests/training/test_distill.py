@@ -235,10 +235,11 @@ def test_distill_teachers_with_other_standardization(
     other_end = replace(front_end, mean=front_end.mean - 0.7, std=1.6 * front_end.std)
     other = make_teacher(other_end, "tdnn")
     common: dict[str, Any] = {"samples": store, **FAST}
-    frami.distill([teacher, other], out=tmp_path / "both", recipe="multi-teacher", **common)
-    frami.distill(
+    both = frami.distill([teacher, other], out=tmp_path / "both", recipe="multi-teacher", **common)
+    hidden = frami.distill(
         teacher, embedding_teacher=other, out=tmp_path / "hidden", recipe="dual", **common
     )
+    assert both.front_end == hidden.front_end == teacher.front_end
 
 
 def test_distill_teachers_with_other_filterbanks_student_has_first_front_end(
