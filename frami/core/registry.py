@@ -63,6 +63,7 @@ def load(family: str, name: str, contract: Any = None) -> Any:
     Raises:
         UsageError: There is no such module, or it lacks a required member.
     """
+    _check_name(KINDS.get(family, family), name)
     if "." in name:
         return _load_user_module(family, name, contract)
     if name not in names(family):
@@ -76,6 +77,7 @@ def load_network(name: str) -> ModuleType: ...
 def load_network(name: str, contract: Callable[..., T]) -> T: ...
 def load_network(name: str, contract: Any = None) -> Any:
     """Return the module of a network; teachers and students may use any network."""
+    _check_name("network", name)
     if "." in name:
         return _load_user_module("students", name, contract)
     for family in ("teachers", "students"):
@@ -139,6 +141,11 @@ def _with_defaults(module: ModuleType, contract: type | None) -> ModuleType:
             if name in vars(cls) and not hasattr(module, name):
                 setattr(module, name, vars(cls)[name])
     return module
+
+
+def _check_name(kind: str, name: Any) -> None:
+    if not isinstance(name, str):
+        raise UsageError(f"The name of a {kind} must be a text; it is {name!r}.")
 
 
 def _load_user_module(family: str, name: str, contract: type | None) -> ModuleType:

@@ -12,6 +12,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from frami.core.checks import check_integer
 from frami.core.errors import UsageError, unknown_name
 
 M = TypeVar("M", bound=nn.Module)
@@ -92,9 +93,7 @@ def select_runtime(
     if precision not in PRECISIONS:
         raise unknown_name("precision", precision, PRECISIONS)
     if threads is not None:
-        if not 1 <= threads <= MAX_THREADS:
-            raise UsageError(f"`threads` is {threads}; it must be 1 to {MAX_THREADS}.")
-        torch.set_num_threads(threads)
+        torch.set_num_threads(check_integer("threads", threads, 1, MAX_THREADS))
     device = str(device)  # may be a torch.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

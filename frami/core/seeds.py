@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Any, SupportsIndex
+from typing import Any
 
 import numpy as np
 import torch
 
-from frami.core.errors import UsageError
+from frami.core.checks import check_integer
 
 
 class Stream(IntEnum):
@@ -69,9 +68,7 @@ def check_seed(seed: Any) -> int:
     Raises:
         UsageError: The seed is not an integer, or it is negative.
     """
-    if not isinstance(seed, SupportsIndex) or operator.index(seed) < 0:
-        raise UsageError(f"`seed` is {seed!r}; it must be an integer of 0 or more.")
-    return operator.index(seed)
+    return check_integer("seed", seed, 0)
 
 
 @contextmanager

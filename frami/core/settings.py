@@ -11,6 +11,7 @@ from frami.core.errors import OperationError, UsageError, unknown_name
 
 T = TypeVar("T")
 
+KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
 MAX_NUMBER = 2**63 - 1
 
 
@@ -79,6 +80,8 @@ def parse_assignments(assignments: Iterable[str], kinds: Mapping[str, type]) -> 
 
 def make_settings(cls: type[T], values: Mapping[str, Any]) -> T:
     """Return a settings object; refuse unknown names, wrong types and values out of range."""
+    if not isinstance(values, Mapping):
+        raise UsageError(f"The settings must be a dict of values by name; they are {values!r}.")
     known = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
     for name, value in values.items():
         if name not in known:
@@ -91,10 +94,8 @@ def _check(known: Field[Any], value: Any) -> None:
     expected = type(known.default)
     fits = isinstance(value, int | float) if expected is float else isinstance(value, expected)
     if not fits or (isinstance(value, bool) and expected is not bool):
-        raise UsageError(
-            f"{known.name} is {value!r}; it takes a value like {known.default!r}: "
-            f"{known.metadata.get('help', '')}"
-        )
+        meaning = f" ({known.metadata['help']})" if "help" in known.metadata else ""
+        raise UsageError(f"{known.name} is {value!r}; it must be {KINDS[expected]}{meaning}.")
     # Written so that NaN is refused as well.
     if expected in (int, float) and not abs(value) <= MAX_NUMBER:
         raise UsageError(
@@ -139,6 +140,8 @@ def settings_from_json(cls: type[T], values: Mapping[str, Any], source: str) -> 
     Raises:
         OperationError: The file holds an unknown name or a wrong value.
     """
+    if not isinstance(values, Mapping):
+        raise OperationError(f"{source} is damaged: it holds {values!r} in place of settings.")
     try:
         return make_settings(cls, values)
     except (UsageError, TypeError) as error:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import operator
+from typing import Any
+
+from frami.core.checks import check_integer
 from frami.core.errors import UsageError
 from frami.core.settings import loss_weights
 from frami.inversion import image_views
@@ -15,18 +19,25 @@ MAX_VALUE_RANGE = 20.0  # a standardized front end has 5 to 12
 MAX_CO_OCCURRENCE = 1000
 
 
-def check_sizes(samples: int, frame_range: tuple[int, int], batch_size: int) -> None:
-    """Raise an error unless the number, length and batch size of the clips are allowed."""
-    shortest, longest = frame_range
-    if samples < 1:
-        raise UsageError(f"`samples` is {samples}; 1 or more is allowed.")
-    if not 1 <= shortest <= longest <= MAX_FRAMES:
+def check_sizes(samples: int, batch_size: int) -> None:
+    """Raise an error unless the number of clips and the batch size are allowed."""
+    check_integer("samples", samples, 1)
+    check_integer("batch_size", batch_size, 2)
+
+
+def check_frame_range(frame_range: Any) -> tuple[int, int]:
+    """Return the shortest and the longest clip in frames, as integers."""
+    try:
+        shortest, longest = map(operator.index, frame_range)
+        fits = 1 <= shortest <= longest <= MAX_FRAMES
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
         raise UsageError(
-            f"`frame_range` is {shortest} to {longest}; 1 to {MAX_FRAMES:,} is allowed, the "
-            "shorter first."
+            f"`frame_range` is {frame_range!r}; it must be two integers from 1 to {MAX_FRAMES:,}, "
+            "the smaller first."
         )
-    if batch_size < 2:
-        raise UsageError(f"`batch_size` is {batch_size}; 2 or more is allowed.")
+    return shortest, longest
 
 
 def check_teacher(teacher: Model, settings: MethodSettings, co_occurrence: float) -> None:

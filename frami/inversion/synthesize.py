@@ -5,7 +5,6 @@ It draws targets and lengths, stores the clips, resumes interrupted work, and re
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -80,8 +79,8 @@ def synthesize(
     settings = make_settings(module.Settings, options or {})
     if frame_range is None:
         frame_range = targets.default_frame_range(teacher, settings)
-    frame_range = (operator.index(frame_range[0]), operator.index(frame_range[1]))
-    checks.check_sizes(samples, frame_range, batch_size)
+    frame_range = checks.check_frame_range(frame_range)
+    checks.check_sizes(samples, batch_size)
     checks.check_teacher(teacher, settings, co_occurrence)
     runtime = select_runtime(device, threads, precision)
     inversion = module.Method(teacher, settings, runtime, seed)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from torch import nn
 
 from frami.core import registry
+from frami.core.checks import check_integer
 from frami.core.errors import UsageError, unknown_name
 from frami.models import bundle
 from frami.models.heads import FrameHead, Head
@@ -46,10 +46,9 @@ class Architecture:
         """Return the architecture for some options; None keeps the default of the network."""
         registry.load_network(network, NetworkModule)
         sizes = {"width": width, "depth": depth}
-        arguments = {name: operator.index(size) for name, size in sizes.items() if size is not None}
-        for name, size in arguments.items():
-            if size < 1:
-                raise UsageError(f"`{name}` is {size}; it must be 1 or more.")
+        arguments = {
+            name: check_integer(name, size, 1) for name, size in sizes.items() if size is not None
+        }
         return cls(network, arguments, pooling=pooling or ATTENTION)
 
     def build(self, bands: int, classes: int, task: str = "single-label") -> Network:

@@ -66,7 +66,7 @@ BAD = [
     (TRAIN + " --network ./net.py", 2, "There is no module './net.py'"),
     (TRAIN + " --network os.path", 2, "The module os.path is not a network: it lacks build"),
     ("--import lab.missing " + EVALUATE, 2, "There is no module 'lab.missing'"),
-    (TRAIN + " --width 0", 2, "--width is 0; it must be 1 or more"),
+    (TRAIN + " --width 0", 2, "--width is 0; it must be an integer of 1 or more"),
     (TRAIN + " --pooling maximum", 2, "There is no pooling 'maximum'. Did you mean 'max'?"),
     (TRAIN + " --pooling max", 2, "'max' is for the task sound-events"),
     (TRAIN + " --set stesp=3", 2, "Did you mean 'steps'?"),
@@ -74,7 +74,7 @@ BAD = [
     (TRAIN + " --set steps=0", 2, "steps is 0"),
     (TRAIN + " --set steps=many", 2, "steps is 'many'"),
     (TRAIN + " --set learning_rate=" + 400 * "9", 2, "a finite number is allowed"),
-    (TRAIN + " --set learning_rate=" + 5000 * "9", 2, "it takes a value like 0.003"),
+    (TRAIN + " --set learning_rate=" + 5000 * "9", 2, "it must be a number"),
     (TRAIN + " --precision half", 2, "There is no precision 'half'"),
     (
         TRAIN.replace("{tmp}/out", "{artifacts}/samples.h5"),
@@ -83,7 +83,7 @@ BAD = [
     ),
     (TRAIN.replace("{tmp}", "/dev/null"), 1, "Cannot write /dev/null/out: Not a directory"),
     (SYNTHESIZE + " --method frmai", 2, "Did you mean 'frami'?"),
-    (SYNTHESIZE + " --frame-range 9 3", 2, "is 9 to 3; 1 to 100,000"),
+    (SYNTHESIZE + " --frame-range 9 3", 2, "is (9, 3); it must be two integers from 1 to 100,000"),
     (SYNTHESIZE.replace("{tmp}/samples", "{artifacts}/truncated"), 1, "is truncated"),
     (SYNTHESIZE.replace("{tmp}/samples", "{artifacts}/empty"), 1, "is empty"),
     (
@@ -92,7 +92,11 @@ BAD = [
         "was made with another teacher",
     ),
     (SYNTHESIZE.replace("samples.h5", "samples.run"), 2, "name a file that ends in .h5"),
-    (SYNTHESIZE + " --frame-range 1 100000000", 2, "is 1 to 100000000; 1 to 100,000"),
+    (
+        SYNTHESIZE + " --frame-range 1 100000000",
+        2,
+        "is (1, 100000000); it must be two integers from 1 to 100,000",
+    ),
     (
         SYNTHESIZE.replace("{tmp}", "/dev/null"),
         1,

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -88,3 +88,9 @@ def test_load_user_module_that_cannot_be_imported_is_a_usage_error(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         registry.load("generators", user_module(source), Instrument)
+
+
+@pytest.mark.parametrize("name", [None, 3])
+def test_load_name_of_wrong_type_is_refused(name: Any) -> None:
+    with pytest.raises(UsageError, match="The name of a network must be a text"):
+        registry.load("students", name)

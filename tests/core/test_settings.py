@@ -43,9 +43,9 @@ def test_parse_assignments_unknown_name_suggests_the_nearest() -> None:
     ("values", "message"),
     [
         ({"stepz": 1}, "no setting 'stepz'"),
-        ({"steps": 1.5}, "steps is 1.5; it takes a value like 10: Number of steps"),
+        ({"steps": 1.5}, "steps is 1.5; it must be an integer .Number of steps"),
         ({"steps": True}, "steps is True"),
-        ({"roll": 1}, "roll is 1; it takes a value like True"),
+        ({"roll": 1}, "roll is 1; it must be true or false"),
         ({"steps": 0}, "steps is 0; allowed: 1 or more"),
         ({"rate": 1.5}, "rate is 1.5; allowed: 0 to 1"),
         ({"rate": math.nan}, "rate is nan; a finite number"),

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from frami.audio.frontend import FrontEnd
 from frami.core.errors import UsageError
 from frami.generators import cmi, deepinversion, noise
-from frami.inversion.checks import check_sizes, check_teacher, inversion_warnings
+from frami.inversion.checks import check_frame_range, check_sizes, check_teacher, inversion_warnings
 from frami.models.architecture import Architecture
 from frami.models.model import Model
 from tests.conftest import LABELS
 
 
 @pytest.mark.parametrize(
-    ("samples", "frame_range", "batch_size", "message"),
+    ("samples", "batch_size", "message"),
     [
-        (0, (1, 2), 2, "`samples` is 0; 1 or more"),
-        (1, (0, 2), 2, "`frame_range` is 0 to 2"),
-        (1, (3, 2), 2, "the shorter first"),
-        (1, (1, 100_001), 2, "1 to 100,000 is allowed"),
-        (1, (1, 2), 1, "`batch_size` is 1; 2 or more"),
+        (0, 2, "`samples` is 0; it must be an integer of 1 or more"),
+        ("64", 2, "`samples` is '64'; it must be an integer"),
+        (6.5, 2, "`samples` is 6.5; it must be an integer"),
+        (1, 1, "`batch_size` is 1; it must be an integer of 2 or more"),
     ],
 )
 def test_check_sizes_of_invalid_values_is_an_error(
-    samples: int, frame_range: tuple[int, int], batch_size: int, message: str
+    samples: Any, batch_size: int, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        check_sizes(samples, frame_range, batch_size)
+        check_sizes(samples, batch_size)
+
+
+@pytest.mark.parametrize("frame_range", [(0, 2), (3, 2), (1, 100_001), 50, ("a", 3), (1, 2, 3)])
+def test_check_frame_range_of_invalid_values_is_an_error(frame_range: Any) -> None:
+    with pytest.raises(UsageError, match="it must be two integers from 1 to 100,000, the smaller"):
+        check_frame_range(frame_range)
 
 
 @pytest.mark.parametrize("co_occurrence", [-1.0, 1001.0, float("nan")])

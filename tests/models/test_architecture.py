@@ -28,7 +28,7 @@ def test_from_options_keeps_given_sizes_only() -> None:
 @pytest.mark.parametrize("size", ["width", "depth"])
 def test_from_options_size_below_one_is_refused(size: str) -> None:
     sizes: dict[str, Any] = {size: 0}
-    with pytest.raises(UsageError, match=f"`{size}` is 0; it must be 1 or more"):
+    with pytest.raises(UsageError, match=f"`{size}` is 0; it must be an integer of 1 or more"):
         Architecture.from_options("small", **sizes)
 
 

@@ -1,0 +1,32 @@
+"""Checks of the arguments of public functions."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, SupportsIndex
+
+from frami.core.errors import UsageError
+
+
+def check_integer(name: str, value: Any, low: int, high: int | None = None) -> int:
+    """Return an argument as an ``int``; it may be any integer type, such as numpy's.
+
+    Args:
+        name: Name of the parameter.
+        value: The argument.
+        low: Smallest value allowed.
+        high: Largest value allowed; None: no limit.
+
+    Raises:
+        UsageError: The value is not an integer, or out of range.
+
+    >>> check_integer("steps", 5, 1)
+    5
+    """
+    allowed = f"an integer of {low} or more" if high is None else f"an integer from {low} to {high}"
+    if not isinstance(value, SupportsIndex):
+        raise UsageError(f"`{name}` is {value!r}; it must be {allowed}.")
+    number = operator.index(value)
+    if number < low or (high is not None and number > high):
+        raise UsageError(f"`{name}` is {number}; it must be {allowed}.")
+    return number
