@@ -103,9 +103,14 @@ def main() -> None:
     command = shlex.join(["frami", *sys.argv[1:]])
     try:
         frami(prog_name="frami", standalone_mode=False)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(2)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "frami"
+        _stop(f"{error.format_message()} Type {path} --help for help.", 2)
+    except click.ClickException as error:
+        _stop(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):
         _stop(f"stopped. Finished work is kept. To continue, type: {command}", 130)
     except FramiError as error:
