@@ -17,6 +17,7 @@ FLOORS = (
     "datasets evaluate",
     "training inversion",
     "generators reporting",
+    "adoption export prediction",
     "demos",
     "bench",
     "cli",

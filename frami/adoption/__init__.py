@@ -1,0 +1,1 @@
+"""Adoption: make a teacher of a classifier that was trained elsewhere, and check it."""

@@ -1,0 +1,1 @@
+"""Prediction: answers of a model for files, folders and streams."""
