@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from frami.audio import compression, filterbanks, framing, inverse, user_function
