@@ -1,0 +1,93 @@
+"""The settings of a front end, as the modules below `frami.audio.frontend` read them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Settings(Protocol):
+    """The settings of a `frami.audio.frontend.FrontEnd`; their meaning is explained there."""
+
+    @property
+    def sample_rate(self) -> int: ...
+
+    @property
+    def n_fft(self) -> int: ...
+
+    @property
+    def win_length(self) -> int: ...
+
+    @property
+    def hop_length(self) -> int: ...
+
+    @property
+    def n_mels(self) -> int: ...
+
+    @property
+    def n_bands(self) -> int: ...
+
+    @property
+    def f_min(self) -> float: ...
+
+    @property
+    def f_max(self) -> float: ...
+
+    @property
+    def power_floor(self) -> float: ...
+
+    @property
+    def repeat_seconds(self) -> float: ...
+
+    @property
+    def filterbank(self) -> str: ...
+
+    @property
+    def window(self) -> str: ...
+
+    @property
+    def padding(self) -> str: ...
+
+    @property
+    def waveform_scale(self) -> float: ...
+
+    @property
+    def normalize_peak(self) -> bool: ...
+
+    @property
+    def pre_emphasis(self) -> float: ...
+
+    @property
+    def frame_pre_emphasis(self) -> float: ...
+
+    @property
+    def remove_dc(self) -> bool: ...
+
+    @property
+    def drop_last_frame(self) -> bool: ...
+
+    @property
+    def power(self) -> float: ...
+
+    @property
+    def log(self) -> str: ...
+
+    @property
+    def clamp_power(self) -> bool: ...
+
+    @property
+    def top_db(self) -> float: ...
+
+    @property
+    def mfcc_bands(self) -> int: ...
+
+    @property
+    def dct(self) -> str: ...
+
+    @property
+    def function(self) -> str: ...
+
+    @property
+    def function_input(self) -> str: ...
+
+    @property
+    def frames_first(self) -> bool: ...
