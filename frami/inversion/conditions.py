@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -42,7 +43,8 @@ def sample_offset(
     offset = transforms.curve(offset, rng, dim=2, amount=envelope)
     if front_end is None or not mfcc:
         return offset
-    return compression.to_rows(front_end, offset) * (rows / front_end.n_bands) ** 0.5
+    scale = math.sqrt(rows / front_end.n_bands)
+    return scale * compression.to_rows(front_end, offset)
 
 
 def sample_noise_texture(

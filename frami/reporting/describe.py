@@ -61,7 +61,8 @@ def _preparation(front_end: FrontEnd) -> list[str]:
 
 def _compression(front_end: FrontEnd) -> str:
     """Return what happens to the powers of the bands."""
-    quantity = {2: "power", 1: "magnitude"}.get(front_end.power, f"magnitude^{front_end.power:g}")
+    quantity = f"magnitude^{front_end.power:g}"
+    quantity = {"magnitude^2": "power", "magnitude^1": "magnitude"}.get(quantity, quantity)
     floor = f"{front_end.power_floor:g}"
     inner = f"max({quantity}, {floor})" if front_end.clamp_power else f"{quantity} + {floor}"
     text = f"10 log10({inner})" if front_end.log == "dB" else f"{front_end.log}({inner})"

@@ -88,7 +88,8 @@ def test_front_end_of_range_is_from_silence_to_full_scale(tmp_path: Path) -> Non
 
 def test_front_end_of_differentiable_function_keeps_the_gradient(tmp_path: Path) -> None:
     waveform = torch.randn(2000, requires_grad=True)
-    front_end_of(write(tmp_path, FUNCTIONS["tensor"]), RATE)(waveform).sum().backward()
+    loss = front_end_of(write(tmp_path, FUNCTIONS["tensor"]), RATE)(waveform).sum()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert waveform.grad is not None and float(waveform.grad.abs().sum()) > 0
     front_end = front_end_of(write(tmp_path, FUNCTIONS["array"]), RATE)
     assert not front_end(waveform).requires_grad
