@@ -53,7 +53,7 @@ def sample_noise_texture(
     """Return the log power of noise relative to its mean, ``(B, F, N)``, in spectrogram units.
 
     The power of noise in a band follows a gamma distribution, whose shape parameter is the
-    effective number of Fourier bins in the band. Features of the user's own function are normal
+    effective number of Fourier bins in the band. Bands are drawn independently. Features of the user's own function are normal
     here, with the deviations that they have on white noise.
     """
     if front_end.function:
