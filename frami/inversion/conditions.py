@@ -53,8 +53,8 @@ def sample_noise_texture(
     """Return the log power of noise relative to its mean, ``(B, F, N)``, in spectrogram units.
 
     The power of noise in a band follows a gamma distribution, whose shape parameter is the
-    effective number of Fourier bins in the band. Bands are drawn independently. Features of the user's own function are normal
-    here, with the deviations that they have on white noise.
+    effective number of Fourier bins in the band. Bands are drawn independently. Features of the
+    user's own function are normal here, with the deviations that they have on white noise.
     """
     if front_end.function:
         return _noise_deviations(front_end) * torch.randn(shape, generator=rng)
