@@ -68,6 +68,7 @@ def dct_matrix(settings: Settings) -> Tensor:
 
 
 @cache
+@torch.inference_mode(False)
 def _dct_matrix(bands: int, count: int, kind: str) -> Tensor:
     position = torch.arange(bands, dtype=torch.float64).unsqueeze(1) + 0.5
     order = torch.arange(count, dtype=torch.float64)

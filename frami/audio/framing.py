@@ -28,6 +28,7 @@ WINDOWS: Mapping[str, Callable[[int, torch.dtype], Tensor]] = MappingProxyType(
 
 
 @cache
+@torch.inference_mode(False)  # what is made in that mode is of no use for gradients
 def make_window(name: str, length: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return a window of `WINDOWS`, ``(length,)``."""
     return WINDOWS[name](length, dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 
@@ -91,3 +92,53 @@ class Settings(Protocol):
 
     @property
     def frames_first(self) -> bool: ...
+
+    @property
+    def mean(self) -> float: ...
+
+    @property
+    def std(self) -> float: ...
+
+    @property
+    def lowest(self) -> float: ...
+
+    @property
+    def highest(self) -> float: ...
+
+
+def settings_fit(settings: Settings, highest_rate: int) -> bool:
+    """Return whether the numbers of a front end are in range and fit each other."""
+    return _sizes_fit(settings, highest_rate) and _values_fit(settings)
+
+
+def _sizes_fit(settings: Settings, highest_rate: int) -> bool:
+    limits = {
+        "sample_rate": highest_rate,
+        "n_fft": 65_536,
+        "win_length": settings.n_fft,
+        "hop_length": settings.win_length,
+        "n_mels": 1024,
+    }
+    return (
+        all(1 <= getattr(settings, name) <= limit for name, limit in limits.items())
+        and 0 <= settings.f_min < settings.f_max <= settings.sample_rate / 2
+        and 0 <= settings.repeat_seconds <= 3600
+        and (settings.mfcc_bands == 0 or settings.n_mels <= settings.mfcc_bands <= 1024)
+        and (settings.filterbank != "kaldi" or settings.n_bands > 3)
+    )
+
+
+def _values_fit(settings: Settings) -> bool:
+    frames_change = settings.frame_pre_emphasis != 0 or settings.remove_dc
+    return (
+        settings.power_floor > 0
+        and settings.std > 0
+        and math.isfinite(settings.mean)
+        and 0 < settings.waveform_scale < math.inf
+        and 0 < settings.power <= 2
+        and 0 <= settings.top_db < math.inf
+        and abs(settings.pre_emphasis) <= 1
+        and abs(settings.frame_pre_emphasis) <= 1
+        and (settings.padding == "none" or not frames_change)
+        and math.isfinite(settings.lowest + settings.highest)
+    )
