@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 from click.types import StringParamType
 
+from frami.audio.preset_names import SOURCES as PRESET_SOURCES
 from frami.cli.catalog import bundle_summaries
 from frami.core import registry
 from frami.training.recipes import RECIPES
@@ -16,7 +17,7 @@ from frami.training.recipes import RECIPES
 MAX_SEED = 2**63 - 1
 # Names of the library that are repeated here, so that help needs no torch; a test compares them.
 TASKS = ("single-label", "multi-label", "sound-events")
-FILTERBANKS = ("mel", "slaney", "gammatone", "constant-q")
+FILTERBANKS = ("mel", "slaney", "gammatone", "constant-q", "librosa", "kaldi", "speechbrain")
 POOLINGS = ("attention", "average", "max", "linear-softmax", "exponential-softmax")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -60,4 +61,5 @@ DATASET = Name(lambda: registry.names("datasets"))
 METHOD = Name(lambda: registry.names("generators"))
 NETWORK = Name(lambda: registry.names("teachers") + registry.names("students"))
 RECIPE = Name(lambda: RECIPES)
+FRONT_END = Name(lambda: PRESET_SOURCES)
 MODEL = Name(lambda: (name for name, _ in bundle_summaries()), paths=True)
