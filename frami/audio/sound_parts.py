@@ -147,7 +147,8 @@ def resonate(rng: Generator, samples: Samples, rate: int) -> Samples:
     second = _resonators(rng, samples, rate)
     first, second = (part / (np.abs(part).max() + 1e-9) for part in (first, second))
     share = 0.5 + 0.5 * np.tanh(2 * smooth_curve(rng, len(samples), int(rng.integers(2, 8))))
-    return (1 - share) * first + share * second
+    moving: Samples = (1 - share) * first + share * second
+    return moving
 
 
 def _resonators(rng: Generator, samples: Samples, rate: int) -> Samples:

@@ -57,7 +57,8 @@ def sound(rng: Generator, n_samples: int, sample_rate: int) -> NDArray[np.float3
     highest = np.abs(mixture).max()
     if not highest > 0:  # layers that cancel to nothing, as in a clip of very few samples
         return np.full(n_samples, peak, dtype=np.float32)
-    return (mixture * (peak / highest)).astype(np.float32)
+    scaled: NDArray[np.float32] = (mixture * (peak / highest)).astype(np.float32)
+    return scaled
 
 
 def _layer(rng: Generator, n: int, rate: int) -> Samples:
