@@ -16,6 +16,7 @@ from frami.core.errors import UsageError
 from frami.core.runtime import select_runtime
 from frami.core.text import format_bytes, format_mapping
 from frami.data.clips import indices_of_class
+from frami.data.composition import describe_coverage, describe_origins
 from frami.data.recordings import Split
 from frami.data.splits import align_labels, split_for_task
 from frami.data.store import Store, store_run_folder
@@ -83,7 +84,9 @@ def _describe_clips(store: Store) -> Rows:
     return [
         ("clips", f"{len(store):,}, {min(counts)} to {max(counts)} per class"),
         ("frame range", format_frame_range(store.front_end, frame_range)),
+        ("composition", describe_origins(store)),
         ("agreement", f"{targets} (target agreement)"),
+        ("predicted", f"{describe_coverage(store)} The classes that the teacher predicts."),
         ("confidence", f"{confidence:.2f}, mean of the teacher's highest probability per clip"),
         ("losses", f"{losses} (mean of the last {LAST_ROUNDS} rounds)"),
     ]
