@@ -6,6 +6,7 @@ without its training data. Distillation trains a smaller classifier, the student
     frami.train        train a teacher on recordings
     frami.synthesize   invert a teacher into a store of synthetic spectrograms
     frami.merge        join stores of one teacher
+    frami.advise       find out which source of clips serves a teacher
     frami.distill      train a student from a teacher, on a store or on recordings
     frami.score        score a model on real recordings
     frami.inspect      describe a model, a store or a run, with pictures
@@ -23,6 +24,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from frami.adoption.advise import advise
     from frami.audio.frontend import FrontEnd
     from frami.core.errors import FramiError
     from frami.data.merge import merge
@@ -44,6 +46,7 @@ _PUBLIC = {
     "train": "frami.training.supervised",
     "synthesize": "frami.inversion.synthesize",
     "merge": "frami.data.merge",
+    "advise": "frami.adoption.advise",
     "distill": "frami.training.distill",
     "inspect": "frami.reporting.inspect",
     "score": "frami.evaluate.scores",
@@ -63,6 +66,7 @@ __all__ = [
     "Network",
     "Store",
     "__version__",
+    "advise",
     "distill",
     "inspect",
     "load",

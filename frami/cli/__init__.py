@@ -3,6 +3,7 @@
     training     train, distill
     inversion    synthesize
     stores       merge
+    advice       advise
     reports      evaluate, inspect
     recordings   data get, soundscapes
     demo_bench   demo, bench
@@ -26,6 +27,7 @@ from typing import NoReturn
 
 import click
 
+from frami.cli.advice import advise
 from frami.cli.catalog import list_names
 from frami.cli.demo_bench import bench, demo
 from frami.cli.diagnosis import doctor
@@ -77,7 +79,7 @@ def frami(modules: tuple[str, ...]) -> None:
 
 
 frami.add_section("First steps", demo, list_names, doctor)
-frami.add_section("Pipeline", train, synthesize, merge, distill, evaluate, inspect)
+frami.add_section("Pipeline", train, advise, synthesize, merge, distill, evaluate, inspect)
 frami.add_section("Recordings", data, soundscapes)
 frami.add_section("Research", bench)
 
