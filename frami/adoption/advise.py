@@ -91,9 +91,9 @@ class Advice:
         text = (
             f"Each student was distilled from {self.clips:,} clips in {self.steps:,} steps. The "
             f"columns show its agreement with the teacher on clips of other sources, as a mean "
-            f"over classes; on clips like its own it is in parentheses. The score is the mean ratio "
-            f"to the best student of other sources. The last columns are the time for 1,000 clips, "
-            f"and for {SAMPLES:,} clips and {STEPS:,} steps."
+            f"over classes; on clips like its own it is in parentheses. The score is the mean "
+            f"ratio to the best student of other sources. The last columns are the time for 1,000 "
+            f"clips, and for {SAMPLES:,} clips and {STEPS:,} steps."
         )
         return textwrap.wrap(text, WIDTH)
 
@@ -148,7 +148,7 @@ def advise(
     }
     with Run(folder, "advise", settings, writes=(RESULT,)) as run:
         if not run.finished:
-            costs, clips = _plan(run, model, student, runtime, minutes)
+            costs, clips = _plan(run, model, student, runtime, minutes, report)
             trials = Trials(model, folder, clips, student, runtime)
             run_stages(trials.stages(), costs, report)
             advice = _conclude(trials, runtime)
@@ -163,11 +163,17 @@ def read_advice(folder: str | Path) -> Advice:
 
 
 def _plan(
-    run: Run, teacher: Model, student: str, runtime: RuntimeOptions, minutes: int
+    run: Run,
+    teacher: Model,
+    student: str,
+    runtime: RuntimeOptions,
+    minutes: int,
+    report: ProgressCallback,
 ) -> tuple[Costs, int]:
     """Return the measured costs and the number of clips; an interrupted run keeps both."""
     state = run.state()
     if state is None:
+        report(0, "measuring costs")
         costs = measure_costs(teacher, student, runtime)
         clips = choose_clips(costs, 60 * minutes)
         state = {"clip": dict(costs.clip), "step": costs.step, "clips": clips}
