@@ -37,10 +37,10 @@ def balanced_agreement(teacher: Model, student: Model, clips: Clips, runtime: Ru
         task.log_probabilities(predict_logits(model, clips, runtime)).argmax(dim=2)
         for model in (teacher, student)
     )
-    rates = []
+    rates, counts = [], []
     for alternative in range(int(own.max()) + 1):
         chosen = own == alternative
-        counts = chosen.sum(dim=0)
-        same = (chosen & (other == own)).sum(dim=0)
-        rates.append((same / counts)[counts >= MIN_CLIPS])
-    return float(torch.cat(rates).mean())
+        counts.append(chosen.sum(dim=0))
+        rates.append((chosen & (other == own)).sum(dim=0) / counts[-1])
+    count = torch.cat(counts)
+    return float(torch.cat(rates)[count >= count.max().clamp_max(MIN_CLIPS)].mean())
