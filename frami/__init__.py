@@ -5,6 +5,8 @@ without its training data. Distillation trains a smaller classifier, the student
 
     frami.train        train a teacher on recordings
     frami.synthesize   invert a teacher into a store of synthetic spectrograms
+    frami.merge        join stores of one teacher
+    frami.advise       find out which source of clips serves a teacher
     frami.distill      train a student from a teacher, on a store or on recordings
     frami.score        score a model on real recordings
     frami.inspect      describe a model, a store or a run, with pictures
@@ -22,8 +24,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from frami.adoption.advise import advise
     from frami.audio.frontend import FrontEnd
     from frami.core.errors import FramiError
+    from frami.data.merge import merge
     from frami.data.store import Store
     from frami.evaluate.scores import score
     from frami.inversion.synthesize import synthesize
@@ -41,6 +45,8 @@ __version__: str
 _PUBLIC = {
     "train": "frami.training.supervised",
     "synthesize": "frami.inversion.synthesize",
+    "merge": "frami.data.merge",
+    "advise": "frami.adoption.advise",
     "distill": "frami.training.distill",
     "inspect": "frami.reporting.inspect",
     "score": "frami.evaluate.scores",
@@ -60,9 +66,11 @@ __all__ = [
     "Network",
     "Store",
     "__version__",
+    "advise",
     "distill",
     "inspect",
     "load",
+    "merge",
     "score",
     "synthesize",
     "train",
