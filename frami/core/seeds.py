@@ -45,6 +45,9 @@ class Stream(IntEnum):
     # Benchmarks
     UNTRAINED_TEACHER = 23
     SPEED = 24
+    # Checks of a teacher
+    GRADIENT_CHECK = 60
+    FITNESS = 61
 
 
 def make_rng(seed: int, stream: Stream, *position: int) -> torch.Generator:
