@@ -175,7 +175,7 @@ def invert_shortly(model: Model, runtime: Runtime, seed: int, **weights: float) 
     target = targets.TARGET_SAMPLERS[model.task](uniform, ROUND_CLIPS, 0, seed, n_frames)
     losses, shares = [], []
     for steps in (1, ROUND_STEPS):
-        settings = method.Settings(steps=steps, siblings=0, **weights)  # type: ignore[arg-type]
+        settings = method.Settings(steps=steps, siblings=0, **weights).for_teacher(model)  # type: ignore[arg-type]
         mel = method.Method(model, settings, runtime, seed).run_round(0, target, n_frames).mel
         with torch.no_grad():
             output = model.network(mel)

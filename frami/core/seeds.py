@@ -48,6 +48,7 @@ class Stream(IntEnum):
     # Checks of a teacher
     GRADIENT_CHECK = 60
     FITNESS = 61
+    RANDOM_SOUNDS = 62
 
 
 def make_rng(seed: int, stream: Stream, *position: int) -> torch.Generator:

@@ -77,7 +77,7 @@ def synthesize(
     """
     teacher = as_model(teacher)
     module, out, seed = load_method(method), Path(out), seeds.check_seed(seed)
-    settings = make_settings(module.Settings, options or {})
+    settings = make_settings(module.Settings, options or {}).for_teacher(teacher)
     if frame_range is None:
         frame_range = targets.default_frame_range(teacher, settings)
     frame_range = checks.check_frame_range(frame_range)
