@@ -35,7 +35,7 @@ from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import loss_weights, setting, weight
 from frami.inversion import losses
-from frami.inversion.hooks import ForwardPass, batch_norms, forward_with_stats
+from frami.inversion.hooks import ForwardPass, batch_norms, forward_with_stats, stored_moments
 from frami.inversion.loop import LossTerms, RoundResult, optimize_clips
 from frami.inversion.proxy import adversary_weight, load_proxy_state, make_proxy, proxy_state
 from frami.inversion.terms import ImageMethodSettings, batch_norm_weight, teacher_terms
@@ -80,7 +80,9 @@ class Method:
         self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
         self.whole_view, self.part_view = get_views(settings.views)
         layers = batch_norms(teacher.network).values()
-        channels = sum(layer.num_features for layer in layers) or teacher.network.channels
+        channels = (
+            sum(len(stored_moments(layer).mean) for layer in layers) or teacher.network.channels
+        )
         with seeds.seeded(seed, Stream.GENERATOR_WEIGHTS):
             self.projection = Projection(channels).to(runtime.device)
         self.optimizer = torch.optim.Adam(

@@ -53,7 +53,7 @@ from frami.core import seeds
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import setting, weight
-from frami.inversion import conditions
+from frami.inversion import conditions, losses
 from frami.inversion.contrastive import ContrastiveHead
 from frami.inversion.decoder import Decoder, DecoderInputs
 from frami.inversion.hooks import ForwardPass, RunningMoments, forward_with_stats
@@ -62,12 +62,13 @@ from frami.inversion.meta import MetaLearner
 from frami.inversion.proxy import load_proxy_state, make_proxy, proxy_state
 from frami.inversion.terms import RunningTermSettings, teacher_terms, weights_of_round
 from frami.inversion.views import gain_and_mask
+from frami.inversion.weak_priors import WeakPriors, WeakPriorSettings
 from frami.models.model import Model
 from frami.models.network import Output
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(RunningTermSettings):
+class Settings(RunningTermSettings, WeakPriorSettings):
     """Settings of FRAMI's inversion."""
 
     steps: int = setting(20, "optimization steps per round", low=1)
@@ -100,6 +101,7 @@ class Settings(RunningTermSettings):
     adversary: float = weight(
         0.0, "weight of the disagreement between teacher and proxy student; for words, try 2"
     )
+    total_variation: float = weight(0.0, "weight of the total variation", omit_default=True)
     proxy_start: int = setting(2, "rounds before the disagreement counts", low=0)
     learning_rate: float = setting(5e-3, "learning rate of the decoder within a round", low=0)
     latent_rate: float = setting(2e-2, "learning rate of the latents within a round", low=0)
@@ -131,6 +133,7 @@ class Method:
         )
         self.running = RunningMoments(settings.momentum)
         self.proxy = make_proxy(teacher, settings, runtime, seed)
+        self.weak_priors = WeakPriors(teacher, settings)
 
     def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
         """Return finished clips ``(B, F, n_frames)``, one for each target."""
@@ -205,10 +208,13 @@ class Method:
         view, view_target = transforms.with_timeline(
             lambda both: transforms.roll(both, rng), mel, target
         )
-        forward_pass = forward_with_stats(self.teacher.network, view, self.runtime)
+        with self.weak_priors.recording() as attention:
+            forward_pass = forward_with_stats(self.teacher.network, view, self.runtime)
         terms = teacher_terms(
             forward_pass, view, view_target, self.proxy, relative=True, running=self.running
         )
+        terms |= self.weak_priors.terms(view, forward_pass.output, attention, rng)
+        terms["total_variation"] = lambda: losses.total_variation(mel)
         terms["contrast"] = lambda: self._contrast(mel, forward_pass.output, rng)
         return terms, forward_pass
 

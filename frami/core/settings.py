@@ -46,9 +46,10 @@ def setting(
     )
 
 
-def weight(default: float, help: str) -> Any:
+def weight(default: float, help: str, *, omit_default: bool = False) -> Any:
     """Return a dataclass field for the weight of the loss with the same name; 0 turns it off."""
-    return field(default=default, metadata={"help": help, "low": 0, "high": None, "loss": True})
+    metadata = {"help": help, "low": 0, "high": None, "loss": True, "omit_default": omit_default}
+    return field(default=default, metadata=metadata)
 
 
 def loss_weights(settings: Any) -> dict[str, float]:
@@ -124,9 +125,8 @@ def settings_to_json(settings: Any) -> dict[str, Any]:
 
 def identity_fields(settings: Any) -> dict[str, Any]:
     """Return the settings that a result depends on: all but paths."""
-    return {
-        f.name: getattr(settings, f.name) for f in fields(settings) if not f.metadata.get("is_path")
-    }
+    paths = {f.name for f in fields(settings) if f.metadata.get("is_path")}
+    return {name: value for name, value in settings_to_json(settings).items() if name not in paths}
 
 
 def settings_from_json(cls: type[T], values: Mapping[str, Any], source: str) -> T:

@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from frami.core.runtime import Runtime
 from frami.models.network import Output
 
-BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+FEW_BATCH_NORMS = 3  # up to this number, batch-norm moments alone are a weak prior
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,31 @@ def forward_with_stats(
     return ForwardPass(output, stats)
 
 
-def batch_norms(network: nn.Module) -> dict[str, BatchNorm]:
-    """Return the batch norms of a network that keep running moments, by name."""
+def batch_norms(network: nn.Module) -> dict[str, nn.Module]:
+    """Return the batch norms of a network that keep running moments, by name.
+
+    They are recognized by their running moments, so that synchronized, frozen and derived batch
+    norms count too. Instance norms do not: their variance is that within a clip. Neither do layers
+    of TorchScript, whose inputs no hook can record.
+    """
     return {
         name: layer
         for name, layer in network.named_modules()
-        if isinstance(layer, BatchNorm) and layer.running_mean is not None
+        if isinstance(getattr(layer, "running_mean", None), Tensor)
+        and isinstance(getattr(layer, "running_var", None), Tensor)
+        and not isinstance(layer, _InstanceNorm | torch.jit.ScriptModule)
     }
+
+
+def never_updated(layer: nn.Module) -> bool:
+    """Return whether a batch norm's running moments are the initial ones: mean 0, variance 1."""
+    stored = stored_moments(layer)
+    return not bool(stored.mean.any()) and bool((stored.var == 1).all())
+
+
+def stored_moments(layer: nn.Module) -> Moments:
+    """Return the running moments of a batch norm."""
+    return Moments(cast(Tensor, layer.running_mean), cast(Tensor, layer.running_var))
 
 
 @contextmanager
@@ -113,8 +132,7 @@ def record_batch_norm_inputs(
         return record
 
     for name, layer in batch_norms(network).items():
-        assert layer.running_mean is not None and layer.running_var is not None
-        stats.stored[name] = Moments(layer.running_mean, layer.running_var)
+        stats.stored[name] = stored_moments(layer)
         handles.append(layer.register_forward_pre_hook(make_hook(name)))
     try:
         yield stats

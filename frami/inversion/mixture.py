@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -44,6 +44,10 @@ class Part:
     share: float
     settings: MethodSettings
     factory: MethodFactory
+
+    def for_teacher(self, teacher: Model) -> Part:
+        """Return the part with the settings to use with a teacher."""
+        return replace(self, settings=self.settings.for_teacher(teacher))
 
     def to_json(self) -> dict[str, Any]:
         """Return the part as it is recorded."""

@@ -24,6 +24,7 @@ from frami.data.store import Store, store_run_folder
 from frami.data.writer import StoreWriter
 from frami.inversion import checks, targets
 from frami.inversion.checks import inversion_warnings
+from frami.inversion.gradients import explicit_batch_norms, require_gradient
 from frami.inversion.loop import RoundResult
 from frami.inversion.mixture import Mixture, make_parts, unique
 from frami.models import tasks
@@ -80,7 +81,7 @@ def synthesize(
     """
     teacher = as_model(teacher)
     out, seed = Path(out), seeds.check_seed(seed)
-    parts = make_parts(method, mix or {}, options or {})
+    parts = [part.for_teacher(teacher) for part in make_parts(method, mix or {}, options or {})]
     if frame_range is None:
         frame_range = targets.default_frame_range(teacher, parts[0].settings)
     frame_range = checks.check_frame_range(frame_range)
@@ -191,7 +192,14 @@ class _Synthesis:
         sample_targets = targets.TARGET_SAMPLERS[self.teacher.task]
         index = self._resume(run)
         report(min(self.writer.rows, samples))
-        with self.runtime.placed(self.teacher.network) as network, frozen(network):
+        with (
+            self.runtime.placed(self.teacher.network) as network,
+            frozen(network),
+            explicit_batch_norms(),
+        ):
+            if self.writer.losses and index * batch < samples:
+                n_mels, n_frames = self.teacher.front_end.n_mels, plan.frame_range[0]
+                require_gradient(network, n_mels, n_frames, plan.seed, self.runtime)
             while index * batch < samples:
                 n_frames = targets.sample_round_frames(plan.frame_range, index, plan.seed)
                 target = sample_targets(similarity, batch, index, plan.seed, n_frames)

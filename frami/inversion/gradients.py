@@ -1,0 +1,263 @@
+"""Gradients with respect to clips: a check by finite differences, and batch norms made explicit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from frami.core import seeds
+from frami.core.errors import OperationError
+from frami.core.runtime import CPU, Runtime
+from frami.core.seeds import Stream
+from frami.models.network import Output
+
+N_CLIPS = 8
+# Change of every value of a clip, in standardized units. Kinks of the network disturb large steps,
+# rounding disturbs small ones; an agreement at one step suffices.
+STEPS = (3e-3, 1e-2, 1e-1, 1e-3)
+# Kinks leave an error of about 0.1, a gradient that misses half of the values one of 0.5.
+TOLERANCE = 0.25
+LEAST_COSINE = 0.5  # of the gradients in bfloat16 and in float32; about 0.9 is usual
+BATCH_TOLERANCE = 1e-3  # rounding depends on the size of the batch
+SMALLEST_CHANGE = 30.0  # in units of the rounding error of the network's output
+
+NO_GRADIENT = "no gradient reaches its input"
+NOT_FINITE = "its logits or their gradient are not finite"
+WRONG = "the gradient of its input is wrong"
+ZERO = "the gradient of its input is 0 everywhere"
+FAILED = "it raises an error"
+WAYS_OUT = {
+    NO_GRADIENT: "Every step from the spectrogram to the logits must be a differentiable torch "
+    "function: no numpy, no detach or no_grad, and no ONNX session inside. A method without "
+    "gradients, such as `method` noise, works with this teacher.",
+    NOT_FINITE: "Check its weights, and the range of the spectrograms that it takes.",
+    ZERO: "A saturated output does this: return logits, not probabilities, and check the scale of "
+    "the spectrograms.",
+    WRONG: "Look for in-place changes, a custom backward function, or views with unusual strides "
+    "before a layer (add .contiguous() before the first layer), or run on another device.",
+    FAILED: "Run the network on such clips alone to see where.",
+}
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """Directional derivatives, by the gradient and by finite differences.
+
+    Attributes:
+        gradient: Norm of the derivatives that the gradient gives; NaN if there is none.
+        error: Norm of their distance from central differences, divided by the larger norm of the
+            two; NaN if it was not computed. 0 is best, from about 1 on there is no relation.
+        problem: What is wrong, in words that follow "because"; empty if the gradient is right.
+        measurable: Whether the output changes by more than rounding. If not, the gradient could
+            not be checked.
+        detail: The message of an error that the network raised.
+    """
+
+    gradient: float
+    error: float
+    problem: str = ""
+    measurable: bool = True
+    detail: str = ""
+
+    @property
+    def way_out(self) -> str:
+        """What to do about the problem; empty without one."""
+        return WAYS_OUT.get(self.problem, "")
+
+
+def check_gradient(
+    network: Callable[[Tensor], Output], mel: Tensor, rng: torch.Generator, runtime: Runtime = CPU
+) -> GradientCheck:
+    """Compare the gradient of a random sum of a network's logits with finite differences.
+
+    Each clip gives one derivative, along a random sign for each value plus the unit vector of the
+    clip's gradient. Values that the gradient misses show in the first part, permuted ones in the
+    second. Both are computed in float32; usually the differences take two forward passes. If the
+    runtime's precision is another one, the gradient in that precision must point in the same
+    direction.
+
+    Args:
+        network: The network, frozen and on the runtime's device.
+        mel: Clips ``(B, F, N)``, in standardized units.
+        rng: Random numbers of the sum and of the direction.
+        runtime: Device and precision of the gradient.
+    """
+    mel = mel.to(runtime.device)
+    try:
+        logits, inputs = _forward(network, mel)
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+        return _failed(FAILED, str(error))
+    if not bool(logits.isfinite().all()):
+        return _failed(NOT_FINITE)
+    weights = torch.randn(logits.shape, generator=rng).to(mel.device)
+    gradient = _gradient(logits, inputs, weights)
+    if gradient is None:
+        return _failed(NO_GRADIENT)
+    if not bool(gradient.isfinite().all()):
+        return _failed(NOT_FINITE)
+    if not bool(gradient.any()):
+        return _failed(ZERO)
+    if runtime.precision != "float32":
+        with runtime.autocast():
+            rounded = _gradient(*_forward(network, mel), weights)
+        if (
+            rounded is None
+            or F.cosine_similarity(rounded.flatten(), gradient.flatten(), 0) < LEAST_COSINE
+        ):
+            return _failed(WRONG, f"in {runtime.precision}")
+    signs = (torch.randint(2, mel.shape, generator=rng) * 2.0 - 1).to(mel.device)
+    norms = gradient.flatten(1).norm(dim=1).view(-1, 1, 1).clamp_min(torch.finfo().tiny)
+    direction = signs + gradient / norms
+    expected = (gradient.double() * direction.double()).flatten(1).sum(dim=1)
+    return _compare(network, mel, direction, weights, expected)
+
+
+def _forward(network: Callable[[Tensor], Output], mel: Tensor) -> tuple[Tensor, Tensor]:
+    """Return logits, and the clips that they can be derived by."""
+    inputs = mel.clone().requires_grad_(True)
+    with torch.enable_grad():
+        return network(inputs).task_logits, inputs
+
+
+def _gradient(logits: Tensor, inputs: Tensor, weights: Tensor) -> Tensor | None:
+    if not logits.requires_grad:
+        return None
+    return torch.autograd.grad(logits, inputs, weights, allow_unused=True)[0]
+
+
+def _failed(problem: str, detail: str = "") -> GradientCheck:
+    return GradientCheck(torch.nan, torch.nan, problem, detail=detail)
+
+
+@torch.no_grad()
+def _compare(
+    network: Callable[[Tensor], Output],
+    mel: Tensor,
+    direction: Tensor,
+    weights: Tensor,
+    expected: Tensor,
+) -> GradientCheck:
+    """Return the comparison at the first step at which the derivatives agree, else at the best."""
+    size, smallest = float(expected.norm()), torch.inf
+    for step in STEPS:
+        above, below = (network(mel + side * direction).task_logits for side in (step, -step))
+        rounding = float((above * weights).norm()) * torch.finfo(torch.float32).eps
+        change = ((above.double() - below.double()) * weights).flatten(1).sum(dim=1)
+        if max(float(change.norm()), 2 * step * size) < SMALLEST_CHANGE * rounding:
+            continue
+        error = _relative_error(change / (2 * step), expected)
+        if error > TOLERANCE and batch_dependence(network, mel) > BATCH_TOLERANCE:
+            # The change of one clip's logits then depends on the change of all clips.
+            error = _relative_error(change.sum() / (2 * step), expected.sum())
+        smallest = min(smallest, error)
+        if error <= TOLERANCE:
+            break
+    if smallest == torch.inf:
+        return GradientCheck(size, torch.nan, measurable=False)
+    return GradientCheck(size, smallest, WRONG if smallest > TOLERANCE else "")
+
+
+def _relative_error(one: Tensor, other: Tensor) -> float:
+    return float((one - other).norm() / torch.maximum(one.norm(), other.norm()))
+
+
+@torch.no_grad()
+def batch_dependence(network: Callable[[Tensor], Output], mel: Tensor) -> float:
+    """Return by how much a clip's logits change with the other clips of its batch.
+
+    It is the norm of the change of the first half of the clips without the second half, divided by
+    the norm of the deviation of their logits from clip to clip.
+    """
+    half = len(mel) // 2
+    together, alone = network(mel).task_logits[:half], network(mel[:half]).task_logits
+    deviation = (together - together.mean(dim=0)).norm()
+    return float((together - alone).norm() / deviation.clamp_min(torch.finfo().tiny))
+
+
+def require_gradient(
+    network: nn.Module, n_mels: int, n_frames: int, seed: int, runtime: Runtime
+) -> None:
+    """Raise an OperationError unless the gradient of a teacher's input is right.
+
+    Args:
+        network: The teacher's network, frozen and on the runtime's device.
+        n_mels: Number of bands F.
+        n_frames: Length of the clips to check with.
+        seed: Seed of the clips and of the direction.
+        runtime: Device and precision of the inversion.
+    """
+    rng = seeds.make_rng(seed, Stream.GRADIENT_CHECK)
+    mel = torch.randn(N_CLIPS, n_mels, n_frames, generator=rng)
+    check = check_gradient(network, mel, rng, runtime)
+    if check.problem:
+        numbers = f" (relative error {check.error:.2g})" if check.problem == WRONG else ""
+        detail = f" ({check.detail})" if check.detail else ""
+        raise OperationError(
+            f"This teacher cannot be inverted, because {check.problem}{numbers}{detail}. "
+            f"{check.way_out}"
+        )
+
+
+class explicit_batch_norms(TorchFunctionMode):
+    """Within the block, compute eval-mode batch norms of some shapes as explicit affine maps.
+
+    On a CPU, torch 2.13 gives a wrong input gradient for 4-d and 5-d inputs with an axis of size 1
+    beside the channels, such as ``(B, C, N, 1)``, if the input and the incoming gradient have
+    different strides: it takes the layout of one for that of the other. A network that moves the
+    bands to the channels, normalizes and moves them back does that, as PANNs do.
+
+    Only such inputs are affected, and only they are computed in another way: the same numbers up to
+    rounding, without a second pass. All other layers run as they are, so stores do not change.
+    Layers, weights and hooks are not touched.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Run a torch function; replace batch norms whose gradient can be wrong."""
+        return (_batch_norm if func is F.batch_norm else func)(*args, **(kwargs or {}))
+
+
+def _batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Take the place of `torch.nn.functional.batch_norm`, with its parameters."""
+    if training or running_mean is None or running_var is None or not _is_ambiguous(input):
+        return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    return affine_batch_norm(input, weight, bias, running_mean, running_var, eps)
+
+
+def _is_ambiguous(x: Tensor) -> bool:
+    """Return whether torch can take one memory layout of a tensor for another."""
+    return x.dim() > 3 and x.shape[1] > 1 and 1 in (x.shape[0], *x.shape[2:])
+
+
+def affine_batch_norm(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, var: Tensor, eps: float
+) -> Tensor:
+    """Return the eval-mode batch norm of ``(B, C, ...)`` as ``scale * x + shift``, in x's type."""
+    scale = (var + eps).rsqrt()
+    if weight is not None:
+        scale = scale * weight
+    shift = -mean * scale
+    if bias is not None:
+        shift = shift + bias
+    shape = [1, -1] + [1] * (x.dim() - 2)
+    return (x * scale.view(shape) + shift.view(shape)).to(x.dtype)

@@ -1,0 +1,114 @@
+"""The priors for teachers with few or no batch norms: their settings, and the terms of the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from frami.audio.frontend import FrontEnd
+from frami.core.settings import setting, weight
+from frami.inversion import transformer_losses
+from frami.inversion.attention import AttentionRecord, attention_layers, record_attention
+from frami.inversion.hooks import FEW_BATCH_NORMS, Moments, batch_norms, never_updated
+from frami.inversion.method import MethodSettings
+from frami.inversion.random_sounds import random_sound_statistics
+from frami.models.model import Model
+from frami.models.network import Output
+
+# The weights that ``weak_priors=auto`` sets; chosen as docs/how-to/weak-priors.md tells.
+AUTOMATIC: Mapping[str, float] = MappingProxyType(
+    {"patch_entropy": 0.5, "head_agreement": 0.5, "input_statistics": 1.0}
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeakPriorSettings(MethodSettings):
+    """Weights of the losses for teachers with few or no batch norms."""
+
+    weak_priors: str = setting(
+        "auto",
+        f"auto: set the weights of the priors below for a teacher with {FEW_BATCH_NORMS} batch "
+        "norms or fewer, if all are 0; off: leave them as they are",
+        omit_default=True,
+    )
+    patch_entropy: float = weight(
+        0.0, "weight of the entropy of similarities between patches", omit_default=True
+    )
+    head_agreement: float = weight(
+        0.0, "weight of the disagreement between attention heads", omit_default=True
+    )
+    input_statistics: float = weight(
+        0.0, "weight of the distance from the statistics of random sounds", omit_default=True
+    )
+
+    def for_teacher(self, teacher: Model) -> Self:
+        """Return the settings with the automatic weights, if this teacher needs them."""
+        given = any(getattr(self, name) for name in AUTOMATIC)
+        if self.weak_priors == "off" or given or not has_weak_prior(teacher.network):
+            return self
+        usable = dict(AUTOMATIC)
+        if not attention_layers(teacher.network):
+            del usable["head_agreement"]
+        return replace(self, **usable)
+
+
+def has_weak_prior(network: nn.Module) -> bool:
+    """Return whether a network has so few batch norms that their moments are a weak prior.
+
+    Norms that training never updated do not count.
+    """
+    updated = [layer for layer in batch_norms(network).values() if not never_updated(layer)]
+    return len(updated) <= FEW_BATCH_NORMS
+
+
+class WeakPriors:
+    """The losses of `WeakPriorSettings` for one teacher.
+
+    Args:
+        teacher: The teacher.
+        settings: The settings; a loss of weight 0 costs nothing.
+    """
+
+    def __init__(self, teacher: Model, settings: WeakPriorSettings) -> None:
+        self.network, self.front_end = teacher.network, teacher.front_end
+        self._needs_attention = bool(settings.patch_entropy or settings.head_agreement)
+
+    @contextmanager
+    def recording(self) -> Iterator[AttentionRecord]:
+        """Record the teacher's attention within the block, if a loss needs it."""
+        context = record_attention(self.network) if self._needs_attention else nullcontext()
+        with context as record:
+            yield record or AttentionRecord()
+
+    def terms(
+        self, mel: Tensor, output: Output, record: AttentionRecord, rng: torch.Generator
+    ) -> dict[str, Callable[[], Tensor]]:
+        """Return the losses by name, each computed only when it is called.
+
+        Args:
+            mel: The clips that the teacher was called with, ``(B, F, N)``.
+            output: Its output.
+            record: Its attention layers; a teacher without any is judged by its hidden state.
+            rng: Random numbers for the choice of patches.
+        """
+        tokens = list(record.outputs.values()) or [output.hidden.transpose(1, 2)]
+        return {
+            "patch_entropy": lambda: transformer_losses.patch_entropy_loss(tokens, rng),
+            "head_agreement": lambda: transformer_losses.head_agreement_loss(record.maps(), rng),
+            "input_statistics": lambda: transformer_losses.input_statistics_loss(
+                mel, _statistics(self.front_end, mel.device)
+            ),
+        }
+
+
+def _statistics(front_end: FrontEnd, device: torch.device) -> dict[str, Moments]:
+    return {
+        name: Moments(moments.mean.to(device), moments.var.to(device))
+        for name, moments in random_sound_statistics(front_end).items()
+    }
