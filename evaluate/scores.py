@@ -32,6 +32,7 @@ def score(
     *,
     test_fold: str | int,
     others: Sequence[ModelLike] = (),
+    strict: bool = False,
     device: str = "auto",
     threads: int | None = None,
 ) -> dict[str, Any]:
@@ -44,6 +45,7 @@ def score(
         test_fold: The held-out fold, as the data set's protocol names it.
         others: Further models, fused with the first: the mean of all probabilities is scored
             (`frami.evaluate.fusion`).
+        strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; None leaves the choice to torch.
 
@@ -62,7 +64,9 @@ def score(
             annotated for the model's task.
     """
     models = [as_model(one) for one in (model, *others)]
-    split = align_labels(load_split(dataset, data, test_fold=test_fold), models[0].labels)
+    split = align_labels(
+        load_split(dataset, data, test_fold=test_fold, strict=strict), models[0].labels
+    )
     _check_models(models, split)
     split = split_for_task(split, models[0].task)
     spectrograms = {

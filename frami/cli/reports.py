@@ -24,6 +24,7 @@ class ScoreArguments(TypedDict):
     dataset: str
     data: str | None
     test_fold: str
+    strict: bool
     device: str
     threads: int | None
 
@@ -161,6 +162,7 @@ class InspectArguments(TypedDict):
     data: str | None
     test_fold: str | None
     teacher: str | None
+    strict: bool
     device: str
 
 

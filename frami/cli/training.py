@@ -124,6 +124,7 @@ class DistillArguments(RuntimeArguments):
     recipe: str
     budget: str | None
     any_teacher: bool
+    strict: bool
     out: str
     precision: str
 

@@ -9,13 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
-from frami.core.errors import UsageError
+from frami.core.errors import OperationError, UsageError
 from frami.core.text import preview
 from frami.data.recordings import DatasetModule, Recordings, Split, load_dataset
 from frami.models import tasks
 
 
-def load_split(dataset: str, data: str | Path | None = None, *, test_fold: str | int) -> Split:
+def load_split(
+    dataset: str,
+    data: str | Path | None = None,
+    *,
+    test_fold: str | int,
+    strict: bool = False,
+) -> Split:
     """Return one split of a data set's official protocol.
 
     Args:
@@ -24,12 +30,21 @@ def load_split(dataset: str, data: str | Path | None = None, *, test_fold: str |
             the environment variable ``FRAMI_DATA``.
         test_fold: The fold to hold out, as the protocol names it: a fold's number, ``takes``, the
             name of a speaker, ``validation``.
+        strict: Refuse a data set with clips that cannot be used. Otherwise a data set that checks
+            its clips leaves them out, and describes them in ``Split.missing``.
 
     Raises:
         UsageError: There is no such data set, folder or fold, or the folder has another layout.
+        OperationError: A clip cannot be used, and ``strict`` is set.
     """
     module = load_dataset(dataset)
-    return module.split(find_data_folder(dataset, data), str(test_fold))
+    split = module.split(find_data_folder(dataset, data), str(test_fold))
+    if strict and split.unusable:
+        raise OperationError(
+            f"{len(split.unusable)} clips of {split.dataset} cannot be used: {split.unusable[0]} "
+            f"Leave out `strict` to train and test without these clips."
+        )
+    return split
 
 
 def find_data_folder(dataset: str, data: str | Path | None) -> Path:
@@ -42,6 +57,8 @@ def find_data_folder(dataset: str, data: str | Path | None) -> Path:
         UsageError: ``data`` is not given, or is not a folder.
     """
     module = load_dataset(dataset)
+    if module.ANY_FOLDER:
+        return _find_any_folder(dataset, data)
     if not module.FOLDER:
         return Path()
     data = data if data is not None else os.environ.get("FRAMI_DATA")
@@ -57,6 +74,16 @@ def find_data_folder(dataset: str, data: str | Path | None) -> Path:
         )
     same_name = (p for p in sorted(Path(data).iterdir()) if p.name.lower() == module.FOLDER.lower())
     return next((path for path in same_name if path.is_dir()), Path(data))
+
+
+def _find_any_folder(dataset: str, data: str | Path | None) -> Path:
+    """Return a folder that may have any name; the variable FRAMI_DATA names a folder of others."""
+    if not data:
+        raise UsageError(f"`data` is required with {dataset}: pass the folder of your recordings.")
+    if not Path(data).is_dir():
+        problem = "is a file, not a folder" if Path(data).exists() else "is not there"
+        raise UsageError(f"{data} {problem}. `data` must be the folder of your recordings.")
+    return Path(data)
 
 
 def _download_hint(dataset: str, module: DatasetModule) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +45,7 @@ def read_numbered_rows(
         raise UsageError(absent)
     dialect = _TabSeparated if delimiter == "\t" else csv.excel
     try:
-        reader = csv.DictReader(read_text(path).splitlines(), dialect=dialect)
+        reader = csv.DictReader(io.StringIO(read_text(path), newline=""), dialect=dialect)
         _check_columns(path, columns, reader.fieldnames or ())
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
@@ -80,7 +81,8 @@ def _unquote(cell: str) -> str:
 def read_text(path: Path) -> str:
     """Return the content of a UTF-8 text file, without a byte order mark."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        # Line ends within a quoted cell are part of it, so they are kept as they are.
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text ({error}). Copy the file again.") from error
 

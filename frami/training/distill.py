@@ -34,6 +34,7 @@ def distill(
     options: Mapping[str, Any] | None = None,
     budget: str | None = None,
     any_teacher: bool = False,
+    strict: bool = False,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -66,6 +67,7 @@ def distill(
         budget: A name of `frami.evaluate.complexity.BUDGETS`; a larger student is refused.
         any_teacher: Skip two safety checks: that the store was made from this teacher, and that the
             teacher was not trained on the test fold.
+        strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
         seed: Seed of the student's first weights, the order of the clips and their augmentation.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; None leaves the choice to torch.
@@ -96,6 +98,7 @@ def distill(
         data,
         test_fold,
         any_teacher=any_teacher,
+        strict=strict,
         labeled=not plan.recipe.needs_teacher,
     )
     if budget:
@@ -117,6 +120,7 @@ def _run(plan: Plan, source: sources.TrainingSource, out: Path, report: Progress
         recordings=source.recordings,
         device=plan.runtime.name,
         teacher=plan.teacher_id,
+        missing=source.missing,
     ) as run:
         if not run.finished and clips is not None:
             model, scores = plan.fit(clips, held_out, run, report)

@@ -36,14 +36,17 @@ class SupervisedSettings(loop.TrainingSettings):
     steps: int = setting(1800, "number of steps", low=1)
 
 
-class ClipFormat(Protocol):
+class HasClipFormat(Protocol):
     """Sample rate and length of the clips of a data set."""
 
-    SAMPLE_RATE: int
-    SECONDS: float
+    @property
+    def SAMPLE_RATE(self) -> int: ...
+
+    @property
+    def SECONDS(self) -> float: ...
 
 
-def default_front_end(dataset: ClipFormat) -> FrontEnd:
+def default_front_end(dataset: HasClipFormat) -> FrontEnd:
     """Return the front end for a data set.
 
     Words and notes get 80 frames a second and 40 bands, longer scenes 32 frames and 64 bands.
@@ -76,6 +79,7 @@ def train(
     options: Mapping[str, Any] | None = None,
     task: str | None = None,
     budget: str | None = None,
+    strict: bool = False,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -104,6 +108,7 @@ def train(
         task: ``single-label``, ``multi-label`` or ``sound-events``; by default the task that the
             data set is annotated for.
         budget: A name of `frami.evaluate.complexity.BUDGETS`; a larger network is refused.
+        strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
         seed: Seed of the first weights, the order of the clips and their augmentation.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; None leaves the choice to torch.
@@ -117,7 +122,7 @@ def train(
     """
     settings, seed = make_settings(SupervisedSettings, options or {}), seeds.check_seed(seed)
     architecture = Architecture.from_options(network, width, depth, pooling)
-    split = split_for_task(load_split(dataset, data, test_fold=test_fold), task)
+    split = split_for_task(load_split(dataset, data, test_fold=test_fold, strict=strict), task)
     split = replace(split, train=split.train.labeled())
     require_training_clips(split)
     runtime = select_runtime(device, threads, precision)
@@ -134,7 +139,7 @@ def train(
         "seed": seed,
         "precision": runtime.precision,
     }
-    front_end = front_end or default_front_end(load_dataset(dataset))
+    front_end = front_end or default_front_end(split.clip_format or load_dataset(dataset))
     if filterbank:
         front_end = replace(front_end, filterbank=filterbank)
     # A network that cannot be built, or is too large, is reported before the recordings are read.
