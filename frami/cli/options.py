@@ -143,9 +143,12 @@ def strict_option(section: str = "Input") -> Decorator:
     )
 
 
-def recording_options(required: bool, section: str = "Input") -> Decorator:
+def recording_options(
+    required: bool, section: str = "Input", *, fold_required: bool | None = None
+) -> Decorator:
     """Return the options that name a data set, its folder and the fold to hold out."""
     choose = required_option if required else option
+    fold_required = required if fold_required is None else fold_required
     return combine_options(
         choose(
             "--dataset",
@@ -155,7 +158,7 @@ def recording_options(required: bool, section: str = "Input") -> Decorator:
             "'frami list datasets' shows all.",
         ),
         data_option(section),
-        choose(
+        (required_option if fold_required else option)(
             "--test-fold",
             section=section,
             type=str,

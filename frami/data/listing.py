@@ -7,15 +7,13 @@ many ways: other names of columns, semicolons between cells, ``TRUE`` or ``1.0``
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from frami.core.errors import UsageError
-from frami.data.tables import parse_number, read_text
+from frami.data.tables import parse_number, plain_header, read_spreadsheet
 
 TABLE_SUFFIXES = (".csv", ".tsv")
 # The names that a column may have, in lower case and with underscores; the first is the usual one.
@@ -88,7 +86,9 @@ def find_table(folder: Path) -> Path | None:
     ]
     if len(paths) < 2:
         return paths[0] if paths else None
-    usable = [path for path in paths if all(_candidates(_read_cells(path)[0], REQUIRED).values())]
+    usable = [
+        path for path in paths if all(_candidates(read_spreadsheet(path)[0], REQUIRED).values())
+    ]
     if len(usable) > 1:
         raise UsageError(
             f"{folder} has several tables of files and labels "
@@ -104,7 +104,7 @@ def read_listing(path: Path) -> Listing:
         UsageError: The table is not text, lacks a column for the files or the labels, has several
             columns for one purpose, or a cell is wrong.
     """
-    header, lines = _read_cells(path)
+    header, lines = read_spreadsheet(path)
     columns = _find_columns(path, header)
     rows = []
     for line, cells in lines:
@@ -120,26 +120,9 @@ def read_listing(path: Path) -> Listing:
     return Listing(path, tuple(rows), columns)
 
 
-def _read_cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the header, and the cells of each row with its line; empty rows are left out."""
-    text = read_text(path)
-    first, _, rest = text.partition("\n")
-    skipped = int(re.fullmatch(r"sep=.\s*", first) is not None)  # written for Excel
-    text = rest if skipped else text
-    header = text.partition("\n")[0]
-    delimiter = max("\t;,", key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        rows = [(reader.line_num + skipped, [cell.strip() for cell in row]) for row in reader]
-    except csv.Error as error:
-        raise UsageError(f"{path} is not a table ({error}). Save it again as CSV.") from error
-    rows = [(line, cells) for line, cells in rows if any(cells)]
-    return (rows[0][1], rows[1:]) if rows else ([], [])
-
-
 def _candidates(header: Sequence[str], roles: Sequence[str]) -> dict[str, list[str]]:
     """Return the columns that may have each role; one with the usual name excludes others."""
-    plain = {name: re.sub(r"\W+", "_", name.lower()).strip("_") for name in header}
+    plain = {name: plain_header(name) for name in header}
     found = {}
     for role in roles:
         names = [name for name in header if plain[name] in COLUMNS[role]]

@@ -14,6 +14,8 @@ from frami.core.text import preview
 from frami.data.recordings import DatasetModule, Recordings, Split, load_dataset
 from frami.models import tasks
 
+WAY_OUT = "Use the data set that the model was trained on."
+
 
 def load_split(
     dataset: str,
@@ -133,19 +135,24 @@ def require_training_clips(split: Split) -> None:
         )
 
 
-def align_labels(split: Split, labels: Sequence[str]) -> Split:
+def align_labels(split: Split, labels: Sequence[str], way_out: str = WAY_OUT) -> Split:
     """Return a split to test a model on, with the classes in the order of the model's labels.
 
     The labels of an event data set are read from its annotations. If only the test clips have
     labels, some of the model's classes may be absent; the split then gets all of the model's
     labels. In every other case the labels must be equal.
 
+    Args:
+        split: The split.
+        labels: The model's labels.
+        way_out: Last sentence of the error.
+
     Raises:
         UsageError: The labels of the recordings and of the model differ.
     """
     targets = np.asarray(split.test.targets)
     if len(split.train.labeled()) or targets.ndim == 1 or not set(split.labels) <= set(labels):
-        check_labels(labels, split)
+        check_labels(labels, split, way_out)
         return split
     positions = [list(labels).index(label) for label in split.labels]
     tags = np.zeros((len(split.test), len(labels)), dtype=np.float32)
@@ -161,7 +168,7 @@ def align_labels(split: Split, labels: Sequence[str]) -> Split:
     )
 
 
-def check_labels(model_labels: Sequence[str], split: Split) -> None:
+def check_labels(model_labels: Sequence[str], split: Split, way_out: str = WAY_OUT) -> None:
     """Raise `UsageError`, and name the difference, if the labels of a model and a split differ."""
     unknown = [label for label in split.labels if label not in model_labels]
     absent = [label for label in model_labels if label not in split.labels]
@@ -175,4 +182,4 @@ def check_labels(model_labels: Sequence[str], split: Split) -> None:
         difference = f"The model has the classes of {split.dataset} in another order"
     else:
         return
-    raise UsageError(f"{difference}. Use the data set that the model was trained on.")
+    raise UsageError(f"{difference}. {way_out}")
