@@ -101,6 +101,13 @@ depth_option = option(
     help="Number of layers or blocks.",
     default_text="depends on the network",
 )
+more_steps_option = option(
+    "--more-steps",
+    section="Method",
+    type=types.Integer(0),
+    default=0,
+    help="Train the model of a finished run in --out for this number of steps more.",
+)
 set_option = option(
     "--set",
     "assignments",

@@ -6,7 +6,7 @@ from typing import Unpack
 
 import click
 
-from frami.cli import options, types
+from frami.cli import options, runs, types
 from frami.cli.help import Command
 from frami.cli.options import RecordingArguments, RuntimeArguments
 from frami.core import registry
@@ -23,6 +23,7 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
     pooling: str | None
     task: str | None
     budget: str | None
+    more_steps: int
     out: str
     precision: str
 
@@ -70,6 +71,7 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
     default_text="attention",
 )
 @options.budget_option
+@options.more_steps_option
 @options.required_option(
     "--out",
     section="Output",
@@ -87,7 +89,7 @@ def train(
 
     The result is a bundle: a folder with the weights, the front end and the labels. A student
     network can be trained in the same way, for comparison. If training was interrupted, run the
-    same command again to continue.
+    same command again to continue. To train a finished model on, add --more-steps.
     """
     from frami.core.progress import show_progress
     from frami.core.settings import make_settings
@@ -97,9 +99,11 @@ def train(
     if options.print_settings(list_settings, SupervisedSettings):
         return
     settings = options.parse_settings(assignments, SupervisedSettings)
-    with show_progress("training", make_settings(SupervisedSettings, settings).steps) as report:
+    out, steps = arguments["out"], make_settings(SupervisedSettings, settings).steps
+    planned = runs.planned_steps(out, steps, arguments["more_steps"])
+    with show_progress("training", planned) as report:
         model = run_train(**arguments, options=settings, report=report)
-    out = arguments["out"]
+    runs.echo_run(out, planned)
     click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
     options.echo_budget(arguments["budget"], model)
     recordings = options.recording_words(
@@ -123,6 +127,7 @@ class DistillArguments(RuntimeArguments):
     depth: int | None
     recipe: str
     budget: str | None
+    more_steps: int
     any_teacher: bool
     strict: bool
     out: str
@@ -189,6 +194,7 @@ class DistillArguments(RuntimeArguments):
     help=f"What the student learns to match: {', '.join(RECIPES)}. 'frami list recipes' explains "
     "them.",
 )
+@options.more_steps_option
 @options.required_option(
     "--out",
     section="Output",
@@ -206,7 +212,8 @@ def distill(
 
     Name one source of training clips: a store (--samples) or a data set (--dataset and
     --test-fold). A store needs no recordings. Recordings show how much better the student could be.
-    If distillation was interrupted, run the same command again to continue.
+    If distillation was interrupted, run the same command again to continue. To train a finished
+    student on, add --more-steps.
     """
     from frami.core.progress import show_progress
     from frami.core.run import read_record
@@ -220,9 +227,11 @@ def distill(
     settings = options.parse_settings(assignments, loop.TrainingSettings, weights)
     loop_settings = {name: value for name, value in settings.items() if name not in weights}
     steps = make_settings(loop.TrainingSettings, loop_settings).steps
-    with show_progress("distillation", steps) as report:
-        student = run_distill(**arguments, options=settings, report=report)
     out = arguments["out"]
+    planned = runs.planned_steps(out, steps, arguments["more_steps"])
+    with show_progress("distillation", planned) as report:
+        student = run_distill(**arguments, options=settings, report=report)
+    runs.echo_run(out, planned)
     click.echo(f"Student {student.fingerprint} ({student.parameters:,} parameters) is in {out}.")
     options.echo_budget(arguments["budget"], student)
     agreement = read_record(out).get("scores", {}).get("agreement_on_held_out_clips")

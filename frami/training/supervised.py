@@ -12,6 +12,8 @@ import torch
 
 from frami.audio.frontend import FrontEnd
 from frami.core import seeds
+from frami.core.checks import check_integer
+from frami.core.extension import chain_of
 from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run
 from frami.core.runtime import Runtime, select_runtime
@@ -79,6 +81,7 @@ def train(
     options: Mapping[str, Any] | None = None,
     task: str | None = None,
     budget: str | None = None,
+    more_steps: int = 0,
     strict: bool = False,
     seed: int = 0,
     device: str = "auto",
@@ -108,6 +111,8 @@ def train(
         task: ``single-label``, ``multi-label`` or ``sound-events``; by default the task that the
             data set is annotated for.
         budget: A name of `frami.evaluate.complexity.BUDGETS`; a larger network is refused.
+        more_steps: Train the model of a finished run for this number of steps more, from its
+            weights and the optimizer's state, with a new cycle of the learning rate.
         strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
         seed: Seed of the first weights, the order of the clips and their augmentation.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -150,6 +155,8 @@ def train(
         Path(out),
         "train",
         config,
+        keeps_state=True,
+        more_steps=check_integer("more_steps", more_steps, 0),
         writes=bundle.BUNDLE_FILES,
         recordings=split.fingerprint,
         device=runtime.name,
@@ -157,7 +164,8 @@ def train(
     ) as run:
         if not run.finished:
             model, n_clips = _fit(untrained, split, settings, runtime, seed, run, report)
-            model.save(out, **split.origin, clips=n_clips, seed=seed, settings=asdict(settings))
+            provenance = {"clips": n_clips, "seed": seed, "settings": asdict(settings)}
+            model.save(out, **split.origin, **provenance, **chain_of(run.content))
             run.finish(fingerprint=model.fingerprint)
         return load(out, trust_code=True)
 
