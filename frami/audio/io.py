@@ -41,13 +41,22 @@ def read_audio(path: str | Path, sample_rate: int) -> Tensor:
         OperationError: The file is not audio, empty, cut off, silent or shorter than 20 ms, it
             contains NaN, or it has more than two channels.
     """
+    waveform, rate = read_original_audio(path)
+    return resample(waveform, rate, sample_rate)
+
+
+def read_original_audio(path: str | Path) -> tuple[Tensor, int]:
+    """Return an audio file as a mono waveform ``(T,)`` in [-1, 1], and its own rate (Hz).
+
+    It raises the errors of `read_audio`.
+    """
     path = Path(path)
     if not path.is_file():
         raise UsageError(f"There is no file {str(path)!r}.")
     if path.stat().st_size == 0:
         raise OperationError(f"{path} is an empty file: fetch it again.")
     samples, rate = _decode(path)
-    return resample(_as_mono(path, samples, rate), rate, sample_rate)
+    return _as_mono(path, samples, rate), rate
 
 
 def _decode(path: Path) -> tuple[Tensor, int]:

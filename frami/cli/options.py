@@ -32,6 +32,7 @@ class RecordingArguments(TypedDict):
     dataset: str
     data: str | None
     test_fold: str
+    strict: bool
 
 
 option = partial(click.option, cls=Option)
@@ -100,6 +101,13 @@ depth_option = option(
     help="Number of layers or blocks.",
     default_text="depends on the network",
 )
+more_steps_option = option(
+    "--more-steps",
+    section="Method",
+    type=types.Integer(0),
+    default=0,
+    help="Train the model of a finished run in --out for this number of steps more.",
+)
 set_option = option(
     "--set",
     "assignments",
@@ -131,18 +139,33 @@ def data_option(section: str = "Input") -> Decorator:
     )
 
 
-def recording_options(required: bool, section: str = "Input") -> Decorator:
+def strict_option(section: str = "Input") -> Decorator:
+    """Return the option that refuses a data set with clips that cannot be used."""
+    return option(
+        "--strict",
+        section=section,
+        is_flag=True,
+        help="Stop if recordings of your own folder cannot be used, such as broken or silent "
+        "files. Without it they are left out, and named.",
+    )
+
+
+def recording_options(
+    required: bool, section: str = "Input", *, fold_required: bool | None = None
+) -> Decorator:
     """Return the options that name a data set, its folder and the fold to hold out."""
     choose = required_option if required else option
+    fold_required = required if fold_required is None else fold_required
     return combine_options(
         choose(
             "--dataset",
             section=section,
             type=types.DATASET,
-            help="Data set of recordings, e.g. esc50. 'frami list datasets' shows all.",
+            help="Data set of recordings, e.g. esc50, or folder for your own. "
+            "'frami list datasets' shows all.",
         ),
         data_option(section),
-        choose(
+        (required_option if fold_required else option)(
             "--test-fold",
             section=section,
             type=str,
@@ -150,6 +173,7 @@ def recording_options(required: bool, section: str = "Input") -> Decorator:
             help="Fold to hold out for testing, e.g. 5 (esc50), takes (fsdd), validation (desed). "
             "An invalid value lists the valid ones.",
         ),
+        strict_option(section),
     )
 
 

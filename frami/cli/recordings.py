@@ -102,6 +102,7 @@ class SoundscapeArguments(RecordingArguments, RuntimeArguments):
     metavar="FOLD",
     help="Fold whose clips go into the soundscapes for validation only.",
 )
+@options.strict_option()
 @options.option(
     "--class",
     "classes",
@@ -152,7 +153,8 @@ def soundscapes(
     total = arguments["train"] + arguments["validation"]
     with show_progress("soundscapes", total) as report:
         out = make_soundscapes(**arguments, options=settings, report=report)
-    generated = not load_dataset(arguments["dataset"]).FOLDER
+    module = load_dataset(arguments["dataset"])
+    generated = not (module.FOLDER or module.ANY_FOLDER)
     mixed = "synthetic mixtures" if generated else "synthetic mixtures of real recordings"
     click.echo(f"{total} {mixed} are in {out}. The record of the run is in {out / 'run.json'}.")
     recordings = options.recording_words("desed", str(out), "validation")

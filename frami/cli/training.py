@@ -6,7 +6,7 @@ from typing import Unpack
 
 import click
 
-from frami.cli import options, types
+from frami.cli import options, runs, types
 from frami.cli.help import Command
 from frami.cli.options import RecordingArguments, RuntimeArguments
 from frami.core import registry
@@ -23,6 +23,7 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
     pooling: str | None
     task: str | None
     budget: str | None
+    more_steps: int
     out: str
     precision: str
 
@@ -79,6 +80,7 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
     default_text="attention",
 )
 @options.budget_option
+@options.more_steps_option
 @options.required_option(
     "--out",
     section="Output",
@@ -99,7 +101,7 @@ def train(
 
     The result is a bundle: a folder with the weights, the front end and the labels. A student
     network can be trained in the same way, for comparison. If training was interrupted, run the
-    same command again to continue.
+    same command again to continue. To train a finished model on, add --more-steps.
     """
     from frami.audio.presets import find_preset
     from frami.core.progress import show_progress
@@ -111,9 +113,11 @@ def train(
         return
     settings = options.parse_settings(assignments, SupervisedSettings)
     preset = find_preset(front_end) if front_end else None
-    with show_progress("training", make_settings(SupervisedSettings, settings).steps) as report:
+    out, steps = arguments["out"], make_settings(SupervisedSettings, settings).steps
+    planned = runs.planned_steps(out, steps, arguments["more_steps"])
+    with show_progress("training", planned) as report:
         model = run_train(**arguments, front_end=preset, options=settings, report=report)
-    out = arguments["out"]
+    runs.echo_run(out, planned)
     click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
     options.echo_budget(arguments["budget"], model)
     recordings = options.recording_words(
@@ -138,7 +142,9 @@ class DistillArguments(RuntimeArguments):
     depth: int | None
     recipe: str
     budget: str | None
+    more_steps: int
     any_teacher: bool
+    strict: bool
     out: str
     precision: str
 
@@ -210,6 +216,7 @@ class DistillArguments(RuntimeArguments):
     help=f"What the student learns to match: {', '.join(RECIPES)}. 'frami list recipes' explains "
     "them.",
 )
+@options.more_steps_option
 @options.required_option(
     "--out",
     section="Output",
@@ -227,7 +234,8 @@ def distill(
 
     Name one source of training clips: a store (--samples), a data set (--dataset and --test-fold),
     or noise (--noise). A store needs no recordings. Recordings show how much better the student
-    could be. If distillation was interrupted, run the same command again to continue.
+    could be. If distillation was interrupted, run the same command again to continue. To
+    train a finished student on, add --more-steps.
     """
     from frami.core.progress import show_progress
     from frami.core.run import read_record
@@ -241,9 +249,11 @@ def distill(
     settings = options.parse_settings(assignments, DistillSettings, weights)
     loop_settings = {name: value for name, value in settings.items() if name not in weights}
     steps = make_settings(DistillSettings, loop_settings).steps
-    with show_progress("distillation", steps) as report:
-        student = run_distill(**arguments, options=settings, report=report)
     out = arguments["out"]
+    planned = runs.planned_steps(out, steps, arguments["more_steps"])
+    with show_progress("distillation", planned) as report:
+        student = run_distill(**arguments, options=settings, report=report)
+    runs.echo_run(out, planned)
     click.echo(f"Student {student.fingerprint} ({student.parameters:,} parameters) is in {out}.")
     options.echo_budget(arguments["budget"], student)
     agreement = read_record(out).get("scores", {}).get("agreement_on_held_out_clips")

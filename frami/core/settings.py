@@ -156,3 +156,40 @@ def describe_settings(cls: type) -> list[tuple[str, Any, str]]:
         help = f.metadata.get("help", "")
         rows.append((f.name, f.default, f"{help} [{bounds}]" if bounds else help))
     return rows
+
+
+def describe_differences(
+    recorded: Mapping[str, Any], given: Mapping[str, Any], limit: int | None = None
+) -> str:
+    """Return the settings that differ, with both values, in one line.
+
+    Args:
+        recorded: The settings of before.
+        given: The settings of now.
+        limit: Largest number of settings to name; None names all.
+
+    >>> describe_differences({"seed": 0, "options": {"steps": 5}}, {"options": {"steps": 8}})
+    'seed 0, now None; options.steps 5, now 8'
+    """
+    before, now = _flatten(recorded), _flatten(given)
+    different = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return "; ".join(
+        f"{name} {_shorten(before.get(name))}, now {_shorten(now.get(name))}"
+        for name in different[:limit]
+    )
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings in one mapping, under names with dots."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _shorten(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -43,6 +43,7 @@ def inspect(
     data: str | Path | None = None,
     test_fold: str | int | None = None,
     teacher: ModelLike | None = None,
+    strict: bool = False,
     device: str = "auto",
 ) -> str:
     """Return a description of a bundle, a store or a run: at most 24 lines of 100 columns.
@@ -56,6 +57,7 @@ def inspect(
         data: Folder of the data set, or of all data sets; by default ``FRAMI_DATA``.
         test_fold: Fold whose recordings are shown.
         teacher: With ``out`` and a store, the model whose features are plotted.
+        strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
@@ -64,7 +66,9 @@ def inspect(
         OperationError: If a file is damaged.
     """
     _check_arguments(out, dataset, data, test_fold, teacher)
-    split = None if dataset is None else load_split(dataset, data, test_fold=str(test_fold))
+    split = None
+    if dataset is not None:
+        split = load_split(dataset, data, test_fold=str(test_fold), strict=strict)
     path, out = Path(path), None if out is None else Path(out)
     if teacher is not None and not path.is_file():
         raise UsageError(f"`teacher` is for a store; {path} is not a store.")
