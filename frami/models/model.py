@@ -14,9 +14,11 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
+from frami.audio.waveform import as_waveform
 from frami.core import files, seeds
 from frami.core.errors import OperationError, UsageError
 from frami.core.seeds import Stream
@@ -105,8 +107,23 @@ class Model:
         """Number of weights. The embedding counts, although a sound event detector ignores it."""
         return sum(p.numel() for p in self.network.parameters())
 
-    def predict(self, waveform: Tensor) -> Output:
-        """Return the output for one waveform ``(T,)`` at the front end's sample rate."""
+    def predict(
+        self, sound: str | Path | Tensor | NDArray[Any], sample_rate: int | None = None
+    ) -> Output:
+        """Return the output for one sound, a batch of 1.
+
+        `frami.predict` also gives labels, windows and the times of events.
+
+        Args:
+            sound: Path of an audio file; or a waveform, as tensor or array: ``(T,)``, ``(1, T)`` or
+                two channels ``(2, T)``, floats in [-1, 1], int16 or int32.
+            sample_rate: Rate of the waveform, Hz; None means the front end's. A file has its own.
+
+        Raises:
+            UsageError: The sound is not a waveform, too short, or not finite.
+            OperationError: The sound is digital silence, or the file cannot be read.
+        """
+        waveform = as_waveform(sound, sample_rate, self.front_end.sample_rate)
         device = next(self.network.parameters()).device
         with torch.inference_mode(), frozen(self.network):
             return self.network(self.front_end(waveform).unsqueeze(0).to(device))
