@@ -108,12 +108,13 @@ def check_format(path: Path, length: int, channels: int, rate: int) -> None:
 
 def _as_mono(path: Path, samples: Tensor, rate: int) -> Tensor:
     """Return ``samples`` (T, channels) as one channel ``(T,)``; refuse unusable ones."""
-    check_format(path, *samples.shape, rate)
+    length, channels = samples.shape
+    check_format(path, length, channels, rate)
     mono = mix_channels(path, samples)
     if not bool(mono.any()):
         raise OperationError(
-            f"{path} is silent: all of its {len(samples)} samples are zero. Leave it out or record it "
-            f"again."
+            f"{path} is silent: all of its {len(samples)} samples are zero. Leave it out or record "
+            f"it again."
         )
     return mono
 
