@@ -21,6 +21,8 @@ POOLINGS = ("attention", "average", "max", "linear-softmax", "exponential-softma
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")
 BUDGETS = ("dcase2023",)
+FORMATS = ("text", "json", "jsonl", "csv", "tsv", "dcase", "audacity")
+PCM = ("s16le", "s16be", "s32le", "f32le", "u8")
 
 
 class Integer(click.IntRange):
