@@ -48,7 +48,7 @@ class ScoreArguments(TypedDict):
     help="Another model to fuse with the first. Repeat the option to fuse several.",
 )
 @options.recording_options(required=True)
-@options.budget_option
+@options.budget_options
 @options.option(
     "--json",
     "json_file",
@@ -63,6 +63,8 @@ def evaluate(
     model: str,
     others: tuple[str, ...],
     budget: str | None,
+    max_kb: float | None,
+    max_mmacs: float | None,
     json_file: str | None,
     seed: int,
     **arguments: Unpack[ScoreArguments],
@@ -74,6 +76,7 @@ def evaluate(
     of their probabilities. For a detector, the events are written as a table and a picture as well.
     """
     from frami.core.run import make_record
+    from frami.evaluate.complexity import find_budget
     from frami.evaluate.scores import score
     from frami.models.model import load
 
@@ -81,12 +84,14 @@ def evaluate(
         _check_json_path(Path(json_file))
     began = time.monotonic()
     models = [load(name) for name in (model, *others)]
-    options.echo_budget(budget, *models)
+    options.echo_budget(find_budget(budget, max_kb, max_mmacs), *models)
     scores = score(models[0], others=models[1:], **arguments)
     settings = {
         "model": model,
         "fingerprints": [one.fingerprint for one in models],
         "budget": budget,
+        "max_kb": max_kb,
+        "max_mmacs": max_mmacs,
         "seed": seed,
         "others": others,
         **arguments,

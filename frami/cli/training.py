@@ -22,7 +22,6 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
     filterbank: str | None
     pooling: str | None
     task: str | None
-    budget: str | None
     out: str
     precision: str
 
@@ -69,7 +68,7 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
     f"{', '.join(types.POOLINGS)}.",
     default_text="attention",
 )
-@options.budget_option
+@options.budget_options
 @options.required_option(
     "--out",
     section="Output",
@@ -81,7 +80,12 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
 @options.runtime_options
 @options.precision_option
 def train(
-    assignments: tuple[str, ...], list_settings: bool, **arguments: Unpack[TrainArguments]
+    assignments: tuple[str, ...],
+    list_settings: bool,
+    budget: str | None,
+    max_kb: float | None,
+    max_mmacs: float | None,
+    **arguments: Unpack[TrainArguments],
 ) -> None:
     """Train a teacher on recordings.
 
@@ -91,17 +95,19 @@ def train(
     """
     from frami.core.progress import show_progress
     from frami.core.settings import make_settings
+    from frami.evaluate.complexity import find_budget
     from frami.training.supervised import SupervisedSettings
     from frami.training.supervised import train as run_train
 
     if options.print_settings(list_settings, SupervisedSettings):
         return
     settings = options.parse_settings(assignments, SupervisedSettings)
+    limit = find_budget(budget, max_kb, max_mmacs)
     with show_progress("training", make_settings(SupervisedSettings, settings).steps) as report:
-        model = run_train(**arguments, options=settings, report=report)
+        model = run_train(**arguments, budget=limit, options=settings, report=report)
     out = arguments["out"]
     click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
-    options.echo_budget(arguments["budget"], model)
+    options.echo_budget(limit, model)
     recordings = options.recording_words(
         arguments["dataset"], arguments["data"], arguments["test_fold"]
     )
@@ -122,7 +128,6 @@ class DistillArguments(RuntimeArguments):
     width: int | None
     depth: int | None
     recipe: str
-    budget: str | None
     any_teacher: bool
     out: str
     precision: str
@@ -179,7 +184,7 @@ class DistillArguments(RuntimeArguments):
 )
 @options.width_option
 @options.depth_option
-@options.budget_option
+@options.budget_options
 @options.option(
     "--recipe",
     section="Method",
@@ -199,7 +204,12 @@ class DistillArguments(RuntimeArguments):
 @options.runtime_options
 @options.precision_option
 def distill(
-    assignments: tuple[str, ...], list_settings: bool, **arguments: Unpack[DistillArguments]
+    assignments: tuple[str, ...],
+    list_settings: bool,
+    budget: str | None,
+    max_kb: float | None,
+    max_mmacs: float | None,
+    **arguments: Unpack[DistillArguments],
 ) -> None:
     """Distill a student from synthetic clips or from recordings.
 
@@ -210,6 +220,7 @@ def distill(
     from frami.core.progress import show_progress
     from frami.core.run import read_record
     from frami.core.settings import make_settings
+    from frami.evaluate.complexity import find_budget
     from frami.training import loop
     from frami.training.distill import distill as run_distill
 
@@ -217,13 +228,14 @@ def distill(
     if options.print_settings(list_settings, loop.TrainingSettings, weights):
         return
     settings = options.parse_settings(assignments, loop.TrainingSettings, weights)
+    limit = find_budget(budget, max_kb, max_mmacs)
     loop_settings = {name: value for name, value in settings.items() if name not in weights}
     steps = make_settings(loop.TrainingSettings, loop_settings).steps
     with show_progress("distillation", steps) as report:
-        student = run_distill(**arguments, options=settings, report=report)
+        student = run_distill(**arguments, budget=limit, options=settings, report=report)
     out = arguments["out"]
     click.echo(f"Student {student.fingerprint} ({student.parameters:,} parameters) is in {out}.")
-    options.echo_budget(arguments["budget"], student)
+    options.echo_budget(limit, student)
     agreement = read_record(out).get("scores", {}).get("agreement_on_held_out_clips")
     if agreement is not None:
         click.echo(f"Agreement with the teacher on held-out synthetic clips: {agreement:.3f}")

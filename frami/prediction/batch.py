@@ -93,7 +93,6 @@ class Batch:
 def duration(path: Path) -> float:
     """Return the length of a sound by its header, s; 0 if it cannot be read."""
     try:
-        info = soundfile.info(path)
-    except (soundfile.LibsndfileError, RuntimeError, OSError):
+        return float(soundfile.info(path).duration)
+    except (soundfile.LibsndfileError, RuntimeError, OSError, ZeroDivisionError):
         return 0.0
-    return float(info.frames) / max(1, info.samplerate)

@@ -32,7 +32,7 @@ def distill(
     recipe: str = "frami",
     embedding_teacher: ModelLike | None = None,
     options: Mapping[str, Any] | None = None,
-    budget: str | None = None,
+    budget: str | complexity.Budget | None = None,
     any_teacher: bool = False,
     seed: int = 0,
     device: str = "auto",
@@ -63,7 +63,8 @@ def distill(
             is the teacher's, except for mean and deviation.
         options: Settings of `frami.training.loop.TrainingSettings` and loss weights of the recipe,
             by name.
-        budget: A name of `frami.evaluate.complexity.BUDGETS`; a larger student is refused.
+        budget: A name of `frami.evaluate.complexity.BUDGETS`, or a budget of your own; a larger
+            student is refused.
         any_teacher: Skip two safety checks: that the store was made from this teacher, and that the
             teacher was not trained on the test fold.
         seed: Seed of the student's first weights, the order of the clips and their augmentation.

@@ -75,7 +75,7 @@ def train(
     filterbank: str | None = None,
     options: Mapping[str, Any] | None = None,
     task: str | None = None,
-    budget: str | None = None,
+    budget: str | complexity.Budget | None = None,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -103,7 +103,8 @@ def train(
         options: Settings of `SupervisedSettings`, by name.
         task: ``single-label``, ``multi-label`` or ``sound-events``; by default the task that the
             data set is annotated for.
-        budget: A name of `frami.evaluate.complexity.BUDGETS`; a larger network is refused.
+        budget: A name of `frami.evaluate.complexity.BUDGETS`, or a budget of your own; a larger
+            network is refused.
         seed: Seed of the first weights, the order of the clips and their augmentation.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; None leaves the choice to torch.

@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 import frami
-from frami.datasets import tones
+from frami.data.splits import load_split
 from tests.cli.conftest import Frami
 
 RATE = 8000
@@ -25,7 +25,7 @@ RATE = 8000
 @pytest.fixture
 def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with three tones of 1 s, one of them silent."""
-    split = tones.split(None, "0")
+    split = load_split("tones", test_fold="0")
     monkeypatch.chdir(tmp_path)
     Path("clips/deep").mkdir(parents=True)
     for index, name in enumerate(("a.wav", "deep/b.WAV")):
