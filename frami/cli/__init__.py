@@ -5,6 +5,7 @@
     stores       merge
     advice       advise
     reports      evaluate, inspect
+    prediction   predict
     recordings   data get, soundscapes
     demo_bench   demo, bench
     catalog      list
@@ -33,6 +34,7 @@ from frami.cli.demo_bench import bench, demo
 from frami.cli.diagnosis import doctor
 from frami.cli.help import Group, Option
 from frami.cli.inversion import synthesize
+from frami.cli.prediction import predict
 from frami.cli.recordings import data, soundscapes
 from frami.cli.reports import evaluate, inspect
 from frami.cli.stores import merge
@@ -80,6 +82,7 @@ def frami(modules: tuple[str, ...]) -> None:
 
 frami.add_section("First steps", demo, list_names, doctor)
 frami.add_section("Pipeline", train, advise, synthesize, merge, distill, evaluate, inspect)
+frami.add_section("Pipeline", predict)
 frami.add_section("Recordings", data, soundscapes)
 frami.add_section("Research", bench)
 

@@ -34,12 +34,14 @@ def evaluate_fold(
 ) -> None:
     """Score models on one fold; write and print the scores."""
     from frami.core.run import make_record
+    from frami.evaluate.complexity import find_budget
     from frami.evaluate.scores import score
     from frami.models.model import load
 
     began = time.monotonic()
     models = [load(name) for name in (settings["model"], *settings["others"])]
-    options.echo_budget(settings["budget"], *models)
+    limits = (settings[name] for name in ("budget", "max_kb", "max_mmacs"))
+    options.echo_budget(find_budget(*limits), *models)
     scores = score(models[0], others=models[1:], test_fold=test_fold, **arguments)
     fingerprints = [one.fingerprint for one in models]
     settings |= {"test_fold": test_fold, "fingerprints": fingerprints}

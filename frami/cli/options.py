@@ -13,6 +13,7 @@ from frami.cli import types
 from frami.cli.help import Option, RequiredOption, name_options
 
 if TYPE_CHECKING:
+    from frami.evaluate.complexity import Budget
     from frami.models.model import Model
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -80,12 +81,28 @@ precision_option = option(
     default="auto",
     help="auto, float32 or bfloat16. auto is bfloat16 if the processor supports it.",
 )
-budget_option = option(
-    "--budget",
-    section="Model",
-    type=types.Name(lambda: types.BUDGETS),
-    help="Fail if the model exceeds this complexity budget: dcase2023 (128,000 parameters, "
-    "30 M multiply-adds for a clip of 1 s).",
+budget_options = combine_options(
+    option(
+        "--budget",
+        section="Model",
+        type=types.Name(lambda: types.BUDGETS),
+        help="Fail if the model exceeds this complexity budget: dcase2023 or dcase2025 (both "
+        "128,000 parameters of 1 byte, 30 M multiply-adds for a clip of 1 s).",
+    ),
+    option(
+        "--max-kb",
+        section="Model",
+        type=float,
+        metavar="KILOBYTES",
+        help="Fail if the parameters take more than this, at 1 byte each (8-bit integers).",
+    ),
+    option(
+        "--max-mmacs",
+        section="Model",
+        type=float,
+        metavar="MILLIONS",
+        help="Fail if the model needs more multiply-adds for a clip of 1 s, in millions.",
+    ),
 )
 width_option = option(
     "--width",
@@ -182,12 +199,12 @@ def echo(message: str, *, err: bool = False) -> None:
     click.echo(name_options(message, click.get_current_context().command.params), err=err)
 
 
-def echo_budget(name: str | None, *models: Model) -> None:
-    """Print how much of a budget the models take, if a budget was named."""
-    if name is not None:
+def echo_budget(budget: Budget | None, *models: Model) -> None:
+    """Print how much of a budget the models take, if there is one."""
+    if budget is not None:
         from frami.evaluate import complexity
 
-        echo(complexity.check_budget(name, *models))
+        echo(complexity.check_budget(budget, *models))
 
 
 def print_settings(

@@ -59,7 +59,7 @@ from frami.core.errors import UsageError
     is_flag=True,
     help="Score the classes that the model and the data set share; leave out the others.",
 )
-@options.budget_option
+@options.budget_options
 @options.option(
     "--json",
     "json_file",
@@ -76,6 +76,8 @@ def evaluate(
     test_fold: str | None,
     all_folds: bool,
     budget: str | None,
+    max_kb: float | None,
+    max_mmacs: float | None,
     json_file: str | None,
     seed: int,
     **arguments: Unpack[ScoreArguments],
@@ -91,7 +93,8 @@ def evaluate(
         check_json_path(Path(json_file))
     if all_folds == (test_fold is not None):
         raise UsageError("Give either `test_fold` or `all_folds`.")
-    settings = {"model": model, "others": others, "budget": budget, "seed": seed, **arguments}
+    settings = {"model": model, "others": others, "seed": seed, **arguments}
+    settings |= {"budget": budget, "max_kb": max_kb, "max_mmacs": max_mmacs}
     if test_fold is None:
         path = evaluate_all_folds(settings, json_file, arguments)
         click.echo(f"All scores are in {path}.")

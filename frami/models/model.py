@@ -8,21 +8,24 @@ import operator
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
+from frami.audio.waveform import as_waveform
 from frami.core import files, seeds
 from frami.core.errors import OperationError, UsageError
 from frami.core.seeds import Stream
 from frami.core.settings import settings_from_json, settings_to_json
-from frami.models import bundle, tasks
+from frami.models import bundle, hub_layout, tasks
 from frami.models.architecture import Architecture
+from frami.models.bundle import list_pretrained as list_pretrained
+from frami.models.bundle import resolve_bundle as resolve_bundle
 from frami.models.network import Classifier, Network, Output, frozen
 from frami.models.pooling import ATTENTION
 
@@ -105,8 +108,23 @@ class Model:
         """Number of weights. The embedding counts, although a sound event detector ignores it."""
         return sum(p.numel() for p in self.network.parameters())
 
-    def predict(self, waveform: Tensor) -> Output:
-        """Return the output for one waveform ``(T,)`` at the front end's sample rate."""
+    def predict(
+        self, sound: str | Path | Tensor | NDArray[Any], sample_rate: int | None = None
+    ) -> Output:
+        """Return the output for one sound, a batch of 1.
+
+        `frami.predict` also gives labels, windows and the times of events.
+
+        Args:
+            sound: Path of an audio file; or a waveform, as tensor or array: ``(T,)``, ``(1, T)`` or
+                two channels ``(2, T)``, floats in [-1, 1], int16 or int32.
+            sample_rate: Rate of the waveform, Hz; None means the front end's. A file has its own.
+
+        Raises:
+            UsageError: The sound is not a waveform, too short, or not finite.
+            OperationError: The sound is digital silence, or the file cannot be read.
+        """
+        waveform = as_waveform(sound, sample_rate, self.front_end.sample_rate)
         device = next(self.network.parameters()).device
         with torch.inference_mode(), frozen(self.network):
             return self.network(self.front_end(waveform).unsqueeze(0).to(device))
@@ -139,41 +157,64 @@ class Model:
         files.write_json(folder / bundle.DESCRIPTION_FILE, description)
         return folder
 
+    def save_pretrained(self, folder: str | Path, *, card: str | None = None) -> Path:
+        """Write the bundle in the layout of the Hugging Face Hub, and return its folder.
+
+        The folder holds ``config.json``, ``model.safetensors`` and the model card ``README.md``.
+        `frami.load` reads it, and so do all commands. ``card`` is the text of the model card; None
+        keeps the card that is there, or writes a short one.
+
+        Raises:
+            UsageError: The folder holds a bundle in frami's own layout.
+        """
+        hub_layout.check_folder(folder)
+        return hub_layout.convert(self.save(folder), card)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        revision: str | None = None,
+        trust_code: bool = False,
+        **options: Any,
+    ) -> Model:
+        """Return a model from a folder, from the package or from the Hugging Face Hub.
+
+        Args:
+            source: Folder of a bundle, name of a pretrained model, or ``owner/name`` on the Hub,
+                which needs the extra ``hub``.
+            revision: Branch, tag or commit on the Hub.
+            trust_code: See `load`.
+            options: ``token``, ``cache_dir``, ``force_download`` and ``local_files_only`` of
+                huggingface_hub.
+
+        Raises:
+            UsageError: The source does not exist, or the extra ``hub`` is not installed.
+            OperationError: The bundle is broken, or the Hub cannot be reached.
+        """
+        if not Path(source).is_dir() and str(source) not in list_pretrained():
+            source = hub_layout.import_hub().download(str(source), revision, **options)
+        return load(source, trust_code=trust_code)
+
+    def push_to_hub(self, repository: str, *, card: str | None = None, **options: Any) -> str:
+        """Upload the bundle to ``owner/name`` on the Hugging Face Hub; return the commit's address.
+
+        ``options`` are ``private``, ``token``, ``branch``, ``create_pr`` and ``commit_message`` of
+        huggingface_hub.
+
+        Raises:
+            UsageError: The extra ``hub`` is not installed, or the name is not one.
+            OperationError: The Hub cannot be reached, or refuses.
+        """
+        hub = hub_layout.import_hub()
+        return hub.upload(
+            lambda folder: self.save_pretrained(folder, card=card), repository, **options
+        )
+
 
 # A model, the folder of its bundle, or the name of a bundle that is part of the package.
 ModelLike = Model | str | Path
-
-
-def list_pretrained() -> list[str]:
-    """Return the names of the bundles that are part of the package.
-
-    >>> list_pretrained()
-    ['digits']
-    """
-    root = resources.files("frami.bundles")
-    return sorted(
-        entry.name for entry in root.iterdir() if entry.joinpath(bundle.DESCRIPTION_FILE).is_file()
-    )
-
-
-def resolve_bundle(model: str | Path) -> Path:
-    """Return the folder of a bundle, from its path or from the name of one in the package."""
-    if not isinstance(model, str | Path):
-        raise UsageError(
-            f"A model is needed, the folder of its bundle, or one of: "
-            f"{', '.join(list_pretrained())}; it is {model!r}."
-        )
-    folder = Path(model)
-    # A folder with the name of a pretrained model may hold anything else.
-    if not (folder / bundle.DESCRIPTION_FILE).is_file() and str(model) in list_pretrained():
-        folder = Path(str(resources.files("frami.bundles").joinpath(str(model))))
-    if not (folder / bundle.DESCRIPTION_FILE).is_file():
-        problem = "has no model.json" if folder.exists() else "does not exist"
-        raise UsageError(
-            f"The bundle {str(model)!r} {problem}. Give the folder of a bundle, or one of: "
-            f"{', '.join(list_pretrained())}."
-        )
-    return folder
 
 
 def as_model(model: ModelLike) -> Model:
@@ -196,7 +237,7 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
         OperationError: The bundle is broken; the message names the key or tensor that is wrong.
     """
     folder = resolve_bundle(model)
-    description = bundle.read_description(folder / bundle.DESCRIPTION_FILE)
+    description = bundle.read_description(bundle.description_path(folder))
     architecture = Architecture(
         description["network"],
         description["arguments"],
@@ -234,7 +275,7 @@ def _load_network(
     folder: Path, description: Mapping[str, Any], architecture: Architecture, front_end: FrontEnd
 ) -> Network:
     """Return the network of a bundle with its weights, frozen and in eval mode."""
-    tensors = bundle.read_tensors(folder / bundle.WEIGHTS_FILE)
+    tensors = bundle.read_tensors(bundle.weights_path(folder))
     # Built on the meta device, which allocates nothing, in case the bundle asks for a huge network.
     # A user's own network may compute while it is built, and hold tensors that no bundle stores.
     is_user_module = "." in architecture.network

@@ -20,7 +20,8 @@ from frami.data.store import Store
 from frami.evaluate import complexity, events, fusion
 from frami.evaluate.events import annotated_events
 from frami.evaluate.scores import score_predictions
-from frami.models.model import Model, ModelLike, list_pretrained, load, resolve_bundle
+from frami.models.bundle import is_bundle, list_pretrained, resolve_bundle, weights_path
+from frami.models.model import Model, ModelLike, load
 from frami.reporting import charts, event_rolls, feature_map
 from frami.reporting.describe import (
     Rows,
@@ -73,7 +74,7 @@ def inspect(
     if teacher is not None and not path.is_file():
         raise UsageError(f"`teacher` is for a store; {path} is not a store.")
     is_run = (path / "run.json").is_file()
-    if (path / "model.json").is_file() or (str(path) in list_pretrained() and not is_run):
+    if is_bundle(path) or (str(path) in list_pretrained() and not is_run):
         runtime = select_runtime(device, precision="float32")
         rows = _describe_bundle(resolve_bundle(path), out, split, runtime)
     elif path.is_file() and (path.suffix == ".h5" or h5py.is_hdf5(path)):
@@ -116,7 +117,7 @@ def _describe_bundle(path: Path, out: Path | None, split: Split | None, runtime:
     arguments = format_mapping(architecture.arguments) or "default size"
     channels = architecture.projection
     projection = f", hidden states projected to {channels} channels" if channels else ""
-    size = format_bytes((path / "weights.safetensors").stat().st_size)
+    size = format_bytes(weights_path(path).stat().st_size)
     work = f"{complexity.multiply_adds(model) / 1e6:.1f} M multiply-adds per second of audio"
     rows = [
         ("bundle", str(path)),

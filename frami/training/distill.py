@@ -36,7 +36,7 @@ def distill(
     recipe: str = "frami",
     embedding_teacher: ModelLike | None = None,
     options: Mapping[str, Any] | None = None,
-    budget: str | None = None,
+    budget: str | complexity.Budget | None = None,
     more_steps: int = 0,
     any_teacher: bool = False,
     strict: bool = False,
@@ -72,7 +72,8 @@ def distill(
             is the teacher's, except for mean and deviation.
         options: Settings of `frami.training.norms.DistillSettings` and loss weights of the recipe,
             by name.
-        budget: A name of `frami.evaluate.complexity.BUDGETS`; a larger student is refused.
+        budget: A name of `frami.evaluate.complexity.BUDGETS`, or a budget of your own; a larger
+            student is refused.
         more_steps: Train the student of a finished run for this number of steps more, from its
             weights and the optimizer's state, with a new cycle of the learning rate.
         any_teacher: Skip two safety checks: that the store was made from this teacher, and that the

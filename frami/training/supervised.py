@@ -80,7 +80,7 @@ def train(
     filterbank: str | None = None,
     options: Mapping[str, Any] | None = None,
     task: str | None = None,
-    budget: str | None = None,
+    budget: str | complexity.Budget | None = None,
     more_steps: int = 0,
     strict: bool = False,
     seed: int = 0,
@@ -110,7 +110,8 @@ def train(
         options: Settings of `SupervisedSettings`, by name.
         task: ``single-label``, ``multi-label`` or ``sound-events``; by default the task that the
             data set is annotated for.
-        budget: A name of `frami.evaluate.complexity.BUDGETS`; a larger network is refused.
+        budget: A name of `frami.evaluate.complexity.BUDGETS`, or a budget of your own; a larger
+            network is refused.
         more_steps: Train the model of a finished run for this number of steps more, from its
             weights and the optimizer's state, with a new cycle of the learning rate.
         strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
