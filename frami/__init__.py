@@ -7,10 +7,12 @@ without its training data. Distillation trains a smaller classifier, the student
     frami.synthesize   invert a teacher into a store of synthetic spectrograms
     frami.distill      train a student from a teacher, on a store or on recordings
     frami.score        score a model on real recordings
+    frami.export_student  write a student for a device, as ONNX and in 8-bit integers
     frami.inspect      describe a model, a store or a run, with pictures
     frami.load         load a model from its bundle, or a pretrained one: frami.load("digits")
 
-Each function does the same as the command of its name; `frami.score` is ``frami evaluate``.
+Each function does the same as the command of its name; `frami.score` is ``frami evaluate``
+and `frami.export_student` is ``frami export``.
 
 Letters for shapes, in all docstrings: B batch, T samples, F mel bands, N frames, K classes,
 D channels before pooling, S clips of a store.
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from frami.core.errors import FramiError
     from frami.data.store import Store
     from frami.evaluate.scores import score
+    from frami.export.export import export_student
     from frami.inversion.synthesize import synthesize
     from frami.models.architecture import Architecture
     from frami.models.model import Model, load
@@ -42,6 +45,7 @@ _PUBLIC = {
     "train": "frami.training.supervised",
     "synthesize": "frami.inversion.synthesize",
     "distill": "frami.training.distill",
+    "export_student": "frami.export.export",
     "inspect": "frami.reporting.inspect",
     "score": "frami.evaluate.scores",
     "load": "frami.models.model",
@@ -61,6 +65,7 @@ __all__ = [
     "Store",
     "__version__",
     "distill",
+    "export_student",
     "inspect",
     "load",
     "score",

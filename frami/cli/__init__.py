@@ -3,6 +3,7 @@
     training     train, distill
     inversion    synthesize
     reports      evaluate, inspect
+    export       export
     recordings   data get, soundscapes
     demo_bench   demo, bench
     catalog      list
@@ -28,6 +29,7 @@ import click
 from frami.cli.catalog import list_names
 from frami.cli.demo_bench import bench, demo
 from frami.cli.diagnosis import doctor
+from frami.cli.export import export
 from frami.cli.help import Group, Option
 from frami.cli.inversion import synthesize
 from frami.cli.recordings import data, soundscapes
@@ -76,6 +78,7 @@ def frami(modules: tuple[str, ...]) -> None:
 
 frami.add_section("First steps", demo, list_names, doctor)
 frami.add_section("Pipeline", train, synthesize, distill, evaluate, inspect)
+frami.add_section("Deployment", export)
 frami.add_section("Recordings", data, soundscapes)
 frami.add_section("Research", bench)
 

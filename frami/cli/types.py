@@ -21,6 +21,7 @@ POOLINGS = ("attention", "average", "max", "linear-softmax", "exponential-softma
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")
 BUDGETS = ("dcase2023",)
+TARGETS = ("onnx", "executorch")
 
 
 class Integer(click.IntRange):

@@ -42,8 +42,8 @@ class Quantization:
 
     Attributes:
         method: Calibration method of onnxruntime.
-        kept_float: Nodes that stay float because that was measured to be better.
-        always_float: Nodes that stay float in every file.
+        kept_float: Layers that stay float because that was measured to be better.
+        always_float: Parts that stay float in every file.
         drop: Agreement with the teacher that is lost, in [-1, 1].
         error: Mean squared difference of the logits to the float file.
     """
@@ -110,11 +110,11 @@ class Quantizer:
         self, trial: _Trial, best: Quantization, report: ProgressCallback
     ) -> Quantization:
         """Leave those layers float, one after the other, that cost most agreement."""
-        candidates = [node.name for node in trial.nodes if node.op_type in WEIGHTED]
+        candidates = {_layer(node) for node in trial.nodes if node.op_type in WEIGHTED}
         done = 0
         while best.drop > TOLERANCE and len(best.kept_float) < MAX_FLOAT_LAYERS:
             trials = []
-            for name in set(candidates) - set(best.kept_float):
+            for name in sorted(candidates - set(best.kept_float)):
                 trials.append(trial(best.method, (*best.kept_float, name)))
                 done += 1
                 report(done, f"{done} layers tried as float, {best.drop:.3f} lost")
@@ -136,23 +136,21 @@ class _Trial:
         self.quantizer, self.prepared, self.out = quantizer, prepared, out
         self.float_logits = float_logits
         graph = onnx.load(prepared).graph
-        tail = _always_float(graph)
-        self.always_float = tuple(
-            node.name for node in graph.node if node.op_type in RECURRENT or node.name in tail
-        )
+        tail, roots = _after_weights(graph), _around_roots(graph)
+        self.tail = tail
+        self.always_float = _describe_float(graph, roots, tail)
         self.nodes = [
             node
             for node in graph.node
-            if node.op_type in QUANTIZED and node.name not in self.always_float
+            if node.op_type in QUANTIZED and node.name not in tail | roots
         ]
-        before = agreement(quantizer.model, quantizer.reference, float_logits)
-        self.agreement_before = before
+        self.agreement_before = agreement(quantizer.model, quantizer.reference, float_logits)
 
     def __call__(self, method: str, kept_float: tuple[str, ...] = ()) -> Quantization:
         model, selection = self.quantizer.model, self.quantizer.selection
-        nodes = [node.name for node in self.nodes if node.name not in kept_float]
+        nodes = [node.name for node in self.nodes if _layer(node) not in kept_float]
         _quantize(self.prepared, self.out, self.quantizer.batches, method, nodes)
-        content = with_metadata(_with_float_outputs(self.out), metadata(model))
+        content = with_metadata(_with_float_outputs(self.out, self.tail), metadata(model))
         self.out.write_bytes(content)
         logits = predict(OnnxNetwork.open(self.out), selection)
         after = agreement(model, self.quantizer.reference, logits)
@@ -166,8 +164,16 @@ class _Trial:
         )
 
 
-def _always_float(graph: Any) -> set[str]:
-    """Return the nodes around square roots, and those after the last layer with weights."""
+def _layer(node: Any) -> str:
+    """Return the name of a node's layer in the network, as far as the file shows it."""
+    weight = node.input[1] if len(node.input) > 1 else ""
+    if weight.endswith(".weight") and not weight.startswith("onnx::"):
+        return str(weight.removesuffix(".weight"))
+    return str(node.name.strip("/").replace("/", "."))
+
+
+def _around_roots(graph: Any) -> set[str]:
+    """Return the square roots of a graph, and the nodes that lead to them from a layer."""
     makers = {name: node for node in graph.node for name in node.output}
     found: set[str] = set()
     pending = [node for node in graph.node if node.op_type == "Sqrt"]
@@ -177,13 +183,30 @@ def _always_float(graph: Any) -> set[str]:
             continue
         found.add(node.name)
         pending += [makers[name] for name in node.input if name in makers]
+    return found
+
+
+def _after_weights(graph: Any) -> set[str]:
+    """Return the nodes after which no layer with weights comes."""
     feeds_weights: set[str] = set()
+    found: set[str] = set()
     for node in reversed(graph.node):
         if node.op_type in (*WEIGHTED, *RECURRENT) or feeds_weights & set(node.output):
             feeds_weights |= set(node.input)
         else:
             found.add(node.name)
     return found
+
+
+def _describe_float(graph: Any, roots: set[str], tail: set[str]) -> tuple[str, ...]:
+    """Return names for the parts of a graph that always stay float."""
+    recurrent = any(node.op_type in RECURRENT for node in graph.node)
+    parts = {
+        "statistics pooling": bool(roots),
+        "recurrent layers": recurrent,
+        "pooling of probabilities": bool(tail),
+    }
+    return tuple(name for name, present in parts.items() if present)
 
 
 def _prepare(path: Path, out: Path) -> None:
@@ -232,25 +255,32 @@ def _quantize(
             ) from error
 
 
-def _with_float_outputs(path: Path) -> bytes:
-    """Return a quantized file without the rounding of its outputs, which would make ties."""
+def _with_float_outputs(path: Path, tail: set[str]) -> bytes:
+    """Return a quantized file without the rounding of results that no quantized layer reads.
+
+    Args:
+        path: The quantized file.
+        tail: Nodes after the last layer with weights.
+    """
     import onnx
 
     proto = onnx.load(path)
     makers = {name: node for node in proto.graph.node for name in node.output}
-    for output in proto.graph.output:
-        last = makers.get(output.name)
-        if last is None or last.op_type != "DequantizeLinear":
+    outputs = {output.name for output in proto.graph.output}
+    for last in [node for node in proto.graph.node if node.op_type == "DequantizeLinear"]:
+        readers = [node for node in proto.graph.node if last.output[0] in node.input]
+        rounding = makers.get(last.input[0])
+        if rounding is None or any(node.name not in tail for node in readers):
             continue
-        rounding = makers[last.input[0]]
-        layer = makers[rounding.input[0]]
+        layer = makers.get(rounding.input[0])
+        if layer is None or not (readers or last.output[0] in outputs):
+            continue
+        name, rounded = last.output[0], rounding.input[0]
         for node in (last, rounding):
             proto.graph.node.remove(node)
         for node in proto.graph.node:
-            names = [output.name if name == rounding.input[0] else name for name in node.input]
-            names = [output.name if name == last.output[0] else name for name in names]
-            node.input[:] = names
-        layer.output[:] = [output.name]
+            node.input[:] = [name if one == rounded else one for one in node.input]
+        layer.output[:] = [name if one == rounded else one for one in layer.output]
     content: bytes = proto.SerializeToString()
     return content
 

@@ -128,13 +128,20 @@ def metadata(model: Model) -> dict[str, str]:
 
 
 def with_metadata(content: bytes, values: Mapping[str, str]) -> bytes:
-    """Return an ONNX file with this metadata in place of its own."""
+    """Return an ONNX file with this metadata, and without what the exporter noted."""
     import onnx
 
     proto = onnx.load_from_string(content)
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, dict(values))
     proto.producer_name = "frami"
+    # The sizes of intermediate results are inferred when the file is read. The source lines that
+    # torch notes for each node would take more space than the weights of a small network.
+    del proto.graph.value_info[:]
+    del proto.graph.metadata_props[:]
+    for item in (*proto.graph.node, *proto.graph.initializer, *proto.graph.input):
+        del item.metadata_props[:]
+        item.doc_string = ""
     changed: bytes = proto.SerializeToString()
     return changed
 
@@ -145,7 +152,6 @@ def _with_readable_sizes(content: bytes) -> bytes:
 
     proto = onnx.load_from_string(content)
     frames = proto.graph.input[0].type.tensor_type.shape.dim[2].dim_param
-    del proto.graph.value_info[:]  # the sizes of intermediate results are inferred when it is read
     for value in (*proto.graph.input, *proto.graph.output):
         for axis, size in enumerate(value.type.tensor_type.shape.dim):
             if size.dim_param:

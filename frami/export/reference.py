@@ -57,10 +57,10 @@ def features(waveform):
 HEADER = """\
 /* The front end of the model beside this file: constants and tables. Written by frami.
 
-   For each frame of N_FFT samples, every HOP_LENGTH samples of the waveform in [-1, 1], with
-   N_FFT / 2 samples mirrored at both ends: multiply by the window (centered), take the power of each
-   Fourier bin, sum the bins of each band with its weights, then
-   feature = (log(sum + POWER_FLOOR) - MEAN) / STD. A waveform shorter than MIN_SAMPLES is repeated. */
+   A waveform is in [-1, 1]; one shorter than MIN_SAMPLES is repeated, and N_FFT / 2 samples are
+   mirrored at both ends. For each frame of N_FFT samples, every HOP_LENGTH samples: multiply by the
+   window (centered, 0 outside), take the power of each Fourier bin, and sum the bins of each band
+   with its weights. The feature is (log(sum + POWER_FLOOR) - MEAN) / STD. */
 #ifndef FRAMI_FRONT_END_H
 #define FRAMI_FRONT_END_H
 
@@ -78,8 +78,8 @@ static const float frami_window[{win_length}] = {{
 {window}
 }};
 
-/* Band b sums frami_bins[b] bins from bin frami_first_bin[b] on. The weights of all bands follow each
-   other in frami_weights. */
+/* Band b sums frami_bins[b] bins from bin frami_first_bin[b] on. frami_weights holds the weights of
+   all bands, one band after the other. */
 static const unsigned short frami_first_bin[{n_mels}] = {{
 {first_bin}
 }};
