@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import click
 
 from frami.cli import options, types
 from frami.cli.help import Command
+from frami.cli.options import RuntimeArguments
 
 
-class ExportArguments(TypedDict):
-    """What `export` passes on to `frami.export`."""
+class ExportArguments(RuntimeArguments):
+    """What `export` passes on to `frami.export_student`."""
 
     samples: str | None
     int8: bool
@@ -79,12 +80,14 @@ class ExportArguments(TypedDict):
     metavar="FOLDER",
     help="Folder to write everything to.",
 )
+@options.runtime_options
 def export(student: str, out: str, **arguments: Unpack[ExportArguments]) -> None:
-    """Write a student for a device: ONNX, INT8, front end, example and model card.
+    """Write a student for a device, as ONNX files.
 
-    STUDENT is the folder of a bundle, or digits, which ships with frami. Every file is compared
-    with the student. INT8 is calibrated on synthetic clips and needs no recordings. If the export
-    fails, nothing is left in the folder.
+    STUDENT is the folder of a bundle, or digits, which ships with frami. The folder also
+    gets the front end, golden vectors, an example that runs and a model card. Every file is
+    compared with the student. INT8 is calibrated on synthetic clips, without recordings. If the
+    export fails, nothing is written.
     """
     from frami.core.progress import show_progress
     from frami.export.export import STAGES, export_student

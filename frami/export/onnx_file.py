@@ -89,7 +89,7 @@ def _trace(form: ExportForm, example: Tensor) -> bytes:
     torch.onnx.export(
         form,
         (example,),
-        buffer,
+        buffer,  # type: ignore[arg-type]
         dynamo=False,
         dynamic_axes={
             INPUT: {0: "batch", 2: "frames"},

@@ -115,7 +115,7 @@ def write_golden(model: Model, folder: Path, networks: dict[str, OnnxNetwork]) -
     for name, network in networks.items():
         arrays[f"logits_{name}"] = network(features.unsqueeze(0))[0][0]
     with files.reraise_os_errors():
-        np.savez(folder / "golden.npz", **arrays)
+        np.savez(folder / "golden.npz", allow_pickle=False, **arrays)
 
 
 def write_example(folder: Path, model_file: str) -> None:

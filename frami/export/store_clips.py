@@ -49,8 +49,8 @@ class StoreClips:
         return torch.from_numpy(self.store.column("teacher_logits")[subset.indices])
 
 
-def open_store(samples: Store | str | Path, model: Model) -> StoreClips:
-    """Return the clips of a store that fits a model.
+def open_store(samples: Store | str | Path, model: Model, seed: int = 0) -> StoreClips:
+    """Return the clips of a store that fits a model, in three sets that ``seed`` chooses.
 
     Raises:
         UsageError: There is no such file.
@@ -59,7 +59,9 @@ def open_store(samples: Store | str | Path, model: Model) -> StoreClips:
     store = samples if isinstance(samples, Store) and samples.is_open else Store(_path(samples))
     _check(store, model)
     training, held_out = train_holdout_split(store)
-    order = torch.randperm(len(training.indices), generator=make_rng(0, Stream.CLIP_ORDER)).numpy()
+    order = torch.randperm(
+        len(training.indices), generator=make_rng(seed, Stream.CLIP_ORDER)
+    ).numpy()
     n_calibration = min(MAX_CALIBRATION, len(order) // 2)
     indices = training.indices[order]
     return StoreClips(
@@ -114,4 +116,4 @@ def calibration_batches(clips: Clips, indices: Sequence[int] | None = None) -> l
     size = min(BATCH_SIZE, len(chosen))
     mels = torch.stack([crop_or_tile(clips.mel(index), n_frames, rng) for index in chosen])
     whole = len(chosen) // size * size
-    return [batch.numpy() for batch in mels[:whole].split(size)]
+    return [batch.numpy() for batch in torch.split(mels[:whole], size)]
