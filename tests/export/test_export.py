@@ -179,6 +179,7 @@ def test_recordings_decide_on_the_drop(
     torch.manual_seed(0)
     small = make_teacher(make_front_end(), "small")
     model = Model.build(small.architecture, small.front_end, labels)
+    model.network.eval().requires_grad_(False)
     exported = export_student(model, tmp_path / "ship", dataset="tones", test_fold=0)
     student, file = exported.rows
     assert student.recordings["accuracy"] == file.recordings["accuracy"]
