@@ -67,7 +67,8 @@ Input `features` (batch, {bands}, frames), float32: any batch, any number of fra
 FILES = {
     "model.onnx": "the network in float32",
     "model.int8.onnx": "the network in 8-bit integers",
-    "model.pte": "the network for ExecuTorch (XNNPACK)",
+    "model.pte": "the network for ExecuTorch (XNNPACK), float32",
+    "model.int8.pte": "the same in 8-bit integers",
     "front_end.json": "settings of the front end",
     "front_end.py": "the front end in NumPy: `features(waveform)`",
     "front_end.h": "its window and bands as C arrays",

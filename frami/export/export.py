@@ -12,6 +12,7 @@ from frami.core.run import make_record
 from frami.core.runtime import select_runtime
 from frami.core.seeds import check_seed
 from frami.data.store import Store
+from frami.export.executorch import require_executorch
 from frami.export.folder import check_folder, new_folder
 from frami.export.job import Job
 from frami.export.network import export_form
@@ -73,6 +74,8 @@ def export_student(
     report(0, "checks")
     _check_arguments(samples, int8, max_drop, (dataset, data, test_fold), target)
     require_onnx()
+    if target == "executorch":
+        require_executorch()
     runtime = select_runtime(device, threads, "float32")
     model = as_model(student)
     export_form(model)  # refuses a foreign model before anything is read

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from frami.core import files
 from frami.core.errors import OperationError, UsageError
 from frami.core.progress import ProgressCallback
 from frami.core.runtime import Runtime
-from frami.export import agreement, card, measure, package
+from frami.export import agreement, card, executorch, measure, package
 from frami.export.agreement import TestSet, load_test_set
 from frami.export.folder import RECORD
 from frami.export.int8 import Quantization, Quantizer
@@ -82,7 +83,8 @@ class Job:
         report(4, "figures")
         rows = [*self._teacher_rows(), *self._student_rows(networks)]
         if target == "executorch":
-            rows.append(self._executorch_row(folder))
+            report(4, "ExecuTorch")
+            rows += self._executorch_rows(folder, int8=int8)
         package.write_golden(self.model, folder, networks)
         package.write_example(folder, INT8_FILE if int8 else FLOAT_FILE)
         return Exported(folder, tuple(rows), quantization, self._drop(rows), self._conditions())
@@ -147,8 +149,25 @@ class Job:
             before = logits
         return rows
 
-    def _executorch_row(self, folder: Path) -> Row:
-        raise NotImplementedError
+    def _executorch_rows(self, folder: Path, *, int8: bool) -> list[Row]:
+        """Write the programs for ExecuTorch, and return their figures."""
+        programs: dict[str, tuple[str, list[np.ndarray] | None]] = {
+            "model.pte": ("student, ExecuTorch", None)
+        }
+        if int8:
+            assert self.clips is not None
+            batches = calibration_batches(self.clips.calibration)
+            programs["model.int8.pte"] = ("student, ExecuTorch INT8", batches)
+        rows: list[Row] = []
+        before: Mapping[str, Sequence[Tensor]] = self.evidence.student
+        for name, (title, clips) in programs.items():
+            executorch.write_program(self.model, folder / name, clips)
+            program = executorch.Program.open(folder / name)
+            logits = self.evidence.predict(program)
+            figures = self.evidence.compare(logits, before)
+            rows.append(measure.file_row(title, self.model, folder / name, program, figures))
+            before = logits
+        return rows
 
     def _drop(self, rows: Sequence[Row]) -> float | None:
         """Return what the last file lost: on recordings if there are any, else on clips."""
