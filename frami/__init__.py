@@ -9,10 +9,12 @@ without its training data. Distillation trains a smaller classifier, the student
     frami.advise       find out which source of clips serves a teacher
     frami.distill      train a student from a teacher, on a store or on recordings
     frami.score        score a model on real recordings
+    frami.export_student  write a student for a device, as ONNX and in 8-bit integers
     frami.inspect      describe a model, a store or a run, with pictures
     frami.load         load a model from its bundle, or a pretrained one: frami.load("digits")
 
-Each function does the same as the command of its name; `frami.score` is ``frami evaluate``.
+Each function does the same as the command of its name; `frami.score` is ``frami evaluate``
+and `frami.export_student` is ``frami export``.
 
 Letters for shapes, in all docstrings: B batch, T samples, F mel bands, N frames, K classes,
 D channels before pooling, S clips of a store.
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from frami.data.merge import merge
     from frami.data.store import Store
     from frami.evaluate.scores import score
+    from frami.export.export import export_student
     from frami.inversion.synthesize import synthesize
     from frami.models.architecture import Architecture
     from frami.models.model import Model, load
@@ -48,6 +51,7 @@ _PUBLIC = {
     "merge": "frami.data.merge",
     "advise": "frami.adoption.advise",
     "distill": "frami.training.distill",
+    "export_student": "frami.export.export",
     "inspect": "frami.reporting.inspect",
     "score": "frami.evaluate.scores",
     "load": "frami.models.model",
@@ -68,6 +72,7 @@ __all__ = [
     "__version__",
     "advise",
     "distill",
+    "export_student",
     "inspect",
     "load",
     "merge",

@@ -6,6 +6,7 @@
     advice       advise
     reports      evaluate, inspect
     prediction   predict
+    export       export
     recordings   data get, soundscapes
     demo_bench   demo, bench
     catalog      list
@@ -32,6 +33,7 @@ from frami.cli.advice import advise
 from frami.cli.catalog import list_names
 from frami.cli.demo_bench import bench, demo
 from frami.cli.diagnosis import doctor
+from frami.cli.export import export
 from frami.cli.help import Group, Option
 from frami.cli.inversion import synthesize
 from frami.cli.prediction import predict
@@ -82,7 +84,7 @@ def frami(modules: tuple[str, ...]) -> None:
 
 frami.add_section("First steps", demo, list_names, doctor)
 frami.add_section("Pipeline", train, advise, synthesize, merge, distill, evaluate, inspect)
-frami.add_section("Pipeline", predict)
+frami.add_section("Deployment", predict, export)
 frami.add_section("Recordings", data, soundscapes)
 frami.add_section("Research", bench)
 

@@ -10,9 +10,20 @@ import click
 from frami.cli import options, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
-from frami.core.errors import UsageError
+from frami.core.errors import UsageError, unknown_name
 
-SUITES = ("quick", "main", "ablation", "cpu", "gpu", "tags", "scenes", "events", "speed")
+SUITES = (
+    "quick",
+    "main",
+    "ablation",
+    "cpu",
+    "gpu",
+    "tags",
+    "scenes",
+    "events",
+    "speed",
+    "calibration",
+)
 
 
 @click.command(
@@ -83,7 +94,8 @@ def demo(task: str, out: str, data: str | None, **runtime: Unpack[RuntimeArgumen
     type=click.Choice(SUITES),
     default="quick",
     help="quick, cpu and gpu compare all methods. main measures FRAMI against recordings, ablation "
-    "leaves out its parts. tags, scenes and events compare recipes. speed measures costs.",
+    "leaves out its parts. tags, scenes and events compare recipes. speed measures costs. "
+    "calibration compares clips to calibrate INT8 with.",
 )
 @options.option(
     "--data",
@@ -164,6 +176,9 @@ def bench(
             )
         _measure_speed(page, device, threads)
         return
+    if suite == "calibration":
+        _measure_calibration(data, out, tasks, page, runtime)
+        return
     experiments = runner.list_experiments(suite, tasks, seeds, seed)
     if resume:
         experiments = runner.missing_experiments(experiments, page)
@@ -182,3 +197,17 @@ def _measure_speed(page: Path, device: str, threads: int | None) -> None:
     with files.exclusive(files.ensure_dir(page)):
         runner.write_report(page, runner.read_rows(page))
     click.echo(f"The table is in {page / 'speed.md'}, and in {page / 'bench.md'}.")
+
+
+def _measure_calibration(
+    data: str | None, out: Path, tasks: tuple[str, ...], page: Path, runtime: RuntimeArguments
+) -> None:
+    """Compare three sources of clips to calibrate INT8 with."""
+    from frami.bench.calibration import FILE_NAME, TASKS, Suite, run_calibration_suite
+
+    known = [task.dataset for task in TASKS]
+    for dataset in tasks:
+        if dataset not in known:
+            raise unknown_name("data set in suite calibration:", dataset, known)
+    run_calibration_suite(Suite(data, out, runtime), tasks, page, options.echo)
+    click.echo(f"The table is in {page / FILE_NAME}.")
