@@ -4,6 +4,7 @@ Model inversion synthesizes spectrograms from the weights of a trained classifie
 without its training data. Distillation trains a smaller classifier, the student, on them.
 
     frami.train        train a teacher on recordings
+    frami.adopt        adopt a teacher that was trained elsewhere
     frami.synthesize   invert a teacher into a store of synthetic spectrograms
     frami.distill      train a student from a teacher, on a store or on recordings
     frami.score        score a model on real recordings
@@ -22,6 +23,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from frami.adoption.adopt import adopt
     from frami.audio.frontend import FrontEnd
     from frami.core.errors import FramiError
     from frami.data.store import Store
@@ -39,6 +41,7 @@ __version__: str
 # Module of each public name. It is imported at first use, so that `frami --help` does not import
 # torch.
 _PUBLIC = {
+    "adopt": "frami.adoption.adopt",
     "train": "frami.training.supervised",
     "synthesize": "frami.inversion.synthesize",
     "distill": "frami.training.distill",
@@ -60,6 +63,7 @@ __all__ = [
     "Network",
     "Store",
     "__version__",
+    "adopt",
     "distill",
     "inspect",
     "load",
