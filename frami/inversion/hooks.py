@@ -1,11 +1,8 @@
-"""Forward hooks that record the inputs of a network's batch norms, removed after each use.
-
-Nothing else in frami registers hooks.
-"""
+"""Record the inputs of a network's batch norms: their moments, and those that the layers keep."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -15,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from frami.core.runtime import Runtime
+from frami.models.hooks import PreHook, pre_hooks
 from frami.models.network import Output
 
 FEW_BATCH_NORMS = 3  # up to this number, batch-norm moments alone are a weak prior
@@ -120,9 +118,9 @@ def record_batch_norm_inputs(
 
     With ``each_clip``, the channel means of each clip are recorded as well.
     """
-    stats, handles = BatchNormStats(), []
+    stats = BatchNormStats()
 
-    def make_hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    def make_hook(name: str) -> PreHook:
         def record(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             x = inputs[0]
             stats.batch[name] = channel_moments(x)
@@ -131,14 +129,10 @@ def record_batch_norm_inputs(
 
         return record
 
-    for name, layer in batch_norms(network).items():
-        stats.stored[name] = stored_moments(layer)
-        handles.append(layer.register_forward_pre_hook(make_hook(name)))
-    try:
+    layers = batch_norms(network)
+    stats.stored.update({name: stored_moments(layer) for name, layer in layers.items()})
+    with pre_hooks([(layer, make_hook(name)) for name, layer in layers.items()]):
         yield stats
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 class _ChannelMoments(torch.autograd.Function):
