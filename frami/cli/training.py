@@ -254,7 +254,9 @@ def distill(
     from frami.training.distill import distill as run_distill
     from frami.training.norms import DistillSettings
 
-    weights = find_recipe(arguments["recipe"], labeled=bool(arguments["dataset"])).weights
+    weights = find_recipe(
+        arguments["recipe"], labeled=not (arguments["samples"] or arguments["noise"])
+    ).weights
     if options.print_settings(list_settings, DistillSettings, weights):
         return
     settings = options.parse_settings(assignments, DistillSettings, weights)

@@ -102,7 +102,7 @@ BAD = [
         1,
         "Cannot write /dev/null/samples.run: Not a directory",
     ),
-    (DISTILL, 2, "Give either --samples (a store) or --dataset"),
+    (DISTILL, 2, "Give either --samples (a store), --dataset"),
     (DISTILL + " --dataset tones", 2, "--dataset needs --test-fold"),
     (DISTILL + " --samples {tmp}/nothing.h5", 2, "There is no store"),
     (DISTILL + " --samples {artifacts}/truncated.h5", 1, "is truncated or not an HDF5 file"),
