@@ -35,16 +35,14 @@ def sample_offset(
         front_end: Front end of the clips. For MFCCs, the offset is that of the bands under them,
             scaled to the same mean square.
     """
-    mfcc = front_end is not None and front_end.mfcc_bands > 0
     batch, rows, n_frames = shape
-    size = (batch, front_end.n_bands if front_end and mfcc else rows, n_frames)
-    offset = (level * torch.randn(batch, 1, 1, generator=rng)).expand(size)
+    bands = front_end.n_bands if front_end else rows
+    offset = (level * torch.randn(batch, 1, 1, generator=rng)).expand(batch, bands, n_frames)
     offset = transforms.curve(offset, rng, dim=1, amount=filter)
     offset = transforms.curve(offset, rng, dim=2, amount=envelope)
-    if front_end is None or not mfcc:
+    if front_end is None or not front_end.mfcc_bands:
         return offset
-    scale = math.sqrt(rows / front_end.n_bands)
-    return scale * compression.to_rows(front_end, offset)
+    return math.sqrt(rows / bands) * compression.to_rows(front_end, offset)
 
 
 def sample_noise_texture(
