@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from frami.core import seeds
-from frami.core.progress import ProgressCallback, silent
+from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, discard_record, is_finished
 from frami.core.runtime import Runtime, select_runtime
 from frami.core.settings import identity_fields, make_settings
@@ -75,6 +75,7 @@ def synthesize(
             other settings; or another process is writing to it.
     """
     teacher = as_model(teacher)
+    check_callback(report)
     module, out, seed = load_method(method), Path(out), seeds.check_seed(seed)
     settings = make_settings(module.Settings, options or {})
     if frame_range is None:

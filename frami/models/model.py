@@ -23,7 +23,7 @@ from frami.core.errors import OperationError, UsageError
 from frami.core.seeds import Stream
 from frami.core.settings import settings_from_json, settings_to_json
 from frami.models import bundle, hub_layout, tasks
-from frami.models.architecture import Architecture
+from frami.models.architecture import Architecture, check_architecture
 from frami.models.bundle import list_pretrained as list_pretrained
 from frami.models.bundle import resolve_bundle as resolve_bundle
 from frami.models.network import Classifier, Network, Output, frozen
@@ -46,8 +46,9 @@ class Model:
         frame_range: 5th and 95th percentile of the number of frames of its training clips.
 
     Raises:
-        UsageError: The number of labels is not the number of classes, or ``frame_range`` is not a
-            pair of positive integers in ascending order.
+        UsageError: ``architecture`` is not an `Architecture`, the number of labels is not the
+            number of classes, or ``frame_range`` is not a pair of positive integers in ascending
+            order.
     """
 
     architecture: Architecture
@@ -59,6 +60,7 @@ class Model:
     frame_range: tuple[int, int] = (100, 100)
 
     def __post_init__(self) -> None:
+        check_architecture(self.architecture)
         classes = self.network.classes
         if isinstance(self.labels, str) or len(self.labels) != classes:
             raise UsageError(
@@ -89,6 +91,7 @@ class Model:
         **attributes: Any,
     ) -> Model:
         """Return a model with fresh weights, drawn from torch's global generator."""
+        check_architecture(architecture)
         network = architecture.build(front_end.n_mels, len(labels), task)
         return cls(architecture, network, front_end, tuple(labels), task, **attributes)
 
@@ -282,7 +285,8 @@ def _load_network(
     try:
         task = tasks.find_task(description["task"]).name
         with seeds.seeded(0, Stream.LOADING) if is_user_module else torch.device("meta"):
-            network = architecture.build(front_end.n_mels, len(description["labels"]), task)
+            check_architecture(architecture)
+        network = architecture.build(front_end.n_mels, len(description["labels"]), task)
     except UsageError as error:
         raise OperationError(f"The bundle {folder} cannot be built: {error}") from error
     bundle.check_tensors(folder, network.state_dict(), tensors)

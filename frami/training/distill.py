@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from frami.core import files, seeds
-from frami.core.progress import ProgressCallback, silent
+from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, is_finished
 from frami.core.runtime import select_runtime
 from frami.data.store import Store
@@ -78,6 +78,7 @@ def distill(
             ``dataset`` is given; or the teachers have different labels.
         OperationError: The store has another teacher, front end or task, or fewer than 4 clips.
     """
+    check_callback(report)
     teachers = load_teachers(teacher)
     plan = make_plan(
         teachers,
