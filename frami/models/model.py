@@ -285,8 +285,7 @@ def _load_network(
     try:
         task = tasks.find_task(description["task"]).name
         with seeds.seeded(0, Stream.LOADING) if is_user_module else torch.device("meta"):
-            check_architecture(architecture)
-        network = architecture.build(front_end.n_mels, len(description["labels"]), task)
+            network = architecture.build(front_end.n_mels, len(description["labels"]), task)
     except UsageError as error:
         raise OperationError(f"The bundle {folder} cannot be built: {error}") from error
     bundle.check_tensors(folder, network.state_dict(), tensors)
