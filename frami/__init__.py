@@ -11,6 +11,8 @@ without its training data. Distillation trains a smaller classifier, the student
     frami.distill      train a student from a teacher, on a store or on recordings
     frami.score        score a model on real recordings
     frami.export_student  write a student for a device, as ONNX and in 8-bit integers
+    frami.predict      classify sounds, tag them, or find their events
+    frami.Stream       the same for a sound that comes in chunks
     frami.inspect      describe a model, a store or a run, with pictures
     frami.load         load a model from its bundle, or a pretrained one: frami.load("digits")
 
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     from frami.models.architecture import Architecture
     from frami.models.model import Model, load
     from frami.models.network import Network
+    from frami.prediction.predict import predict
+    from frami.prediction.results import Prediction
+    from frami.prediction.streaming import Stream
     from frami.reporting.inspect import inspect
     from frami.training.distill import distill
     from frami.training.supervised import train
@@ -57,6 +62,9 @@ _PUBLIC = {
     "export_student": "frami.export.export",
     "inspect": "frami.reporting.inspect",
     "score": "frami.evaluate.scores",
+    "predict": "frami.prediction.predict",
+    "Prediction": "frami.prediction.results",
+    "Stream": "frami.prediction.streaming",
     "load": "frami.models.model",
     "Model": "frami.models.model",
     "Architecture": "frami.models.architecture",
@@ -71,7 +79,9 @@ __all__ = [
     "FrontEnd",
     "Model",
     "Network",
+    "Prediction",
     "Store",
+    "Stream",
     "__version__",
     "adopt",
     "advise",
@@ -80,6 +90,7 @@ __all__ = [
     "inspect",
     "load",
     "merge",
+    "predict",
     "score",
     "synthesize",
     "train",

@@ -139,19 +139,36 @@ def mix_channels(path: Path, samples: Tensor) -> Tensor:
 
 
 def is_cut_off(path: Path) -> bool:
-    """Return whether the end of a wav or ogg file is missing; the decoder does not report it."""
+    """Return whether the end of a file is missing where the decoder does not report it."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] == b"RIFF":
-            length = int.from_bytes(head[4:8], "little")
-            # A recorder that cannot seek back to fill in the length leaves one of these values.
-            return length not in (0, 0xFFFFFFFF) and length + 8 > size + 1
+        head = file.read(28)
         if head[:4] == b"OggS":
             file.seek(max(0, size - 65536))
             tail = file.read()
             return not _ends_stream(tail[tail.rfind(b"OggS") :])
-    return False
+    declared = _declared_size(head)
+    return declared is not None and declared > size + 1
+
+
+def _declared_size(head: bytes) -> int | None:
+    """Return the size of a file by its header; None if the header does not tell it."""
+    little = int.from_bytes(head[4:8], "little")
+    big = int.from_bytes(head[4:8], "big")
+    if head[:4] == b"RIFF":
+        # A recorder or a pipe that cannot seek back to fill in the length leaves 0, or the largest
+        # number of a type: ffmpeg 0xFFFFFFFF, arecord 0x80000024, sox 0x7FFFF024.
+        return None if little == 0 or little >= 0x7FFFF000 else little + 8
+    if head[:4] == b"RF64" and head[12:16] == b"ds64":
+        return int.from_bytes(head[20:28], "little") + 8
+    if head[:4] == b"riff":  # W64: an identifier of 16 bytes, then the size of the whole file
+        return int.from_bytes(head[16:24], "little")
+    if head[:4] == b"FORM":  # AIFF
+        return big + 8
+    if head[:4] == b".snd":  # AU: where the samples begin, and how many bytes they take
+        length = int.from_bytes(head[8:12], "big")
+        return None if length == 0xFFFFFFFF else big + length
+    return None
 
 
 def _ends_stream(page: bytes) -> bool:

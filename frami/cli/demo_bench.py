@@ -14,6 +14,7 @@ from frami.core.errors import UsageError, unknown_name
 
 SUITES = (
     "quick",
+    "calibration",
     "main",
     "ablation",
     "cpu",

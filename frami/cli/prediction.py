@@ -144,11 +144,11 @@ def predict(
     """
     from frami.core.runtime import select_runtime
     from frami.prediction import inputs
-    from frami.prediction.formats import FORMATS, Selection
+    from frami.prediction.formats import FORMATS, Selection, choose_format
     from frami.prediction.predictor import make_predictor
 
-    flags = {"json": as_json, "csv": as_csv, "tsv": as_tsv}
-    chosen = _choose_format([name for name, given in flags.items() if given], format_name, out)
+    flags = {"json": as_json, "csv": as_csv, "tsv": as_tsv, format_name: format_name}
+    chosen = choose_format([name for name, given in flags.items() if name and given], out)
     is_piped = STANDARD_INPUT in sounds
     _check_pipe(sounds, arguments)
     paths = [] if is_piped else inputs.find_sounds(sounds)
@@ -159,25 +159,6 @@ def predict(
         _write(FORMATS[chosen](answers, selection), out)
     else:
         _answer_files(predictor, paths, chosen, selection, out, arguments)
-
-
-def _choose_format(flags: Sequence[str], format_name: str | None, out: str | None) -> str:
-    """Return the name of the format that the options ask for."""
-    from frami.core.errors import unknown_name
-    from frami.prediction.inputs import SUFFIXES
-
-    names = [*flags, *([format_name] if format_name else [])]
-    if len(set(names)) > 1:
-        raise UsageError(f"Several formats are chosen: {', '.join(names)}. Choose one.")
-    chosen = names[0] if names else Path(out or "").suffix.removeprefix(".")
-    if names and chosen not in types.FORMATS:
-        raise unknown_name("format", chosen, types.FORMATS)
-    chosen = chosen if chosen in types.FORMATS else "text"
-    if out is not None and Path(out).is_dir() and chosen != "audacity":
-        raise UsageError(f"`out` is {out}, a folder; name a file.")
-    if Path(out or "").suffix.lower() in SUFFIXES:
-        raise UsageError(f"`out` is {out}, the name of a sound; name a file for the answers.")
-    return chosen
 
 
 def _check_pipe(sounds: Sequence[str], arguments: PredictArguments) -> None:

@@ -37,7 +37,7 @@ import torch
 
 from frami.core import files
 from frami.core.errors import UsageError
-from frami.core.progress import ProgressCallback, silent
+from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, settings_id
 from frami.core.runtime import select_runtime
 from frami.core.seeds import Stream, make_rng
@@ -125,6 +125,7 @@ def make_soundscapes(
     Raises:
         UsageError: The data set, the fold, a class or a setting is not allowed.
     """
+    check_callback(report)
     select_runtime(device, threads)
     settings = make_settings(SoundscapeSettings, options or {})
     counts = {"train": train, "validation": validation}

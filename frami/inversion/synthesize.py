@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from frami.core import seeds
-from frami.core.progress import ProgressCallback, silent
+from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, discard_record, is_finished
 from frami.core.runtime import Runtime, select_runtime
 from frami.core.settings import identity_fields
@@ -79,6 +79,7 @@ def synthesize(
         UsageError: A method or setting does not exist, or is not allowed; the store was made with
             other settings; or another process is writing to it.
     """
+    check_callback(report)
     teacher = as_model(teacher)
     out, seed = Path(out), seeds.check_seed(seed)
     parts = [part.for_teacher(teacher) for part in make_parts(method, mix or {}, options or {})]

@@ -22,7 +22,7 @@ from frami.core import code, files
 from frami.core.errors import OperationError, UsageError
 from frami.core.settings import settings_from_json, settings_to_json
 from frami.models import bundle, hub_layout, loading, tasks
-from frami.models.architecture import Architecture
+from frami.models.architecture import Architecture, check_architecture
 from frami.models.bundle import list_pretrained as list_pretrained
 from frami.models.bundle import resolve_bundle as resolve_bundle
 from frami.models.foreign import Adoption
@@ -47,8 +47,9 @@ class Model:
         adoption: How a network of other code is called; None for frami's own networks.
 
     Raises:
-        UsageError: The number of labels is not the number of classes, or ``frame_range`` is not a
-            pair of positive integers in ascending order.
+        UsageError: ``architecture`` is not an `Architecture`, the number of labels is not the
+            number of classes, or ``frame_range`` is not a pair of positive integers in ascending
+            order.
     """
 
     architecture: Architecture
@@ -61,6 +62,7 @@ class Model:
     adoption: Adoption | None = None
 
     def __post_init__(self) -> None:
+        check_architecture(self.architecture)
         classes = self.network.classes
         if isinstance(self.labels, str) or len(self.labels) != classes:
             raise UsageError(
@@ -91,6 +93,7 @@ class Model:
         **attributes: Any,
     ) -> Model:
         """Return a model with fresh weights, drawn from torch's global generator."""
+        check_architecture(architecture)
         network = architecture.build(front_end.n_mels, len(labels), task)
         return cls(architecture, network, front_end, tuple(labels), task, **attributes)
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from frami.core.errors import UsageError, unknown_name
+from frami.prediction.inputs import SUFFIXES
 from frami.prediction.results import Event, Prediction
 
 Named = tuple[str, Prediction]  # the name of a sound, and a prediction for it
@@ -154,6 +156,30 @@ FORMATS: dict[str, Callable[[Iterable[Named], Selection], Iterator[str]]] = {
     "dcase": as_dcase,
     "audacity": as_audacity,
 }
+
+
+def choose_format(names: Sequence[str], out: str | Path | None) -> str:
+    """Return the name of the format to write.
+
+    Args:
+        names: Names of `FORMATS` that were asked for; if none, the suffix of ``out`` decides.
+        out: File to write, or a folder for the format audacity; None is standard output.
+
+    Raises:
+        UsageError: Several formats were asked for, or ``out`` is a folder or the name of a sound.
+    """
+    if len(set(names)) > 1:
+        raise UsageError(f"Several formats are chosen: {', '.join(names)}. Choose one.")
+    if names and names[0] not in FORMATS:
+        raise unknown_name("format", names[0], FORMATS)
+    suffix = Path(out or "").suffix
+    by_suffix = suffix[1:] if suffix[1:] in FORMATS else "text"
+    chosen = names[0] if names else by_suffix
+    if out is not None and Path(out).is_dir() and chosen != "audacity":
+        raise UsageError(f"`out` is {out}, a folder; name a file.")
+    if suffix.lower() in SUFFIXES:
+        raise UsageError(f"`out` is {out}, the name of a sound; name a file for the answers.")
+    return chosen
 
 
 def sound_names(paths: Sequence[Path], *, without_folders: bool) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from frami.core import files, seeds
 from frami.core.checks import check_integer
 from frami.core.extension import chain_of, extend_record
-from frami.core.progress import ProgressCallback, silent
+from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, is_finished, read_record
 from frami.core.runtime import select_runtime
 from frami.data.store import Store
@@ -90,6 +90,7 @@ def distill(
             ``dataset`` and ``noise`` is given; or the teachers have different labels.
         OperationError: The store has another teacher, front end or task, or fewer than 4 clips.
     """
+    check_callback(report)
     teachers = load_teachers(teacher)
     if noise:
         options = {**noise_settings(teachers[0]), **(options or {})}

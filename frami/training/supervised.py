@@ -14,7 +14,7 @@ from frami.audio.frontend import FrontEnd
 from frami.core import seeds
 from frami.core.checks import check_integer
 from frami.core.extension import chain_of
-from frami.core.progress import ProgressCallback, silent
+from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run
 from frami.core.runtime import Runtime, select_runtime
 from frami.core.seeds import Stream
@@ -126,6 +126,7 @@ def train(
             the network exceeds the budget, or the folder contains something else.
         OperationError: A recording cannot be read, the loss is not finite, or the disk is full.
     """
+    check_callback(report)
     settings, seed = make_settings(SupervisedSettings, options or {}), seeds.check_seed(seed)
     architecture = Architecture.from_options(network, width, depth, pooling)
     split = split_for_task(load_split(dataset, data, test_fold=test_fold, strict=strict), task)

@@ -43,6 +43,8 @@ BAD = [
     (EVALUATE.replace("tones", "esc50 --data {artifacts}/layout"), 2, "is not a folder of esc50"),
     (EVALUATE.replace("tones", "esc50 --data {artifacts}/no"), 2, "There is no folder"),
     (EVALUATE + " --device abacus", 2, "There is no device 'abacus'"),
+    (EVALUATE + " --max-kb 1", 2, "exceeds --max-kb 1 by"),
+    (EVALUATE + " --max-mmacs 0", 2, "--max-mmacs is 0.0; it must be a number above 0"),
     (EVALUATE + " --json /dev/null/scores.json", 2, "is a file, but a folder is needed there"),
     (EVALUATE + " --json {tmp}", 2, "a folder, a table or a picture; name a .json file"),
     ("inspect {artifacts}/teacher --out {tmp}/out --teacher digits", 2, "--teacher is for a store"),
