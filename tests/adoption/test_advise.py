@@ -38,20 +38,22 @@ def agreement(**rows: float) -> dict[str, dict[str, float]]:
     }
 
 
-def test_score_is_the_ratio_to_the_best_student_of_other_sources() -> None:
+def test_score_is_the_part_of_what_students_of_those_clips_reach() -> None:
     table = agreement(frami=0.8)
     scores = relative_scores(table)
-    assert scores["frami"] == 1
-    # On clips of frami, the best other student has 0.5; elsewhere the student of frami has 0.8.
-    assert scores["synthesizer"] == pytest.approx((0.5 / 0.5 + 2 * 0.5 / 0.8) / 3)
-    table["frami"]["frami"] = 1.0  # its own clips do not count
-    assert relative_scores(table) == scores
+    # On clips of frami, its own student is the reference, with 0.8; elsewhere others, with 0.5.
+    assert scores["frami"] == pytest.approx(3 * 0.8 / (3 * 0.5))
+    assert scores["synthesizer"] == pytest.approx(3 * 0.5 / (0.8 + 0.5 + 0.5))
+    assert scores["mix"] == pytest.approx(1)
+    table["synthesizer"]["synthesizer"] = 0.9  # the reference of the others, not its own score
+    assert relative_scores(table)["synthesizer"] == scores["synthesizer"]
+    assert relative_scores(table)["frami"] == pytest.approx(3 * 0.8 / (0.9 + 0.5 + 0.5))
 
 
 def test_recommendation_is_the_cheapest_of_the_good_sources() -> None:
-    scores = {"a": 0.90, "b": 0.89, "c": 0.80}
+    scores = {"a": 0.90, "b": 0.87, "c": 0.80}
     assert recommend(scores, {"a": 100.0, "b": 20.0, "c": 1.0}) == "b"
-    assert recommend(scores | {"a": 0.95}, {"a": 100.0, "b": 20.0, "c": 1.0}) == "a"
+    assert recommend(scores | {"a": 0.99}, {"a": 100.0, "b": 20.0, "c": 1.0}) == "a"
 
 
 def test_clips_follow_from_the_minutes() -> None:
