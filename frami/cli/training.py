@@ -101,6 +101,7 @@ def train(
     settings = options.parse_settings(assignments, SupervisedSettings)
     out, steps = arguments["out"], make_settings(SupervisedSettings, settings).steps
     planned = runs.planned_steps(out, steps, arguments["more_steps"])
+    runs.check_recordings(arguments["dataset"], arguments["data"])
     with show_progress("training", planned) as report:
         model = run_train(**arguments, options=settings, report=report)
     runs.echo_run(out, planned)
@@ -229,6 +230,7 @@ def distill(
     steps = make_settings(loop.TrainingSettings, loop_settings).steps
     out = arguments["out"]
     planned = runs.planned_steps(out, steps, arguments["more_steps"])
+    runs.check_recordings(arguments["dataset"], arguments["data"])
     with show_progress("distillation", planned) as report:
         student = run_distill(**arguments, options=settings, report=report)
     runs.echo_run(out, planned)
