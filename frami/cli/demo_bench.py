@@ -14,7 +14,6 @@ from frami.core.errors import UsageError, unknown_name
 
 SUITES = (
     "quick",
-    "calibration",
     "main",
     "ablation",
     "cpu",

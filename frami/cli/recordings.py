@@ -8,7 +8,7 @@ from typing import Unpack
 
 import click
 
-from frami.cli import options, types
+from frami.cli import options, runs, types
 from frami.cli.help import Command, Group
 from frami.cli.options import RecordingArguments, RuntimeArguments
 
@@ -151,6 +151,7 @@ def soundscapes(
         return
     settings = options.parse_settings(assignments, SoundscapeSettings)
     total = arguments["train"] + arguments["validation"]
+    runs.check_recordings(arguments["dataset"], arguments["data"])
     with show_progress("soundscapes", total) as report:
         out = make_soundscapes(**arguments, options=settings, report=report)
     module = load_dataset(arguments["dataset"])

@@ -8,7 +8,7 @@ from typing import TypedDict, Unpack
 
 import click
 
-from frami.cli import options, types
+from frami.cli import options, runs, types
 from frami.cli.evaluation import (
     ScoreArguments,
     check_json_path,
@@ -95,6 +95,7 @@ def evaluate(
         raise UsageError("Give either `test_fold` or `all_folds`.")
     settings = {"model": model, "others": others, "seed": seed, **arguments}
     settings |= {"budget": budget, "max_kb": max_kb, "max_mmacs": max_mmacs}
+    runs.check_recordings(arguments["dataset"], arguments["data"])
     if test_fold is None:
         path = evaluate_all_folds(settings, json_file, arguments)
         click.echo(f"All scores are in {path}.")
@@ -158,6 +159,7 @@ def inspect(
 
     began = time.monotonic()
     select_runtime(arguments["device"], threads)
+    runs.check_recordings(arguments["dataset"], arguments["data"])
     click.echo(run_inspect(path, out, **arguments))
     if out is None:
         options.echo_next("inspect", path, "--out", "pictures")

@@ -1,4 +1,4 @@
-"""Run folders on the command line: how much is to do, and what to say about a run."""
+"""What commands do around the library's work: check recordings, count steps, describe a run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,28 @@ from pathlib import Path
 import click
 
 from frami.cli import options
+
+MANY_FILES = 200
+
+
+def check_recordings(dataset: str | None, data: str | None) -> None:
+    """Check the files of the user's own folder and show the progress, if there are many.
+
+    The library checks them as well, but it does not read a file twice.
+    """
+    from frami.core.progress import show_progress
+    from frami.data.contents import check_files
+    from frami.data.recordings import load_dataset
+    from frami.data.splits import find_data_folder
+    from frami.data.user_folds import read_user_clips
+
+    if dataset is None or not load_dataset(dataset).ANY_FOLDER:
+        return
+    folder = find_data_folder(dataset, data)
+    names = [clip.name for clip in read_user_clips(folder).clips]
+    if len(names) >= MANY_FILES:
+        with show_progress("checking recordings", len(names)) as report:
+            check_files(folder, names, report)
 
 
 def planned_steps(out: str, steps: int, more_steps: int) -> int:

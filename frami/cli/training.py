@@ -119,6 +119,7 @@ def train(
     preset = find_preset(front_end) if front_end else None
     out, steps = arguments["out"], make_settings(SupervisedSettings, settings).steps
     planned = runs.planned_steps(out, steps, arguments["more_steps"])
+    runs.check_recordings(arguments["dataset"], arguments["data"])
     with show_progress("training", planned) as report:
         model = run_train(
             **arguments, front_end=preset, budget=limit, options=settings, report=report
@@ -265,6 +266,7 @@ def distill(
     limit = find_budget(budget, max_kb, max_mmacs)
     out = arguments["out"]
     planned = runs.planned_steps(out, steps, arguments["more_steps"])
+    runs.check_recordings(arguments["dataset"], arguments["data"])
     with show_progress("distillation", planned) as report:
         student = run_distill(**arguments, budget=limit, options=settings, report=report)
     runs.echo_run(out, planned)

@@ -6,14 +6,17 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from frami.audio.io import read_original_audio
 from frami.core.errors import FramiError
+from frami.core.progress import ProgressCallback, silent
 from frami.data.recordings import ClipFormat
 
 AUDIO_SUFFIXES = (
@@ -24,6 +27,7 @@ AUDIO_SUFFIXES = (
 OTHER_AUDIO_SUFFIXES = (".m4a", ".aac", ".mp4", ".wma", ".amr", ".webm")
 IGNORED_FOLDERS = ("__MACOSX",)
 LONG_CLIP_PERCENTILE = 90
+MAX_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,26 @@ def check_file(path: Path) -> Contents:
         what = "is a link to a file that is not there" if path.is_symlink() else "is not there"
         return Contents(problem=f"{path} {what}.")
     return _decode(path.absolute(), status.st_size, status.st_mtime_ns)
+
+
+def check_files(
+    folder: Path, names: Sequence[str], report: ProgressCallback = silent
+) -> dict[str, Contents]:
+    """Return what is in some audio files, by name.
+
+    Args:
+        folder: Folder of the files.
+        names: Their paths below it.
+        report: Called with the number of finished files.
+    """
+    report(0)
+    contents = {}
+    with ThreadPoolExecutor(min(MAX_THREADS, torch.get_num_threads())) as pool:
+        results = pool.map(check_file, [folder / name for name in names])
+        for name, found in zip(names, results, strict=True):
+            contents[name] = found
+            report(len(contents))
+    return contents
 
 
 @cache

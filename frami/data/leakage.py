@@ -32,6 +32,15 @@ def held_out_folds(provenance: Any) -> list[dict[str, str]]:
     return [*([own] if is_fold else []), *held_out_folds(list(provenance.values()))]
 
 
+def without_samples(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model's provenance without samples of clips, for display."""
+    return {
+        name: without_samples(value) if isinstance(value, Mapping) else value
+        for name, value in provenance.items()
+        if name != "training_clips"
+    }
+
+
 def leakage_warning(provenance: Mapping[str, Any], split: Split) -> str:
     """Return a warning if a model may have been trained on test recordings of a split, else "".
 

@@ -121,6 +121,17 @@ def read_text(path: Path) -> str:
         raise UsageError(f"{path} is not UTF-8 text ({error}). Copy the file again.") from error
 
 
+def parse_flag(cell: str, column: str, path: Path, line: int) -> bool:
+    """Return a cell that is true or false, also as a spreadsheet writes it: ``TRUE``, ``1``.
+
+    An error names the column, file and line.
+    """
+    values = dict.fromkeys(("true", "1", "1.0"), True) | dict.fromkeys(("false", "0", "0.0"), False)
+    if cell.lower() not in values:
+        raise UsageError(f"{path}, line {line}: {column} is {cell!r}; it must be True or False.")
+    return values[cell.lower()]
+
+
 def parse_number(cell: str, column: str, path: Path, line: int) -> float:
     """Return the finite number in a cell; an error names its column, file and line."""
     try:

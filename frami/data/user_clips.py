@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,10 +132,11 @@ def read_listed_clips(folder: Path, listing: Listing) -> UserClips:
         UsageError: No listed file is there, or rows contradict each other.
     """
     names = list(walk_audio(folder))
+    find = _file_finder(folder, names, listing.path)
     rows_of: dict[str, list[Row]] = defaultdict(list)
     absent: dict[str, str] = {}
     for row in listing.rows:
-        name = _find_file(folder, names, listing.path, row)
+        name = find(row)
         if name:
             rows_of[name].append(row)
         else:
@@ -166,20 +167,26 @@ def _find_task(listing: Listing) -> str:
     return "multi-label" if several else "single-label"
 
 
-def _find_file(folder: Path, names: Sequence[str], table: Path, row: Row) -> str | None:
-    """Return the name of a listed file: the path as written, or the only file of that name."""
-    path = Path(row.file)
-    if (folder / path).is_file():
-        return path.as_posix()
-    wanted = _stem(path.as_posix())
-    found = [name for name in names if _stem(name) == wanted]
-    found = found or [name for name in names if _stem(Path(name).name) == _stem(path.name)]
-    if len(found) > 1:
-        raise UsageError(
-            f"{table}, line {row.line}: {row.file} may be {found[0]} or {found[1]}. Write its "
-            f"path below {folder}."
-        )
-    return found[0] if found else None
+def _file_finder(folder: Path, names: Sequence[str], table: Path) -> Callable[[Row], str | None]:
+    """Return a function that finds the file of a row: at its path, or the only one of its name."""
+    by_path, by_name = defaultdict(list), defaultdict(list)
+    for name in names:
+        by_path[_stem(name)].append(name)
+        by_name[_stem(Path(name).name)].append(name)
+
+    def find(row: Row) -> str | None:
+        path = Path(row.file)
+        if (folder / path).is_file():
+            return path.as_posix()
+        found = by_path.get(_stem(path.as_posix())) or by_name.get(_stem(path.name), [])
+        if len(found) > 1:
+            raise UsageError(
+                f"{table}, line {row.line}: {row.file} may be {found[0]} or {found[1]}. Write its "
+                f"path below {folder}."
+            )
+        return found[0] if found else None
+
+    return find
 
 
 def _stem(name: str) -> str:

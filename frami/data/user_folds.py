@@ -12,7 +12,7 @@ import numpy as np
 from frami.core.errors import OperationError, UsageError
 from frami.core.text import preview
 from frami.data.annotations import check_events_within_clips
-from frami.data.contents import Contents, check_file, same_contents
+from frami.data.contents import Contents, check_files, same_contents
 from frami.data.grouping import assign_folds, connected_groups
 from frami.data.listing import find_table, read_listing
 from frami.data.user_clips import (
@@ -50,6 +50,12 @@ class DividedClips:
         return sorted(folds, key=lambda fold: (fold == TEST, *_natural(fold)))
 
 
+def read_user_clips(folder: Path) -> UserClips:
+    """Return the clips of a user's folder, whether their files can be used or not."""
+    table = find_table(folder)
+    return read_listed_clips(folder, read_listing(table)) if table else read_class_folders(folder)
+
+
 def divide_clips(folder: Path) -> DividedClips:
     """Return the usable clips of a user's folder, with their folds.
 
@@ -57,9 +63,8 @@ def divide_clips(folder: Path) -> DividedClips:
         UsageError: The folder or its table has another layout, or contradicts itself.
         OperationError: None of the clips can be used.
     """
-    table = find_table(folder)
-    user = read_listed_clips(folder, read_listing(table)) if table else read_class_folders(folder)
-    contents = {clip.name: check_file(folder / clip.name) for clip in user.clips}
+    user = read_user_clips(folder)
+    contents = check_files(folder, [clip.name for clip in user.clips])
     user = _drop_unusable(user, contents)
     if user.task == "sound-events":
         check_events_within_clips(folder, {c.name: list(c.events or ()) for c in user.clips})

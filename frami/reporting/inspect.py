@@ -14,6 +14,7 @@ from frami.core.run import read_metrics, read_record
 from frami.core.runtime import Runtime, select_runtime
 from frami.core.text import format_bytes, format_mapping, format_rows
 from frami.data.clips import Spectrograms
+from frami.data.leakage import without_samples
 from frami.data.recordings import Split
 from frami.data.splits import align_labels, load_split, split_for_task
 from frami.data.store import Store
@@ -127,7 +128,7 @@ def _describe_bundle(path: Path, out: Path | None, split: Split | None, runtime:
         ("frame range", format_frame_range(model.front_end, model.frame_range)),
         ("task", model.task),
         ("labels", f"{len(model.labels)}: {', '.join(model.labels)}"),
-        ("provenance", format_mapping(model.provenance) or "not recorded"),
+        ("provenance", format_mapping(without_samples(model.provenance)) or "not recorded"),
         ("fingerprint", model.fingerprint),
     ]
     if out is None:
