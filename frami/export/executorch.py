@@ -111,7 +111,7 @@ class Program:
         """Open a file."""
         with _quiet():
             runtime = importlib.import_module("executorch.runtime").Runtime.get()
-            return cls(path, runtime.load_program(path.read_bytes()).load_method("forward"))
+            return cls(path, runtime.load_program(path).load_method("forward"))
 
     def __call__(self, features: Tensor) -> list[Tensor]:
         """Return the outputs for spectrograms ``(B, F, N)``, one clip after the other."""

@@ -19,7 +19,7 @@ from frami.core.progress import ProgressCallback, silent
 from frami.data.clips import Clips
 from frami.evaluate import fusion
 from frami.export import qdq
-from frami.export.agreement import agreement, predict
+from frami.export.agreement import agreement, predict, predict_torch
 from frami.export.onnx_file import OnnxNetwork, metadata, with_metadata
 from frami.models.model import Model
 
@@ -37,7 +37,8 @@ class Quantization:
         kept_float: Layers that stay float because that was measured to be better.
         always_float: Parts that stay float in every file.
         drop: Agreement with the teacher that is lost, in [-1, 1].
-        error: Mean squared difference of the logits to the float file.
+        error: Mean squared difference of the logits to those of the student.
+        tuning_steps: Steps of training with rounding before; 0 for none.
     """
 
     method: str
@@ -45,6 +46,7 @@ class Quantization:
     always_float: tuple[str, ...]
     drop: float
     error: float
+    tuning_steps: int = 0
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -57,8 +59,8 @@ class Quantizer:
     """A float file and the clips to quantize it with.
 
     Attributes:
-        model: The model of the file.
-        path: The float file.
+        model: The student.
+        path: Its float file, or that of a student tuned from it.
         batches: Calibration batches ``(B, F, N)``, all of one size.
         selection: Clips to compare quantizations on.
         reference: The logits of the clips of ``selection`` to agree with, ``(K,)`` each: the
@@ -87,7 +89,7 @@ class Quantizer:
         try:
             prepared = work / "prepared.onnx"
             qdq.prepare(self.path, prepared)
-            float_logits = predict(OnnxNetwork.open(self.path), self.selection)
+            float_logits = predict_torch(self.model, self.selection)
             trial = _Trial(self, prepared, out, float_logits)
             best = min((trial(method) for method in methods), key=lambda one: one.rank)
             best = self._keep_float(trial, best, report)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,15 @@ from frami.export.measure import Evidence, Row
 from frami.export.onnx_file import OnnxNetwork, write_onnx
 from frami.export.result import Exported, describe_quantization
 from frami.export.store_clips import StoreClips, calibration_batches
+from frami.export.tuning import STEPS, tune
 from frami.models.model import Model, ModelLike, as_model
 from frami.models.network import frozen
 
 FLOAT_FILE, INT8_FILE = "model.onnx", "model.int8.onnx"
 # Largest difference of a probability between torch and a float file.
 FLOAT_TOLERANCE = 1e-4
+# Agreement with the teacher that INT8 may lose before the student is tuned.
+TUNE_ABOVE = 0.01
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ class Job:
             )
 
     def _quantize(self, folder: Path, report: ProgressCallback) -> Quantization:
+        """Write the 8-bit file; tune the student for it if too much agreement is lost."""
         assert self.clips is not None
         quantizer = Quantizer(
             self.model,
@@ -117,9 +121,27 @@ class Job:
             self.clips.selection,
             list(self.clips.teacher_logits(self.clips.selection)),
         )
-        return quantizer.quantize(
-            folder / INT8_FILE, report=lambda done, note="": report(3, f"INT8: {note}")
-        )
+        out = folder / INT8_FILE
+        found = quantizer.quantize(out, report=lambda done, note="": report(3, f"INT8: {note}"))
+        if found.drop <= TUNE_ABOVE:
+            return found
+        with tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary) / FLOAT_FILE
+            tuned = tune(
+                self.model,
+                self.clips.training,
+                quantizer.batches,
+                self.runtime,
+                teacher=self.teacher,
+                steps=STEPS,
+                report=lambda done, note="": report(3, f"INT8: tuning, {done}/{STEPS} steps"),
+            )
+            write_onnx(tuned, path)
+            after = replace(quantizer, path=path).quantize(path.with_name(INT8_FILE))
+            if after.rank >= found.rank:
+                return found
+            files.write_bytes(out, path.with_name(INT8_FILE).read_bytes())
+        return replace(after, tuning_steps=STEPS)
 
     def _teacher_rows(self) -> list[Row]:
         """Return the teacher's cost in torch and, if it can be exported, in ONNX."""

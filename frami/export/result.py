@@ -51,7 +51,9 @@ def describe_quantization(quantization: Quantization | None) -> str:
     if quantization is None:
         return ""
     kept = (*quantization.always_float, *quantization.kept_float)
+    steps = quantization.tuning_steps
+    tuned = f" The student was tuned for it in {steps} steps on synthetic clips." if steps else ""
     return (
         f"INT8 is calibrated by {quantization.method} on synthetic clips. "
-        f"In float stay: {', '.join(kept) or 'no layers'}."
+        f"In float stay: {', '.join(kept) or 'no layers'}.{tuned}"
     )

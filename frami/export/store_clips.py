@@ -79,12 +79,12 @@ def _path(samples: Store | str | Path) -> Path:
 
 def _check(store: Store, model: Model) -> None:
     """Raise if the clips of a store are not what a model was made for."""
-    teacher = str(model.provenance.get("teacher") or "")
-    if teacher and store.teacher not in (*teacher.split("+"), model.fingerprint):
+    teacher = str(model.provenance.get("teacher") or model.fingerprint)
+    if store.teacher not in (*teacher.split("+"), model.fingerprint):
         raise OperationError(
-            f"{store.path} was inverted from the teacher {store.teacher}, but this student's "
-            f"teacher is {teacher}. Use the store that the student was distilled from, or make one "
-            f"with frami synthesize --teacher."
+            f"{store.path} was inverted from the teacher {store.teacher}, but this student needs a "
+            f"store of {teacher}. Use the store that it was distilled from, or make one with frami "
+            f"synthesize --teacher."
         )
     if store.front_end != model.front_end:
         raise OperationError(

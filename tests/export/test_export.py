@@ -18,8 +18,9 @@ import torch
 
 from frami.core.errors import FramiError, OperationError, UsageError
 from frami.data.store import Store
-from frami.export import measure
+from frami.export import job, measure
 from frami.export.export import export_student
+from frami.export.int8 import Quantization
 from frami.export.job import Job
 from frami.export.result import Exported
 from frami.models.model import Model
@@ -157,6 +158,19 @@ def test_refused_drop_leaves_an_earlier_export_as_it_was(
         export_student(teacher, tmp_path / "ship", samples=store, max_drop=0.1)
     assert {path.name: path.read_bytes() for path in (tmp_path / "ship").iterdir()} == before
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.slow
+def test_student_is_tuned_if_int8_loses_too_much(
+    store: Store, teacher: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "TUNE_ABOVE", -1.0)
+    monkeypatch.setattr(job, "STEPS", 2)
+    monkeypatch.setattr(Quantization, "rank", property(lambda one: -one.error))  # tuned is worse
+    exported = export_student(teacher, tmp_path / "ship", samples=store, int8=True)
+    assert exported.quantization is not None
+    assert exported.quantization.tuning_steps == 2
+    assert "tuned for it in 2 steps" in "\n".join(exported.lines())
 
 
 @pytest.mark.slow
