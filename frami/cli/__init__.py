@@ -1,6 +1,7 @@
 """The command line: `frami` and its commands, and how errors end it.
 
     training     train, distill
+    adoption     adopt
     inversion    synthesize
     reports      evaluate, inspect
     recordings   data get, soundscapes
@@ -25,6 +26,7 @@ from typing import NoReturn
 
 import click
 
+from frami.cli.adoption import adopt
 from frami.cli.catalog import list_names
 from frami.cli.demo_bench import bench, demo
 from frami.cli.diagnosis import doctor
@@ -75,7 +77,7 @@ def frami(modules: tuple[str, ...]) -> None:
 
 
 frami.add_section("First steps", demo, list_names, doctor)
-frami.add_section("Pipeline", train, synthesize, distill, evaluate, inspect)
+frami.add_section("Pipeline", train, adopt, synthesize, distill, evaluate, inspect)
 frami.add_section("Recordings", data, soundscapes)
 frami.add_section("Research", bench)
 
