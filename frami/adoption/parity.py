@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +11,16 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from frami.adoption.calling import Trial, features_of, user_error
+from frami.adoption.failures import user_error
 from frami.adoption.trace import trace
+from frami.adoption.trial import Trial, features_of
+from frami.adoption.waveforms import relative_difference
 from frami.audio.io import read_audio
 from frami.core import files
 from frami.core.errors import OperationError, UsageError
 from frami.models import axes
 from frami.models.foreign import Adoption, undo_activation
-from frami.models.model import Model
+from frami.models.model import Model, load
 from frami.models.rendering import render_waveform
 
 GOLDEN_FILE = "golden.safetensors"  # in a bundle: waveform (T,), features (F, N), logits (K,)
@@ -27,7 +31,8 @@ class Parity:
     """The differences between a bundle and the module that it was made from.
 
     Attributes:
-        features: Largest difference of the features; None if the module computes none.
+        features: Largest difference of the features, relative to their deviation; None if the
+            module computes none.
         logits: Largest difference of the logits.
         scale: Largest logit, or 1 if all are lower.
         rendered: Largest difference of the logits to those of the recording itself, for a module
@@ -50,7 +55,7 @@ class Parity:
         """Return sentences on the differences."""
         parts = [f"logits {self.logits:.2g} (of up to {self.scale:.2g})"]
         if self.features is not None:
-            parts.insert(0, f"features {self.features:.2g}")
+            parts.insert(0, f"features {self.features:.2g} of their deviation")
         lines = [
             f"Largest difference between the original and the bundle: {', '.join(parts)}. "
             f"Class: {self.label}."
@@ -93,7 +98,7 @@ def compare(trial: Trial, model: Model, waveform: Tensor) -> Parity:
     elif adoption.features:
         inside = _run(trial, adoption, waveform.unsqueeze(0))
         shape = axes.to_layout(values, adoption.features_layout)
-        features = float((inside[adoption.features] - shape).abs().max())
+        features = relative_difference(inside[adoption.features], shape)
         original = _logits(adoption, inside)
     else:
         itself = _logits(adoption, _run(trial, adoption, waveform.unsqueeze(0)))
@@ -145,3 +150,29 @@ def write_golden(folder: Path, model: Model, waveform: Tensor) -> None:
         "logits": model.predict(waveform).logits[0].cpu().contiguous(),
     }
     files.write_bytes(folder / GOLDEN_FILE, safetensors.torch.save(golden))
+
+
+def write_bundle(
+    trial: Trial,
+    model: Model,
+    out: Path,
+    waveform: Tensor,
+    tolerance: float,
+    report: Callable[[str], None],
+) -> Model:
+    """Write the bundle, compare it with the original, and return it as loaded from disk."""
+    temporary = out.with_name(f".{out.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        model.save(temporary)
+        loaded = load(temporary, trust_code=True)
+        compared = compare(trial, loaded, waveform)
+        for line in compared.lines():
+            report(line)
+        require_parity(compared, tolerance)
+        write_golden(temporary, loaded, waveform)
+        with files.reraise_os_errors():
+            temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return load(out, trust_code=True)

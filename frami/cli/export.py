@@ -36,6 +36,7 @@ class ExportArguments(RuntimeArguments):
     },
 )
 @click.argument("student", type=types.MODEL)
+@options.trust_option
 @options.option(
     "--samples",
     section="Input",

@@ -46,6 +46,7 @@ class PredictArguments(TypedDict):
 )
 @click.argument("model", type=types.MODEL)
 @click.argument("sounds", nargs=-1, required=True, type=types.PathOption(allow_dash=True))
+@options.trust_option
 @options.option(
     "--window",
     section="Input",

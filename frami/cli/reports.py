@@ -38,6 +38,7 @@ from frami.core.errors import UsageError
     metavar="MODEL",
     help="Another model to fuse with the first. Repeat the option to fuse several.",
 )
+@options.trust_option
 @options.recording_options(required=True, fold_required=False)
 @options.option(
     "--all-folds",
@@ -131,6 +132,7 @@ class InspectArguments(TypedDict):
     metavar="MODEL",
     help="With a store: the model whose features are drawn as a map, e.g. the teacher.",
 )
+@options.trust_option
 @options.recording_options(required=False)
 @options.option(
     "--out",
