@@ -149,4 +149,4 @@ def test_names_in_help_are_those_of_the_library() -> None:
     assert types.PRECISIONS == runtime.PRECISIONS
     assert tuple(BUDGETS) == types.BUDGETS
     assert tuple(FORMATS) == types.FORMATS and tuple(PCM) == types.PCM
-    assert set(LISTED_SUITES) == {*SUITES, "speed"}
+    assert set(LISTED_SUITES) == {*SUITES, "speed", "calibration"}
