@@ -5,6 +5,7 @@ A bundle may come from an unknown source. Errors name the key or tensor that is 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from importlib import resources
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -84,6 +86,17 @@ def resolve_bundle(model: str | Path) -> Path:
             f"{', '.join(list_pretrained())}."
         )
     return folder
+
+
+def fingerprint(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Return 16 hex digits that depend on a model's description and on its weights."""
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode())
+        # As bytes, because numpy has no bfloat16.
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def state_tensors(network: nn.Module) -> dict[str, Tensor]:

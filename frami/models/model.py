@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import operator
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +15,9 @@ from torch import Tensor
 from frami.audio.frontend import FrontEnd
 from frami.audio.waveform import as_waveform
 from frami.core import code, files
+from frami.core.checks import check_frame_range
 from frami.core.errors import OperationError, UsageError
-from frami.core.settings import settings_from_json, settings_to_json
+from frami.core.settings import settings_to_json
 from frami.models import bundle, hub_layout, loading, tasks
 from frami.models.architecture import Architecture, check_architecture
 from frami.models.bundle import list_pretrained as list_pretrained
@@ -68,19 +65,8 @@ class Model:
             raise UsageError(
                 f"A network of {classes} classes needs {classes} labels, not {self.labels!r}."
             )
-        try:
-            shortest, longest = map(operator.index, self.frame_range)
-        except (TypeError, ValueError) as error:
-            raise UsageError(
-                f"`frame_range` is {self.frame_range!r}; it must be two integers."
-            ) from error
-        if not 1 <= shortest <= longest:
-            raise UsageError(
-                f"`frame_range` is {self.frame_range!r}; it must be two integers of 1 or more, the "
-                f"lower first."
-            )
         object.__setattr__(self, "labels", tuple(self.labels))
-        object.__setattr__(self, "frame_range", (shortest, longest))
+        object.__setattr__(self, "frame_range", check_frame_range(self.frame_range))
         self.network.task = tasks.find_task(self.task)
 
     @classmethod
@@ -100,13 +86,7 @@ class Model:
     @property
     def fingerprint(self) -> str:
         """16 hex digits that depend on the weights, front end, labels, task and architecture."""
-        digest = hashlib.sha256(json.dumps(self._description(), sort_keys=True).encode())
-        for name, tensor in sorted(self.network.state_dict().items()):
-            digest.update(name.encode())
-            # As bytes, because numpy has no bfloat16.
-            flat = tensor.detach().cpu().contiguous().reshape(-1)
-            digest.update(flat.view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return bundle.fingerprint(self._description(), self.network.state_dict())
 
     @property
     def parameters(self) -> int:
@@ -152,8 +132,7 @@ class Model:
     @property
     def code(self) -> list[str]:
         """References of the user's functions that the model needs (`frami.core.code`)."""
-        own = getattr(self.front_end, "function", "")
-        references = [own, self.adoption.code if self.adoption else ""]
+        references = [self.front_end.function, self.adoption.code if self.adoption else ""]
         return [reference for reference in references if reference]
 
     def save(self, folder: str | Path, **provenance: Any) -> Path:
@@ -263,41 +242,8 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
 
 
 def _load(folder: Path) -> Model:
-    description = bundle.read_description(bundle.description_path(folder))
-    architecture = Architecture(
-        description["network"],
-        description["arguments"],
-        description["projection"],
-        str(description.get("pooling", ATTENTION)),
-    )
-    module = architecture.network
-    if "." in module and module not in sys.modules and not code.is_trusted():
-        raise OperationError(
-            f"The bundle {folder} needs the module {module}, which is not part of frami. If you "
-            f"trust it, import it: frami --import {module} ..., or trust_code=True in Python."
-        )
-    front_end = settings_from_json(FrontEnd, description["front_end"], f"{folder}/model.json")
-    for reference in filter(None, [getattr(front_end, "function", "")]):
-        code.load_reference(folder, reference)
-    adoption: Adoption | None = None
-    network: Classifier
-    if "adoption" in description:
-        adoption = settings_from_json(Adoption, description["adoption"], f"{folder}/model.json")
-        network = loading.load_foreign_network(folder, description, adoption, front_end)
-    else:
-        network = loading.load_network(folder, description, architecture, front_end)
-    shortest, longest = description["frame_range"]
-    loaded = Model(
-        architecture,
-        network,
-        front_end,
-        tuple(description["labels"]),
-        description["task"],
-        description["provenance"],
-        (shortest, longest),
-        adoption,
-    )
-    expected = description.get("fingerprint")
+    parts, expected = loading.read_parts(folder)
+    loaded = Model(**parts)
     if expected is not None and expected != (fingerprint := loaded.fingerprint):
         raise OperationError(
             f"The bundle {folder} was changed: model.json and weights.safetensors do not belong "
