@@ -194,8 +194,8 @@ class DistillArguments(RuntimeArguments):
     "--noise",
     section="Input",
     is_flag=True,
-    help="Train on noise that is drawn anew in every step: the strongest control without "
-    "inversion. The teacher then uses the statistics of each batch.",
+    help="Train on noise that is drawn anew in every step, as a control. The teacher's batch norms "
+    "then use the statistics of each batch.",
 )
 @options.option(
     "--any-teacher",

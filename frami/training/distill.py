@@ -60,9 +60,9 @@ def distill(
         dataset: A data set of recordings, with ``data`` and ``test_fold`` as in `frami.train`.
         data: See ``dataset``.
         test_fold: See ``dataset``.
-        noise: Train on noise that is drawn anew in every step: the strongest control without
-            inversion. The settings ``teacher_norm=batch`` and ``student_norm=clips`` are then the
-            default (`frami.training.norms`).
+        noise: Train on noise that is drawn anew in every step, as a control. The settings
+            ``teacher_norm=batch`` and ``student_norm=clips`` are then the default
+            (`frami.training.norms`).
         student: A module of ``frami.students`` or ``frami.teachers``.
         width: Channels of the student; None is the network's default.
         depth: Layers of the student; None is the network's default.
