@@ -192,17 +192,16 @@ class Job:
         return rows
 
     def _drop(self, rows: Sequence[Row]) -> float | None:
-        """Return what the last file lost: on recordings if there are any, else on clips."""
-        student = next(row for row in rows if row.name == "student, torch")
-        last = rows[-1]
+        """Return the most that a file lost: on recordings if there are any, else on clips."""
+        names = [row.name for row in rows]
+        student, *written = rows[names.index("student, torch") :]
         test_set = self.evidence.test_set
         if test_set is not None:
             name, kind = test_set.measure
-            drop = student.recordings[name] - last.recordings[name]
-            return -drop if kind.lower_is_better else drop
-        if student.teacher is None or last.teacher is None:
-            return None
-        return student.teacher - last.teacher
+            sign = -1 if kind.lower_is_better else 1
+            return max(sign * (student.recordings[name] - row.recordings[name]) for row in written)
+        shares = [row.teacher for row in written if row.teacher is not None]
+        return None if student.teacher is None else student.teacher - min(shares)
 
     def _conditions(self) -> str:
         """Return a sentence on what was measured."""

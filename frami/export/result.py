@@ -19,8 +19,8 @@ class Exported:
         folder: The folder with all files.
         rows: Figures of teacher, student and files.
         quantization: How the 8-bit file was made, or None.
-        drop: What the last file lost against the student: a share of the clips whose answer is the
-            teacher's, or of the score on recordings. None if neither was measured.
+        drop: The most that a file lost against the student: a share of clips with the answer of the
+            teacher, or of the score on recordings. None if neither was measured.
         conditions: A sentence on what was measured.
     """
 

@@ -237,10 +237,17 @@ MISFITS: list[tuple[Change, str]] = [
         "inverted from the teacher",
     ),
     (
-        lambda m: replace(m, front_end=replace(m.front_end, mean=1.0)),
+        lambda m: replace(
+            m,
+            front_end=replace(m.front_end, mean=1.0),
+            provenance={"teacher": m.fingerprint},
+        ),
         "made for another front end than this student's",
     ),
-    (lambda m: replace(m, labels=("a", "b", "c")), "is for the task single-label with 3 classes"),
+    (
+        lambda m: replace(m, labels=("a", "b", "c"), provenance={"teacher": m.fingerprint}),
+        "is for the task single-label with 3 classes",
+    ),
 ]
 
 
