@@ -60,7 +60,7 @@ class Method:
         self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
         self.view, _ = get_views(settings.views)
         self.proxy = make_proxy(teacher, settings, runtime, seed)
-        self.weak_priors = WeakPriors(teacher, settings)
+        self.weak_priors = WeakPriors(teacher, settings, runtime.device)
 
     def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
         """Return finished clips ``(B, F, n_frames)``, one for each target."""
@@ -85,7 +85,11 @@ class Method:
         view, view_target = transforms.with_timeline(lambda both: self.view(both, rng), mel, target)
         with self.weak_priors.recording() as attention:
             forward_pass = forward_with_stats(
-                self.teacher.network, view, self.runtime, moments=bool(self.settings.batch_norm)
+                self.teacher.network,
+                view,
+                self.runtime,
+                moments=bool(self.settings.batch_norm),
+                extra=self.weak_priors.moments(target, 0.0),
             )
         terms = teacher_terms(
             forward_pass,

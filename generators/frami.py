@@ -133,7 +133,7 @@ class Method:
         )
         self.running = RunningMoments(settings.momentum)
         self.proxy = make_proxy(teacher, settings, runtime, seed)
-        self.weak_priors = WeakPriors(teacher, settings)
+        self.weak_priors = WeakPriors(teacher, settings, runtime.device)
 
     def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
         """Return finished clips ``(B, F, n_frames)``, one for each target."""
@@ -208,7 +208,12 @@ class Method:
             lambda both: transforms.roll(both, rng), mel, target
         )
         with self.weak_priors.recording() as attention:
-            forward_pass = forward_with_stats(self.teacher.network, view, self.runtime)
+            forward_pass = forward_with_stats(
+                self.teacher.network,
+                view,
+                self.runtime,
+                extra=self.weak_priors.moments(target, self.settings.momentum),
+            )
         terms = teacher_terms(
             forward_pass, view, view_target, self.proxy, relative=True, running=self.running
         )

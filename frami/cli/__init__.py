@@ -2,6 +2,7 @@
 
     training     train, distill
     inversion    synthesize
+    moments      moments
     reports      evaluate, inspect
     recordings   data get, soundscapes
     demo_bench   demo, bench
@@ -30,6 +31,7 @@ from frami.cli.demo_bench import bench, demo
 from frami.cli.diagnosis import doctor
 from frami.cli.help import Group, Option
 from frami.cli.inversion import synthesize
+from frami.cli.moments import moments
 from frami.cli.recordings import data, soundscapes
 from frami.cli.reports import evaluate, inspect
 from frami.cli.training import distill, train
@@ -76,7 +78,7 @@ def frami(modules: tuple[str, ...]) -> None:
 
 frami.add_section("First steps", demo, list_names, doctor)
 frami.add_section("Pipeline", train, synthesize, distill, evaluate, inspect)
-frami.add_section("Recordings", data, soundscapes)
+frami.add_section("Recordings", data, soundscapes, moments)
 frami.add_section("Research", bench)
 
 

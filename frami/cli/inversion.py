@@ -22,6 +22,7 @@ class SynthesizeArguments(RuntimeArguments):
     batch_size: int
     co_occurrence: float
     precision: str
+    moments: str | None
 
 
 @click.command(
@@ -86,6 +87,14 @@ class SynthesizeArguments(RuntimeArguments):
     help="How strongly to favor tag pairs with similar class weights, 0 to 1000. 0 is uniform; "
     "try 5.",
 )
+@options.option(
+    "--moments",
+    section="Input",
+    type=types.FOLDER,
+    metavar="FILE",
+    help="Moments of recordings that 'frami moments' computed, as a prior for a teacher with few "
+    "batch norms.",
+)
 @options.settings_options
 @options.runtime_options
 @options.precision_option
@@ -101,10 +110,10 @@ def synthesize(
     was interrupted, run it again to continue. To add clips later, run it again with more --samples.
     """
     from frami.core.progress import show_progress
-    from frami.core.settings import make_settings
     from frami.data.store import Store, store_run_folder
-    from frami.inversion.checks import inversion_warnings
+    from frami.inversion.checks import describe_priors, inversion_warnings
     from frami.inversion.method import load_method
+    from frami.inversion.synthesize import method_settings
     from frami.inversion.synthesize import synthesize as run_synthesize
     from frami.models.model import load
 
@@ -113,7 +122,9 @@ def synthesize(
         return
     model = load(teacher)
     settings = options.parse_settings(assignments, settings_class)
-    for warning in inversion_warnings(model, make_settings(settings_class, settings)):
+    chosen = method_settings(arguments["method"], model, settings, arguments["moments"])
+    options.echo(describe_priors(model, chosen))
+    for warning in inversion_warnings(model, chosen):
         options.echo(warning, err=True)
     out, n_before = Path(arguments["out"]), 0
     if out.is_file():
@@ -125,6 +136,11 @@ def synthesize(
         f"{len(store)} clips ({len(store) - n_before} new) are in {out}. "
         f"The record of the run is in {store_run_folder(out)}."
     )
+    share = f"{store.target_agreement():.0%}"
+    if store.targets.ndim == 1:
+        click.echo(f"The teacher predicts the target class for {share} of them.")
+    else:
+        click.echo(f"The teacher predicts {share} of their tags, present or absent, as targeted.")
     options.echo_next("inspect", out)
     options.echo_next(
         "distill", "--teacher", teacher, "--samples", out, "--student", "small", "--out", "STUDENT"

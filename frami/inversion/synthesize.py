@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from frami.core import seeds
+from frami.core.errors import UsageError
 from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run, discard_record, is_finished
 from frami.core.runtime import Runtime, select_runtime
@@ -26,7 +27,9 @@ from frami.inversion import checks, targets
 from frami.inversion.checks import inversion_warnings
 from frami.inversion.gradients import explicit_batch_norms, require_gradient
 from frami.inversion.loop import RoundResult
-from frami.inversion.method import Method, UsesRecordings, load_method
+from frami.inversion.method import Method, MethodSettings, UsesRecordings, load_method
+from frami.inversion.moment_files import load_moments
+from frami.inversion.weak_priors import WeakPriorSettings, moments_path
 from frami.models import tasks
 from frami.models.model import Model, ModelLike, as_model
 from frami.models.network import frozen
@@ -44,6 +47,7 @@ def synthesize(
     batch_size: int = BATCH_SIZE,
     co_occurrence: float = 0.0,
     options: Mapping[str, Any] | None = None,
+    moments: str | Path | None = None,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -65,6 +69,8 @@ def synthesize(
         batch_size: Clips per round.
         co_occurrence: How strongly to favor tag pairs with similar class weights; 0 is uniform.
         options: Settings of the method, by name.
+        moments: File of moments of recordings (`frami moments`), as a prior for a teacher with few
+            batch norms, for the methods ``frami`` and ``deepinversion``.
         seed: Seed of all random numbers.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         threads: Number of CPU threads; None keeps torch's choice.
@@ -77,7 +83,7 @@ def synthesize(
     """
     teacher = as_model(teacher)
     module, out, seed = load_method(method), Path(out), seeds.check_seed(seed)
-    settings = make_settings(module.Settings, options or {}).for_teacher(teacher)
+    settings = method_settings(method, teacher, options, moments)
     if frame_range is None:
         frame_range = targets.default_frame_range(teacher, settings)
     frame_range = checks.check_frame_range(frame_range)
@@ -94,6 +100,7 @@ def synthesize(
         seed=seed,
         precision=runtime.precision,
         recordings=inversion.recordings if isinstance(inversion, UsesRecordings) else None,
+        moments=_moments_digest(settings, teacher),
     )
     folder = store_run_folder(out)
     writer = StoreWriter(
@@ -124,6 +131,22 @@ def synthesize(
     return Store(out)
 
 
+def method_settings(
+    method: str,
+    teacher: Model,
+    options: Mapping[str, Any] | None = None,
+    moments: str | Path | None = None,
+) -> MethodSettings:
+    """Return the settings of a method for a teacher; see `synthesize` for the arguments."""
+    settings = load_method(method).Settings
+    given = dict(options or {})
+    if moments is not None:
+        if not issubclass(settings, WeakPriorSettings):
+            raise UsageError(f"The method {method} takes no `moments`; frami and deepinversion do.")
+        given["moments"] = str(moments)
+    return make_settings(settings, given).for_teacher(teacher)
+
+
 @dataclass(frozen=True)
 class SynthesisPlan:
     """The settings that a store depends on, besides the teacher; the arguments of `synthesize`.
@@ -131,6 +154,7 @@ class SynthesisPlan:
     Attributes:
         options: All settings of the method, except paths.
         recordings: Provenance of the recordings, if the method uses any.
+        moments: Digest of the file of moments, if the method uses one.
     """
 
     method: str
@@ -141,13 +165,21 @@ class SynthesisPlan:
     seed: int
     precision: str
     recordings: Mapping[str, Any] | None = None
+    moments: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as they are recorded."""
         settings = asdict(self)
         if self.recordings is None:
             del settings["recordings"]
+        if not self.moments:
+            del settings["moments"]
         return settings
+
+
+def _moments_digest(settings: MethodSettings, teacher: Model) -> str:
+    path = moments_path(settings)
+    return load_moments(path, teacher).digest if path else ""
 
 
 def _describe_store(teacher: Model, plan: SynthesisPlan) -> dict[str, Any]:

@@ -6,17 +6,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from frami.audio.frontend import FrontEnd
+from frami.core.errors import unknown_name
 from frami.core.settings import setting, weight
 from frami.inversion import transformer_losses
 from frami.inversion.attention import AttentionRecord, attention_layers, record_attention
 from frami.inversion.hooks import FEW_BATCH_NORMS, Moments, batch_norms, never_updated
 from frami.inversion.method import MethodSettings
+from frami.inversion.moment_files import load_moments
 from frami.inversion.random_sounds import random_sound_statistics
 from frami.models.model import Model
 from frami.models.network import Output
@@ -47,15 +49,29 @@ class WeakPriorSettings(MethodSettings):
         0.0, "weight of the distance from the statistics of random sounds", omit_default=True
     )
 
+    moments: str = setting(
+        "", "file of moments of recordings, written by 'frami moments'", is_path=True
+    )
+
     def for_teacher(self, teacher: Model) -> Self:
-        """Return the settings with the automatic weights, if this teacher needs them."""
-        given = any(getattr(self, name) for name in AUTOMATIC)
+        """Return the settings with the automatic weights, if this teacher needs them.
+
+        With moments of recordings it does not.
+        """
+        if self.weak_priors not in ("auto", "off"):
+            raise unknown_name("weak_priors", self.weak_priors, ("auto", "off"))
+        given = self.moments or any(getattr(self, name) for name in AUTOMATIC)
         if self.weak_priors == "off" or given or not has_weak_prior(teacher.network):
             return self
-        usable = dict(AUTOMATIC)
+        usable: dict[str, Any] = dict(AUTOMATIC)
         if not attention_layers(teacher.network):
             del usable["head_agreement"]
         return replace(self, **usable)
+
+
+def moments_path(settings: MethodSettings) -> str:
+    """Return the file of moments that some settings name; empty if they name none."""
+    return settings.moments if isinstance(settings, WeakPriorSettings) else ""
 
 
 def has_weak_prior(network: nn.Module) -> bool:
@@ -73,11 +89,38 @@ class WeakPriors:
     Args:
         teacher: The teacher.
         settings: The settings; a loss of weight 0 costs nothing.
+        device: Device of the clips.
     """
 
-    def __init__(self, teacher: Model, settings: WeakPriorSettings) -> None:
+    def __init__(self, teacher: Model, settings: WeakPriorSettings, device: str) -> None:
         self.network, self.front_end = teacher.network, teacher.front_end
+        self._moments: dict[str, Moments] = {}
+        self._class_moments: dict[str, Moments] = {}
+        if settings.moments:
+            file = load_moments(settings.moments, teacher)
+            self._moments = {name: _on(device, one) for name, one in file.layers.items()}
+            self._class_moments = {
+                name: _on(device, Moments(mean, var)) for name, (mean, var) in file.classes.items()
+            }
         self._needs_attention = bool(settings.patch_entropy or settings.head_agreement)
+
+    def moments(self, target: Tensor, momentum: float) -> dict[str, Moments]:
+        """Return what the moments of a batch should be, by layer name; empty without a file.
+
+        With moments of classes, they are those of a mixture of the batch's classes, averaged with
+        those of all clips as the batch's own moments are averaged with the past.
+
+        Args:
+            target: Targets of the batch.
+            momentum: Weight of the past.
+        """
+        if target.dim() > 1:
+            return self._moments
+        mixtures = {
+            name: _lerp(_mixture(of_class, target), self._moments[name], momentum)
+            for name, of_class in self._class_moments.items()
+        }
+        return self._moments | mixtures
 
     @contextmanager
     def recording(self) -> Iterator[AttentionRecord]:
@@ -109,6 +152,22 @@ class WeakPriors:
 
 def _statistics(front_end: FrontEnd, device: torch.device) -> dict[str, Moments]:
     return {
-        name: Moments(moments.mean.to(device), moments.var.to(device))
-        for name, moments in random_sound_statistics(front_end).items()
+        name: _on(device, moments) for name, moments in random_sound_statistics(front_end).items()
     }
+
+
+def _mixture(of_class: Moments, target: Tensor) -> Moments:
+    """Return the moments of equal shares of some classes, from those of each class ``(K, C)``."""
+    means, variances = of_class.mean[target], of_class.var[target]
+    mean = means.mean(dim=0)
+    return Moments(mean, (variances + means.square()).mean(dim=0) - mean.square())
+
+
+def _lerp(one: Moments, other: Moments, share: float) -> Moments:
+    return Moments(
+        torch.lerp(one.mean, other.mean, share), torch.lerp(one.var, other.var, share), other.pooled
+    )
+
+
+def _on(device: torch.device | str, moments: Moments) -> Moments:
+    return replace(moments, mean=moments.mean.to(device), var=moments.var.to(device))
