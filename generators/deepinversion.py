@@ -34,7 +34,7 @@ from frami.core.seeds import Stream
 from frami.core.settings import loss_weights, setting, weight
 from frami.inversion import losses
 from frami.inversion.decoder import clamp_to_range
-from frami.inversion.hooks import ForwardPass, forward_with_stats
+from frami.inversion.hooks import ForwardPass
 from frami.inversion.loop import LossTerms, RoundResult, optimize_clips
 from frami.inversion.proxy import load_proxy_state, make_proxy, proxy_state
 from frami.inversion.terms import ImageMethodSettings, teacher_terms
@@ -83,14 +83,9 @@ class Method:
         self, mel: Tensor, target: Tensor, rng: torch.Generator
     ) -> tuple[LossTerms, ForwardPass]:
         view, view_target = transforms.with_timeline(lambda both: self.view(both, rng), mel, target)
-        with self.weak_priors.recording() as attention:
-            forward_pass = forward_with_stats(
-                self.teacher.network,
-                view,
-                self.runtime,
-                moments=bool(self.settings.batch_norm),
-                extra=self.weak_priors.moments(target, 0.0),
-            )
+        forward_pass, attention = self.weak_priors.forward(
+            view, target, self.runtime, moments=bool(self.settings.batch_norm)
+        )
         terms = teacher_terms(
             forward_pass,
             view,

@@ -14,13 +14,13 @@ from frami.core.seeds import Stream
 from frami.core.text import format_rows, preview
 from frami.generators import frami as method
 from frami.inversion import targets
+from frami.inversion.explicit_norms import explicit_batch_norms
 from frami.inversion.gradients import (
     BATCH_TOLERANCE,
     FAILED,
     GradientCheck,
     batch_dependence,
     check_gradient,
-    explicit_batch_norms,
 )
 from frami.inversion.hooks import FEW_BATCH_NORMS
 from frami.models.model import Model, ModelLike, as_model
@@ -82,13 +82,13 @@ class Fitness:
         """Return why the teacher cannot be inverted; empty if it can."""
         if self.low_precision:
             return f"its weights are {self.low_precision}: call .float() on the network"
+        if self.change > REPEAT_TOLERANCE:
+            return "equal clips get different answers: turn dropout and other randomness off"
         if self.gradient is not None and self.gradient.problem:
             detail = f" ({self.gradient.detail})" if self.gradient.detail else ""
             return f"{self.gradient.problem}{detail}. {self.gradient.way_out}".rstrip(" .")
         if self.probabilities:
             return "it returns probabilities: return the logits before the softmax or sigmoid"
-        if self.change > REPEAT_TOLERANCE:
-            return "equal clips get different answers: turn dropout and other randomness off"
         if self.class_prior_round is not None and not self.class_prior_round.works:
             return (
                 "a short inversion did not bring its answers nearer to the targets: check the "

@@ -113,8 +113,8 @@ def synthesize(
     from frami.data.store import Store, store_run_folder
     from frami.inversion.checks import describe_priors, inversion_warnings
     from frami.inversion.method import load_method
-    from frami.inversion.synthesize import method_settings
     from frami.inversion.synthesize import synthesize as run_synthesize
+    from frami.inversion.weak_priors import method_settings
     from frami.models.model import load
 
     settings_class = load_method(arguments["method"]).Settings

@@ -16,20 +16,19 @@ import torch
 from torch import Tensor
 
 from frami.core import seeds
-from frami.core.errors import UsageError
 from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run, discard_record, is_finished
 from frami.core.runtime import Runtime, select_runtime
-from frami.core.settings import identity_fields, make_settings
+from frami.core.settings import identity_fields
 from frami.data.store import Store, store_run_folder
 from frami.data.writer import StoreWriter
 from frami.inversion import checks, targets
 from frami.inversion.checks import inversion_warnings
-from frami.inversion.gradients import explicit_batch_norms, require_gradient
+from frami.inversion.explicit_norms import explicit_batch_norms
+from frami.inversion.gradients import require_gradient
 from frami.inversion.loop import RoundResult
-from frami.inversion.method import Method, MethodSettings, UsesRecordings, load_method
-from frami.inversion.moment_files import load_moments
-from frami.inversion.weak_priors import WeakPriorSettings, moments_path
+from frami.inversion.method import Method, UsesRecordings, load_method
+from frami.inversion.weak_priors import method_settings, moments_digest
 from frami.models import tasks
 from frami.models.model import Model, ModelLike, as_model
 from frami.models.network import frozen
@@ -100,7 +99,7 @@ def synthesize(
         seed=seed,
         precision=runtime.precision,
         recordings=inversion.recordings if isinstance(inversion, UsesRecordings) else None,
-        moments=_moments_digest(settings, teacher),
+        moments=moments_digest(settings, teacher),
     )
     folder = store_run_folder(out)
     writer = StoreWriter(
@@ -131,22 +130,6 @@ def synthesize(
     return Store(out)
 
 
-def method_settings(
-    method: str,
-    teacher: Model,
-    options: Mapping[str, Any] | None = None,
-    moments: str | Path | None = None,
-) -> MethodSettings:
-    """Return the settings of a method for a teacher; see `synthesize` for the arguments."""
-    settings = load_method(method).Settings
-    given = dict(options or {})
-    if moments is not None:
-        if not issubclass(settings, WeakPriorSettings):
-            raise UsageError(f"The method {method} takes no `moments`; frami and deepinversion do.")
-        given["moments"] = str(moments)
-    return make_settings(settings, given).for_teacher(teacher)
-
-
 @dataclass(frozen=True)
 class SynthesisPlan:
     """The settings that a store depends on, besides the teacher; the arguments of `synthesize`.
@@ -175,11 +158,6 @@ class SynthesisPlan:
         if not self.moments:
             del settings["moments"]
         return settings
-
-
-def _moments_digest(settings: MethodSettings, teacher: Model) -> str:
-    path = moments_path(settings)
-    return load_moments(path, teacher).digest if path else ""
 
 
 def _describe_store(teacher: Model, plan: SynthesisPlan) -> dict[str, Any]:

@@ -74,12 +74,11 @@ def test_weights_are_set_for_few_batch_norms_only(
     assert settings.for_teacher(teacher) == settings
     changed = settings.for_teacher(transformer)
     assert {name: getattr(changed, name) for name in AUTOMATIC} == AUTOMATIC
-    without = settings.for_teacher(plain(front_end))
-    assert without.head_agreement == 0 and without.patch_entropy == AUTOMATIC["patch_entropy"]
+    assert settings.for_teacher(plain(front_end)) == changed
 
 
 def test_given_weights_moments_and_off_are_left_alone(transformer: Model) -> None:
-    for values in ({"weak_priors": "off"}, {"patch_entropy": 3.0}, {"moments": "FILE"}):
+    for values in ({"weak_priors": "off"}, {"head_agreement": 3.0}, {"moments": "FILE"}):
         settings = make_settings(frami_method.Settings, values)
         assert settings.for_teacher(transformer) == settings
     with pytest.raises(UsageError, match="There is no weak_priors 'on'"):
@@ -88,7 +87,13 @@ def test_given_weights_moments_and_off_are_left_alone(transformer: Model) -> Non
 
 def test_settings_of_other_teachers_are_recorded_as_before(teacher: Model) -> None:
     recorded = identity_fields(frami_method.Settings().for_teacher(teacher))
-    assert not recorded.keys() & {"weak_priors", "moments", "total_variation", *AUTOMATIC}
+    assert not recorded.keys() & {
+        "weak_priors",
+        "moments",
+        "total_variation",
+        "head_agreement",
+        *AUTOMATIC,
+    }
 
 
 @pytest.mark.slow
@@ -96,13 +101,19 @@ def test_settings_of_other_teachers_are_recorded_as_before(teacher: Model) -> No
 def test_priors_lower_their_losses_and_are_recorded(
     method: str, transformer: Model, tmp_path: Path
 ) -> None:
+    weights = dict.fromkeys((*AUTOMATIC, "head_agreement"), 1.0)
     options = {"steps": 12} | ({"siblings": 0} if method == "frami" else {})
     store = frami.synthesize(
-        transformer, tmp_path / "a.h5", samples=8, batch_size=8, method=method, options=options
+        transformer,
+        tmp_path / "a.h5",
+        samples=8,
+        batch_size=8,
+        method=method,
+        options=options | weights,
     )
     record = json.loads((store_run_folder(store.path) / "run.json").read_text())
-    assert set(record["active_losses"]) >= {"class_prior", *AUTOMATIC}
-    assert record["settings"]["options"]["input_statistics"] == AUTOMATIC["input_statistics"]
+    assert set(record["active_losses"]) >= {"class_prior", *weights}
+    assert record["settings"]["options"]["input_statistics"] == 1.0
     without = frami.synthesize(
         transformer,
         tmp_path / "b.h5",
@@ -125,7 +136,7 @@ def test_priors_in_words(transformer: Model, teacher: Model) -> None:
         "Active priors, with their weights: class prior 1, batch norm 10 at 10 batch norms."
     )
     sentence = describe_priors(transformer, frami_method.Settings().for_teacher(transformer))
-    assert "batch norm" not in sentence and "head agreement" in sentence
+    assert "batch norm" not in sentence and "patch entropy 0.5, input statistics 1" in sentence
     settings = frami_method.Settings(moments="m.safetensors")
     assert "batch norm 10 at the layers of m.safetensors" in describe_priors(transformer, settings)
     assert "batch_norm" in active_losses(transformer, settings)
