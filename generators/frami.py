@@ -38,6 +38,8 @@ teacher must still recognize the class.
 
 **Noise texture.** The decoder's output is smooth. Noise with the statistics of a noise spectrogram
 is added, scaled per cell by the decoder.
+
+**Weak priors.** For a teacher with few batch norms, other losses join (`inversion.weak_priors`).
 """
 
 from __future__ import annotations
@@ -53,10 +55,10 @@ from frami.core import seeds
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import setting, weight
-from frami.inversion import conditions, losses
+from frami.inversion import conditions
 from frami.inversion.contrastive import ContrastiveHead
 from frami.inversion.decoder import Decoder, DecoderInputs
-from frami.inversion.hooks import ForwardPass, RunningMoments, forward_with_stats
+from frami.inversion.hooks import ForwardPass, RunningMoments
 from frami.inversion.loop import LossTerms, RoundResult, optimize_clips
 from frami.inversion.meta import MetaLearner
 from frami.inversion.proxy import load_proxy_state, make_proxy, proxy_state
@@ -101,7 +103,6 @@ class Settings(RunningTermSettings, WeakPriorSettings):
     adversary: float = weight(
         0.0, "weight of the disagreement between teacher and proxy student; for words, try 2"
     )
-    total_variation: float = weight(0.0, "weight of the total variation", omit_default=True)
     proxy_start: int = setting(2, "rounds before the disagreement counts", low=0)
     learning_rate: float = setting(5e-3, "learning rate of the decoder within a round", low=0)
     latent_rate: float = setting(2e-2, "learning rate of the latents within a round", low=0)
@@ -134,7 +135,7 @@ class Method:
         )
         self.running = RunningMoments(settings.momentum)
         self.proxy = make_proxy(teacher, settings, runtime, seed)
-        self.weak_priors = WeakPriors(teacher, settings)
+        self.weak_priors = WeakPriors(teacher, settings, runtime.device)
 
     def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
         """Return finished clips ``(B, F, n_frames)``, one for each target."""
@@ -209,13 +210,13 @@ class Method:
         view, view_target = transforms.with_timeline(
             lambda both: transforms.roll(both, rng), mel, target
         )
-        with self.weak_priors.recording() as attention:
-            forward_pass = forward_with_stats(self.teacher.network, view, self.runtime)
+        forward_pass, attention = self.weak_priors.forward(
+            view, target, self.runtime, momentum=self.settings.momentum
+        )
         terms = teacher_terms(
             forward_pass, view, view_target, self.proxy, relative=True, running=self.running
         )
         terms |= self.weak_priors.terms(view, forward_pass.output, attention, rng)
-        terms["total_variation"] = lambda: losses.total_variation(mel)
         terms["contrast"] = lambda: self._contrast(mel, forward_pass.output, rng)
         return terms, forward_pass
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,13 +15,12 @@ from frami.core.seeds import Stream
 from frami.core.text import format_rows, preview
 from frami.generators import frami as method
 from frami.inversion import targets
+from frami.inversion.explicit_norms import explicit_batch_norms
 from frami.inversion.gradients import (
     BATCH_TOLERANCE,
-    FAILED,
     GradientCheck,
     batch_dependence,
     check_gradient,
-    explicit_batch_norms,
 )
 from frami.inversion.hooks import FEW_BATCH_NORMS
 from frami.models.model import Model, ModelLike, as_model
@@ -29,6 +29,7 @@ from frami.models.network import frozen
 WORKS = "expect this to work"
 WEAK = "weak prior: see docs/how-to/weak-priors"
 IMPOSSIBLE = "not invertible because "
+FAILED = "it raises an error"
 NOISE_CLIPS = 32
 GRADIENT_CLIPS = 8
 REPEAT_TOLERANCE = 1e-3
@@ -82,13 +83,13 @@ class Fitness:
         """Return why the teacher cannot be inverted; empty if it can."""
         if self.low_precision:
             return f"its weights are {self.low_precision}: call .float() on the network"
+        if self.change > REPEAT_TOLERANCE:
+            return "equal clips get different answers: turn dropout and other randomness off"
         if self.gradient is not None and self.gradient.problem:
             detail = f" ({self.gradient.detail})" if self.gradient.detail else ""
             return f"{self.gradient.problem}{detail}. {self.gradient.way_out}".rstrip(" .")
         if self.probabilities:
             return "it returns probabilities: return the logits before the softmax or sigmoid"
-        if self.change > REPEAT_TOLERANCE:
-            return "equal clips get different answers: turn dropout and other randomness off"
         if self.class_prior_round is not None and not self.class_prior_round.works:
             return (
                 "a short inversion did not bring its answers nearer to the targets: check the "
@@ -218,10 +219,12 @@ def _run(model: Model, findings: Fitness, seed: int, device: str, threads: int |
     noise = torch.randn(NOISE_CLIPS, model.front_end.n_mels, n_frames, generator=rng)
     mel = noise.clamp(low, high).to(runtime.device)
     with runtime.placed(model.network) as network, frozen(network), explicit_batch_norms():
-        check = check_gradient(network, mel[:GRADIENT_CLIPS], rng, runtime)
+        try:
+            check = check_gradient(network, mel[:GRADIENT_CLIPS], rng, runtime)
+        except Exception as error:  # whatever code of the user's own raises
+            check = GradientCheck(math.nan, math.nan, FAILED, detail=str(error))
+            return replace(findings, gradient=check)
         findings = replace(findings, gradient=check)
-        if check.problem == FAILED:
-            return findings
         with torch.no_grad():
             logits, silent = network(mel).logits, network(torch.full_like(mel[:1], low)).logits
         findings = replace(

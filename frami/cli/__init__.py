@@ -5,6 +5,7 @@
     inversion    synthesize
     stores       merge
     advice       advise
+    moments      moments
     reports      evaluate, inspect
     prediction   predict
     export       export
@@ -38,6 +39,7 @@ from frami.cli.diagnosis import doctor
 from frami.cli.export import export
 from frami.cli.help import Group, Option
 from frami.cli.inversion import synthesize
+from frami.cli.moments import moments
 from frami.cli.prediction import predict
 from frami.cli.recordings import data, soundscapes
 from frami.cli.reports import evaluate, inspect
@@ -87,7 +89,7 @@ def frami(modules: tuple[str, ...]) -> None:
 frami.add_section("First steps", demo, list_names, doctor)
 frami.add_section("Pipeline", adopt, train, advise, synthesize, merge, distill, evaluate, inspect)
 frami.add_section("Deployment", predict, export)
-frami.add_section("Recordings", data, soundscapes)
+frami.add_section("Recordings", data, soundscapes, moments)
 frami.add_section("Research", bench)
 
 

@@ -7,6 +7,7 @@ Face). Fused kernels give no maps, so maps are computed again from queries and k
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -46,8 +47,9 @@ class AttentionRecord:
 
 def attention_weights(queries: Tensor, keys: Tensor, heads: int) -> Tensor:
     """Return ``softmax(q k / sqrt(d))`` of queries and keys ``(B, T, D)``, ``(B, H, T, T)``."""
-    q, k = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (queries, keys))
-    return (q @ k.transpose(2, 3) / q.shape[3] ** 0.5).softmax(dim=3)
+    q, k = (x.reshape(*x.shape[:2], heads, -1).transpose(1, 2) for x in (queries, keys))
+    weights: Tensor = (q @ k.transpose(2, 3) / math.sqrt(q.shape[3])).softmax(dim=3)
+    return weights
 
 
 def attention_layers(network: nn.Module) -> dict[str, nn.Module]:
@@ -101,11 +103,8 @@ def _register(layer: nn.Module, name: str, record: AttentionRecord) -> list[Call
         multihead = cast(nn.MultiheadAttention, layer)
 
         def record_inputs(module: nn.Module, inputs: Any, named: dict[str, Any]) -> None:
-            query, key = (
-                named.get(part, inputs[place] if len(inputs) > place else None)
-                for place, part in enumerate(("query", "key"))
-            )
-            pair = _project(multihead, query, key)
+            given = dict(zip(("query", "key"), inputs, strict=False)) | named
+            pair = _project(multihead, given["query"], given["key"])
             record.queries[name], record.keys[name] = (
                 pair if batch_first else (x.transpose(0, 1) for x in pair)
             )

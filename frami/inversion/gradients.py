@@ -1,15 +1,13 @@
-"""Gradients with respect to clips: a check by finite differences, and batch norms made explicit."""
+"""Check the gradient of a network's output with respect to clips, by finite differences."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from frami.core import seeds
 from frami.core.errors import OperationError
@@ -31,17 +29,13 @@ NO_GRADIENT = "no gradient reaches its input"
 NOT_FINITE = "its logits or their gradient are not finite"
 WRONG = "the gradient of its input is wrong"
 ZERO = "the gradient of its input is 0 everywhere"
-FAILED = "it raises an error"
 WAYS_OUT = {
-    NO_GRADIENT: "Every step from the spectrogram to the logits must be a differentiable torch "
-    "function: no numpy, no detach or no_grad, and no ONNX session inside. A method without "
-    "gradients, such as `method` noise, works with this teacher.",
+    NO_GRADIENT: "Every step to the logits must be a differentiable torch function: no numpy, "
+    "detach, no_grad or ONNX session. The method noise needs no gradient.",
     NOT_FINITE: "Check its weights, and the range of the spectrograms that it takes.",
-    ZERO: "A saturated output does this: return logits, not probabilities, and check the scale of "
-    "the spectrograms.",
-    WRONG: "Look for in-place changes, a custom backward function, or views with unusual strides "
-    "before a layer (add .contiguous() before the first layer), or run on another device.",
-    FAILED: "Run the network on such clips alone to see where.",
+    ZERO: "Return logits, not probabilities, and check the scale of the spectrograms.",
+    WRONG: "Turn off dropout and other randomness; look for custom backward functions and in-place "
+    "changes; try .contiguous() before the first layer, or another device.",
 }
 
 
@@ -56,7 +50,7 @@ class GradientCheck:
         problem: What is wrong, in words that follow "because"; empty if the gradient is right.
         measurable: Whether the output changes by more than rounding. If not, the gradient could
             not be checked.
-        detail: The message of an error that the network raised.
+        detail: More about the problem.
     """
 
     gradient: float
@@ -89,10 +83,7 @@ def check_gradient(
         runtime: Device and precision of the gradient.
     """
     mel = mel.to(runtime.device)
-    try:
-        logits, inputs = _forward(network, mel)
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
-        return _failed(FAILED, str(error))
+    logits, inputs = _forward(network, mel)
     if not bool(logits.isfinite().all()):
         return _failed(NOT_FINITE)
     weights = torch.randn(logits.shape, generator=rng).to(mel.device)
@@ -202,62 +193,3 @@ def require_gradient(
             f"This teacher cannot be inverted, because {check.problem}{numbers}{detail}. "
             f"{check.way_out}"
         )
-
-
-class explicit_batch_norms(TorchFunctionMode):
-    """Within the block, compute eval-mode batch norms of some shapes as explicit affine maps.
-
-    On a CPU, torch 2.13 gives a wrong input gradient for 4-d and 5-d inputs with an axis of size 1
-    beside the channels, such as ``(B, C, N, 1)``, if the input and the incoming gradient have
-    different strides: it takes the layout of one for that of the other. A network that moves the
-    bands to the channels, normalizes and moves them back does that, as PANNs do.
-
-    Only such inputs are affected, and only they are computed in another way: the same numbers up to
-    rounding, without a second pass. All other layers run as they are, so stores do not change.
-    Layers, weights and hooks are not touched.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Run a torch function; replace batch norms whose gradient can be wrong."""
-        return (_batch_norm if func is F.batch_norm else func)(*args, **(kwargs or {}))
-
-
-def _batch_norm(
-    input: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """Take the place of `torch.nn.functional.batch_norm`, with its parameters."""
-    if training or running_mean is None or running_var is None or not _is_ambiguous(input):
-        return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
-    return affine_batch_norm(input, weight, bias, running_mean, running_var, eps)
-
-
-def _is_ambiguous(x: Tensor) -> bool:
-    """Return whether torch can take one memory layout of a tensor for another."""
-    return x.dim() > 3 and x.shape[1] > 1 and 1 in (x.shape[0], *x.shape[2:])
-
-
-def affine_batch_norm(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, var: Tensor, eps: float
-) -> Tensor:
-    """Return the eval-mode batch norm of ``(B, C, ...)`` as ``scale * x + shift``, in x's type."""
-    scale = (var + eps).rsqrt()
-    if weight is not None:
-        scale = scale * weight
-    shift = -mean * scale
-    if bias is not None:
-        shift = shift + bias
-    shape = [1, -1] + [1] * (x.dim() - 2)
-    return (x * scale.view(shape) + shift.view(shape)).to(x.dtype)

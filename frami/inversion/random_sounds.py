@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
 from frami.core import seeds
@@ -18,13 +19,18 @@ N_SOUNDS = 256
 SECONDS = 1.0
 
 
-@cache
-def random_sound_statistics(front_end: FrontEnd) -> dict[str, Moments]:
-    """Return the statistics of random sounds, see `transformer_losses.clip_statistics`."""
+def random_sound_clips(front_end: FrontEnd) -> Tensor:
+    """Return the spectrograms of `N_SOUNDS` random sounds, ``(N_SOUNDS, F, N)``."""
     rng = np.random.default_rng(seeds.make_rng(0, Stream.RANDOM_SOUNDS).initial_seed())
     n_samples = round(SECONDS * front_end.sample_rate)
     sounds = [random_sound(rng, n_samples, front_end.sample_rate) for _ in range(N_SOUNDS)]
-    return clip_statistics(front_end(torch.from_numpy(np.stack(sounds))))
+    return front_end(torch.from_numpy(np.stack(sounds)))
+
+
+@cache
+def random_sound_statistics(front_end: FrontEnd) -> dict[str, Moments]:
+    """Return the statistics of random sounds, see `transformer_losses.clip_statistics`."""
+    return clip_statistics(random_sound_clips(front_end))
 
 
 def random_sound(rng: np.random.Generator, n_samples: int, sample_rate: int) -> NDArray[np.float32]:
@@ -43,4 +49,5 @@ def random_sound(rng: np.random.Generator, n_samples: int, sample_rate: int) -> 
         envelope += np.exp(-0.5 * ((time - rng.uniform(0, length)) / width) ** 2)
     sound = noise * envelope
     level = 10 ** rng.uniform(-1.5, 0)
-    return (level * sound / np.abs(sound).max()).astype(np.float32)
+    scaled: NDArray[np.float32] = (level * sound / np.abs(sound).max()).astype(np.float32)
+    return scaled

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from frami.audio.frontend import FrontEnd
+from frami.core.errors import UsageError, unknown_name
+from frami.core.runtime import Runtime
 from frami.core.settings import setting, weight
-from frami.inversion import transformer_losses
-from frami.inversion.attention import AttentionRecord, attention_layers, record_attention
-from frami.inversion.hooks import FEW_BATCH_NORMS, Moments, batch_norms, never_updated
-from frami.inversion.method import MethodSettings
+from frami.inversion import losses, transformer_losses
+from frami.inversion.attention import AttentionRecord, record_attention
+from frami.inversion.hooks import (
+    FEW_BATCH_NORMS,
+    ForwardPass,
+    Moments,
+    batch_norms,
+    forward_with_stats,
+    never_updated,
+)
+from frami.inversion.method import MethodSettings, load_method
+from frami.inversion.moment_files import load_moments
 from frami.inversion.random_sounds import random_sound_statistics
 from frami.models.model import Model
 from frami.models.network import Output
 
 # The weights that ``weak_priors=auto`` sets; chosen as docs/how-to/weak-priors.md tells.
-AUTOMATIC: Mapping[str, float] = MappingProxyType(
-    {"patch_entropy": 0.5, "head_agreement": 0.5, "input_statistics": 1.0}
-)
+AUTOMATIC: Mapping[str, float] = MappingProxyType({"patch_entropy": 0.5, "input_statistics": 1.0})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +42,9 @@ class WeakPriorSettings(MethodSettings):
 
     weak_priors: str = setting(
         "auto",
-        f"auto: set the weights of the priors below for a teacher with {FEW_BATCH_NORMS} batch "
-        "norms or fewer, if all are 0; off: leave them as they are",
+        f"auto: for a teacher with {FEW_BATCH_NORMS} batch norms or fewer, set patch_entropy to "
+        f"{AUTOMATIC['patch_entropy']} and input_statistics to {AUTOMATIC['input_statistics']}, "
+        "unless one of these weights or head_agreement is given; off: leave them",
         omit_default=True,
     )
     patch_entropy: float = weight(
@@ -47,15 +57,44 @@ class WeakPriorSettings(MethodSettings):
         0.0, "weight of the distance from the statistics of random sounds", omit_default=True
     )
 
+    total_variation: float = weight(0.0, "weight of the total variation", omit_default=True)
+    moments: str = setting(
+        "",
+        "file of moments of recordings, written by 'frami moments'",
+        is_path=True,
+        omit_default=True,
+    )
+
     def for_teacher(self, teacher: Model) -> Self:
-        """Return the settings with the automatic weights, if this teacher needs them."""
-        given = any(getattr(self, name) for name in AUTOMATIC)
+        """Return the settings with the automatic weights, if this teacher needs them.
+
+        With moments of recordings it does not.
+        """
+        if self.weak_priors not in ("auto", "off"):
+            raise unknown_name("weak_priors", self.weak_priors, ("auto", "off"))
+        given = self.moments or any(getattr(self, name) for name in (*AUTOMATIC, "head_agreement"))
         if self.weak_priors == "off" or given or not has_weak_prior(teacher.network):
             return self
-        usable = dict(AUTOMATIC)
-        if not attention_layers(teacher.network):
-            del usable["head_agreement"]
-        return replace(self, **usable)
+        weights: dict[str, Any] = dict(AUTOMATIC)
+        return replace(self, **weights)
+
+
+def moments_path(settings: MethodSettings) -> str:
+    """Return the file of moments that some settings name; empty if they name none."""
+    return settings.moments if isinstance(settings, WeakPriorSettings) else ""
+
+
+def with_moments(method: str, options: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
+    """Return the options of a method with the file of moments among them."""
+    if not issubclass(load_method(method).Settings, WeakPriorSettings):
+        raise UsageError(f"The method {method} takes no `moments`; frami and deepinversion do.")
+    return {**options, "moments": str(path)}
+
+
+def moments_digest(settings: MethodSettings, teacher: Model) -> str:
+    """Return the digest of the file of moments that some settings name; empty if none."""
+    path = moments_path(settings)
+    return load_moments(path, teacher).digest if path else ""
 
 
 def has_weak_prior(network: nn.Module) -> bool:
@@ -73,18 +112,63 @@ class WeakPriors:
     Args:
         teacher: The teacher.
         settings: The settings; a loss of weight 0 costs nothing.
+        device: Device of the clips.
     """
 
-    def __init__(self, teacher: Model, settings: WeakPriorSettings) -> None:
+    def __init__(self, teacher: Model, settings: WeakPriorSettings, device: str) -> None:
         self.network, self.front_end = teacher.network, teacher.front_end
+        self._moments: dict[str, Moments] = {}
+        self._class_moments: dict[str, Moments] = {}
+        if settings.moments:
+            file = load_moments(settings.moments, teacher)
+            self._moments = {name: _on(device, one) for name, one in file.layers.items()}
+            self._class_moments = {
+                name: _on(device, Moments(mean, var)) for name, (mean, var) in file.classes.items()
+            }
         self._needs_attention = bool(settings.patch_entropy or settings.head_agreement)
 
-    @contextmanager
-    def recording(self) -> Iterator[AttentionRecord]:
-        """Record the teacher's attention within the block, if a loss needs it."""
-        context = record_attention(self.network) if self._needs_attention else nullcontext()
-        with context as record:
-            yield record or AttentionRecord()
+    def moments(self, target: Tensor, momentum: float) -> dict[str, Moments]:
+        """Return what the moments of a batch should be, by layer name; empty without a file.
+
+        With moments of classes, they are those of a mixture of the batch's classes, averaged with
+        those of all clips as the batch's own moments are averaged with the past.
+
+        Args:
+            target: Targets of the batch.
+            momentum: Weight of the past.
+        """
+        if target.dim() > 1:
+            return self._moments
+        mixtures = {
+            name: _lerp(_mixture(of_class, target), self._moments[name], momentum)
+            for name, of_class in self._class_moments.items()
+        }
+        return self._moments | mixtures
+
+    def forward(
+        self,
+        view: Tensor,
+        target: Tensor,
+        runtime: Runtime,
+        *,
+        momentum: float = 0.0,
+        moments: bool = True,
+    ) -> tuple[ForwardPass, AttentionRecord]:
+        """Return the teacher's forward pass on clips, and its attention if a loss needs it.
+
+        Args:
+            view: The clips, ``(B, F, N)``.
+            target: Targets of the batch.
+            runtime: Precision of the forward pass.
+            momentum: Weight of the past in the moments of the batch.
+            moments: Whether to record the moments at the inputs of layers.
+        """
+        attention = record_attention(self.network) if self._needs_attention else nullcontext()
+        with attention as record:
+            forward_pass = forward_with_stats(
+                self.network, view, runtime, moments=moments, extra=self.moments(target, momentum)
+            )
+        return forward_pass, record or AttentionRecord()
 
     def terms(
         self, mel: Tensor, output: Output, record: AttentionRecord, rng: torch.Generator
@@ -104,11 +188,28 @@ class WeakPriors:
             "input_statistics": lambda: transformer_losses.input_statistics_loss(
                 mel, _statistics(self.front_end, mel.device)
             ),
+            "total_variation": lambda: losses.total_variation(mel),
         }
 
 
 def _statistics(front_end: FrontEnd, device: torch.device) -> dict[str, Moments]:
     return {
-        name: Moments(moments.mean.to(device), moments.var.to(device))
-        for name, moments in random_sound_statistics(front_end).items()
+        name: _on(device, moments) for name, moments in random_sound_statistics(front_end).items()
     }
+
+
+def _mixture(of_class: Moments, target: Tensor) -> Moments:
+    """Return the moments of equal shares of some classes, from those of each class ``(K, C)``."""
+    means, variances = of_class.mean[target], of_class.var[target]
+    mean = means.mean(dim=0)
+    return Moments(mean, (variances + means.square()).mean(dim=0) - mean.square())
+
+
+def _lerp(one: Moments, other: Moments, share: float) -> Moments:
+    return Moments(
+        torch.lerp(one.mean, other.mean, share), torch.lerp(one.var, other.var, share), other.pooled
+    )
+
+
+def _on(device: torch.device | str, moments: Moments) -> Moments:
+    return replace(moments, mean=moments.mean.to(device), var=moments.var.to(device))
