@@ -36,6 +36,7 @@ from frami.models.model import Model, ModelLike, as_model, load
 RESULT = "advice.json"
 SAMPLES, STEPS = 4000, 2000  # the defaults of synthesize and distill
 TOLERANCE = 0.05  # chance of stores and of a few hundred test clips
+FEWEST_KINDS = 2
 NOISE = tuple(source.name for source in SOURCES if source.families == ("noise",))
 
 
@@ -49,7 +50,7 @@ class Advice:
         steps: Steps of each distillation.
         agreement: Balanced agreement of each source's student with the teacher, by the name of the
             source, then by the source of the test clips.
-        scores: Score of each source, by name; see `relative_scores`.
+        scores: Score of each source that has one, by name; see `relative_scores`.
         seconds_per_1000: Seconds for 1,000 clips of each source.
         seconds_full: Seconds for `SAMPLES` clips and `STEPS` steps of each source.
         recommended: Name of the recommended source.
@@ -83,7 +84,8 @@ class Advice:
             ]
             costs = self.seconds_per_1000[source.name], self.seconds_full[source.name]
             durations = [format_duration(seconds) for seconds in costs]
-            rows.append([source.name, *cells, f"{self.scores[source.name]:.2f}", *durations])
+            score = self.scores.get(source.name)
+            rows.append([source.name, *cells, "-" if score is None else f"{score:.2f}", *durations])
         return [*format_table(rows), "", *self._explanation(), "", *self._recommendation()]
 
     def _explanation(self) -> list[str]:
@@ -211,8 +213,8 @@ def relative_scores(agreement: Mapping[str, Mapping[str, float]]) -> dict[str, f
 
     The reference on each kind of test clips is the best student that was trained on such clips. The
     score is the sum of a student's agreements over the kinds that are not its own, divided by the
-    sum of the references. Kinds on which no student imitates the teacher thus count little. A score
-    can be above 1.
+    sum of the references. Kinds on which no student imitates the teacher thus count little. A
+    source to which fewer than `FEWEST_KINDS` kinds are foreign, such as the mix, has no score.
     """
     references = {
         test.name: max(
@@ -223,6 +225,8 @@ def relative_scores(agreement: Mapping[str, Mapping[str, float]]) -> dict[str, f
     scores = {}
     for source in SOURCES:
         others = [test.name for test in TESTS if test.name not in source.families]
+        if len(others) < FEWEST_KINDS:
+            continue
         reached = sum(agreement[source.name][name] for name in others)
         scores[source.name] = reached / max(sum(references[name] for name in others), 1e-9)
     return scores

@@ -23,7 +23,6 @@ from frami.models.heads import FrameHead, Head
 from frami.models.model import Model, ModelLike, as_model
 from frami.training import loop, norms
 from frami.training.ensemble import weighted_ensemble, with_hidden_states_of
-from frami.training.norms import DistillSettings
 from frami.training.recipes import Recipe, find_recipe
 
 
@@ -47,7 +46,7 @@ class Plan:
     architecture: Architecture
     recipe: Recipe
     recipe_name: str
-    settings: DistillSettings
+    settings: norms.DistillSettings
     seed: int
     runtime: Runtime
 
@@ -228,13 +227,13 @@ def _check_recipe(recipe: Recipe, name: str, hidden_teacher: Model, n_teachers: 
 
 def _split_options(
     recipe: str, options: Mapping[str, Any], *, labeled: bool
-) -> tuple[DistillSettings, Recipe]:
+) -> tuple[norms.DistillSettings, Recipe]:
     """Split options into settings of the loop and loss weights of the recipe."""
     losses = find_recipe(recipe).weights
     weights = {name: value for name, value in options.items() if name in losses}
     settings = {name: value for name, value in options.items() if name not in losses}
     return (
-        make_settings(DistillSettings, settings),
+        make_settings(norms.DistillSettings, settings),
         find_recipe(recipe, weights, labeled=labeled),
     )
 

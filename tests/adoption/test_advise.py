@@ -43,8 +43,9 @@ def test_score_is_the_part_of_what_students_of_those_clips_reach() -> None:
     scores = relative_scores(table)
     # On clips of frami, its own student is the reference, with 0.8; elsewhere others, with 0.5.
     assert scores["frami"] == pytest.approx(3 * 0.8 / (3 * 0.5))
-    assert scores["synthesizer"] == pytest.approx(3 * 0.5 / (0.8 + 0.5 + 0.5))
-    assert scores["mix"] == pytest.approx(1)
+    assert scores["synthesizer"] == pytest.approx(2 * 0.5 / (0.8 + 0.5))
+    assert scores["noise"] == pytest.approx(3 * 0.5 / (0.8 + 0.5 + 0.5))
+    assert "mix" not in scores  # only noise is foreign to it
     table["synthesizer"]["synthesizer"] = 0.9  # the reference of the others, not its own score
     assert relative_scores(table)["synthesizer"] == scores["synthesizer"]
     assert relative_scores(table)["frami"] == pytest.approx(3 * 0.8 / (0.9 + 0.5 + 0.5))
