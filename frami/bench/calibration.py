@@ -180,8 +180,9 @@ class Suite:
 def _quantizer(student: Model, path: Path, clips: Clips, logits: Tensor) -> Quantizer:
     """Return a quantizer with some clips to calibrate on, and others to choose with."""
     order = torch.randperm(len(clips.targets), generator=make_rng(0, Stream.CLIP_ORDER))
-    chosen = order[MAX_CALIBRATION : MAX_CALIBRATION + MAX_SELECTION]
-    batches = calibration_batches(clips, order[:MAX_CALIBRATION].tolist())
+    n_calibration = min(MAX_CALIBRATION, len(order) // 2)
+    chosen = order[n_calibration : n_calibration + MAX_SELECTION]
+    batches = calibration_batches(clips, order[:n_calibration].tolist())
     selection = Spectrograms(
         [clips.mel(index).half() for index in chosen.tolist()],
         clips.n_frames[chosen.numpy()],
