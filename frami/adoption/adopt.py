@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor, nn
 
 from frami.adoption import calling, parity, proposal
@@ -14,13 +15,13 @@ from frami.adoption.entry import Builder, find_builder, find_front_end
 from frami.adoption.independence import check_clips_are_independent
 from frami.adoption.labels import read_labels
 from frami.adoption.proposal import Named, Proposal
-from frami.adoption.sounds import random_sounds
 from frami.adoption.standardize import standardize
 from frami.adoption.table import describe
 from frami.adoption.trace import CLIPS, Comparison
 from frami.adoption.trial import Trial, samples_of
 from frami.adoption.waveforms import find_features
 from frami.audio.frontend import FrontEnd
+from frami.audio.synthesizer import random_sounds
 from frami.core import code
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError
@@ -108,7 +109,7 @@ def adopt(
     reference, builder = find_builder(source)
     module = _build(builder, weights, report)
     n_samples = samples_of(given, lengths[1])
-    sounds = random_sounds(CLIPS, n_samples, given.sample_rate, seed)
+    sounds = random_sounds(np.random.default_rng(seed), CLIPS, n_samples, given.sample_rate)
     trial = Trial(module, given, sounds, seed)
     named = Named(frames, stats, embedding, logits, frame_logits)
     with select_runtime(device, threads, "float32").placed(module):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import nn
 
 from frami.adoption.calling import Calling
-from frami.adoption.sounds import random_sounds
 from frami.adoption.trial import Trial
 from frami.audio.frontend import FrontEnd
+from frami.audio.synthesizer import random_sounds
 from frami.inversion.hooks import batch_norms
 from frami.models import axes
 
@@ -46,7 +47,8 @@ def standardize(trial: Trial, calling: Calling) -> Standardization:
     moments = _first_batch_norm(trial, calling)
     source = "the first batch norm"
     if moments is None:
-        sounds = random_sounds(N_SOUNDS, given.sample_rate, given.sample_rate, trial.seed)
+        rng = np.random.default_rng(trial.seed)
+        sounds = random_sounds(rng, N_SOUNDS, given.sample_rate, given.sample_rate)
         values = given(sounds)
         moments, source = (float(values.mean()), float(values.std())), "random sounds"
     mean, std = moments[0], max(moments[1], FLAT)

@@ -9,8 +9,10 @@ spectra and envelopes at a few milliseconds a clip.
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
+from torch import Tensor
 
 from frami.audio.sound_parts import (
     ENVELOPES,
@@ -59,6 +61,11 @@ def sound(rng: Generator, n_samples: int, sample_rate: int) -> NDArray[np.float3
         return np.full(n_samples, peak, dtype=np.float32)
     scaled: NDArray[np.float32] = (mixture * (peak / highest)).astype(np.float32)
     return scaled
+
+
+def random_sounds(rng: Generator, count: int, n_samples: int, sample_rate: int) -> Tensor:
+    """Return several random sounds, ``(count, n_samples)`` float32; see `sound`."""
+    return torch.from_numpy(np.stack([sound(rng, n_samples, sample_rate) for _ in range(count)]))
 
 
 def _layer(rng: Generator, n: int, rate: int) -> Samples:

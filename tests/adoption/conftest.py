@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import frami
-from frami.adoption.sounds import random_sounds
 from frami.audio.frontend import FrontEnd
+from frami.audio.synthesizer import random_sounds
 from frami.core import code
 from frami.models.axes import to_layout
 from frami.models.model import Model
@@ -68,7 +69,9 @@ def train(entry: str, folder: Path, front_end: FrontEnd) -> Path:
     """Write the state dict of a module with running moments as after training; return it."""
     module = original(entry)
     layout = INPUTS.get(entry.rpartition(":")[2], "b1fn")
-    sounds = random_sounds(8, round(front_end.seconds(64) * front_end.sample_rate), 8000, 7)
+    sounds = random_sounds(
+        np.random.default_rng(7), 8, round(front_end.seconds(64) * front_end.sample_rate), 8000
+    )
     with torch.no_grad():
         for _ in range(20):
             module.train()(to_layout(front_end(sounds), layout))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 import frami
-from frami.adoption.sounds import random_sounds
 from frami.audio.frontend import FrontEnd
+from frami.audio.synthesizer import random_sounds
 from frami.core import code
 from frami.core.errors import OperationError
 from frami.models.model import Model
@@ -46,7 +47,7 @@ def test_plain_cnn(adopt: Adopt, given: FrontEnd, clips: Tensor, file: Path) -> 
     assert output.stats.shape == (3, 16) and model.network.stats_size == 16
     assert (model.task, model.frame_range, model.labels) == ("single-label", (20, 64), LABELS)
     assert model.adoption is not None and model.adoption.layout == "b1fn"
-    others = model.front_end(random_sounds(20, 8000, 8000, seed=3))
+    others = model.front_end(random_sounds(np.random.default_rng(3), 20, 8000, 8000))
     assert abs(float(others.mean())) < 0.5 < float(others.std()) < 1.5
 
 
