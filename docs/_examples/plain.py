@@ -1,6 +1,5 @@
 """A classifier that was built without frami: log-mel spectrograms (B, 1, F, N) to logits."""
 
-import torch
 from torch import nn
 
 
