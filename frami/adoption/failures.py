@@ -13,7 +13,7 @@ from frami.adoption.trace import CLIPS, Trace, trace
 from frami.adoption.trial import Trial
 from frami.models import axes
 
-INSTALLED = (*(str(Path(package.__file__).parent) for package in (torch, frami)), "<")
+INSTALLED = (*(str(Path(str(package.__file__)).parent) for package in (torch, frami)), "<")
 COMMON_BANDS = (10, 13, 20, 23, 24, 26, 32, 39, 40, 60, 64, 80, 96, 100, 120, 128, 224, 229, 256)
 
 
