@@ -18,7 +18,7 @@ from frami.adoption.proposal import Named, Proposal
 from frami.adoption.standardize import standardize
 from frami.adoption.table import describe
 from frami.adoption.trace import CLIPS, Comparison
-from frami.adoption.trial import Trial, samples_of
+from frami.adoption.trial import Trial
 from frami.adoption.waveforms import find_features
 from frami.audio.frontend import FrontEnd
 from frami.audio.synthesizer import random_sounds
@@ -31,6 +31,7 @@ from frami.models.architecture import Architecture
 from frami.models.building import build_module
 from frami.models.foreign import ARCHITECTURE, Adoption, ForeignNetwork
 from frami.models.model import Model
+from frami.models.rendering import samples_of
 from frami.models.state_dicts import load_weights, read_weights
 from frami.models.tasks import find_task
 

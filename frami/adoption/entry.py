@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from frami.audio.features import front_end_of
 from frami.audio.frontend import FrontEnd
+from frami.audio.presets import find_preset
 from frami.core import code
 from frami.core.errors import UsageError
 from frami.core.settings import settings_from_json
@@ -85,12 +86,8 @@ def find_front_end(front_end: str | Path | FrontEnd, sample_rate: int | None) ->
     if ":" in name:
         if sample_rate is None:
             raise UsageError(f"`sample_rate` is required with the function {name}.")
-        features: Any = importlib.import_module("frami.audio.features")
-        found: FrontEnd = features.front_end_of(name, sample_rate)
-        return found
-    presets: Any = importlib.import_module("frami.audio.presets")
-    preset: FrontEnd = presets.find_preset(name)
-    return preset
+        return front_end_of(name, sample_rate)
+    return find_preset(name)
 
 
 def _read_front_end(path: Path) -> FrontEnd:

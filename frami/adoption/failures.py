@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
+import frami
 from frami.adoption.trace import CLIPS, Trace, trace
 from frami.adoption.trial import Trial
 from frami.models import axes
 
+INSTALLED = (*(str(Path(str(package.__file__)).parent) for package in (torch, frami)), "<")
 COMMON_BANDS = (10, 13, 20, 23, 24, 26, 32, 39, 40, 60, 64, 80, 96, 100, 120, 128, 224, 229, 256)
 
 
@@ -80,7 +83,7 @@ def user_error(error: Exception) -> str:
     tb, place = error.__traceback__, ""
     while tb is not None:
         file = tb.tb_frame.f_code.co_filename
-        if not any(part in file for part in ("/torch/", "/frami/", "<")):
+        if not file.startswith(INSTALLED):
             place = f" (line {tb.tb_lineno} of {file})"
         tb = tb.tb_next
     text = str(error).splitlines()[0] if str(error) else ""

@@ -64,16 +64,22 @@ def propose(comparison: Comparison, adoption: Adoption, classes: int, named: Nam
     answer = find_answer(comparison, classes, named.logits, notes)
     logits, activation = before_activation(comparison, answer, classes)
     last = find_classifier(comparison, classes)
-    frames = resolve(comparison, named.frames) or find_frames(comparison, last)
+    frames = comparison.check(named.frames) or find_frames(comparison, last)
     frames_axes = comparison.axes(frames)
     if "n" not in frames_axes or "d" not in frames_axes:
         raise UsageError(
             f"`frames` is {frames!r}, whose shape {tuple(comparison.long.tensors[frames].shape)} "
             f"has no axis of time. Name a module before the pooling over time."
         )
-    embedding = resolve(comparison, named.embedding) or find_embedding(comparison, last, frames)
+    embedding = comparison.check(named.embedding) or find_embedding(comparison, last, frames)
+    if not comparison.axes(embedding):
+        raise UsageError(
+            f"`embedding` is {embedding!r}, whose axes are unclear "
+            f"{tuple(comparison.long.tensors[embedding].shape)}. Name another module before the "
+            f"classifier."
+        )
     frame_logits, frame_activation = find_frame_logits(
-        comparison, classes, resolve(comparison, named.frame_logits), notes
+        comparison, classes, comparison.check(named.frame_logits), notes
     )
     skipped, bands = comparison.grid_of(frames, frames_axes)
     parts: dict[str, Any] = {
@@ -83,7 +89,7 @@ def propose(comparison: Comparison, adoption: Adoption, classes: int, named: Nam
         "frames_axes": frames_axes,
         "skipped": skipped,
         "bands": bands,
-        "stats": resolve(comparison, named.stats),
+        "stats": comparison.check(named.stats),
         "embedding": embedding,
         "embedding_axes": comparison.axes(embedding),
         "frame_logits": frame_logits,
@@ -106,17 +112,10 @@ def _with_sizes(comparison: Comparison, adoption: Adoption) -> Adoption:
     )
 
 
-def resolve(comparison: Comparison, selector: str) -> str:
-    """Return a selector that the user names; raise a UsageError if there is no such tensor."""
-    if selector and selector not in comparison.long.tensors:
-        comparison.find(selector)
-    return selector
-
-
 def find_answer(comparison: Comparison, classes: int, named: str, notes: list[str]) -> str:
     """Return the selector of the tensor with one value for each class."""
     if named:
-        candidates = {resolve(comparison, named): comparison.long.tensors[named]}
+        candidates = {named: comparison.long.tensors[comparison.check(named)]}
     else:
         candidates = comparison.long.result
     fitting = [text for text, x in candidates.items() if _has_values(x, classes)]

@@ -137,8 +137,10 @@ class Comparison:
         x = self.long.tensors[selector]
         return axes.to_frames(x, names, clips=CLIPS, skipped=skipped, bands=bands)
 
-    def find(self, selector: str) -> Tensor:
-        """Return the tensor that a user names; raise a UsageError if there is none."""
+    def check(self, selector: str) -> str:
+        """Return a selector that the user names; raise a UsageError if there is no such tensor."""
+        if not selector:
+            return selector
         parsed = Selector.parse(selector)
         find_module(self.network, parsed.module)
         if selector not in self.long.tensors:
@@ -146,7 +148,7 @@ class Comparison:
             raise UsageError(
                 f"{selector!r} is not a tensor of this module; there are: {preview(known)}."
             )
-        return self.long.tensors[selector]
+        return selector
 
     def _find_grid(self) -> tuple[int, int, str] | None:
         """Return the grid of patches: the positions of a convolution that are later tokens."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from frami.adoption.trace import CLIPS, Trace, trace
 from frami.audio.frontend import FrontEnd
 from frami.models import axes
+from frami.models.rendering import samples_of
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,6 @@ class Trial:
     def run(self, layout: str, n_frames: int, clips: int = CLIPS, gain: float = 1) -> Trace:
         """Return the module's pass of clips with a number of frames, times a factor."""
         return trace(self.module, self.input(layout, n_frames, clips) * gain)
-
-
-def samples_of(front_end: FrontEnd, n_frames: int) -> int:
-    """Return the length of a waveform with a number of frames."""
-    return max(1, round(front_end.seconds(n_frames) * front_end.sample_rate))
 
 
 def features_of(front_end: FrontEnd, waveform: Tensor, n_frames: int) -> Tensor:

@@ -46,14 +46,14 @@ def waveform_of(settings: Settings, power: Tensor, matrix: Tensor, iterations: i
         power=settings.power,
         rand_init=False,
     )
-    waveform: Tensor = griffin_lim(bins / _gain(settings, len(matrix)))
+    waveform: Tensor = griffin_lim(bins / gain(settings, len(matrix)))
     if settings.padding == "none":  # the first frame begins, and is not centered, at the start
         half = settings.win_length // 2
         waveform = torch.nn.functional.pad(waveform, (half, settings.win_length - half))
     return waveform / waveform.abs().max().clamp(min=1.0)
 
 
-def _gain(settings: Settings, n_bins: int) -> Tensor:
+def gain(settings: Settings, n_bins: int) -> Tensor:
     """Return the gain of each bin by the scale and the pre-emphasis, ``(bins, 1)``."""
     hertz = torch.linspace(0, settings.sample_rate / 2, n_bins)
     emphasis = framing.emphasis(settings, hertz).clamp_min(LEAST_EMPHASIS)

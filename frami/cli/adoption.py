@@ -146,9 +146,14 @@ def adopt(**arguments: Unpack[AdoptArguments]) -> None:
     and what was chosen; MODULE:input is a module's input, MODULE[KEY] a part of its output.
     """
     from frami.adoption.adopt import adopt as run_adopt
+    from frami.adoption.fitness import check_fitness
 
-    model = run_adopt(**arguments, report=options.echo)
-    out = arguments["out"]
+    model, out = run_adopt(**arguments, report=options.echo), arguments["out"]
+    fitness = check_fitness(
+        model, seed=arguments["seed"], device=arguments["device"], threads=arguments["threads"]
+    )
+    for line in fitness.lines():
+        options.echo(line)
     click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
     options.echo_next("inspect", out)
     options.echo_next("synthesize", "--teacher", out, "--out", "samples.h5")

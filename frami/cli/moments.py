@@ -27,6 +27,7 @@ class MomentArguments(RecordingArguments, RuntimeArguments):
     },
 )
 @click.argument("model", type=types.MODEL)
+@options.trust_option
 @options.recording_options(required=True)
 @options.option(
     "--per-class",

@@ -15,7 +15,7 @@ from frami.models import axes
 from frami.models.hooks import find_module, record_outputs, replace_output
 from frami.models.network import Classifier, Output
 from frami.models.pooling import statistics_pooling
-from frami.models.rendering import render_waveform
+from frami.models.rendering import render_waveform, samples_of
 from frami.models.tasks import SINGLE_LABEL
 
 ARCHITECTURE = "adopted"  # the name of the network in model.json
@@ -162,8 +162,7 @@ class ForeignNetwork(Classifier):
         elif adoption.features:
             raw = mel * adoption.scale + adoption.shift
             features = axes.to_layout(raw, adoption.features_layout)
-            n_samples = (mel.shape[2] - 1) * self.front_end.hop_length
-            empty = mel.new_zeros(len(mel), n_samples)
+            empty = mel.new_zeros(len(mel), samples_of(self.front_end, mel.shape[2]))
             with replace_output(find_module(self.module, adoption.features), features):
                 self.module(axes.to_layout(empty, adoption.layout))
         else:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from frami.audio.frontend import FrontEnd
+from frami.audio.presets import find_preset
 from frami.core.errors import UsageError
 from frami.models.rendering import render_waveform
 from tests.adoption.conftest import Adopt, restored, run
@@ -91,6 +92,22 @@ def test_other_waveforms_are_rendered(adopt: Adopt, given: FrontEnd, file: Path)
     (gradient,) = torch.autograd.grad(output.logits.sum(), mel)
     assert bool(gradient.isfinite().all()) and bool(gradient.any())
     assert output.hidden.shape[:2] == (2, 8) and output.hidden.shape[2] > 10
+
+
+@pytest.mark.parametrize("name", ["panns", "ast", "efficientat", "speechbrain", "whisper", "mfcc"])
+def test_other_front_ends_are_rendered(name: str) -> None:
+    front_end = find_preset(name)
+    time = torch.arange(front_end.sample_rate) / front_end.sample_rate
+    noise = torch.randn(len(time), generator=torch.Generator().manual_seed(0))
+    waveform = 0.3 * torch.sin(2 * torch.pi * (440 * time + 800 * time**2)) + 0.003 * noise
+    mel = front_end(waveform).unsqueeze(0).requires_grad_(True)
+    rendered = render_waveform(front_end, mel)
+    again = front_end(rendered)
+    assert again.shape == mel.shape
+    (gradient,) = torch.autograd.grad(again.sum(), mel)
+    assert bool(gradient.isfinite().all())
+    pair = torch.stack([again.detach().flatten(), mel.detach().flatten()])
+    assert float(torch.corrcoef(pair)[0, 1]) > 0.8
 
 
 @pytest.mark.parametrize("kind", ["noise", "tone", "chirp"])

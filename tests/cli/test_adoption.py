@@ -9,11 +9,13 @@ import pytest
 import soundfile
 import torch
 
+from frami import cli
+from frami.cli import types
 from frami.core import code
 from frami.core.settings import settings_to_json
 from frami.datasets import tones
 from tests.adoption.networks import write_networks
-from tests.cli.conftest import INVERSION, TONES, TRAINING, Frami, next_commands
+from tests.cli.conftest import INVERSION, TONES, TRAINING, Frami, leaf_commands, next_commands
 from tests.conftest import make_front_end
 
 LABELS = list(tones.CLASSES)
@@ -54,6 +56,12 @@ def test_adopt_shows_its_choice_and_inspect_needs_trust(
     shown = call("inspect", teacher, "--trust-code")
     assert shown.code == 0 and "adopted from net.py:Plain, layout b1fn" in shown.out
     assert not code.is_trusted()
+
+
+def test_every_command_that_takes_a_model_can_trust_its_code() -> None:
+    for name, command in leaf_commands(cli.frami):
+        if any(parameter.type is types.MODEL for parameter in command.params):
+            assert any(parameter.name == "trust_code" for parameter in command.params), name
 
 
 def test_bad_input_names_options(words: list[str], call: Frami, tmp_path: Path) -> None:
