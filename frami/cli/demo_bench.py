@@ -12,7 +12,18 @@ from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
 from frami.core.errors import UsageError
 
-SUITES = ("quick", "main", "ablation", "cpu", "gpu", "tags", "scenes", "events", "speed")
+SUITES = (
+    "quick",
+    "main",
+    "ablation",
+    "cpu",
+    "gpu",
+    "foreign",
+    "tags",
+    "scenes",
+    "events",
+    "speed",
+)
 
 
 @click.command(
@@ -83,7 +94,8 @@ def demo(task: str, out: str, data: str | None, **runtime: Unpack[RuntimeArgumen
     type=click.Choice(SUITES),
     default="quick",
     help="quick, cpu and gpu compare all methods. main measures FRAMI against recordings, ablation "
-    "leaves out its parts. tags, scenes and events compare recipes. speed measures costs.",
+    "leaves out its parts. foreign adopts networks of other people. tags, scenes and events compare "
+    "recipes. speed measures costs.",
 )
 @options.option(
     "--data",

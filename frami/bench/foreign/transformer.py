@@ -164,12 +164,12 @@ def features(
 
 def fsdd_features(waveform: Tensor) -> Tensor:
     """Return features of spoken digits at 8 kHz."""
-    return features(waveform, 8000, 256, 80, 64, -9.0, 4.0)
+    return features(waveform, 8000, 256, 80, 64, -6.4, 3.8)
 
 
 def esc10_features(waveform: Tensor) -> Tensor:
     """Return features of ESC-10 at 16 kHz."""
-    return features(waveform, 16000, 512, 320, 64, -6.6, 5.0)
+    return features(waveform, 16000, 512, 320, 64, -5.7, 5.9)
 
 
 def fsdd() -> ASTModel:
