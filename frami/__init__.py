@@ -5,6 +5,7 @@ without its training data. Distillation trains a smaller classifier, the student
 
     frami.train        train a teacher on recordings
     frami.synthesize   invert a teacher into a store of synthetic spectrograms
+    frami.merge        join stores of one teacher
     frami.distill      train a student from a teacher, on a store or on recordings
     frami.score        score a model on real recordings
     frami.inspect      describe a model, a store or a run, with pictures
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from frami.audio.frontend import FrontEnd
     from frami.core.errors import FramiError
+    from frami.data.merge import merge
     from frami.data.store import Store
     from frami.evaluate.scores import score
     from frami.inversion.synthesize import synthesize
@@ -41,6 +43,7 @@ __version__: str
 _PUBLIC = {
     "train": "frami.training.supervised",
     "synthesize": "frami.inversion.synthesize",
+    "merge": "frami.data.merge",
     "distill": "frami.training.distill",
     "inspect": "frami.reporting.inspect",
     "score": "frami.evaluate.scores",
@@ -63,6 +66,7 @@ __all__ = [
     "distill",
     "inspect",
     "load",
+    "merge",
     "score",
     "synthesize",
     "train",

@@ -112,6 +112,8 @@ def method_sources(
             "recordings",
             synthesis={"dataset": other_dataset},
         )
+    yield DataSource("synthesizer", "synthesizer")
+    yield DataSource("one clip", "one_clip")
     yield replace(FRAMI, synthesis=short.get("frami", {}))
     yield DataSource("DeepInversion", "deepinversion", synthesis=short.get("deepinversion", {}))
     yield DataSource(

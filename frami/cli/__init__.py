@@ -2,6 +2,7 @@
 
     training     train, distill
     inversion    synthesize
+    stores       merge
     reports      evaluate, inspect
     recordings   data get, soundscapes
     demo_bench   demo, bench
@@ -32,6 +33,7 @@ from frami.cli.help import Group, Option
 from frami.cli.inversion import synthesize
 from frami.cli.recordings import data, soundscapes
 from frami.cli.reports import evaluate, inspect
+from frami.cli.stores import merge
 from frami.cli.training import distill, train
 from frami.core import registry
 from frami.core.errors import FramiError
@@ -75,7 +77,7 @@ def frami(modules: tuple[str, ...]) -> None:
 
 
 frami.add_section("First steps", demo, list_names, doctor)
-frami.add_section("Pipeline", train, synthesize, distill, evaluate, inspect)
+frami.add_section("Pipeline", train, synthesize, merge, distill, evaluate, inspect)
 frami.add_section("Recordings", data, soundscapes)
 frami.add_section("Research", bench)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import click
 
@@ -62,6 +63,15 @@ class SynthesizeArguments(RuntimeArguments):
     help="Inversion method. 'frami list methods' shows all.",
 )
 @options.option(
+    "--mix",
+    section="Method",
+    multiple=True,
+    type=types.Share(),
+    metavar="METHOD=SHARE",
+    help="Have another method make a share of the rounds, e.g. synthesizer=0.3. Repeat the option "
+    "for several. Its settings have its name in front: --set synthesizer.balance=4.",
+)
+@options.option(
     "--frame-range",
     section="Method",
     nargs=2,
@@ -91,6 +101,7 @@ class SynthesizeArguments(RuntimeArguments):
 @options.precision_option
 def synthesize(
     teacher: str,
+    mix: tuple[tuple[str, float], ...],
     assignments: tuple[str, ...],
     list_settings: bool,
     **arguments: Unpack[SynthesizeArguments],
@@ -101,31 +112,48 @@ def synthesize(
     was interrupted, run it again to continue. To add clips later, run it again with more --samples.
     """
     from frami.core.progress import show_progress
-    from frami.core.settings import make_settings
+    from frami.data.composition import describe_coverage
     from frami.data.store import Store, store_run_folder
     from frami.inversion.checks import inversion_warnings
     from frami.inversion.method import load_method
+    from frami.inversion.mixture import make_parts, unique
     from frami.inversion.synthesize import synthesize as run_synthesize
     from frami.models.model import load
 
-    settings_class = load_method(arguments["method"]).Settings
-    if options.print_settings(list_settings, settings_class):
+    method = arguments["method"]
+    if options.print_settings(list_settings, load_method(method).Settings):
         return
-    model = load(teacher)
-    settings = options.parse_settings(assignments, settings_class)
-    for warning in inversion_warnings(model, make_settings(settings_class, settings)):
+    model, shares = load(teacher), dict(mix)
+    settings = _parse_settings(assignments, method, shares)
+    parts = make_parts(method, shares, settings)
+    for warning in unique(inversion_warnings(model, part.settings) for part in parts):
         options.echo(warning, err=True)
     out, n_before = Path(arguments["out"]), 0
     if out.is_file():
         with Store(out) as store:
             n_before = len(store)
     with show_progress("synthesis", arguments["samples"]) as report:
-        store = run_synthesize(model, **arguments, options=settings, report=report)
+        store = run_synthesize(model, **arguments, mix=shares, options=settings, report=report)
     click.echo(
         f"{len(store)} clips ({len(store) - n_before} new) are in {out}. "
         f"The record of the run is in {store_run_folder(out)}."
     )
+    click.echo(f"Classes that the teacher predicts: {describe_coverage(store)}")
     options.echo_next("inspect", out)
     options.echo_next(
         "distill", "--teacher", teacher, "--samples", out, "--student", "small", "--out", "STUDENT"
     )
+
+
+def _parse_settings(
+    assignments: tuple[str, ...], method: str, mix: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return the values of --set by name; those of a method of --mix keep its name in front."""
+    from frami.core.settings import describe_settings, parse_assignments
+    from frami.inversion.method import load_method
+
+    kinds: dict[str, type] = {}
+    for prefix, name in (("", method), *((f"{other}.", other) for other in mix)):
+        for setting, default, _ in describe_settings(load_method(name).Settings):
+            kinds[prefix + setting] = type(default)
+    return parse_assignments(assignments, kinds)

@@ -55,6 +55,25 @@ class Name(StringParamType):
         return names + [CompletionItem(incomplete, type="dir")] * self._paths
 
 
+class Share(StringParamType):
+    """A name and a number, written ``name=0.3``; the value is a pair."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name and the share, or refuse a text of another form."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, number = value.partition("=")
+        try:
+            share = float(number)
+        except ValueError:
+            share = None
+        if not (name and equals) or share is None:
+            self.fail(f"{value!r} is not of the form NAME=SHARE, such as synthesizer=0.3.", param)
+        return name, share
+
+
 FOLDER = PathOption()
 DATASET = Name(lambda: registry.names("datasets"))
 METHOD = Name(lambda: registry.names("generators"))

@@ -39,6 +39,15 @@ def names(family: str) -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.name.startswith("_"))
 
 
+def file_name(name: str) -> str:
+    """Return a name as its file has it: a dash may stand for an underscore.
+
+    >>> file_name("one-clip")
+    'one_clip'
+    """
+    return name if "." in name else name.replace("-", "_")
+
+
 def _package_folder(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     assert spec is not None and spec.submodule_search_locations is not None
@@ -66,6 +75,7 @@ def load(family: str, name: str, contract: Any = None) -> Any:
     _check_name(KINDS.get(family, family), name)
     if "." in name:
         return _load_user_module(family, name, contract)
+    name = file_name(name)
     if name not in names(family):
         raise unknown_name(KINDS.get(family, family), name, names(family))
     return _with_defaults(importlib.import_module(f"frami.{family}.{name}"), contract)

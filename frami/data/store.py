@@ -88,7 +88,13 @@ class Store:
     def _read(self) -> None:
         """Read everything but the spectrograms and the columns that few callers need."""
         attributes = self.attributes
-        if attributes.get("format") != FORMAT:
+        written = str(attributes.get("format"))
+        if written != FORMAT and written.startswith(FORMAT.rstrip("1")):
+            raise OperationError(
+                f"{self.path} has the format {written!r} of another version of frami; this version "
+                f"reads {FORMAT!r}. Update frami: pip install --upgrade frami"
+            )
+        if written != FORMAT:
             raise OperationError(
                 f"{self.path} is an HDF5 file but not a store of frami: its attributes do not "
                 f"have the format {FORMAT!r}."

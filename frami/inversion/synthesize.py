@@ -5,7 +5,7 @@ It draws targets and lengths, stores the clips, resumes interrupted work, and re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -19,13 +19,13 @@ from frami.core import seeds
 from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run, discard_record, is_finished
 from frami.core.runtime import Runtime, select_runtime
-from frami.core.settings import identity_fields, make_settings
+from frami.core.settings import identity_fields
 from frami.data.store import Store, store_run_folder
 from frami.data.writer import StoreWriter
 from frami.inversion import checks, targets
 from frami.inversion.checks import inversion_warnings
 from frami.inversion.loop import RoundResult
-from frami.inversion.method import Method, UsesRecordings, load_method
+from frami.inversion.mixture import Mixture, make_parts, unique
 from frami.models import tasks
 from frami.models.model import Model, ModelLike, as_model
 from frami.models.network import frozen
@@ -39,6 +39,7 @@ def synthesize(
     *,
     samples: int = 4000,
     method: str = "frami",
+    mix: Mapping[str, float] | None = None,
     frame_range: tuple[int, int] | None = None,
     batch_size: int = BATCH_SIZE,
     co_occurrence: float = 0.0,
@@ -59,11 +60,14 @@ def synthesize(
         samples: Number of clips. The last batch is complete, so the store can have up to
             ``batch_size - 1`` more.
         method: Name of a module of `frami.generators`, or of a module of your own with a dot.
+        mix: Shares of the rounds that other methods make, by name: ``{"synthesizer": 0.3}``. The
+            column ``method`` of the store has the method of each clip.
         frame_range: Shortest and longest clip, in frames. Default: the teacher's, up to the
             method's limit if the teacher's task is single-label.
         batch_size: Clips per round.
         co_occurrence: How strongly to favor tag pairs with similar class weights; 0 is uniform.
-        options: Settings of the method, by name.
+        options: Settings of the method, by name; those of a method of ``mix`` as
+            ``synthesizer.balance``.
         seed: Seed of all random numbers.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         threads: Number of CPU threads; None keeps torch's choice.
@@ -75,31 +79,33 @@ def synthesize(
             other settings; or another process is writing to it.
     """
     teacher = as_model(teacher)
-    module, out, seed = load_method(method), Path(out), seeds.check_seed(seed)
-    settings = make_settings(module.Settings, options or {})
+    out, seed = Path(out), seeds.check_seed(seed)
+    parts = make_parts(method, mix or {}, options or {})
     if frame_range is None:
-        frame_range = targets.default_frame_range(teacher, settings)
+        frame_range = targets.default_frame_range(teacher, parts[0].settings)
     frame_range = checks.check_frame_range(frame_range)
     checks.check_sizes(samples, batch_size)
-    checks.check_teacher(teacher, settings, co_occurrence)
+    for part in parts:
+        checks.check_teacher(teacher, part.settings, co_occurrence)
     runtime = select_runtime(device, threads, precision)
-    inversion = module.Method(teacher, settings, runtime, seed)
+    inversion = Mixture(parts, teacher, runtime, seed)
     plan = SynthesisPlan(
-        method=method,
-        options=identity_fields(settings),
+        method=parts[0].method,
+        options=identity_fields(parts[0].settings),
         frame_range=frame_range,
         batch_size=batch_size,
         co_occurrence=co_occurrence,
         seed=seed,
         precision=runtime.precision,
-        recordings=inversion.recordings if isinstance(inversion, UsesRecordings) else None,
+        recordings=inversion.recordings,
+        mix=[part.to_json() for part in parts[1:]],
     )
     folder = store_run_folder(out)
     writer = StoreWriter(
         out,
         _describe_store(teacher, plan),
         max_frames=frame_range[1],
-        losses=checks.weighted_losses(settings),
+        losses=unique(checks.weighted_losses(part.settings) for part in parts),
         task=teacher.task,
     )
     try:
@@ -114,8 +120,8 @@ def synthesize(
             grows=True,
             device=runtime.name,
             teacher=teacher.fingerprint,
-            active_losses=checks.active_losses(teacher, settings),
-            warnings=inversion_warnings(teacher, settings),
+            active_losses=unique(checks.active_losses(teacher, part.settings) for part in parts),
+            warnings=unique(inversion_warnings(teacher, part.settings) for part in parts),
         ) as run:
             _Synthesis(plan, teacher, inversion, writer, runtime).run(run, samples, report)
     finally:
@@ -129,7 +135,8 @@ class SynthesisPlan:
 
     Attributes:
         options: All settings of the method, except paths.
-        recordings: Provenance of the recordings, if the method uses any.
+        recordings: Provenance of the recordings, if the method uses any; a list of them for a mix.
+        mix: Name, share and settings of each further method.
     """
 
     method: str
@@ -139,14 +146,21 @@ class SynthesisPlan:
     co_occurrence: float
     seed: int
     precision: str
-    recordings: Mapping[str, Any] | None = None
+    recordings: Mapping[str, Any] | list[Mapping[str, Any]] | None = None
+    mix: Sequence[Mapping[str, Any]] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as they are recorded."""
         settings = asdict(self)
-        if self.recordings is None:
-            del settings["recordings"]
+        for name in ("recordings", "mix"):
+            if not settings[name]:
+                del settings[name]
         return settings
+
+    @property
+    def methods(self) -> str:
+        """The names of all methods, joined by ``+``."""
+        return "+".join([self.method, *(part["method"] for part in self.mix)])
 
 
 def _describe_store(teacher: Model, plan: SynthesisPlan) -> dict[str, Any]:
@@ -155,7 +169,7 @@ def _describe_store(teacher: Model, plan: SynthesisPlan) -> dict[str, Any]:
         "teacher": teacher.fingerprint,
         "front_end": teacher.front_end,
         "labels": list(teacher.labels),
-        "method": plan.method,
+        "method": plan.methods,
         "settings": plan.to_json(),
     }
 
@@ -166,7 +180,7 @@ class _Synthesis:
 
     plan: SynthesisPlan
     teacher: Model
-    inversion: Method
+    inversion: Mixture
     writer: StoreWriter
     runtime: Runtime
 
@@ -226,7 +240,7 @@ class _Synthesis:
             timeline,
             target=target.cpu().numpy(),
             teacher_logits=logits.cpu().numpy(),
-            method=self.plan.method.encode(),
+            method=self.inversion.method_of_round(index).encode(),
             seed=self.plan.seed,
             round=index,
             step=result.step,

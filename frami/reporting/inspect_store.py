@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from frami.core.errors import UsageError
 from frami.core.runtime import select_runtime
 from frami.core.text import format_bytes, format_mapping
 from frami.data.clips import indices_of_class
+from frami.data.composition import describe_coverage, describe_origins
+from frami.data.merge import MERGED
 from frami.data.recordings import Split
 from frami.data.splits import align_labels, split_for_task
 from frami.data.store import Store, store_run_folder
@@ -38,11 +41,10 @@ def describe_store(
     store: Store, out: Path | None, split: Split | None, teacher: ModelLike | None, device: str
 ) -> Rows:
     """Return the rows on a store; with ``out``, write its plots and sounds there."""
-    settings = {name: value for name, value in store.settings.items() if name != "method"}
     rows = [
         ("store", f"{store.path} ({format_bytes(store.path.stat().st_size)})"),
         *_describe_clips(store),
-        ("method", f"{store.method}: {format_mapping(settings)}"),
+        *_describe_methods(store),
         ("teacher", store.teacher),
         ("front end", format_front_end(store.front_end)),
         ("labels", f"{len(store.labels)}: {', '.join(store.labels)}"),
@@ -67,6 +69,19 @@ def describe_store(
     return rows + write_files(out, plots, _class_sounds(store))
 
 
+def _describe_methods(store: Store) -> Rows:
+    """Return one row for each run that made clips of the store; a merged store has several."""
+    runs = store.settings.get(MERGED) or [{"method": store.method, "settings": store.settings}]
+    return [
+        ("method", f"{run['method']}: {format_mapping(_without_method(run['settings']))}")
+        for run in runs
+    ]
+
+
+def _without_method(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name != "method"}
+
+
 def _describe_clips(store: Store) -> Rows:
     if not len(store):
         return [("clips", "none yet")]
@@ -83,7 +98,9 @@ def _describe_clips(store: Store) -> Rows:
     return [
         ("clips", f"{len(store):,}, {min(counts)} to {max(counts)} per class"),
         ("frame range", format_frame_range(store.front_end, frame_range)),
+        ("composition", describe_origins(store)),
         ("agreement", f"{targets} (target agreement)"),
+        ("predicted", f"{describe_coverage(store)} The classes that the teacher predicts."),
         ("confidence", f"{confidence:.2f}, mean of the teacher's highest probability per clip"),
         ("losses", f"{losses} (mean of the last {LAST_ROUNDS} rounds)"),
     ]

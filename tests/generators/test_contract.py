@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from frami import generators
@@ -281,3 +282,23 @@ def test_bank_of_cmi_keeps_the_latest_clips(teacher: Model, runtime: Runtime) ->
         banks.append(inversion.state_dict()["bank"].clone())
     assert [len(bank) for bank in banks] == [6, 8, 8]
     assert torch.equal(banks[2][6:], banks[1][:2]) and not torch.equal(banks[2][:6], banks[1][:6])
+
+
+def test_one_clip_of_a_file_returns_its_provenance(
+    teacher: Model, runtime: Runtime, tmp_path: Path
+) -> None:
+    rate = teacher.front_end.sample_rate
+    samples = np.random.default_rng(0).uniform(-1, 1, 2 * rate)
+    soundfile.write(tmp_path / "street.wav", samples, rate)
+    inversion = make_method("one-clip", teacher, runtime, file=str(tmp_path / "street.wav"))
+    assert isinstance(inversion, UsesRecordings)
+    assert inversion.recordings["file"] == "street.wav" and inversion.recordings["seconds"] == 2
+    generated = make_method("one-clip", teacher, runtime, seconds=2.0)
+    assert generated.recordings is None  # type: ignore[attr-defined]
+
+
+def test_name_with_a_dash_makes_the_same_store(teacher: Model, tmp_path: Path) -> None:
+    sizes: dict[str, Any] = {"samples": 4, "batch_size": 4, "options": {"seconds": 2.0}}
+    for method in ("one-clip", "one_clip"):
+        with synthesize(teacher, tmp_path / "a.h5", method=method, **sizes) as store:
+            assert store.method == "one_clip" and len(store) == 4

@@ -1,0 +1,49 @@
+"""The command that joins stores: `merge`."""
+
+from __future__ import annotations
+
+import click
+
+from frami.cli import options, types
+from frami.cli.help import Command
+
+
+@click.command(
+    cls=Command,
+    examples={
+        "Join two stores of one teacher.": "frami merge inverted.h5 sounds.h5 --out both.h5",
+        "Join stores of three seeds.": "frami merge seed-0.h5 seed-1.h5 seed-2.h5 --out all.h5",
+    },
+)
+@click.argument("stores", nargs=-1, required=True, type=types.FOLDER, metavar="STORE...")
+@options.required_option(
+    "--out",
+    section="Output",
+    type=types.FOLDER,
+    metavar="FILE",
+    help="Store to write, a new file that ends in .h5.",
+)
+def merge(stores: tuple[str, ...], out: str) -> None:
+    """Join stores of one teacher into a new one.
+
+    The stores must have the same teacher, front end and labels. Methods, seeds and lengths of clips
+    may differ; each clip keeps its method, seed and round. The stores are interleaved, so that the
+    clips that distillation holds out come from all of them.
+    """
+    from frami.data.composition import describe_origins
+    from frami.data.merge import merge as run_merge
+
+    with run_merge(list(stores), out) as store:
+        click.echo(f"{len(store):,} clips are in {out}: {describe_origins(store)}.")
+    options.echo_next("inspect", out)
+    options.echo_next(
+        "distill",
+        "--teacher",
+        "TEACHER",
+        "--samples",
+        out,
+        "--student",
+        "small",
+        "--out",
+        "STUDENT",
+    )

@@ -1,0 +1,211 @@
+"""Join stores of one teacher into a new one; every clip keeps its method, seed and round."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from frami.core import files
+from frami.core.errors import OperationError, UsageError
+from frami.core.run import make_record
+from frami.data.store import Store, store_run_folder
+
+ROWS_PER_BLOCK = 256
+MERGED = "merged"
+
+
+def merge(stores: Sequence[Store | str | Path], out: str | Path) -> Store:
+    """Write the clips of several stores into a new one; return it, open for reading.
+
+    The clips of the stores are interleaved in proportion to their numbers, so the clips that
+    distillation holds out, the last 5 %, come from every store in the same proportion. Shorter
+    clips are padded as in any store. A loss that a store does not have is NaN for its clips. After
+    an interruption, ``out`` does not exist.
+
+    Args:
+        stores: Two stores or more of one teacher, with one front end, task and list of labels. They
+            may themselves be merged.
+        out: The HDF5 file to write. It must not exist.
+
+    Raises:
+        UsageError: Fewer than two stores are given, a store is given twice or shares rounds with
+            another one, or ``out`` exists.
+        OperationError: A store is damaged, empty, or made from another teacher or front end.
+    """
+    start, out = time.monotonic(), Path(out)
+    if isinstance(stores, str | Path | Store) or len(stores) < 2:
+        raise UsageError("`stores` must be a list of two stores or more.")
+    if out.exists():
+        raise UsageError(f"{out} exists already. Choose another `out`, or delete it.")
+    if out.suffix != ".h5":
+        raise UsageError(f"A store cannot be written to {str(out)!r}; name a file ending in .h5.")
+    with ExitStack() as stack:
+        sources = [stack.enter_context(Store(_path(store))) for store in stores]
+        _check_match(sources)
+        _check_distinct(sources)
+        files.ensure_dir(out.parent)
+        _write(sources, out)
+        settings = {MERGED: list(_provenance(sources))}
+        record = make_record("merge", settings, start, teacher=sources[0].teacher)
+        files.write_json(files.ensure_dir(store_run_folder(out)) / "run.json", record)
+    return Store(out)
+
+
+def _path(store: Store | str | Path) -> Path:
+    return store.path if isinstance(store, Store) else Path(store)
+
+
+def _check_match(sources: Sequence[Store]) -> None:
+    """Raise if two stores differ in what the clips of one store have in common."""
+    first = sources[0]
+    for store in sources:
+        if not len(store):
+            raise OperationError(
+                f"{store.path} has no clips yet. Leave it out, or run frami synthesize to fill it."
+            )
+        parts = {
+            "teacher": (store.teacher, first.teacher),
+            "front end": (store.front_end, first.front_end),
+            "task": (store.task, first.task),
+            "list of labels": (store.labels, first.labels),
+        }
+        for what, (own, expected) in parts.items():
+            if own != expected:
+                raise OperationError(
+                    f"{store.path} has another {what} than {first.path}. Merge stores that were "
+                    f"made from one teacher; frami inspect shows the teacher of each."
+                )
+
+
+def _check_distinct(sources: Sequence[Store]) -> None:
+    """Raise if a file is given twice, or two stores have rounds of one method and seed."""
+    owners: dict[tuple[str, int, int], Store] = {}
+    for one, other in itertools.combinations(sources, 2):
+        if one.path.samefile(other.path):
+            raise UsageError(f"{other.path} is given twice. Name each store once.")
+    for store in sources:
+        for row in sorted(_rounds(store)):
+            if row in owners:
+                method, seed, index = row
+                raise UsageError(
+                    f"{store.path} and {owners[row].path} both have round {index} of the method "
+                    f"{method} with seed {seed}. Merge stores that were made with different seeds "
+                    f"or methods."
+                )
+        owners |= dict.fromkeys(_rounds(store), store)
+
+
+def _rounds(store: Store) -> set[tuple[str, int, int]]:
+    """Return method, seed and round of every clip."""
+    methods = [method.decode() for method in store.column("method")]
+    seeds, rounds = store.column("seed").tolist(), store.column("round").tolist()
+    return set(zip(methods, seeds, rounds, strict=True))
+
+
+def _provenance(sources: Sequence[Store]) -> Iterator[dict[str, Any]]:
+    """Yield the origin of the clips of each store; those of a merged store one by one."""
+    for store in sources:
+        if MERGED in store.settings:
+            yield from store.settings[MERGED]
+        else:
+            yield {"method": store.method, "clips": len(store), "settings": store.settings}
+
+
+def _write(sources: Sequence[Store], out: Path) -> None:
+    """Write the merged file under another name, then rename it."""
+    temporary = out.with_name(f".{out.name}.part")
+    losses = list(dict.fromkeys(itertools.chain(*(store.loss_names for store in sources))))
+    try:
+        with files.reraise_os_errors(), ExitStack() as stack:
+            inputs = [stack.enter_context(h5py.File(store.path, "r")) for store in sources]
+            with h5py.File(temporary, "w") as file:
+                file.attrs.update(_attributes(sources, losses))
+                fill = {"mel": sources[0].front_end.value_range[0], "losses": np.nan}
+                for name in inputs[0]:
+                    column = _create_column(file, name, inputs, losses)
+                    where = (
+                        [_loss_positions(s, losses) for s in sources] if name == "losses" else None
+                    )
+                    _copy_column(column, [each[name] for each in inputs], fill.get(name, 0), where)
+            temporary.replace(out)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def _attributes(sources: Sequence[Store], losses: list[str]) -> dict[str, str]:
+    methods = itertools.chain(*(store.method.split("+") for store in sources))
+    return {
+        **{
+            name: sources[0].attributes[name]
+            for name in ("format", "teacher", "front_end", "labels")
+        },
+        "method": "+".join(dict.fromkeys(methods)),
+        "loss_names": json.dumps(losses),
+        "settings": json.dumps({MERGED: list(_provenance(sources))}),
+    }
+
+
+def _create_column(
+    file: h5py.File, name: str, inputs: Sequence[h5py.File], losses: list[str]
+) -> h5py.Dataset:
+    """Create a column for all rows, as wide as that of the widest store."""
+    columns = [each[name] for each in inputs]
+    shape = tuple(max(sizes) for sizes in zip(*(c.shape[1:] for c in columns), strict=True))
+    if name == "losses":
+        shape = (max(1, len(losses)),)
+    rows = sum(len(column) for column in columns)
+    dtype = max((column.dtype for column in columns), key=lambda kind: kind.itemsize)
+    chunks = (columns[0].chunks[0], *shape)
+    return file.create_dataset(name, (rows, *shape), dtype, maxshape=(None, *shape), chunks=chunks)
+
+
+def _loss_positions(store: Store, losses: list[str]) -> list[int]:
+    """Return the column of each loss of a store in the merged store."""
+    return [losses.index(name) for name in store.loss_names]
+
+
+def _copy_column(
+    merged: h5py.Dataset,
+    columns: Sequence[h5py.Dataset],
+    fill: float,
+    positions: Sequence[list[int]] | None,
+) -> None:
+    """Copy the rows of all stores, interleaved; ``fill`` pads rows that are narrower."""
+    done = [0] * len(columns)
+    for start, owners in interleaved([len(column) for column in columns]):
+        shape = (len(owners), *merged.shape[1:])
+        block = np.full(shape, fill if merged.dtype.kind in "fiu" else b"", merged.dtype)
+        for number, column in enumerate(columns):
+            rows = np.flatnonzero(owners == number)
+            values = column[done[number] : done[number] + len(rows)]
+            done[number] += len(rows)
+            if positions is not None:
+                block[rows[:, None], positions[number]] = values[:, : len(positions[number])]
+            else:
+                narrower: Any = (rows, *map(slice, values.shape[1:]))
+                block[narrower] = values
+        merged[start : start + len(owners)] = block
+
+
+def interleaved(counts: Sequence[int]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield blocks of rows: the first row of the block, and the store of each row.
+
+    Rows of a store keep their order. Row i of n is placed at the fraction (i + 1/2) / n, so each
+    part of the whole holds every store in proportion.
+    """
+    owners = np.repeat(np.arange(len(counts)), counts)
+    places = np.concatenate([(np.arange(n) + 0.5) / n for n in counts])
+    order = owners[np.argsort(places, kind="stable")]
+    for start in range(0, len(order), ROWS_PER_BLOCK):
+        yield start, order[start : start + ROWS_PER_BLOCK]

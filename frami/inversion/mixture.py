@@ -1,0 +1,165 @@
+"""Several inversion methods in one store: each round is made by one of them.
+
+Which one depends on the index of the round and the shares alone, so that interrupted work resumes
+exactly.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor
+
+from frami.core import registry
+from frami.core.errors import UsageError
+from frami.core.runtime import Runtime
+from frami.core.settings import identity_fields, make_settings
+from frami.inversion.loop import RoundResult
+from frami.inversion.method import (
+    Method,
+    MethodFactory,
+    MethodSettings,
+    UsesRecordings,
+    load_method,
+)
+from frami.models.model import Model
+
+
+@dataclass(frozen=True)
+class Part:
+    """One method of a mixture.
+
+    Attributes:
+        method: Name of the method.
+        share: Share of the rounds that it makes, above 0 and up to 1.
+        settings: Its settings.
+        factory: Makes the method for a teacher.
+    """
+
+    method: str
+    share: float
+    settings: MethodSettings
+    factory: MethodFactory
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the part as it is recorded."""
+        options = identity_fields(self.settings)
+        return {"method": self.method, "share": self.share, "options": options}
+
+
+def make_parts(method: str, mix: Mapping[str, float], options: Mapping[str, Any]) -> list[Part]:
+    """Return the checked parts of a mixture, the main method first.
+
+    Args:
+        method: The main method; it makes the rounds that no other method makes.
+        mix: Shares of the other methods, by name.
+        options: Settings of the main method by name, of another method as ``name.setting``.
+
+    Raises:
+        UsageError: A method or a setting does not exist, or the shares are not allowed.
+    """
+    shares = {registry.file_name(name): _check_share(name, mix[name]) for name in mix}
+    main, total = registry.file_name(method), sum(shares.values())
+    if main in shares:
+        raise UsageError(
+            f"`mix` names {main}, the main method. Name other methods; {main} makes all other "
+            f"rounds."
+        )
+    if total >= 1:
+        raise UsageError(
+            f"The shares of `mix` add up to {total:g}; they must add up to less than 1. The method "
+            f"{main} makes the rest."
+        )
+    grouped = _group_options(main, list(shares), options)
+    parts = []
+    for name, share in {main: 1 - total, **shares}.items():
+        module = load_method(name)
+        settings = make_settings(module.Settings, grouped[name])
+        parts.append(Part(name, share, settings, module.Method))
+    return parts
+
+
+def _check_share(name: str, share: Any) -> float:
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
+        raise UsageError(
+            f"`mix` has the share {share!r} for {name}; a number above 0 and below 1 is allowed."
+        )
+    return float(share)
+
+
+def _group_options(
+    main: str, others: Sequence[str], options: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Return the settings of every method, by its name."""
+    grouped: dict[str, dict[str, Any]] = {name: {} for name in (main, *others)}
+    for key, value in options.items():
+        prefix, dot, setting = str(key).rpartition(".")
+        owner = registry.file_name(prefix)
+        if dot and owner in others:
+            grouped[owner][setting] = value
+        else:
+            grouped[main][key] = value
+    return grouped
+
+
+class Mixture:
+    """Methods that take turns, in proportion to their shares; with one part, that method alone."""
+
+    def __init__(self, parts: Sequence[Part], teacher: Model, runtime: Runtime, seed: int) -> None:
+        self._turns, self._made = rounds_in_turn(parts), list[str]()
+        self.methods: dict[str, Method] = {
+            part.method: part.factory(teacher, part.settings, runtime, seed) for part in parts
+        }
+
+    @cached_property
+    def recordings(self) -> Mapping[str, Any] | list[Mapping[str, Any]] | None:
+        """Provenance of the recordings that the methods use: one entry, a list, or None."""
+        used = [
+            method.recordings
+            for method in self.methods.values()
+            if isinstance(method, UsesRecordings) and method.recordings
+        ]
+        return used[0] if len(used) == 1 else used or None
+
+    def method_of_round(self, index: int) -> str:
+        """Return the name of the method that makes a round."""
+        while len(self._made) <= index:
+            self._made.append(next(self._turns))
+        return self._made[index]
+
+    def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
+        """Return the clips of one round; see `frami.inversion.method.Method`."""
+        return self.methods[self.method_of_round(index)].run_round(index, target, n_frames)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of every method; with one part, the state of that method."""
+        states = {name: method.state_dict() for name, method in self.methods.items()}
+        return states if len(states) > 1 else next(iter(states.values()))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        for name, method in self.methods.items():
+            method.load_state_dict(state[name] if len(self.methods) > 1 else state)
+
+
+def rounds_in_turn(parts: Sequence[Part]) -> Iterator[str]:
+    """Yield the method of each round: the one that is furthest behind its share.
+
+    After n rounds, the count of a method differs from n times its share by less than 1 if there are
+    two methods.
+    """
+    behind = [0.0] * len(parts)
+    while True:
+        behind = [debt + part.share for debt, part in zip(behind, parts, strict=True)]
+        chosen = max(range(len(parts)), key=lambda number: round(behind[number], 9))
+        behind[chosen] -= 1
+        yield parts[chosen].method
+
+
+def unique(lists: Iterable[Iterable[str]]) -> list[str]:
+    """Return the texts of several lists, each once, in order of first appearance."""
+    return list(dict.fromkeys(itertools.chain.from_iterable(lists)))

@@ -1,0 +1,81 @@
+"""Methods take turns in proportion to their shares, in one store that can be resumed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from frami.core.errors import UsageError
+from frami.core.run import read_record
+from frami.inversion.mixture import make_parts, rounds_in_turn
+from frami.inversion.synthesize import synthesize
+from frami.models.model import Model
+from tests.conftest import FAST
+from tests.data.stores import read_columns
+
+MIX = {"synthesizer": 0.25, "noise": 0.25}
+
+
+def test_turns_follow_the_shares() -> None:
+    turns = list(itertools.islice(rounds_in_turn(make_parts("frami", MIX, {})), 400))
+    for n_rounds in (4, 40, 400):
+        first = turns[:n_rounds]
+        assert first.count("frami") == n_rounds / 2
+        assert first.count("synthesizer") == first.count("noise") == n_rounds / 4
+    assert set(turns[:4]) == {"frami", "synthesizer", "noise"}
+
+
+def test_store_names_the_method_of_each_clip_and_records_the_plan(
+    teacher: Model, tmp_path: Path
+) -> None:
+    options = FAST | {"synthesizer.balance": 2}
+    with synthesize(
+        teacher, tmp_path / "a.h5", samples=32, batch_size=8, mix=MIX, options=options
+    ) as store:
+        methods = store.column("method").reshape(4, 8)
+        losses = store.column("losses")
+        assert store.method == "frami+synthesizer+noise"
+    assert all(len(set(row)) == 1 for row in methods)
+    assert sorted(methods[:, 0].tolist()) == [b"frami", b"frami", b"noise", b"synthesizer"]
+    optimized = methods.ravel() == b"frami"
+    assert np.isfinite(losses[optimized]).all() and np.isnan(losses[~optimized]).all()
+    recorded = read_record(tmp_path / "a.run")["settings"]["mix"]
+    assert recorded == [
+        {"method": "synthesizer", "share": 0.25, "options": {"balance": 2}},
+        {"method": "noise", "share": 0.25, "options": {}},
+    ]
+    assert json.loads(json.dumps(store.settings["mix"])) == recorded
+
+
+def test_store_that_grows_equals_one_made_at_once(
+    teacher: Model, tmp_path: Path, one_thread: None
+) -> None:
+    paths = tmp_path / "once.h5", tmp_path / "grown.h5"
+    for path, sizes in zip(paths, ((40,), (16, 40)), strict=True):
+        for samples in sizes:
+            synthesize(teacher, path, samples=samples, batch_size=8, mix=MIX, options=FAST).close()
+    assert read_columns(paths[0]) == read_columns(paths[1])
+
+
+@pytest.mark.parametrize(
+    ("mix", "message"),
+    [
+        ({"frami": 0.5}, "names frami, the main method"),
+        ({"synthesizer": 0.5, "noise": 0.5}, "add up to 1; they must add up to less than 1"),
+        ({"noise": 0.0}, "share 0.0 for noise"),
+        ({"noise": "half"}, "share 'half' for noise"),
+        ({"nois": 0.5}, "Did you mean 'noise'"),
+    ],
+)
+def test_wrong_mix_is_refused(mix: dict[str, float], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_parts("frami", mix, {})
+
+
+def test_unknown_setting_of_a_mixed_method_is_refused() -> None:
+    with pytest.raises(UsageError, match="no setting 'balence'. Did you mean 'balance'"):
+        make_parts("frami", {"synthesizer": 0.5}, {"synthesizer.balence": 2})
