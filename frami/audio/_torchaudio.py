@@ -39,3 +39,4 @@ def _import_torchaudio() -> ModuleType:
 _import_torchaudio()
 functional = importlib.import_module("torchaudio.functional")
 transforms = importlib.import_module("torchaudio.transforms")
+kaldi = importlib.import_module("torchaudio.compliance.kaldi")

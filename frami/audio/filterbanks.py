@@ -1,8 +1,8 @@
 """Filterbanks: combine Fourier bins into mel, gammatone or constant-Q bands.
 
-A filterbank is a matrix of non-negative weights ``(bins, F)`` for the *power* of each bin. Filters
-have a peak of about 1. Filters of ``slaney`` have equal areas instead; they are librosa's default
-mel bands.
+A filterbank is a matrix of non-negative weights ``(bins, F)`` for the *power* of each bin, or for
+its magnitude if the front end takes magnitudes. Filters have a peak of about 1. Filters of
+``slaney`` and ``librosa`` have equal areas instead; they are librosa's default mel bands.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from frami.audio import _torchaudio
+from frami.audio import _torchaudio, framing
 
 
 class BandSettings(Protocol):
@@ -29,7 +29,16 @@ class BandSettings(Protocol):
     def n_fft(self) -> int: ...
 
     @property
-    def n_mels(self) -> int: ...
+    def win_length(self) -> int: ...
+
+    @property
+    def n_bands(self) -> int: ...
+
+    @property
+    def window(self) -> str: ...
+
+    @property
+    def power(self) -> float: ...
 
     @property
     def f_min(self) -> float: ...
@@ -66,13 +75,13 @@ def center_frequencies(front_end: BandSettings) -> Tensor:
     bank = FILTERBANKS[front_end.filterbank]
     edges = torch.tensor([front_end.f_min, front_end.f_max], dtype=torch.float64)
     low, high = bank.to_scale(edges).tolist()
-    centers = torch.linspace(low, high, front_end.n_mels + 2, dtype=torch.float64)[1:-1]
+    centers = torch.linspace(low, high, front_end.n_bands + 2, dtype=torch.float64)[1:-1]
     return bank.to_hz(centers)
 
 
 def peak_gain(front_end: BandSettings) -> float:
     """Return the largest weight of a bin in any band."""
-    if front_end.filterbank == "slaney":
+    if front_end.filterbank in ("slaney", "librosa"):
         return float(filterbank_matrix(front_end).max())
     # Slightly too high where every center lies between two bins; the difference is ignored.
     return 1.0
@@ -83,15 +92,31 @@ def effective_bins(front_end: BandSettings) -> Tensor:
 
     The power of white noise in a band follows a gamma distribution with about this shape parameter.
     Neighboring bins are not independent: with a Hann window, the noise powers of adjacent bins have
-    a correlation of (2/3)^2, and those of bins at a distance of two (1/6)^2.
+    a correlation of (2/3)^2, and those of bins at a distance of two (1/6)^2. Magnitudes vary less
+    than powers, and count as more bins.
     """
     weights = filterbank_matrix(front_end)
     variance = weights.square().sum(dim=0)
-    for distance, correlation in ((1, 4 / 9), (2, 1 / 36)):
+    for distance, correlation in enumerate(_bin_correlations(front_end), 1):
         products = weights[distance:] * weights[:-distance]
         variance = variance + 2 * correlation * products.sum(dim=0)
     # A band that is narrower than a bin may have no bin at all.
-    return (weights.sum(dim=0).square() / variance.clamp_min(1e-12)).clamp_min(1.0)
+    bins = (weights.sum(dim=0).square() / variance.clamp_min(1e-12)).clamp_min(1.0)
+    if front_end.power == 2:
+        return bins
+    half = front_end.power / 2
+    return bins / (math.gamma(1 + front_end.power) / math.gamma(1 + half) ** 2 - 1)
+
+
+def _bin_correlations(front_end: BandSettings) -> list[float]:
+    """Return the correlations of the noise powers of bins at a distance of 1, 2, ..."""
+    if front_end.window == "hann":
+        return [4 / 9, 1 / 36]
+    window = framing.make_window(front_end.window, front_end.win_length, torch.float64)
+    transform = torch.fft.rfft(window.square(), front_end.n_fft).abs()
+    correlations = (transform / transform[0]).square()[1:]
+    # They fall with the distance; small ones are left out.
+    return [value for value in correlations[:8].tolist() if value > 1e-3]
 
 
 def _mel(front_end: BandSettings) -> Tensor:
@@ -106,12 +131,59 @@ def _slaney(front_end: BandSettings) -> Tensor:
     return _melscale_matrix(front_end, norm="slaney", mel_scale="slaney")
 
 
+def _kaldi(front_end: BandSettings) -> Tensor:
+    """Return triangles on the mel scale, as Kaldi and TensorFlow compute them.
+
+    The sides of the filters of ``mel`` are straight lines over Hz; these are straight over mel.
+    """
+    banks, _ = _torchaudio.kaldi.get_mel_banks(
+        front_end.n_bands,
+        front_end.n_fft,
+        float(front_end.sample_rate),
+        front_end.f_min,
+        front_end.f_max,
+        100.0,  # the frequencies of a warp that does not take place
+        -500.0,
+        1.0,
+    )
+    return torch.nn.functional.pad(banks, (0, 1)).T.contiguous()
+
+
+def _speechbrain(front_end: BandSettings) -> Tensor:
+    """Return triangles that are symmetric over Hz, as SpeechBrain computes them.
+
+    Both sides of a filter are as wide as the distance to the center below. Rounded to float32
+    where SpeechBrain rounds: a narrow filter may hold the foot of its triangle alone.
+    """
+    low, high = _hz_to_mel(torch.tensor([front_end.f_min, front_end.f_max], dtype=torch.float64))
+    hertz = _mel_to_hz(torch.linspace(float(low), float(high), front_end.n_bands + 2))
+    bins = torch.linspace(0, front_end.sample_rate // 2, front_end.n_fft // 2 + 1).unsqueeze(1)
+    return (1 - ((bins - hertz[1:-1]) / (hertz[1:-1] - hertz[:-2])).abs()).clamp_min(0)
+
+
+def _librosa(front_end: BandSettings) -> Tensor:
+    """Return the bands of ``slaney`` in double precision, as librosa computes them.
+
+    A band's weights differ from those of ``slaney`` by up to 5e-6 of its peak. That counts where
+    the foot of a triangle lies on a loud bin.
+    """
+    scale = FILTERBANKS["librosa"]
+    edges = torch.tensor([front_end.f_min, front_end.f_max], dtype=torch.float64)
+    low, high = scale.to_scale(edges).tolist()
+    hertz = scale.to_hz(torch.linspace(low, high, front_end.n_bands + 2, dtype=torch.float64))
+    below, center, above = hertz[:-2], hertz[1:-1], hertz[2:]
+    bins = _bin_frequencies(front_end)
+    rising, falling = (bins - below) / (center - below), (above - bins) / (above - center)
+    triangles = torch.minimum(rising, falling).clamp_min(0).float()
+    return (triangles * (2 / (above - below))).float()
+
+
 def _melscale_matrix(front_end: BandSettings, **options: str) -> Tensor:
     matrix: Tensor = _torchaudio.functional.melscale_fbanks(
         front_end.n_fft // 2 + 1,
         front_end.f_min,
         front_end.f_max,
-        front_end.n_mels,
+        front_end.n_bands,
         front_end.sample_rate,
         **options,
     )
@@ -166,13 +238,17 @@ def _slaney_to_hz(mel: Tensor) -> Tensor:
     return torch.where(mel < 15, mel / 0.015, 1000 * 6.4 ** ((mel - 15) / 27))
 
 
+def _hz_to_mel(hz: Tensor) -> Tensor:
+    return 2595 * (1 + hz / 700).log10()
+
+
+def _mel_to_hz(mel: Tensor) -> Tensor:
+    return 700 * (10 ** (mel / 2595) - 1)
+
+
 FILTERBANKS: Mapping[str, Filterbank] = MappingProxyType(
     {
-        "mel": Filterbank(
-            to_scale=lambda hz: 2595 * (1 + hz / 700).log10(),
-            to_hz=lambda mel: 700 * (10 ** (mel / 2595) - 1),
-            matrix=_mel,
-        ),
+        "mel": Filterbank(_hz_to_mel, _mel_to_hz, _mel),
         "slaney": Filterbank(_hz_to_slaney, _slaney_to_hz, _slaney),
         "gammatone": Filterbank(
             to_scale=lambda hz: 21.4 * (1 + 4.37e-3 * hz).log10(),
@@ -182,5 +258,8 @@ FILTERBANKS: Mapping[str, Filterbank] = MappingProxyType(
         "constant-q": Filterbank(
             to_scale=lambda hz: hz.clamp_min(20.0).log2(), to_hz=torch.exp2, matrix=_constant_q
         ),
+        "librosa": Filterbank(_hz_to_slaney, _slaney_to_hz, _librosa),
+        "kaldi": Filterbank(_hz_to_mel, _mel_to_hz, _kaldi),
+        "speechbrain": Filterbank(_hz_to_mel, _mel_to_hz, _speechbrain),
     }
 )

@@ -3,41 +3,81 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from frami.audio import _torchaudio, filterbanks
+from frami.audio import compression, filterbanks, framing, inverse, user_function
 from frami.core.errors import UsageError, unknown_name
 from frami.core.settings import setting
 
 SAMPLE_RATE_RANGE = (1000, 768_000)
+CHOICES = {
+    "filterbank": filterbanks.FILTERBANKS,
+    "window": framing.WINDOWS,
+    "padding": framing.PADDINGS,
+    "log": compression.LOGARITHMS,
+    "dct": compression.DCTS,
+    "function_input": user_function.INPUTS,
+}
+
+
+def _option(default: object, help: str) -> Any:
+    return setting(default, help, omit_default=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FrontEnd:
     """Settings of the spectrogram that a model takes; they are part of its bundle.
 
-    Call a front end with a waveform to get the spectrogram.
+    Call a front end with a waveform to get the spectrogram. The front ends of other libraries are
+    in `frami.audio.presets`; `frami.audio.features.front_end_of` makes one of your own function.
+
+    The waveform is scaled, pre-emphasized, padded, cut into frames and windowed. Magnitudes of its
+    Fourier transform to the power ``power`` are summed into bands. Their logarithms are limited to
+    ``top_db`` below the highest, transformed to MFCCs, and standardized. ``normalize_peak`` and
+    ``top_db`` depend on the whole clip: parts of a clip give other values than the clip.
 
     Attributes:
         sample_rate: Rate of the waveform, Hz.
         n_fft: Length of the Fourier transform, samples.
-        win_length: Length of the Hann window, samples.
+        win_length: Length of the window, samples.
         hop_length: Distance between two frames, samples.
-        n_mels: Number of bands F.
+        n_mels: Number of rows F: of bands, or of MFCCs.
         f_min: Lower edge of the lowest band, Hz.
         f_max: Upper edge of the highest band, Hz.
-        power_floor: Added to the power of each band before the natural logarithm; the waveform
-            is in [-1, 1].
+        power_floor: Added to the power of each band before the logarithm; the waveform is in
+            [-1, 1].
         mean: Subtracted from the logarithm.
         std: Divisor after the subtraction of ``mean``.
-        repeat_seconds: A clip shorter than this, or than half an FFT, is repeated up to it, s.
-        filterbank: ``mel``, ``slaney``, ``gammatone`` or ``constant-q``; see
-            `frami.audio.filterbanks`.
+        repeat_seconds: A clip shorter than this, or too short for one frame, is repeated up to it,
+            s. A reflected clip is too short up to half an FFT.
+        filterbank: A name of `frami.audio.filterbanks.FILTERBANKS`.
+        window: A name of `frami.audio.framing.WINDOWS`.
+        padding: ``reflect`` (the clip is mirrored at its ends) or ``zeros``: frame ``n`` is
+            centered on sample ``n * hop_length``. ``none``: frames lie within the clip.
+        waveform_scale: Factor of the waveform, e.g. 32768.
+        normalize_peak: Divide each clip by its highest sample.
+        pre_emphasis: Each sample minus this share of the one before; the first is left out.
+        frame_pre_emphasis: The same within each frame, whose first sample counts as the one before;
+            only with ``padding="none"``.
+        remove_dc: Subtract the mean of each frame; only with ``padding="none"``.
+        drop_last_frame: Leave the last frame out.
+        power: Exponent of the magnitudes: 2 for powers, 1 for magnitudes.
+        log: ``ln``, ``log10`` or ``dB`` (10 log10).
+        clamp_power: ``power_floor`` is the least power, and is not added.
+        top_db: Values lie within this range below the highest value of the clip, dB; 0 for any.
+        mfcc_bands: Number of bands under the MFCCs; 0 if the rows are bands.
+        dct: ``orthonormal``, or ``htk`` as in TensorFlow; see `frami.audio.compression`.
+        function: Reference of a feature function of the user's own (`frami.core.code`). It then
+            replaces all but the repetition, ``mean`` and ``std``.
+        function_input: What the function takes; see `frami.audio.user_function.INPUTS`.
+        frames_first: The function returns ``(N, F)``.
+        frame_offset: Length of the shortest clip that the function gives a frame for, samples.
+        lowest: Lowest value of the function, before standardization.
+        highest: Highest value of the function, before standardization.
 
     Raises:
         UsageError: The settings contradict each other or are out of range.
@@ -54,32 +94,40 @@ class FrontEnd:
     mean: float = 0.0
     std: float = 1.0
     repeat_seconds: float = 0.25
-    filterbank: str = setting("mel", "mel, slaney, gammatone, constant-q", omit_default=True)
+    filterbank: str = _option("mel", ", ".join(filterbanks.FILTERBANKS))
+    window: str = _option("hann", ", ".join(framing.WINDOWS))
+    padding: str = _option("reflect", ", ".join(framing.PADDINGS))
+    waveform_scale: float = _option(1.0, "factor of the waveform")
+    normalize_peak: bool = _option(False, "divide each clip by its highest sample")
+    pre_emphasis: float = _option(0.0, "share of the sample before, -1 to 1")
+    frame_pre_emphasis: float = _option(0.0, "the same within each frame")
+    remove_dc: bool = _option(False, "subtract the mean of each frame")
+    drop_last_frame: bool = _option(False, "leave the last frame out")
+    power: float = _option(2.0, "exponent of the magnitudes")
+    log: str = _option("ln", ", ".join(compression.LOGARITHMS))
+    clamp_power: bool = _option(False, "clamp powers to power_floor in place of adding it")
+    top_db: float = _option(0.0, "range below the highest value of a clip, dB")
+    mfcc_bands: int = _option(0, "number of bands under MFCCs")
+    dct: str = _option("orthonormal", ", ".join(compression.DCTS))
+    function: str = _option("", "reference of the user's own feature function")
+    function_input: str = _option("tensor", ", ".join(user_function.INPUTS))
+    frames_first: bool = _option(False, "the function returns (N, F)")
+    frame_offset: int = _option(0, "length of the shortest clip with a frame, samples")
+    lowest: float = _option(0.0, "lowest value of the function")
+    highest: float = _option(0.0, "highest value of the function")
 
     def __post_init__(self) -> None:
-        if self.filterbank not in filterbanks.FILTERBANKS:
-            raise unknown_name("filterbank", self.filterbank, filterbanks.FILTERBANKS)
-        limits = {
-            "sample_rate": SAMPLE_RATE_RANGE[1],
-            "n_fft": 65_536,
-            "win_length": self.n_fft,
-            "hop_length": self.win_length,
-            "n_mels": 1024,
-        }
-        possible = (
-            all(1 <= getattr(self, name) <= limit for name, limit in limits.items())
-            and 0 <= self.f_min < self.f_max <= self.sample_rate / 2
-            and 0 <= self.repeat_seconds <= 3600
-            and self.power_floor > 0
-            and self.std > 0
-            and math.isfinite(self.mean)
-        )
-        if not possible:
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise unknown_name(name.replace("_", " "), getattr(self, name), allowed)
+        if not (_sizes_fit(self) and _values_fit(self)):
             raise UsageError(
                 f"These settings do not make a front end: {self}. Lengths must be 1 or more, with "
                 f"hop_length <= win_length <= n_fft and 0 <= f_min < f_max <= sample_rate / 2. "
-                f"power_floor and std must be above 0. At most are allowed: n_fft 65,536, n_mels "
-                f"1,024, sample_rate {SAMPLE_RATE_RANGE[1]:,}, repeat_seconds 3,600."
+                f"power_floor, std, waveform_scale and power must be above 0. At most are allowed: "
+                f"n_fft 65,536, n_mels 1,024, sample_rate {SAMPLE_RATE_RANGE[1]:,}, repeat_seconds "
+                f"3,600. frame_pre_emphasis and remove_dc need padding 'none', MFCCs at least as "
+                f"many mfcc_bands as n_mels, and kaldi 4 bands."
             )
 
     @property
@@ -91,71 +139,115 @@ class FrontEnd:
         return replace(self, mean=0.0, std=1.0)
 
     @property
+    def n_bands(self) -> int:
+        """Number of bands of the filterbank: F, but for MFCCs."""
+        return self.mfcc_bands or self.n_mels
+
+    @property
+    def rows_are_bands(self) -> bool:
+        """Whether each row of the spectrogram is a band with a known frequency."""
+        return not (self.mfcc_bands or self.function)
+
+    @property
     def value_range(self) -> tuple[float, float]:
         """Range of synthetic clips: the values of silence and of a full-scale sine.
 
         The sine lies on the center of a Fourier bin. A full-scale square wave is louder, by less
-        than 1 in the natural logarithm.
+        than 1 in the natural logarithm. The range of a function is that of the sounds that it was
+        tried with.
         """
-        sine_power = filterbanks.peak_gain(self) * (self.win_length / 4) ** 2 + self.power_floor
-        low, high = (
-            (math.log(power) - self.mean) / self.std for power in (self.power_floor, sine_power)
-        )
-        return low, high
+        if self.function:
+            low, high = self.lowest, self.highest
+        else:
+            sine = filterbanks.peak_gain(self) * framing.sine_magnitude(self) ** self.power
+            low, high = compression.value_range(self, sine)
+        return (low - self.mean) / self.std, (high - self.mean) / self.std
 
     def n_frames(self, seconds: float) -> int:
         """Return the number of frames N of a clip of this length (s)."""
-        return max(self._min_samples, round(seconds * self.sample_rate)) // self.hop_length + 1
+        samples = max(self._min_samples, round(seconds * self.sample_rate))
+        return (samples - self._first_frame) // self.hop_length + 1
+
+    @property
+    def _first_frame(self) -> int:
+        return self.frame_offset if self.function else framing.first_frame(self)
 
     @property
     def _min_samples(self) -> int:
-        """Length up to which a short waveform is repeated; half an FFT is mirrored at its ends."""
-        return max(round(self.repeat_seconds * self.sample_rate), self.n_fft // 2 + 1)
+        """Length up to which a short waveform is repeated."""
+        if self.function:
+            return max(round(self.repeat_seconds * self.sample_rate), self.frame_offset, 1)
+        return framing.least_samples(self)
 
     def seconds(self, n_frames: int) -> float:
         """Return the length (s) of a clip with this number of frames."""
-        return (n_frames - 1) * self.hop_length / self.sample_rate
+        return ((n_frames - 1) * self.hop_length + self._first_frame) / self.sample_rate
 
     def __call__(self, waveform: Tensor) -> Tensor:
-        """Return the standardized log band powers ``(..., F, N)`` of a waveform ``(..., T)``."""
-        if waveform.shape[-1] < self._min_samples:
-            copies = -(-self._min_samples // max(1, waveform.shape[-1]))
-            repeated = waveform.repeat(*[1] * (waveform.dim() - 1), copies)
-            waveform = repeated[..., : self._min_samples]
-        power = (_spectrogram(self)(waveform).transpose(-1, -2) @ _matrix(self)).transpose(-1, -2)
-        return ((power + self.power_floor).log() - self.mean) / self.std
+        """Return the standardized spectrogram ``(..., F, N)`` of a waveform ``(..., T)``.
+
+        The result has the waveform's type, and its gradient, unless a function of the user's own
+        breaks it.
+        """
+        if self.function:
+            repeated = framing.repeat_to(waveform, self._min_samples)
+            values = user_function.compute(self, repeated)
+        else:
+            spectrum = framing.spectrum(self, waveform)
+            power = (spectrum.transpose(-1, -2) @ _matrix(self).to(spectrum)).transpose(-1, -2)
+            values = compression.compress(self, power)
+        return (values - self.mean) / self.std
 
     def to_waveform(self, mel: Tensor, iterations: int = 64) -> Tensor:
         """Return a waveform ``(T,)`` whose spectrogram resembles ``mel`` (F, N).
 
-        Multiplicative updates estimate the power of each Fourier bin, Griffin-Lim its phase. Least
-        squares would also give negative powers; with those set to 0, the others are too loud. There
-        is no randomness.
+        What the front end removes stays lost: details within bands, the level of clips that are
+        divided by their peak, and what MFCCs leave out. There is no randomness.
 
-        Source: Lee and Seung, "Algorithms for Non-negative Matrix Factorization", NIPS 2000, eq. 5.
+        Raises:
+            UsageError: The features come from a function of the user's own.
         """
-        # Griffin-Lim mirrors half an FFT at the ends: a clip must be longer than that.
-        mel = mel.repeat(1, -(-(self.n_fft // (2 * self.hop_length) + 2) // mel.shape[1]))
-        power = ((mel.float() * self.std + self.mean).exp() - self.power_floor).clamp(min=0)
-        matrix = _matrix(self)
-        bins = torch.ones(len(matrix), mel.shape[1])
-        for _ in range(iterations):
-            update = matrix @ (power / (matrix.T @ bins).clamp(min=1e-10))
-            bins *= update / matrix.sum(dim=1, keepdim=True).clamp(min=1e-10)
-        griffin_lim = _torchaudio.transforms.GriffinLim(
-            self.n_fft, iterations, self.win_length, self.hop_length, power=2.0, rand_init=False
-        )
-        waveform: Tensor = griffin_lim(bins)
-        return waveform / waveform.abs().max().clamp(min=1.0)
+        if self.function:
+            raise UsageError(
+                f"The features of {self.function.partition('@')[0]} cannot be turned into sound: "
+                f"frami does not know the inverse of a function."
+            )
+        mel = inverse.repeat_frames(self, mel.float() * self.std + self.mean)
+        power = compression.expand(self, mel)
+        return inverse.waveform_of(self, power, _matrix(self), iterations)
 
 
-@cache
-def _spectrogram(front_end: FrontEnd) -> Callable[[Tensor], Tensor]:
-    """Return the power spectrogram, waveforms ``(..., T)`` to ``(..., bins, N)``."""
-    transform: Callable[[Tensor], Tensor] = _torchaudio.transforms.Spectrogram(
-        front_end.n_fft, front_end.win_length, front_end.hop_length, power=2.0
+def _sizes_fit(front_end: FrontEnd) -> bool:
+    limits = {
+        "sample_rate": SAMPLE_RATE_RANGE[1],
+        "n_fft": 65_536,
+        "win_length": front_end.n_fft,
+        "hop_length": front_end.win_length,
+        "n_mels": 1024,
+    }
+    return (
+        all(1 <= getattr(front_end, name) <= limit for name, limit in limits.items())
+        and 0 <= front_end.f_min < front_end.f_max <= front_end.sample_rate / 2
+        and 0 <= front_end.repeat_seconds <= 3600
+        and (front_end.mfcc_bands == 0 or front_end.n_mels <= front_end.mfcc_bands <= 1024)
+        and (front_end.filterbank != "kaldi" or front_end.n_bands > 3)
     )
-    return transform
+
+
+def _values_fit(front_end: FrontEnd) -> bool:
+    frames_change = front_end.frame_pre_emphasis != 0 or front_end.remove_dc
+    return (
+        front_end.power_floor > 0
+        and front_end.std > 0
+        and math.isfinite(front_end.mean)
+        and 0 < front_end.waveform_scale < math.inf
+        and 0 < front_end.power <= 2
+        and 0 <= front_end.top_db < math.inf
+        and abs(front_end.pre_emphasis) <= 1
+        and abs(front_end.frame_pre_emphasis) <= 1
+        and (front_end.padding == "none" or not frames_change)
+        and math.isfinite(front_end.lowest + front_end.highest)
+    )
 
 
 @cache

@@ -16,7 +16,7 @@ from frami.training.recipes import RECIPES
 MAX_SEED = 2**63 - 1
 # Names of the library that are repeated here, so that help needs no torch; a test compares them.
 TASKS = ("single-label", "multi-label", "sound-events")
-FILTERBANKS = ("mel", "slaney", "gammatone", "constant-q")
+FILTERBANKS = ("mel", "slaney", "gammatone", "constant-q", "librosa", "kaldi", "speechbrain")
 POOLINGS = ("attention", "average", "max", "linear-softmax", "exponential-softmax")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")

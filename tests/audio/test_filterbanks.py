@@ -30,7 +30,7 @@ def test_center_frequencies_are_where_the_filters_are_highest(name: str) -> None
 def test_filterbank_matrix_every_band_has_a_peak_of_about_one(name: str) -> None:
     bank = filterbanks.filterbank_matrix(FrontEnd(filterbank=name))
     assert bank.shape == (513, 64) and float(bank.min()) >= 0
-    if name == "slaney":
+    if name in ("slaney", "librosa"):
         bank = bank / bank.max(dim=0).values  # equal areas, not equal peaks
     assert float(bank.max(dim=0).values.min()) > 0.4 and float(bank.max()) <= 1
 
