@@ -179,7 +179,9 @@ class Experiment:
     def settings(self) -> str:
         """Settings of the method that differ from its defaults, as shown in the table."""
         source = self.source
-        return " ".join(f"{name}={value}" for name, value in (*source.mix, *source.synthesis.items()))
+        return " ".join(
+            f"{name}={value}" for name, value in (*source.mix, *source.synthesis.items())
+        )
 
     @property
     def identity(self) -> str:

@@ -32,9 +32,7 @@ def render_page(rows: Sequence[Row]) -> str:
     rows = [row for row in rows if row["suite"] == "foreign"]
     if not rows:
         return ""
-    text = INTRODUCTION.format(
-        student=foreign_suite.STUDENT.name, recipe=foreign_suite.RECIPE
-    )
+    text = INTRODUCTION.format(student=foreign_suite.STUDENT.name, recipe=foreign_suite.RECIPE)
     parts = ["# Classifiers of other people", text]
     for (dataset, fold), group in group_by(rows, "dataset", "fold").items():
         first = group[0]

@@ -94,7 +94,7 @@ def demo(task: str, out: str, data: str | None, **runtime: Unpack[RuntimeArgumen
     type=click.Choice(SUITES),
     default="quick",
     help="quick, cpu and gpu compare all methods. main measures FRAMI against recordings, ablation "
-    "leaves out its parts. foreign adopts networks of other people. tags, scenes and events compare "
+    "leaves out its parts. foreign adopts networks of others. tags, scenes and events compare "
     "recipes. speed measures costs.",
 )
 @options.option(

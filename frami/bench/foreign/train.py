@@ -1,6 +1,6 @@
 """Train one of the networks of this folder as other people do, in plain PyTorch.
 
-    python -m frami.bench.foreign.train panns --dataset fsdd --data DIR --out FOLDER
+    python -m frami.bench.foreign.train panns --dataset fsdd --data DIR/fsdd --out FOLDER
 
 This writes ``weights.pt`` (a state dict), ``labels.txt`` and ``scores.json`` (accuracy on the test
 fold). A run with the same arguments on the same machine gives the same weights.
@@ -58,7 +58,7 @@ def read_fsdd(data: Path, fold: str) -> tuple[list[str], Clips, Clips]:
     """Return labels, training and test clips; the fold ``takes`` tests on takes 0 to 4."""
     train: list[tuple[Path, int]] = []
     test: list[tuple[Path, int]] = []
-    for path in sorted((data / "fsdd" / "recordings").glob("*_*_*.*")):
+    for path in sorted((data / "recordings").glob("*_*_*.*")):
         digit, speaker, take = path.stem.split("_")
         held_out = int(take) < 5 if fold == "takes" else speaker == fold
         (test if held_out else train).append((path, int(digit)))
@@ -67,14 +67,14 @@ def read_fsdd(data: Path, fold: str) -> tuple[list[str], Clips, Clips]:
 
 def read_esc10(data: Path, fold: str) -> tuple[list[str], Clips, Clips]:
     """Return labels, training and test clips of ESC-10."""
-    with (data / "esc50" / "meta" / "esc50.csv").open(encoding="utf-8") as file:
+    with (data / "meta" / "esc50.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["esc10"] == "True"]
     names = {int(row["target"]): row["category"] for row in rows}
     order = sorted(names)
     train: list[tuple[Path, int]] = []
     test: list[tuple[Path, int]] = []
     for row in rows:
-        stem = data / "esc50" / "audio" / Path(row["filename"]).stem
+        stem = data / "audio" / Path(row["filename"]).stem
         path = next(stem.with_suffix(end) for end in _SUFFIXES if stem.with_suffix(end).exists())
         part = test if row["fold"] == fold else train
         part.append((path, order.index(int(row["target"]))))
@@ -178,7 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("network", choices=NETWORKS)
     parser.add_argument("--dataset", choices=RATES, required=True)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data set")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--fold", default=None, help="takes (fsdd), 5 (esc10)")
     parser.add_argument("--seed", type=int, default=0)

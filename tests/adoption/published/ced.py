@@ -11,8 +11,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from frami.bench.foreign.transformer import Attention, Mlp
 from frami.bench.foreign.features import mel_bands, power_spectrogram
+from frami.bench.foreign.transformer import Attention, Mlp
 
 
 class MelSpectrogram(nn.Module):
