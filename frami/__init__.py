@@ -4,6 +4,7 @@ Model inversion synthesizes spectrograms from the weights of a trained classifie
 without its training data. Distillation trains a smaller classifier, the student, on them.
 
     frami.train        train a teacher on recordings
+    frami.adopt        adopt a teacher that was trained elsewhere
     frami.synthesize   invert a teacher into a store of synthetic spectrograms
     frami.merge        join stores of one teacher
     frami.distill      train a student from a teacher, on a store or on recordings
@@ -23,6 +24,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from frami.adoption.adopt import adopt
     from frami.audio.frontend import FrontEnd
     from frami.core.errors import FramiError
     from frami.data.merge import merge
@@ -41,6 +43,7 @@ __version__: str
 # Module of each public name. It is imported at first use, so that `frami --help` does not import
 # torch.
 _PUBLIC = {
+    "adopt": "frami.adoption.adopt",
     "train": "frami.training.supervised",
     "synthesize": "frami.inversion.synthesize",
     "merge": "frami.data.merge",
@@ -63,6 +66,7 @@ __all__ = [
     "Network",
     "Store",
     "__version__",
+    "adopt",
     "distill",
     "inspect",
     "load",

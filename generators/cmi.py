@@ -23,7 +23,7 @@ is trained for 10 steps per round, where 400 are published.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -80,7 +80,8 @@ class Method:
         self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
         self.whole_view, self.part_view = get_views(settings.views)
         layers = batch_norms(teacher.network).values()
-        channels = sum(layer.num_features for layer in layers) or teacher.network.channels
+        sizes = [cast(Tensor, layer.running_mean).numel() for layer in layers]
+        channels = sum(sizes) or teacher.network.channels
         with seeds.seeded(seed, Stream.GENERATOR_WEIGHTS):
             self.projection = Projection(channels).to(runtime.device)
         self.optimizer = torch.optim.Adam(

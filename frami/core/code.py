@@ -116,9 +116,11 @@ def _register(module: ModuleType, place: str, name: str, source: bytes) -> Refer
 
 def _run_file(path: Path) -> ModuleType:
     """Return the module of a file; its folder is searched for the modules that it imports."""
-    spec = importlib.util.spec_from_file_location(f"frami_user_{path.stem}", path)
+    name = f"frami_user_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses and inspect look for it
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)
@@ -131,7 +133,12 @@ def _run_file(path: Path) -> ModuleType:
 
 def describe_error(error: BaseException, path: Path | str) -> str:
     """Return a sentence on an error of the user's code that names its own line."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    source = Path(path).resolve()
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).resolve() == source
+    ]
     line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
     line = frames[-1].lineno if frames else line
     place = f"Line {line} of {path}" if line else str(path)

@@ -1,22 +1,19 @@
-"""Forward hooks that record the inputs of a network's batch norms, removed after each use.
-
-Nothing else in frami registers hooks.
-"""
+"""Record the inputs of a network's batch norms: their moments, and those that the layers keep."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from frami.core.runtime import Runtime
+from frami.models.hooks import PreHook, pre_hooks
 from frami.models.network import Output
-
-BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
 
 @dataclass(frozen=True)
@@ -84,12 +81,19 @@ def forward_with_stats(
     return ForwardPass(output, stats)
 
 
-def batch_norms(network: nn.Module) -> dict[str, BatchNorm]:
-    """Return the batch norms of a network that keep running moments, by name."""
+def batch_norms(network: nn.Module) -> dict[str, nn.Module]:
+    """Return the batch norms of a network that keep running moments, by name.
+
+    They are recognized by their running moments, so that synchronized, frozen and derived batch
+    norms count too. Instance norms do not: their variance is that within a clip. Neither do layers
+    of TorchScript, whose inputs no hook can record.
+    """
     return {
         name: layer
         for name, layer in network.named_modules()
-        if isinstance(layer, BatchNorm) and layer.running_mean is not None
+        if isinstance(getattr(layer, "running_mean", None), Tensor)
+        and isinstance(getattr(layer, "running_var", None), Tensor)
+        and not isinstance(layer, _InstanceNorm | torch.jit.ScriptModule)
     }
 
 
@@ -101,9 +105,9 @@ def record_batch_norm_inputs(
 
     With ``each_clip``, the channel means of each clip are recorded as well.
     """
-    stats, handles = BatchNormStats(), []
+    stats = BatchNormStats()
 
-    def make_hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    def make_hook(name: str) -> PreHook:
         def record(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             x = inputs[0]
             stats.batch[name] = channel_moments(x)
@@ -112,15 +116,12 @@ def record_batch_norm_inputs(
 
         return record
 
-    for name, layer in batch_norms(network).items():
-        assert layer.running_mean is not None and layer.running_var is not None
-        stats.stored[name] = Moments(layer.running_mean, layer.running_var)
-        handles.append(layer.register_forward_pre_hook(make_hook(name)))
-    try:
+    layers = batch_norms(network)
+    for name, layer in layers.items():
+        mean, var = cast(Tensor, layer.running_mean), cast(Tensor, layer.running_var)
+        stats.stored[name] = Moments(mean, var)
+    with pre_hooks([(layer, make_hook(name)) for name, layer in layers.items()]):
         yield stats
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 class _ChannelMoments(torch.autograd.Function):

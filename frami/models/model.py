@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
-from frami.core import files, seeds
+from frami.core import code, files
 from frami.core.errors import OperationError, UsageError
-from frami.core.seeds import Stream
 from frami.core.settings import settings_from_json, settings_to_json
-from frami.models import bundle, tasks
+from frami.models import bundle, loading, tasks
 from frami.models.architecture import Architecture
-from frami.models.network import Classifier, Network, Output, frozen
+from frami.models.foreign import Adoption
+from frami.models.network import Classifier, Output, frozen
 from frami.models.pooling import ATTENTION
 
 
@@ -41,6 +41,7 @@ class Model:
         task: ``single-label``, ``multi-label`` or ``sound-events``; see `frami.models.tasks`.
         provenance: Origin of the weights: data, settings, teacher.
         frame_range: 5th and 95th percentile of the number of frames of its training clips.
+        adoption: How a network of other code is called; None for frami's own networks.
 
     Raises:
         UsageError: The number of labels is not the number of classes, or ``frame_range`` is not a
@@ -54,6 +55,7 @@ class Model:
     task: str = "single-label"
     provenance: Mapping[str, Any] = field(default_factory=dict)
     frame_range: tuple[int, int] = (100, 100)
+    adoption: Adoption | None = None
 
     def __post_init__(self) -> None:
         classes = self.network.classes
@@ -113,7 +115,7 @@ class Model:
 
     def _description(self) -> dict[str, Any]:
         """Return the part of model.json that identifies the model, apart from its weights."""
-        pooling = self.architecture.pooling
+        pooling, adoption = self.architecture.pooling, self.adoption
         return {
             "format": bundle.FORMAT,
             "network": self.architecture.network,
@@ -123,11 +125,26 @@ class Model:
             "front_end": settings_to_json(self.front_end),
             "labels": list(self.labels),
             "task": self.task,
+            **({"adoption": settings_to_json(adoption)} if adoption is not None else {}),
         }
 
+    @property
+    def code(self) -> list[str]:
+        """References of the user's functions that the model needs (`frami.core.code`)."""
+        own = getattr(self.front_end, "function", "")
+        references = [own, self.adoption.code if self.adoption else ""]
+        return [reference for reference in references if reference]
+
     def save(self, folder: str | Path, **provenance: Any) -> Path:
-        """Write the bundle, ``model.json`` and ``weights.safetensors``, and return its folder."""
+        """Write the bundle, ``model.json`` and ``weights.safetensors``, and return its folder.
+
+        The source files of functions of the user's own are copied into its folder ``code``.
+        """
         folder = files.ensure_dir(folder)
+        for reference in self.code:
+            for name, source in code.save_source(folder, reference).items():
+                files.ensure_dir((folder / name).parent)
+                files.write_bytes(folder / name, source)
         weights = safetensors.torch.save(bundle.state_tensors(self.network))
         files.write_bytes(folder / bundle.WEIGHTS_FILE, weights)
         description = self._description() | {
@@ -184,18 +201,24 @@ def as_model(model: ModelLike) -> Model:
 def load(model: str | Path, *, trust_code: bool = False) -> Model:
     """Return the model of a bundle, frozen and in eval mode.
 
-    Loading runs no code from the bundle. The network is one of frami's, or one of a module that
-    the program has already imported. The weights are plain tensors.
+    Loading runs no code from the bundle unless it is trusted. The network is one of frami's, or one
+    of a module that the program has already imported. The weights are plain tensors.
 
     Args:
         model: Folder of a bundle, or the name of a model that is part of the package.
-        trust_code: Import the module of the network if it is the user's own (a name with a dot).
+        trust_code: Import the module of the network if it is the user's own (a name with a dot),
+            and run the functions of the user's own that are part of the bundle.
 
     Raises:
         UsageError: The bundle does not exist.
-        OperationError: The bundle is broken; the message names the key or tensor that is wrong.
+        OperationError: The bundle is broken; the message names the key or tensor that is wrong. Or
+            it needs code that is not trusted.
     """
-    folder = resolve_bundle(model)
+    with code.trusting_code(trust_code):
+        return _load(resolve_bundle(model))
+
+
+def _load(folder: Path) -> Model:
     description = bundle.read_description(folder / bundle.DESCRIPTION_FILE)
     architecture = Architecture(
         description["network"],
@@ -204,21 +227,31 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
         str(description.get("pooling", ATTENTION)),
     )
     module = architecture.network
-    if "." in module and module not in sys.modules and not trust_code:
+    if "." in module and module not in sys.modules and not code.is_trusted():
         raise OperationError(
             f"The bundle {folder} needs the module {module}, which is not part of frami. If you "
             f"trust it, import it: frami --import {module} ..., or trust_code=True in Python."
         )
     front_end = settings_from_json(FrontEnd, description["front_end"], f"{folder}/model.json")
+    for reference in filter(None, [getattr(front_end, "function", "")]):
+        code.load_reference(folder, reference)
+    adoption: Adoption | None = None
+    network: Classifier
+    if "adoption" in description:
+        adoption = settings_from_json(Adoption, description["adoption"], f"{folder}/model.json")
+        network = loading.load_foreign_network(folder, description, adoption, front_end)
+    else:
+        network = loading.load_network(folder, description, architecture, front_end)
     shortest, longest = description["frame_range"]
     loaded = Model(
         architecture,
-        _load_network(folder, description, architecture, front_end),
+        network,
         front_end,
         tuple(description["labels"]),
         description["task"],
         description["provenance"],
         (shortest, longest),
+        adoption,
     )
     expected = description.get("fingerprint")
     if expected is not None and expected != (fingerprint := loaded.fingerprint):
@@ -228,22 +261,3 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
             f"train again."
         )
     return loaded
-
-
-def _load_network(
-    folder: Path, description: Mapping[str, Any], architecture: Architecture, front_end: FrontEnd
-) -> Network:
-    """Return the network of a bundle with its weights, frozen and in eval mode."""
-    tensors = bundle.read_tensors(folder / bundle.WEIGHTS_FILE)
-    # Built on the meta device, which allocates nothing, in case the bundle asks for a huge network.
-    # A user's own network may compute while it is built, and hold tensors that no bundle stores.
-    is_user_module = "." in architecture.network
-    try:
-        task = tasks.find_task(description["task"]).name
-        with seeds.seeded(0, Stream.LOADING) if is_user_module else torch.device("meta"):
-            network = architecture.build(front_end.n_mels, len(description["labels"]), task)
-    except UsageError as error:
-        raise OperationError(f"The bundle {folder} cannot be built: {error}") from error
-    bundle.check_tensors(folder, network.state_dict(), tensors)
-    network.load_state_dict(tensors, assign=True)
-    return network.eval().requires_grad_(False)

@@ -29,7 +29,8 @@ class Output:
     Attributes:
         logits: ``(B, K)``.
         hidden: ``(B, D, N')``, the hidden state before statistics pooling.
-        stats: ``(B, 2D)``, mean and standard deviation of ``hidden`` over time.
+        stats: ``(B, 2D)``, mean and standard deviation of ``hidden`` over time. A network of other
+            code can pool in its own way; its size is `Classifier.stats_size`.
         embedding: ``(B, E)``, the layer before the classifier.
         frame_logits: ``(B, K, N')``, or None for a network that classifies whole clips only.
         task: Task of the model.
@@ -71,6 +72,11 @@ class Classifier(nn.Module):
     embedding: int
     task: Task
     head: nn.Module
+
+    @property
+    def stats_size(self) -> int:
+        """Size of `Output.stats`: 2D, unless the network pools in its own way."""
+        return 2 * self.channels
 
     def forward(self, mel: Tensor) -> Output:
         """Return the output for spectrograms ``(B, F, N)``."""

@@ -89,6 +89,13 @@ class Ensemble(Classifier):
         self.channels, self.classes, self.embedding = first.channels, first.classes, first.embedding
         self.head, self.task = first.head, first.task
 
+    @property
+    def stats_size(self) -> int:
+        """Size of the pooled statistics, those of the first network."""
+        first = self.networks[0]
+        assert isinstance(first, Classifier)
+        return first.stats_size
+
     def forward(self, mel: Tensor) -> Output:
         """Return the output of the ensemble for clips ``(B, F, N)``."""
         outputs = [
@@ -142,6 +149,11 @@ class HiddenStateTeacher(Classifier):
         self.teacher, self.other, self.adapter = teacher, other, adapter
         self.channels, self.embedding, self.head = other.channels, other.embedding, other.head
         self.classes, self.task = teacher.classes, teacher.task
+
+    @property
+    def stats_size(self) -> int:
+        """Size of the pooled statistics, those of the other network."""
+        return self.other.stats_size
 
     def forward(self, mel: Tensor) -> Output:
         """Return the combined output for clips ``(B, F, N)``."""

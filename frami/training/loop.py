@@ -98,12 +98,14 @@ def _project(
     student: Model, teacher: Model | None, recipe: Recipe, bands: Sequence[int]
 ) -> ProjectedStudent:
     """Return the student with the projections that the losses of a recipe need."""
-    channels = embedding = None
+    channels = embedding = stats = None
     if teacher is not None and recipe.compares("hidden") and not recipe.reuse_head:
         channels = teacher.network.channels
+        if teacher.network.stats_size != 2 * channels:
+            stats = teacher.network.stats_size
     if teacher is not None and recipe.compares("embedding"):
         embedding = teacher.network.embedding
-    return ProjectedStudent(student.network, bands, channels, embedding)
+    return ProjectedStudent(student.network, bands, channels, embedding, stats)
 
 
 class _Trainer:

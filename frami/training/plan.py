@@ -161,6 +161,8 @@ def make_plan(
 
 def _same_encoder_shapes(student: Model, teacher: Model) -> bool:
     """Return whether the encoders' weights have the same shapes, up to a final projection."""
+    if teacher.adoption is not None:  # a module of other code
+        return False
     student_shapes, teacher_shapes = (
         [p.shape for p in model.network.get_submodule("encoder").parameters()]
         for model in (student, teacher)

@@ -17,8 +17,9 @@ EMA_DECAY = 0.99  # our choice: runs of 2,000 steps are too short for the usual 
 class ProjectedStudent(nn.Module):
     """A student with projections of its hidden state and embedding to the teacher's sizes.
 
-    The projection of the hidden state is a 1x1 convolution over time, the projection of the
-    embedding a linear layer. Both are trained with the student and dropped afterwards.
+    The projection of the hidden state is a 1x1 convolution over time, those of the embedding and of
+    the pooled statistics are linear layers. They are trained with the student and dropped
+    afterwards.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class ProjectedStudent(nn.Module):
         bands: Sequence[int],
         channels: int | None,
         embedding: int | None = None,
+        stats: int | None = None,
     ) -> None:
         """Wrap a network.
 
@@ -36,11 +38,13 @@ class ProjectedStudent(nn.Module):
                 first; the others are for its teachers.
             channels: Size to project the hidden state to; None leaves it as it is.
             embedding: Size to project the embedding to; None leaves it as it is.
+            stats: Size to project the pooled statistics to; None leaves them as they are.
         """
         super().__init__()
         self.network, self.bands = network, list(bands)
         self.projection = nn.Conv1d(network.channels, channels, 1) if channels else None
         self.embedding = nn.Linear(network.embedding, embedding) if embedding else None
+        self.stats = nn.Linear(2 * (channels or network.channels), stats) if stats else None
 
     def forward(self, mel: Tensor) -> Output:
         """Return the projected output for clips ``(B, F, N)``."""
@@ -48,6 +52,8 @@ class ProjectedStudent(nn.Module):
         if self.projection is not None:
             hidden = self.projection(output.hidden)
             output = replace(output, hidden=hidden, stats=statistics_pooling(hidden))
+        if self.stats is not None:
+            output = replace(output, stats=self.stats(output.stats))
         if self.embedding is not None:
             output = replace(output, embedding=self.embedding(output.embedding))
         return output

@@ -67,6 +67,24 @@ def test_code_that_raises_is_named_with_its_line(tmp_path: Path) -> None:
         code.load_entry_point(f"{path}:build")
 
 
+def test_a_file_in_the_current_folder_is_named_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("near.py").write_text("x = 1\n1 / 0\n")
+    with pytest.raises(UsageError, match=r"Line 2 of near.py failed \(ZeroDivisionError"):
+        code.load_entry_point("near.py:build")
+
+
+def test_a_file_may_define_dataclasses(tmp_path: Path) -> None:
+    path = tmp_path / "net.py"
+    path.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "@dataclass\nclass Sizes:\n    width: int = 3\n"
+    )
+    assert code.find_function(str(code.load_entry_point(f"{path}:Sizes")))().width == 3
+
+
 def test_a_bundle_runs_its_code_only_if_it_is_trusted(file: Path, tmp_path: Path) -> None:
     reference = str(code.load_entry_point(f"{file}:double"))
     bundle = tmp_path / "bundle"

@@ -1,0 +1,258 @@
+"""Adopt a classifier of other code: find out how it is called, and save it as a bundle."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from frami.adoption import calling, parity, proposal
+from frami.adoption.calling import Calling, Trial
+from frami.adoption.entry import Builder, find_builder, find_front_end
+from frami.adoption.labels import read_labels
+from frami.adoption.proposal import Named, Proposal
+from frami.adoption.sounds import random_sounds
+from frami.adoption.standardize import standardize
+from frami.adoption.table import describe
+from frami.adoption.trace import CLIPS, Comparison
+from frami.adoption.waveforms import find_features
+from frami.audio.frontend import FrontEnd
+from frami.core import code, files
+from frami.core.checks import check_integer
+from frami.core.errors import UsageError
+from frami.core.runtime import select_runtime
+from frami.models import axes
+from frami.models.architecture import Architecture
+from frami.models.building import build_module
+from frami.models.foreign import ARCHITECTURE, Adoption, ForeignNetwork
+from frami.models.model import Model, load
+from frami.models.state_dicts import load_weights, read_weights
+from frami.models.tasks import find_task
+
+SECONDS = 1.0, 5.0  # of clips, by default
+LOUD = -30.0  # factor of values that only probabilities stay within 0 and 1 for
+Say = Callable[[str], None]
+
+
+def adopt(
+    source: str | Builder,
+    *,
+    weights: str | Path | None = None,
+    labels: str | Path | Sequence[str],
+    front_end: str | Path | FrontEnd,
+    out: str | Path,
+    check: str | Path | Tensor | None = None,
+    tolerance: float = 1e-3,
+    layout: str | None = None,
+    features: str = "",
+    frames: str = "",
+    stats: str = "",
+    embedding: str = "",
+    logits: str = "",
+    frame_logits: str = "",
+    task: str | None = None,
+    sample_rate: int | None = None,
+    frame_range: tuple[int, int] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    threads: int | None = None,
+    report: Say = lambda line: None,
+) -> Model:
+    """Adopt a classifier that was built and trained elsewhere; write its bundle and return it.
+
+    The module is run on a few clips, and what it does is read by hooks: it is neither split nor
+    changed. The bundle's answers are compared with the original's before it is written.
+
+    Args:
+        source: Entry point of a function without arguments that returns the module,
+            ``package.module:function`` or ``file.py:function``; or such a function or class itself.
+        weights: A safetensors file, or a torch file with a state dict; None if ``source`` loads
+            the weights itself.
+        labels: Class names, or a file of them (`frami.adoption.labels`).
+        front_end: What the module takes: a preset (`frami.audio.presets`), a `FrontEnd`, a JSON
+            file of one, or the entry point of a feature function.
+        out: Folder to write the bundle to.
+        check: A recording, or a waveform ``(T,)``, to compare with; None is a random sound.
+        tolerance: Largest difference allowed, of features, and of logits relative to the largest.
+        layout: Axes of the module's input (`frami.models.axes`); None to find them.
+        features: Module inside a waveform model that computes the features.
+        frames: Selector (`frami.models.hooks`) of the hidden state before pooling over time.
+        stats: Selector of the pooled hidden state, in place of its mean and deviation.
+        embedding: Selector of the layer before the classifier.
+        logits: Selector of the logits.
+        frame_logits: Selector of a detector's frame logits.
+        task: ``single-label``, ``multi-label`` or ``sound-events``; None is what the output
+            suggests.
+        sample_rate: Rate of the waveform (Hz), for a feature function.
+        frame_range: Shortest and longest clip in frames. Default: 1 to 5 s.
+        seed: Seed of the random sounds.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        threads: Number of CPU threads; None keeps torch's choice.
+        report: Called with each line on what was found.
+
+    Raises:
+        UsageError: An argument is wrong or the module does not fit it; the message says how.
+        OperationError: The bundle's answers differ from the original's.
+    """
+    out = _free_folder(out)
+    if task is not None:
+        find_task(task)
+    names, given = read_labels(labels), find_front_end(front_end, sample_rate)
+    lengths = _frame_range(frame_range, given)
+    waveform = parity.check_waveform(check, given.sample_rate) if check is not None else None
+    reference, builder = find_builder(source)
+    module = _build(builder, weights, report)
+    n_samples = calling.samples_of(given, lengths[1])
+    sounds = random_sounds(CLIPS, n_samples, given.sample_rate, seed)
+    trial = Trial(module, given, sounds, seed)
+    named = Named(frames, stats, embedding, logits, frame_logits)
+    with select_runtime(device, threads, "float32").placed(module):
+        called = calling.find_calling(trial, layout, lengths[::-1], len(names))
+        calling.check_clips_are_independent(trial, called)
+        adoption = Adoption(code=reference, layout=called.layout)
+        adoption = _with_features(trial, called, adoption, features, tolerance, report)
+        proposed = _propose(trial, called, adoption, names, named, report)
+        model = _make_model(trial, called, proposed, names, task, lengths, report)
+        sound = trial.sounds[0] if waveform is None else waveform
+        return _write(trial, model, out, sound, tolerance, report)
+
+
+def _free_folder(out: str | Path) -> Path:
+    out = Path(out)
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise UsageError(f"{out} exists. Choose another `out`, so that nothing is overwritten.")
+    return out
+
+
+def _frame_range(frame_range: tuple[int, int] | None, front_end: FrontEnd) -> tuple[int, int]:
+    if frame_range is None:
+        return front_end.n_frames(SECONDS[0]), front_end.n_frames(SECONDS[1])
+    shortest, longest = frame_range
+    low = check_integer("frame_range", shortest, 1)
+    return low, check_integer("frame_range", longest, low)
+
+
+def _build(builder: Builder, weights: str | Path | None, report: Say) -> nn.Module:
+    """Return the module with its weights."""
+    module = build_module(builder)
+    if weights is not None:
+        tensors, notes = read_weights(weights)
+        for note in notes + load_weights(module, tensors, str(weights)):
+            report(note)
+    for name, tensor in module.state_dict().items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise UsageError(f"The module has values in {name} that are not numbers.")
+    return module
+
+
+def _with_features(
+    trial: Trial, called: Calling, adoption: Adoption, named: str, tolerance: float, report: Say
+) -> Adoption:
+    """Return the adoption of a waveform model with the module inside that computes features."""
+    if not axes.takes_waveform(called.layout):
+        if named:
+            raise UsageError("`features` is for a module that takes waveforms; leave it out.")
+        return adoption
+    found = find_features(trial, called, named, tolerance)
+    if found is None:
+        if getattr(trial.front_end, "function", ""):
+            raise UsageError(
+                "The module takes waveforms, which cannot be rendered from the features of a "
+                "function. Name the module inside that computes them with `features`."
+            )
+        report(
+            "The module takes waveforms and computes no features as the front end does: waveforms "
+            "are rendered from spectrograms, without their phases."
+        )
+        return adoption
+    report(
+        f"The module takes waveforms; {found.name} computes the front end's features (difference "
+        f"{found.difference:.2g}), and is replaced by them."
+    )
+    return replace(adoption, features=found.name, features_layout=found.layout)
+
+
+def _propose(
+    trial: Trial,
+    called: Calling,
+    adoption: Adoption,
+    labels: Sequence[str],
+    named: Named,
+    report: Say,
+) -> Proposal:
+    """Return the adoption with all parts, and report the modules and the choice."""
+    shorter = max(1, round(0.7 * called.n_frames) - 1)
+    short = trial.run(called.layout, shorter)
+    loud = trial.run(called.layout, called.n_frames, gain=LOUD)
+    comparison = Comparison(trial.module, called.long, short, loud)
+    if short.error is not None:
+        adoption = replace(adoption, fixed_frames=called.n_frames)
+        report(
+            f"The module takes {called.n_frames} frames only: other clips are repeated or cut to "
+            f"that length."
+        )
+    else:
+        least = calling.find_least_frames(trial, called.layout, shorter)
+        adoption = replace(adoption, least_frames=least)
+    proposed = proposal.propose(comparison, adoption, len(labels), named)
+    for line in describe(comparison, proposed.adoption):
+        report(line)
+    if called.others:
+        report(f"The module also takes {', '.join(called.others)}: choose with `layout`.")
+    for note in proposed.notes:
+        report(note)
+    return proposed
+
+
+def _make_model(
+    trial: Trial,
+    called: Calling,
+    proposed: Proposal,
+    labels: tuple[str, ...],
+    task: str | None,
+    frame_range: tuple[int, int],
+    report: Say,
+) -> Model:
+    """Return the adopted model, with a standardized front end."""
+    found = standardize(trial, called)
+    front_end, adoption = found.front_end, proposed.adoption
+    report(
+        f"Mean {front_end.mean:.3g} and deviation {front_end.std:.3g} of the features: those of "
+        f"{found.source}."
+    )
+    adoption = replace(adoption, scale=found.scale, shift=found.shift)
+    fixed = adoption.fixed_frames
+    return Model(
+        Architecture(ARCHITECTURE),
+        ForeignNetwork(trial.module, adoption, front_end, len(labels)),
+        front_end,
+        labels,
+        task or proposed.task,
+        {"adopted": code.Reference.parse(adoption.code).entry},
+        (fixed, fixed) if fixed else frame_range,
+        adoption,
+    )
+
+
+def _write(
+    trial: Trial, model: Model, out: Path, waveform: Tensor, tolerance: float, report: Say
+) -> Model:
+    """Write the bundle, compare it with the original, and return it as loaded from disk."""
+    temporary = out.with_name(f".{out.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        model.save(temporary)
+        loaded = load(temporary, trust_code=True)
+        compared = parity.compare(trial, loaded, waveform)
+        for line in compared.lines():
+            report(line)
+        parity.require_parity(compared, tolerance)
+        parity.write_golden(temporary, loaded, waveform)
+        with files.reraise_os_errors():
+            temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return load(out, trust_code=True)

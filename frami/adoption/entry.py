@@ -1,0 +1,103 @@
+"""The user's function that builds a module, and the front end that they name."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from frami.audio.frontend import FrontEnd
+from frami.core import code
+from frami.core.errors import UsageError
+from frami.core.settings import settings_from_json
+from frami.models.state_dicts import refuse_other_formats
+
+Builder = Callable[[], Any]
+
+
+def find_builder(source: str | Builder) -> tuple[str, Builder]:
+    """Return the reference of a function that builds a module, and the function.
+
+    Args:
+        source: An entry point, ``package.module:function`` or ``file.py:function``; or a function
+            or an nn.Module class of an importable module.
+
+    Raises:
+        UsageError: There is no such function, or it cannot be found again by its name.
+    """
+    if isinstance(source, str):
+        path = Path(source)
+        if path.is_file() and path.suffix != ".py":
+            refuse_other_formats(path)
+        entry = source
+    else:
+        entry = _entry_of(source)
+    reference = str(code.load_entry_point(entry))
+    builder = code.find_function(reference)
+    needed = [
+        name
+        for name, parameter in inspect.signature(builder).parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+    if needed:
+        raise UsageError(
+            f"{entry} needs arguments ({', '.join(needed)}). Name a function that returns the "
+            f"module and needs none."
+        )
+    return reference, builder
+
+
+def _entry_of(function: Builder) -> str:
+    name, module = getattr(function, "__qualname__", ""), getattr(function, "__module__", "")
+    if not callable(function) or not name:
+        raise UsageError(
+            f"`source` is a {type(function).__name__}; give the function or class that builds it, "
+            f"so that a bundle can build it again."
+        )
+    if not name.isidentifier() or module == "__main__":
+        raise UsageError(
+            f"`source` is {name!r} of {module}, which no other program can import. Put the "
+            f"function into a file and name it: 'file.py:function'."
+        )
+    return f"{module}:{name}"
+
+
+def find_front_end(front_end: str | Path | FrontEnd, sample_rate: int | None) -> FrontEnd:
+    """Return the front end that a user names.
+
+    Args:
+        front_end: A front end; the name of a preset; a JSON file of its settings, or the model.json
+            of a bundle; or the entry point of a feature function.
+        sample_rate: Rate of the waveform (Hz), for a function.
+
+    Raises:
+        UsageError: There is no such front end.
+    """
+    if isinstance(front_end, FrontEnd):
+        return front_end
+    name = str(front_end)
+    if name.endswith(".json"):
+        return _read_front_end(Path(name))
+    if ":" in name:
+        features: Any = importlib.import_module("frami.audio.features")
+        found: FrontEnd = features.front_end_of(name, sample_rate)
+        return found
+    presets: Any = importlib.import_module("frami.audio.presets")
+    preset: FrontEnd = presets.find_preset(name)
+    return preset
+
+
+def _read_front_end(path: Path) -> FrontEnd:
+    if not path.is_file():
+        raise UsageError(f"There is no file {str(path)!r}.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON ({error}).") from error
+    if isinstance(content, dict):
+        content = content.get("front_end", content)
+    return settings_from_json(FrontEnd, content, str(path))

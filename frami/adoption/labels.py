@@ -1,0 +1,85 @@
+"""Read the names of a classifier's classes from a file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from frami.core.errors import UsageError
+from frami.core.text import preview
+
+COLUMNS = ("label", "labels", "display_name", "name", "class", "category", "class_name")
+POSITIONS = ("index", "id", "class_id", "target")
+
+
+def read_labels(labels: str | Path | Sequence[str]) -> tuple[str, ...]:
+    """Return class names by class index, from a sequence or from a file.
+
+    A file has one name a line; or it is a csv or tsv table with a column such as ``label``, in the
+    order of a column such as ``index`` if there is one; or JSON: a list, a dict of names by index,
+    or a configuration with ``id2label``.
+
+    Raises:
+        UsageError: There is no such file, it holds no names, or a name occurs twice.
+    """
+    if isinstance(labels, str | Path):
+        names, source = _read_file(Path(labels)), str(labels)
+    else:
+        names, source = [str(label) for label in labels], "`labels`"
+    if not names or not all(names):
+        raise UsageError(f"{source} holds no names of classes, or an empty one.")
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"{source} holds a name twice: {preview(twice)}. Number them.")
+    return tuple(names)
+
+
+def _read_file(path: Path) -> list[str]:
+    if not path.is_file():
+        raise UsageError(f"There is no file {str(path)!r}.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not a text in UTF-8; save it as such.") from error
+    if path.suffix == ".json":
+        return _from_json(path, text)
+    if path.suffix in (".csv", ".tsv"):
+        return _from_table(path, text)
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _from_json(path: Path, text: str) -> list[str]:
+    try:
+        content: Any = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON ({error}).") from error
+    if isinstance(content, Mapping):
+        content = content.get("id2label", content)
+    if isinstance(content, Mapping) and all(isinstance(value, int) for value in content.values()):
+        content = {index: name for name, index in content.items()}  # label2id
+    if isinstance(content, Mapping):
+        if not all(str(index).isdecimal() for index in content):
+            raise UsageError(f"{path} has no list of labels, and no dict of labels by index.")
+        content = [content[index] for index in sorted(content, key=lambda index: int(index))]
+    if not isinstance(content, list) or not all(isinstance(name, str) for name in content):
+        raise UsageError(f"{path} has no list of labels, and no dict of labels by index.")
+    return content
+
+
+def _from_table(path: Path, text: str) -> list[str]:
+    separator = "\t" if path.suffix == ".tsv" else ","
+    rows = list(csv.DictReader(text.splitlines(), delimiter=separator))
+    columns = {name.strip().lower(): name for name in (rows[0] if rows else {}) if name}
+    column = next((columns[name] for name in COLUMNS if name in columns), None)
+    if column is None:
+        raise UsageError(
+            f"{path} has no column of labels; name one of its columns ({preview(list(columns))}) "
+            f"label."
+        )
+    position = next((columns[name] for name in POSITIONS if name in columns), None)
+    if position and all((row[position] or "").strip().isdecimal() for row in rows):
+        rows.sort(key=lambda row: int(row[position]))
+    return [(row[column] or "").strip() for row in rows]

@@ -1,0 +1,269 @@
+"""Propose where the parts of an output are in a traced module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from frami.adoption.trace import CLIPS, Comparison
+from frami.core.errors import UsageError
+from frami.models import axes
+from frami.models.foreign import Adoption
+
+PREFERRED = ("[logits]", "[clipwise_output]", "[clip]", ".")
+FORWARD: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": lambda x: x.softmax(1),
+    "sigmoid": torch.sigmoid,
+}
+
+
+@dataclass(frozen=True)
+class Named:
+    """Selectors that the user names in place of the proposed ones; empty for none."""
+
+    frames: str = ""
+    stats: str = ""
+    embedding: str = ""
+    logits: str = ""
+    frame_logits: str = ""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What was chosen.
+
+    Attributes:
+        adoption: The adoption, with the parts of the output.
+        task: The task that the output suggests.
+        notes: Sentences on choices that could have been others.
+    """
+
+    adoption: Adoption
+    task: str
+    notes: list[str]
+
+
+def propose(comparison: Comparison, adoption: Adoption, classes: int, named: Named) -> Proposal:
+    """Return an adoption with all parts of the output.
+
+    Args:
+        comparison: Passes of `CLIPS` clips.
+        adoption: How the module is called.
+        classes: Number of labels K.
+        named: Parts that the user names.
+
+    Raises:
+        UsageError: The module gives another number of classes, or a part cannot be found.
+    """
+    notes: list[str] = []
+    answer = find_answer(comparison, classes, named.logits, notes)
+    logits, activation = before_activation(comparison, answer, classes)
+    last = find_classifier(comparison, classes)
+    frames = resolve(comparison, named.frames) or find_frames(comparison, last)
+    frames_axes = comparison.axes(frames)
+    if "n" not in frames_axes or "d" not in frames_axes:
+        raise UsageError(
+            f"`frames` is {frames!r}, whose shape {tuple(comparison.long.tensors[frames].shape)} "
+            f"has no axis of time. Name a module before the pooling over time."
+        )
+    embedding = resolve(comparison, named.embedding) or find_embedding(comparison, last, frames)
+    frame_logits, frame_activation = find_frame_logits(
+        comparison, classes, resolve(comparison, named.frame_logits), notes
+    )
+    skipped, bands = comparison.grid_of(frames, frames_axes)
+    parts: dict[str, Any] = {
+        "logits": logits,
+        "activation": activation,
+        "frames": frames,
+        "frames_axes": frames_axes,
+        "skipped": skipped,
+        "bands": bands,
+        "stats": resolve(comparison, named.stats),
+        "embedding": embedding,
+        "embedding_axes": comparison.axes(embedding),
+        "frame_logits": frame_logits,
+        "frame_logits_axes": comparison.axes(frame_logits) if frame_logits else "",
+        "frame_activation": frame_activation,
+        "classifier": last,
+    }
+    task = "sound-events" if frame_logits else _task(comparison, answer, logits)
+    return Proposal(_with_sizes(comparison, replace(adoption, **parts)), task, notes)
+
+
+def _with_sizes(comparison: Comparison, adoption: Adoption) -> Adoption:
+    channels = comparison.read(adoption.frames, adoption.frames_axes).shape[1]
+    stats = comparison.long.tensors[adoption.stats] if adoption.stats else None
+    return replace(
+        adoption,
+        channels=channels,
+        stats_size=stats.numel() // CLIPS if stats is not None else 2 * channels,
+        embedding_size=comparison.read(adoption.embedding, adoption.embedding_axes).shape[1],
+    )
+
+
+def resolve(comparison: Comparison, selector: str) -> str:
+    """Return a selector that the user names; raise a UsageError if there is no such tensor."""
+    if selector and selector not in comparison.long.tensors:
+        comparison.find(selector)
+    return selector
+
+
+def find_answer(comparison: Comparison, classes: int, named: str, notes: list[str]) -> str:
+    """Return the selector of the tensor with one value for each class."""
+    if named:
+        candidates = {resolve(comparison, named): comparison.long.tensors[named]}
+    else:
+        candidates = comparison.long.result
+    fitting = [text for text, x in candidates.items() if _has_values(x, classes)]
+    if not fitting:
+        shapes = [f"{text} {tuple(x.shape)[1:]}" for text, x in candidates.items()]
+        raise UsageError(
+            f"`labels` has {classes} names, but the module gives for a clip: {', '.join(shapes)}. "
+            f"Give a name for each class, or name the output with `logits`."
+        )
+    chosen = next((text for text in PREFERRED if text in fitting), fitting[0])
+    if len(fitting) > 1:
+        others = ", ".join(text for text in fitting if text != chosen)
+        notes.append(f"The classes could also be in {others}: name one with `logits`.")
+    return chosen
+
+
+def _has_values(x: Tensor, classes: int) -> bool:
+    return len(x) == CLIPS and x.numel() == CLIPS * classes
+
+
+def before_activation(comparison: Comparison, answer: str, classes: int) -> tuple[str, str]:
+    """Return the selector of the logits, and the activation that was applied to them.
+
+    If the answer is probabilities, the module before the activation is preferred.
+    """
+    tensors = comparison.long.tensors
+    value = tensors[answer].flatten(1)
+    activation = activation_of(comparison.values(answer).flatten(1))
+    outputs = [name for name in reversed(comparison.long.ended) if name in tensors]
+    fitting = [name for name in outputs if _has_values(tensors[name], classes)]
+    for name in fitting:
+        for function in FORWARD.values():
+            if torch.allclose(function(tensors[name].flatten(1)), value, rtol=0, atol=1e-6):
+                return name, ""
+    same = [name for name in fitting if torch.equal(tensors[name].flatten(1), value)]
+    return (same[-1] if same else answer), activation
+
+
+def activation_of(value: Tensor) -> str:
+    """Return the activation that values ``(B, K)`` are the output of; empty for logits."""
+    if not bool(((value >= 0) & (value <= 1)).all()):
+        return ""
+    if value.shape[1] > 1 and torch.allclose(value.sum(dim=1), torch.ones(len(value)), atol=1e-4):
+        return "softmax"
+    return "sigmoid"
+
+
+def _task(comparison: Comparison, answer: str, logits: str) -> str:
+    """Return multi-label if the answer is the output of a sigmoid, else single-label."""
+    value, inner = (comparison.values(text).flatten(1) for text in (answer, logits))
+    is_sigmoid = torch.allclose(inner.sigmoid(), value, rtol=0, atol=1e-6)
+    return "multi-label" if is_sigmoid or activation_of(value) == "sigmoid" else "single-label"
+
+
+def find_classifier(comparison: Comparison, classes: int) -> str:
+    """Return the last layer whose weights have a row for each class; empty if there is none."""
+    for name in reversed(comparison.long.ended):
+        weight = getattr(comparison.modules[name], "weight", None)
+        if isinstance(weight, Tensor) and weight.dim() > 1 and len(weight) == classes:
+            return name
+    return ""
+
+
+def find_frames(comparison: Comparison, classifier: str) -> str:
+    """Return the selector of the tensor that is pooled over time last."""
+    long = comparison.long
+    if classifier and comparison.has_frames(f"{classifier}:input"):
+        return f"{classifier}:input"
+    end = long.ended.index(classifier) if classifier else len(long.ended)
+    before = [name for name in long.ended[:end] if comparison.has_frames(name)]
+    if not before:
+        raise UsageError(
+            "No module gives a hidden state with an axis of time; name one with `frames`."
+        )
+    pooled = _pooled_size(comparison, before[-1])
+    fitting = [name for name in before if _pools_to(comparison, name, pooled)]
+    last = (fitting or before)[-1]
+    return _input_of_pooling(comparison, last, classifier) or last
+
+
+def _pooled_size(comparison: Comparison, last: str) -> int:
+    """Return the size per clip of what the module after the pooling takes; 0 if unclear."""
+    started = comparison.long.started
+    for name in started[started.index(last) + 1 :]:
+        selector = f"{name}:input"
+        if selector in comparison.long.tensors and not comparison.has_frames(selector):
+            return comparison.long.tensors[selector].numel() // CLIPS
+    return 0
+
+
+def _pools_to(comparison: Comparison, selector: str, pooled: int) -> bool:
+    """Return whether mean, deviation or maximum over time of a tensor have a size."""
+    names = comparison.axes(selector)
+    channels = comparison.read(selector, names).shape[1]
+    others = 1
+    if "f" in names and "(" not in names:
+        x = comparison.long.tensors[selector]
+        others = x.numel() // (len(x) * channels * x.shape[names.index("n")])
+    sizes = {channels * count * rows for count in (1, 2, 3) for rows in (1, others)}
+    return channels > 1 and pooled in sizes
+
+
+def _input_of_pooling(comparison: Comparison, last: str, classifier: str) -> str:
+    """Return the input of the pooling module that a layer is part of, such as an attention."""
+    parent = last.rpartition(".")[0]
+    while parent and not f"{classifier}.".startswith(f"{parent}."):
+        selector = f"{parent}:input"
+        if not comparison.has_frames(parent) and comparison.has_frames(selector):
+            output = comparison.long.tensors[parent].numel() // CLIPS
+            return selector if _pools_to(comparison, selector, output) else ""
+        parent = parent.rpartition(".")[0]
+    return ""
+
+
+def find_embedding(comparison: Comparison, classifier: str, frames: str) -> str:
+    """Return the selector of the classifier's input, or of the last module before the logits."""
+    if classifier:
+        return f"{classifier}:input"
+    candidates = [
+        name
+        for name in comparison.long.ended
+        if name in comparison.long.tensors and comparison.axes(name) and name != frames
+    ]
+    return candidates[-1] if candidates else frames
+
+
+def find_frame_logits(
+    comparison: Comparison, classes: int, named: str, notes: list[str]
+) -> tuple[str, str]:
+    """Return the selector of a detector's frame logits and their activation, or two empty texts.
+
+    Without a name, frames count only if the module returns them.
+    """
+    texts = [named] if named else list(comparison.long.result)
+    for text in texts:
+        names = comparison.axes(text)
+        if "n" not in names or "d" not in names:
+            continue
+        if comparison.read(text, names).shape[1] != classes:
+            continue
+        channel = axes.axis_names(names).index("d")
+        activation = activation_of(comparison.values(text).movedim(channel, -1).flatten(0, -2))
+        if not named:
+            notes.append(
+                f"The module returns frames of each class ({text}), so the task is sound-events: "
+                f"choose another with `task`."
+            )
+        return text, activation
+    if named:
+        raise UsageError(f"`frame_logits` is {named!r}, which has no frames of {classes} classes.")
+    return "", ""

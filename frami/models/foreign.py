@@ -1,0 +1,208 @@
+"""Classifiers of other code: any module that the user's own function builds, as a `Classifier`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from frami.audio.frontend import FrontEnd
+from frami.core.errors import OperationError
+from frami.core.settings import setting
+from frami.models import axes
+from frami.models.hooks import find_module, record_outputs, replace_output
+from frami.models.network import Classifier, Output
+from frami.models.pooling import statistics_pooling
+from frami.models.rendering import render_waveform
+from frami.models.tasks import SINGLE_LABEL
+
+ARCHITECTURE = "adopted"  # the name of the network in model.json
+ACTIVATIONS = ("", "softmax", "sigmoid")
+SMALLEST_PROBABILITY = 1e-7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adoption:
+    """How a module of other code is called, and where in it the parts of an `Output` are.
+
+    Tensors inside the module are named by selectors (`frami.models.hooks`), their axes as in
+    `frami.models.axes`.
+
+    Attributes:
+        code: Reference of the function that builds the module (`frami.core.code`).
+        layout: Axes of the module's input.
+        scale: Factor from standardized values to those that the module takes.
+        shift: Added after the multiplication.
+        fixed_frames: Number of frames that the module needs; 0 if it takes any.
+        least_frames: Fewest frames that the module takes; shorter clips are repeated.
+        features: Module inside a waveform model that gives the spectrogram. Its output is replaced.
+        features_layout: Axes of that output.
+        logits: Where the logits are, ``(B, K)``, other axes of size 1.
+        activation: What was applied to them: nothing, ``softmax`` or ``sigmoid``.
+        frames: Where the hidden state before pooling is.
+        frames_axes: Axes of that tensor.
+        skipped: First tokens of a transformer that are not patches.
+        bands: Patches that lie one above the other in a transformer's grid.
+        stats: Where the pooled hidden state is; empty for its mean and deviation.
+        embedding: Where the layer before the classifier is.
+        embedding_axes: Axes of that tensor.
+        frame_logits: Where a detector's frame logits are.
+        frame_logits_axes: Axes of that tensor.
+        frame_activation: What was applied to the frame logits.
+        channels: Channels D of the hidden state.
+        stats_size: Size of the pooled hidden state.
+        embedding_size: Size E of the embedding.
+        classifier: Name of the last linear layer or convolution; empty if there is none.
+    """
+
+    code: str = setting("", "")
+    layout: str = setting("b1fn", "")
+    scale: float = setting(1.0, "")
+    shift: float = setting(0.0, "")
+    fixed_frames: int = setting(0, "", low=0, high=100_000, omit_default=True)
+    least_frames: int = setting(1, "", low=1, high=100_000, omit_default=True)
+    features: str = setting("", "", omit_default=True)
+    features_layout: str = setting("", "", omit_default=True)
+    logits: str = setting("", "")
+    activation: str = setting("", "", omit_default=True)
+    frames: str = setting("", "")
+    frames_axes: str = setting("bdn", "")
+    skipped: int = setting(0, "", low=0, high=100, omit_default=True)
+    bands: int = setting(1, "", low=1, high=10_000, omit_default=True)
+    stats: str = setting("", "", omit_default=True)
+    embedding: str = setting("", "")
+    embedding_axes: str = setting("bd", "", omit_default=True)
+    frame_logits: str = setting("", "", omit_default=True)
+    frame_logits_axes: str = setting("", "", omit_default=True)
+    frame_activation: str = setting("", "", omit_default=True)
+    channels: int = setting(1, "", low=1)
+    stats_size: int = setting(2, "", low=1)
+    embedding_size: int = setting(1, "", low=1)
+    classifier: str = setting("", "", omit_default=True)
+
+    def __post_init__(self) -> None:
+        axes.check_layout(self.layout)
+
+    @property
+    def selectors(self) -> list[str]:
+        """The tensors to record in a forward pass."""
+        named = [self.logits, self.frames, self.stats, self.embedding, self.frame_logits]
+        return [selector for selector in named if selector]
+
+
+class ForeignHead(nn.Module):
+    """The last layer of a foreign module, under the name that heads have for it."""
+
+    def __init__(self, classifier: nn.Module | None, classes: int) -> None:
+        super().__init__()
+        # Without such a layer, the classes have no weights that could be similar.
+        if classifier is None:
+            with torch.device("meta"):  # draws no random numbers
+                classifier = nn.Linear(1, classes, bias=False)
+            classifier.weight = nn.Parameter(torch.zeros(classes, 1))
+        self.classifier = classifier
+
+
+class ForeignNetwork(Classifier):
+    """A module of other code that takes standardized spectrograms ``(B, F, N)``.
+
+    The values are returned to the module's own scale and put into its own layout. Hooks read the
+    hidden states while the module runs; it is not changed.
+    """
+
+    def __init__(
+        self, module: nn.Module, adoption: Adoption, front_end: FrontEnd, classes: int
+    ) -> None:
+        """Wrap a module.
+
+        Args:
+            module: The module.
+            adoption: How it is called, and where the parts of its output are.
+            front_end: The standardized front end of the spectrograms.
+            classes: Classes K.
+        """
+        super().__init__()
+        self.module = module
+        self.adoption, self.front_end = adoption, front_end
+        self.channels, self.classes = adoption.channels, classes
+        self.embedding, self.task = adoption.embedding_size, SINGLE_LABEL
+        last = find_module(module, adoption.classifier) if adoption.classifier else None
+        # Not as a submodule: its weights are part of the module, and would be saved twice.
+        self.__dict__["head"] = ForeignHead(last, classes)
+
+    @property
+    def stats_size(self) -> int:
+        """Size of the pooled hidden state."""
+        return self.adoption.stats_size
+
+    def forward(self, mel: Tensor) -> Output:
+        """Return the output for spectrograms ``(B, F, N)``, all of it in float32."""
+        n_frames = mel.shape[2]
+        mel = self._of_allowed_length(mel)
+        with record_outputs(self.module, self.adoption.selectors) as recorded:
+            self._run(mel)
+        # Of a clip that was repeated, the frames of the first copy are kept.
+        kept = min(1.0, n_frames / mel.shape[2])
+        output = self._read(recorded, len(mel), kept)
+        return Output(**output, task=self.task)
+
+    def _of_allowed_length(self, mel: Tensor) -> Tensor:
+        fixed = self.adoption.fixed_frames
+        mel = axes.repeat_frames(mel, fixed or self.adoption.least_frames)
+        return mel[:, :, :fixed] if fixed else mel
+
+    def _run(self, mel: Tensor) -> None:
+        """Run the module on spectrograms ``(B, F, N)``."""
+        adoption = self.adoption
+        if not axes.takes_waveform(adoption.layout):
+            raw = mel * adoption.scale + adoption.shift
+            self.module(axes.to_layout(raw, adoption.layout))
+        elif adoption.features:
+            raw = mel * adoption.scale + adoption.shift
+            features = axes.to_layout(raw, adoption.features_layout)
+            n_samples = (mel.shape[2] - 1) * self.front_end.hop_length
+            empty = mel.new_zeros(len(mel), n_samples)
+            with replace_output(find_module(self.module, adoption.features), features):
+                self.module(axes.to_layout(empty, adoption.layout))
+        else:
+            waveform = render_waveform(self.front_end, mel)
+            self.module(axes.to_layout(waveform, adoption.layout))
+
+    def _read(self, recorded: dict[str, Tensor], clips: int, kept: float) -> dict[str, Any]:
+        """Return the parts of an `Output` from the recorded tensors."""
+        adoption = self.adoption
+        missing = [selector for selector in adoption.selectors if selector not in recorded]
+        if missing:
+            raise OperationError(f"The module {missing[0]!r} did not run. Adopt the model again.")
+        grid = {"clips": clips, "skipped": adoption.skipped, "bands": adoption.bands}
+
+        def read(selector: str, names: str) -> Tensor:
+            x = axes.to_frames(recorded[selector].float(), names, **grid)
+            return x[..., : max(1, round(kept * x.shape[2]))] if axes.has_frames(names) else x
+
+        hidden = read(adoption.frames, adoption.frames_axes)
+        embedding = read(adoption.embedding, adoption.embedding_axes)
+        logits = recorded[adoption.logits].float().reshape(clips, -1)
+        stats = recorded[adoption.stats].float().reshape(clips, -1) if adoption.stats else None
+        frame_logits = None
+        if adoption.frame_logits:
+            frames = read(adoption.frame_logits, adoption.frame_logits_axes)
+            frame_logits = undo_activation(frames, adoption.frame_activation)
+        return {
+            "logits": undo_activation(logits, adoption.activation),
+            "hidden": hidden,
+            "stats": statistics_pooling(hidden) if stats is None else stats,
+            "embedding": embedding.mean(dim=2) if embedding.dim() == 3 else embedding,
+            "frame_logits": frame_logits,
+        }
+
+
+def undo_activation(values: Tensor, activation: str) -> Tensor:
+    """Return logits from the output of an activation; probabilities are limited to 1e-7."""
+    if activation == "softmax":
+        return values.clamp_min(SMALLEST_PROBABILITY).log()
+    if activation == "sigmoid":
+        return values.logit(eps=SMALLEST_PROBABILITY)
+    return values

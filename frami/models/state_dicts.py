@@ -1,0 +1,233 @@
+"""Weights of other code: read a file of any common form, and fit its names to a module."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from frami.core.errors import OperationError, UsageError
+from frami.core.text import preview
+
+# Keys under which a training checkpoint holds the weights, the likeliest first.
+NESTED = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "network",
+    "weights",
+    "params",
+    "ema",
+    "model_ema",
+    "state_dict_ema",
+    "ema_state_dict",
+    "module",
+)
+# Names that wrappers put in front of those of the module.
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "_model.", "ema_model.")
+SAVE_STATE_DICT = (
+    "Where the model was trained, save its state dict: torch.save(model.state_dict(), 'weights.pt')"
+)
+NO_MODULES = (
+    "It holds a graph and no modules to read inside of. Name the Python code of the model, and its "
+    "state dict."
+)
+# The first bytes of other formats, at their position, and what they are.
+OTHER_FORMATS = {
+    (4, b"TFL3"): f"a TFLite model. {NO_MODULES}",
+    (0, b"\x89HDF"): "an HDF5 file, as Keras writes it. Convert its weights to a PyTorch module.",
+    (0, b"\x93NUMPY"): "a NumPy array. Save the weights of the module with safetensors.",
+}
+
+
+def read_weights(path: str | Path) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the tensors of a file of weights by name, and sentences on what was done to get them.
+
+    Args:
+        path: A safetensors file, or a torch file that holds a state dict, also within a training
+            checkpoint. It is read without running code from it.
+
+    Raises:
+        UsageError: There is no such file, or it has another format.
+        OperationError: It is cut off.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"There is no file {str(path)!r}.")
+    refuse_other_formats(path)
+    if path.suffix == ".safetensors":
+        try:
+            return safetensors.torch.load_file(path), []
+        except (SafetensorError, OSError) as error:
+            raise OperationError(
+                f"{path} is cut off or not a safetensors file ({error})."
+            ) from error
+    return _state_dict(path, _load_torch_file(path))
+
+
+def refuse_other_formats(path: Path) -> None:
+    """Raise a UsageError if a file holds a model in a format that is not one of weights."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    if not head:
+        raise OperationError(f"{path} is an empty file: fetch it again.")
+    for (position, magic), what in OTHER_FORMATS.items():
+        if head[position : position + len(magic)] == magic:
+            raise UsageError(f"{path} is {what}")
+    if path.suffix == ".onnx":
+        raise UsageError(
+            f"{path} is an ONNX file: its batch norms are folded away, and no gradient passes "
+            f"through it. {SAVE_STATE_DICT}."
+        )
+    if zipfile.is_zipfile(path):
+        _refuse_programs(path)
+
+
+def _refuse_programs(path: Path) -> None:
+    """Raise a UsageError for a TorchScript file or an exported program, which are code."""
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    if any("/code/" in name or name.startswith("code/") for name in names):
+        raise UsageError(
+            f"{path} is a TorchScript file, and no hook can read inside of it. Name the Python "
+            f"code of the model. {SAVE_STATE_DICT}."
+        )
+    if path.suffix == ".pt2" or any("exported_program" in name for name in names):
+        raise UsageError(
+            f"{path} is an exported program (.pt2), which is code. Name the Python code of the "
+            f"model. {SAVE_STATE_DICT}."
+        )
+
+
+def _load_torch_file(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if not zipfile.is_zipfile(path) and path.read_bytes()[:1] != b"\x80":
+            raise UsageError(
+                f"{path} is not a file of weights. Use safetensors or a torch file."
+            ) from error
+        raise UsageError(
+            f"{path} holds Python objects beside tensors, such as a whole pickled model, and would "
+            f"run code. {SAVE_STATE_DICT}."
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise OperationError(
+            f"{path} is cut off or not a torch file ({str(error).splitlines()[0]})."
+        ) from error
+
+
+def _state_dict(path: Path, content: Any) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the state dict in the content of a torch file, and where it was."""
+    keys: list[str] = []
+    while isinstance(content, Mapping):
+        tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+        nested = [name for name, value in content.items() if isinstance(value, Mapping)]
+        if tensors and len(tensors) >= len(nested):
+            where = f"The weights are under {'.'.join(keys)!r} of {path.name}."
+            return tensors, [where] if keys else []
+        known = [name for name in NESTED if name in nested]
+        if not known:
+            break
+        keys.append(known[0])
+        content = content[known[0]]
+    held = preview([str(key) for key in content]) if isinstance(content, Mapping) else ""
+    raise UsageError(
+        f"{path} holds no state dict ({held or type(content).__name__}). {SAVE_STATE_DICT}."
+    )
+
+
+def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> list[str]:
+    """Give a module its weights in float32; return sentences on what was changed to fit them.
+
+    Args:
+        module: The module.
+        tensors: The weights by name.
+        source: Name of their file, for error messages.
+
+    Raises:
+        UsageError: The names or shapes do not fit those of the module.
+    """
+    expected = module.state_dict()
+    tensors, notes = _fit_names(dict(tensors), set(expected))
+    halves = {t.dtype for t in tensors.values() if t.is_floating_point()} - {torch.float32}
+    if halves:
+        kinds = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in halves))
+        notes.append(f"The weights are {kinds}; they were converted to float32.")
+    tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    wrong = [
+        f"{name} has {tuple(tensors[name].shape)} there and {tuple(expected[name].shape)} here"
+        for name in expected
+        if name in tensors and tensors[name].shape != expected[name].shape
+    ]
+    if wrong:
+        raise UsageError(
+            f"{source} does not fit the module: {'; '.join(wrong[:3])}. Build the module with the "
+            f"sizes that it was trained with."
+        )
+    # The module may rename keys itself, as weight norm does, so it decides what is missing.
+    result = module.load_state_dict(tensors, strict=False)
+    missing = [name for name in result.missing_keys if not name.endswith("num_batches_tracked")]
+    if missing or result.unexpected_keys:
+        problems = {"lacks": missing, "also has": result.unexpected_keys}
+        texts = [f"{verb} {preview(names)}" for verb, names in problems.items() if names]
+        raise UsageError(
+            f"{source} does not fit the module: it {' and '.join(texts)}. Build the module that "
+            f"the weights were trained in, or load them in the entry point."
+        )
+    bad = [name for name, t in tensors.items() if not bool(t.isfinite().all())]
+    if bad:
+        raise UsageError(f"{source} has values in {bad[0]} that are not numbers (NaN or infinity).")
+    return notes
+
+
+def _fit_names(
+    tensors: dict[str, Tensor], expected: set[str]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Return the tensors under the module's names, and what was done to their names."""
+    notes: list[str] = []
+    while not expected & tensors.keys():
+        inner = {prefix: _without(tensors, prefix) for prefix in PREFIXES}
+        fitting = [prefix for prefix in PREFIXES if expected & inner[prefix].keys()]
+        shared = [prefix for prefix in PREFIXES if len(inner[prefix]) == len(tensors) > 0]
+        if not fitting + shared:  # a second prefix may lie behind one that all names have
+            break
+        prefix = (fitting + shared)[0]
+        left = [name for name in tensors if not name.startswith(prefix)]
+        rest = f"; {len(left)} tensors without it ({preview(left)}) were left out" if left else ""
+        notes.append(f"The prefix {prefix!r} was taken off{rest}.")
+        tensors = inner[prefix]
+    for wrapper in ("module.", "_orig_mod."):  # of a part of the module
+        inner_names = {name.replace(f".{wrapper}", "."): t for name, t in tensors.items()}
+        if len(expected & inner_names.keys()) > len(expected & tensors.keys()):
+            notes.append(f"The prefix {wrapper!r} was taken off inside of names.")
+            tensors = inner_names
+    return _add_prefix(tensors, expected, notes), notes
+
+
+def _without(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names have a prefix, without it."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _add_prefix(
+    tensors: dict[str, Tensor], expected: set[str], notes: list[str]
+) -> dict[str, Tensor]:
+    """Return the tensors under the name that the entry point's wrapper has for the module."""
+    first = {name.partition(".")[0] for name in expected}
+    if expected & tensors.keys() or len(first) != 1:
+        return tensors
+    prefix = f"{first.pop()}."
+    longer = {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+    if not expected & longer.keys():
+        return tensors
+    notes.append(f"The prefix {prefix!r} was added.")
+    return longer
