@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,10 @@ class ForeignTeacher:
     Attributes:
         title: Name in the tables.
         front_ends: Front end of its features, by data set.
-        arguments: Further arguments of `frami.adopt`.
     """
 
     title: str
     front_ends: Mapping[str, FrontEnd]
-    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _front_ends(
@@ -46,6 +44,7 @@ def _front_ends(
     return {name: replace(like, **settings) for name, settings in rates.items()}
 
 
+SECONDS = {"fsdd": (0.25, 1.0), "esc10": (1.0, 5.0)}  # shortest and longest clip
 TEACHERS: Mapping[str, ForeignTeacher] = {
     "plaincnn": ForeignTeacher(
         "plain CNN, 3 batch norms",
@@ -70,7 +69,6 @@ TEACHERS: Mapping[str, ForeignTeacher] = {
             {"win_length": 200, "hop_length": 80, "n_mels": 40},
             {"win_length": 400, "hop_length": 320, "n_mels": 64},
         ),
-        {"features": "compute_features"},
     ),
     "panns": ForeignTeacher(
         "PANNs Cnn10, width 16",
@@ -79,7 +77,6 @@ TEACHERS: Mapping[str, ForeignTeacher] = {
             {"win_length": 256, "hop_length": 80},
             {"win_length": 512, "hop_length": 320},
         ),
-        {"features": "logmel_extractor"},
     ),
     "mobilenet": ForeignTeacher(
         "EfficientAT mn04",
@@ -107,14 +104,15 @@ def adopted_teacher(task: BenchTask, recordings: str | None, folder: Path, seed:
     weights = folder.with_name(f"{folder.name}-weights")
     if not (weights / "weights.pt").is_file():
         _train(task, find_data_folder(task.dataset, recordings), weights, seed)
-    teacher = TEACHERS[task.network]
+    front_end = TEACHERS[task.network].front_ends[task.dataset]
+    shortest, longest = SECONDS[task.dataset]
     return frami.adopt(
         f"frami.bench.foreign.{task.network}:{task.dataset}",
         weights=weights / "weights.pt",
         labels=weights / "labels.txt",
-        front_end=teacher.front_ends[task.dataset],
+        front_end=front_end,
+        frame_range=(front_end.n_frames(shortest), front_end.n_frames(longest)),
         out=folder,
-        **teacher.arguments,
     )
 
 
