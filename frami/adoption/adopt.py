@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,17 +9,19 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from frami.adoption import calling, parity, proposal
-from frami.adoption.calling import Calling, Trial
+from frami.adoption.calling import Calling
 from frami.adoption.entry import Builder, find_builder, find_front_end
+from frami.adoption.independence import check_clips_are_independent
 from frami.adoption.labels import read_labels
 from frami.adoption.proposal import Named, Proposal
 from frami.adoption.sounds import random_sounds
 from frami.adoption.standardize import standardize
 from frami.adoption.table import describe
 from frami.adoption.trace import CLIPS, Comparison
+from frami.adoption.trial import Trial, samples_of
 from frami.adoption.waveforms import find_features
 from frami.audio.frontend import FrontEnd
-from frami.core import code, files
+from frami.core import code
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError
 from frami.core.runtime import select_runtime
@@ -28,7 +29,7 @@ from frami.models import axes
 from frami.models.architecture import Architecture
 from frami.models.building import build_module
 from frami.models.foreign import ARCHITECTURE, Adoption, ForeignNetwork
-from frami.models.model import Model, load
+from frami.models.model import Model
 from frami.models.state_dicts import load_weights, read_weights
 from frami.models.tasks import find_task
 
@@ -105,19 +106,19 @@ def adopt(
     waveform = parity.check_waveform(check, given.sample_rate) if check is not None else None
     reference, builder = find_builder(source)
     module = _build(builder, weights, report)
-    n_samples = calling.samples_of(given, lengths[1])
+    n_samples = samples_of(given, lengths[1])
     sounds = random_sounds(CLIPS, n_samples, given.sample_rate, seed)
     trial = Trial(module, given, sounds, seed)
     named = Named(frames, stats, embedding, logits, frame_logits)
     with select_runtime(device, threads, "float32").placed(module):
         called = calling.find_calling(trial, layout, lengths[::-1], len(names))
-        calling.check_clips_are_independent(trial, called)
+        check_clips_are_independent(trial, called)
         adoption = Adoption(code=reference, layout=called.layout)
         adoption = _with_features(trial, called, adoption, features, tolerance, report)
         proposed = _propose(trial, called, adoption, names, named, report)
         model = _make_model(trial, called, proposed, names, task, lengths, report)
         sound = trial.sounds[0] if waveform is None else waveform
-        return _write(trial, model, out, sound, tolerance, report)
+        return parity.write_bundle(trial, model, out, sound, tolerance, report)
 
 
 def _free_folder(out: str | Path) -> Path:
@@ -184,8 +185,7 @@ def _propose(
     report: Say,
 ) -> Proposal:
     """Return the adoption with all parts, and report the modules and the choice."""
-    shorter = max(1, round(0.7 * called.n_frames) - 1)
-    short = trial.run(called.layout, shorter)
+    shorter, short = calling.find_shorter(trial, called)
     loud = trial.run(called.layout, called.n_frames, gain=LOUD)
     comparison = Comparison(trial.module, called.long, short, loud)
     if short.error is not None:
@@ -235,24 +235,3 @@ def _make_model(
         (fixed, fixed) if fixed else frame_range,
         adoption,
     )
-
-
-def _write(
-    trial: Trial, model: Model, out: Path, waveform: Tensor, tolerance: float, report: Say
-) -> Model:
-    """Write the bundle, compare it with the original, and return it as loaded from disk."""
-    temporary = out.with_name(f".{out.name}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        model.save(temporary)
-        loaded = load(temporary, trust_code=True)
-        compared = parity.compare(trial, loaded, waveform)
-        for line in compared.lines():
-            report(line)
-        parity.require_parity(compared, tolerance)
-        parity.write_golden(temporary, loaded, waveform)
-        with files.reraise_os_errors():
-            temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return load(out, trust_code=True)

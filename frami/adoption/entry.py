@@ -83,6 +83,8 @@ def find_front_end(front_end: str | Path | FrontEnd, sample_rate: int | None) ->
     if name.endswith(".json"):
         return _read_front_end(Path(name))
     if ":" in name:
+        if sample_rate is None:
+            raise UsageError(f"`sample_rate` is required with the function {name}.")
         features: Any = importlib.import_module("frami.audio.features")
         found: FrontEnd = features.front_end_of(name, sample_rate)
         return found

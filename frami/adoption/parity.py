@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +11,15 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from frami.adoption.calling import Trial, features_of, user_error
+from frami.adoption.failures import user_error
 from frami.adoption.trace import trace
+from frami.adoption.trial import Trial, features_of
 from frami.audio.io import read_audio
 from frami.core import files
 from frami.core.errors import OperationError, UsageError
 from frami.models import axes
 from frami.models.foreign import Adoption, undo_activation
-from frami.models.model import Model
+from frami.models.model import Model, load
 from frami.models.rendering import render_waveform
 
 GOLDEN_FILE = "golden.safetensors"  # in a bundle: waveform (T,), features (F, N), logits (K,)
@@ -145,3 +148,29 @@ def write_golden(folder: Path, model: Model, waveform: Tensor) -> None:
         "logits": model.predict(waveform).logits[0].cpu().contiguous(),
     }
     files.write_bytes(folder / GOLDEN_FILE, safetensors.torch.save(golden))
+
+
+def write_bundle(
+    trial: Trial,
+    model: Model,
+    out: Path,
+    waveform: Tensor,
+    tolerance: float,
+    report: Callable[[str], None],
+) -> Model:
+    """Write the bundle, compare it with the original, and return it as loaded from disk."""
+    temporary = out.with_name(f".{out.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        model.save(temporary)
+        loaded = load(temporary, trust_code=True)
+        compared = compare(trial, loaded, waveform)
+        for line in compared.lines():
+            report(line)
+        require_parity(compared, tolerance)
+        write_golden(temporary, loaded, waveform)
+        with files.reraise_os_errors():
+            temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return load(out, trust_code=True)

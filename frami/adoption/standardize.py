@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from frami.adoption.calling import Calling, Trial
+from frami.adoption.calling import Calling
 from frami.adoption.sounds import random_sounds
+from frami.adoption.trial import Trial
 from frami.audio.frontend import FrontEnd
 from frami.inversion.hooks import batch_norms
 from frami.models import axes
@@ -63,7 +64,8 @@ def _first_batch_norm(trial: Trial, calling: Calling) -> tuple[float, float] | N
     if first is None or f"{first}:input" not in calling.long.tensors:
         return None
     layer, x = norms[first], calling.long.tensors[f"{first}:input"].cpu()
-    if x.numel() != values.numel() or not _same_values(x, values):
+    is_fresh = not bool(layer.get_buffer("running_mean").any())
+    if is_fresh or x.numel() != values.numel() or not _same_values(x, values):
         return None
     return _moments(layer)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from frami.adoption.trace import Comparison
 from frami.models.foreign import Adoption
 from frami.models.hooks import Selector
@@ -27,11 +29,13 @@ def describe(comparison: Comparison, adoption: Adoption) -> list[str]:
             place = f"{role} ({text})" if selector.is_input or selector.keys else role
             roles.setdefault(selector.module, []).append(place)
     rows = [HEADINGS]
-    for name in ["", *comparison.long.started]:
-        x = comparison.long.tensors.get(name or ".")
-        shape = "x".join(map(str, x.shape[1:])) if x is not None else ""
+    for name in comparison.long.started:
+        shape = _shape(comparison.long.tensors.get(name))
         kind = type(comparison.modules[name]).__name__
-        rows.append((name or "(all)", kind, shape, ", ".join(roles.get(name, []))))
+        rows.append((name, kind, shape, ", ".join(roles.get(name, []))))
+    for text, x in comparison.long.result.items():
+        chosen = [role for field, role in ROLES.items() if getattr(adoption, field) == text]
+        rows.append((text, "result", _shape(x), ", ".join(chosen)))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return [
         "  ".join(
@@ -39,3 +43,7 @@ def describe(comparison: Comparison, adoption: Adoption) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def _shape(x: Tensor | None) -> str:
+    return "x".join(map(str, x.shape[1:])) if x is not None else ""

@@ -7,7 +7,8 @@ from itertools import product
 
 from torch import Tensor
 
-from frami.adoption.calling import Calling, Trial
+from frami.adoption.calling import Calling
+from frami.adoption.trial import Trial
 from frami.core.errors import UsageError
 from frami.models import axes
 

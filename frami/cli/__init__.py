@@ -1,6 +1,7 @@
 """The command line: `frami` and its commands, and how errors end it.
 
     training     train, distill
+    adoption     adopt
     inversion    synthesize
     stores       merge
     reports      evaluate, inspect
@@ -26,6 +27,7 @@ from typing import NoReturn
 
 import click
 
+from frami.cli.adoption import adopt
 from frami.cli.catalog import list_names
 from frami.cli.demo_bench import bench, demo
 from frami.cli.diagnosis import doctor
@@ -77,7 +79,7 @@ def frami(modules: tuple[str, ...]) -> None:
 
 
 frami.add_section("First steps", demo, list_names, doctor)
-frami.add_section("Pipeline", train, synthesize, merge, distill, evaluate, inspect)
+frami.add_section("Pipeline", train, adopt, synthesize, merge, distill, evaluate, inspect)
 frami.add_section("Recordings", data, soundscapes)
 frami.add_section("Research", bench)
 

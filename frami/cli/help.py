@@ -12,11 +12,13 @@ from typing import Any
 
 import click
 
+from frami.core import code
 from frami.core.errors import FramiError
 
 TERM_WIDTH = 28  # columns for option names; longer ones get a line of their own
 # Parameters of the library that have another name on the command line.
 ALIASES = {"options": "assignments"}
+TRUST = "frami.trust_code"  # in the context's meta: whether --trust-code was given
 
 Section = list[tuple[str, str]]
 
@@ -95,7 +97,8 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; its errors name options in place of the library's parameters."""
         try:
-            return super().invoke(ctx)
+            with code.trusting_code(ctx.meta.get(TRUST, False)):
+                return super().invoke(ctx)
         except FramiError as error:
             error.args = (name_options(str(error), self.params), *error.args[1:])
             raise

@@ -41,6 +41,7 @@ class SynthesizeArguments(RuntimeArguments):
     metavar="MODEL",
     help="Teacher to invert: the folder of a bundle, or digits, which ships with frami.",
 )
+@options.trust_option
 @options.required_option(
     "--out",
     section="Output",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
 from frami.cli import types
-from frami.cli.help import Option, RequiredOption, name_options
+from frami.cli.help import TRUST, Option, RequiredOption, name_options
+from frami.core import code
 
 if TYPE_CHECKING:
     from frami.models.model import Model
@@ -119,6 +121,21 @@ list_settings_option = option(
 settings_options = combine_options(set_option, list_settings_option)
 
 
+def _remember_trust(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[TRUST] = value
+
+
+# Not an argument of the command: `Command.invoke` sets it for everything that runs within.
+trust_option = option(
+    "--trust-code",
+    section="Input",
+    is_flag=True,
+    expose_value=False,
+    callback=_remember_trust,
+    help="Run the code that is part of an adopted model. Only for models whose origin you trust.",
+)
+
+
 def data_option(section: str = "Input") -> Decorator:
     """Return the option that names the folder of a data set."""
     return option(
@@ -197,7 +214,7 @@ def recording_words(dataset: str, data: str | None, test_fold: str) -> list[str]
 
 
 def echo_next(*words: object) -> None:
-    """Print the next command to type, quoted for the shell."""
+    """Print the next command to type, quoted for the shell; it repeats the trust that it needs."""
     context = click.get_current_context()
     modules = [
         *context.find_root().params["modules"],
@@ -211,4 +228,5 @@ def echo_next(*words: object) -> None:
         if name and "." in name
         for word in ("--import", name)
     ]
-    click.echo(f"Next: {shlex.join(['frami', *imports, *map(str, words)])}")
+    trust = ["--trust-code"] * any(code.is_needed_by(Path(str(word))) for word in words)
+    click.echo(f"Next: {shlex.join(['frami', *imports, *map(str, words), *trust])}")

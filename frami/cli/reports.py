@@ -47,6 +47,7 @@ class ScoreArguments(TypedDict):
     metavar="MODEL",
     help="Another model to fuse with the first. Repeat the option to fuse several.",
 )
+@options.trust_option
 @options.recording_options(required=True)
 @options.budget_option
 @options.option(
@@ -180,6 +181,7 @@ class InspectArguments(TypedDict):
     metavar="MODEL",
     help="With a store: the model whose features are drawn as a map, e.g. the teacher.",
 )
+@options.trust_option
 @options.recording_options(required=False)
 @options.option(
     "--out",

@@ -146,6 +146,7 @@ class DistillArguments(RuntimeArguments):
     help="The folder of a bundle, or digits, which ships with frami. Repeat the option to distill "
     "from an ensemble; its first teacher provides the hidden states.",
 )
+@options.trust_option
 @options.option(
     "--embedding-teacher",
     section="Input",

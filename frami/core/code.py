@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -193,6 +194,16 @@ def load_reference(folder: Path, reference: str) -> Callable[..., Any]:
     source = Path(str(module.__file__)).read_bytes()
     _check_digest(folder, parsed, source)
     return _store(reference, module, name, source)
+
+
+def is_needed_by(folder: Path) -> bool:
+    """Return whether a folder holds a bundle that runs code of its own."""
+    path = folder / "model.json"
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+        return "adoption" in description or bool(description["front_end"].get("function"))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def _check_digest(folder: Path, reference: Reference, source: bytes) -> None:

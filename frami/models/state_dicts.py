@@ -100,7 +100,7 @@ def _refuse_programs(path: Path) -> None:
             f"{path} is a TorchScript file, and no hook can read inside of it. Name the Python "
             f"code of the model. {SAVE_STATE_DICT}."
         )
-    if path.suffix == ".pt2" or any("exported_program" in name for name in names):
+    if any(name.endswith("/models/model.json") for name in names):
         raise UsageError(
             f"{path} is an exported program (.pt2), which is code. Name the Python code of the "
             f"model. {SAVE_STATE_DICT}."

@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 from matplotlib.figure import Figure
 
+from frami.core import code
 from frami.core.errors import UsageError
 from frami.core.progress import format_duration
 from frami.core.run import read_metrics, read_record
@@ -108,15 +109,11 @@ def _check_arguments(
 
 def _describe_bundle(path: Path, out: Path | None, split: Split | None, runtime: Runtime) -> Rows:
     model = load(path)
-    architecture = model.architecture
-    arguments = format_mapping(architecture.arguments) or "default size"
-    channels = architecture.projection
-    projection = f", hidden states projected to {channels} channels" if channels else ""
     size = format_bytes((path / "weights.safetensors").stat().st_size)
     work = f"{complexity.multiply_adds(model) / 1e6:.1f} M multiply-adds per second of audio"
     rows = [
         ("bundle", str(path)),
-        ("network", f"{architecture.network} ({arguments}){projection}"),
+        ("network", _describe_network(model)),
         ("size", f"{model.parameters:,} parameters, {size} on disk; {work}"),
         ("front end", format_front_end(model.front_end)),
         ("frame range", format_frame_range(model.front_end, model.frame_range)),
@@ -133,6 +130,21 @@ def _describe_bundle(path: Path, out: Path | None, split: Split | None, runtime:
         rows.append(("scores", scores))
         plots |= score_plots
     return rows + write_files(out, plots, {})
+
+
+def _describe_network(model: Model) -> str:
+    architecture, adoption = model.architecture, model.adoption
+    if adoption is not None:
+        entry = code.Reference.parse(adoption.code).entry
+        length = f"; takes {adoption.fixed_frames} frames" if adoption.fixed_frames else ""
+        return (
+            f"adopted from {entry}, layout {adoption.layout}{length}; hidden state: "
+            f"{adoption.frames}, embedding: {adoption.embedding}, logits: {adoption.logits}"
+        )
+    arguments = format_mapping(architecture.arguments) or "default size"
+    channels = architecture.projection
+    projection = f", hidden states projected to {channels} channels" if channels else ""
+    return f"{architecture.network} ({arguments}){projection}"
 
 
 def _score_and_plot(model: Model, split: Split, runtime: Runtime) -> tuple[str, dict[str, Figure]]:

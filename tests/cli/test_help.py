@@ -95,7 +95,7 @@ def test_examples_can_be_typed_and_name_what_exists(name: str, command: click.Co
         context = parse_line(line.partition(" > ")[0])
         assert context.command is command
         for parameter in command.params:
-            value = context.params[str(parameter.name)]
+            value = context.params.get(str(parameter.name), "")
             if parameter.type is types.DATASET and value:
                 assert set([value] if isinstance(value, str) else value) <= set(
                     registry.names("datasets")

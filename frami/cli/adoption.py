@@ -1,0 +1,154 @@
+"""The command that takes over a model of other code: `adopt`."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+import click
+
+from frami.cli import options, types
+from frami.cli.help import Command
+from frami.cli.options import RuntimeArguments
+
+
+class AdoptArguments(RuntimeArguments):
+    """What `adopt` passes on to `frami.adopt`."""
+
+    source: str
+    weights: str | None
+    labels: str
+    front_end: str
+    sample_rate: int | None
+    check: str | None
+    tolerance: float
+    layout: str | None
+    task: str | None
+    frame_range: tuple[int, int] | None
+    features: str
+    frames: str
+    stats: str
+    embedding: str
+    logits: str
+    frame_logits: str
+    out: str
+
+
+def _part(name: str, help: str, default_text: str) -> options.Decorator:
+    """Return an option that names a module inside the network."""
+    return options.option(
+        name,
+        section="Inside the network",
+        default="",
+        show_default=False,
+        metavar="MODULE",
+        help=help,
+        default_text=default_text,
+    )
+
+
+@click.command(
+    cls=Command,
+    examples={
+        "Adopt a network and compare it on a recording.": "frami adopt mylab/net.py:build "
+        "--weights best.pt --labels labels.txt --front-end panns --check dog.wav --out TEACHER",
+        "Name the features and the hidden state yourself.": "frami adopt mylab.net:build "
+        "--labels labels.csv --front-end mylab/net.py:mel --frames block4 --out TEACHER",
+    },
+)
+@click.argument("source", type=types.FOLDER)
+@options.option(
+    "--weights",
+    section="Input",
+    type=types.FOLDER,
+    metavar="FILE",
+    help="State dict, as safetensors or a torch file. Code in it is never run.",
+    default_text="the function loads the weights itself",
+)
+@options.required_option(
+    "--labels",
+    section="Input",
+    type=types.FOLDER,
+    metavar="FILE",
+    help="Names of the classes in their order: one a line, a csv with a column label, or JSON.",
+)
+@options.required_option(
+    "--front-end",
+    section="Input",
+    type=types.FOLDER,
+    metavar="NAME",
+    help="What the network takes: a preset such as librosa or panns, FILE.py:FUNCTION of your own, "
+    "or a JSON file of settings.",
+)
+@options.option(
+    "--sample-rate",
+    section="Input",
+    type=types.Integer(1),
+    help="Rate of the waveform in Hz, for a function of your own.",
+    default_text="that of the preset",
+)
+@options.option(
+    "--check",
+    section="Input",
+    type=types.FOLDER,
+    metavar="WAV",
+    help="Recording to compare the answers of the original and of the bundle on.",
+    default_text="a random sound",
+)
+@options.option(
+    "--tolerance",
+    section="Input",
+    type=float,
+    default=1e-3,
+    help="Largest difference allowed.",
+)
+@options.option(
+    "--layout",
+    section="Inside the network",
+    metavar="AXES",
+    help="Order of the input's axes, such as b1fn, bnf or bt: b clip, f band, n frame, t sample.",
+    default_text="what the network takes",
+)
+@options.option(
+    "--task",
+    section="Inside the network",
+    type=types.Name(lambda: types.TASKS),
+    help=f"{', '.join(types.TASKS)}.",
+    default_text="what the output suggests",
+)
+@options.option(
+    "--frame-range",
+    section="Inside the network",
+    nargs=2,
+    type=int,
+    metavar="MIN MAX",
+    help="Shortest and longest clip, in frames.",
+    default_text="1 to 5 s",
+)
+@_part("--features", "Module of a waveform network that computes the features.", "found by values")
+@_part("--frames", "Hidden state before pooling over time.", "found by shapes")
+@_part("--stats", "Hidden state after pooling over time.", "mean and deviation of --frames")
+@_part("--embedding", "Layer before the classifier.", "input of the last layer")
+@_part("--logits", "Logits of the classes.", "the output")
+@_part("--frame-logits", "Logits of a detector's frames.", "found in the output")
+@options.required_option(
+    "--out",
+    section="Output",
+    type=types.FOLDER,
+    metavar="FOLDER",
+    help="Folder to write the bundle to.",
+)
+@options.runtime_options
+def adopt(**arguments: Unpack[AdoptArguments]) -> None:
+    """Make a teacher of a classifier that was trained elsewhere.
+
+    SOURCE is a function without arguments that returns the torch.nn.Module: package.module:function
+    or file.py:function. Its code runs, and becomes part of the bundle. The table shows the modules
+    and what was chosen; MODULE:input is a module's input, MODULE[KEY] a part of its output.
+    """
+    from frami.adoption.adopt import adopt as run_adopt
+
+    model = run_adopt(**arguments, report=options.echo)
+    out = arguments["out"]
+    click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
+    options.echo_next("inspect", out)
+    options.echo_next("synthesize", "--teacher", out, "--out", "samples.h5")

@@ -1,0 +1,148 @@
+"""Models of waveforms: features inside are replaced, other waveforms are rendered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from frami.audio.frontend import FrontEnd
+from frami.core.errors import UsageError
+from frami.models.rendering import render_waveform
+from tests.adoption.conftest import Adopt, restored, run
+from tests.adoption.networks import write_networks
+
+INSIDE = """
+from frami.audio.frontend import FrontEnd
+
+class Features(nn.Module):
+    def __init__(self, **settings):
+        super().__init__()
+        self.front_end = FrontEnd(**settings)
+    def forward(self, x):
+        return self.front_end(x)
+
+def wave():
+    return Wave(Features(sample_rate=8000, n_fft=256, win_length=256, hop_length=128, n_mels=24,
+                         f_max=4000.0))
+
+def louder():
+    return Wave(Features(sample_rate=8000, n_fft=256, win_length=256, hop_length=128, n_mels=24,
+                         f_max=4000.0, std=1.1))
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return write_networks(tmp_path, INSIDE)
+
+
+def sounds(front_end: FrontEnd, n_frames: int) -> Tensor:
+    n_samples = round(front_end.seconds(n_frames) * front_end.sample_rate)
+    return torch.randn(2, n_samples, generator=torch.Generator().manual_seed(4)) * 0.1
+
+
+def plain_weights(file: Path, entry: str) -> Path:
+    """Write the weights of a waveform model."""
+    from tests.adoption.conftest import original
+
+    torch.save(original(f"{file}:{entry}").state_dict(), file.parent / "wave.pt")
+    return file.parent / "wave.pt"
+
+
+def test_features_inside_are_replaced(adopt: Adopt, given: FrontEnd, file: Path) -> None:
+    lines: list[str] = []
+    model = adopt("wave", weights=plain_weights(file, "wave"), report=lines.append)
+    assert model.adoption is not None and model.adoption.features == "features"
+    assert (model.adoption.layout, model.adoption.features_layout) == ("bt", "bfn")
+    waveforms = sounds(given, 40)
+    mel = model.front_end(waveforms).requires_grad_(True)
+    logits = model.network(mel).logits
+    answer = restored(file, "wave", file.parent / "wave.pt")(waveforms)
+    torch.testing.assert_close(logits, answer, atol=1e-4, rtol=0)
+    (gradient,) = torch.autograd.grad(logits.sum(), mel)
+    assert bool(gradient.any())
+    assert any("features computes the front end's features" in line for line in lines)
+    assert any("between the original and the bundle: features" in line for line in lines)
+
+
+def test_features_of_another_scale_are_named(adopt: Adopt, file: Path) -> None:
+    weights = plain_weights(file, "louder")
+    with pytest.raises(UsageError, match="its values differ from those of the front end by up to"):
+        adopt("louder", weights=weights, features="features")
+    with pytest.raises(UsageError, match="whose output has not the shape"):
+        adopt("louder", weights=weights, features="net.fc")
+
+
+def test_other_waveforms_are_rendered(adopt: Adopt, given: FrontEnd, file: Path) -> None:
+    lines: list[str] = []
+    model = adopt("Raw", weights=plain_weights(file, "Raw"), report=lines.append)
+    assert model.adoption is not None and model.adoption.layout == "b1t"
+    assert any("waveforms are rendered from spectrograms" in line for line in lines)
+    mel = model.front_end(sounds(given, 40)).requires_grad_(True)
+    output = model.network(mel)
+    module = restored(file, "Raw", file.parent / "wave.pt")
+    waveform = render_waveform(model.front_end, mel)
+    torch.testing.assert_close(output.logits, module(waveform.unsqueeze(1)))
+    (gradient,) = torch.autograd.grad(output.logits.sum(), mel)
+    assert bool(gradient.isfinite().all()) and bool(gradient.any())
+    assert output.hidden.shape[:2] == (2, 8) and output.hidden.shape[2] > 10
+
+
+@pytest.mark.parametrize("kind", ["noise", "tone", "chirp"])
+def test_rendered_waveform_has_the_spectrogram(kind: str) -> None:
+    front_end = FrontEnd(n_fft=512, win_length=512, hop_length=160, mean=-3, std=2)
+    time = torch.arange(16000) / 16000
+    waveform = {
+        "noise": torch.randn(16000, generator=torch.Generator().manual_seed(0)) * 0.1,
+        "tone": 0.5 * torch.sin(2 * torch.pi * 440 * time),
+        "chirp": 0.3 * torch.sin(2 * torch.pi * (440 * time + 800 * time**2)),
+    }[kind]
+    mel = front_end(waveform).unsqueeze(0)
+    rendered = render_waveform(front_end, mel)
+    assert rendered.shape == (1, 16000)
+    again = front_end(rendered)
+    # Two white noises of one level differ by 0.74 / std on average.
+    assert float((again - mel).abs().mean()) < 0.4
+    assert float(torch.corrcoef(torch.stack([again.flatten(), mel.flatten()]))[0, 1]) > (
+        0.9 if kind != "noise" else 0.4
+    )
+
+
+def test_frames_of_samples_in_a_wrapper(adopt: Adopt, file: Path) -> None:
+    """A network of single frames, such as CREPE, needs a few lines of the user's."""
+    file.write_text(
+        file.read_text()
+        + """
+class OfFrames(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.bn = nn.Conv1d(1, 6, 32, stride=8), nn.BatchNorm1d(6)
+        self.classifier = nn.Linear(6 * 29, CLASSES)
+
+    def forward(self, x):
+        x = torch.relu(self.bn(self.conv(x.unsqueeze(1))))
+        return torch.sigmoid(self.classifier(x.flatten(1)))
+
+
+class Pitch(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = OfFrames()
+
+    def forward(self, x):
+        frames = nn.functional.pad(x, (128, 128)).unfold(1, 256, 128)
+        return self.net(frames.reshape(-1, 256)).view(len(x), -1, CLASSES).mean(dim=1)
+"""
+    )
+    model = adopt("Pitch", weights=plain_weights(file, "Pitch"))
+    assert model.adoption is not None and model.adoption.layout == "bt"
+    assert model.adoption.frames_axes == "(bn)d" and model.adoption.activation == "sigmoid"
+    output = run(model, torch.randn(2, 24, 30))
+    assert output.hidden.shape == (2, 6 * 29, 30) and output.embedding.shape == (2, 6 * 29)
+    assert model.task == "multi-label"
+    head: Any = model.network.head.classifier
+    assert isinstance(head, nn.Linear)
