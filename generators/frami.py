@@ -177,6 +177,7 @@ class Method:
             level=settings.level,
             filter=settings.filter,
             envelope=settings.envelope,
+            front_end=self.teacher.front_end,
         )
         texture = conditions.sample_noise_texture(shape, rng, self.teacher.front_end)
         return DecoderInputs(

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from frami.audio.front_end_settings import Settings
 
 DCTS = ("orthonormal", "htk")
 
@@ -57,48 +58,27 @@ LOGARITHMS: Mapping[str, Logarithm] = MappingProxyType(
 )
 
 
-class CompressionSettings(Protocol):
-    """The settings of a `frami.audio.frontend.FrontEnd` that its values depend on."""
-
-    @property
-    def n_mels(self) -> int: ...
-
-    @property
-    def power_floor(self) -> float: ...
-
-    @property
-    def clamp_power(self) -> bool: ...
-
-    @property
-    def log(self) -> str: ...
-
-    @property
-    def top_db(self) -> float: ...
-
-    @property
-    def mfcc_bands(self) -> int: ...
-
-    @property
-    def dct(self) -> str: ...
-
-
-@cache
-def dct_matrix(settings: CompressionSettings) -> Tensor:
+def dct_matrix(settings: Settings) -> Tensor:
     """Return the cosine transform (type II) from bands to coefficients, ``(bands, F)`` float32.
 
     ``orthonormal`` is that of librosa and torchaudio. In ``htk``, which TensorFlow computes, the
     first coefficient is larger by the square root of 2.
     """
-    bands, count = settings.mfcc_bands, settings.n_mels
+    return _dct_matrix(settings.mfcc_bands, settings.n_mels, settings.dct)
+
+
+@cache
+@torch.inference_mode(False)
+def _dct_matrix(bands: int, count: int, kind: str) -> Tensor:
     position = torch.arange(bands, dtype=torch.float64).unsqueeze(1) + 0.5
     order = torch.arange(count, dtype=torch.float64)
     matrix = math.sqrt(2 / bands) * torch.cos(math.pi / bands * position * order)
-    if settings.dct == "orthonormal":
+    if kind == "orthonormal":
         matrix[:, 0] /= math.sqrt(2)
     return matrix.float()
 
 
-def compress(settings: CompressionSettings, power: Tensor) -> Tensor:
+def compress(settings: Settings, power: Tensor) -> Tensor:
     """Return the values of band powers ``(..., bands, N)``, ``(..., F, N)``, not standardized.
 
     ``top_db`` is relative to the highest value of each clip.
@@ -114,7 +94,7 @@ def compress(settings: CompressionSettings, power: Tensor) -> Tensor:
     return to_rows(settings, values)
 
 
-def expand(settings: CompressionSettings, values: Tensor) -> Tensor:
+def expand(settings: Settings, values: Tensor) -> Tensor:
     """Return the band powers ``(bands, N)`` of values ``(F, N)`` that are not standardized.
 
     Of coefficients, those that were left out count as 0.
@@ -130,7 +110,7 @@ def expand(settings: CompressionSettings, values: Tensor) -> Tensor:
     return (power - settings.power_floor).clamp(min=0)
 
 
-def to_rows(settings: CompressionSettings, values: Tensor) -> Tensor:
+def to_rows(settings: Settings, values: Tensor) -> Tensor:
     """Return the rows of a spectrogram ``(..., F, N)`` from log band powers ``(..., bands, N)``."""
     if not settings.mfcc_bands:
         return values
@@ -138,7 +118,7 @@ def to_rows(settings: CompressionSettings, values: Tensor) -> Tensor:
     return (values.transpose(-1, -2) @ matrix).transpose(-1, -2)
 
 
-def value_range(settings: CompressionSettings, highest_power: float) -> tuple[float, float]:
+def value_range(settings: Settings, highest_power: float) -> tuple[float, float]:
     """Return the lowest and the highest value, not standardized, of powers up to this.
 
     Coefficients have the range that bands between silence and the highest power can give.

@@ -11,43 +11,12 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from frami.audio import _torchaudio, framing
-
-
-class BandSettings(Protocol):
-    """The settings of a `frami.audio.frontend.FrontEnd` that a filterbank depends on."""
-
-    @property
-    def sample_rate(self) -> int: ...
-
-    @property
-    def n_fft(self) -> int: ...
-
-    @property
-    def win_length(self) -> int: ...
-
-    @property
-    def n_bands(self) -> int: ...
-
-    @property
-    def window(self) -> str: ...
-
-    @property
-    def power(self) -> float: ...
-
-    @property
-    def f_min(self) -> float: ...
-
-    @property
-    def f_max(self) -> float: ...
-
-    @property
-    def filterbank(self) -> str: ...
+from frami.audio.front_end_settings import Settings
 
 
 @dataclass(frozen=True)
@@ -62,15 +31,15 @@ class Filterbank:
 
     to_scale: Callable[[Tensor], Tensor]
     to_hz: Callable[[Tensor], Tensor]
-    matrix: Callable[[BandSettings], Tensor]
+    matrix: Callable[[Settings], Tensor]
 
 
-def filterbank_matrix(front_end: BandSettings) -> Tensor:
+def filterbank_matrix(front_end: Settings) -> Tensor:
     """Return the weight of each Fourier bin in each band of a front end, ``(bins, F)``."""
     return FILTERBANKS[front_end.filterbank].matrix(front_end)
 
 
-def center_frequencies(front_end: BandSettings) -> Tensor:
+def center_frequencies(front_end: Settings) -> Tensor:
     """Return the center frequency of each band of a front end (Hz), ``(F,)``, ascending."""
     bank = FILTERBANKS[front_end.filterbank]
     edges = torch.tensor([front_end.f_min, front_end.f_max], dtype=torch.float64)
@@ -79,7 +48,7 @@ def center_frequencies(front_end: BandSettings) -> Tensor:
     return bank.to_hz(centers)
 
 
-def peak_gain(front_end: BandSettings) -> float:
+def peak_gain(front_end: Settings) -> float:
     """Return the largest weight of a bin in any band."""
     if front_end.filterbank in ("slaney", "librosa"):
         return float(filterbank_matrix(front_end).max())
@@ -87,7 +56,7 @@ def peak_gain(front_end: BandSettings) -> float:
     return 1.0
 
 
-def effective_bins(front_end: BandSettings) -> Tensor:
+def effective_bins(front_end: Settings) -> Tensor:
     """Return the effective number of independent Fourier bins per band, ``(F,)``, at least 1.
 
     The power of white noise in a band follows a gamma distribution with about this shape parameter.
@@ -108,7 +77,7 @@ def effective_bins(front_end: BandSettings) -> Tensor:
     return bins / (math.gamma(1 + front_end.power) / math.gamma(1 + half) ** 2 - 1)
 
 
-def _bin_correlations(front_end: BandSettings) -> list[float]:
+def _bin_correlations(front_end: Settings) -> list[float]:
     """Return the correlations of the noise powers of bins at a distance of 1, 2, ..."""
     if front_end.window == "hann":
         return [4 / 9, 1 / 36]
@@ -119,11 +88,11 @@ def _bin_correlations(front_end: BandSettings) -> list[float]:
     return [value for value in correlations[:8].tolist() if value > 1e-3]
 
 
-def _mel(front_end: BandSettings) -> Tensor:
+def _mel(front_end: Settings) -> Tensor:
     return _melscale_matrix(front_end)
 
 
-def _slaney(front_end: BandSettings) -> Tensor:
+def _slaney(front_end: Settings) -> Tensor:
     """Return mel bands of equal area, on a scale that is linear up to 1 kHz.
 
     Source: Slaney, "Auditory Toolbox", version 2, Interval Research Technical Report 1998-010.
@@ -131,7 +100,7 @@ def _slaney(front_end: BandSettings) -> Tensor:
     return _melscale_matrix(front_end, norm="slaney", mel_scale="slaney")
 
 
-def _kaldi(front_end: BandSettings) -> Tensor:
+def _kaldi(front_end: Settings) -> Tensor:
     """Return triangles on the mel scale, as Kaldi and TensorFlow compute them.
 
     The sides of the filters of ``mel`` are straight lines over Hz; these are straight over mel.
@@ -149,7 +118,7 @@ def _kaldi(front_end: BandSettings) -> Tensor:
     return torch.nn.functional.pad(banks, (0, 1)).T.contiguous()
 
 
-def _speechbrain(front_end: BandSettings) -> Tensor:
+def _speechbrain(front_end: Settings) -> Tensor:
     """Return triangles that are symmetric over Hz, as SpeechBrain computes them.
 
     Both sides of a filter are as wide as the distance to the center below. Rounded to float32
@@ -161,7 +130,7 @@ def _speechbrain(front_end: BandSettings) -> Tensor:
     return (1 - ((bins - hertz[1:-1]) / (hertz[1:-1] - hertz[:-2])).abs()).clamp_min(0)
 
 
-def _librosa(front_end: BandSettings) -> Tensor:
+def _librosa(front_end: Settings) -> Tensor:
     """Return the bands of ``slaney`` in double precision, as librosa computes them.
 
     A band's weights differ from those of ``slaney`` by up to 5e-6 of its peak. That counts where
@@ -178,7 +147,7 @@ def _librosa(front_end: BandSettings) -> Tensor:
     return (triangles * (2 / (above - below))).float()
 
 
-def _melscale_matrix(front_end: BandSettings, **options: str) -> Tensor:
+def _melscale_matrix(front_end: Settings, **options: str) -> Tensor:
     matrix: Tensor = _torchaudio.functional.melscale_fbanks(
         front_end.n_fft // 2 + 1,
         front_end.f_min,
@@ -190,7 +159,7 @@ def _melscale_matrix(front_end: BandSettings, **options: str) -> Tensor:
     return matrix
 
 
-def _gammatone(front_end: BandSettings) -> Tensor:
+def _gammatone(front_end: Settings) -> Tensor:
     """Return the power response of gammatone filters of order 4.
 
     The filters are one equivalent rectangular bandwidth wide.
@@ -204,7 +173,7 @@ def _gammatone(front_end: BandSettings) -> Tensor:
     return (1 + ((_bin_frequencies(front_end) - center) / width) ** 2).pow(-4).float()
 
 
-def _constant_q(front_end: BandSettings) -> Tensor:
+def _constant_q(front_end: Settings) -> Tensor:
     """Return triangular filters between neighboring centers, which have a constant ratio.
 
     Source: after Brown, "Calculation of a Constant Q Spectral Transform", J. Acoust. Soc. Am. 89,
@@ -220,13 +189,13 @@ def _constant_q(front_end: BandSettings) -> Tensor:
     return (1 - relative).clamp_min(0).float()
 
 
-def _bin_frequencies(front_end: BandSettings) -> Tensor:
+def _bin_frequencies(front_end: Settings) -> Tensor:
     """Return the frequency of each Fourier bin (Hz), ``(bins, 1)``."""
     n_bins = front_end.n_fft // 2 + 1
     return torch.linspace(0, front_end.sample_rate / 2, n_bins, dtype=torch.float64).unsqueeze(1)
 
 
-def _bin_spacing(front_end: BandSettings) -> float:
+def _bin_spacing(front_end: Settings) -> float:
     return front_end.sample_rate / front_end.n_fft
 
 

@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from frami.audio.front_end_settings import Settings
 
 PADDINGS = ("reflect", "zeros", "none")
 
@@ -26,62 +27,14 @@ WINDOWS: Mapping[str, Callable[[int, torch.dtype], Tensor]] = MappingProxyType(
 )
 
 
-class FrameSettings(Protocol):
-    """The settings of a `frami.audio.frontend.FrontEnd` that its frames depend on."""
-
-    @property
-    def sample_rate(self) -> int: ...
-
-    @property
-    def n_fft(self) -> int: ...
-
-    @property
-    def win_length(self) -> int: ...
-
-    @property
-    def hop_length(self) -> int: ...
-
-    @property
-    def f_max(self) -> float: ...
-
-    @property
-    def repeat_seconds(self) -> float: ...
-
-    @property
-    def window(self) -> str: ...
-
-    @property
-    def padding(self) -> str: ...
-
-    @property
-    def waveform_scale(self) -> float: ...
-
-    @property
-    def normalize_peak(self) -> bool: ...
-
-    @property
-    def pre_emphasis(self) -> float: ...
-
-    @property
-    def frame_pre_emphasis(self) -> float: ...
-
-    @property
-    def remove_dc(self) -> bool: ...
-
-    @property
-    def drop_last_frame(self) -> bool: ...
-
-    @property
-    def power(self) -> float: ...
-
-
 @cache
+@torch.inference_mode(False)  # what is made in that mode is of no use for gradients
 def make_window(name: str, length: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Return a window of `WINDOWS`, ``(length,)``."""
     return WINDOWS[name](length, dtype)
 
 
-def first_frame(settings: FrameSettings) -> int:
+def first_frame(settings: Settings) -> int:
     """Return the number of samples that the first frame needs, where padding does not add them.
 
     A clip of ``T`` samples has ``(T - first_frame) // hop_length + 1`` frames.
@@ -91,7 +44,7 @@ def first_frame(settings: FrameSettings) -> int:
     return first + (settings.pre_emphasis != 0)
 
 
-def least_samples(settings: FrameSettings) -> int:
+def least_samples(settings: Settings) -> int:
     """Return the length (samples) up to which a short waveform is repeated.
 
     Beyond ``repeat_seconds``, a clip is repeated only if it has no frame otherwise: half an FFT is
@@ -112,7 +65,7 @@ def repeat_to(waveform: Tensor, n_samples: int) -> Tensor:
     return waveform.repeat(*[1] * (waveform.dim() - 1), copies)[..., :n_samples]
 
 
-def spectrum(settings: FrameSettings, waveform: Tensor) -> Tensor:
+def spectrum(settings: Settings, waveform: Tensor) -> Tensor:
     """Return the magnitudes of the frames to the power ``power``, ``(..., bins, N)``.
 
     Args:
@@ -126,7 +79,7 @@ def spectrum(settings: FrameSettings, waveform: Tensor) -> Tensor:
     return transform[..., :-1] if settings.drop_last_frame else transform
 
 
-def _prepare(settings: FrameSettings, waveform: Tensor) -> Tensor:
+def _prepare(settings: Settings, waveform: Tensor) -> Tensor:
     """Return the waveform scaled and pre-emphasized."""
     if settings.normalize_peak:
         peak = waveform.amax(dim=-1, keepdim=True)
@@ -138,7 +91,7 @@ def _prepare(settings: FrameSettings, waveform: Tensor) -> Tensor:
     return waveform
 
 
-def _centered_spectrum(settings: FrameSettings, samples: Tensor, window: Tensor) -> Tensor:
+def _centered_spectrum(settings: Settings, samples: Tensor, window: Tensor) -> Tensor:
     """Return the spectrum of frames that are centered on multiples of the hop."""
     transform = torch.stft(
         samples.reshape(-1, samples.shape[-1]),
@@ -153,7 +106,7 @@ def _centered_spectrum(settings: FrameSettings, samples: Tensor, window: Tensor)
     return transform.reshape(shape).abs().pow(settings.power)
 
 
-def _spectrum_of_frames(settings: FrameSettings, samples: Tensor, window: Tensor) -> Tensor:
+def _spectrum_of_frames(settings: Settings, samples: Tensor, window: Tensor) -> Tensor:
     """Return the spectrum of the frames that lie within the clip, as Kaldi computes it."""
     frames = samples.unfold(-1, settings.win_length, settings.hop_length)
     if settings.remove_dc:
@@ -162,10 +115,11 @@ def _spectrum_of_frames(settings: FrameSettings, samples: Tensor, window: Tensor
         previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
         frames = frames - settings.frame_pre_emphasis * previous
     transform = torch.fft.rfft(frames * window, settings.n_fft)
-    return transform.abs().pow(settings.power).transpose(-1, -2)
+    magnitude: Tensor = transform.abs()
+    return magnitude.pow(settings.power).transpose(-1, -2)
 
 
-def sine_magnitude(settings: FrameSettings) -> float:
+def sine_magnitude(settings: Settings) -> float:
     """Return the magnitude of a full-scale sine at the center of a bin, at most."""
     if settings.window == "hann":
         half_sum = settings.win_length / 4
@@ -176,7 +130,7 @@ def sine_magnitude(settings: FrameSettings) -> float:
     return half_sum * settings.waveform_scale * gain
 
 
-def emphasis(settings: FrameSettings, hertz: Tensor) -> Tensor:
+def emphasis(settings: Settings, hertz: Tensor) -> Tensor:
     """Return the gain of the magnitude by pre-emphasis at some frequencies (Hz)."""
     angle = 2 * math.pi * hertz / settings.sample_rate
     gain = torch.ones_like(angle)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from frami.audio import compression, filterbanks, framing, inverse, user_function
+from frami.audio.front_end_settings import settings_fit
 from frami.core.errors import UsageError, unknown_name
-from frami.core.settings import setting
+from frami.core.settings import setting, settings_to_json
 
 SAMPLE_RATE_RANGE = (1000, 768_000)
 CHOICES = {
@@ -120,14 +121,15 @@ class FrontEnd:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise unknown_name(name.replace("_", " "), getattr(self, name), allowed)
-        if not (_sizes_fit(self) and _values_fit(self)):
+        if not settings_fit(self, SAMPLE_RATE_RANGE[1]):
             raise UsageError(
-                f"These settings do not make a front end: {self}. Lengths must be 1 or more, with "
-                f"hop_length <= win_length <= n_fft and 0 <= f_min < f_max <= sample_rate / 2. "
-                f"power_floor, std, waveform_scale and power must be above 0. At most are allowed: "
-                f"n_fft 65,536, n_mels 1,024, sample_rate {SAMPLE_RATE_RANGE[1]:,}, repeat_seconds "
-                f"3,600. frame_pre_emphasis and remove_dc need padding 'none', MFCCs at least as "
-                f"many mfcc_bands as n_mels, and kaldi 4 bands."
+                f"These settings do not make a front end: {settings_to_json(self)}. Lengths must "
+                f"be 1 or more, with hop_length <= win_length <= n_fft and 0 <= f_min < f_max <= "
+                f"sample_rate / 2. power_floor, std, waveform_scale and power must be above 0. At "
+                f"most are allowed: n_fft 65,536, n_mels and mfcc_bands 1,024, sample_rate "
+                f"{SAMPLE_RATE_RANGE[1]:,}, repeat_seconds 3,600, power 2, pre-emphasis 1. "
+                f"frame_pre_emphasis and remove_dc need padding 'none'; MFCCs need at least as "
+                f"many mfcc_bands as n_mels; kaldi needs 4 bands."
             )
 
     @property
@@ -217,39 +219,7 @@ class FrontEnd:
         return inverse.waveform_of(self, power, _matrix(self), iterations)
 
 
-def _sizes_fit(front_end: FrontEnd) -> bool:
-    limits = {
-        "sample_rate": SAMPLE_RATE_RANGE[1],
-        "n_fft": 65_536,
-        "win_length": front_end.n_fft,
-        "hop_length": front_end.win_length,
-        "n_mels": 1024,
-    }
-    return (
-        all(1 <= getattr(front_end, name) <= limit for name, limit in limits.items())
-        and 0 <= front_end.f_min < front_end.f_max <= front_end.sample_rate / 2
-        and 0 <= front_end.repeat_seconds <= 3600
-        and (front_end.mfcc_bands == 0 or front_end.n_mels <= front_end.mfcc_bands <= 1024)
-        and (front_end.filterbank != "kaldi" or front_end.n_bands > 3)
-    )
-
-
-def _values_fit(front_end: FrontEnd) -> bool:
-    frames_change = front_end.frame_pre_emphasis != 0 or front_end.remove_dc
-    return (
-        front_end.power_floor > 0
-        and front_end.std > 0
-        and math.isfinite(front_end.mean)
-        and 0 < front_end.waveform_scale < math.inf
-        and 0 < front_end.power <= 2
-        and 0 <= front_end.top_db < math.inf
-        and abs(front_end.pre_emphasis) <= 1
-        and abs(front_end.frame_pre_emphasis) <= 1
-        and (front_end.padding == "none" or not frames_change)
-        and math.isfinite(front_end.lowest + front_end.highest)
-    )
-
-
 @cache
+@torch.inference_mode(False)
 def _matrix(front_end: FrontEnd) -> Tensor:
     return filterbanks.filterbank_matrix(front_end)

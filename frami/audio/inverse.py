@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import torch
 from torch import Tensor
 
 from frami.audio import _torchaudio, framing
-from frami.audio.framing import FrameSettings
+from frami.audio.front_end_settings import Settings
 
 LEAST_EMPHASIS = 0.05  # of pre-emphasis; a smaller gain is not undone, which would amplify noise
 
 
-class InverseSettings(FrameSettings, Protocol):
-    """The settings of a front end that its inverse depends on."""
-
-
-def repeat_frames(settings: InverseSettings, mel: Tensor) -> Tensor:
+def repeat_frames(settings: Settings, mel: Tensor) -> Tensor:
     """Return a spectrogram ``(F, N)``, repeated in time if it is too short to be inverted.
 
     Griffin-Lim mirrors half an FFT at the ends: a clip must be longer than that.
@@ -25,9 +19,7 @@ def repeat_frames(settings: InverseSettings, mel: Tensor) -> Tensor:
     return mel.repeat(1, -(-(settings.n_fft // (2 * settings.hop_length) + 2) // mel.shape[1]))
 
 
-def waveform_of(
-    settings: InverseSettings, power: Tensor, matrix: Tensor, iterations: int
-) -> Tensor:
+def waveform_of(settings: Settings, power: Tensor, matrix: Tensor, iterations: int) -> Tensor:
     """Return a waveform ``(T,)`` whose band powers resemble ``power`` (bands, N).
 
     Multiplicative updates estimate the power of each Fourier bin, Griffin-Lim its phase. Least
@@ -61,7 +53,7 @@ def waveform_of(
     return waveform / waveform.abs().max().clamp(min=1.0)
 
 
-def _gain(settings: InverseSettings, n_bins: int) -> Tensor:
+def _gain(settings: Settings, n_bins: int) -> Tensor:
     """Return the gain of each bin by the scale and the pre-emphasis, ``(bins, 1)``."""
     hertz = torch.linspace(0, settings.sample_rate / 2, n_bins)
     emphasis = framing.emphasis(settings, hertz).clamp_min(LEAST_EMPHASIS)

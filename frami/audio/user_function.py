@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from frami.audio.front_end_settings import Settings
 from frami.core import code
 from frami.core.errors import OperationError
 
@@ -24,23 +26,7 @@ INPUTS: Mapping[str, Callable[[Tensor], Any]] = MappingProxyType(
 )
 
 
-class FunctionSettings(Protocol):
-    """The settings of a `frami.audio.frontend.FrontEnd` that are about its function."""
-
-    @property
-    def n_mels(self) -> int: ...
-
-    @property
-    def function(self) -> str: ...
-
-    @property
-    def function_input(self) -> str: ...
-
-    @property
-    def frames_first(self) -> bool: ...
-
-
-def compute(settings: FunctionSettings, waveform: Tensor) -> Tensor:
+def compute(settings: Settings, waveform: Tensor) -> Tensor:
     """Return the features ``(..., F, N)`` of waveforms ``(..., T)``, one clip after the other.
 
     Raises:
@@ -50,21 +36,28 @@ def compute(settings: FunctionSettings, waveform: Tensor) -> Tensor:
     return torch.stack(clips).reshape(*waveform.shape[:-1], *clips[0].shape)
 
 
-def _compute_one(settings: FunctionSettings, waveform: Tensor) -> Tensor:
-    function = code.find_function(settings.function)
-    try:
-        output = function(INPUTS[settings.function_input](waveform))
-    except Exception as error:
-        raise OperationError(code.describe_error(error, source_of(function))) from error
-    features = as_matrix(output)
-    features = features.T if settings.frames_first else features
+def _compute_one(settings: Settings, waveform: Tensor) -> Tensor:
+    features = call(settings.function, settings.function_input, waveform)
+    features = features.T if settings.frames_first and features.dim() == 2 else features
     if features.dim() != 2 or len(features) != settings.n_mels:
         raise OperationError(
-            f"The function {settings.function.partition('@')[0]} returned the shape "
-            f"{tuple(np.shape(output))} for {len(waveform)} samples; {settings.n_mels} features "
-            f"per frame were expected."
+            f"{settings.function.partition('@')[0]} returned the shape {tuple(features.shape)} for "
+            f"{len(waveform)} samples; {settings.n_mels} features per frame were expected."
         )
     return features.to(waveform.device)
+
+
+def call(reference: str, function_input: str, waveform: Tensor) -> Tensor:
+    """Return the features of one waveform ``(T,)``, float32, as `as_matrix` does.
+
+    Raises:
+        OperationError: The function was not loaded, or raises; the message names its line.
+    """
+    function = code.find_function(reference)
+    try:
+        return as_matrix(function(INPUTS[function_input](waveform)))
+    except Exception as error:
+        raise OperationError(code.describe_error(error, source_of(function))) from error
 
 
 def as_matrix(output: Any) -> Tensor:
@@ -84,3 +77,11 @@ def source_of(function: Callable[..., Any]) -> str:
     """Return the file that defines a function; its own name if there is none."""
     place = getattr(function, "__code__", None)
     return str(place.co_filename) if place else getattr(function, "__name__", repr(function))
+
+
+def line_of(error: OperationError) -> int:
+    """Return the last line of the user's file that ran before an error of `call`; 0 if none."""
+    cause = error.__cause__
+    frames = traceback.extract_tb(cause.__traceback__) if cause else []
+    own = [frame.lineno or 0 for frame in frames if frame.filename in str(error)]
+    return own[-1] if own else 0

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from frami.audio.preset_names import SOURCES as PRESET_SOURCES
 from frami.cli.help import Command
 from frami.core import registry
 from frami.training.recipes import RECIPES
@@ -56,6 +57,10 @@ def _recipes() -> Rows:
     return [(name, recipe.summary.replace("`", "")) for name, recipe in RECIPES.items()]
 
 
+def _front_ends() -> Rows:
+    return [(name, preset.summary) for name, preset in PRESET_SOURCES.items()]
+
+
 @dataclass(frozen=True)
 class Listing:
     """What one word after `frami list` shows: a title, and rows of a name and a description."""
@@ -70,6 +75,7 @@ LISTINGS = {
         "Networks (train --network, distill --student)", lambda: _modules("teachers", "students")
     ),
     "recipes": Listing("Distillation recipes (distill --recipe)", _recipes),
+    "front-ends": Listing("Front ends of other libraries (train --front-end)", _front_ends),
     "datasets": Listing("Data sets of recordings (--dataset)", lambda: _modules("datasets")),
     "bundles": Listing("Models that ship with frami (--teacher, MODEL)", bundle_summaries),
 }
@@ -85,9 +91,9 @@ LISTINGS = {
 )
 @click.argument("kind", required=False, type=click.Choice(list(LISTINGS)))
 def list_names(kind: str | None) -> None:
-    """List methods, networks, recipes, data sets and models.
+    """List the names that options accept.
 
-    Without an argument, all five lists are shown. Each line has a name and a description.
+    Without an argument, all lists are shown. Each line has a name and a description.
     """
     if kind is not None:
         click.echo(format_listing(LISTINGS[kind].rows()))

@@ -55,11 +55,20 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
 @options.width_option
 @options.depth_option
 @options.option(
+    "--front-end",
+    section="Model",
+    type=types.FRONT_END,
+    metavar="NAME",
+    help="Input features: those of another library, e.g. panns. 'frami list front-ends' shows all. "
+    "The mean and the deviation are those of the training clips.",
+    default_text="log bands that suit the data set",
+)
+@options.option(
     "--filterbank",
     section="Model",
     type=types.Name(lambda: types.FILTERBANKS),
     help=f"Frequency bands of the spectrogram: {', '.join(types.FILTERBANKS)}.",
-    default_text="mel",
+    default_text="that of the front end, mel without one",
 )
 @options.option(
     "--pooling",
@@ -81,7 +90,10 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
 @options.runtime_options
 @options.precision_option
 def train(
-    assignments: tuple[str, ...], list_settings: bool, **arguments: Unpack[TrainArguments]
+    assignments: tuple[str, ...],
+    list_settings: bool,
+    front_end: str | None,
+    **arguments: Unpack[TrainArguments],
 ) -> None:
     """Train a teacher on recordings.
 
@@ -89,6 +101,7 @@ def train(
     network can be trained in the same way, for comparison. If training was interrupted, run the
     same command again to continue.
     """
+    from frami.audio.presets import find_preset
     from frami.core.progress import show_progress
     from frami.core.settings import make_settings
     from frami.training.supervised import SupervisedSettings
@@ -97,8 +110,9 @@ def train(
     if options.print_settings(list_settings, SupervisedSettings):
         return
     settings = options.parse_settings(assignments, SupervisedSettings)
+    preset = find_preset(front_end) if front_end else None
     with show_progress("training", make_settings(SupervisedSettings, settings).steps) as report:
-        model = run_train(**arguments, options=settings, report=report)
+        model = run_train(**arguments, front_end=preset, options=settings, report=report)
     out = arguments["out"]
     click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
     options.echo_budget(arguments["budget"], model)

@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 from click.types import StringParamType
 
+from frami.audio.preset_names import SOURCES as PRESET_SOURCES
 from frami.cli.catalog import bundle_summaries
 from frami.core import registry
 from frami.training.recipes import RECIPES
@@ -79,4 +80,5 @@ DATASET = Name(lambda: registry.names("datasets"))
 METHOD = Name(lambda: registry.names("generators"))
 NETWORK = Name(lambda: registry.names("teachers") + registry.names("students"))
 RECIPE = Name(lambda: RECIPES)
+FRONT_END = Name(lambda: PRESET_SOURCES)
 MODEL = Name(lambda: (name for name, _ in bundle_summaries()), paths=True)

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import math
+from functools import cache
+
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from frami.audio import filterbanks, transforms
+from frami.audio import compression, filterbanks, transforms
 from frami.audio.frontend import FrontEnd
+
+NOISE_SECONDS = 4.0
 
 
 def sample_offset(
-    shape: tuple[int, int, int], rng: Generator, *, level: float, filter: float, envelope: float
+    shape: tuple[int, int, int],
+    rng: Generator,
+    *,
+    level: float,
+    filter: float,
+    envelope: float,
+    front_end: FrontEnd | None = None,
 ) -> Tensor:
     """Return random levels, frequency responses and envelopes, to be added to clips ``(B, F, N)``.
 
@@ -21,10 +32,17 @@ def sample_offset(
         level: Standard deviation of the levels, in the spectrogram's units.
         filter: Standard deviation of the random curve along the bands.
         envelope: Standard deviation of the random curve along time.
+        front_end: Front end of the clips. For MFCCs, the offset is that of the bands under them,
+            scaled to the same mean square.
     """
-    offset = (level * torch.randn(shape[0], 1, 1, generator=rng)).expand(shape)
+    batch, rows, n_frames = shape
+    bands = front_end.n_bands if front_end else rows
+    offset = (level * torch.randn(batch, 1, 1, generator=rng)).expand(batch, bands, n_frames)
     offset = transforms.curve(offset, rng, dim=1, amount=filter)
-    return transforms.curve(offset, rng, dim=2, amount=envelope)
+    offset = transforms.curve(offset, rng, dim=2, amount=envelope)
+    if front_end is None or not front_end.mfcc_bands:
+        return offset
+    return math.sqrt(rows / bands) * compression.to_rows(front_end, offset)
 
 
 def sample_noise_texture(
@@ -33,12 +51,25 @@ def sample_noise_texture(
     """Return the log power of noise relative to its mean, ``(B, F, N)``, in spectrogram units.
 
     The power of noise in a band follows a gamma distribution, whose shape parameter is the
-    effective number of Fourier bins in the band.
+    effective number of Fourier bins in the band. Bands are drawn independently. Features of the
+    user's own function are normal here, with the deviations that they have on white noise.
     """
+    if front_end.function:
+        return _noise_deviations(front_end) * torch.randn(shape, generator=rng)
     bins = filterbanks.effective_bins(front_end).view(1, -1, 1)
     # torch draws gamma variables from its global generator only.
     seed = int(torch.randint(2**62, (), generator=rng))
     power = np.random.default_rng(seed).standard_gamma(
-        bins.float().numpy(), shape, dtype=np.float32
+        bins.float().numpy(), (shape[0], front_end.n_bands, shape[2]), dtype=np.float32
     )
-    return (torch.from_numpy(power) / bins).clamp_min(1e-4).log() / front_end.std
+    logarithm = (torch.from_numpy(power) / bins).clamp_min(1e-4).log()
+    values = compression.LOGARITHMS[front_end.log].per_neper * logarithm
+    return compression.to_rows(front_end, values) / front_end.std
+
+
+@cache
+def _noise_deviations(front_end: FrontEnd) -> Tensor:
+    """Return the deviation of each row over the frames of white noise, ``(F, 1)``."""
+    n_samples = round(NOISE_SECONDS * front_end.sample_rate)
+    noise = 2 * torch.rand(n_samples, generator=torch.Generator().manual_seed(0)) - 1
+    return front_end(noise).std(dim=1, keepdim=True)

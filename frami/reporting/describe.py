@@ -22,14 +22,55 @@ def format_front_end(front_end: FrontEnd) -> str:
     """Return the settings of a front end as a sentence."""
     rate = front_end.sample_rate
     window, hop = 1000 * front_end.win_length / rate, 1000 * front_end.hop_length / rate
-    return (
-        f"{rate} Hz; Hann window of {front_end.win_length} samples ({window:g} ms), "
-        f"FFT of {front_end.n_fft}, hop of {front_end.hop_length} samples ({hop:g} ms); "
-        f"{front_end.n_mels} {front_end.filterbank} bands from {front_end.f_min:g} to "
-        f"{front_end.f_max:g} Hz; ln(power + {front_end.power_floor:g}), standardized with mean "
-        f"{front_end.mean:g} and standard deviation {front_end.std:g}; clips shorter than "
-        f"{front_end.repeat_seconds:g} s are repeated"
+    short = f"shorter than {front_end.repeat_seconds:g} s" * (front_end.repeat_seconds > 0)
+    standardized = (
+        f"standardized with mean {front_end.mean:g} and standard deviation {front_end.std:g}; "
+        f"clips {short or 'too short for a frame'} are repeated"
     )
+    if front_end.function:
+        return (
+            f"{rate} Hz; {front_end.n_mels} features of {front_end.function.partition('@')[0]}, "
+            f"hop of {front_end.hop_length} samples ({hop:g} ms), {standardized}"
+        )
+    prepared = "".join(f"{step}; " for step in _preparation(front_end))
+    kind = "Hann" if front_end.window == "hann" else front_end.window
+    return (
+        f"{rate} Hz; {prepared}{kind} window of {front_end.win_length} samples ({window:g} ms), "
+        f"FFT of {front_end.n_fft}, hop of {front_end.hop_length} samples ({hop:g} ms); "
+        f"{front_end.n_bands} {front_end.filterbank} bands from {front_end.f_min:g} to "
+        f"{front_end.f_max:g} Hz; {_compression(front_end)}, {standardized}"
+    )
+
+
+def _preparation(front_end: FrontEnd) -> list[str]:
+    """Return what happens before the windows; nothing for most front ends."""
+    steps = {
+        "clips divided by their highest sample": front_end.normalize_peak,
+        f"waveform times {front_end.waveform_scale:g}": front_end.waveform_scale != 1,
+        f"pre-emphasis {front_end.pre_emphasis:g}": front_end.pre_emphasis,
+        "mean of each frame subtracted": front_end.remove_dc,
+        f"pre-emphasis {front_end.frame_pre_emphasis:g} in each frame": (
+            front_end.frame_pre_emphasis
+        ),
+        "padded with zeros": front_end.padding == "zeros",
+        "not padded": front_end.padding == "none",
+        "last frame left out": front_end.drop_last_frame,
+    }
+    return [step for step, done in steps.items() if done]
+
+
+def _compression(front_end: FrontEnd) -> str:
+    """Return what happens to the powers of the bands."""
+    quantity = f"magnitude^{front_end.power:g}"
+    quantity = {"magnitude^2": "power", "magnitude^1": "magnitude"}.get(quantity, quantity)
+    floor = f"{front_end.power_floor:g}"
+    inner = f"max({quantity}, {floor})" if front_end.clamp_power else f"{quantity} + {floor}"
+    text = f"10 log10({inner})" if front_end.log == "dB" else f"{front_end.log}({inner})"
+    if front_end.top_db:
+        text += f", at most {front_end.top_db:g} dB below the highest of the clip"
+    if front_end.mfcc_bands:
+        text += f"; {front_end.n_mels} MFCCs ({front_end.dct})"
+    return text
 
 
 def format_frame_range(front_end: FrontEnd, frame_range: tuple[int, int]) -> str:

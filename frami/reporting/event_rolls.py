@@ -12,7 +12,7 @@ from torch import Tensor
 from frami.audio.frontend import FrontEnd
 from frami.evaluate.events import Events
 from frami.reporting.charts import SMALL, escape_text
-from frami.reporting.spectrograms import draw_spectrogram
+from frami.reporting.spectrograms import draw_spectrogram, row_label
 
 BAR_HEIGHT = 0.35
 BAR_SHIFT = 0.2
@@ -51,7 +51,7 @@ def event_rolls(
         lower.grid(axis="x", alpha=0.3)
     handles = axes[1, 0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=SMALL)
-    axes[0, 0].set_ylabel("frequency (kHz)")
+    axes[0, 0].set_ylabel(row_label(front_end))
     return figure
 
 

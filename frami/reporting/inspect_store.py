@@ -66,6 +66,9 @@ def describe_store(
             )
         select_runtime(device, precision="float32").place(model.network)
         plots["features"] = feature_map.feature_map(model, store, real)
+    if store.front_end.function:
+        rows.append(("sounds", "none: the features of your own function have no inverse"))
+        return rows + write_files(out, plots, {})
     return rows + write_files(out, plots, _class_sounds(store))
 
 

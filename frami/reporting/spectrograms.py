@@ -70,7 +70,7 @@ def spectrogram_grid(
     axes[0, 0].xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], prune="upper"))
     figure.colorbar(image, ax=axes, label=POWER_LABEL, shrink=min(1, 4 / len(panels)), pad=0.02)
     figure.supxlabel("time (s)", fontsize="medium")
-    figure.supylabel("frequency (kHz)", fontsize="medium")
+    figure.supylabel(row_label(front_end), fontsize="medium")
     return figure
 
 
@@ -106,7 +106,7 @@ def spectrogram(mel: Tensor, front_end: FrontEnd, title: str = "") -> Figure:
     ax = figure.subplots()
     image = draw_spectrogram(ax, mel, front_end, title)
     ax.title.set_fontsize("medium")
-    ax.set(xlabel="time (s)", ylabel="frequency (kHz)")
+    ax.set(xlabel="time (s)", ylabel=row_label(front_end))
     figure.colorbar(image, ax=ax, label=POWER_LABEL)
     return figure
 
@@ -118,20 +118,35 @@ def draw_spectrogram(
     title: str,
     color_range: tuple[float | None, float | None] = (None, None),
 ) -> AxesImage:
-    """Draw a spectrogram ``(F, N)``: seconds on the x axis, band frequencies on the y axis."""
-    n_bands, centers = front_end.n_mels, filterbanks.center_frequencies(front_end).numpy()
-    extent = (*_time_span(front_end, mel.shape[1]), -0.5, n_bands - 0.5)
+    """Draw a spectrogram ``(F, N)``: seconds on the x axis, band frequencies on the y axis.
+
+    Rows that are not bands keep their numbers.
+    """
+    extent = (*_time_span(front_end, mel.shape[1]), -0.5, front_end.n_mels - 0.5)
     low, high = color_range
     image = ax.imshow(
         mel.numpy(), COLORMAP, vmin=low, vmax=high, origin="lower", aspect="auto", extent=extent
     )
-    octaves = [hz for hz in OCTAVES if centers[0] <= hz <= centers[-1]]
-    ticks = octaves if len(octaves) > 1 else [centers[0], centers[-1]]
-    rows = np.interp(ticks, centers, np.arange(n_bands))
-    ax.set_yticks(rows, [f"{hz / 1000:.3g}" for hz in ticks])
+    if front_end.rows_are_bands:
+        _set_frequency_ticks(ax, front_end)
     ax.tick_params(labelsize=SMALL)
     ax.set_title(escape_text(title), fontsize=SMALL, pad=3)
     return image
+
+
+def _set_frequency_ticks(ax: Axes, front_end: FrontEnd) -> None:
+    centers = filterbanks.center_frequencies(front_end).numpy()
+    octaves = [hz for hz in OCTAVES if centers[0] <= hz <= centers[-1]]
+    ticks = octaves if len(octaves) > 1 else [centers[0], centers[-1]]
+    rows = np.interp(ticks, centers, np.arange(len(centers)))
+    ax.set_yticks(rows, [f"{hz / 1000:.3g}" for hz in ticks])
+
+
+def row_label(front_end: FrontEnd) -> str:
+    """Return the label of the axis of a spectrogram's rows."""
+    if front_end.rows_are_bands:
+        return "frequency (kHz)"
+    return "feature" if front_end.function else "coefficient"
 
 
 def _time_span(front_end: FrontEnd, n_frames: int) -> tuple[float, float]:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from frami.audio.preset_names import SOURCES
 from frami.cli import catalog
 from frami.core import registry
 from frami.models.model import list_pretrained
@@ -17,6 +18,7 @@ NAMES = {
     "methods": registry.names("generators"),
     "networks": registry.names("teachers") + registry.names("students"),
     "recipes": list(RECIPES),
+    "front-ends": list(SOURCES),
     "datasets": registry.names("datasets"),
     "bundles": list_pretrained(),
 }

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
 import torch
 
 from frami.audio import filterbanks
+from frami.audio.features import front_end_of
 from frami.audio.frontend import FrontEnd
+from frami.audio.presets import PRESETS
 from frami.inversion.conditions import sample_noise_texture, sample_offset
 
 
@@ -33,3 +40,43 @@ def test_sample_noise_texture_has_the_moments_of_gamma_power(front_end: FrontEnd
     ones = torch.ones_like(bins)
     torch.testing.assert_close(power.mean(dim=(0, 2)), ones, rtol=0, atol=0.1)
     torch.testing.assert_close(power.var(dim=(0, 2)) * bins, ones, rtol=0, atol=0.2)
+
+
+@pytest.mark.parametrize("name", ["panns", "ast", "whisper", "efficientat"])
+def test_sample_noise_texture_has_the_spread_of_noise_in_each_preset(name: str) -> None:
+    front_end, rng = PRESETS[name], torch.Generator().manual_seed(0)
+    noise = 0.3 * torch.randn(4 * front_end.sample_rate, generator=rng)
+    measured = front_end(noise)[:, 9:-9].std(dim=1)
+    texture = sample_noise_texture((2, front_end.n_mels, 1000), rng, front_end)
+    ratio = texture.std(dim=(0, 2)) / measured
+    bands = filterbanks.filterbank_matrix(front_end).sum(dim=0) > 0
+    assert float(ratio[bands].median()) == pytest.approx(1, abs=0.15)
+
+
+def test_conditions_of_mfccs_are_those_of_their_bands() -> None:
+    front_end, rng = replace(PRESETS["mfcc"], std=20.0), torch.Generator().manual_seed(0)
+    shape = (500, 10, 20)
+    level = sample_offset(shape, rng, level=1.0, filter=0.0, envelope=0.0, front_end=front_end)
+    # A level is a constant over the bands: only the first coefficient changes.
+    assert level.shape == shape and float(level[:, 1:].abs().max()) < 1e-4
+    assert float(level[:, 0].std()) == pytest.approx(math.sqrt(2 * 10), rel=0.1)
+    noise = 0.3 * torch.randn(16000 * 4, generator=rng)
+    measured = front_end(noise).std(dim=1)
+    texture = sample_noise_texture((500, 10, 20), rng, front_end)
+    assert texture.shape == shape
+    # Bands are drawn independently; those of noise share bins, so low coefficients vary more.
+    assert float((texture.std(dim=(0, 2)) / measured).median()) == pytest.approx(1, abs=0.3)
+
+
+def test_sample_noise_texture_of_a_function_has_its_spread(tmp_path: Path) -> None:
+    source = """
+from frami.audio.presets import PRESETS
+def mel(waveform):
+    return PRESETS["bcresnet"](waveform)
+"""
+    (tmp_path / "own.py").write_text(source, encoding="utf-8")
+    front_end = replace(front_end_of(f"{tmp_path / 'own.py'}:mel", 16000), std=2.0)
+    texture = sample_noise_texture((4, 40, 500), torch.Generator().manual_seed(0), front_end)
+    noise = 2 * torch.rand(64000) - 1
+    ratio = texture.std(dim=(0, 2)) / front_end(noise).std(dim=1)
+    assert float((ratio - 1).abs().max()) < 0.2

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 import torch
 
+from frami.audio.features import front_end_of
 from frami.audio.frontend import FrontEnd
 from frami.core.errors import OperationError, UsageError
 from frami.core.run import Run
@@ -25,6 +26,7 @@ from frami.models.architecture import Architecture
 from frami.models.model import Model
 from frami.reporting.inspect import inspect
 from frami.training.supervised import default_front_end
+from tests.conftest import make_teacher
 
 PNG = b"\x89PNG"
 MakeStore = Callable[[Model], Store]
@@ -181,6 +183,23 @@ def test_inspect_store_writes_plots_and_sounds(
     )
     samples, rate = soundfile.read(out / sounds[0])
     assert rate == 8000 and 0 < np.abs(samples).max() <= 1
+
+
+@pytest.mark.slow
+def test_inspect_store_of_a_feature_function_has_plots_and_no_sounds(
+    tmp_path: Path, make_store: MakeStore
+) -> None:
+    source = """
+from tests.conftest import make_front_end
+def mel(waveform):
+    return make_front_end()(waveform)
+"""
+    (tmp_path / "own.py").write_text(source, encoding="utf-8")
+    model = make_teacher(front_end_of(f"{tmp_path / 'own.py'}:mel", 8000))
+    rows = screen(inspect(make_store(model).path, tmp_path / "out"))
+    assert "24 features of own.py:mel" in rows["front end"]
+    assert rows["sounds"].startswith("none")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"grid.png", "losses.png"}
 
 
 def test_inspect_store_without_run_folder_plots_no_losses(store: Store, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from frami.audio.frontend import FrontEnd
+from frami.audio.presets import find_preset
 from frami.core.errors import UsageError
 from frami.data.clips import Spectrograms
 from frami.data.store import Store
@@ -85,3 +86,8 @@ def test_spectrogram_of_narrow_front_end_has_frequency_ticks() -> None:
     )
     ticks = spectrograms.spectrogram(torch.randn(4, 10), front_end).axes[0].get_yticklabels()
     assert len(ticks) == 2
+
+
+def test_spectrogram_of_mfccs_numbers_its_rows() -> None:
+    shown = texts(spectrograms.spectrogram(torch.randn(10, 30), find_preset("mfcc")))
+    assert "coefficient" in shown and "frequency (kHz)" not in shown
