@@ -53,7 +53,7 @@ FAMILIES = {
     "cnn10": Family("panns", LOW, "bt", 32, 32, "multi-label", "logmel_extractor", 9),
     "cnn14": Family("panns", LOW, "bt", 64, 64, "multi-label", "logmel_extractor", 13),
     "mn04": Family("efficientat", {**SHORT, "n_mels": 64}, "b1fn", 192, 256, norms=46),
-    "bc_resnet": Family("bcresnet", {**LOW, "win_length": 240}, "b1fn", 32, 32, norms=40),
+    "bc_resnet": Family("bcresnet", {**LOW, "win_length": 240}, "b1fn", 32, 32, norms=30),
     "ds_cnn": Family(
         "torchaudio-log",
         {**LOW, "n_mels": 10, "mfcc_bands": 40, "power": 1.0, "f_min": 20.0},
@@ -62,9 +62,9 @@ FAMILIES = {
         8,
         norms=9,
     ),
-    "ced_tiny": Family("ced", {"n_mels": 32}, "bt", 24, 24, "multi-label", "front_end", 1),
+    "ced_tiny": Family("ced", {"n_mels": 32}, "bt", 24, 24, "multi-label", "front_end.1", 1),
     "ecapa_tdnn": Family(
-        "torchaudio", {**SHORT, "n_mels": 40}, "bt", 24, 12, features="compute_features", norms=33
+        "torchaudio", {**SHORT, "n_mels": 40}, "bt", 24, 12, features="compute_features", norms=19
     ),
     "x_vector": Family("speechbrain", {"n_mels": 24}, "bnf", 20, 16, norms=5),
     "ast": Family("ast", {**SHORT, "n_mels": 64}, "bnf", 24, 24),

@@ -33,9 +33,12 @@ class MelSpectrogram(nn.Module):
 
 class AmplitudeToDB(nn.Module):
     def forward(self, power: Tensor) -> Tensor:
-        """Return decibels, at most 120 below the loudest of the batch."""
+        """Return decibels, at most 120 below the clip's loudest.
+
+        In the original, clips of a batch share the loudest value.
+        """
         decibels = 10 * power.clamp(min=1e-10).log10()
-        return decibels.maximum(decibels.amax() - 120)
+        return decibels.maximum(decibels.amax(dim=(1, 2), keepdim=True) - 120)
 
 
 class PatchEmbed(nn.Module):
