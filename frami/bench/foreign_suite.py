@@ -10,16 +10,16 @@ from frami.bench.experiment import BenchTask, DataSource, Experiment, StudentSpe
 # Recipe frami: the student has a classifier of its own, since adopted heads are not copied.
 RECIPE = "frami"
 RECORDINGS = DataSource("recordings (upper bound)", None, RECIPE)
-SOURCES = (
-    RECORDINGS,
-    DataSource("FRAMI", "frami", RECIPE),
-    DataSource("FRAMI, 30 % synthesizer", "frami", RECIPE, mix=(("synthesizer", 0.3),)),
-    DataSource("synthesizer", "synthesizer", RECIPE),
-    DataSource("noise", "noise", RECIPE),
-)
+FRAMI = DataSource("FRAMI", "frami", RECIPE)
+MIXED = DataSource("FRAMI, 30 % synthesizer", "frami", RECIPE, mix=(("synthesizer", 0.3),))
+SYNTHESIZER = DataSource("synthesizer", "synthesizer", RECIPE)
+NOISE = DataSource("noise", "noise", RECIPE)
+SOURCES = (RECORDINGS, FRAMI, MIXED, SYNTHESIZER, NOISE)
+# As the help of the settings advises: for a store of about 1,000 clips, and for words.
+SETTINGS = {"fsdd": {"siblings": 0, "adversary": 2.0}, "esc10": {"siblings": 0}}
 STUDENT = StudentSpec("small, width 14", "small", 14)
 
-# Training steps of each teacher (FSDD, ESC-10): as many as a good teacher needs.
+# Training steps of each teacher (FSDD, ESC-10).
 TEACHER_STEPS = {
     "plaincnn": (800, 500),
     "dscnn": (1600, 1000),
@@ -28,8 +28,8 @@ TEACHER_STEPS = {
     "mobilenet": (1600, 1000),
     "transformer": (2400, 1500),
 }
-FSDD = BenchTask("fsdd", "takes", 0, 1024, 600)
-ESC10 = BenchTask("esc10", "5", 0, 512, 400)
+FSDD = BenchTask("fsdd", "takes", 0, 1024, 1200)
+ESC10 = BenchTask("esc10", "5", 0, 1024, 800)
 
 
 def foreign() -> Iterator[Experiment]:
@@ -39,4 +39,6 @@ def foreign() -> Iterator[Experiment]:
             for network, steps in TEACHER_STEPS.items():
                 of_teacher = replace(task, network=network, teacher_steps=steps[index])
                 for source in SOURCES:
+                    if source.method == "frami":
+                        source = replace(source, synthesis=SETTINGS[task.dataset])
                     yield Experiment("foreign", of_teacher, STUDENT, source, seed)

@@ -26,10 +26,12 @@ class ForeignTeacher:
     Attributes:
         title: Name in the tables.
         front_ends: Front end of its features, by data set.
+        layout: Axes of its input, for a network that takes bands and frames in either order.
     """
 
     title: str
     front_ends: Mapping[str, FrontEnd]
+    layout: str | None = None
 
 
 def _front_ends(
@@ -53,6 +55,7 @@ TEACHERS: Mapping[str, ForeignTeacher] = {
             {"win_length": 256, "hop_length": 100, "n_mels": 40},
             {"win_length": 512, "hop_length": 320, "n_mels": 64},
         ),
+        "bfn",
     ),
     "dscnn": ForeignTeacher(
         "DS-CNN, on MFCC",
@@ -61,6 +64,7 @@ TEACHERS: Mapping[str, ForeignTeacher] = {
             {"win_length": 240, "hop_length": 160},
             {"win_length": 480, "hop_length": 320, "f_max": 4000.0},
         ),
+        "b1nf",
     ),
     "ecapa": ForeignTeacher(
         "ECAPA-TDNN, 64 channels",
@@ -85,6 +89,7 @@ TEACHERS: Mapping[str, ForeignTeacher] = {
             {"win_length": 200, "hop_length": 80},
             {"win_length": 400, "hop_length": 320},
         ),
+        "b1fn",
     ),
     "transformer": ForeignTeacher(
         "AST, 4 layers",
@@ -104,13 +109,15 @@ def adopted_teacher(task: BenchTask, recordings: str | None, folder: Path, seed:
     weights = folder.with_name(f"{folder.name}-weights")
     if not (weights / "weights.pt").is_file():
         _train(task, find_data_folder(task.dataset, recordings), weights, seed)
-    front_end = TEACHERS[task.network].front_ends[task.dataset]
+    teacher = TEACHERS[task.network]
+    front_end = teacher.front_ends[task.dataset]
     shortest, longest = SECONDS[task.dataset]
     return frami.adopt(
         f"frami.bench.foreign.{task.network}:{task.dataset}",
         weights=weights / "weights.pt",
         labels=weights / "labels.txt",
         front_end=front_end,
+        layout=teacher.layout,
         frame_range=(front_end.n_frames(shortest), front_end.n_frames(longest)),
         out=folder,
     )

@@ -31,9 +31,10 @@ NETWORKS = ("panns", "mobilenet", "dscnn", "bcresnet", "ecapa", "transformer", "
 RATES = {"fsdd": 8000, "esc10": 16000}
 SECONDS = {"fsdd": 0.5, "esc10": 2.5}  # a clip of a batch
 MARGIN = 0.01  # seconds that a clip is longer, so that features without padding have all frames
-# Training steps; transformers need more, and a few mistakes of the teacher stay in either case.
 STEPS = {"fsdd": 800, "esc10": 500}
-MORE_STEPS = {"transformer": 3, "bcresnet": 2, "dscnn": 2}
+# Networks that need more steps, or a lower learning rate.
+MORE_STEPS = {"transformer": 3, "bcresnet": 2, "dscnn": 2, "mobilenet": 2}
+LEARNING_RATE, LOWER_RATES = 3e-3, {"transformer": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,8 @@ def accuracy(
     right = 0
     with torch.no_grad():
         for waveform, label in zip(clips.waveforms, clips.classes.tolist(), strict=True):
-            waveform = waveform.repeat(-(-shortest // len(waveform)))
+            longer = waveform.repeat(-(-shortest // len(waveform)))
+            waveform = longer[: max(shortest, len(waveform))]
             right += int(answer(network(features(waveform.unsqueeze(0)))).argmax()) == label
     return right / len(clips.classes)
 
@@ -184,7 +186,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=3e-3, help="largest learning rate")
+    parser.add_argument("--rate", type=float, default=None, help="largest learning rate")
     given = parser.parse_args()
     fold = given.fold or ("takes" if given.dataset == "fsdd" else "5")
     steps = given.steps or STEPS[given.dataset] * MORE_STEPS.get(given.network, 1)
@@ -196,7 +198,7 @@ def main() -> None:
         given.seed,
         steps,
         given.batch,
-        given.rate,
+        given.rate or LOWER_RATES.get(given.network, LEARNING_RATE),
     )
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "labels.txt").write_text("".join(f"{label}\n" for label in labels), "utf-8")
