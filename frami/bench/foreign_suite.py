@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from frami.bench.experiment import BenchTask, DataSource, Experiment, StudentSpec
 
@@ -16,7 +17,10 @@ SYNTHESIZER = DataSource("synthesizer", "synthesizer", RECIPE)
 NOISE = DataSource("noise", "noise", RECIPE)
 SOURCES = (RECORDINGS, FRAMI, MIXED, SYNTHESIZER, NOISE)
 # As the help of the settings advises: for a store of about 1,000 clips, and for words.
-SETTINGS = {"fsdd": {"siblings": 0, "adversary": 2.0}, "esc10": {"siblings": 0}}
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "fsdd": {"siblings": 0, "adversary": 2.0},
+    "esc10": {"siblings": 0},
+}
 STUDENT = StudentSpec("small, width 14", "small", 14)
 
 # Training steps of each teacher (FSDD, ESC-10).
