@@ -122,7 +122,8 @@ class Method:
             self.decoder = Decoder(
                 front_end.n_mels, len(teacher.labels), front_end.value_range, timed=timed
             )
-            self.contrast = ContrastiveHead(teacher.network.channels, settings.queue)
+            network = teacher.network
+            self.contrast = ContrastiveHead(network.channels, network.stats_size, settings.queue)
         runtime.place(self.decoder)
         self.contrast.to(runtime.device)
         self.meta = MetaLearner(self.decoder, settings.meta_rate)

@@ -77,7 +77,8 @@ def adopt(
             file of one, or the entry point of a feature function.
         out: Folder to write the bundle to.
         check: A recording, or a waveform ``(T,)``, to compare with; None is a random sound.
-        tolerance: Largest difference allowed, of features, and of logits relative to the largest.
+        tolerance: Largest difference allowed: of features relative to their deviation, of logits to
+            the largest one.
         layout: Axes of the module's input (`frami.models.axes`); None to find them.
         features: Module inside a waveform model that computes the features.
         frames: Selector (`frami.models.hooks`) of the hidden state before pooling over time.

@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from frami.adoption.failures import Failure, describe_failure
+from frami.adoption.orientation import sort_layouts
 from frami.adoption.trace import CLIPS, Trace
 from frami.adoption.trial import Trial
 from frami.core.errors import UsageError
-from frami.inversion.hooks import record_batch_norm_inputs
 from frami.models import axes
 
 # Lengths to try with modules that take one length only: 10 s at 100 frames/s, powers of 2, 1 s.
 COMMON_FRAMES = (1024, 998, 1000, 1001, 512, 256, 128, 96, 64, 98, 101, 49)
 N_LIKELY = 2
-VAR_FLOOR = 1e-5
-CLEARLY_NEARER = 0.7
 SHORTER = 0.7, 0.3, 0.1  # shares of a length
 
 
@@ -72,26 +68,8 @@ def _choose(trial: Trial, taken: Mapping[str, Trace], n_frames: int, classes: in
     right = [name for name, one in taken.items() if _gives_classes(one, classes)] or [*taken]
     names = [name for name in right if not axes.takes_waveform(name)] or right
     if len(names) > 1:
-        names = _sort_by_moments(trial, names, n_frames)
+        names = sort_layouts(trial, {name: taken[name] for name in names}, n_frames)
     return Calling(names[0], taken[names[0]], n_frames, tuple(names[1:]))
-
-
-def _sort_by_moments(trial: Trial, layouts: Sequence[str], n_frames: int) -> list[str]:
-    """Return layouts with the one first that suits the running moments of batch norms best."""
-    distances = {}
-    for layout in layouts:
-        device = next(trial.module.parameters()).device
-        with torch.no_grad(), record_batch_norm_inputs(trial.module) as stats:
-            trial.module(trial.input(layout, n_frames).to(device))
-        terms = [
-            float(((batch.mean - stored.mean) ** 2 / (stored.var + VAR_FLOOR)).mean())
-            for batch, stored in ((stats.batch[name], stats.stored[name]) for name in stats.batch)
-        ]
-        distances[layout] = sum(terms)
-    best = min(layouts, key=lambda layout: distances[layout])
-    if distances[best] > CLEARLY_NEARER * distances[layouts[0]]:
-        return list(layouts)
-    return [best, *(layout for layout in layouts if layout != best)]
 
 
 def _gives_classes(passed: Trace, classes: int) -> bool:

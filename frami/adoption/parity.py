@@ -14,6 +14,7 @@ from torch import Tensor
 from frami.adoption.failures import user_error
 from frami.adoption.trace import trace
 from frami.adoption.trial import Trial, features_of
+from frami.adoption.waveforms import relative_difference
 from frami.audio.io import read_audio
 from frami.core import files
 from frami.core.errors import OperationError, UsageError
@@ -30,7 +31,8 @@ class Parity:
     """The differences between a bundle and the module that it was made from.
 
     Attributes:
-        features: Largest difference of the features; None if the module computes none.
+        features: Largest difference of the features, relative to their deviation; None if the
+            module computes none.
         logits: Largest difference of the logits.
         scale: Largest logit, or 1 if all are lower.
         rendered: Largest difference of the logits to those of the recording itself, for a module
@@ -53,7 +55,7 @@ class Parity:
         """Return sentences on the differences."""
         parts = [f"logits {self.logits:.2g} (of up to {self.scale:.2g})"]
         if self.features is not None:
-            parts.insert(0, f"features {self.features:.2g}")
+            parts.insert(0, f"features {self.features:.2g} of their deviation")
         lines = [
             f"Largest difference between the original and the bundle: {', '.join(parts)}. "
             f"Class: {self.label}."
@@ -96,7 +98,7 @@ def compare(trial: Trial, model: Model, waveform: Tensor) -> Parity:
     elif adoption.features:
         inside = _run(trial, adoption, waveform.unsqueeze(0))
         shape = axes.to_layout(values, adoption.features_layout)
-        features = float((inside[adoption.features] - shape).abs().max())
+        features = relative_difference(inside[adoption.features], shape)
         original = _logits(adoption, inside)
     else:
         itself = _logits(adoption, _run(trial, adoption, waveform.unsqueeze(0)))

@@ -19,10 +19,11 @@ class ContrastiveHead(nn.Module):
 
     Args:
         channels: Channels of the hidden state, D.
+        stats: Size of the statistics.
         size: Number of past clips that the queues hold.
     """
 
-    def __init__(self, channels: int, size: int) -> None:
+    def __init__(self, channels: int, stats: int, size: int) -> None:
         super().__init__()
         self.before = nn.Sequential(
             nn.Conv1d(channels, PROJECTION_SIZE, 1),
@@ -30,7 +31,7 @@ class ContrastiveHead(nn.Module):
             nn.Conv1d(PROJECTION_SIZE, PROJECTION_SIZE, 1),
         )
         self.after = nn.Sequential(
-            nn.Linear(2 * channels, PROJECTION_SIZE),
+            nn.Linear(stats, PROJECTION_SIZE),
             nn.ReLU(),
             nn.Linear(PROJECTION_SIZE, PROJECTION_SIZE),
         )

@@ -71,8 +71,9 @@ def test_features_inside_are_replaced(adopt: Adopt, given: FrontEnd, file: Path)
 
 def test_features_of_another_scale_are_named(adopt: Adopt, file: Path) -> None:
     weights = plain_weights(file, "louder")
-    with pytest.raises(UsageError, match="its values differ from those of the front end by up to"):
-        adopt("louder", weights=weights, features="features")
+    for arguments in ({"features": "features"}, {}):
+        with pytest.raises(UsageError, match="module 'features' .* but they differ by up to"):
+            adopt("louder", weights=weights, **arguments)
     with pytest.raises(UsageError, match="whose output has not the shape"):
         adopt("louder", weights=weights, features="net.fc")
 
