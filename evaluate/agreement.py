@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import torch
+
 from frami.core.runtime import Runtime
 from frami.data.clips import Clips
 from frami.evaluate.fusion import predict_logits
 from frami.models.model import Model
+
+MIN_CLIPS = 3
 
 
 def teacher_agreement(teacher: Model, student: Model, clips: Clips, runtime: Runtime) -> float:
@@ -17,3 +21,26 @@ def teacher_agreement(teacher: Model, student: Model, clips: Clips, runtime: Run
         predict_logits(model, clips, runtime) for model in (teacher, student)
     )
     return float(teacher.network.task.agreement_terms(teacher_logits, student_logits).mean())
+
+
+def balanced_agreement(teacher: Model, student: Model, clips: Clips, runtime: Runtime) -> float:
+    """Return the mean agreement over the classes that the teacher predicts, in [0, 1].
+
+    For single labels, it is the mean over classes of the share of their clips that the student
+    assigns to the same class. For tags and events, it is the mean over tags of two shares: of clips
+    with the tag, and of clips without it. Alternatives with fewer than `MIN_CLIPS` clips do not
+    count. If the teacher predicts one class for most clips, the plain agreement is high for every
+    student; this one is not.
+    """
+    task = teacher.network.task
+    own, other = (
+        task.log_probabilities(predict_logits(model, clips, runtime)).argmax(dim=2)
+        for model in (teacher, student)
+    )
+    rates, counts = [], []
+    for alternative in range(int(own.max()) + 1):
+        chosen = own == alternative
+        counts.append(chosen.sum(dim=0))
+        rates.append((chosen & (other == own)).sum(dim=0) / counts[-1])
+    count = torch.cat(counts)
+    return float(torch.cat(rates)[count >= count.max().clamp_max(MIN_CLIPS)].mean())

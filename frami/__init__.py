@@ -7,6 +7,7 @@ without its training data. Distillation trains a smaller classifier, the student
     frami.adopt        adopt a teacher that was trained elsewhere
     frami.synthesize   invert a teacher into a store of synthetic spectrograms
     frami.merge        join stores of one teacher
+    frami.advise       find out which source of clips serves a teacher
     frami.distill      train a student from a teacher, on a store or on recordings
     frami.score        score a model on real recordings
     frami.inspect      describe a model, a store or a run, with pictures
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from frami.adoption.adopt import adopt
+    from frami.adoption.advise import advise
     from frami.audio.frontend import FrontEnd
     from frami.core.errors import FramiError
     from frami.data.merge import merge
@@ -47,6 +49,7 @@ _PUBLIC = {
     "train": "frami.training.supervised",
     "synthesize": "frami.inversion.synthesize",
     "merge": "frami.data.merge",
+    "advise": "frami.adoption.advise",
     "distill": "frami.training.distill",
     "inspect": "frami.reporting.inspect",
     "score": "frami.evaluate.scores",
@@ -67,6 +70,7 @@ __all__ = [
     "Store",
     "__version__",
     "adopt",
+    "advise",
     "distill",
     "inspect",
     "load",

@@ -4,6 +4,7 @@
     adoption     adopt
     inversion    synthesize
     stores       merge
+    advice       advise
     reports      evaluate, inspect
     recordings   data get, soundscapes
     demo_bench   demo, bench
@@ -28,6 +29,7 @@ from typing import NoReturn
 import click
 
 from frami.cli.adoption import adopt
+from frami.cli.advice import advise
 from frami.cli.catalog import list_names
 from frami.cli.demo_bench import bench, demo
 from frami.cli.diagnosis import doctor
@@ -79,7 +81,7 @@ def frami(modules: tuple[str, ...]) -> None:
 
 
 frami.add_section("First steps", demo, list_names, doctor)
-frami.add_section("Pipeline", train, adopt, synthesize, merge, distill, evaluate, inspect)
+frami.add_section("Pipeline", train, adopt, advise, synthesize, merge, distill, evaluate, inspect)
 frami.add_section("Recordings", data, soundscapes)
 frami.add_section("Research", bench)
 

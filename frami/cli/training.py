@@ -132,6 +132,7 @@ class DistillArguments(RuntimeArguments):
     dataset: str | None
     data: str | None
     test_fold: str | None
+    noise: bool
     student: str
     width: int | None
     depth: int | None
@@ -174,9 +175,16 @@ class DistillArguments(RuntimeArguments):
     section="Input",
     type=types.FOLDER,
     metavar="FILE",
-    help="Store of synthetic clips to train on. Give either this or --dataset.",
+    help="Store of synthetic clips to train on. Give either this, --dataset or --noise.",
 )
 @options.recording_options(required=False)
+@options.option(
+    "--noise",
+    section="Input",
+    is_flag=True,
+    help="Train on noise that is drawn anew in every step, as a control. The teacher's batch norms "
+    "then use the statistics of each batch.",
+)
 @options.option(
     "--any-teacher",
     section="Input",
@@ -218,22 +226,22 @@ def distill(
 ) -> None:
     """Distill a student from synthetic clips or from recordings.
 
-    Name one source of training clips: a store (--samples) or a data set (--dataset and
-    --test-fold). A store needs no recordings. Recordings show how much better the student could be.
-    If distillation was interrupted, run the same command again to continue.
+    Name one source of training clips: a store (--samples), a data set (--dataset and --test-fold),
+    or noise (--noise). A store needs no recordings. Recordings show how much better the student
+    could be. If distillation was interrupted, run the same command again to continue.
     """
     from frami.core.progress import show_progress
     from frami.core.run import read_record
     from frami.core.settings import make_settings
-    from frami.training import loop
     from frami.training.distill import distill as run_distill
+    from frami.training.norms import DistillSettings
 
-    weights = find_recipe(arguments["recipe"], labeled=not arguments["samples"]).weights
-    if options.print_settings(list_settings, loop.TrainingSettings, weights):
+    weights = find_recipe(arguments["recipe"], labeled=bool(arguments["dataset"])).weights
+    if options.print_settings(list_settings, DistillSettings, weights):
         return
-    settings = options.parse_settings(assignments, loop.TrainingSettings, weights)
+    settings = options.parse_settings(assignments, DistillSettings, weights)
     loop_settings = {name: value for name, value in settings.items() if name not in weights}
-    steps = make_settings(loop.TrainingSettings, loop_settings).steps
+    steps = make_settings(DistillSettings, loop_settings).steps
     with show_progress("distillation", steps) as report:
         student = run_distill(**arguments, options=settings, report=report)
     out = arguments["out"]

@@ -45,6 +45,8 @@ class Stream(IntEnum):
     # Benchmarks
     UNTRAINED_TEACHER = 23
     SPEED = 24
+    # Controls
+    FRESH_NOISE = 30
 
 
 def make_rng(seed: int, stream: Stream, *position: int) -> torch.Generator:

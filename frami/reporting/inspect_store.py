@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,16 +72,20 @@ def describe_store(
 
 
 def _describe_methods(store: Store) -> Rows:
-    """Return one row for each run that made clips of the store; a merged store has several."""
-    runs = store.settings.get(MERGED) or [{"method": store.method, "settings": store.settings}]
-    return [
-        ("method", f"{run['method']}: {format_mapping(_without_method(run['settings']))}")
-        for run in runs
-    ]
+    """Return one row for each method of the store, with its settings.
 
-
-def _without_method(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name != "method"}
+    A merged store has several runs, and a run can mix several methods.
+    """
+    runs = store.settings.get(MERGED) or [{"settings": store.settings}]
+    rows = []
+    for run in runs:
+        settings = dict(run["settings"])
+        mixed, name = settings.pop("mix", []), settings.pop("method", store.method)
+        rows.append(("method", f"{name}: {format_mapping(settings)}"))
+        for part in mixed:
+            of_part = {"share": part["share"], **part["options"]}
+            rows.append(("mixed in", f"{part['method']}: {format_mapping(of_part)}"))
+    return rows
 
 
 def _describe_clips(store: Store) -> Rows:

@@ -15,6 +15,7 @@ from frami.evaluate import complexity
 from frami.models import bundle
 from frami.models.model import Model, ModelLike, load
 from frami.training import sources
+from frami.training.norms import noise_settings
 from frami.training.plan import Plan, load_teachers, make_plan
 
 
@@ -26,6 +27,7 @@ def distill(
     dataset: str | None = None,
     data: str | Path | None = None,
     test_fold: str | int | None = None,
+    noise: bool = False,
     student: str = "small",
     width: int | None = None,
     depth: int | None = None,
@@ -50,10 +52,13 @@ def distill(
         teacher: A model, the folder of a bundle, or the name of a pretrained model. Several of them
             form an ensemble (`frami.training.ensemble`). They are left as they were.
         out: Folder for the student's bundle and the run's record.
-        samples: The store. Give either ``samples`` or ``dataset``.
+        samples: The store. Give one of ``samples``, ``dataset`` and ``noise``.
         dataset: A data set of recordings, with ``data`` and ``test_fold`` as in `frami.train`.
         data: See ``dataset``.
         test_fold: See ``dataset``.
+        noise: Train on noise that is drawn anew in every step, as a control. The settings
+            ``teacher_norm=batch`` and ``student_norm=clips`` are then the default
+            (`frami.training.norms`).
         student: A module of ``frami.students`` or ``frami.teachers``.
         width: Channels of the student; None is the network's default.
         depth: Layers of the student; None is the network's default.
@@ -61,7 +66,7 @@ def distill(
         embedding_teacher: A model whose hidden state, statistics and embedding are matched in place
             of the (first) teacher's: a wider model, or one that was trained on more. Its front end
             is the teacher's, except for mean and deviation.
-        options: Settings of `frami.training.loop.TrainingSettings` and loss weights of the recipe,
+        options: Settings of `frami.training.norms.DistillSettings` and loss weights of the recipe,
             by name.
         budget: A name of `frami.evaluate.complexity.BUDGETS`; a larger student is refused.
         any_teacher: Skip two safety checks: that the store was made from this teacher, and that the
@@ -73,11 +78,13 @@ def distill(
         report: Called with the number of finished steps.
 
     Raises:
-        UsageError: The student, recipe or a setting is unknown; not exactly one of ``samples`` and
-            ``dataset`` is given; or the teachers have different labels.
+        UsageError: The student, recipe or a setting is unknown; not exactly one of ``samples``,
+            ``dataset`` and ``noise`` is given; or the teachers have different labels.
         OperationError: The store has another teacher, front end or task, or fewer than 4 clips.
     """
     teachers = load_teachers(teacher)
+    if noise:
+        options = {**noise_settings(teachers[0]), **(options or {})}
     plan = make_plan(
         teachers,
         embedding_teacher=embedding_teacher,
@@ -88,6 +95,7 @@ def distill(
         seed=seeds.check_seed(seed),
         runtime=select_runtime(device, threads, precision),
     )
+    n_clips = plan.settings.steps * plan.settings.batch_size
     source = sources.choose_source(
         teachers,
         plan.embedding_teacher,
@@ -95,6 +103,7 @@ def distill(
         dataset,
         data,
         test_fold,
+        noise=sources.fresh_noise(teachers, n_clips, plan.seed) if noise else None,
         any_teacher=any_teacher,
         labeled=not plan.recipe.needs_teacher,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from frami.core.progress import ProgressCallback
 from frami.core.run import Run
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
-from frami.core.settings import make_settings
+from frami.core.settings import make_settings, settings_to_json
 from frami.data.clips import Clips
 from frami.data.leakage import held_out_folds
 from frami.evaluate.agreement import teacher_agreement
@@ -21,7 +21,7 @@ from frami.models.architecture import Architecture
 from frami.models.compatibility import check_compatible, distinct_front_ends
 from frami.models.heads import FrameHead, Head
 from frami.models.model import Model, ModelLike, as_model
-from frami.training import loop
+from frami.training import loop, norms
 from frami.training.ensemble import weighted_ensemble, with_hidden_states_of
 from frami.training.recipes import Recipe, find_recipe
 
@@ -46,7 +46,7 @@ class Plan:
     architecture: Architecture
     recipe: Recipe
     recipe_name: str
-    settings: loop.TrainingSettings
+    settings: norms.DistillSettings
     seed: int
     runtime: Runtime
 
@@ -64,7 +64,7 @@ class Plan:
             "arguments": dict(self.architecture.arguments),
             "recipe": self.recipe_name,
             "weights": {name: weight for name, weight in self.recipe.weights.items() if weight},
-            "options": asdict(self.settings),
+            "options": settings_to_json(self.settings),
             "seed": self.seed,
             "precision": self.runtime.precision,
         }
@@ -78,7 +78,7 @@ class Plan:
         return {
             "teacher": self.teacher_id,
             "seed": self.seed,
-            "settings": asdict(self.settings),
+            "settings": settings_to_json(self.settings),
             "teacher_data": [fold for model in models for fold in held_out_folds(model.provenance)],
         }
 
@@ -113,18 +113,21 @@ class Plan:
             teacher = weighted_ensemble(self.teachers, clips, self.runtime)
         if self.embedding_teacher is not None:
             teacher = with_hidden_states_of(teacher, self.embedding_teacher)
-        student = loop.fit(
-            self.student(),
-            clips,
-            self.recipe,
-            self.settings,
-            self.runtime,
-            teacher=teacher if self.recipe.needs_teacher else None,
-            bands=[front_end.n_mels for front_end in distinct_front_ends(self.teachers)],
-            seed=self.seed,
-            run=run,
-            report=report,
-        )
+        with norms.teacher_norms(teacher, self.settings):
+            student = loop.fit(
+                self.student(),
+                clips,
+                self.recipe,
+                self.settings,
+                self.runtime,
+                teacher=teacher if self.recipe.needs_teacher else None,
+                bands=[front_end.n_mels for front_end in distinct_front_ends(self.teachers)],
+                seed=self.seed,
+                run=run,
+                report=report,
+            )
+        if self.settings.student_norm == "clips":
+            norms.reestimate_batch_norms(student, clips, self.runtime, self.seed)
         if not held_out:
             return student, {}
         agreement = teacher_agreement(teacher, student, held_out, self.runtime)
@@ -145,6 +148,7 @@ def make_plan(
     """Check the arguments of `distill` that need no clips; ``student`` is name, width and depth."""
     check_compatible(teachers)
     settings, weighted = _split_options(recipe, options, labeled=labeled)
+    norms.check_norms(settings, teachers[0])
     hidden_teacher = _load_embedding_teacher(embedding_teacher, teachers[0], weighted, recipe)
     _check_recipe(weighted, recipe, hidden_teacher or teachers[0], len(teachers))
     return Plan(
@@ -223,13 +227,13 @@ def _check_recipe(recipe: Recipe, name: str, hidden_teacher: Model, n_teachers: 
 
 def _split_options(
     recipe: str, options: Mapping[str, Any], *, labeled: bool
-) -> tuple[loop.TrainingSettings, Recipe]:
+) -> tuple[norms.DistillSettings, Recipe]:
     """Split options into settings of the loop and loss weights of the recipe."""
     losses = find_recipe(recipe).weights
     weights = {name: value for name, value in options.items() if name in losses}
     settings = {name: value for name, value in options.items() if name not in losses}
     return (
-        make_settings(loop.TrainingSettings, settings),
+        make_settings(norms.DistillSettings, settings),
         find_recipe(recipe, weights, labeled=labeled),
     )
 

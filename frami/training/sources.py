@@ -11,6 +11,7 @@ from frami.core.errors import OperationError, UsageError
 from frami.core.text import preview
 from frami.data.clips import Clips, Spectrograms
 from frami.data.leakage import leakage_warning
+from frami.data.noise import NoiseClips
 from frami.data.splits import check_labels, load_split, require_training_clips, split_for_task
 from frami.data.store import Store, train_holdout_split
 from frami.models.compatibility import distinct_front_ends
@@ -43,10 +44,11 @@ def choose_source(
     data: str | Path | None,
     test_fold: str | int | None,
     *,
+    noise: TrainingSource | None = None,
     any_teacher: bool,
     labeled: bool,
 ) -> TrainingSource:
-    """Return the clips of a store or, if a data set is named, recordings.
+    """Return the clips of a store or, if a data set is named, recordings; or else the noise.
 
     Args:
         teachers: The teachers.
@@ -55,17 +57,18 @@ def choose_source(
         dataset: See `frami.distill`.
         data: See `frami.distill`.
         test_fold: See `frami.distill`.
+        noise: The result of `fresh_noise`, if the clips are noise.
         any_teacher: See `frami.distill`.
         labeled: Whether training needs labels. If so, recordings without labels are left out.
 
     Raises:
-        UsageError: Not exactly one of ``samples`` and ``dataset`` is given, or a teacher may have
-            been trained on the test fold.
+        UsageError: Not exactly one of ``samples``, ``dataset`` and ``noise`` is given, a teacher
+            may have been trained on the test fold, or training on noise needs labels.
         OperationError: The store does not fit the teachers.
     """
-    if (samples is None) == (dataset is None):
+    if sum(given is not None for given in (samples, dataset, noise)) != 1:
         raise UsageError(
-            "Give either `samples` (a store) or `dataset` with `test_fold` (recordings)."
+            "Give either `samples` (a store), `dataset` with `test_fold` (recordings), or `noise`."
         )
     if dataset is not None:
         return _from_recordings(
@@ -73,8 +76,12 @@ def choose_source(
         )
     if data is not None or test_fold is not None:
         raise UsageError(
-            "`data` and `test_fold` apply to recordings; leave them out with `samples`."
+            "`data` and `test_fold` apply to recordings; leave them out with `samples` and `noise`."
         )
+    if noise is not None:
+        if labeled:
+            raise UsageError("Noise has no labels. Use a recipe that learns from the teacher: kd.")
+        return noise
     assert samples is not None
     return _from_store(teachers, samples, any_teacher=any_teacher)
 
@@ -165,3 +172,19 @@ def _check_store(store: Store, teacher: Model, *, any_teacher: bool) -> None:
             f"teacher has {len(teacher.labels)} ({preview(teacher.labels)}). "
             f"Use the teacher that made the store."
         )
+
+
+def fresh_noise(teachers: Sequence[Model], count: int, seed: int) -> TrainingSource:
+    """Return ``count`` clips of noise, drawn when they are read; see `NoiseClips`."""
+    teacher = teachers[0]
+    if len(distinct_front_ends(teachers)) > 1:
+        raise UsageError("`noise` has one front end, and these teachers have several.")
+    clips = NoiseClips(
+        count,
+        teacher.front_end,
+        teacher.frame_range,
+        seed,
+        n_tags=None if teacher.task == "single-label" else len(teacher.labels),
+    )
+    origin = {"method": "fresh noise", "clips": count, "frame_range": list(teacher.frame_range)}
+    return TrainingSource(origin, lambda: (clips, None))

@@ -1,0 +1,142 @@
+"""Sources of clips to try on a teacher, and what they cost on this machine."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypedDict
+
+from frami.core.runtime import select_runtime
+from frami.inversion import targets
+from frami.inversion.mixture import make_parts
+from frami.models.model import Model
+from frami.models.network import frozen
+from frami.training.distill import distill
+
+BATCH_SIZE = 64
+TEST_CLIPS = 256
+# As many clips for each step as the defaults of synthesize and distill have.
+CLIPS_PER_STEP = 2.0
+FEWEST_CLIPS, MOST_CLIPS = 256, 4096
+CALIBRATION_STEPS = 8
+
+
+class RuntimeOptions(TypedDict):
+    """Seed, device and threads of all trials."""
+
+    seed: int
+    device: str
+    threads: int | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source of clips to try.
+
+    Attributes:
+        name: Its name in tables.
+        families: Names in `TESTS` of the clips that are like its own; it is not tested on them.
+        method: The inversion method; None draws fresh noise while the student trains.
+        mix: Methods that take part, as in `frami.synthesize`.
+        options: Settings of the method.
+    """
+
+    name: str
+    families: tuple[str, ...]
+    method: str | None
+    mix: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def words(self) -> list[tuple[str, str]]:
+        """Return the options of ``frami synthesize`` that choose this source."""
+        mixed = [("--mix", f"{name}={share:g}") for name, share in self.mix.items()]
+        settings = [("--set", f"{name}={value}") for name, value in self.options.items()]
+        return [("--method", str(self.method)), *mixed, *settings]
+
+
+# A generated clip consists of sounds of the synthesizer, so each is close to the other.
+SOUNDS = ("synthesizer", "one clip")
+SOURCES = (
+    Source("frami", ("frami",), "frami"),
+    Source("frami, no siblings", ("frami",), "frami", options={"siblings": 0}),
+    Source("mix", ("frami", *SOUNDS), "frami", {"synthesizer": 0.3}),
+    Source("synthesizer", SOUNDS, "synthesizer"),
+    Source("one clip", SOUNDS, "one_clip"),
+    Source("noise", ("noise",), "noise"),
+    Source("noise, batch statistics", ("noise",), None),
+)
+# The sources that make held-out clips, with another seed than the students' clips.
+TESTS = tuple(source for source in SOURCES if source.name in source.families)
+
+
+def find_source(name: str) -> Source:
+    """Return the source with this name."""
+    return next(source for source in SOURCES if source.name == name)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds on this machine.
+
+    Attributes:
+        clip: Seconds per clip, by the name of the source; 0 for fresh noise.
+        step: Seconds per step of distillation.
+    """
+
+    clip: Mapping[str, float]
+    step: float
+
+    def seconds(self, source: Source, clips: int, steps: int) -> float:
+        """Return the seconds that a store and a student take."""
+        return clips * self.clip[source.name] + steps * self.step
+
+
+def measure_costs(teacher: Model, student: str, runtime: RuntimeOptions) -> Costs:
+    """Return the costs of all sources, measured on one round each and on a few training steps."""
+    clip = {source.name: _seconds_per_clip(teacher, source, runtime) for source in SOURCES}
+    times = [0.0] * 2
+    with tempfile.TemporaryDirectory() as folder:
+        for number, steps in enumerate((1, 1 + CALIBRATION_STEPS)):
+            start = time.monotonic()
+            distill(
+                teacher,
+                noise=True,
+                out=Path(folder) / str(steps),
+                student=student,
+                options={"steps": steps, "student_norm": "running"},
+                **runtime,
+            )
+            times[number] = time.monotonic() - start
+    return Costs(clip, max(1e-4, (times[1] - times[0]) / CALIBRATION_STEPS))
+
+
+def _seconds_per_clip(teacher: Model, source: Source, runtime: RuntimeOptions) -> float:
+    """Return the seconds per clip of the second round; the first one compiles convolutions."""
+    if source.method is None:
+        return 0.0
+    selected = select_runtime(runtime["device"], runtime["threads"])
+    parts = make_parts(source.method, source.mix, source.options)
+    _, n_frames = targets.default_frame_range(teacher, parts[0].settings)
+    similarity = targets.class_similarity(teacher.network.head, 0.0)
+    sample_targets = targets.TARGET_SAMPLERS[teacher.task]
+    seconds = 0.0
+    with selected.placed(teacher.network) as network, frozen(network):
+        for part in parts:
+            method = part.factory(teacher, part.settings, selected, runtime["seed"])
+            for index in range(2):
+                start = time.monotonic()
+                target = sample_targets(similarity, BATCH_SIZE, index, runtime["seed"], n_frames)
+                method.run_round(index, target, n_frames)
+            seconds += part.share * (time.monotonic() - start) / BATCH_SIZE
+    return seconds
+
+
+def choose_clips(costs: Costs, seconds: float) -> int:
+    """Return the number of clips for each store with which all trials take about ``seconds``."""
+    tests = sum(TEST_CLIPS * costs.clip[source.name] for source in TESTS)
+    per_clip = sum(costs.seconds(source, 1, 0) + costs.step / CLIPS_PER_STEP for source in SOURCES)
+    clips = int((seconds - tests) / per_clip) // BATCH_SIZE * BATCH_SIZE
+    return min(MOST_CLIPS, max(FEWEST_CLIPS, clips))
