@@ -8,6 +8,9 @@
     complexity       parameters, multiply-adds, size and time
     fusion           late fusion of several models
     predictions      predictions for every clip
+    answers          the answer for each clip, and the worst mistakes
+    relabeling       scores on a data set with other labels
+    all_folds        mean and standard error over the folds of a data set
     metric           the contract of a metric
 
 To add a metric, write one file in this folder; `frami evaluate` then reports it. Example::

@@ -201,12 +201,17 @@ def median_filter(
 
     Source: the baseline of DCASE 2023 task 4.
     """
-    width = 2 * round((MEDIAN_FRAMES / 16 * frames_per_second - 1) / 2) + 1
+    width = median_width(frames_per_second)
     # Not scipy.ndimage.median_filter: it reads beyond arrays shorter than an eighth of the filter.
     padded = np.pad(probabilities, ((width // 2, width // 2), (0, 0)), mode="symmetric")
     windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0)
     filtered: NDArray[np.float64] = np.median(windows, axis=2)
     return filtered
+
+
+def median_width(frames_per_second: float) -> int:
+    """Return the width of the median filter in output frames, an odd number."""
+    return 2 * round((MEDIAN_FRAMES / 16 * frames_per_second - 1) / 2) + 1
 
 
 def threshold_events(

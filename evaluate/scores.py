@@ -18,11 +18,18 @@ from frami.core.text import preview
 from frami.data.clips import Spectrograms
 from frami.data.leakage import leakage_warning
 from frami.data.recordings import Split
-from frami.data.splits import align_labels, check_labels, load_split, split_for_task
+from frami.data.splits import align_labels, load_split, split_for_task
 from frami.evaluate import fusion
+from frami.evaluate.answers import clip_answers, worst_mistakes
 from frami.evaluate.metric import Measure, Metric, Predictions
+from frami.evaluate.relabeling import LabelMap, relabel
 from frami.models.compatibility import check_compatible
 from frami.models.model import Model, ModelLike, as_model
+
+WAY_OUT = (
+    "Use the data set that the model was trained on, map its labels with `labels`, or pass "
+    "`allow_subset` to score the classes that both have."
+)
 
 
 def score(
@@ -32,6 +39,9 @@ def score(
     *,
     test_fold: str | int,
     others: Sequence[ModelLike] = (),
+    labels: LabelMap | None = None,
+    allow_subset: bool = False,
+    strict: bool = False,
     device: str = "auto",
     threads: int | None = None,
 ) -> dict[str, Any]:
@@ -44,6 +54,11 @@ def score(
         test_fold: The held-out fold, as the data set's protocol names it.
         others: Further models, fused with the first: the mean of all probabilities is scored
             (`frami.evaluate.fusion`).
+        labels: The data set's label for each of the model's labels, or a table (csv) with the
+            columns ``model label`` and ``data label`` (`frami.evaluate.relabeling`).
+        allow_subset: Leave out the model's classes that the data set lacks, and the clips of
+            classes that the model lacks.
+        strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; None leaves the choice to torch.
 
@@ -54,6 +69,9 @@ def score(
         - ``per_class``: figures of each class, by label,
         - ``missing``: what this copy of the data set lacks, and a warning if a model may have been
           trained on test clips; empty if neither applies,
+        - ``answers``: name, true label, predicted label and probability of each clip
+          (`frami.evaluate.answers.clip_answers`),
+        - ``mistakes``: the worst mistakes (`frami.evaluate.answers.worst_mistakes`),
         - ``confusion`` for ``single-label``: clips by true class (row) and predicted class,
         - ``events`` for ``sound-events``: the events found in each clip.
 
@@ -62,32 +80,49 @@ def score(
             annotated for the model's task.
     """
     models = [as_model(one) for one in (model, *others)]
-    split = align_labels(load_split(dataset, data, test_fold=test_fold), models[0].labels)
-    _check_models(models, split)
-    split = split_for_task(split, models[0].task)
+    split = load_split(dataset, data, test_fold=test_fold, strict=strict)
+    if labels is None and not allow_subset:
+        relabeling = None
+        split = split_for_task(align_labels(split, models[0].labels, WAY_OUT), models[0].task)
+    else:
+        relabeling = relabel(models[0], split, labels, allow_subset=allow_subset)
+        split = relabeling.split
+    _check_models(models, split.task)
     spectrograms = {
         front_end: Spectrograms.from_recordings(split.test, front_end)
         for front_end in {one.front_end for one in models}
     }
     clips = [spectrograms[one.front_end] for one in models]
     logits = fusion.predict(models, clips, select_runtime(device, threads, "float32"))
+    if relabeling is not None:
+        logits = [relabeling.apply(one) for one in logits]
+    scores = score_predictions(models[0], split, clips[0], logits)
+    clip_logits = fusion.clip_logits(logits).double()
+    probabilities = models[0].network.task.class_probabilities(clip_logits)
     warnings = [split.missing, *(leakage_warning(one.provenance, split) for one in models)]
-    return score_predictions(models[0], split, clips[0], logits) | {
-        "missing": " ".join(dict.fromkeys(filter(None, warnings)))
+    return scores | {
+        "missing": " ".join(dict.fromkeys(filter(None, warnings))),
+        "answers": clip_answers(split, probabilities),
+        "mistakes": [mistake._asdict() for mistake in worst_mistakes(split, probabilities)],
     }
 
 
-def _check_models(models: Sequence[Model], split: Split) -> None:
+def _check_models(models: Sequence[Model], scored_task: str) -> None:
     """Raise, before recordings are read, if the models cannot be scored or fused."""
-    task = models[0].task
+    first = models[0]
+    task = first.task
     for model in models:
-        check_labels(model.labels, split)
         if model.task != task:
             raise UsageError(
                 f"The models have different tasks, {task} and {model.task}. "
                 f"Only models of one task can be fused."
             )
-    for metric in find_metrics(task):
+        if model.labels != first.labels:
+            raise UsageError(
+                f"The models have different labels ({preview(first.labels)} and "
+                f"{preview(model.labels)}). Only models with the same labels can be fused."
+            )
+    for metric in find_metrics(scored_task):
         if metric.check_installed is not None:
             metric.check_installed()
     if task == "sound-events":  # frames are fused one by one
@@ -97,10 +132,10 @@ def _check_models(models: Sequence[Model], split: Split) -> None:
 def score_predictions(
     model: Model, split: Split, clips: Spectrograms, logits: Sequence[Tensor]
 ) -> dict[str, Any]:
-    """Return the scores of predictions for the test clips of a split, by every metric of the task.
+    """Return the scores of predictions for the test clips of a split, by every metric of its task.
 
     Args:
-        model: The model, for its task and front end.
+        model: The model, for its front end.
         split: The split.
         clips: The test clips as the model takes them.
         logits: The predictions, one tensor per clip (`frami.evaluate.metric.Predictions`).
@@ -111,10 +146,10 @@ def score_predictions(
     if not logits:
         raise OperationError("There are no test clips to score.")
     predictions = Predictions(split, clips, logits, model.front_end)
-    measures: dict[str, Any] = dict.fromkeys(measures_of(model.task))
+    measures: dict[str, Any] = dict.fromkeys(measures_of(split.task))
     per_class: dict[str, dict[str, Any]] = {}
     rest: dict[str, Any] = {}
-    for metric in find_metrics(model.task):
+    for metric in find_metrics(split.task):
         scores = metric.score(predictions)
         missing = [name for name in metric.MEASURES if name not in scores]
         if missing:

@@ -10,10 +10,14 @@ without its training data. Distillation trains a smaller classifier, the student
     frami.advise       find out which source of clips serves a teacher
     frami.distill      train a student from a teacher, on a store or on recordings
     frami.score        score a model on real recordings
+    frami.export_student  write a student for a device, as ONNX and in 8-bit integers
+    frami.predict      classify sounds, tag them, or find their events
+    frami.Stream       the same for a sound that comes in chunks
     frami.inspect      describe a model, a store or a run, with pictures
     frami.load         load a model from its bundle, or a pretrained one: frami.load("digits")
 
-Each function does the same as the command of its name; `frami.score` is ``frami evaluate``.
+Each function does the same as the command of its name; `frami.score` is ``frami evaluate``
+and `frami.export_student` is ``frami export``.
 
 Letters for shapes, in all docstrings: B batch, T samples, F mel bands, N frames, K classes,
 D channels before pooling, S clips of a store.
@@ -32,10 +36,14 @@ if TYPE_CHECKING:
     from frami.data.merge import merge
     from frami.data.store import Store
     from frami.evaluate.scores import score
+    from frami.export.export import export_student
     from frami.inversion.synthesize import synthesize
     from frami.models.architecture import Architecture
     from frami.models.model import Model, load
     from frami.models.network import Network
+    from frami.prediction.predict import predict
+    from frami.prediction.results import Prediction
+    from frami.prediction.streaming import Stream
     from frami.reporting.inspect import inspect
     from frami.training.distill import distill
     from frami.training.supervised import train
@@ -51,8 +59,12 @@ _PUBLIC = {
     "merge": "frami.data.merge",
     "advise": "frami.adoption.advise",
     "distill": "frami.training.distill",
+    "export_student": "frami.export.export",
     "inspect": "frami.reporting.inspect",
     "score": "frami.evaluate.scores",
+    "predict": "frami.prediction.predict",
+    "Prediction": "frami.prediction.results",
+    "Stream": "frami.prediction.streaming",
     "load": "frami.models.model",
     "Model": "frami.models.model",
     "Architecture": "frami.models.architecture",
@@ -67,14 +79,18 @@ __all__ = [
     "FrontEnd",
     "Model",
     "Network",
+    "Prediction",
     "Store",
+    "Stream",
     "__version__",
     "adopt",
     "advise",
     "distill",
+    "export_student",
     "inspect",
     "load",
     "merge",
+    "predict",
     "score",
     "synthesize",
     "train",

@@ -23,7 +23,7 @@ is trained for 10 steps per round, where 400 are published.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -35,7 +35,7 @@ from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import loss_weights, setting, weight
 from frami.inversion import losses
-from frami.inversion.hooks import ForwardPass, batch_norms, forward_with_stats
+from frami.inversion.hooks import ForwardPass, batch_norms, forward_with_stats, stored_moments
 from frami.inversion.loop import LossTerms, RoundResult, optimize_clips
 from frami.inversion.proxy import adversary_weight, load_proxy_state, make_proxy, proxy_state
 from frami.inversion.terms import ImageMethodSettings, batch_norm_weight, teacher_terms
@@ -80,8 +80,9 @@ class Method:
         self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
         self.whole_view, self.part_view = get_views(settings.views)
         layers = batch_norms(teacher.network).values()
-        sizes = [cast(Tensor, layer.running_mean).numel() for layer in layers]
-        channels = sum(sizes) or teacher.network.channels
+        channels = (
+            sum(len(stored_moments(layer).mean) for layer in layers) or teacher.network.channels
+        )
         with seeds.seeded(seed, Stream.GENERATOR_WEIGHTS):
             self.projection = Projection(channels).to(runtime.device)
         self.optimizer = torch.optim.Adam(

@@ -34,16 +34,17 @@ from frami.core.seeds import Stream
 from frami.core.settings import loss_weights, setting, weight
 from frami.inversion import losses
 from frami.inversion.decoder import clamp_to_range
-from frami.inversion.hooks import ForwardPass, forward_with_stats
+from frami.inversion.hooks import ForwardPass
 from frami.inversion.loop import LossTerms, RoundResult, optimize_clips
 from frami.inversion.proxy import load_proxy_state, make_proxy, proxy_state
 from frami.inversion.terms import ImageMethodSettings, teacher_terms
 from frami.inversion.views import get_views
+from frami.inversion.weak_priors import WeakPriors, WeakPriorSettings
 from frami.models.model import Model
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(ImageMethodSettings):
+class Settings(ImageMethodSettings, WeakPriorSettings):
     """Settings of DeepInversion; ``adversary`` selects its adaptive form."""
 
     steps: int = setting(2000, "optimization steps per round", low=1)
@@ -59,6 +60,7 @@ class Method:
         self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
         self.view, _ = get_views(settings.views)
         self.proxy = make_proxy(teacher, settings, runtime, seed)
+        self.weak_priors = WeakPriors(teacher, settings, runtime.device)
 
     def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
         """Return finished clips ``(B, F, n_frames)``, one for each target."""
@@ -81,8 +83,8 @@ class Method:
         self, mel: Tensor, target: Tensor, rng: torch.Generator
     ) -> tuple[LossTerms, ForwardPass]:
         view, view_target = transforms.with_timeline(lambda both: self.view(both, rng), mel, target)
-        forward_pass = forward_with_stats(
-            self.teacher.network, view, self.runtime, moments=bool(self.settings.batch_norm)
+        forward_pass, attention = self.weak_priors.forward(
+            view, target, self.runtime, moments=bool(self.settings.batch_norm)
         )
         terms = teacher_terms(
             forward_pass,
@@ -92,6 +94,7 @@ class Method:
             relative=self.settings.relative,
             adversarial_loss=losses.jensen_shannon_gap,
         )
+        terms |= self.weak_priors.terms(view, forward_pass.output, attention, rng)
         terms["total_variation"] = lambda: losses.total_variation(mel)
         terms["norm"] = lambda: mel.norm()
         return terms, forward_pass

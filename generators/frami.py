@@ -38,6 +38,8 @@ teacher must still recognize the class.
 
 **Noise texture.** The decoder's output is smooth. Noise with the statistics of a noise spectrogram
 is added, scaled per cell by the decoder.
+
+**Weak priors.** For a teacher with few batch norms, other losses join (`inversion.weak_priors`).
 """
 
 from __future__ import annotations
@@ -56,18 +58,19 @@ from frami.core.settings import setting, weight
 from frami.inversion import conditions
 from frami.inversion.contrastive import ContrastiveHead
 from frami.inversion.decoder import Decoder, DecoderInputs
-from frami.inversion.hooks import ForwardPass, RunningMoments, forward_with_stats
+from frami.inversion.hooks import ForwardPass, RunningMoments
 from frami.inversion.loop import LossTerms, RoundResult, optimize_clips
 from frami.inversion.meta import MetaLearner
 from frami.inversion.proxy import load_proxy_state, make_proxy, proxy_state
 from frami.inversion.terms import RunningTermSettings, teacher_terms, weights_of_round
 from frami.inversion.views import gain_and_mask
+from frami.inversion.weak_priors import WeakPriors, WeakPriorSettings
 from frami.models.model import Model
 from frami.models.network import Output
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(RunningTermSettings):
+class Settings(RunningTermSettings, WeakPriorSettings):
     """Settings of FRAMI's inversion."""
 
     steps: int = setting(20, "optimization steps per round", low=1)
@@ -132,6 +135,7 @@ class Method:
         )
         self.running = RunningMoments(settings.momentum)
         self.proxy = make_proxy(teacher, settings, runtime, seed)
+        self.weak_priors = WeakPriors(teacher, settings, runtime.device)
 
     def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
         """Return finished clips ``(B, F, n_frames)``, one for each target."""
@@ -206,10 +210,13 @@ class Method:
         view, view_target = transforms.with_timeline(
             lambda both: transforms.roll(both, rng), mel, target
         )
-        forward_pass = forward_with_stats(self.teacher.network, view, self.runtime)
+        forward_pass, attention = self.weak_priors.forward(
+            view, target, self.runtime, momentum=self.settings.momentum
+        )
         terms = teacher_terms(
             forward_pass, view, view_target, self.proxy, relative=True, running=self.running
         )
+        terms |= self.weak_priors.terms(view, forward_pass.output, attention, rng)
         terms["contrast"] = lambda: self._contrast(mel, forward_pass.output, rng)
         return terms, forward_pass
 

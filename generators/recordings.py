@@ -39,6 +39,9 @@ class Settings(MethodSettings):
     data: str = setting(
         "", "folder of the data set, or its parent folder; default: FRAMI_DATA", is_path=True
     )
+    strict: bool = setting(
+        False, "refuse a data set with clips that cannot be used", omit_default=True
+    )
 
 
 class Method:
@@ -53,7 +56,7 @@ class Method:
                 f"{folder} has no recordings of {settings.dataset}. Choose another folder with "
                 "data=DIR in the method's settings."
             )
-        split = load_split(settings.dataset, folder, test_fold=folds[-1])
+        split = load_split(settings.dataset, folder, test_fold=folds[-1], strict=settings.strict)
         if not len(split.train):
             raise UsageError(
                 f"This copy of {settings.dataset} has no clips outside fold {folds[-1]}. "

@@ -160,7 +160,7 @@ def _with_features(
         return adoption
     found = find_features(trial, called, named, tolerance)
     if found is None:
-        if getattr(trial.front_end, "function", ""):
+        if trial.front_end.function:
             raise UsageError(
                 "The module takes waveforms, which cannot be rendered from the features of a "
                 "function. Name the module inside that computes them with `features`."

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 from frami.core.runtime import select_runtime
 from frami.inversion import targets
-from frami.inversion.mixture import make_parts
+from frami.inversion.mixture import plan_parts
 from frami.models.model import Model
 from frami.models.network import frozen
 from frami.training.distill import distill
@@ -118,7 +118,7 @@ def _seconds_per_clip(teacher: Model, source: Source, runtime: RuntimeOptions) -
     if source.method is None:
         return 0.0
     selected = select_runtime(runtime["device"], runtime["threads"])
-    parts = make_parts(source.method, source.mix, source.options)
+    parts = plan_parts(teacher, source.method, source.mix, source.options)
     _, n_frames = targets.default_frame_range(teacher, parts[0].settings)
     similarity = targets.class_similarity(teacher.network.head, 0.0)
     sample_targets = targets.TARGET_SAMPLERS[teacher.task]

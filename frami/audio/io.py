@@ -14,6 +14,7 @@ from frami.audio.frontend import SAMPLE_RATE_RANGE
 from frami.core.errors import OperationError, UsageError
 
 MIN_SECONDS = 0.02
+DECODING_ERRORS = (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError)
 
 
 def resample(waveform: Tensor, rate: int, new_rate: int) -> Tensor:
@@ -24,11 +25,14 @@ def resample(waveform: Tensor, rate: int, new_rate: int) -> Tensor:
     """
     if rate == new_rate:
         return waveform
-    ratio = Fraction(new_rate, rate).limit_denominator(4000)
-    resampled: Tensor = _torchaudio.functional.resample(
-        waveform, ratio.denominator, ratio.numerator
-    )
+    resampled: Tensor = _torchaudio.functional.resample(waveform, *resample_ratio(rate, new_rate))
     return resampled
+
+
+def resample_ratio(rate: int, new_rate: int) -> tuple[int, int]:
+    """Return how many samples at ``rate`` become how many samples at ``new_rate``."""
+    ratio = Fraction(new_rate, rate).limit_denominator(4000)
+    return ratio.denominator, ratio.numerator
 
 
 def read_audio(path: str | Path, sample_rate: int) -> Tensor:
@@ -41,13 +45,28 @@ def read_audio(path: str | Path, sample_rate: int) -> Tensor:
         OperationError: The file is not audio, empty, cut off, silent or shorter than 20 ms, it
             contains NaN, or it has more than two channels.
     """
+    waveform, rate = read_original_audio(path)
+    return resample(waveform, rate, sample_rate)
+
+
+def read_original_audio(path: str | Path) -> tuple[Tensor, int]:
+    """Return an audio file as a mono waveform ``(T,)`` in [-1, 1], and its own rate (Hz).
+
+    It raises the errors of `read_audio`.
+    """
+    path = check_file(path)
+    samples, rate = _decode(path)
+    return _as_mono(path, samples, rate), rate
+
+
+def check_file(path: str | Path) -> Path:
+    """Return the path of a file that is not empty."""
     path = Path(path)
     if not path.is_file():
         raise UsageError(f"There is no file {str(path)!r}.")
     if path.stat().st_size == 0:
         raise OperationError(f"{path} is an empty file: fetch it again.")
-    samples, rate = _decode(path)
-    return resample(_as_mono(path, samples, rate), rate, sample_rate)
+    return path
 
 
 def _decode(path: Path) -> tuple[Tensor, int]:
@@ -57,26 +76,28 @@ def _decode(path: Path) -> tuple[Tensor, int]:
         with soundfile.SoundFile(path) as file:
             expected, rate = file.frames, file.samplerate
             samples = file.read(dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError) as error:
-        if _cut_off(path):
-            raise OperationError(f"{path} is cut off: fetch it again.") from error
-        if expected is not None:  # The header is fine. A flac file does not show where it ends.
-            raise OperationError(
-                f"{path} is cut off or damaged: fetch it again, or convert it to wav."
-            ) from error
-        raise OperationError(
-            f"{path} is not audio that can be read ({error}). Use wav, flac or ogg."
-        ) from error
-    if len(samples) < expected or _cut_off(path):
+    except DECODING_ERRORS as error:
+        raise decoding_error(path, error, opened=expected is not None) from error
+    if len(samples) < expected or is_cut_off(path):
         raise OperationError(
             f"{path} is cut off after {len(samples) / rate:.2f} s: fetch it again."
         )
     return torch.from_numpy(samples), rate
 
 
-def _as_mono(path: Path, samples: Tensor, rate: int) -> Tensor:
-    """Return ``samples`` (T, channels) as one channel ``(T,)``; refuse unusable ones."""
-    length, channels = samples.shape
+def decoding_error(path: Path, error: Exception, *, opened: bool) -> OperationError:
+    """Return the error for a file that the decoder refused, before or after it was opened."""
+    if is_cut_off(path):
+        return OperationError(f"{path} is cut off: fetch it again.")
+    if opened:  # The header is fine. A flac file does not show where it ends.
+        return OperationError(
+            f"{path} is cut off or damaged: fetch it again, or convert it to wav."
+        )
+    return OperationError(f"{path} is not audio that can be read ({error}). Use wav, flac or ogg.")
+
+
+def check_format(path: Path, length: int, channels: int, rate: int) -> None:
+    """Refuse a file with an impossible sample rate, with more than two channels, or too short."""
     lowest, highest = SAMPLE_RATE_RANGE
     if not lowest <= rate <= highest:
         raise OperationError(
@@ -92,33 +113,62 @@ def _as_mono(path: Path, samples: Tensor, rate: int) -> Tensor:
             f"{path} lasts {1000 * length / rate:.0f} ms; it must last {1000 * MIN_SECONDS:.0f} ms "
             f"or more."
         )
+
+
+def _as_mono(path: Path, samples: Tensor, rate: int) -> Tensor:
+    """Return ``samples`` (T, channels) as one channel ``(T,)``; refuse unusable ones."""
+    length, channels = samples.shape
+    check_format(path, length, channels, rate)
+    mono = mix_channels(path, samples)
+    if not bool(mono.any()):
+        raise OperationError(
+            f"{path} is silent: all of its {len(samples)} samples are zero. Leave it out or record "
+            f"it again."
+        )
+    return mono
+
+
+def mix_channels(path: Path, samples: Tensor) -> Tensor:
+    """Return the mean of the channels of ``samples`` (T, channels) in [-1, 1], ``(T,)``."""
     mono = samples.mean(dim=1)
     if not bool(mono.isfinite().all()):
         raise OperationError(
             f"{path} contains samples that are not numbers (NaN or infinity): export it again."
         )
-    if not bool(mono.any()):
-        raise OperationError(
-            f"{path} is silent: all of its {length} samples are zero. Leave it out or record it "
-            f"again."
-        )
     return mono.clamp(-1, 1)
 
 
-def _cut_off(path: Path) -> bool:
-    """Return whether the end of a wav or ogg file is missing; the decoder does not report it."""
+def is_cut_off(path: Path) -> bool:
+    """Return whether the end of a file is missing where the decoder does not report it."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] == b"RIFF":
-            length = int.from_bytes(head[4:8], "little")
-            # A recorder that cannot seek back to fill in the length leaves one of these values.
-            return length not in (0, 0xFFFFFFFF) and length + 8 > size + 1
+        head = file.read(28)
         if head[:4] == b"OggS":
             file.seek(max(0, size - 65536))
             tail = file.read()
             return not _ends_stream(tail[tail.rfind(b"OggS") :])
-    return False
+    declared = _declared_size(head)
+    return declared is not None and declared > size + 1
+
+
+def _declared_size(head: bytes) -> int | None:
+    """Return the size of a file by its header; None if the header does not tell it."""
+    little = int.from_bytes(head[4:8], "little")
+    big = int.from_bytes(head[4:8], "big")
+    if head[:4] == b"RIFF":
+        # A recorder or a pipe that cannot seek back to fill in the length leaves 0, or the largest
+        # number of a type: ffmpeg 0xFFFFFFFF, arecord 0x80000024, sox 0x7FFFF024.
+        return None if little == 0 or little >= 0x7FFFF000 else little + 8
+    if head[:4] == b"RF64" and head[12:16] == b"ds64":
+        return int.from_bytes(head[20:28], "little") + 8
+    if head[:4] == b"riff":  # W64: an identifier of 16 bytes, then the size of the whole file
+        return int.from_bytes(head[16:24], "little")
+    if head[:4] == b"FORM":  # AIFF
+        return big + 8
+    if head[:4] == b".snd":  # AU: where the samples begin, and how many bytes they take
+        length = int.from_bytes(head[8:12], "big")
+        return None if length == 0xFFFFFFFF else big + length
+    return None
 
 
 def _ends_stream(page: bytes) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from frami.core.run import settings_id
+from frami.core.settings import settings_to_json
 from frami.data.soundscapes import SoundscapeSettings
 from frami.inversion.method import load_method
 from frami.training.loop import TrainingSettings
@@ -196,7 +197,7 @@ class Experiment:
                     del config[part][name]
         if source.method:
             method_settings = load_method(source.method).Settings
-            config["method"] = asdict(method_settings(**source.synthesis))
+            config["method"] = settings_to_json(method_settings(**source.synthesis))
         if self.task.mixture:
             config["mixing"] = asdict(SoundscapeSettings())
         recipe = find_recipe(source.recipe, labeled=not source.method)

@@ -5,7 +5,10 @@
     inversion    synthesize
     stores       merge
     advice       advise
+    moments      moments
     reports      evaluate, inspect
+    prediction   predict
+    export       export
     recordings   data get, soundscapes
     demo_bench   demo, bench
     catalog      list
@@ -33,8 +36,11 @@ from frami.cli.advice import advise
 from frami.cli.catalog import list_names
 from frami.cli.demo_bench import bench, demo
 from frami.cli.diagnosis import doctor
+from frami.cli.export import export
 from frami.cli.help import Group, Option
 from frami.cli.inversion import synthesize
+from frami.cli.moments import moments
+from frami.cli.prediction import predict
 from frami.cli.recordings import data, soundscapes
 from frami.cli.reports import evaluate, inspect
 from frami.cli.stores import merge
@@ -81,8 +87,9 @@ def frami(modules: tuple[str, ...]) -> None:
 
 
 frami.add_section("First steps", demo, list_names, doctor)
-frami.add_section("Pipeline", train, adopt, advise, synthesize, merge, distill, evaluate, inspect)
-frami.add_section("Recordings", data, soundscapes)
+frami.add_section("Pipeline", adopt, train, advise, synthesize, merge, distill, evaluate, inspect)
+frami.add_section("Deployment", predict, export)
+frami.add_section("Recordings", data, soundscapes, moments)
 frami.add_section("Research", bench)
 
 

@@ -27,6 +27,7 @@ class AdviseArguments(RuntimeArguments):
     },
 )
 @click.argument("teacher", type=types.MODEL, metavar="MODEL")
+@options.trust_option
 @options.option(
     "--out",
     section="Output",

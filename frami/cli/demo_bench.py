@@ -10,7 +10,7 @@ import click
 from frami.cli import options, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
-from frami.core.errors import UsageError
+from frami.core.errors import UsageError, unknown_name
 
 SUITES = (
     "quick",
@@ -23,6 +23,7 @@ SUITES = (
     "scenes",
     "events",
     "speed",
+    "calibration",
 )
 
 
@@ -95,7 +96,7 @@ def demo(task: str, out: str, data: str | None, **runtime: Unpack[RuntimeArgumen
     default="quick",
     help="quick, cpu and gpu compare all methods. main measures FRAMI against recordings, ablation "
     "leaves out its parts. foreign adopts networks of others. tags, scenes and events compare "
-    "recipes. speed measures costs.",
+    "recipes. speed measures costs. calibration compares clips to calibrate INT8 with.",
 )
 @options.option(
     "--data",
@@ -176,6 +177,9 @@ def bench(
             )
         _measure_speed(page, device, threads)
         return
+    if suite == "calibration":
+        _measure_calibration(data, out, tasks, page, runtime)
+        return
     experiments = runner.list_experiments(suite, tasks, seeds, seed)
     if resume:
         experiments = runner.missing_experiments(experiments, page)
@@ -194,3 +198,17 @@ def _measure_speed(page: Path, device: str, threads: int | None) -> None:
     with files.exclusive(files.ensure_dir(page)):
         runner.write_report(page, runner.read_rows(page))
     click.echo(f"The table is in {page / 'speed.md'}, and in {page / 'bench.md'}.")
+
+
+def _measure_calibration(
+    data: str | None, out: Path, tasks: tuple[str, ...], page: Path, runtime: RuntimeArguments
+) -> None:
+    """Compare three sources of clips to calibrate INT8 with."""
+    from frami.bench.calibration import FILE_NAME, TASKS, Suite, run_calibration_suite
+
+    known = [task.dataset for task in TASKS]
+    for dataset in tasks:
+        if dataset not in known:
+            raise unknown_name("data set in suite calibration:", dataset, known)
+    run_calibration_suite(Suite(data, out, runtime), tasks, page, options.echo)
+    click.echo(f"The table is in {page / FILE_NAME}.")

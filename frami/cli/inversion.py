@@ -23,6 +23,7 @@ class SynthesizeArguments(RuntimeArguments):
     batch_size: int
     co_occurrence: float
     precision: str
+    moments: str | None
 
 
 @click.command(
@@ -97,6 +98,14 @@ class SynthesizeArguments(RuntimeArguments):
     help="How strongly to favor tag pairs with similar class weights, 0 to 1000. 0 is uniform; "
     "try 5.",
 )
+@options.option(
+    "--moments",
+    section="Input",
+    type=types.FOLDER,
+    metavar="FILE",
+    help="Moments of recordings that 'frami moments' computed, as a prior for a teacher with few "
+    "batch norms.",
+)
 @options.settings_options
 @options.runtime_options
 @options.precision_option
@@ -115,9 +124,9 @@ def synthesize(
     from frami.core.progress import show_progress
     from frami.data.composition import describe_coverage
     from frami.data.store import Store, store_run_folder
-    from frami.inversion.checks import inversion_warnings
+    from frami.inversion.checks import describe_priors, inversion_warnings
     from frami.inversion.method import load_method
-    from frami.inversion.mixture import make_parts, unique
+    from frami.inversion.mixture import plan_parts, unique
     from frami.inversion.synthesize import synthesize as run_synthesize
     from frami.models.model import load
 
@@ -126,7 +135,8 @@ def synthesize(
         return
     model, shares = load(teacher), dict(mix)
     settings = _parse_settings(assignments, method, shares)
-    parts = make_parts(method, shares, settings)
+    parts = plan_parts(model, method, shares, settings, arguments["moments"])
+    options.echo(describe_priors(model, parts[0].settings))
     for warning in unique(inversion_warnings(model, part.settings) for part in parts):
         options.echo(warning, err=True)
     out, n_before = Path(arguments["out"]), 0
@@ -139,6 +149,11 @@ def synthesize(
         f"{len(store)} clips ({len(store) - n_before} new) are in {out}. "
         f"The record of the run is in {store_run_folder(out)}."
     )
+    share = f"{store.target_agreement():.0%}"
+    if store.targets.ndim == 1:
+        click.echo(f"The teacher predicts the target class for {share} of them.")
+    else:
+        click.echo(f"The teacher predicts {share} of their tags, present or absent, as targeted.")
     click.echo(f"Classes that the teacher predicts: {describe_coverage(store)}")
     options.echo_next("inspect", out)
     options.echo_next(

@@ -15,6 +15,7 @@ from frami.cli.help import TRUST, Option, RequiredOption, name_options
 from frami.core import code
 
 if TYPE_CHECKING:
+    from frami.evaluate.complexity import Budget
     from frami.models.model import Model
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -34,6 +35,7 @@ class RecordingArguments(TypedDict):
     dataset: str
     data: str | None
     test_fold: str
+    strict: bool
 
 
 option = partial(click.option, cls=Option)
@@ -81,12 +83,28 @@ precision_option = option(
     default="auto",
     help="auto, float32 or bfloat16. auto is bfloat16 if the processor supports it.",
 )
-budget_option = option(
-    "--budget",
-    section="Model",
-    type=types.Name(lambda: types.BUDGETS),
-    help="Fail if the model exceeds this complexity budget: dcase2023 (128,000 parameters, "
-    "30 M multiply-adds for a clip of 1 s).",
+budget_options = combine_options(
+    option(
+        "--budget",
+        section="Model",
+        type=types.Name(lambda: types.BUDGETS),
+        help="Fail if the model exceeds this complexity budget: dcase2023 or dcase2025 (both "
+        "128,000 parameters of 1 byte, 30 M multiply-adds for a clip of 1 s).",
+    ),
+    option(
+        "--max-kb",
+        section="Model",
+        type=float,
+        metavar="KILOBYTES",
+        help="Fail if the parameters take more than this, at 1 byte each (8-bit integers).",
+    ),
+    option(
+        "--max-mmacs",
+        section="Model",
+        type=float,
+        metavar="MILLIONS",
+        help="Fail if the model needs more multiply-adds for a clip of 1 s, in millions.",
+    ),
 )
 width_option = option(
     "--width",
@@ -101,6 +119,13 @@ depth_option = option(
     type=int,
     help="Number of layers or blocks.",
     default_text="depends on the network",
+)
+more_steps_option = option(
+    "--more-steps",
+    section="Method",
+    type=types.Integer(0),
+    default=0,
+    help="Train the model of a finished run in --out for this number of steps more.",
 )
 set_option = option(
     "--set",
@@ -148,18 +173,33 @@ def data_option(section: str = "Input") -> Decorator:
     )
 
 
-def recording_options(required: bool, section: str = "Input") -> Decorator:
+def strict_option(section: str = "Input") -> Decorator:
+    """Return the option that refuses a data set with clips that cannot be used."""
+    return option(
+        "--strict",
+        section=section,
+        is_flag=True,
+        help="Stop if recordings of your own folder cannot be used, such as broken or silent "
+        "files. Without it they are left out, and named.",
+    )
+
+
+def recording_options(
+    required: bool, section: str = "Input", *, fold_required: bool | None = None
+) -> Decorator:
     """Return the options that name a data set, its folder and the fold to hold out."""
     choose = required_option if required else option
+    fold_required = required if fold_required is None else fold_required
     return combine_options(
         choose(
             "--dataset",
             section=section,
             type=types.DATASET,
-            help="Data set of recordings, e.g. esc50. 'frami list datasets' shows all.",
+            help="Data set of recordings, e.g. esc50, or folder for your own. "
+            "'frami list datasets' shows all.",
         ),
         data_option(section),
-        choose(
+        (required_option if fold_required else option)(
             "--test-fold",
             section=section,
             type=str,
@@ -167,6 +207,7 @@ def recording_options(required: bool, section: str = "Input") -> Decorator:
             help="Fold to hold out for testing, e.g. 5 (esc50), takes (fsdd), validation (desed). "
             "An invalid value lists the valid ones.",
         ),
+        strict_option(section),
     )
 
 
@@ -175,12 +216,12 @@ def echo(message: str, *, err: bool = False) -> None:
     click.echo(name_options(message, click.get_current_context().command.params), err=err)
 
 
-def echo_budget(name: str | None, *models: Model) -> None:
-    """Print how much of a budget the models take, if a budget was named."""
-    if name is not None:
+def echo_budget(budget: Budget | None, *models: Model) -> None:
+    """Print how much of a budget the models take, if there is one."""
+    if budget is not None:
         from frami.evaluate import complexity
 
-        echo(complexity.check_budget(name, *models))
+        echo(complexity.check_budget(budget, *models))
 
 
 def print_settings(

@@ -8,7 +8,7 @@ from typing import Unpack
 
 import click
 
-from frami.cli import options, types
+from frami.cli import options, runs, types
 from frami.cli.help import Command, Group
 from frami.cli.options import RecordingArguments, RuntimeArguments
 
@@ -102,6 +102,7 @@ class SoundscapeArguments(RecordingArguments, RuntimeArguments):
     metavar="FOLD",
     help="Fold whose clips go into the soundscapes for validation only.",
 )
+@options.strict_option()
 @options.option(
     "--class",
     "classes",
@@ -150,9 +151,11 @@ def soundscapes(
         return
     settings = options.parse_settings(assignments, SoundscapeSettings)
     total = arguments["train"] + arguments["validation"]
+    runs.check_recordings(arguments["dataset"], arguments["data"])
     with show_progress("soundscapes", total) as report:
         out = make_soundscapes(**arguments, options=settings, report=report)
-    generated = not load_dataset(arguments["dataset"]).FOLDER
+    module = load_dataset(arguments["dataset"])
+    generated = not (module.FOLDER or module.ANY_FOLDER)
     mixed = "synthetic mixtures" if generated else "synthetic mixtures of real recordings"
     click.echo(f"{total} {mixed} are in {out}. The record of the run is in {out / 'run.json'}.")
     recordings = options.recording_words("desed", str(out), "validation")

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import click
 
-from frami.cli import options, types
+from frami.cli import options, runs, types
+from frami.cli.evaluation import (
+    ScoreArguments,
+    check_json_path,
+    evaluate_all_folds,
+    evaluate_fold,
+)
 from frami.cli.help import Command
 from frami.core.errors import UsageError
-
-if TYPE_CHECKING:
-    from frami.evaluate.events import Events
-    from frami.models.model import Model
-
-
-class ScoreArguments(TypedDict):
-    """What `evaluate` passes on to `frami.score`."""
-
-    dataset: str
-    data: str | None
-    test_fold: str
-    device: str
-    threads: int | None
 
 
 @click.command(
@@ -33,8 +24,8 @@ class ScoreArguments(TypedDict):
     examples={
         "Score a student on fold 5 of ESC-50.": "frami evaluate student --dataset esc50 "
         "--data DIR --test-fold 5",
-        "Fuse two students and choose the file of scores.": "frami evaluate student "
-        "--with other --dataset esc50 --data DIR --test-fold 5 --json scores.json",
+        "Score the models of all folds.": "frami evaluate 'TEACHER-{fold}' --dataset esc50 "
+        "--data DIR --all-folds",
     },
 )
 @click.argument("model", type=types.MODEL)
@@ -48,22 +39,46 @@ class ScoreArguments(TypedDict):
     help="Another model to fuse with the first. Repeat the option to fuse several.",
 )
 @options.trust_option
-@options.recording_options(required=True)
-@options.budget_option
+@options.recording_options(required=True, fold_required=False)
+@options.option(
+    "--all-folds",
+    section="Input",
+    is_flag=True,
+    help="Score every fold in place of one --test-fold; {fold} in MODEL stands for its name.",
+)
+@options.option(
+    "--labels",
+    section="Input",
+    type=types.FOLDER,
+    metavar="FILE",
+    help="Table (csv) with the columns 'model label' and 'data label', for a model that has other "
+    "labels than the data set. Several labels of the model may have one of the data set.",
+)
+@options.option(
+    "--allow-subset",
+    section="Input",
+    is_flag=True,
+    help="Score the classes that the model and the data set share; leave out the others.",
+)
+@options.budget_options
 @options.option(
     "--json",
     "json_file",
     section="Output",
     type=types.FOLDER,
     metavar="FILE",
-    help="File to write the scores and their record to.",
+    help="File to write the scores, the answer for each clip and their record to.",
     default_text="runs/evaluate-ID.json",
 )
 @options.runtime_options
 def evaluate(
     model: str,
     others: tuple[str, ...],
+    test_fold: str | None,
+    all_folds: bool,
     budget: str | None,
+    max_kb: float | None,
+    max_mmacs: float | None,
     json_file: str | None,
     seed: int,
     **arguments: Unpack[ScoreArguments],
@@ -71,88 +86,23 @@ def evaluate(
     """Score a model on held-out recordings.
 
     MODEL is the folder of a bundle, or digits, which ships with frami. The scores are printed for
-    each class and for all clips, and written to a JSON file. Models that are fused predict the mean
-    of their probabilities. For a detector, the events are written as a table and a picture as well.
+    each class and for all clips, with the worst mistakes. A JSON file holds them all, with the
+    answer for each clip. Models that are fused predict the mean of their probabilities. For a
+    detector, the events are written as a table and a picture as well.
     """
-    from frami.core.run import make_record
-    from frami.evaluate.scores import score
-    from frami.models.model import load
-
     if json_file is not None:  # refused before minutes of reading recordings
-        _check_json_path(Path(json_file))
-    began = time.monotonic()
-    models = [load(name) for name in (model, *others)]
-    options.echo_budget(budget, *models)
-    scores = score(models[0], others=models[1:], **arguments)
-    settings = {
-        "model": model,
-        "fingerprints": [one.fingerprint for one in models],
-        "budget": budget,
-        "seed": seed,
-        "others": others,
-        **arguments,
-    }
-    record = make_record("evaluate", settings, began, fingerprint=models[0].fingerprint)
-    path = Path(json_file or f"runs/evaluate-{record['id']}.json")
-    _write_scores(path, scores | {"run": record})
-    _print_scores(scores, arguments["dataset"], arguments["test_fold"])
-    click.echo(f"All scores are in {path}.")
-    if "events" in scores:
-        click.echo(_write_events(path, models[0], scores["events"], arguments))
+        check_json_path(Path(json_file))
+    if all_folds == (test_fold is not None):
+        raise UsageError("Give either `test_fold` or `all_folds`.")
+    settings = {"model": model, "others": others, "seed": seed, **arguments}
+    settings |= {"budget": budget, "max_kb": max_kb, "max_mmacs": max_mmacs}
+    runs.check_recordings(arguments["dataset"], arguments["data"])
+    if test_fold is None:
+        path = evaluate_all_folds(settings, json_file, arguments)
+        click.echo(f"All scores are in {path}.")
+        return
+    evaluate_fold(settings, test_fold, json_file, arguments)
     options.echo_next("inspect", model)
-
-
-def _check_json_path(path: Path) -> None:
-    from frami.core import files
-
-    if path.is_dir() or path.suffix in (".tsv", ".png"):
-        raise UsageError(
-            f"`json_file` is {path}, a folder, a table or a picture; name a .json file."
-        )
-    files.ensure_dir(path.parent)
-
-
-def _write_scores(path: Path, content: Mapping[str, Any]) -> None:
-    from frami.core import files
-
-    files.ensure_dir(path.parent)
-    files.write_json(path, content)
-
-
-def _print_scores(scores: Mapping[str, Any], dataset: str, test_fold: str) -> None:
-    """Print the scores of each class, then those of all clips."""
-    from frami.evaluate.scores import measure_title
-    from frami.reporting.tables import per_class_table
-
-    for line in per_class_table(scores):
-        click.echo(line)
-    values = ", ".join(
-        f"{measure_title(name)} {value:.4f}"
-        for name, value in scores.items()
-        if isinstance(value, float)
-    )
-    sentence = f"{values} on {scores['clips']} clips of {dataset}, fold {test_fold}."
-    options.echo(f"{sentence} {scores['missing']}".rstrip())
-
-
-def _write_events(
-    path: Path, model: Model, events: Mapping[str, Events], arguments: ScoreArguments
-) -> str:
-    """Write a detector's events as a table and as a picture; return a sentence that names both."""
-    from frami.core import files
-    from frami.data.splits import load_split, split_for_task
-    from frami.reporting import charts
-    from frami.reporting.inspect import draw_event_rolls
-    from frami.reporting.tables import events_tsv
-
-    # Data sets keep their annotations in tables with plain names.
-    stem = path.name.removesuffix(".json")
-    table, picture = path.with_name(f"{stem}.events.tsv"), path.with_name(f"{stem}.events.png")
-    split = load_split(arguments["dataset"], arguments["data"], test_fold=arguments["test_fold"])
-    files.write_bytes(table, events_tsv(events).encode())
-    chart = draw_event_rolls(model, split_for_task(split, model.task), events)
-    files.write_bytes(picture, charts.to_png(chart))
-    return f"The events are in {table}; {picture} shows those of some clips."
 
 
 class InspectArguments(TypedDict):
@@ -162,6 +112,7 @@ class InspectArguments(TypedDict):
     data: str | None
     test_fold: str | None
     teacher: str | None
+    strict: bool
     device: str
 
 
@@ -210,6 +161,7 @@ def inspect(
 
     began = time.monotonic()
     select_runtime(arguments["device"], threads)
+    runs.check_recordings(arguments["dataset"], arguments["data"])
     click.echo(run_inspect(path, out, **arguments))
     if out is None:
         options.echo_next("inspect", path, "--out", "pictures")

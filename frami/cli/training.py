@@ -6,7 +6,7 @@ from typing import Unpack
 
 import click
 
-from frami.cli import options, types
+from frami.cli import options, runs, types
 from frami.cli.help import Command
 from frami.cli.options import RecordingArguments, RuntimeArguments
 from frami.core import registry
@@ -22,7 +22,7 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
     filterbank: str | None
     pooling: str | None
     task: str | None
-    budget: str | None
+    more_steps: int
     out: str
     precision: str
 
@@ -78,7 +78,8 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
     f"{', '.join(types.POOLINGS)}.",
     default_text="attention",
 )
-@options.budget_option
+@options.budget_options
+@options.more_steps_option
 @options.required_option(
     "--out",
     section="Output",
@@ -93,29 +94,39 @@ def train(
     assignments: tuple[str, ...],
     list_settings: bool,
     front_end: str | None,
+    budget: str | None,
+    max_kb: float | None,
+    max_mmacs: float | None,
     **arguments: Unpack[TrainArguments],
 ) -> None:
     """Train a teacher on recordings.
 
     The result is a bundle: a folder with the weights, the front end and the labels. A student
     network can be trained in the same way, for comparison. If training was interrupted, run the
-    same command again to continue.
+    same command again to continue. To train a finished model on, add --more-steps.
     """
     from frami.audio.presets import find_preset
     from frami.core.progress import show_progress
     from frami.core.settings import make_settings
+    from frami.evaluate.complexity import find_budget
     from frami.training.supervised import SupervisedSettings
     from frami.training.supervised import train as run_train
 
     if options.print_settings(list_settings, SupervisedSettings):
         return
     settings = options.parse_settings(assignments, SupervisedSettings)
+    limit = find_budget(budget, max_kb, max_mmacs)
     preset = find_preset(front_end) if front_end else None
-    with show_progress("training", make_settings(SupervisedSettings, settings).steps) as report:
-        model = run_train(**arguments, front_end=preset, options=settings, report=report)
-    out = arguments["out"]
+    out, steps = arguments["out"], make_settings(SupervisedSettings, settings).steps
+    planned = runs.planned_steps(out, steps, arguments["more_steps"])
+    runs.check_recordings(arguments["dataset"], arguments["data"])
+    with show_progress("training", planned) as report:
+        model = run_train(
+            **arguments, front_end=preset, budget=limit, options=settings, report=report
+        )
+    runs.echo_run(out, planned)
     click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
-    options.echo_budget(arguments["budget"], model)
+    options.echo_budget(limit, model)
     recordings = options.recording_words(
         arguments["dataset"], arguments["data"], arguments["test_fold"]
     )
@@ -137,8 +148,9 @@ class DistillArguments(RuntimeArguments):
     width: int | None
     depth: int | None
     recipe: str
-    budget: str | None
+    more_steps: int
     any_teacher: bool
+    strict: bool
     out: str
     precision: str
 
@@ -202,7 +214,7 @@ class DistillArguments(RuntimeArguments):
 )
 @options.width_option
 @options.depth_option
-@options.budget_option
+@options.budget_options
 @options.option(
     "--recipe",
     section="Method",
@@ -211,6 +223,7 @@ class DistillArguments(RuntimeArguments):
     help=f"What the student learns to match: {', '.join(RECIPES)}. 'frami list recipes' explains "
     "them.",
 )
+@options.more_steps_option
 @options.required_option(
     "--out",
     section="Output",
@@ -222,31 +235,44 @@ class DistillArguments(RuntimeArguments):
 @options.runtime_options
 @options.precision_option
 def distill(
-    assignments: tuple[str, ...], list_settings: bool, **arguments: Unpack[DistillArguments]
+    assignments: tuple[str, ...],
+    list_settings: bool,
+    budget: str | None,
+    max_kb: float | None,
+    max_mmacs: float | None,
+    **arguments: Unpack[DistillArguments],
 ) -> None:
     """Distill a student from synthetic clips or from recordings.
 
     Name one source of training clips: a store (--samples), a data set (--dataset and --test-fold),
     or noise (--noise). A store needs no recordings. Recordings show how much better the student
-    could be. If distillation was interrupted, run the same command again to continue.
+    could be. If distillation was interrupted, run the same command again to continue. To
+    train a finished student on, add --more-steps.
     """
     from frami.core.progress import show_progress
     from frami.core.run import read_record
     from frami.core.settings import make_settings
+    from frami.evaluate.complexity import find_budget
     from frami.training.distill import distill as run_distill
     from frami.training.norms import DistillSettings
 
-    weights = find_recipe(arguments["recipe"], labeled=bool(arguments["dataset"])).weights
+    weights = find_recipe(
+        arguments["recipe"], labeled=not (arguments["samples"] or arguments["noise"])
+    ).weights
     if options.print_settings(list_settings, DistillSettings, weights):
         return
     settings = options.parse_settings(assignments, DistillSettings, weights)
     loop_settings = {name: value for name, value in settings.items() if name not in weights}
     steps = make_settings(DistillSettings, loop_settings).steps
-    with show_progress("distillation", steps) as report:
-        student = run_distill(**arguments, options=settings, report=report)
+    limit = find_budget(budget, max_kb, max_mmacs)
     out = arguments["out"]
+    planned = runs.planned_steps(out, steps, arguments["more_steps"])
+    runs.check_recordings(arguments["dataset"], arguments["data"])
+    with show_progress("distillation", planned) as report:
+        student = run_distill(**arguments, budget=limit, options=settings, report=report)
+    runs.echo_run(out, planned)
     click.echo(f"Student {student.fingerprint} ({student.parameters:,} parameters) is in {out}.")
-    options.echo_budget(arguments["budget"], student)
+    options.echo_budget(limit, student)
     agreement = read_record(out).get("scores", {}).get("agreement_on_held_out_clips")
     if agreement is not None:
         click.echo(f"Agreement with the teacher on held-out synthetic clips: {agreement:.3f}")

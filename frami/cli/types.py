@@ -21,7 +21,10 @@ FILTERBANKS = ("mel", "slaney", "gammatone", "constant-q", "librosa", "kaldi", "
 POOLINGS = ("attention", "average", "max", "linear-softmax", "exponential-softmax")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")
-BUDGETS = ("dcase2023",)
+BUDGETS = ("dcase2023", "dcase2025")
+FORMATS = ("text", "json", "jsonl", "csv", "tsv", "dcase", "audacity")
+PCM = ("s16le", "s16be", "s32le", "f32le", "u8")
+TARGETS = ("onnx", "executorch")
 
 
 class Integer(click.IntRange):

@@ -30,3 +30,17 @@ def check_integer(name: str, value: Any, low: int, high: int | None = None) -> i
     if number < low or (high is not None and number > high):
         raise UsageError(f"`{name}` is {number}; it must be {allowed}.")
     return number
+
+
+def check_frame_range(frame_range: Any) -> tuple[int, int]:
+    """Return the shortest and the longest clip of a model, in frames, as integers."""
+    try:
+        shortest, longest = map(operator.index, frame_range)
+    except (TypeError, ValueError):
+        shortest, longest = 0, 0
+    if not 1 <= shortest <= longest:
+        raise UsageError(
+            f"`frame_range` is {frame_range!r}; it must be two integers of 1 or more, the lower "
+            f"first."
+        )
+    return shortest, longest

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from frami.core.errors import UsageError
+
 SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -23,6 +25,14 @@ class ProgressCallback(Protocol):
 
 def silent(done: int, note: str = "") -> None:
     """Report nothing; the default of the Python functions."""
+
+
+def check_callback(report: object) -> None:
+    """Refuse a `report` that cannot be called, before the work begins."""
+    if not callable(report):
+        raise UsageError(
+            f"`report` is {report!r}; it must be a function of the units done and a note."
+        )
 
 
 @contextmanager

@@ -17,7 +17,9 @@ import torch
 from frami.core import files
 from frami.core.environment import environment
 from frami.core.errors import OperationError, UsageError
+from frami.core.extension import extend_record
 from frami.core.meter import Meter
+from frami.core.settings import describe_differences
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 LOCK_FILE = "at-work"
@@ -49,7 +51,7 @@ class Run:
 
     Attributes:
         folder: Folder of the record.
-        finished: Whether the work was finished before. False for a run that ``grows``.
+        finished: Whether the work is finished. False for a run that ``grows``.
         content: Content of run.json.
     """
 
@@ -60,6 +62,8 @@ class Run:
         settings: Mapping[str, Any],
         *,
         grows: bool = False,
+        keeps_state: bool = False,
+        more_steps: int = 0,
         writes: Sequence[str] = (),
         recordings: str = "",
         **details: Any,
@@ -71,9 +75,10 @@ class Run:
             command: Name of the command.
             settings: All settings that the result depends on.
             grows: A later call may extend the result.
+            keeps_state: Keep the last state, so that a finished run can be extended.
+            more_steps: Extend a finished run by this number of steps; 0 leaves it finished.
             writes: Files that the work writes. Without a record, none of them may exist.
-            recordings: Fingerprint of the training recordings. They can change while the settings
-                stay equal.
+            recordings: Fingerprint of the training recordings.
             details: Further entries of the record.
 
         Raises:
@@ -81,24 +86,23 @@ class Run:
                 files that belong to no run, or another process works in it.
         """
         self.folder = files.ensure_dir(folder)
-        self._grows = grows
+        self._grows, self._keeps_state = grows, keeps_state or grows
         self._record = self.folder / "run.json"
         self._saved = -float("inf")
         self._lock: int | None = None
         # In the form that JSON returns: a tuple becomes a list.
         settings = json.loads(json.dumps(dict(settings), default=str))
-        previous = self._matching_record(settings, writes, recordings)
+        work = (settings, writes, recordings)
+        previous = extend_record(self.folder, self._matching_record(*work), more_steps)
         if grows or previous is None or previous["status"] != "finished":
             self._lock = files.acquire_lock(self.folder / LOCK_FILE, f"is at work in {self.folder}")
         with ExitStack() as on_error:
             on_error.push(self)
             if self._lock is not None:  # another process may have finished it meanwhile
-                previous = self._matching_record(settings, writes, recordings)
+                previous = extend_record(self.folder, self._matching_record(*work), more_steps)
             self.finished = previous is not None and previous["status"] == "finished" and not grows
             self.content = previous or {
-                "command": command,
-                "id": settings_id(settings),
-                "settings": settings,
+                **{"command": command, "id": settings_id(settings), "settings": settings},
                 "seconds": 0.0,
             }
             # An interrupted session counts up to its last saved state.
@@ -124,12 +128,10 @@ class Run:
                 )
             return None
         record = read_record(self.folder)
-        recorded = record["settings"]
-        if recorded != settings:
-            changed = [n for n in {**settings, **recorded} if settings.get(n) != recorded.get(n)]
+        if record["settings"] != settings:
             raise UsageError(
                 f"{self.folder} holds a run with other settings "
-                f"({', '.join(sorted(changed)[:4])}). "
+                f"({describe_differences(record['settings'], settings)}). "
                 f"Choose another `out`, or repeat those settings to resume the run."
             )
         if record.get("recordings", "") != recordings:
@@ -190,12 +192,12 @@ class Run:
         return state
 
     def finish(self, **scores: Any) -> None:
-        """Write the scores; delete the saved state, unless the run ``grows``."""
+        """Write the scores; delete the saved state, unless a later call may need it."""
         self.content |= {"status": "finished", **self._meter.read(), "scores": scores}
         files.write_json(self._record, self.content)
-        if not self._grows:
+        if not self._keeps_state:
             (self.folder / "state.pt").unlink(missing_ok=True)
-            self.finished = True
+        self.finished = not self._grows
         (self.folder / LOCK_FILE).unlink(missing_ok=True)
 
 

@@ -47,6 +47,10 @@ class Stream(IntEnum):
     SPEED = 24
     # Controls
     FRESH_NOISE = 30
+    # Checks of a teacher
+    GRADIENT_CHECK = 60
+    FITNESS = 61
+    RANDOM_SOUNDS = 62
 
 
 def make_rng(seed: int, stream: Stream, *position: int) -> torch.Generator:

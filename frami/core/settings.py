@@ -46,9 +46,10 @@ def setting(
     )
 
 
-def weight(default: float, help: str) -> Any:
+def weight(default: float, help: str, *, omit_default: bool = False) -> Any:
     """Return a dataclass field for the weight of the loss with the same name; 0 turns it off."""
-    return field(default=default, metadata={"help": help, "low": 0, "high": None, "loss": True})
+    metadata = {"help": help, "low": 0, "high": None, "loss": True, "omit_default": omit_default}
+    return field(default=default, metadata=metadata)
 
 
 def loss_weights(settings: Any) -> dict[str, float]:
@@ -124,9 +125,8 @@ def settings_to_json(settings: Any) -> dict[str, Any]:
 
 def identity_fields(settings: Any) -> dict[str, Any]:
     """Return the settings that a result depends on: all but paths."""
-    return {
-        f.name: getattr(settings, f.name) for f in fields(settings) if not f.metadata.get("is_path")
-    }
+    paths = {f.name for f in fields(settings) if f.metadata.get("is_path")}
+    return {name: value for name, value in settings_to_json(settings).items() if name not in paths}
 
 
 def settings_from_json(cls: type[T], values: Mapping[str, Any], source: str) -> T:
@@ -156,3 +156,40 @@ def describe_settings(cls: type) -> list[tuple[str, Any, str]]:
         help = f.metadata.get("help", "")
         rows.append((f.name, f.default, f"{help} [{bounds}]" if bounds else help))
     return rows
+
+
+def describe_differences(
+    recorded: Mapping[str, Any], given: Mapping[str, Any], limit: int | None = None
+) -> str:
+    """Return the settings that differ, with both values, in one line.
+
+    Args:
+        recorded: The settings of before.
+        given: The settings of now.
+        limit: Largest number of settings to name; None names all.
+
+    >>> describe_differences({"seed": 0, "options": {"steps": 5}}, {"options": {"steps": 8}})
+    'seed 0, now None; options.steps 5, now 8'
+    """
+    before, now = _flatten(recorded), _flatten(given)
+    different = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return "; ".join(
+        f"{name} {_shorten(before.get(name))}, now {_shorten(now.get(name))}"
+        for name in different[:limit]
+    )
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings in one mapping, under names with dots."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _shorten(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -49,7 +49,7 @@ def read_strong_labels(path: Path) -> dict[str, list[Event]]:
         events = events_of.setdefault(row["filename"], [])
         place = f"{path}, line {line}, {row['filename']}"
         if row["event_label"]:
-            _add_event(events, row["onset"], row["offset"], row["event_label"], place)
+            add_event(events, row["onset"], row["offset"], row["event_label"], place)
         elif row["onset"] or row["offset"]:
             raise UsageError(
                 f"{place}: the row has times but no event_label. Add the label, or "
@@ -74,11 +74,11 @@ def read_event_file(path: Path, labels: tuple[str, ...]) -> list[Event]:
                 f"{path}, line {number} is {line!r}. It must hold an onset, an offset and one of "
                 f"{', '.join(labels)}, separated by tabs."
             )
-        _add_event(events, cells[0], cells[1], cells[2], f"{path}, line {number}", overlap=True)
+        add_event(events, cells[0], cells[1], cells[2], f"{path}, line {number}", overlap=True)
     return events
 
 
-def _add_event(
+def add_event(
     events: list[Event], onset: str, offset: str, label: str, place: str, *, overlap: bool = False
 ) -> None:
     """Add an event to a sorted list, and merge it with the events of its label that it touches."""

@@ -45,6 +45,7 @@ def download_dataset(
     module = load_dataset(dataset)
     if not module.ARCHIVES:
         hint = "its web page explains how to get it" if module.FOLDER else "use it without `data`"
+        hint = "pass your own folder as `data`" if module.ANY_FOLDER else hint
         raise UsageError(f"{dataset} has no files to download; {hint}.")
     out, folder = Path(out), Path(out) / module.FOLDER
     if is_downloaded(dataset, out):

@@ -36,7 +36,7 @@ class ListedClip:
 
 
 def read_protocol(
-    dataset: str, folder: Path, table: str, columns: tuple[str, ...], target: str
+    dataset: str, folder: Path, table: str, columns: tuple[str, ...], target: str, flag: str = ""
 ) -> list[tables.Row]:
     """Return the rows of a data set's csv file; the cells of the column ``target`` are integers.
 
@@ -46,6 +46,7 @@ def read_protocol(
         table: Path of the csv file below ``folder``.
         columns: Names of the columns to read.
         target: Name of the column with the class index.
+        flag: Name of a column of ``True`` and ``False``, if there is one.
 
     Raises:
         UsageError: There is no such file, it lacks one of ``columns``, or a target is not a number.
@@ -54,6 +55,8 @@ def read_protocol(
     rows = tables.read_numbered_rows(folder / table, columns, absent=absent)
     for line, row in rows:
         row[target] = str(int(tables.parse_number(row[target], target, folder / table, line)))
+        if flag:
+            row[flag] = str(tables.parse_flag(row[flag], flag, folder / table, line))
     return [row for _, row in rows]
 
 

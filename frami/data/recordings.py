@@ -16,6 +16,7 @@ from frami.audio.io import read_audio
 from frami.core import registry
 
 SUFFIXES = (".wav", ".flac", ".ogg")
+SAMPLED_IDS = 64
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,15 @@ class Recordings:
             ``(T,)``, float32, as `frami.audio.io.read_audio` does.
         events: The events of each clip as (onset s, offset s, class index), or None for a clip
             whose events have no times. None for a data set without events.
+        ids: One identifier of the contents of each clip, 16 hex digits, which do not depend on its
+            name. Empty if they are not known; leakage is then checked by the names of folds.
     """
 
     names: tuple[str, ...]
     targets: tuple[int, ...] | NDArray[np.float32]
     read: Callable[[int, int], Tensor]
     events: tuple[tuple[tuple[float, float, int], ...] | None, ...] | None = None
+    ids: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -72,13 +76,31 @@ class Recordings:
         kept = tuple(targets.tolist()) if targets.ndim == 1 else targets
         events = None if self.events is None else tuple(self.events[index] for index in indices)
         names = tuple(self.names[index] for index in indices)
-        return Recordings(names, kept, lambda index, rate: self.read(indices[index], rate), events)
+        ids = tuple(self.ids[index] for index in indices) if self.ids else ()
+
+        def read(index: int, rate: int) -> Tensor:
+            return self.read(indices[index], rate)
+
+        return Recordings(names, kept, read, events, ids)
 
     @classmethod
     def from_files(cls, folder: Path, items: Sequence[tuple[str, int]]) -> Recordings:
         """Return the recordings of ``(name, target)`` pairs; names are paths below ``folder``."""
         names, targets = zip(*items, strict=True) if items else ((), ())
         return cls(names, targets, lambda index, rate: read_audio(folder / names[index], rate))
+
+
+@dataclass(frozen=True)
+class ClipFormat:
+    """Length and sample rate of the clips of a data set, which select the default front end.
+
+    Attributes:
+        SECONDS: Length of a long clip (s).
+        SAMPLE_RATE: Sample rate of the files (Hz).
+    """
+
+    SECONDS: float
+    SAMPLE_RATE: int
 
 
 @dataclass(frozen=True)
@@ -92,9 +114,14 @@ class Split:
         train: Recordings to train on. They share no fold with ``test``.
         test: Recordings held out.
         task: Name of a task in `frami.models.tasks`: the kind of annotation.
-        missing: One sentence on the clips of the protocol that this copy lacks; empty if complete.
+        missing: One sentence on the clips of the protocol that this copy lacks, or on how the clips
+            were split; empty if the split is the complete protocol.
         mixed_from: For synthetic mixtures, the ``dataset`` and ``test_fold`` of the recordings that
             they were mixed from. Empty otherwise.
+        unusable: One sentence for each clip that was left out because it cannot be used, such as a
+            broken file.
+        clip_format: Format of the clips, if it depends on the folder; else None: the constants of
+            the data set's module hold.
     """
 
     dataset: str
@@ -105,19 +132,49 @@ class Split:
     task: str = "single-label"
     missing: str = ""
     mixed_from: Mapping[str, str] = field(default_factory=dict)
+    unusable: tuple[str, ...] = ()
+    clip_format: ClipFormat | None = None
 
     @property
     def origin(self) -> dict[str, Any]:
         """Return the provenance that a model trained on this split keeps, for leakage checks."""
-        own = {"dataset": self.dataset, "test_fold": self.test_fold}
-        return {**own, "mixed_from": dict(self.mixed_from)} if self.mixed_from else own
+        origin: dict[str, Any] = {"dataset": self.dataset, "test_fold": self.test_fold}
+        if self.mixed_from:
+            origin["mixed_from"] = dict(self.mixed_from)
+        if self.train.ids:
+            origin["training_clips"] = sample_ids(self.train.ids)
+        return origin
 
     @property
     def fingerprint(self) -> str:
-        """Return 8 hex digits of the labels and of the training clips' names and annotations."""
+        """Return 8 hex digits of the labels and of the training clips' names and annotations.
+
+        Where the contents of the clips are known, they count as well.
+        """
         train = self.train
-        annotated = self.labels, train.names, np.asarray(train.targets).tolist(), train.events
+        annotated: tuple[object, ...] = (
+            self.labels,
+            train.names,
+            np.asarray(train.targets).tolist(),
+            train.events,
+        )
+        if train.ids:
+            annotated = *annotated, train.ids
         return hashlib.sha256(repr(annotated).encode()).hexdigest()[:8]
+
+
+def sample_ids(ids: Sequence[str]) -> str:
+    """Return a sample of `Recordings.ids` that is short enough for a model's provenance.
+
+    The sample has at most `SAMPLED_IDS` clips. They are chosen by their contents, so that two data
+    sets that share many clips have sampled clips in common.
+    """
+    return " ".join(map(short_id, sorted(set(ids))[:SAMPLED_IDS]))
+
+
+def short_id(clip_id: str) -> str:
+    """Return the digits of an identifier that a sample keeps: the last, which are not sorted."""
+    return clip_id[-8:]
 
 
 def find_audio_file(folder: Path, stem: str) -> str | None:
@@ -127,7 +184,7 @@ def find_audio_file(folder: Path, stem: str) -> str | None:
         folder: Folder to search.
         stem: Path of the file below ``folder``, without its suffix.
     """
-    for suffix in SUFFIXES:
+    for suffix in (*SUFFIXES, *map(str.upper, SUFFIXES)):  # some recorders write .WAV
         if (folder / (stem + suffix)).is_file():
             return stem + suffix
     return None
@@ -145,6 +202,7 @@ class DatasetModule(Protocol):
     ARCHIVES: tuple[Archive, ...] = ()
     DISJOINT_FOLDS: bool = False
     DERIVED_FROM: str | None = None
+    ANY_FOLDER: bool = False
 
     def test_folds(self, folder: Path) -> list[str]:
         """Return the names of the folds that can be held out in this copy."""

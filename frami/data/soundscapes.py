@@ -37,7 +37,7 @@ import torch
 
 from frami.core import files
 from frami.core.errors import UsageError
-from frami.core.progress import ProgressCallback, silent
+from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, settings_id
 from frami.core.runtime import select_runtime
 from frami.core.seeds import Stream, make_rng
@@ -97,6 +97,7 @@ def make_soundscapes(
     validation: int = 200,
     classes: Sequence[str] = (),
     options: dict[str, Any] | None = None,
+    strict: bool = False,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -115,6 +116,7 @@ def make_soundscapes(
         validation: Number of validation soundscapes.
         classes: Labels to use. The default is all labels.
         options: `SoundscapeSettings` to change, by name.
+        strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
         seed: Seed of all random choices.
         device: As for the other commands. Mixing runs on the CPU.
         threads: Number of CPU threads; None leaves the choice to torch.
@@ -123,11 +125,12 @@ def make_soundscapes(
     Raises:
         UsageError: The data set, the fold, a class or a setting is not allowed.
     """
+    check_callback(report)
     select_runtime(device, threads)
     settings = make_settings(SoundscapeSettings, options or {})
     counts = {"train": train, "validation": validation}
     _check_settings(settings, counts)
-    split = load_split(dataset, data, test_fold=test_fold)
+    split = load_split(dataset, data, test_fold=test_fold, strict=strict)
     labels = tuple(classes) or split.labels
     _check_classes(split, labels)
     plans = [
@@ -146,6 +149,7 @@ def make_soundscapes(
         writes=("audio", "metadata"),
         recordings=settings_id({"train": split.fingerprint, "validation": split.test.names}),
         missing=split.missing,
+        origin=split.origin,
     ) as run:
         if not run.finished:
             report(0)

@@ -9,13 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-from frami.core.errors import UsageError
+from frami.core.errors import OperationError, UsageError
 from frami.core.text import preview
 from frami.data.recordings import DatasetModule, Recordings, Split, load_dataset
 from frami.models import tasks
 
+WAY_OUT = "Use the data set that the model was trained on."
 
-def load_split(dataset: str, data: str | Path | None = None, *, test_fold: str | int) -> Split:
+
+def load_split(
+    dataset: str,
+    data: str | Path | None = None,
+    *,
+    test_fold: str | int,
+    strict: bool = False,
+) -> Split:
     """Return one split of a data set's official protocol.
 
     Args:
@@ -24,12 +32,21 @@ def load_split(dataset: str, data: str | Path | None = None, *, test_fold: str |
             the environment variable ``FRAMI_DATA``.
         test_fold: The fold to hold out, as the protocol names it: a fold's number, ``takes``, the
             name of a speaker, ``validation``.
+        strict: Refuse a data set with clips that cannot be used. Otherwise a data set that checks
+            its clips leaves them out, and describes them in ``Split.missing``.
 
     Raises:
         UsageError: There is no such data set, folder or fold, or the folder has another layout.
+        OperationError: A clip cannot be used, and ``strict`` is set.
     """
     module = load_dataset(dataset)
-    return module.split(find_data_folder(dataset, data), str(test_fold))
+    split = module.split(find_data_folder(dataset, data), str(test_fold))
+    if strict and split.unusable:
+        raise OperationError(
+            f"{len(split.unusable)} clips of {split.dataset} cannot be used: {split.unusable[0]} "
+            f"Leave out `strict` to train and test without these clips."
+        )
+    return split
 
 
 def find_data_folder(dataset: str, data: str | Path | None) -> Path:
@@ -42,6 +59,8 @@ def find_data_folder(dataset: str, data: str | Path | None) -> Path:
         UsageError: ``data`` is not given, or is not a folder.
     """
     module = load_dataset(dataset)
+    if module.ANY_FOLDER:
+        return _find_any_folder(dataset, data)
     if not module.FOLDER:
         return Path()
     data = data if data is not None else os.environ.get("FRAMI_DATA")
@@ -57,6 +76,16 @@ def find_data_folder(dataset: str, data: str | Path | None) -> Path:
         )
     same_name = (p for p in sorted(Path(data).iterdir()) if p.name.lower() == module.FOLDER.lower())
     return next((path for path in same_name if path.is_dir()), Path(data))
+
+
+def _find_any_folder(dataset: str, data: str | Path | None) -> Path:
+    """Return a folder that may have any name; the variable FRAMI_DATA names a folder of others."""
+    if not data:
+        raise UsageError(f"`data` is required with {dataset}: pass the folder of your recordings.")
+    if not Path(data).is_dir():
+        problem = "is a file, not a folder" if Path(data).exists() else "is not there"
+        raise UsageError(f"{data} {problem}. `data` must be the folder of your recordings.")
+    return Path(data)
 
 
 def _download_hint(dataset: str, module: DatasetModule) -> str:
@@ -106,19 +135,24 @@ def require_training_clips(split: Split) -> None:
         )
 
 
-def align_labels(split: Split, labels: Sequence[str]) -> Split:
+def align_labels(split: Split, labels: Sequence[str], way_out: str = WAY_OUT) -> Split:
     """Return a split to test a model on, with the classes in the order of the model's labels.
 
     The labels of an event data set are read from its annotations. If only the test clips have
     labels, some of the model's classes may be absent; the split then gets all of the model's
     labels. In every other case the labels must be equal.
 
+    Args:
+        split: The split.
+        labels: The model's labels.
+        way_out: Last sentence of the error.
+
     Raises:
         UsageError: The labels of the recordings and of the model differ.
     """
     targets = np.asarray(split.test.targets)
     if len(split.train.labeled()) or targets.ndim == 1 or not set(split.labels) <= set(labels):
-        check_labels(labels, split)
+        check_labels(labels, split, way_out)
         return split
     positions = [list(labels).index(label) for label in split.labels]
     tags = np.zeros((len(split.test), len(labels)), dtype=np.float32)
@@ -134,7 +168,7 @@ def align_labels(split: Split, labels: Sequence[str]) -> Split:
     )
 
 
-def check_labels(model_labels: Sequence[str], split: Split) -> None:
+def check_labels(model_labels: Sequence[str], split: Split, way_out: str = WAY_OUT) -> None:
     """Raise `UsageError`, and name the difference, if the labels of a model and a split differ."""
     unknown = [label for label in split.labels if label not in model_labels]
     absent = [label for label in model_labels if label not in split.labels]
@@ -148,4 +182,4 @@ def check_labels(model_labels: Sequence[str], split: Split) -> None:
         difference = f"The model has the classes of {split.dataset} in another order"
     else:
         return
-    raise UsageError(f"{difference}. Use the data set that the model was trained on.")
+    raise UsageError(f"{difference}. {way_out}")

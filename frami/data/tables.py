@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,7 +46,7 @@ def read_numbered_rows(
         raise UsageError(absent)
     dialect = _TabSeparated if delimiter == "\t" else csv.excel
     try:
-        reader = csv.DictReader(read_text(path).splitlines(), dialect=dialect)
+        reader = csv.DictReader(io.StringIO(read_text(path), newline=""), dialect=dialect)
         _check_columns(path, columns, reader.fieldnames or ())
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
@@ -77,12 +79,57 @@ def _unquote(cell: str) -> str:
     return cell[1:-1].strip() if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell
 
 
+def read_spreadsheet(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header of a user's table, and the cells of each row with its line.
+
+    Cells are separated by commas, semicolons or tabs. Empty rows are left out, and a first line
+    ``sep=;`` as well, which some programs write for Excel.
+
+    Raises:
+        UsageError: The file is not text, or not a table.
+    """
+    text = read_text(path)
+    first, _, rest = text.partition("\n")
+    skipped = int(re.fullmatch(r"sep=.\s*", first) is not None)
+    text = rest if skipped else text
+    header = text.partition("\n")[0]
+    delimiter = max("\t;,", key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        rows = [(reader.line_num + skipped, [cell.strip() for cell in row]) for row in reader]
+    except csv.Error as error:
+        raise UsageError(f"{path} is not a table ({error}). Save it again as CSV.") from error
+    rows = [(line, cells) for line, cells in rows if any(cells)]
+    return (rows[0][1], rows[1:]) if rows else ([], [])
+
+
+def plain_header(name: str) -> str:
+    """Return the name of a column in lower case, with underscores.
+
+    >>> plain_header("File Name"), plain_header("Onset (s)")
+    ('file_name', 'onset_s')
+    """
+    return re.sub(r"\W+", "_", name.lower()).strip("_")
+
+
 def read_text(path: Path) -> str:
     """Return the content of a UTF-8 text file, without a byte order mark."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        # Line ends within a quoted cell are part of it, so they are kept as they are.
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text ({error}). Copy the file again.") from error
+
+
+def parse_flag(cell: str, column: str, path: Path, line: int) -> bool:
+    """Return a cell that is true or false, also as a spreadsheet writes it: ``TRUE``, ``1``.
+
+    An error names the column, file and line.
+    """
+    values = dict.fromkeys(("true", "1", "1.0"), True) | dict.fromkeys(("false", "0", "0.0"), False)
+    if cell.lower() not in values:
+        raise UsageError(f"{path}, line {line}: {column} is {cell!r}; it must be True or False.")
+    return values[cell.lower()]
 
 
 def parse_number(cell: str, column: str, path: Path, line: int) -> float:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from frami.core import files
 from frami.core.errors import UsageError
-from frami.core.settings import settings_to_json
+from frami.core.settings import describe_differences, settings_to_json
 from frami.data.store import COLUMNS, FORMAT, TIMELINE, Store, store_run_folder
 
 MARGIN = 1 << 20  # bytes that a batch may take in addition to its spectrograms
@@ -232,14 +232,4 @@ def _describe_changes(old: str, new: str) -> str:
     """Return how two attributes differ; for JSON objects, the first three values that do."""
     if not old.startswith("{"):
         return f"{old}, now {new}"
-    before, after = (_flatten(json.loads(text)) for text in (old, new))
-    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-    return "; ".join(f"{name} {before.get(name)}, now {after.get(name)}" for name in names[:3])
-
-
-def _flatten(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of nested objects in one dict, by name."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flatten(value) if isinstance(value, Mapping) else {name: value}
-    return flat
+    return describe_differences(json.loads(old), json.loads(new), limit=3)

@@ -24,6 +24,8 @@ It may also define:
                             example. Models of one are then not tested on the other without a
                             warning. Default: None. Data sets with the same ``FOLDER`` are always
                             treated like this.
+    ANY_FOLDER              True if ``data`` is the data set's own folder, whatever its name; FOLDER
+                            is then "". Default: False.
 
 ``folder`` is a `pathlib.Path` to the data set's own folder. ``split`` must
 

@@ -37,6 +37,7 @@ from frami.data.annotations import (
     read_weak_labels,
 )
 from frami.data.folds import check_fold
+from frami.data.leakage import held_out_folds
 from frami.data.recordings import Recordings, Split
 
 SECONDS = 10.0
@@ -143,8 +144,11 @@ def _mixed_from(folder: Path) -> dict[str, str]:
         record = read_record(folder)
     except FramiError:  # without a record, or with the record of another program
         return {}
-    settings = record["settings"] if record["command"] == "soundscapes" else {}
-    return {name: str(settings[name]) for name in ("dataset", "test_fold") if name in settings}
+    if record["command"] != "soundscapes":
+        return {}
+    # A record of an older version has the names among its settings only.
+    origins = held_out_folds(record.get("origin", record["settings"]))
+    return origins[0] if origins else {}
 
 
 def _recordings(

@@ -41,7 +41,7 @@ def listed_clips(
         folder: Folder of ESC-50.
         esc10: Keep the ESC-10 subset only. Targets are then the indices of its ten labels.
     """
-    rows = folds.read_protocol(dataset, folder, "meta/esc50.csv", COLUMNS, "target")
+    rows = folds.read_protocol(dataset, folder, "meta/esc50.csv", COLUMNS, "target", "esc10")
     rows = sorted(
         (row for row in rows if row["esc10"] == "True" or not esc10),
         key=lambda row: row["filename"],

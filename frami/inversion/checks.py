@@ -12,6 +12,7 @@ from frami.inversion import image_views
 from frami.inversion.hooks import batch_norms
 from frami.inversion.method import MethodSettings
 from frami.inversion.views import ViewSettings
+from frami.inversion.weak_priors import moments_path
 from frami.models.model import Model
 
 MAX_FRAMES = 100_000
@@ -83,12 +84,25 @@ def inversion_warnings(teacher: Model, settings: MethodSettings) -> list[str]:
     return warnings
 
 
+def describe_priors(teacher: Model, settings: MethodSettings) -> str:
+    """Return a sentence with the losses that guide an inversion, and their weights."""
+    weights, active = loss_weights(settings), active_losses(teacher, settings)
+    if not active:
+        return "No loss guides this method."
+    layers = len(batch_norms(teacher.network))
+    notes = {"batch_norm": f" at {layers} batch norms" if layers else ""}
+    if moments_path(settings):
+        notes["batch_norm"] = f" at the layers of {moments_path(settings)}"
+    parts = [f"{name.replace('_', ' ')} {weights[name]:g}{notes.get(name, '')}" for name in active]
+    return f"Active priors, with their weights: {', '.join(parts)}."
+
+
 def active_losses(teacher: Model, settings: MethodSettings) -> list[str]:
     """Return the losses that have a weight and can be computed with this teacher."""
     return [
         name
         for name in weighted_losses(settings)
-        if name != "batch_norm" or batch_norms(teacher.network)
+        if name != "batch_norm" or batch_norms(teacher.network) or moments_path(settings)
     ]
 
 

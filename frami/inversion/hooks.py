@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, cast
 
 import torch
@@ -14,6 +15,8 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from frami.core.runtime import Runtime
 from frami.models.hooks import PreHook, pre_hooks
 from frami.models.network import Output
+
+FEW_BATCH_NORMS = 3  # up to this number, batch-norm moments alone are a weak prior
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def forward_with_stats(
     *,
     moments: bool = True,
     each_clip: bool = False,
+    extra: Mapping[str, Moments] = MappingProxyType({}),
 ) -> ForwardPass:
     """Return a teacher's output for clips ``(B, F, N)`` and the statistics of its batch norms.
 
@@ -70,9 +74,11 @@ def forward_with_stats(
         runtime: Precision of the forward pass.
         moments: Whether to record statistics; False leaves them empty.
         each_clip: Whether to record the channel means of each clip as well.
+        extra: Moments of the training data at the inputs of further layers, by layer name. They
+            replace the running moments of a batch norm.
     """
     recording = (
-        record_batch_norm_inputs(teacher, each_clip=each_clip)
+        record_batch_norm_inputs(teacher, each_clip=each_clip, extra=extra)
         if moments
         else nullcontext(BatchNormStats())
     )
@@ -97,31 +103,51 @@ def batch_norms(network: nn.Module) -> dict[str, nn.Module]:
     }
 
 
+def never_updated(layer: nn.Module) -> bool:
+    """Return whether a batch norm's running moments are the initial ones: mean 0, variance 1."""
+    stored = stored_moments(layer)
+    return not bool(stored.mean.any()) and bool((stored.var == 1).all())
+
+
+def stored_moments(layer: nn.Module) -> Moments:
+    """Return the running moments of a batch norm."""
+    return Moments(cast(Tensor, layer.running_mean), cast(Tensor, layer.running_var))
+
+
 @contextmanager
 def record_batch_norm_inputs(
-    network: nn.Module, *, each_clip: bool = False
+    network: nn.Module,
+    *,
+    each_clip: bool = False,
+    extra: Mapping[str, Moments] = MappingProxyType({}),
 ) -> Iterator[BatchNormStats]:
     """Record the statistics of the batch norms' inputs in every forward pass inside the block.
 
-    With ``each_clip``, the channel means of each clip are recorded as well.
+    With ``each_clip``, the channel means of each clip are recorded as well. The inputs of the
+    layers named in ``extra`` are recorded too, and compared with the moments given there.
     """
     stats = BatchNormStats()
 
     def make_hook(name: str) -> PreHook:
         def record(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            x = inputs[0]
+            x = channels_second(layer, inputs[0])
             stats.batch[name] = channel_moments(x)
             if each_clip:
                 stats.per_clip[name] = x.flatten(2).float().mean(2) if x.dim() > 2 else x.float()
 
         return record
 
-    layers = batch_norms(network)
+    layers = batch_norms(network) | {name: network.get_submodule(name) for name in extra}
     for name, layer in layers.items():
-        mean, var = cast(Tensor, layer.running_mean), cast(Tensor, layer.running_var)
-        stats.stored[name] = Moments(mean, var)
+        stats.stored[name] = extra[name] if name in extra else stored_moments(layer)
     with pre_hooks([(layer, make_hook(name)) for name, layer in layers.items()]):
         yield stats
+
+
+def channels_second(layer: nn.Module, x: Tensor) -> Tensor:
+    """Return the input of a layer with its channels on the second axis, ``(B, C, ...)``."""
+    last = isinstance(layer, nn.Linear | nn.LayerNorm | nn.RMSNorm) and x.dim() > 2
+    return x.movedim(-1, 1) if last else x
 
 
 class _ChannelMoments(torch.autograd.Function):

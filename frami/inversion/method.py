@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
@@ -30,6 +30,10 @@ class MethodSettings:
     def frame_limit(self) -> int | None:
         """Longest clip, in frames, made by default for a single-label teacher; None: no limit."""
         return None
+
+    def for_teacher(self, teacher: Model) -> Self:
+        """Return the settings to use with a teacher; the engine calls this once."""
+        return self
 
 
 class Method(Protocol):

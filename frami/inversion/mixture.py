@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -26,6 +27,7 @@ from frami.inversion.method import (
     UsesRecordings,
     load_method,
 )
+from frami.inversion.weak_priors import with_moments
 from frami.models.model import Model
 
 
@@ -44,6 +46,10 @@ class Part:
     share: float
     settings: MethodSettings
     factory: MethodFactory
+
+    def for_teacher(self, teacher: Model) -> Part:
+        """Return the part with the settings to use with a teacher."""
+        return replace(self, settings=self.settings.for_teacher(teacher))
 
     def to_json(self) -> dict[str, Any]:
         """Return the part as it is recorded."""
@@ -81,6 +87,27 @@ def make_parts(method: str, mix: Mapping[str, float], options: Mapping[str, Any]
         settings = make_settings(module.Settings, grouped[name])
         parts.append(Part(name, share, settings, module.Method))
     return parts
+
+
+def plan_parts(
+    teacher: Model,
+    method: str,
+    mix: Mapping[str, float],
+    options: Mapping[str, Any],
+    moments: str | Path | None = None,
+) -> list[Part]:
+    """Return the parts of a mixture with their settings for a teacher (see `make_parts`).
+
+    Args:
+        teacher: The teacher.
+        method: The main method.
+        mix: Shares of the other methods, by name.
+        options: Settings of all methods.
+        moments: File of moments of recordings, for the main method.
+    """
+    if moments is not None:
+        options = with_moments(method, options, moments)
+    return [part.for_teacher(teacher) for part in make_parts(method, mix, options)]
 
 
 def _check_share(name: str, share: Any) -> float:

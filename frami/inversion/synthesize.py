@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from frami.core import seeds
-from frami.core.progress import ProgressCallback, silent
+from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, discard_record, is_finished
 from frami.core.runtime import Runtime, select_runtime
 from frami.core.settings import identity_fields
@@ -24,8 +24,11 @@ from frami.data.store import Store, store_run_folder
 from frami.data.writer import StoreWriter
 from frami.inversion import checks, targets
 from frami.inversion.checks import inversion_warnings
+from frami.inversion.explicit_norms import explicit_batch_norms
+from frami.inversion.gradients import require_gradient
 from frami.inversion.loop import RoundResult
-from frami.inversion.mixture import Mixture, make_parts, unique
+from frami.inversion.mixture import Mixture, plan_parts, unique
+from frami.inversion.weak_priors import moments_digest
 from frami.models import tasks
 from frami.models.model import Model, ModelLike, as_model
 from frami.models.network import frozen
@@ -44,6 +47,7 @@ def synthesize(
     batch_size: int = BATCH_SIZE,
     co_occurrence: float = 0.0,
     options: Mapping[str, Any] | None = None,
+    moments: str | Path | None = None,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -68,6 +72,8 @@ def synthesize(
         co_occurrence: How strongly to favor tag pairs with similar class weights; 0 is uniform.
         options: Settings of the method, by name; those of a method of ``mix`` as
             ``synthesizer.balance``.
+        moments: File of moments of recordings (`frami moments`), as a prior for a teacher with few
+            batch norms, for the methods ``frami`` and ``deepinversion``.
         seed: Seed of all random numbers.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         threads: Number of CPU threads; None keeps torch's choice.
@@ -78,9 +84,10 @@ def synthesize(
         UsageError: A method or setting does not exist, or is not allowed; the store was made with
             other settings; or another process is writing to it.
     """
+    check_callback(report)
     teacher = as_model(teacher)
     out, seed = Path(out), seeds.check_seed(seed)
-    parts = make_parts(method, mix or {}, options or {})
+    parts = plan_parts(teacher, method, mix or {}, options or {}, moments)
     if frame_range is None:
         frame_range = targets.default_frame_range(teacher, parts[0].settings)
     frame_range = checks.check_frame_range(frame_range)
@@ -99,6 +106,7 @@ def synthesize(
         precision=runtime.precision,
         recordings=inversion.recordings,
         mix=[part.to_json() for part in parts[1:]],
+        moments=moments_digest(parts[0].settings, teacher),
     )
     folder = store_run_folder(out)
     writer = StoreWriter(
@@ -137,6 +145,7 @@ class SynthesisPlan:
         options: All settings of the method, except paths.
         recordings: Provenance of the recordings, if the method uses any; a list of them for a mix.
         mix: Name, share and settings of each further method.
+        moments: Digest of the file of moments, if the method uses one.
     """
 
     method: str
@@ -148,11 +157,12 @@ class SynthesisPlan:
     precision: str
     recordings: Mapping[str, Any] | list[Mapping[str, Any]] | None = None
     mix: Sequence[Mapping[str, Any]] = ()
+    moments: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as they are recorded."""
         settings = asdict(self)
-        for name in ("recordings", "mix"):
+        for name in ("recordings", "mix", "moments"):
             if not settings[name]:
                 del settings[name]
         return settings
@@ -191,7 +201,14 @@ class _Synthesis:
         sample_targets = targets.TARGET_SAMPLERS[self.teacher.task]
         index = self._resume(run)
         report(min(self.writer.rows, samples))
-        with self.runtime.placed(self.teacher.network) as network, frozen(network):
+        with (
+            self.runtime.placed(self.teacher.network) as network,
+            frozen(network),
+            explicit_batch_norms(),
+        ):
+            if self.writer.losses and index * batch < samples:
+                n_mels, n_frames = self.teacher.front_end.n_mels, plan.frame_range[0]
+                require_gradient(network, n_mels, n_frames, plan.seed, self.runtime)
             while index * batch < samples:
                 n_frames = targets.sample_round_frames(plan.frame_range, index, plan.seed)
                 target = sample_targets(similarity, batch, index, plan.seed, n_frames)

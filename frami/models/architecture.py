@@ -104,6 +104,16 @@ class Architecture:
                 )
 
 
+def check_architecture(architecture: object) -> None:
+    """Refuse what is not an architecture, such as the name of a network."""
+    if not isinstance(architecture, Architecture):
+        raise UsageError(
+            f"`architecture` is {architecture!r}; pass frami.Architecture({str(architecture)!r})."
+            if isinstance(architecture, str)
+            else f"`architecture` is {architecture!r}; it must be a frami.Architecture."
+        )
+
+
 def _add_projection(network: Network, channels: int, task: str) -> None:
     """Append a 1x1 convolution to the encoder, so that its output has ``channels`` channels."""
     # The hidden state of a teacher comes from a ReLU, and its head was trained on such values. That

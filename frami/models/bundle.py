@@ -5,18 +5,24 @@ A bundle may come from an unknown source. Errors name the key or tensor that is 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from frami.core.errors import OperationError
+from frami.core.errors import OperationError, UsageError
 
 BUNDLE_FILES = DESCRIPTION_FILE, WEIGHTS_FILE = "model.json", "weights.safetensors"
+# The layout of the Hugging Face Hub. Its config.json holds the description under the key "frami".
+HUB_FILES = "config.json", "model.safetensors"
+HUB_KEY = "frami"
 FORMAT = "frami bundle 1"
 REQUIRED_KEYS = {
     "format": str,
@@ -31,6 +37,66 @@ REQUIRED_KEYS = {
 }
 # Highest width, depth or embedding. Beyond it, a network takes long to build even without memory.
 MAX_SIZE = 10_000
+
+
+def description_path(folder: Path) -> Path:
+    """Return the file that describes the bundle of a folder: model.json, or that of the Hub."""
+    own, hub = folder / DESCRIPTION_FILE, folder / HUB_FILES[0]
+    return hub if hub.is_file() and not own.is_file() else own
+
+
+def weights_path(folder: Path) -> Path:
+    """Return the file with the weights of the bundle in a folder."""
+    is_own = description_path(folder).name == DESCRIPTION_FILE
+    return folder / (WEIGHTS_FILE if is_own else HUB_FILES[1])
+
+
+def is_bundle(folder: Path) -> bool:
+    """Return whether a folder holds a bundle, in frami's layout or in that of the Hub."""
+    return description_path(folder).is_file()
+
+
+def list_pretrained() -> list[str]:
+    """Return the names of the bundles that are part of the package.
+
+    >>> list_pretrained()
+    ['digits']
+    """
+    root = resources.files("frami.bundles")
+    return sorted(
+        entry.name for entry in root.iterdir() if entry.joinpath(DESCRIPTION_FILE).is_file()
+    )
+
+
+def resolve_bundle(model: str | Path) -> Path:
+    """Return the folder of a bundle, from its path or from the name of one in the package."""
+    if not isinstance(model, str | Path):
+        raise UsageError(
+            f"A model is needed, the folder of its bundle, or one of: "
+            f"{', '.join(list_pretrained())}; it is {model!r}."
+        )
+    folder = Path(model)
+    # A folder with the name of a pretrained model may hold anything else.
+    if not is_bundle(folder) and str(model) in list_pretrained():
+        folder = Path(str(resources.files("frami.bundles").joinpath(str(model))))
+    if not is_bundle(folder):
+        problem = "has no model.json" if folder.exists() else "does not exist"
+        raise UsageError(
+            f"The bundle {str(model)!r} {problem}. Give the folder of a bundle, or one of: "
+            f"{', '.join(list_pretrained())}."
+        )
+    return folder
+
+
+def fingerprint(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Return 16 hex digits that depend on a model's description and on its weights."""
+    digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode())
+        # As bytes, because numpy has no bfloat16.
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def state_tensors(network: nn.Module) -> dict[str, Tensor]:
@@ -49,6 +115,8 @@ def read_description(path: Path) -> dict[str, Any]:
         raise OperationError(
             f"{path} is not readable JSON ({error}). Copy the bundle again."
         ) from error
+    if path.name == HUB_FILES[0] and isinstance(description, dict):
+        description = description.get(HUB_KEY, {})
     keys = set(description) if isinstance(description, dict) else set()
     missing = sorted(REQUIRED_KEYS.keys() - keys)
     if missing:
@@ -91,7 +159,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Return the weights of a bundle; the error differs for a pickle and for a truncated file."""
     if not path.is_file():
         raise OperationError(
-            f"{path} is missing. A bundle is model.json and weights.safetensors: copy both."
+            f"{path} is missing. A bundle is model.json and weights.safetensors, or on the Hub "
+            f"config.json and model.safetensors: copy both."
         )
     try:
         return safetensors.torch.load_file(path)

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import operator
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
+from frami.audio.waveform import as_waveform
 from frami.core import code, files
+from frami.core.checks import check_frame_range
 from frami.core.errors import OperationError, UsageError
-from frami.core.settings import settings_from_json, settings_to_json
-from frami.models import bundle, loading, tasks
-from frami.models.architecture import Architecture
+from frami.core.settings import settings_to_json
+from frami.models import bundle, hub_layout, loading, tasks
+from frami.models.architecture import Architecture, check_architecture
+from frami.models.bundle import list_pretrained as list_pretrained
+from frami.models.bundle import resolve_bundle as resolve_bundle
 from frami.models.foreign import Adoption
 from frami.models.network import Classifier, Output, frozen
 from frami.models.pooling import ATTENTION
@@ -44,8 +44,9 @@ class Model:
         adoption: How a network of other code is called; None for frami's own networks.
 
     Raises:
-        UsageError: The number of labels is not the number of classes, or ``frame_range`` is not a
-            pair of positive integers in ascending order.
+        UsageError: ``architecture`` is not an `Architecture`, the number of labels is not the
+            number of classes, or ``frame_range`` is not a pair of positive integers in ascending
+            order.
     """
 
     architecture: Architecture
@@ -58,24 +59,14 @@ class Model:
     adoption: Adoption | None = None
 
     def __post_init__(self) -> None:
+        check_architecture(self.architecture)
         classes = self.network.classes
         if isinstance(self.labels, str) or len(self.labels) != classes:
             raise UsageError(
                 f"A network of {classes} classes needs {classes} labels, not {self.labels!r}."
             )
-        try:
-            shortest, longest = map(operator.index, self.frame_range)
-        except (TypeError, ValueError) as error:
-            raise UsageError(
-                f"`frame_range` is {self.frame_range!r}; it must be two integers."
-            ) from error
-        if not 1 <= shortest <= longest:
-            raise UsageError(
-                f"`frame_range` is {self.frame_range!r}; it must be two integers of 1 or more, the "
-                f"lower first."
-            )
         object.__setattr__(self, "labels", tuple(self.labels))
-        object.__setattr__(self, "frame_range", (shortest, longest))
+        object.__setattr__(self, "frame_range", check_frame_range(self.frame_range))
         self.network.task = tasks.find_task(self.task)
 
     @classmethod
@@ -88,27 +79,37 @@ class Model:
         **attributes: Any,
     ) -> Model:
         """Return a model with fresh weights, drawn from torch's global generator."""
+        check_architecture(architecture)
         network = architecture.build(front_end.n_mels, len(labels), task)
         return cls(architecture, network, front_end, tuple(labels), task, **attributes)
 
     @property
     def fingerprint(self) -> str:
         """16 hex digits that depend on the weights, front end, labels, task and architecture."""
-        digest = hashlib.sha256(json.dumps(self._description(), sort_keys=True).encode())
-        for name, tensor in sorted(self.network.state_dict().items()):
-            digest.update(name.encode())
-            # As bytes, because numpy has no bfloat16.
-            flat = tensor.detach().cpu().contiguous().reshape(-1)
-            digest.update(flat.view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return bundle.fingerprint(self._description(), self.network.state_dict())
 
     @property
     def parameters(self) -> int:
         """Number of weights. The embedding counts, although a sound event detector ignores it."""
         return sum(p.numel() for p in self.network.parameters())
 
-    def predict(self, waveform: Tensor) -> Output:
-        """Return the output for one waveform ``(T,)`` at the front end's sample rate."""
+    def predict(
+        self, sound: str | Path | Tensor | NDArray[Any], sample_rate: int | None = None
+    ) -> Output:
+        """Return the output for one sound, a batch of 1.
+
+        `frami.predict` also gives labels, windows and the times of events.
+
+        Args:
+            sound: Path of an audio file; or a waveform, as tensor or array: ``(T,)``, ``(1, T)`` or
+                two channels ``(2, T)``, floats in [-1, 1], int16 or int32.
+            sample_rate: Rate of the waveform, Hz; None means the front end's. A file has its own.
+
+        Raises:
+            UsageError: The sound is not a waveform, too short, or not finite.
+            OperationError: The sound is digital silence, or the file cannot be read.
+        """
+        waveform = as_waveform(sound, sample_rate, self.front_end.sample_rate)
         device = next(self.network.parameters()).device
         with torch.inference_mode(), frozen(self.network):
             return self.network(self.front_end(waveform).unsqueeze(0).to(device))
@@ -131,8 +132,7 @@ class Model:
     @property
     def code(self) -> list[str]:
         """References of the user's functions that the model needs (`frami.core.code`)."""
-        own = getattr(self.front_end, "function", "")
-        references = [own, self.adoption.code if self.adoption else ""]
+        references = [self.front_end.function, self.adoption.code if self.adoption else ""]
         return [reference for reference in references if reference]
 
     def save(self, folder: str | Path, **provenance: Any) -> Path:
@@ -156,41 +156,64 @@ class Model:
         files.write_json(folder / bundle.DESCRIPTION_FILE, description)
         return folder
 
+    def save_pretrained(self, folder: str | Path, *, card: str | None = None) -> Path:
+        """Write the bundle in the layout of the Hugging Face Hub, and return its folder.
+
+        The folder holds ``config.json``, ``model.safetensors`` and the model card ``README.md``.
+        `frami.load` reads it, and so do all commands. ``card`` is the text of the model card; None
+        keeps the card that is there, or writes a short one.
+
+        Raises:
+            UsageError: The folder holds a bundle in frami's own layout.
+        """
+        hub_layout.check_folder(folder)
+        return hub_layout.convert(self.save(folder), card)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path,
+        *,
+        revision: str | None = None,
+        trust_code: bool = False,
+        **options: Any,
+    ) -> Model:
+        """Return a model from a folder, from the package or from the Hugging Face Hub.
+
+        Args:
+            source: Folder of a bundle, name of a pretrained model, or ``owner/name`` on the Hub,
+                which needs the extra ``hub``.
+            revision: Branch, tag or commit on the Hub.
+            trust_code: See `load`.
+            options: ``token``, ``cache_dir``, ``force_download`` and ``local_files_only`` of
+                huggingface_hub.
+
+        Raises:
+            UsageError: The source does not exist, or the extra ``hub`` is not installed.
+            OperationError: The bundle is broken, or the Hub cannot be reached.
+        """
+        if not Path(source).is_dir() and str(source) not in list_pretrained():
+            source = hub_layout.import_hub().download(str(source), revision, **options)
+        return load(source, trust_code=trust_code)
+
+    def push_to_hub(self, repository: str, *, card: str | None = None, **options: Any) -> str:
+        """Upload the bundle to ``owner/name`` on the Hugging Face Hub; return the commit's address.
+
+        ``options`` are ``private``, ``token``, ``branch``, ``create_pr`` and ``commit_message`` of
+        huggingface_hub.
+
+        Raises:
+            UsageError: The extra ``hub`` is not installed, or the name is not one.
+            OperationError: The Hub cannot be reached, or refuses.
+        """
+        hub = hub_layout.import_hub()
+        return hub.upload(
+            lambda folder: self.save_pretrained(folder, card=card), repository, **options
+        )
+
 
 # A model, the folder of its bundle, or the name of a bundle that is part of the package.
 ModelLike = Model | str | Path
-
-
-def list_pretrained() -> list[str]:
-    """Return the names of the bundles that are part of the package.
-
-    >>> list_pretrained()
-    ['digits']
-    """
-    root = resources.files("frami.bundles")
-    return sorted(
-        entry.name for entry in root.iterdir() if entry.joinpath(bundle.DESCRIPTION_FILE).is_file()
-    )
-
-
-def resolve_bundle(model: str | Path) -> Path:
-    """Return the folder of a bundle, from its path or from the name of one in the package."""
-    if not isinstance(model, str | Path):
-        raise UsageError(
-            f"A model is needed, the folder of its bundle, or one of: "
-            f"{', '.join(list_pretrained())}; it is {model!r}."
-        )
-    folder = Path(model)
-    # A folder with the name of a pretrained model may hold anything else.
-    if not (folder / bundle.DESCRIPTION_FILE).is_file() and str(model) in list_pretrained():
-        folder = Path(str(resources.files("frami.bundles").joinpath(str(model))))
-    if not (folder / bundle.DESCRIPTION_FILE).is_file():
-        problem = "has no model.json" if folder.exists() else "does not exist"
-        raise UsageError(
-            f"The bundle {str(model)!r} {problem}. Give the folder of a bundle, or one of: "
-            f"{', '.join(list_pretrained())}."
-        )
-    return folder
 
 
 def as_model(model: ModelLike) -> Model:
@@ -219,41 +242,8 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
 
 
 def _load(folder: Path) -> Model:
-    description = bundle.read_description(folder / bundle.DESCRIPTION_FILE)
-    architecture = Architecture(
-        description["network"],
-        description["arguments"],
-        description["projection"],
-        str(description.get("pooling", ATTENTION)),
-    )
-    module = architecture.network
-    if "." in module and module not in sys.modules and not code.is_trusted():
-        raise OperationError(
-            f"The bundle {folder} needs the module {module}, which is not part of frami. If you "
-            f"trust it, import it: frami --import {module} ..., or trust_code=True in Python."
-        )
-    front_end = settings_from_json(FrontEnd, description["front_end"], f"{folder}/model.json")
-    for reference in filter(None, [getattr(front_end, "function", "")]):
-        code.load_reference(folder, reference)
-    adoption: Adoption | None = None
-    network: Classifier
-    if "adoption" in description:
-        adoption = settings_from_json(Adoption, description["adoption"], f"{folder}/model.json")
-        network = loading.load_foreign_network(folder, description, adoption, front_end)
-    else:
-        network = loading.load_network(folder, description, architecture, front_end)
-    shortest, longest = description["frame_range"]
-    loaded = Model(
-        architecture,
-        network,
-        front_end,
-        tuple(description["labels"]),
-        description["task"],
-        description["provenance"],
-        (shortest, longest),
-        adoption,
-    )
-    expected = description.get("fingerprint")
+    parts, expected = loading.read_parts(folder)
+    loaded = Model(**parts)
     if expected is not None and expected != (fingerprint := loaded.fingerprint):
         raise OperationError(
             f"The bundle {folder} was changed: model.json and weights.safetensors do not belong "

@@ -44,6 +44,11 @@ class Output:
     task: Task = SINGLE_LABEL
 
     @property
+    def probabilities(self) -> Tensor:
+        """Probability of each class in the clip, ``(B, K)``; see `Task.class_probabilities`."""
+        return self.task.class_probabilities(self.logits)
+
+    @property
     def task_logits(self) -> Tensor:
         """Logits in the shape that a `frami.models.tasks.Task` takes.
 

@@ -15,13 +15,15 @@ from frami.core.run import read_metrics, read_record
 from frami.core.runtime import Runtime, select_runtime
 from frami.core.text import format_bytes, format_mapping, format_rows
 from frami.data.clips import Spectrograms
+from frami.data.leakage import without_samples
 from frami.data.recordings import Split
 from frami.data.splits import align_labels, load_split, split_for_task
 from frami.data.store import Store
 from frami.evaluate import complexity, events, fusion
 from frami.evaluate.events import annotated_events
 from frami.evaluate.scores import score_predictions
-from frami.models.model import Model, ModelLike, list_pretrained, load, resolve_bundle
+from frami.models.bundle import is_bundle, list_pretrained, resolve_bundle, weights_path
+from frami.models.model import Model, ModelLike, load
 from frami.reporting import charts, event_rolls, feature_map
 from frami.reporting.describe import (
     Rows,
@@ -44,6 +46,7 @@ def inspect(
     data: str | Path | None = None,
     test_fold: str | int | None = None,
     teacher: ModelLike | None = None,
+    strict: bool = False,
     device: str = "auto",
 ) -> str:
     """Return a description of a bundle, a store or a run: at most 24 lines of 100 columns.
@@ -57,6 +60,7 @@ def inspect(
         data: Folder of the data set, or of all data sets; by default ``FRAMI_DATA``.
         test_fold: Fold whose recordings are shown.
         teacher: With ``out`` and a store, the model whose features are plotted.
+        strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
@@ -65,12 +69,14 @@ def inspect(
         OperationError: If a file is damaged.
     """
     _check_arguments(out, dataset, data, test_fold, teacher)
-    split = None if dataset is None else load_split(dataset, data, test_fold=str(test_fold))
+    split = None
+    if dataset is not None:
+        split = load_split(dataset, data, test_fold=str(test_fold), strict=strict)
     path, out = Path(path), None if out is None else Path(out)
     if teacher is not None and not path.is_file():
         raise UsageError(f"`teacher` is for a store; {path} is not a store.")
     is_run = (path / "run.json").is_file()
-    if (path / "model.json").is_file() or (str(path) in list_pretrained() and not is_run):
+    if is_bundle(path) or (str(path) in list_pretrained() and not is_run):
         runtime = select_runtime(device, precision="float32")
         rows = _describe_bundle(resolve_bundle(path), out, split, runtime)
     elif path.is_file() and (path.suffix == ".h5" or h5py.is_hdf5(path)):
@@ -109,7 +115,7 @@ def _check_arguments(
 
 def _describe_bundle(path: Path, out: Path | None, split: Split | None, runtime: Runtime) -> Rows:
     model = load(path)
-    size = format_bytes((path / "weights.safetensors").stat().st_size)
+    size = format_bytes(weights_path(path).stat().st_size)
     work = f"{complexity.multiply_adds(model) / 1e6:.1f} M multiply-adds per second of audio"
     rows = [
         ("bundle", str(path)),
@@ -119,7 +125,7 @@ def _describe_bundle(path: Path, out: Path | None, split: Split | None, runtime:
         ("frame range", format_frame_range(model.front_end, model.frame_range)),
         ("task", model.task),
         ("labels", f"{len(model.labels)}: {', '.join(model.labels)}"),
-        ("provenance", format_mapping(model.provenance) or "not recorded"),
+        ("provenance", format_mapping(without_samples(model.provenance)) or "not recorded"),
         ("fingerprint", model.fingerprint),
     ]
     if out is None:

@@ -26,6 +26,43 @@ def _format_value(value: float | int) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
+def mistakes_table(scores: Mapping[str, Any]) -> list[str]:
+    """Return the worst mistakes as lines of a table; no lines if there is no mistake."""
+    rows = [
+        (one["clip"], one["truth"], one["answer"], _format_value(one["probability"]))
+        for one in scores["mistakes"]
+    ]
+    heads = ("clip", "truth", "answer", "probability")
+    return ["Worst mistakes:", *format_table([heads, *rows])] if rows else []
+
+
+def folds_table(result: Mapping[str, Any]) -> list[str]:
+    """Return the scores of each fold as lines of a table (`score_all_folds`)."""
+    measures = list(result["mean"])
+    rows = [
+        (fold, str(scores["clips"]), *(_format_value(scores[name]) for name in measures))
+        for fold, scores in result["folds"].items()
+    ]
+    return format_table([("fold", "clips", *map(measure_title, measures)), *rows])
+
+
+def folds_sentence(result: Mapping[str, Any], dataset: str) -> str:
+    """Return the mean and standard error over folds, and what is missing, as sentences."""
+    values = []
+    for name, mean in result["mean"].items():
+        error = result["standard_error"][name]
+        spread = "" if error is None else f" +- {error:.4f}"
+        values.append(f"{measure_title(name)} {mean:.4f}{spread}")
+    folds = result["folds"].values()
+    notes = [
+        f"{', '.join(values)} (mean and standard error over {len(folds)} folds) on "
+        f"{result['clips']} clips of {dataset}.",
+        *(f"Fold {n} is left out: there is no {p}." for n, p in result["missing_folds"].items()),
+        *(scores["missing"] for scores in folds),
+    ]
+    return " ".join(filter(None, dict.fromkeys(notes)))
+
+
 def events_tsv(events_by_clip: Mapping[str, events.Events]) -> str:
     """Return events as the tab-separated table of DCASE task 4, with file names without folders."""
     rows = [

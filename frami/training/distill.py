@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from frami.core import files, seeds
-from frami.core.progress import ProgressCallback, silent
-from frami.core.run import Run, is_finished
+from frami.core.checks import check_integer
+from frami.core.extension import chain_of, extend_record
+from frami.core.progress import ProgressCallback, check_callback, silent
+from frami.core.run import Run, is_finished, read_record
 from frami.core.runtime import select_runtime
 from frami.data.store import Store
 from frami.evaluate import complexity
@@ -34,8 +36,10 @@ def distill(
     recipe: str = "frami",
     embedding_teacher: ModelLike | None = None,
     options: Mapping[str, Any] | None = None,
-    budget: str | None = None,
+    budget: str | complexity.Budget | None = None,
+    more_steps: int = 0,
     any_teacher: bool = False,
+    strict: bool = False,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -68,9 +72,13 @@ def distill(
             is the teacher's, except for mean and deviation.
         options: Settings of `frami.training.norms.DistillSettings` and loss weights of the recipe,
             by name.
-        budget: A name of `frami.evaluate.complexity.BUDGETS`; a larger student is refused.
+        budget: A name of `frami.evaluate.complexity.BUDGETS`, or a budget of your own; a larger
+            student is refused.
+        more_steps: Train the student of a finished run for this number of steps more, from its
+            weights and the optimizer's state, with a new cycle of the learning rate.
         any_teacher: Skip two safety checks: that the store was made from this teacher, and that the
             teacher was not trained on the test fold.
+        strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
         seed: Seed of the student's first weights, the order of the clips and their augmentation.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; None leaves the choice to torch.
@@ -82,6 +90,7 @@ def distill(
             ``dataset`` and ``noise`` is given; or the teachers have different labels.
         OperationError: The store has another teacher, front end or task, or fewer than 4 clips.
     """
+    check_callback(report)
     teachers = load_teachers(teacher)
     if noise:
         options = {**noise_settings(teachers[0]), **(options or {})}
@@ -105,30 +114,45 @@ def distill(
         test_fold,
         noise=sources.fresh_noise(teachers, n_clips, plan.seed) if noise else None,
         any_teacher=any_teacher,
+        strict=strict,
         labeled=not plan.recipe.needs_teacher,
     )
     if budget:
         complexity.check_budget(budget, plan.student())
-    return _run(plan, source, Path(out), report)
+    more_steps = check_integer("more_steps", more_steps, 0)
+    return _run(plan, source, Path(out), more_steps, report)
 
 
-def _run(plan: Plan, source: sources.TrainingSource, out: Path, report: ProgressCallback) -> Model:
+def _run(
+    plan: Plan,
+    source: sources.TrainingSource,
+    out: Path,
+    more_steps: int,
+    report: ProgressCallback,
+) -> Model:
     """Train the student of a plan in a run folder, or load it if the run is finished."""
     # Recordings are read before the run starts, so that their time does not count as distillation.
     # A folder that cannot be written is reported before that.
     files.ensure_dir(out)
-    clips, held_out = (None, None) if is_finished(out) else source.load()
+    if more_steps:  # refused before recordings are read
+        extend_record(out, read_record(out) if (out / "run.json").is_file() else None, more_steps)
+    is_done = is_finished(out) and not more_steps
+    clips, held_out = (None, None) if is_done else source.load()
     with Run(
         out,
         "distill",
         plan.record(source.origin),
+        keeps_state=True,
+        more_steps=more_steps,
         writes=bundle.BUNDLE_FILES,
         recordings=source.recordings,
         device=plan.runtime.name,
         teacher=plan.teacher_id,
+        missing=source.missing,
     ) as run:
         if not run.finished and clips is not None:
             model, scores = plan.fit(clips, held_out, run, report)
-            model.save(out, recipe=plan.recipe_name, source=source.origin, **plan.provenance())
+            provenance = {"source": source.origin, **plan.provenance(), **chain_of(run.content)}
+            model.save(out, recipe=plan.recipe_name, **provenance)
             run.finish(fingerprint=model.fingerprint, **scores)
         return load(out, trust_code=True)

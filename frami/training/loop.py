@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from frami.core import seeds
 from frami.core.errors import OperationError
+from frami.core.extension import current_steps
 from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run
 from frami.core.runtime import Runtime
@@ -21,11 +22,12 @@ from frami.core.seeds import Stream
 from frami.core.settings import setting
 from frami.data.clips import Clips, infinite_batches
 from frami.models import tasks
-from frami.models.model import Model
+from frami.models.model import Model, load
 from frami.models.network import Output, frozen
 from frami.training import augment
+from frami.training.optimizer import make_optimizer, make_schedule
 from frami.training.recipes import Recipe
-from frami.training.student import ProjectedStudent, make_ema_student
+from frami.training.student import ProjectedStudent, make_ema_student, project_student
 
 LOG_EVERY = 20
 
@@ -78,12 +80,13 @@ def fit(
         OperationError: The loss is not finite.
     """
     with seeds.seeded(seed, Stream.PROJECTION):
-        projected = _project(student, teacher, recipe, bands or [student.front_end.n_mels])
+        projected = project_student(student, teacher, recipe, bands or [student.front_end.n_mels])
     runtime.place(projected)
     projected.requires_grad_(True).train()
     if teacher is not None and recipe.reuse_head:
         student.network.head.load_state_dict(teacher.network.head.state_dict())
-    trainer = _Trainer(projected, recipe, settings, runtime, seed)
+    steps = current_steps(run.content, settings.steps) if run else (0, settings.steps)
+    trainer = _Trainer(projected, recipe, settings, steps, runtime, seed)
     with ExitStack() as stack:
         network = None
         if teacher is not None:
@@ -94,20 +97,6 @@ def fit(
     return student
 
 
-def _project(
-    student: Model, teacher: Model | None, recipe: Recipe, bands: Sequence[int]
-) -> ProjectedStudent:
-    """Return the student with the projections that the losses of a recipe need."""
-    channels = embedding = stats = None
-    if teacher is not None and recipe.compares("hidden") and not recipe.reuse_head:
-        channels = teacher.network.channels
-        if teacher.network.stats_size != 2 * channels:
-            stats = teacher.network.stats_size
-    if teacher is not None and recipe.compares("embedding"):
-        embedding = teacher.network.embedding
-    return ProjectedStudent(student.network, bands, channels, embedding, stats)
-
-
 class _Trainer:
     """A student in training, with everything that its next step depends on.
 
@@ -115,7 +104,8 @@ class _Trainer:
         student: The projected student, in training mode.
         ema_student: The moving average of the student; None if the recipe does not compare with it.
         optimizer: AdamW.
-        schedule: The learning rate over the steps.
+        first: Step that this work starts after: 0, unless it extends a run.
+        schedule: The learning rate over the steps of this work.
     """
 
     def __init__(
@@ -123,21 +113,21 @@ class _Trainer:
         student: ProjectedStudent,
         recipe: Recipe,
         settings: TrainingSettings,
+        steps: tuple[int, int],
         runtime: Runtime,
         seed: int,
     ) -> None:
         self.student, self.recipe, self.settings = student, recipe, settings
         self.runtime, self.seed = runtime, seed
-        self.optimizer = _make_optimizer(student, settings)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer,
-            settings.learning_rate,
-            total_steps=settings.steps + 1,
-            pct_start=float(max(settings.warmup, 1 / settings.steps)),
-            cycle_momentum=False,
-        )
+        self.first, self.last = steps[0], sum(steps)
+        self.optimizer = make_optimizer(student, settings.learning_rate, settings.weight_decay)
+        self._restart_schedule()
         uses_average = any(loss.reference == "ema_student" for loss in recipe.losses.values())
         self.ema_student = make_ema_student(student) if uses_average else None
+
+    def _restart_schedule(self) -> None:
+        rates = self.settings.learning_rate, self.settings.warmup
+        self.schedule = make_schedule(self.optimizer, *rates, self.last - self.first)
 
     def run(
         self,
@@ -148,21 +138,24 @@ class _Trainer:
     ) -> None:
         """Train from the last saved state to the last step."""
         start = self.resume(run) if run is not None else 0
-        report(start)
+        report(start - self.first)
         batches = infinite_batches(clips, self.settings.batch_size, self.seed, start)
-        for step in range(start, self.settings.steps):
+        for step in range(start, self.last):
             mel, target = self.augment(*next(batches), step)
             losses = self.compute_losses(mel, target, teacher, step)
             weights = self.recipe.weights
             self.step(torch.stack([weights[name] * loss for name, loss in losses.items()]).sum())
             done = step + 1
-            if done % LOG_EVERY and done != self.settings.steps:
+            if done % LOG_EVERY and done != self.last:
                 continue
             values = _finite_values(losses, done)
-            report(done, ", ".join(f"{name} {value:.3f}" for name, value in values.items()))
+            report(
+                done - self.first,
+                ", ".join(f"{name} {value:.3f}" for name, value in values.items()),
+            )
             if run is not None:
                 run.log(step=done, **values)
-                run.save(partial(self.state, done))
+                run.save(partial(self.state, done), always=done == self.last)
 
     def augment(self, mel: Tensor, target: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """Return a batch on the device, augmented for this step."""
@@ -213,29 +206,27 @@ class _Trainer:
         }
 
     def resume(self, run: Run) -> int:
-        """Load the last state of an interrupted run; return its step, 0 if there is none."""
+        """Load the last state of an interrupted or extended run; return its step.
+
+        Without a state, an extension starts from the weights of the bundle.
+        """
         state = run.state()
-        step = int(state["step"]) if state else 0
+        step = int(state["step"]) if state else self.first
         run.rewind("step", step)
+        if state is None and self.first:
+            weights = load(run.folder, trust_code=True).network.state_dict()
+            self.student.network.load_state_dict(weights)
         if state is None:
-            return 0
+            return step
         self.student.load_state_dict(state["student"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
+        if step > self.first:
+            self.schedule.load_state_dict(state["schedule"])
+        else:
+            self._restart_schedule()
         if self.ema_student is not None:
             self.ema_student.load_state_dict(state["ema_student"])
         return step
-
-
-def _make_optimizer(student: nn.Module, settings: TrainingSettings) -> torch.optim.AdamW:
-    """Return AdamW with weight decay for matrices and kernels, but not for scales and biases."""
-    decayed = [p for p in student.parameters() if p.dim() > 1]
-    others = [p for p in student.parameters() if p.dim() <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)
 
 
 def _finite_values(losses: Mapping[str, Tensor], step: int) -> dict[str, float]:

@@ -12,6 +12,7 @@ from frami.core.text import preview
 from frami.data.clips import Clips, Spectrograms
 from frami.data.leakage import leakage_warning
 from frami.data.noise import NoiseClips
+from frami.data.recordings import Split
 from frami.data.splits import check_labels, load_split, require_training_clips, split_for_task
 from frami.data.store import Store, train_holdout_split
 from frami.models.compatibility import distinct_front_ends
@@ -29,11 +30,13 @@ class TrainingSource:
         load: Reads the clips. Returns the training clips and the held-out clips of a store, or None
             for recordings, whose test fold is held out.
         recordings: Fingerprint of the recordings; empty for a store.
+        missing: Sentences on what is missing of the recordings (`Split.missing`).
     """
 
     origin: dict[str, Any]
     load: Callable[[], tuple[Clips, Clips | None]]
     recordings: str = ""
+    missing: str = ""
 
 
 def choose_source(
@@ -47,6 +50,7 @@ def choose_source(
     noise: TrainingSource | None = None,
     any_teacher: bool,
     labeled: bool,
+    strict: bool = False,
 ) -> TrainingSource:
     """Return the clips of a store or, if a data set is named, recordings; or else the noise.
 
@@ -60,6 +64,7 @@ def choose_source(
         noise: The result of `fresh_noise`, if the clips are noise.
         any_teacher: See `frami.distill`.
         labeled: Whether training needs labels. If so, recordings without labels are left out.
+        strict: See `frami.distill`.
 
     Raises:
         UsageError: Not exactly one of ``samples``, ``dataset`` and ``noise`` is given, a teacher
@@ -71,9 +76,12 @@ def choose_source(
             "Give either `samples` (a store), `dataset` with `test_fold` (recordings), or `noise`."
         )
     if dataset is not None:
-        return _from_recordings(
-            teachers, embedding_teacher, dataset, data, test_fold, any_teacher, labeled
-        )
+        if test_fold is None:
+            raise UsageError(
+                "`dataset` needs `test_fold`: the fold that the student is not trained on."
+            )
+        split = load_split(dataset, data, test_fold=test_fold, strict=strict)
+        return _from_recordings(teachers, embedding_teacher, split, any_teacher, labeled)
     if data is not None or test_fold is not None:
         raise UsageError(
             "`data` and `test_fold` apply to recordings; leave them out with `samples` and `noise`."
@@ -89,18 +97,12 @@ def choose_source(
 def _from_recordings(
     teachers: Sequence[Model],
     embedding_teacher: Model | None,
-    dataset: str,
-    data: str | Path | None,
-    test_fold: str | int | None,
+    split: Split,
     any_teacher: bool,
     labeled: bool,
 ) -> TrainingSource:
     """Return the recordings outside a test fold; raise if a teacher may have been trained on it."""
-    if test_fold is None:
-        raise UsageError(
-            "`dataset` needs `test_fold`: the fold that the student is not trained on."
-        )
-    split = split_for_task(load_split(dataset, data, test_fold=test_fold), teachers[0].task)
+    split = split_for_task(split, teachers[0].task)
     if labeled:
         split = replace(split, train=split.train.labeled())
     require_training_clips(split)
@@ -116,6 +118,7 @@ def _from_recordings(
         split.origin,
         lambda: (Spectrograms.from_recordings(split.train, *front_ends), None),
         split.fingerprint,
+        split.missing,
     )
 
 

@@ -8,8 +8,10 @@ from dataclasses import replace
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from frami.models.model import Model
 from frami.models.network import Classifier, Output
 from frami.models.pooling import statistics_pooling
+from frami.training.recipes import Recipe
 
 EMA_DECAY = 0.99  # our choice: runs of 2,000 steps are too short for the usual 0.999
 
@@ -57,6 +59,20 @@ class ProjectedStudent(nn.Module):
         if self.embedding is not None:
             output = replace(output, embedding=self.embedding(output.embedding))
         return output
+
+
+def project_student(
+    student: Model, teacher: Model | None, recipe: Recipe, bands: Sequence[int]
+) -> ProjectedStudent:
+    """Return the student with the projections that the losses of a recipe need."""
+    channels = embedding = stats = None
+    if teacher is not None and recipe.compares("hidden") and not recipe.reuse_head:
+        channels = teacher.network.channels
+        if teacher.network.stats_size != 2 * channels:
+            stats = teacher.network.stats_size
+    if teacher is not None and recipe.compares("embedding"):
+        embedding = teacher.network.embedding
+    return ProjectedStudent(student.network, bands, channels, embedding, stats)
 
 
 def make_ema_student(student: nn.Module, decay: float = EMA_DECAY) -> AveragedModel:

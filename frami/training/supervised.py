@@ -12,7 +12,9 @@ import torch
 
 from frami.audio.frontend import FrontEnd
 from frami.core import seeds
-from frami.core.progress import ProgressCallback, silent
+from frami.core.checks import check_integer
+from frami.core.extension import chain_of
+from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run
 from frami.core.runtime import Runtime, select_runtime
 from frami.core.seeds import Stream
@@ -36,14 +38,17 @@ class SupervisedSettings(loop.TrainingSettings):
     steps: int = setting(1800, "number of steps", low=1)
 
 
-class ClipFormat(Protocol):
+class HasClipFormat(Protocol):
     """Sample rate and length of the clips of a data set."""
 
-    SAMPLE_RATE: int
-    SECONDS: float
+    @property
+    def SAMPLE_RATE(self) -> int: ...
+
+    @property
+    def SECONDS(self) -> float: ...
 
 
-def default_front_end(dataset: ClipFormat) -> FrontEnd:
+def default_front_end(dataset: HasClipFormat) -> FrontEnd:
     """Return the front end for a data set.
 
     Words and notes get 80 frames a second and 40 bands, longer scenes 32 frames and 64 bands.
@@ -75,7 +80,9 @@ def train(
     filterbank: str | None = None,
     options: Mapping[str, Any] | None = None,
     task: str | None = None,
-    budget: str | None = None,
+    budget: str | complexity.Budget | None = None,
+    more_steps: int = 0,
+    strict: bool = False,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -103,7 +110,11 @@ def train(
         options: Settings of `SupervisedSettings`, by name.
         task: ``single-label``, ``multi-label`` or ``sound-events``; by default the task that the
             data set is annotated for.
-        budget: A name of `frami.evaluate.complexity.BUDGETS`; a larger network is refused.
+        budget: A name of `frami.evaluate.complexity.BUDGETS`, or a budget of your own; a larger
+            network is refused.
+        more_steps: Train the model of a finished run for this number of steps more, from its
+            weights and the optimizer's state, with a new cycle of the learning rate.
+        strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
         seed: Seed of the first weights, the order of the clips and their augmentation.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; None leaves the choice to torch.
@@ -115,9 +126,10 @@ def train(
             the network exceeds the budget, or the folder contains something else.
         OperationError: A recording cannot be read, the loss is not finite, or the disk is full.
     """
+    check_callback(report)
     settings, seed = make_settings(SupervisedSettings, options or {}), seeds.check_seed(seed)
     architecture = Architecture.from_options(network, width, depth, pooling)
-    split = split_for_task(load_split(dataset, data, test_fold=test_fold), task)
+    split = split_for_task(load_split(dataset, data, test_fold=test_fold, strict=strict), task)
     split = replace(split, train=split.train.labeled())
     require_training_clips(split)
     runtime = select_runtime(device, threads, precision)
@@ -134,7 +146,7 @@ def train(
         "seed": seed,
         "precision": runtime.precision,
     }
-    front_end = front_end or default_front_end(load_dataset(dataset))
+    front_end = front_end or default_front_end(split.clip_format or load_dataset(dataset))
     if filterbank:
         front_end = replace(front_end, filterbank=filterbank)
     # A network that cannot be built, or is too large, is reported before the recordings are read.
@@ -145,6 +157,8 @@ def train(
         Path(out),
         "train",
         config,
+        keeps_state=True,
+        more_steps=check_integer("more_steps", more_steps, 0),
         writes=bundle.BUNDLE_FILES,
         recordings=split.fingerprint,
         device=runtime.name,
@@ -152,7 +166,8 @@ def train(
     ) as run:
         if not run.finished:
             model, n_clips = _fit(untrained, split, settings, runtime, seed, run, report)
-            model.save(out, **split.origin, clips=n_clips, seed=seed, settings=asdict(settings))
+            provenance = {"clips": n_clips, "seed": seed, "settings": asdict(settings)}
+            model.save(out, **split.origin, **provenance, **chain_of(run.content))
             run.finish(fingerprint=model.fingerprint)
         return load(out, trust_code=True)
 

@@ -170,3 +170,31 @@ def test_read_audio_wav_without_its_last_byte_is_read(wav: Path) -> None:
     path = wav.with_name("padding.wav")
     path.write_bytes(wav.read_bytes()[:-1])
     assert len(read_audio(path, RATE)) == RATE - 1
+
+
+@pytest.mark.parametrize("container", ["WAV", "RF64", "W64", "AIFF", "AU"])
+def test_half_a_file_is_refused_in_every_container(
+    container: str, noise: NDArray[np.float64], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.wav", noise, format=container, subtype="PCM_16")
+    whole = path.read_bytes()
+    assert len(read_audio(path, RATE)) == RATE
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(OperationError, match="is cut off"):
+        read_audio(path, RATE)
+
+
+@pytest.mark.parametrize(
+    "riff, data",
+    [(0xFFFFFFFF, 0xFFFFFFFF), (0x7FFFF024, 0x7FFFF000), (0x80000024, 0x80000000)],
+    ids=["ffmpeg", "sox", "arecord"],
+)
+def test_a_wav_that_was_piped_is_read_whole(
+    riff: int, data: int, noise: NDArray[np.float64], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.wav", noise, subtype="PCM_16")
+    expected, content = read_audio(path, RATE), bytearray(path.read_bytes())
+    content[4:8] = riff.to_bytes(4, "little")
+    content[40:44] = data.to_bytes(4, "little")
+    path.write_bytes(content)
+    torch.testing.assert_close(read_audio(path, RATE), expected)

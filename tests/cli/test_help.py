@@ -140,10 +140,13 @@ def test_names_in_help_are_those_of_the_library() -> None:
     from frami.evaluate.complexity import BUDGETS
     from frami.models.pooling import ATTENTION, POOLINGS
     from frami.models.tasks import TASKS
+    from frami.prediction.formats import FORMATS
+    from frami.prediction.inputs import PCM
 
     assert tuple(TASKS) == types.TASKS
     assert tuple(FILTERBANKS) == types.FILTERBANKS
     assert set(types.POOLINGS) == {ATTENTION, *POOLINGS}
     assert types.PRECISIONS == runtime.PRECISIONS
     assert tuple(BUDGETS) == types.BUDGETS
-    assert set(LISTED_SUITES) == {*SUITES, "speed"}
+    assert tuple(FORMATS) == types.FORMATS and tuple(PCM) == types.PCM
+    assert set(LISTED_SUITES) == {*SUITES, "speed", "calibration"}

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from frami.core.progress import show_download, show_progress
+from frami.core.errors import UsageError
+from frami.core.progress import check_callback, show_download, show_progress, silent
 
 
 def test_show_progress_resumed_work_estimates_time_from_this_run_only(
@@ -38,3 +39,9 @@ def test_show_download_of_known_size_reports_percent(
         report(1_000_000, 4_000_000)
     expected = ["tones, percent: 25/100, 1 min 00 s left; 1.0 MB"]
     assert capsys.readouterr().err.splitlines() == expected
+
+
+def test_a_report_that_is_not_a_function_is_refused() -> None:
+    check_callback(silent)
+    with pytest.raises(UsageError, match=r"`report` is \[\]"):
+        check_callback([])

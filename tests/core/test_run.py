@@ -69,7 +69,9 @@ def test_run_in_use_by_another_is_refused(tmp_path: Path) -> None:
 def test_run_with_other_settings_is_refused(tmp_path: Path) -> None:
     with Run(tmp_path, "train", SETTINGS):
         pass
-    with pytest.raises(UsageError, match=r"other settings \(steps\). Choose another `out`"):
+    with pytest.raises(
+        UsageError, match=r"other settings \(steps 5, now 6\). Choose another `out`"
+    ):
         Run(tmp_path, "train", SETTINGS | {"steps": 6})
 
 

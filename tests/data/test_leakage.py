@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -110,6 +112,28 @@ def test_leakage_warning_is_empty_if_folds_are_disjoint(
 ) -> None:
     provenance = {"dataset": dataset, "test_fold": trained}
     assert leakage_warning(provenance, empty_split(dataset, tested)) == ""
+
+
+@pytest.mark.parametrize(("disjoint", "warns"), [(True, False), (False, True)])
+def test_leakage_warning_asks_a_module_of_ones_own(
+    disjoint: bool, warns: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("lab_of_mine.birds")
+    constants = {"SECONDS": 1.0, "SAMPLE_RATE": 8000, "FOLDER": "birds", "DERIVED_FROM": "fsdd"}
+    functions = {"test_folds": lambda folder: ["1"], "split": lambda folder, fold: None}
+    for name, value in {**constants, **functions, "DISJOINT_FOLDS": disjoint}.items():
+        setattr(module, name, value)
+    monkeypatch.setitem(sys.modules, "lab_of_mine", ModuleType("lab_of_mine"))
+    monkeypatch.setitem(sys.modules, "lab_of_mine.birds", module)
+    tested = empty_split("lab_of_mine.birds", "2")
+    own = {"dataset": "lab_of_mine.birds", "test_fold": "1"}
+    assert bool(leakage_warning(own, tested)) == warns
+    assert "of fsdd held out" in leakage_warning({"dataset": "fsdd", "test_fold": "1"}, tested)
+
+
+def test_leakage_warning_imports_no_module_that_a_model_names() -> None:
+    provenance = {"dataset": "this.is.not.imported", "test_fold": "1"}
+    assert leakage_warning(provenance, empty_split("esc50", "3")) == ""
 
 
 @pytest.mark.slow

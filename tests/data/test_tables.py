@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frami.core.errors import UsageError
-from frami.data.tables import parse_number, read_numbered_rows, read_rows, read_text
+from frami.data.tables import parse_flag, parse_number, read_numbered_rows, read_rows, read_text
 
 COLUMNS = ("filename", "label")
 # Any printable text, quotes and commas included, without spaces at its ends: they are removed.
@@ -67,6 +67,13 @@ def test_read_numbered_rows_counts_lines_from_the_header(tmp_path: Path) -> None
     ]
 
 
+def test_read_numbered_rows_keeps_line_ends_within_a_quoted_cell(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(b'filename,label\r\na.wav,"a dog\nand rain"\r\nb.wav,y\r\n')
+    rows = read_numbered_rows(path, COLUMNS, absent="")
+    assert [(line, row["label"]) for line, row in rows] == [(3, "a dog\nand rain"), (4, "y")]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -101,3 +108,11 @@ def test_parse_number_of_another_cell_is_refused(cell: str, tmp_path: Path) -> N
     with pytest.raises(UsageError, match=f"a.csv, line 7: target is '{cell}'; it must be a number"):
         parse_number(cell, "target", tmp_path / "a.csv", 7)
     assert parse_number("2.5", "target", tmp_path / "a.csv", 7) == 2.5
+
+
+def test_parse_flag_accepts_the_forms_of_spreadsheets(tmp_path: Path) -> None:
+    cells = {"True": True, "TRUE": True, "1": True, "1.0": True, "False": False, "0": False}
+    for cell, value in cells.items():
+        assert parse_flag(cell, "esc10", tmp_path, 2) is value
+    with pytest.raises(UsageError, match="line 2: esc10 is 'yes'; it must be True or False"):
+        parse_flag("yes", "esc10", tmp_path, 2)

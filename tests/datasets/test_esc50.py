@@ -49,3 +49,10 @@ def test_loudest_excerpt_has_the_most_power() -> None:
     waveform[320:400] += 1
     assert torch.equal(esc50_second.loudest_excerpt(waveform, 80), waveform[320:400])
     assert torch.equal(esc50_second.loudest_excerpt(waveform, 1000), waveform)
+
+
+def test_esc10_of_a_table_that_a_spreadsheet_saved(tmp_path: Path) -> None:
+    write_esc50(tmp_path / "esc50", (".WAV",))
+    table = tmp_path / "esc50/meta/esc50.csv"
+    table.write_text(table.read_text().replace("True", "TRUE").replace("False", "FALSE"))
+    assert len(load_split("esc10", tmp_path, test_fold="1").test) == 10

@@ -39,9 +39,38 @@ def test_check_budget_adds_fused_models(
         complexity.check_budget("for one", model, model)
 
 
+def test_check_budget_says_what_exceeds_by_how_much(front_end: FrontEnd) -> None:
+    model = make_teacher(front_end)
+    work = complexity.multiply_adds(model)
+    tight = complexity.Budget(model.parameters - 1000, work, "the shelf")
+    with pytest.raises(UsageError, match=r"exceeds the shelf by 1,000 parameters\. Use a smaller"):
+        complexity.check_budget(tight, model)
+    tight = complexity.Budget(model.parameters - 5, work - 2_000_000)
+    with pytest.raises(UsageError, match="by 5 parameters and 2.0 M multiply-adds"):
+        complexity.check_budget(tight, model)
+    exact = complexity.Budget(model.parameters, work)
+    assert complexity.check_budget(exact, model).startswith("Within the budget")
+
+
+def test_find_budget_keeps_the_smallest_of_all_limits() -> None:
+    assert complexity.find_budget() is None
+    assert complexity.find_budget("dcase2025") == complexity.BUDGETS["dcase2025"]
+    both = complexity.find_budget("dcase2025", max_kb=64.5, max_mmacs=50)
+    assert both is not None and (both.parameters, both.multiply_adds) == (64_500, 30_000_000)
+    assert both.name == "the budget dcase2025 and `max_kb` 64.5 and `max_mmacs` 50"
+    work = complexity.find_budget(max_mmacs=0.5)
+    assert work is not None and (work.parameters, work.multiply_adds) == (None, 500_000)
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), "5"])
+def test_find_budget_refuses_what_is_not_a_limit(value: float) -> None:
+    with pytest.raises(UsageError, match="must be a number above 0"):
+        complexity.find_budget(max_kb=value)
+
+
 def test_check_budget_unknown_name_suggests_nearest(front_end: FrontEnd) -> None:
     with pytest.raises(UsageError, match="Did you mean 'dcase2023'"):
-        complexity.check_budget("dcase2032", make_teacher(front_end))
+        complexity.check_budget("dcace2023", make_teacher(front_end))
 
 
 def test_measure_complexity_longer_clip_takes_more_work(front_end: FrontEnd) -> None:

@@ -69,7 +69,7 @@ def test_score_of_fused_models_is_that_of_mean_probabilities(
 
 def test_score_unlike_models_cannot_be_fused(two_models: list[Model]) -> None:
     first, second = two_models
-    with pytest.raises(UsageError, match="Use the data set that the model was trained on"):
+    with pytest.raises(UsageError, match="The models have different labels"):
         frami.score(first, "tones", test_fold="0", others=[make_teacher(first.front_end)])
     with pytest.raises(UsageError, match="Only models of one task can be fused"):
         other = replace(second, task="multi-label")

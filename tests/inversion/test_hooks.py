@@ -6,7 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from frami.inversion.hooks import batch_norms, channel_moments, record_batch_norm_inputs
+from frami.inversion.hooks import (
+    batch_norms,
+    channel_moments,
+    never_updated,
+    record_batch_norm_inputs,
+)
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (4, 3, 7), (4, 3, 5, 7)])
@@ -40,3 +45,38 @@ def test_record_batch_norm_inputs_covers_1d_and_2d_and_removes_its_hooks() -> No
     assert list(stats.batch) == ["1", "4"] == list(batch_norms(network))
     torch.testing.assert_close(stats.batch["1"].mean, network[0](x).mean(dim=(0, 2)))
     assert not any(layer._forward_pre_hooks for layer in network)
+
+
+class FrozenNorm(nn.Module):
+    """A frozen batch norm, as of detection networks: buffers and no class of torch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("running_mean", torch.tensor([1.0, 2.0, 3.0]))
+        self.register_buffer("running_var", torch.tensor([4.0, 5.0, 6.0]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+class DerivedNorm(nn.BatchNorm2d):
+    """A batch norm that does more, as of timm."""
+
+
+def test_batch_norms_are_recognized_by_their_running_moments() -> None:
+    network = nn.Sequential(
+        nn.SyncBatchNorm(3),
+        FrozenNorm(),
+        DerivedNorm(3),
+        nn.InstanceNorm2d(3, track_running_stats=True),
+        nn.BatchNorm2d(3, track_running_stats=False),
+        nn.GroupNorm(1, 3),
+    )
+    assert list(batch_norms(network)) == ["0", "1", "2"]
+    assert [never_updated(layer) for layer in batch_norms(network).values()] == [True, False, True]
+    x = torch.randn(4, 3, 5, 1)
+    with record_batch_norm_inputs(network) as stats:
+        network.eval()(x)
+    assert stats.stored["1"].mean.tolist() == [1.0, 2.0, 3.0]
+    assert stats.stored["1"].var.tolist() == [4.0, 5.0, 6.0]
+    torch.testing.assert_close(stats.batch["0"].mean, x.mean(dim=(0, 2, 3)))

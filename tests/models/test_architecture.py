@@ -12,9 +12,11 @@ import pytest
 import torch
 from torch import nn
 
+from frami.audio.frontend import FrontEnd
 from frami.core.errors import UsageError
 from frami.models.architecture import Architecture
 from frami.models.heads import FrameHead, Head
+from frami.models.model import Model
 
 
 def test_from_options_keeps_given_sizes_only() -> None:
@@ -87,3 +89,11 @@ def test_build_dropout_of_zero_is_allowed() -> None:
     network = Architecture("crnn", {"width": 2, "depth": 2, "dropout": 0.0}).build(24, 3)
     dropouts = [layer.p for layer in network.modules() if isinstance(layer, nn.Dropout)]
     assert dropouts == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("wrong", ["resnet", None, {"network": "resnet"}])
+def test_a_model_of_something_else_than_an_architecture_is_refused(
+    wrong: Any, front_end: FrontEnd
+) -> None:
+    with pytest.raises(UsageError, match="`architecture` is"):
+        Model.build(wrong, front_end, ("a", "b"))

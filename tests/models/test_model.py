@@ -43,7 +43,7 @@ def test_fingerprint_of_a_bfloat16_network_exists(front_end: FrontEnd) -> None:
 def test_load_unknown_name_lists_pretrained_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("frami.models.model.list_pretrained", lambda: ["digits"])
+    monkeypatch.setattr("frami.models.bundle.list_pretrained", lambda: ["digits"])
     with pytest.raises(
         UsageError, match="'digit' does not exist. Give the folder of a bundle, or one of: digits"
     ):

@@ -123,7 +123,7 @@ def test_inspect_pretrained_model_is_found_by_name(
 ) -> None:
     package = tmp_path / "bundles"
     shutil.copytree(bundle, package / "demo")
-    monkeypatch.setattr("frami.models.model.resources.files", lambda _: package)
+    monkeypatch.setattr("frami.models.bundle.resources.files", lambda _: package)
     monkeypatch.chdir(tmp_path)  # `make demo` leaves a folder of this name in the working directory
     assert screen(inspect("demo"))["bundle"] == str(package / "demo")
 

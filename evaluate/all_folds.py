@@ -1,0 +1,97 @@
+"""Scores over all folds of a data set: mean and standard error."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from frami.core.errors import UsageError
+from frami.core.progress import ProgressCallback, silent
+from frami.core.text import preview
+from frami.data.recordings import load_dataset
+from frami.data.splits import find_data_folder
+from frami.evaluate.scores import score
+from frami.models.bundle import DESCRIPTION_FILE
+
+PLACEHOLDER = "{fold}"
+
+
+def score_all_folds(
+    model: str | Path,
+    dataset: str,
+    data: str | Path | None = None,
+    *,
+    others: Sequence[str | Path] = (),
+    report: ProgressCallback = silent,
+    **options: Any,
+) -> dict[str, Any]:
+    """Score one model for each fold of a data set.
+
+    Args:
+        model: Folder of the model of a fold, with ``{fold}`` where the name of the fold is, such as
+            ``TEACHER-{fold}``. Without ``{fold}``, one model is scored on every fold.
+        dataset: A module of ``frami.datasets``.
+        data: Folder of the data set, or a folder that contains it.
+        others: Further models of each fold, fused with the first.
+        report: Called with the number of finished folds.
+        options: Further arguments of `frami.score`.
+
+    Returns:
+        ``folds`` (the scores of each fold, by its name), ``mean`` and ``standard_error`` (for each
+        measure; the error is None for one fold), ``clips``, and ``missing_folds``: the folds
+        without a model, with the folder that is not there.
+
+    Raises:
+        UsageError: No fold has a model, or `frami.score` refuses one.
+    """
+    folds = load_dataset(dataset).test_folds(find_data_folder(dataset, data))
+    models = {fold: [_fill(one, fold) for one in (model, *others)] for fold in folds}
+    names = [str(pattern) for pattern in (model, *others)]
+    missing = {
+        fold: path
+        for fold, paths in models.items()
+        for name, path in zip(names, paths, strict=True)
+        if PLACEHOLDER in name and not (Path(path) / DESCRIPTION_FILE).is_file()
+    }
+    if len(missing) == len(folds):
+        raise UsageError(
+            f"No fold of {dataset} has a model: there is no {preview(list(missing.values()))}. "
+            f"Write {PLACEHOLDER} where the name of the fold is, as in TEACHER-{PLACEHOLDER}."
+        )
+    scores = {}
+    report(0)
+    for fold in (fold for fold in folds if fold not in missing):
+        first, *rest = models[fold]
+        scores[fold] = score(first, dataset, data, test_fold=fold, others=rest, **options)
+        report(len(scores), f"fold {fold}")
+    return {**summarize_folds(scores), "missing_folds": missing}
+
+
+def summarize_folds(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the scores of folds with the mean and the standard error of each measure.
+
+    The standard error is the standard deviation over the folds, divided by the square root of their
+    number. Folds share training clips, so it is somewhat too small.
+    """
+    columns: dict[str, list[float]] = {}
+    for one in scores.values():
+        for name, value in one.items():
+            if isinstance(value, float):
+                columns.setdefault(name, []).append(value)
+    return {
+        "mean": {name: statistics.fmean(values) for name, values in columns.items()},
+        "standard_error": {name: _standard_error(values) for name, values in columns.items()},
+        "clips": sum(one["clips"] for one in scores.values()),
+        "folds": dict(scores),
+    }
+
+
+def _standard_error(values: Sequence[float]) -> float | None:
+    return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+
+
+def _fill(pattern: str | Path, fold: str) -> str:
+    return str(pattern).replace(PLACEHOLDER, fold)

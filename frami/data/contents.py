@@ -1,0 +1,126 @@
+"""Check the audio files of a folder: which can be used, and which have the same contents."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from frami.audio.io import read_original_audio
+from frami.core.errors import FramiError
+from frami.core.progress import ProgressCallback, silent
+from frami.data.recordings import ClipFormat
+
+AUDIO_SUFFIXES = (
+    *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc"),
+    *(".au", ".snd", ".caf", ".w64", ".rf64", ".voc"),
+)
+# Audio that libsndfile cannot decode. Such a file counts as a recording that cannot be used.
+OTHER_AUDIO_SUFFIXES = (".m4a", ".aac", ".mp4", ".wma", ".amr", ".webm")
+IGNORED_FOLDERS = ("__MACOSX",)
+LONG_CLIP_PERCENTILE = 90
+MAX_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What was found in one audio file.
+
+    Attributes:
+        clip_id: 16 hex digits of its samples and its rate; empty if the file cannot be used.
+        seconds: Its length.
+        sample_rate: Its rate (Hz).
+        problem: One sentence on why the file cannot be used; else empty.
+    """
+
+    clip_id: str = ""
+    seconds: float = 0.0
+    sample_rate: int = 0
+    problem: str = ""
+
+
+def walk_audio(folder: Path) -> Iterator[str]:
+    """Yield the names of all audio files below a folder, sorted, relative to it.
+
+    Links are followed, except to a folder that contains the link. Hidden files and folders, and
+    those that macOS adds to archives, are ignored.
+    """
+    for root, folders, names in os.walk(folder, followlinks=True):
+        parents = Path(root).relative_to(folder).parents
+        if any(os.path.samefile(root, folder / parent) for parent in parents):
+            folders.clear()
+            continue
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and name not in IGNORED_FOLDERS
+        )
+        for name in sorted(names):
+            if not name.startswith(".") and is_audio(name):
+                yield (Path(root) / name).relative_to(folder).as_posix()
+
+
+def is_audio(name: str) -> bool:
+    """Return whether a file is audio, by its suffix."""
+    return Path(name).suffix.lower() in AUDIO_SUFFIXES + OTHER_AUDIO_SUFFIXES
+
+
+def check_file(path: Path) -> Contents:
+    """Return what is in an audio file; each version of a file is decoded once."""
+    try:
+        status = path.stat()
+    except OSError:
+        what = "is a link to a file that is not there" if path.is_symlink() else "is not there"
+        return Contents(problem=f"{path} {what}.")
+    return _decode(path.absolute(), status.st_size, status.st_mtime_ns)
+
+
+def check_files(
+    folder: Path, names: Sequence[str], report: ProgressCallback = silent
+) -> dict[str, Contents]:
+    """Return what is in some audio files, by name.
+
+    Args:
+        folder: Folder of the files.
+        names: Their paths below it.
+        report: Called with the number of finished files.
+    """
+    report(0)
+    contents = {}
+    with ThreadPoolExecutor(min(MAX_THREADS, torch.get_num_threads())) as pool:
+        results = pool.map(check_file, [folder / name for name in names])
+        for name, found in zip(names, results, strict=True):
+            contents[name] = found
+            report(len(contents))
+    return contents
+
+
+@cache
+def _decode(path: Path, size: int, modified: int) -> Contents:
+    try:
+        waveform, rate = read_original_audio(path)
+    except FramiError as error:
+        return Contents(problem=str(error))
+    digest = hashlib.sha256(f"{rate} ".encode() + waveform.numpy().tobytes())
+    return Contents(digest.hexdigest()[:16], len(waveform) / rate, rate)
+
+
+def same_contents(contents: Mapping[str, Contents]) -> list[list[str]]:
+    """Return the names of files with the same samples, one list for each set of two or more."""
+    names_of = defaultdict(list)
+    for name, found in contents.items():
+        names_of[found.clip_id].append(name)
+    return [names for names in names_of.values() if len(names) > 1]
+
+
+def estimate_format(contents: Sequence[Contents]) -> ClipFormat:
+    """Return the length of a long clip, and the most frequent sample rate."""
+    seconds = np.percentile([found.seconds for found in contents], LONG_CLIP_PERCENTILE)
+    rates, counts = np.unique([found.sample_rate for found in contents], return_counts=True)
+    return ClipFormat(float(seconds), int(rates[counts.argmax()]))

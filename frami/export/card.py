@@ -1,0 +1,194 @@
+"""The model card of an export: README.md with the header that the Hub reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from frami.core.text import preview
+from frami.export.measure import Row, cells
+from frami.models.model import Model
+
+# Licenses of the recordings that teachers are trained on, as their authors name them.
+DATASET_LICENSES = {
+    "audiomnist": "MIT",
+    "esc10": "CC BY 3.0",
+    "esc50": "CC BY-NC 3.0",
+    "fsdd": "CC BY-SA 4.0",
+    "sonyc": "CC BY 4.0",
+    "urbansed": "CC BY 4.0",
+    "urbansound8k": "CC BY-NC 3.0",
+}
+TASKS = {
+    "single-label": "one class for each clip",
+    "multi-label": "tags for each clip",
+    "sound-events": "sound events, with tags for each clip",
+}
+
+CARD = """\
+---
+{header}
+---
+
+# {title}
+
+A classifier of sounds: {task}; {classes} classes ({labels}). frami distilled it {origin}.
+The model takes spectrograms. `front_end.py` makes them from a waveform at {sample_rate} Hz.
+
+## Use
+
+```console
+$ pip install numpy onnxruntime soundfile
+$ python example.py dog.wav
+```
+
+| file | content |
+| --- | --- |
+{files}
+
+Input `features` (batch, {bands}, frames), float32: any batch, any number of frames. Outputs:
+{outputs}. To check a front end of your own, compare it with `waveform` and `features` in
+`golden.npz`.
+
+## Figures
+
+{conditions}
+
+{table}
+
+{int8}
+
+## Provenance and license
+
+{provenance}
+"""
+
+FILES = {
+    "model.onnx": "the network in float32",
+    "model.int8.onnx": "the network in 8-bit integers",
+    "model.pte": "the network for ExecuTorch (XNNPACK), float32",
+    "model.int8.pte": "the same in 8-bit integers",
+    "front_end.json": "settings of the front end",
+    "front_end.py": "the front end in NumPy: `features(waveform)`",
+    "front_end.h": "its window and bands as C arrays",
+    "golden.npz": "a waveform, its features and their logits",
+    "example.py": "classifies a recording",
+    "export.json": "every figure, setting and version",
+}
+
+
+def license_of(model: Model, teacher: Model | None) -> tuple[str, str]:
+    """Return the license of an export for the Hub, and a sentence on it.
+
+    It is the license in the provenance of the student or of its teacher. Otherwise it is `other`,
+    and the sentence names the licenses of the recordings that the teacher was trained on.
+    """
+    for one in filter(None, (model, teacher)):
+        if name := one.provenance.get("license"):
+            return str(name), f"License: {name}, inherited from model {one.fingerprint}."
+    datasets = training_datasets(model, teacher)
+    known = [f"{name} ({DATASET_LICENSES.get(name, 'license unknown')})" for name in datasets]
+    terms = f" It was trained on {', '.join(known)}." if known else ""
+    return "other", f"The teacher names no license.{terms} Ask its owner before you publish this."
+
+
+def training_datasets(model: Model, teacher: Model | None) -> list[str]:
+    """Return the data sets that a student or its teachers were trained on."""
+    found = []
+    for one in filter(None, (model, teacher)):
+        entries = [one.provenance, one.provenance.get("source"), *_teacher_data(one)]
+        found += [
+            entry["dataset"]
+            for entry in entries
+            if isinstance(entry, Mapping) and isinstance(entry.get("dataset"), str)
+        ]
+    return list(dict.fromkeys(found))
+
+
+def _teacher_data(model: Model) -> list[Any]:
+    data = model.provenance.get("teacher_data", [])
+    return list(data) if isinstance(data, list) else []
+
+
+def render_card(
+    model: Model,
+    teacher: Model | None,
+    rows: Sequence[Row],
+    files: Sequence[str],
+    conditions: str,
+    int8: str,
+) -> str:
+    """Return the text of README.md.
+
+    Args:
+        model: The student.
+        teacher: Its teacher, or None if it is not at hand.
+        rows: The figures.
+        files: Names of the files in the folder.
+        conditions: A sentence on how the figures were measured.
+        int8: A sentence on how the model was quantized, or empty.
+    """
+    license, license_sentence = license_of(model, teacher)
+    provenance = "\n".join([license_sentence, "", *_provenance_lines(model, teacher)])
+    outputs = f"`logits` (batch, {len(model.labels)})"
+    if model.task == "sound-events":
+        outputs += f" and `frame_logits` (batch, {len(model.labels)}, output frames)"
+    return CARD.format(
+        header="\n".join(_header(license, model, teacher, files)),
+        title=f"{model.architecture.network}, {len(model.labels)} classes",
+        task=TASKS[model.task],
+        classes=len(model.labels),
+        labels=preview(model.labels),
+        origin=_origin(model),
+        sample_rate=model.front_end.sample_rate,
+        bands=model.front_end.n_mels,
+        files="\n".join(f"| `{name}` | {FILES[name]} |" for name in FILES if name in files),
+        outputs=outputs,
+        conditions=conditions,
+        table=_table(rows),
+        int8=int8,
+        provenance=provenance,
+    )
+
+
+def _header(license: str, model: Model, teacher: Model | None, files: Sequence[str]) -> list[str]:
+    lines = ["library_name: onnx", "pipeline_tag: audio-classification"]
+    lines.append(f"license: {license.lower().replace(' ', '-')}")
+    if license == "other":
+        lines += ["license_name: see-provenance", "license_link: README.md"]
+    tags = [
+        "frami",
+        "onnx",
+        "knowledge-distillation",
+        *(["int8"] if "model.int8.onnx" in files else []),
+    ]
+    lines += ["tags:", *(f"- {tag}" for tag in tags)]
+    datasets = training_datasets(model, teacher)
+    return lines + (
+        ["datasets:", *(f"- {json.dumps(name)}" for name in datasets)] if datasets else []
+    )
+
+
+def _origin(model: Model) -> str:
+    source = model.provenance.get("source")
+    if not isinstance(source, Mapping):
+        return "from a trained model"
+    if "method" in source:
+        return f"from synthetic clips alone (method {source['method']}, {source['clips']:,} clips)"
+    return f"from recordings ({source.get('dataset', 'of an unknown data set')})"
+
+
+def _provenance_lines(model: Model, teacher: Model | None) -> list[str]:
+    """Return the origin of the student and its teacher, as the bundles hold it."""
+    named = {"student": model, **({"teacher": teacher} if teacher else {})}
+    return [
+        f"- {name} `{one.fingerprint}`: "
+        f"`{json.dumps(dict(one.provenance), ensure_ascii=False, default=str)}`"
+        for name, one in named.items()
+    ]
+
+
+def _table(rows: Sequence[Row]) -> str:
+    head, *lines = cells(rows)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines))

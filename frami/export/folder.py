@@ -1,0 +1,58 @@
+"""Write a folder as a whole: an interrupted export leaves nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from frami.core import files
+from frami.core.errors import UsageError
+
+RECORD = "export.json"
+
+
+def check_folder(out: Path) -> None:
+    """Raise a UsageError if a folder holds anything but an earlier export."""
+    if out.is_file():
+        raise UsageError(f"{out} is a file, but a folder is needed there. Choose another `out`.")
+    if out.is_dir() and any(out.iterdir()) and not (out / RECORD).is_file():
+        raise UsageError(
+            f"{out} holds other files ({min(path.name for path in out.iterdir())}) and no export. "
+            f"Choose another `out`, so that nothing is overwritten."
+        )
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes ``out`` if the block succeeds, else disappears.
+
+    An earlier export in ``out`` stays until the new one is finished.
+
+    Raises:
+        UsageError: ``out`` holds other files, or another process exports to it.
+    """
+    check_folder(out)
+    out = out.absolute()
+    files.ensure_dir(out.parent)
+    part, lock = out.with_name(f".{out.name}.part"), out.with_name(f".{out.name}.lock")
+    descriptor = files.acquire_lock(lock, f"exports to {out}")
+    try:
+        with files.reraise_os_errors():
+            shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+            part.mkdir()
+            yield part
+            check_folder(out)
+            old = out.with_name(f".{out.name}.old")
+            shutil.rmtree(old, ignore_errors=True)
+            if out.exists():
+                out.rename(old)
+            part.rename(out)
+            shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        with suppress(OSError):
+            lock.unlink()
+        os.close(descriptor)

@@ -1,0 +1,201 @@
+"""Write a network as an ONNX file, and run such a file with onnxruntime."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from frami.core import files
+from frami.core.environment import install_command
+from frami.core.errors import OperationError, UsageError
+from frami.core.settings import settings_to_json
+from frami.export.network import INPUT, ExportForm, export_form
+from frami.models.model import Model
+
+OPSET = 18
+# A batch or a length of 1 would become a constant. No network has this number of channels.
+EXAMPLE_BATCH, EXAMPLE_FRAMES = 2, 67
+MAX_BATCH = 65_535
+
+
+def require_onnx() -> None:
+    """Raise a UsageError with the command to type if the extra ``export`` is not installed."""
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"Export needs {error.name or 'onnx'}, which is not installed. Type: "
+            f"{install_command('export')}"
+        ) from error
+
+
+def write_onnx(model: Model, path: Path) -> None:
+    """Write the network of a model: ``features`` (B, F, N) to ``logits``, for any B and N.
+
+    The front end is not part of the file. Its metadata holds the labels, the task, the front end
+    and the fingerprint.
+
+    Raises:
+        UsageError: The network is not one of frami's.
+        OperationError: The exporter of torch cannot convert the network.
+    """
+    form = export_form(model)
+    example = torch.zeros(EXAMPLE_BATCH, model.front_end.n_mels, EXAMPLE_FRAMES)
+    with _quiet():
+        try:
+            # torch 2.13's exporter cannot convert a recurrent layer of dynamic length.
+            content = (_trace if form.is_recurrent else _export)(form, example)
+        except Exception as error:
+            raise OperationError(
+                f"torch cannot export the network {model.architecture.network!r} to ONNX: "
+                f"{str(error).strip().splitlines()[0]}"
+            ) from error
+    files.write_bytes(path, with_metadata(_with_readable_sizes(content), metadata(model)))
+
+
+def _export(form: ExportForm, example: Tensor) -> bytes:
+    sizes = {0: torch.export.Dim("batch", min=1, max=MAX_BATCH), 2: torch.export.Dim.AUTO}
+    program = torch.onnx.export(
+        form,
+        (example,),
+        dynamo=True,
+        dynamic_shapes=(sizes,),
+        input_names=[INPUT],
+        output_names=list(form.outputs),
+        opset_version=OPSET,
+        verbose=False,
+        external_data=False,
+    )
+    assert program is not None
+    content: bytes = program.model_proto.SerializeToString()
+    return content
+
+
+def _trace(form: ExportForm, example: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    torch.onnx.export(
+        form,
+        (example,),
+        buffer,  # type: ignore[arg-type]
+        dynamo=False,
+        dynamic_axes={
+            INPUT: {0: "batch", 2: "frames"},
+            "logits": {0: "batch"},
+            "frame_logits": {0: "batch", 2: "output_frames"},
+        },
+        input_names=[INPUT],
+        output_names=list(form.outputs),
+        opset_version=OPSET,
+    )
+    return buffer.getvalue()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the warnings and log lines of the exporters; failures are raised all the same."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def metadata(model: Model) -> dict[str, str]:
+    """Return what the metadata of a file says about its model."""
+    return {
+        "labels": json.dumps(list(model.labels), ensure_ascii=False),
+        "task": model.task,
+        "fingerprint": model.fingerprint,
+        "front_end": json.dumps(settings_to_json(model.front_end)),
+    }
+
+
+def with_metadata(content: bytes, values: Mapping[str, str]) -> bytes:
+    """Return an ONNX file with this metadata, and without what the exporter noted."""
+    import onnx
+
+    proto = onnx.load_from_string(content)
+    del proto.metadata_props[:]
+    onnx.helper.set_model_props(proto, dict(values))
+    proto.producer_name = "frami"
+    # The sizes of intermediate results are inferred when the file is read. The source lines that
+    # torch notes for each node would take more space than the weights of a small network.
+    del proto.graph.value_info[:]
+    del proto.graph.metadata_props[:]
+    for item in (*proto.graph.node, *proto.graph.initializer, *proto.graph.input):
+        del item.metadata_props[:]
+        item.doc_string = ""
+    changed: bytes = proto.SerializeToString()
+    return changed
+
+
+def _with_readable_sizes(content: bytes) -> bytes:
+    """Return an ONNX file whose dynamic sizes are named batch, frames and output_frames."""
+    import onnx
+
+    proto = onnx.load_from_string(content)
+    frames = proto.graph.input[0].type.tensor_type.shape.dim[2].dim_param
+    for value in (*proto.graph.input, *proto.graph.output):
+        for axis, size in enumerate(value.type.tensor_type.shape.dim):
+            if size.dim_param:
+                size.dim_param = _size_name(axis, is_input=size.dim_param == frames)
+    renamed: bytes = proto.SerializeToString()
+    return renamed
+
+
+def _size_name(axis: int, *, is_input: bool) -> str:
+    if axis == 0:
+        return "batch"
+    return "frames" if is_input else "output_frames"
+
+
+@dataclass(frozen=True)
+class OnnxNetwork:
+    """An ONNX file opened in onnxruntime, on one thread of the CPU.
+
+    Attributes:
+        path: The file.
+        session: The session of onnxruntime.
+    """
+
+    path: Path
+    session: Any
+
+    @classmethod
+    def open(cls, path: Path) -> OnnxNetwork:
+        """Open a file; raise an OperationError if onnxruntime refuses it."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's errors share no base class
+            raise OperationError(f"onnxruntime cannot open {path}: {error}") from error
+        return cls(path, session)
+
+    def __call__(self, features: np.ndarray | Tensor) -> list[np.ndarray]:
+        """Return the outputs for standardized spectrograms ``(B, F, N)``."""
+        values = np.ascontiguousarray(np.asarray(features, dtype=np.float32))
+        outputs: list[np.ndarray] = self.session.run(None, {INPUT: values})
+        return outputs

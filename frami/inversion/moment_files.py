@@ -1,0 +1,140 @@
+"""Files of moments: what the owner of recordings hands over in place of the recordings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from frami.core import files
+from frami.core.errors import OperationError, UsageError
+from frami.inversion.hooks import Moments
+from frami.models.model import Model
+
+FORMAT = "frami moments 1"
+
+
+@dataclass(frozen=True)
+class MomentFile:
+    """The moments at the inputs of a teacher's layers, over recordings.
+
+    Attributes:
+        teacher: Fingerprint of the teacher.
+        layers: Moments over all clips, by layer name; ``""`` is the network, whose input is the
+            spectrogram.
+        classes: Mean ``(K, C)`` and variance ``(K, C)`` of the clips of each class, by layer name;
+            empty unless they were requested.
+        details: Data set, number of clips, smallest count, privacy.
+        digest: 16 hex digits of the file; empty before it is written.
+    """
+
+    teacher: str
+    layers: Mapping[str, Moments]
+    classes: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    digest: str = ""
+
+    def save(self, path: str | Path, **details: Any) -> None:
+        """Write the file, a safetensors file whose header describes it.
+
+        Args:
+            path: The file.
+            details: Further entries of the header.
+        """
+        tensors = {f"{name}|mean": moments.mean for name, moments in self.layers.items()}
+        tensors |= {f"{name}|var": moments.var for name, moments in self.layers.items()}
+        tensors |= {f"{name}|class_mean": mean for name, (mean, _) in self.classes.items()}
+        tensors |= {f"{name}|class_var": var for name, (_, var) in self.classes.items()}
+        content = {
+            "teacher": self.teacher,
+            "pooled": sorted(name for name, moments in self.layers.items() if moments.pooled),
+            **self.details,
+            **details,
+        }
+        metadata = {"format": FORMAT, "content": json.dumps(content)}
+        plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        files.write_bytes(Path(path), safetensors.torch.save(plain, metadata))
+
+
+def load_moments(path: str | Path, teacher: Model) -> MomentFile:
+    """Return the moments in a file, checked against the teacher.
+
+    Raises:
+        UsageError: There is no such file, or it is of another teacher.
+        OperationError: The file is damaged, or holds something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"There is no file of moments {str(path)!r}. 'frami moments' writes one.")
+    content, tensors = _read(path)
+    if content["teacher"] != teacher.fingerprint:
+        raise UsageError(
+            f"{path} has the moments of the teacher {content['teacher']}, but this is "
+            f"{teacher.fingerprint}. Let the owner of the recordings compute those of this teacher."
+        )
+    layers, classes = _sort(path, tensors, set(content.get("pooled", ())))
+    modules = {name for name, _ in teacher.network.named_modules()}
+    unknown = sorted(layers.keys() - modules)
+    if unknown or not layers:
+        raise OperationError(
+            f"{path} is damaged: it names {unknown[0] if unknown else 'no layer'}, which the "
+            f"teacher does not have. Compute it again."
+        )
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    details = {k: v for k, v in content.items() if k not in ("teacher", "pooled")}
+    return MomentFile(content["teacher"], layers, classes, details, digest)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+        content = json.loads(metadata.get("content", "null"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise OperationError(
+            f"{path} is truncated or not a file of moments ({error}). Copy it again."
+        ) from error
+    if metadata.get("format") != FORMAT or not isinstance(content, dict):
+        raise OperationError(f"{path} is not a file of moments. 'frami moments' writes one.")
+    if not isinstance(content.get("teacher"), str):
+        raise OperationError(f"{path} does not name its teacher. Copy it again.")
+    return content, tensors
+
+
+def _sort(
+    path: Path, tensors: Mapping[str, Tensor], pooled: set[str]
+) -> tuple[dict[str, Moments], dict[str, tuple[Tensor, Tensor]]]:
+    """Return the tensors by layer; refuse values that no recordings can have."""
+    names = {name.rpartition("|")[0] for name in tensors}
+    layers, classes = {}, {}
+    for name in sorted(names):
+        for prefix in ("", "class_"):
+            mean, var = (tensors.get(f"{name}|{prefix}{kind}") for kind in ("mean", "var"))
+            if prefix and mean is None and var is None:
+                continue
+            if (
+                mean is None
+                or var is None
+                or mean.shape != var.shape
+                or mean.dim() != (2 if prefix else 1)
+                or not bool(mean.isfinite().all() and var.isfinite().all() and (var >= 0).all())
+                or not bool(var.any())
+            ):
+                raise OperationError(
+                    f"{path} is damaged at the layer {name}: it needs a finite mean and a finite "
+                    f"variance of 0 or more for each channel. Compute it again."
+                )
+            if prefix:
+                classes[name] = (mean.float(), var.float())
+            else:
+                layers[name] = Moments(mean.float(), var.float(), name in pooled)
+    return layers, classes

@@ -1,0 +1,105 @@
+"""The sounds that a user names: files, folders, patterns, and raw samples from a pipe."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from frami.core.checks import check_integer
+from frami.core.errors import OperationError, UsageError, unknown_name
+from frami.core.text import preview
+
+# What the decoder reads; in any case, because recorders write .WAV.
+SUFFIXES = (
+    *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3"),
+    *(".aif", ".aiff", ".aifc", ".au", ".caf", ".rf64", ".w64"),
+)
+# Sample formats by the names of ffmpeg.
+PCM = {"s16le": "<i2", "s16be": ">i2", "s32le": "<i4", "f32le": "<f4", "u8": "u1"}
+CONTAINERS = {b"RIFF": "wav", b"fLaC": "flac", b"OggS": "ogg", b"ID3\x03": "mp3"}
+PIPE_BYTES = 1 << 16
+
+
+def find_sounds(words: Sequence[str]) -> list[Path]:
+    """Return the audio files that words name, each once, in order.
+
+    Args:
+        words: Files; folders, whose audio files are taken, sorted, those of their subfolders
+            included; patterns such as ``clips/**/*.wav``.
+
+    Raises:
+        UsageError: A word names no file, or a folder holds no audio.
+    """
+    found = [path for word in words for path in _expand(word)]
+    return list(dict.fromkeys(found))
+
+
+def _expand(word: str) -> list[Path]:
+    path = Path(word).expanduser()
+    if path.is_dir():
+        files = sorted(each for each in path.rglob("*") if _is_audio(each))
+        if not files:
+            raise UsageError(f"The folder {word} holds no audio ({preview(SUFFIXES)}).")
+        return files
+    if path.exists():
+        return [path]
+    matches = sorted(map(Path, glob.glob(str(path), recursive=True)))
+    files = [each for each in matches if each.is_file()]
+    if not files:
+        problem = "No file matches" if glob.has_magic(word) else "There is no file or folder"
+        raise UsageError(f"{problem} {word!r}.")
+    return files
+
+
+def _is_audio(path: Path) -> bool:
+    # Names with a dot in front are not sounds: macOS writes ._clip.wav beside clip.wav.
+    suffix = path.suffix.lower()
+    return suffix in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def read_pcm(pipe: BinaryIO, sample_format: str = "s16le", channels: int = 1) -> Iterator[Tensor]:
+    """Yield raw samples from a pipe as they come, ``(channels, T)``.
+
+    Args:
+        pipe: A binary file without a header.
+        sample_format: A name of `PCM`.
+        channels: 1, or 2 interleaved channels.
+
+    Raises:
+        UsageError: The sample format is unknown, or there are more than two channels.
+        OperationError: The pipe holds a wav, flac, ogg or mp3 file, or ends within a sample.
+    """
+    if sample_format not in PCM:
+        raise unknown_name("sample format", sample_format, PCM)
+    channels = check_integer("channels", channels, 1, 2)
+    dtype = np.dtype(PCM[sample_format])
+    frame, rest, is_first = dtype.itemsize * channels, b"", True
+    # `read1` returns what is there; `read` would wait until the block is full.
+    read: Callable[[int], bytes] = getattr(pipe, "read1", pipe.read)
+    while block := read(PIPE_BYTES):
+        rest += block
+        if is_first and len(rest) >= 4:
+            is_first = False
+            if (head := rest[:4]) in CONTAINERS:
+                raise OperationError(
+                    f"Standard input is a {CONTAINERS[head]} file, but raw samples are expected. "
+                    f"Write it to a file and name that, or convert it: "
+                    f"ffmpeg -i - -f {sample_format} -"
+                )
+        whole = len(rest) // frame * frame
+        samples = np.frombuffer(rest[:whole], dtype).reshape(-1, channels).T
+        rest = rest[whole:]
+        if sample_format == "u8":
+            samples = (samples.astype(np.float32) - 128) / 128
+        yield torch.from_numpy(samples.astype(samples.dtype.newbyteorder("=")))
+    if rest:
+        raise OperationError(
+            f"Standard input ends within a sample: {len(rest)} of {frame} bytes. Check `pcm` and "
+            f"`channels`."
+        )
