@@ -93,6 +93,7 @@ def demo(task: str, out: str, data: str | None, **runtime: Unpack[RuntimeArgumen
     "--suite",
     section="Input",
     type=click.Choice(SUITES),
+    metavar="SUITE",
     default="quick",
     help="quick, cpu and gpu compare all methods. main measures FRAMI against recordings, ablation "
     "leaves out its parts. foreign adopts networks of others. tags, scenes and events compare "
