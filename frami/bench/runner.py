@@ -5,8 +5,7 @@
 Finished teachers, stores and students are reused, so a benchmark may be interrupted and resumed
 (`frami.bench.artifacts`). With ``--resume``, rows of bench.csv with the same settings are kept even
 if their models are gone. Scores are those of the last step on the test fold. Each new row is
-written to bench.csv; bench.md, foreign.md and the plots are regenerated
-from it.
+written to bench.csv; bench.md, foreign.md and the plots are regenerated from it.
 """
 
 from __future__ import annotations
@@ -168,10 +167,12 @@ def read_rows(page: Path) -> dict[Key, Row]:
 
 
 def write_report(page: Path, rows: Mapping[Key, Row]) -> None:
-    """Write bench.csv, bench.md and the plots."""
+    """Write bench.csv, bench.md, foreign.md and the plots."""
     files.ensure_dir(page)
     row_list = list(rows.values())
     files.write_bytes(page / "bench.csv", _to_csv(row_list).encode())
+    if foreign := foreign_page.render_page(row_list):
+        files.write_bytes(page / "foreign.md", foreign.encode())
     text = report.render_report(
         row_list,
         speed_table=_read_text(page / "speed.md"),
@@ -179,8 +180,6 @@ def write_report(page: Path, rows: Mapping[Key, Row]) -> None:
         links=_links(page),
     )
     files.write_bytes(page / "bench.md", (text + "\n").encode())
-    if foreign := foreign_page.render_page(row_list):
-        files.write_bytes(page / "foreign.md", foreign.encode())
     plots.write_plots(row_list, page)
 
 

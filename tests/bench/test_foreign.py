@@ -7,6 +7,7 @@ import importlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor
 from frami.bench import foreign, foreign_page, foreign_suite
 from frami.bench.foreign_teachers import TEACHERS
 from frami.bench.rows import Row
+from tests.bench.conftest import RunBench
 
 FOLDER = Path(foreign.__file__).parent
 CASES = [(network, dataset) for network in TEACHERS for dataset in ("fsdd", "esc10")]
@@ -56,15 +58,20 @@ def test_networks_import_nothing_else_of_frami(path: Path) -> None:
             assert node.level or not (node.module or "").startswith("frami")
 
 
-@pytest.mark.slow
-def test_training_is_repeatable_and_saves_plain_weights(tmp_path: Path) -> None:
-    recordings = tmp_path / "fsdd" / "recordings"
-    recordings.mkdir(parents=True)
+def write_digits(folder: Path) -> None:
+    """Write two noises for each digit in the layout of FSDD, one of them for testing."""
+    folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     for digit in range(10):
         for take in (3, 7):
-            path = recordings / f"{digit}_theo_{take}.wav"
+            path = folder / f"{digit}_theo_{take}.wav"
             soundfile.write(path, 0.1 * rng.standard_normal(3000), 8000)
+
+
+@pytest.mark.slow
+def test_training_is_repeatable_and_saves_plain_weights(tmp_path: Path) -> None:
+    recordings = tmp_path / "fsdd" / "recordings"
+    write_digits(recordings)
     states = []
     for name in ("first", "second"):
         out = tmp_path / name
@@ -116,3 +123,42 @@ def test_page_compares_each_seed_with_its_own_student_of_recordings() -> None:
     assert cells[2:4] == ["0.650 ± 0.212", "0.400 ± 0.000"]
     assert cells[7:] == ["0.650 ± 0.212", "", "0.93", "0.900 ± 0.000", "1.5"]
     assert foreign_page.render_page([]) == ""
+
+
+def test_suite_has_every_teacher_and_source_with_three_seeds() -> None:
+    experiments = list(foreign_suite.foreign())
+    assert len(experiments) == 2 * 3 * len(TEACHERS) * len(foreign_suite.SOURCES)
+    assert {e.task.network for e in experiments} == set(TEACHERS)
+    first = [e for e in experiments if e.seed == 0 and e.task.dataset == "fsdd"]
+    _, frami, mixed, *_ = first[:5]
+    assert (frami.source.name, mixed.source.mix) == ("FRAMI", (("synthesizer", 0.3),))
+    # A mixture is another experiment, and its share is shown.
+    assert frami.identity != mixed.identity
+    assert "synthesizer=0.3" in mixed.settings and "synthesizer" not in frami.settings
+
+
+@pytest.mark.slow
+def test_suite_trains_adopts_inverts_and_distills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_bench: RunBench
+) -> None:
+    recordings = tmp_path / "data" / "fsdd" / "recordings"
+    write_digits(recordings)
+    tiny = replace(foreign_suite.FSDD, samples=64, steps=2)
+    monkeypatch.setattr(foreign_suite, "FSDD", tiny)
+    monkeypatch.setattr(foreign_suite, "TEACHER_STEPS", {"dscnn": (2, 2)})
+    monkeypatch.setattr(foreign_suite, "SETTINGS", {"fsdd": {"steps": 1}, "esc10": {}})
+    arguments = ("--suite", "foreign", "--task", "fsdd", "--seeds", "1", "--device", "cpu")
+    folders = ("--data", tmp_path / "data", "--out", tmp_path / "runs", "--page", tmp_path)
+    printed = run_bench(*arguments, *folders)
+    assert "5/5 fsdd fold takes seed 0" in printed
+    page = (tmp_path / "foreign.md").read_text(encoding="utf-8")
+    line = next(line for line in page.splitlines() if "DS-CNN" in line)
+    assert line.count("|") == 13 and "(foreign.md)" in (tmp_path / "bench.md").read_text()
+    # The adopted teacher answers as the network did where it was trained.
+    (weights,) = (tmp_path / "runs").glob("*/teacher-weights/scores.json")
+    (scores,) = (tmp_path / "runs").glob("*/teacher/scores.json")
+    trained, adopted = (json.loads(path.read_text()) for path in (weights, scores))
+    assert trained["accuracy"] == pytest.approx(adopted["accuracy"])
+    before = (tmp_path / "bench.csv").read_bytes()
+    assert "0/0" not in run_bench(*arguments, *folders, "--resume")
+    assert (tmp_path / "bench.csv").read_bytes() == before
