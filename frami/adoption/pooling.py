@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from frami.adoption.trace import CLIPS, Comparison
@@ -28,16 +30,20 @@ def find_frames(comparison: Comparison, classifier: str) -> str:
         raise UsageError(
             "No module gives a hidden state with an axis of time; name one with `frames`."
         )
-    pooled = _pooled_size(comparison, before[-1])
+    pooled = _pooled_size(comparison, before)
     fitting = [name for name in before if _pools_to(comparison, name, pooled)]
     last = (fitting or before)[-1]
     return _input_of_pooling(comparison, last, classifier) or last
 
 
-def _pooled_size(comparison: Comparison, last: str) -> int:
-    """Return the size per clip of what the module after the pooling takes; 0 if unclear."""
+def _pooled_size(comparison: Comparison, before: Sequence[str]) -> int:
+    """Return the size per clip of what the module after the pooling takes; 0 if unclear.
+
+    It starts after all modules whose output has frames. A module inside of them, such as a
+    squeeze-and-excitation, may take pooled values as well.
+    """
     started = comparison.long.started
-    for name in started[started.index(last) + 1 :]:
+    for name in started[max(map(started.index, before)) + 1 :]:
         selector = f"{name}:input"
         if selector in comparison.long.tensors and not comparison.has_frames(selector):
             return comparison.long.tensors[selector].numel() // CLIPS

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import frami
+from frami.bench import foreign_teachers
 from frami.bench.experiment import Experiment, TeacherSpec
 from frami.core import files
 from frami.core.progress import show_progress
@@ -34,6 +35,10 @@ class Artifacts:
     def teacher(self, experiment: Experiment, spec: TeacherSpec) -> Model:
         """Return a teacher of an experiment; train it if it is missing."""
         task, recordings = experiment.task, self.recordings(experiment)
+        if task.network in foreign_teachers.TEACHERS:
+            return foreign_teachers.adopted_teacher(
+                task, recordings, self.teacher_folder(experiment, spec), experiment.seed
+            )
         title = f"{task.name}: {spec.folder_name}"
         with show_progress(title, task.teacher_steps) as report:
             return frami.train(
@@ -57,7 +62,7 @@ class Artifacts:
         """Return the store of an experiment's method; synthesize it if it is missing."""
         task, source = experiment.task, experiment.source
         assert source.method is not None
-        suffix = _settings_suffix(source.synthesis)
+        suffix = _settings_suffix({**source.synthesis, **dict(source.mix)})
         path = self.folder(experiment) / f"{source.method}{suffix}-{task.samples}.h5"
         options = dict(source.synthesis)
         if source.method == "recordings" and self.data:
@@ -69,6 +74,7 @@ class Artifacts:
                 path,
                 samples=task.samples,
                 method=source.method,
+                mix=dict(source.mix),
                 options=options,
                 seed=experiment.seed,
                 device=self.device,

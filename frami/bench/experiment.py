@@ -20,6 +20,8 @@ IDENTITY_EXCLUDES = {
     "student": ("name",),
     "source": ("name", "baseline"),
 }
+# Fields that came later: at their default they do not change the identity of a row.
+LATER_FIELDS = {"source": ("mix",)}
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ class DataSource:
         method: Method that makes the synthetic clips; None for the task's own recordings.
         recipe: Recipe of the distillation.
         synthesis: Settings of the method.
+        mix: Shares of other methods, as ``(name, share)`` pairs.
         distillation: Settings of the training loop, and weights of the recipe.
         teachers: The teachers. The store is made from the first; the student uses its front end.
         fused_filterbanks: Filterbanks of further students, each distilled from a teacher with the
@@ -155,6 +158,7 @@ class DataSource:
     fused_filterbanks: tuple[str, ...] = ()
     embedding_teacher: TeacherSpec | None = None
     baseline: str = ""
+    mix: tuple[tuple[str, float], ...] = ()
 
     @property
     def fused_teachers(self) -> tuple[TeacherSpec, ...]:
@@ -175,7 +179,10 @@ class Experiment:
     @property
     def settings(self) -> str:
         """Settings of the method that differ from its defaults, as shown in the table."""
-        return " ".join(f"{name}={value}" for name, value in self.source.synthesis.items())
+        source = self.source
+        return " ".join(
+            f"{name}={value}" for name, value in (*source.mix, *source.synthesis.items())
+        )
 
     @property
     def identity(self) -> str:
@@ -184,6 +191,10 @@ class Experiment:
         for part, names in IDENTITY_EXCLUDES.items():
             for name in names:
                 del config[part][name]
+        for part, names in LATER_FIELDS.items():
+            for name in names:
+                if not config[part][name]:
+                    del config[part][name]
         if source.method:
             method_settings = load_method(source.method).Settings
             config["method"] = settings_to_json(method_settings(**source.synthesis))

@@ -1,11 +1,11 @@
 """Run benchmarks: how close does a data-free student come to its teacher, and at what cost?
 
-    frami bench --suite main|ablation|quick|cpu|gpu|tags|scenes|events [--data DIR]
+    frami bench --suite main|ablation|quick|cpu|gpu|foreign|tags|scenes|events [--data DIR]
 
 Finished teachers, stores and students are reused, so a benchmark may be interrupted and resumed
 (`frami.bench.artifacts`). With ``--resume``, rows of bench.csv with the same settings are kept even
 if their models are gone. Scores are those of the last step on the test fold. Each new row is
-written to bench.csv; bench.md and the plots are regenerated from it.
+written to bench.csv; bench.md, foreign.md and the plots are regenerated from it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from frami.bench import plots, report
+from frami.bench import foreign_page, plots, report
 from frami.bench.experiment import Experiment
 from frami.bench.measure import Bench
 from frami.bench.rows import Row, main_measure
 from frami.bench.suites import SUITES
 from frami.core import files
+from frami.core.code import trusting_code
 from frami.core.errors import FramiError, OperationError, UsageError, unknown_name
 from frami.data.recordings import load_dataset
 from frami.data.splits import find_data_folder, load_split
@@ -93,7 +94,8 @@ def run_bench(
     for index, experiment in enumerate(experiments, 1):
         title = f"{index}/{len(experiments)} {_describe(experiment)}"
         try:
-            row = {name: str(value) for name, value in bench.measure(experiment).items()}
+            with trusting_code():  # of teachers that the suite foreign has adopted itself
+                row = {name: str(value) for name, value in bench.measure(experiment).items()}
         except FramiError as error:
             failed += 1
             say(f"{title}: failed. {error}")
@@ -165,10 +167,12 @@ def read_rows(page: Path) -> dict[Key, Row]:
 
 
 def write_report(page: Path, rows: Mapping[Key, Row]) -> None:
-    """Write bench.csv, bench.md and the plots."""
+    """Write bench.csv, bench.md, foreign.md and the plots."""
     files.ensure_dir(page)
     row_list = list(rows.values())
     files.write_bytes(page / "bench.csv", _to_csv(row_list).encode())
+    if foreign := foreign_page.render_page(row_list):
+        files.write_bytes(page / "foreign.md", foreign.encode())
     text = report.render_report(
         row_list,
         speed_table=_read_text(page / "speed.md"),
@@ -194,6 +198,7 @@ def _links(page: Path) -> str:
     pages = {
         "bench-notes.md": "how the rows were measured",
         "findings.md": "what the rows show",
+        "foreign.md": "classifiers that were built and trained elsewhere",
         "tried.md": "what was tried without gain",
     }
     links = [f"[{title}]({name})" for name, title in pages.items() if (page / name).is_file()]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from frami.bench import recipe_suites
+from frami.bench import foreign_suite, recipe_suites
 from frami.bench.experiment import BenchTask, DataSource, Experiment, StudentSpec
 
 FRAMI = DataSource("FRAMI", "frami")
@@ -206,5 +206,6 @@ SUITES: Mapping[str, Callable[[], Iterator[Experiment]]] = {
     "quick": quick,
     "cpu": cpu,
     "gpu": gpu,
+    "foreign": foreign_suite.foreign,
     **recipe_suites.SUITES,
 }

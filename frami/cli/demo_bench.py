@@ -18,6 +18,7 @@ SUITES = (
     "ablation",
     "cpu",
     "gpu",
+    "foreign",
     "tags",
     "scenes",
     "events",
@@ -92,10 +93,11 @@ def demo(task: str, out: str, data: str | None, **runtime: Unpack[RuntimeArgumen
     "--suite",
     section="Input",
     type=click.Choice(SUITES),
+    metavar="SUITE",
     default="quick",
     help="quick, cpu and gpu compare all methods. main measures FRAMI against recordings, ablation "
-    "leaves out its parts. tags, scenes and events compare recipes. speed measures costs. "
-    "calibration compares clips to calibrate INT8 with.",
+    "leaves out its parts. foreign adopts networks of others. tags, scenes and events compare "
+    "recipes. speed measures costs. calibration compares clips to calibrate INT8 with.",
 )
 @options.option(
     "--data",

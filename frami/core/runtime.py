@@ -59,10 +59,16 @@ class Runtime:
             network.to(original).to(memory_format=layout)  # type: ignore[call-overload]
 
     def place(self, network: M) -> M:
-        """Return the network on this device, in this memory layout where that is safe."""
+        """Return the network on this device, in this memory layout where that is safe.
+
+        A network whose attribute ``keeps_layout`` is true stays contiguous.
+        """
         network.to(self.device)
-        if self.channels_last and not any(
-            _overruns_workspace(layer) for layer in network.modules()
+        safe = not getattr(network, "keeps_layout", False)
+        if (
+            self.channels_last
+            and safe
+            and not any(_overruns_workspace(layer) for layer in network.modules())
         ):
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network

@@ -112,6 +112,8 @@ class ForeignNetwork(Classifier):
     hidden states while the module runs; it is not changed.
     """
 
+    keeps_layout = True  # code of others may call view(), which needs contiguous tensors
+
     def __init__(
         self, module: nn.Module, adoption: Adoption, front_end: FrontEnd, classes: int
     ) -> None:

@@ -1,0 +1,48 @@
+"""The suite of classifiers that were built and trained outside of frami."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from frami.bench.experiment import BenchTask, DataSource, Experiment, StudentSpec
+
+# Recipe frami: the student has a classifier of its own, since adopted heads are not copied.
+RECIPE = "frami"
+RECORDINGS = DataSource("recordings (upper bound)", None, RECIPE)
+FRAMI = DataSource("FRAMI", "frami", RECIPE)
+MIXED = DataSource("FRAMI, 30 % synthesizer", "frami", RECIPE, mix=(("synthesizer", 0.3),))
+SYNTHESIZER = DataSource("synthesizer", "synthesizer", RECIPE)
+NOISE = DataSource("noise", "noise", RECIPE)
+SOURCES = (RECORDINGS, FRAMI, MIXED, SYNTHESIZER, NOISE)
+# As the help of the settings advises: for a store of about 1,000 clips, and for words.
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "fsdd": {"siblings": 0, "adversary": 2.0},
+    "esc10": {"siblings": 0},
+}
+STUDENT = StudentSpec("small, width 14", "small", 14)
+
+# Training steps of each teacher (FSDD, ESC-10).
+TEACHER_STEPS = {
+    "plaincnn": (800, 500),
+    "dscnn": (1600, 1000),
+    "ecapa": (800, 500),
+    "panns": (800, 500),
+    "mobilenet": (1600, 1000),
+    "transformer": (2400, 1500),
+}
+FSDD = BenchTask("fsdd", "takes", 0, 1024, 1200)
+ESC10 = BenchTask("esc10", "5", 0, 1024, 800)
+
+
+def foreign() -> Iterator[Experiment]:
+    """Yield every teacher on spoken digits and on ESC-10, with its student's bounds."""
+    for task, index in ((FSDD, 0), (ESC10, 1)):
+        for seed in range(3):
+            for network, steps in TEACHER_STEPS.items():
+                of_teacher = replace(task, network=network, teacher_steps=steps[index])
+                for source in SOURCES:
+                    if source.method == "frami":
+                        source = replace(source, synthesis=SETTINGS[task.dataset])
+                    yield Experiment("foreign", of_teacher, STUDENT, source, seed)

@@ -1,0 +1,1 @@
+"""Networks with published checkpoints that the suite does not train."""
