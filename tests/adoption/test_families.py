@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 import frami
-from frami.adoption.sounds import random_sounds
 from frami.audio.frontend import FrontEnd
 from frami.audio.presets import PRESETS
+from frami.audio.synthesizer import random_sounds
 from frami.core.code import trusting_code
 from frami.models.axes import takes_waveform, to_layout
 from tests.adoption.published import small
@@ -74,7 +75,9 @@ FAMILIES = {
 def save_weights(name: str, front_end: FrontEnd, layout: str, path: Path) -> None:
     """Save a state dict with moments as after training, and the prefix of DataParallel."""
     network = getattr(small, name)()
-    sounds = random_sounds(6, 2 * front_end.sample_rate, front_end.sample_rate, 3)[:, :12000]
+    sounds = random_sounds(
+        np.random.default_rng(3), 6, 2 * front_end.sample_rate, front_end.sample_rate
+    )[:, :12000]
     inputs = sounds if takes_waveform(layout) else front_end(sounds)[..., :90]
     with torch.no_grad():
         for _ in range(8):
@@ -121,7 +124,8 @@ def test_a_family_is_adopted_inverted_and_distilled(name: str, tmp_path: Path) -
     assert len(norms) == family.norms
     assert any("module." in line for line in said)
 
-    x = random_sounds(3, round(front_end.seconds(80) * front_end.sample_rate), 8000, 5)
+    n_samples = round(front_end.seconds(80) * front_end.sample_rate)
+    x = random_sounds(np.random.default_rng(5), 3, n_samples, 8000)
     theirs = answer_of_the_original(name, weights, front_end, x)
     with torch.no_grad():
         ours = teacher.network(teacher.front_end(x)).logits
