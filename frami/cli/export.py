@@ -23,6 +23,7 @@ class ExportArguments(RuntimeArguments):
     test_fold: str | None
     teacher: str | None
     target: str
+    strict: bool
 
 
 @click.command(

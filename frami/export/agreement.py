@@ -88,14 +88,21 @@ class TestSet:
 
 
 def load_test_set(
-    model: Model, dataset: str, data: str | Path | None, test_fold: str | int
+    model: Model,
+    dataset: str,
+    data: str | Path | None,
+    test_fold: str | int,
+    *,
+    strict: bool = False,
 ) -> TestSet:
     """Return the held-out recordings of a data set, as a model takes them.
+
+    ``strict`` refuses a data set with clips that cannot be used, instead of leaving them out.
 
     Raises:
         UsageError: The data set, its folder or the fold does not exist, or the labels differ.
     """
-    split = align_labels(load_split(dataset, data, test_fold=test_fold), model.labels)
-    split = split_for_task(split, model.task)
+    split = load_split(dataset, data, test_fold=test_fold, strict=strict)
+    split = split_for_task(align_labels(split, model.labels), model.task)
     clips = Spectrograms.from_recordings(split.test, model.front_end)
     return TestSet(split, clips, next(iter(measures_of(model.task).items())))

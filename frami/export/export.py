@@ -37,6 +37,7 @@ def export_student(
     test_fold: str | int | None = None,
     teacher: ModelLike | None = None,
     target: str = "onnx",
+    strict: bool = False,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -60,6 +61,7 @@ def export_student(
         test_fold: The held-out fold.
         teacher: The student's teacher, to measure its cost beside the student's.
         target: ``onnx``, or ``executorch`` for a further file for ExecuTorch.
+        strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
         seed: Seed of the choice of clips, and of the tuning if INT8 needs it.
         device: ``auto``, ``cpu`` or ``cuda``: where the student is tuned. Files run on the CPU.
         threads: CPU threads of torch; files run on one.
@@ -81,7 +83,7 @@ def export_student(
     export_form(model)  # refuses a foreign model before anything is read
     check_folder(Path(out))
     clips = None if samples is None else open_store(samples, model, check_seed(seed))
-    job = Job.load(model, clips, (dataset, data, test_fold), teacher, runtime)
+    job = Job.load(model, clips, (dataset, data, test_fold), teacher, runtime, strict=strict)
     with new_folder(Path(out)) as folder:
         exported = job.run(folder, int8=int8, target=target, report=report)
         exported = replace(exported, folder=Path(out))

@@ -53,6 +53,8 @@ class Job:
         recordings: tuple[str | None, str | Path | None, str | int | None],
         teacher: ModelLike | None,
         runtime: Runtime,
+        *,
+        strict: bool,
     ) -> Job:
         """Read the clips and predict with student and teacher."""
         known = None if teacher is None else _load_teacher(teacher, model)
@@ -62,9 +64,9 @@ class Job:
         if clips is not None:
             answers["clips"] = list(clips.teacher_logits(clips.held_out))
         if dataset is not None and fold is not None:
-            test_set = load_test_set(model, dataset, data, fold)
+            test_set = load_test_set(model, dataset, data, fold, strict=strict)
             if known is not None:
-                own = load_test_set(known, dataset, data, fold)
+                own = load_test_set(known, dataset, data, fold, strict=strict)
                 answers["recordings"] = agreement.predict_torch(known, own.clips)
         held_out = clips.held_out if clips else None
         evidence = Evidence.collect(model, held_out, test_set, answers)

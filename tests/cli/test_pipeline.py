@@ -176,11 +176,13 @@ def test_synthesize_from_a_teacher_without_batch_norm_uses_the_other_losses(
         "contrast",
     ]
     assert read_record(tmp_path / "without.run")["active_losses"] == [
+        "patch_entropy",
+        "input_statistics",
         "class_prior",
         "adversary",
         "contrast",
     ]
-    no_weights = {"class_prior": 0.0, "total_variation": 0.0}
+    no_weights = {"class_prior": 0.0, "total_variation": 0.0, "weak_priors": "off"}
     with pytest.raises(UsageError, match="no other loss has a weight"):
         frami.synthesize(
             teacher, tmp_path / "none.h5", samples=8, method="deepinversion", options=no_weights
@@ -194,7 +196,9 @@ def test_synthesize_warns_of_a_teacher_without_batch_norm_and_names_the_losses_l
     words = ["--teacher", "any", "--samples", "8", "--out", tmp_path / "samples.h5"]
     result = call("synthesize", *words, *INVERSION)
     assert result.code == 0 and "This teacher has no batch norm" in result.err
-    assert "Remaining losses: class prior, adversary, contrast." in result.err
+    remaining = "patch entropy, input statistics, class prior, adversary, contrast"
+    assert f"Remaining losses: {remaining}." in result.err
+    assert "Active priors, with their weights: patch entropy 0.5, input statistics 1" in result.out
 
 
 def test_synthesize_with_image_views_warns(call: Frami, bundle: Path, tmp_path: Path) -> None:
