@@ -8,7 +8,7 @@ from typing import Unpack
 
 import click
 
-from frami.cli import options, types
+from frami.cli import options, output, types
 from frami.cli.help import Command
 from frami.cli.options import RecordingArguments, RuntimeArguments
 
@@ -124,4 +124,4 @@ def moments(
     for sentence in describe_moments(file):
         click.echo(sentence)
     click.echo(f"The moments are in {out}. The record of the run is in {record}.")
-    options.echo_next("synthesize", "--teacher", model, "--moments", out, "--out", "samples.h5")
+    output.echo_next("synthesize", "--teacher", model, "--moments", out, "--out", "samples.h5")
