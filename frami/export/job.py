@@ -88,6 +88,14 @@ class Job:
         package.write_example(folder, INT8_FILE if int8 else FLOAT_FILE)
         return Exported(folder, tuple(rows), quantization, self._drop(rows), self._conditions())
 
+    def describe(self) -> dict[str, str | None]:
+        """Return what student, teacher and store are, for the record."""
+        return {
+            "student": self.model.fingerprint,
+            "teacher": self.teacher.fingerprint if self.teacher else None,
+            "samples": str(self.clips.store.path) if self.clips else None,
+        }
+
     def _quantize(self, folder: Path, report: ProgressCallback) -> Quantization:
         """Write the 8-bit file; tune the student for it if too much agreement is lost."""
         assert self.clips is not None
