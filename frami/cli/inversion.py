@@ -136,7 +136,6 @@ def synthesize(
     model, shares = load(teacher), dict(mix)
     settings = _parse_settings(assignments, method, shares)
     parts = plan_parts(model, method, shares, settings, arguments["moments"])
-    output.echo(describe_priors(model, parts[0].settings))
     for warning in unique(inversion_warnings(model, part.settings) for part in parts):
         output.echo(warning, err=True)
     out, n_before = Path(arguments["out"]), 0
@@ -149,6 +148,7 @@ def synthesize(
         f"{len(store)} clips ({len(store) - n_before} new) are in {out}. "
         f"The record of the run is in {store_run_folder(out)}."
     )
+    output.echo(describe_priors(model, parts[0].settings))
     share = f"{store.target_agreement():.0%}"
     if store.targets.ndim == 1:
         click.echo(f"The teacher predicts the target class for {share} of them.")
