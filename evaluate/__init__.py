@@ -4,6 +4,7 @@
     classification   single-label: accuracy and macro-F1
     tagging          multi-label: areas under precision-recall curves
     events           sound events: PSDS, event-based and segment-based scores
+    event_frames     from frame probabilities to events
     agreement        agreement between a student and its teacher
     complexity       parameters, multiply-adds, size and time
     fusion           late fusion of several models

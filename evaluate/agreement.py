@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 from frami.core.runtime import Runtime
 from frami.data.clips import Clips
-from frami.evaluate.fusion import predict_logits
+from frami.evaluate.fusion import clip_logits, predict_logits
 from frami.models.model import Model
 
 MIN_CLIPS = 3
@@ -17,10 +20,22 @@ def teacher_agreement(teacher: Model, student: Model, clips: Clips, runtime: Run
 
     For tags and sound events, the share is over all tags of all clips.
     """
-    teacher_logits, student_logits = (
-        predict_logits(model, clips, runtime) for model in (teacher, student)
-    )
-    return float(teacher.network.task.agreement_terms(teacher_logits, student_logits).mean())
+    logits = (predict_logits(model, clips, runtime).unbind() for model in (teacher, student))
+    return agreement(teacher, *logits)
+
+
+def agreement(model: Model, first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
+    """Return the share of clips that two lists of logits classify alike, in [0, 1].
+
+    For tags and sound events, the share is over all tags of all clips.
+
+    Args:
+        model: A model with the task of the logits.
+        first: Logits of each clip, ``(K,)`` or ``(K, 1 + N')``. Those of frames do not count.
+        second: The same for the same clips.
+    """
+    terms = model.network.task.agreement_terms(clip_logits(first), clip_logits(second))
+    return float(terms.mean())
 
 
 def balanced_agreement(teacher: Model, student: Model, clips: Clips, runtime: Runtime) -> float:

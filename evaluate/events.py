@@ -35,8 +35,14 @@ from numpy.typing import NDArray
 from frami.core.environment import install_command
 from frami.core.errors import OperationError, UsageError
 from frami.data.recordings import Split
+from frami.evaluate.event_frames import (
+    THRESHOLD,
+    Events,
+    frame_edges,
+    median_filter,
+    threshold_events,
+)
 from frami.evaluate.metric import Measure, Predictions
-from frami.models.tasks import frames_per_output
 
 TASK = "sound-events"
 MEASURES = {
@@ -47,7 +53,6 @@ MEASURES = {
     "segment_error_rate": Measure("segment error rate", lower_is_better=True, order=4),
 }
 
-Events = list[tuple[float, float, str]]  # onset (s), offset (s), label
 PSDS: dict[str, dict[str, Any]] = {
     "psds1": {
         "dtc_threshold": 0.7,
@@ -64,8 +69,6 @@ PSDS: dict[str, dict[str, Any]] = {
         "alpha_st": 1.0,
     },
 }
-THRESHOLD = 0.5
-MEDIAN_FRAMES = 7  # frames of the DCASE baseline's median filter, at 16 frames a second
 
 
 def score(predictions: Predictions) -> dict[str, Any]:
@@ -140,13 +143,10 @@ def event_scores(
     )
     segment_f1, *_ = segments.fscore(tables, truth, seconds, THRESHOLD, segment_length=1.0)
     error_rate, *_ = segments.error_rate(tables, truth, seconds, THRESHOLD, segment_length=1.0)
+    values = {"event_f1": event_f1, "segment_f1": segment_f1, "segment_error_rate": error_rate}
     per_class = {
-        label: {
-            "events": sum(event[2] == column for events in truth.values() for event in events),
-            "event_f1": float(event_f1[column]),
-            "segment_f1": float(segment_f1[column]),
-            "segment_error_rate": float(error_rate[column]),
-        }
+        label: {"events": sum(event[2] == column for events in truth.values() for event in events)}
+        | {name: float(of_class[column]) for name, of_class in values.items()}
         for label, column in columns.items()
     }
     return psds | {
@@ -176,57 +176,6 @@ def _psds_scores(
         )
         scores[name] = float(value)
     return scores
-
-
-def frame_edges(n_outputs: int, n_frames: int, hop: float, seconds: float) -> NDArray[np.float64]:
-    """Return the times (s) at which output frames begin, and the end of the last one.
-
-    Args:
-        n_outputs: N', frames of the model's output.
-        n_frames: N, frames of the spectrogram. An output frame covers a whole number of them.
-        hop: Time between frames of the spectrogram (s).
-        seconds: Length of the clip. Output frames that begin after its end are left out.
-
-    Returns:
-        At most ``n_outputs + 1`` times.
-    """
-    begins = np.arange(n_outputs) * frames_per_output(n_frames, n_outputs) * hop
-    return np.append(begins[begins < seconds - 1e-6], seconds)
-
-
-def median_filter(
-    probabilities: NDArray[np.float64], frames_per_second: float
-) -> NDArray[np.float64]:
-    """Return probabilities ``(N', K)`` after a median filter of about 7/16 s over time.
-
-    Source: the baseline of DCASE 2023 task 4.
-    """
-    width = median_width(frames_per_second)
-    # Not scipy.ndimage.median_filter: it reads beyond arrays shorter than an eighth of the filter.
-    padded = np.pad(probabilities, ((width // 2, width // 2), (0, 0)), mode="symmetric")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=0)
-    filtered: NDArray[np.float64] = np.median(windows, axis=2)
-    return filtered
-
-
-def median_width(frames_per_second: float) -> int:
-    """Return the width of the median filter in output frames, an odd number."""
-    return 2 * round((MEDIAN_FRAMES / 16 * frames_per_second - 1) / 2) + 1
-
-
-def threshold_events(
-    probabilities: NDArray[np.float64], labels: tuple[str, ...], edges: NDArray[np.float64]
-) -> Events:
-    """Return the events of a clip: runs of frames with a probability above 0.5, for each class."""
-    events = []
-    for index, label in enumerate(labels):
-        active = np.concatenate([[0], probabilities[:, index] > THRESHOLD, [0]]).astype(int)
-        change = np.diff(active)
-        for first, last in zip(
-            np.flatnonzero(change == 1), np.flatnonzero(change == -1), strict=True
-        ):
-            events.append((float(edges[first]), float(edges[last]), label))
-    return sorted(events)
 
 
 def import_scorers() -> tuple[Any, Any, Any, Any]:

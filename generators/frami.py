@@ -55,7 +55,7 @@ from frami.core import seeds
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import setting, weight
-from frami.inversion import conditions
+from frami.inversion.conditions import ConditionSettings, sample_conditions
 from frami.inversion.contrastive import ContrastiveHead
 from frami.inversion.decoder import Decoder, DecoderInputs
 from frami.inversion.hooks import ForwardPass, RunningMoments
@@ -70,7 +70,7 @@ from frami.models.network import Output
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(RunningTermSettings, WeakPriorSettings):
+class Settings(RunningTermSettings, WeakPriorSettings, ConditionSettings):
     """Settings of FRAMI's inversion."""
 
     steps: int = setting(20, "optimization steps per round", low=1)
@@ -88,18 +88,6 @@ class Settings(RunningTermSettings, WeakPriorSettings):
     )
     temperature: float = setting(0.1, "temperature of the contrastive loss", low=0.001)
     queue: int = setting(1024, "past clips among the negatives of the contrastive loss", low=0)
-    level: float = setting(
-        0.4, "standard deviation of the clips' random levels, in standardized units", low=0
-    )
-    filter: float = setting(
-        0.4, "standard deviation of the random frequency response, in standardized units", low=0
-    )
-    envelope: float = setting(
-        0.2, "standard deviation of the random envelope over time, in standardized units", low=0
-    )
-    noise_texture: float = setting(
-        1.0, "strength of the noise texture; 1 is the strength in a noise spectrogram", low=0
-    )
     adversary: float = weight(
         0.0, "weight of the disagreement between teacher and proxy student; for words, try 2"
     )
@@ -173,21 +161,10 @@ class Method:
         self, decoder: Decoder, batch: int, n_frames: int, rng: torch.Generator
     ) -> DecoderInputs:
         """Return random inputs of the decoder for ``batch`` clips."""
-        settings, device = self.settings, self.runtime.device
-        shape = (batch, decoder.n_mels, n_frames)
+        device, shape = self.runtime.device, (batch, decoder.n_mels, n_frames)
         latents = decoder.sample_latents(batch, n_frames, rng, device)
-        offset = conditions.sample_offset(
-            shape,
-            rng,
-            level=settings.level,
-            filter=settings.filter,
-            envelope=settings.envelope,
-            front_end=self.teacher.front_end,
-        )
-        texture = conditions.sample_noise_texture(shape, rng, self.teacher.front_end)
-        return DecoderInputs(
-            latents, offset.to(device), (settings.noise_texture * texture).to(device)
-        )
+        offset, texture = sample_conditions(shape, rng, self.settings, self.teacher.front_end)
+        return DecoderInputs(latents, offset.to(device), texture.to(device))
 
     def _decode(self, decoder: Decoder, target: Tensor, inputs: DecoderInputs) -> Tensor:
         n_frames = inputs.offset.shape[2]

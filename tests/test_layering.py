@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,3 +102,12 @@ def module_imports(path: Path) -> Iterator[str]:
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
                 yield full if full in names else str(node.module)
+
+
+def test_one_module_alone_registers_hooks() -> None:
+    found = {
+        module_name(path)
+        for path in MODULES
+        if re.search(r"\.register_\w*hook\w*\(", path.read_text(encoding="utf-8"))
+    }
+    assert found == {"frami.models.hooks"}

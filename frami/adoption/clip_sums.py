@@ -15,6 +15,7 @@ from frami.core.progress import ProgressCallback, silent
 from frami.core.runtime import Runtime
 from frami.data.clips import Clips, batches_by_length
 from frami.inversion.hooks import FEW_BATCH_NORMS, batch_norms, channels_second
+from frami.models.hooks import PreHook, pre_hooks
 from frami.models.model import Model
 from frami.models.network import frozen
 
@@ -119,17 +120,11 @@ def _recorded_inputs(network: nn.Module, layers: Sequence[str]) -> Iterator[dict
     """Record the inputs of some layers, their channels second, within the block."""
     inputs: dict[str, Tensor] = {}
 
-    def make_hook(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+    def make_hook(name: str) -> PreHook:
         def record(layer: nn.Module, given: tuple[Any, ...]) -> None:
             inputs[name] = channels_second(layer, given[0])
 
         return record
 
-    handles = [
-        network.get_submodule(name).register_forward_pre_hook(make_hook(name)) for name in layers
-    ]
-    try:
+    with pre_hooks((network.get_submodule(name), make_hook(name)) for name in layers):
         yield inputs
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from frami.core.errors import UsageError
 from frami.core.text import preview
+from frami.data.tables import plain_header, read_spreadsheet, read_text
 
 COLUMNS = ("label", "labels", "display_name", "name", "class", "category", "class_name")
 POSITIONS = ("index", "id", "class_id", "target")
@@ -40,15 +40,11 @@ def read_labels(labels: str | Path | Sequence[str]) -> tuple[str, ...]:
 def _read_file(path: Path) -> list[str]:
     if not path.is_file():
         raise UsageError(f"There is no file {str(path)!r}.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not a text in UTF-8; save it as such.") from error
     if path.suffix == ".json":
-        return _from_json(path, text)
+        return _from_json(path, read_text(path))
     if path.suffix in (".csv", ".tsv"):
-        return _from_table(path, text)
-    return [line.strip() for line in text.splitlines() if line.strip()]
+        return _from_table(path)
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
 def _from_json(path: Path, text: str) -> list[str]:
@@ -69,17 +65,16 @@ def _from_json(path: Path, text: str) -> list[str]:
     return content
 
 
-def _from_table(path: Path, text: str) -> list[str]:
-    separator = "\t" if path.suffix == ".tsv" else ","
-    rows = list(csv.DictReader(text.splitlines(), delimiter=separator))
-    columns = {name.strip().lower(): name for name in (rows[0] if rows else {}) if name}
+def _from_table(path: Path) -> list[str]:
+    header, numbered = read_spreadsheet(path)
+    columns = {plain_header(name): index for index, name in enumerate(header) if name}
     column = next((columns[name] for name in COLUMNS if name in columns), None)
     if column is None:
         raise UsageError(
-            f"{path} has no column of labels; name one of its columns ({preview(list(columns))}) "
-            f"label."
+            f"{path} has no column of labels; name one of its columns ({preview(header)}) label."
         )
+    rows = [[*cells, *[""] * (len(header) - len(cells))] for _, cells in numbered]
     position = next((columns[name] for name in POSITIONS if name in columns), None)
-    if position and all((row[position] or "").strip().isdecimal() for row in rows):
+    if position is not None and all(row[position].isdecimal() for row in rows):
         rows.sort(key=lambda row: int(row[position]))
-    return [(row[column] or "").strip() for row in rows]
+    return [row[column] for row in rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from typing import Any
 
 from frami.core.environment import install_command
 from frami.core.errors import UsageError
@@ -44,10 +45,20 @@ def gaussian_guarantee(epsilon: float | None, delta: float | None, clips: int) -
             f"`delta` is {delta}; above 0 and below one over the number of clips, "
             f"{1 / clips:.2g}, is allowed."
         )
+    sigma = import_accounting().get_sigma_gaussian(epsilon, delta)
+    return Guarantee(epsilon, delta, float(sigma))
+
+
+def import_accounting() -> Any:
+    """Return the module dp_accounting.
+
+    Raises:
+        UsageError: The extra ``privacy`` is not installed.
+    """
     try:
-        accounting = importlib.import_module("dp_accounting")
+        return importlib.import_module("dp_accounting")
     except ImportError as error:
         raise UsageError(
-            f"Noise with a guarantee needs dp-accounting. Type: {install_command('privacy')}"
+            f"Noise with a guarantee needs dp-accounting ({error}). "
+            f"Type: {install_command('privacy')}"
         ) from error
-    return Guarantee(epsilon, delta, float(accounting.get_sigma_gaussian(epsilon, delta)))

@@ -26,7 +26,8 @@ from frami.data.clips import Clips, Spectrograms
 from frami.data.splits import load_split
 from frami.data.store import Store
 from frami.demos.students import RuntimeOptions, StudentPlan, make_student
-from frami.export.agreement import agreement, load_test_set, predict, predict_torch
+from frami.evaluate.agreement import agreement
+from frami.export.agreement import load_test_set, predict, predict_torch
 from frami.export.footprint import milliseconds
 from frami.export.int8 import Quantizer
 from frami.export.onnx_file import OnnxNetwork, require_onnx, write_onnx

@@ -1,8 +1,9 @@
 """The command line: `frami` and its commands, and how errors end it.
 
-    training     train, distill
+    training     train
     adoption     adopt
     inversion    synthesize
+    distillation distill
     stores       merge
     advice       advise
     moments      moments
@@ -15,6 +16,7 @@
     diagnosis    doctor
     help         sections and examples of all commands, and errors that name options
     options      options that commands share
+    output       what commands print in common
     types        types of option values
 
 A command imports the library when it runs, so that help is fast.
@@ -36,6 +38,7 @@ from frami.cli.advice import advise
 from frami.cli.catalog import list_names
 from frami.cli.demo_bench import bench, demo
 from frami.cli.diagnosis import doctor
+from frami.cli.distillation import distill
 from frami.cli.export import export
 from frami.cli.help import Group, Option
 from frami.cli.inversion import synthesize
@@ -44,7 +47,7 @@ from frami.cli.prediction import predict
 from frami.cli.recordings import data, soundscapes
 from frami.cli.reports import evaluate, inspect
 from frami.cli.stores import merge
-from frami.cli.training import distill, train
+from frami.cli.training import train
 from frami.core import registry
 from frami.core.errors import FramiError
 

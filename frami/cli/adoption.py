@@ -6,7 +6,7 @@ from typing import Unpack
 
 import click
 
-from frami.cli import options, types
+from frami.cli import options, output, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
 
@@ -148,12 +148,12 @@ def adopt(**arguments: Unpack[AdoptArguments]) -> None:
     from frami.adoption.adopt import adopt as run_adopt
     from frami.adoption.fitness import check_fitness
 
-    model, out = run_adopt(**arguments, report=options.echo), arguments["out"]
+    model, out = run_adopt(**arguments, report=output.echo), arguments["out"]
     fitness = check_fitness(
         model, seed=arguments["seed"], device=arguments["device"], threads=arguments["threads"]
     )
     for line in fitness.lines():
-        options.echo(line)
+        output.echo(line)
     click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
-    options.echo_next("inspect", out)
-    options.echo_next("synthesize", "--teacher", out, "--out", "samples.h5")
+    output.echo_next("inspect", out)
+    output.echo_next("synthesize", "--teacher", out, "--out", "samples.h5")

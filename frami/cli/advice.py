@@ -7,7 +7,7 @@ from typing import Unpack
 
 import click
 
-from frami.cli import options, types
+from frami.cli import options, output, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
 
@@ -64,7 +64,7 @@ def advise(teacher: str, out: str, **arguments: Unpack[AdviseArguments]) -> None
     from frami.adoption.sources import find_source
     from frami.core.progress import show_progress
 
-    options.echo(f"The trials take about {arguments['minutes']} min.", err=True)
+    output.echo(f"The trials take about {arguments['minutes']} min.", err=True)
     with show_progress("trials, percent", 100) as report:
         advice = run_advise(teacher, out, **arguments, report=report)
     for line in advice.lines():
@@ -73,15 +73,15 @@ def advise(teacher: str, out: str, **arguments: Unpack[AdviseArguments]) -> None
     source = find_source(advice.recommended)
     steps = f"steps={STEPS}"
     if source.method is None:
-        options.echo_next(
+        output.echo_next(
             "distill", "--teacher", teacher, "--noise", "--set", steps, "--out", "STUDENT"
         )
         return
     words = [word for pair in source.words() for word in pair]
-    options.echo_next(
+    output.echo_next(
         "synthesize", "--teacher", teacher, *words, "--samples", SAMPLES, "--out", "samples.h5"
     )
-    options.echo_next(
+    output.echo_next(
         "distill",
         "--teacher",
         teacher,

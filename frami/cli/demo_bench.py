@@ -7,7 +7,7 @@ from typing import Unpack
 
 import click
 
-from frami.cli import options, types
+from frami.cli import options, output, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
 from frami.core.errors import UsageError, unknown_name
@@ -68,8 +68,8 @@ def demo(task: str, out: str, data: str | None, **runtime: Unpack[RuntimeArgumen
     if task == "digits":
         from frami.demos import digits
 
-        digits.run_digits_demo(Path(out), data, say=options.echo, **runtime)
-        options.echo_next("inspect", Path(out) / "student-frami")
+        digits.run_digits_demo(Path(out), data, say=output.echo, **runtime)
+        output.echo_next("inspect", Path(out) / "student-frami")
         return
     if data:
         raise UsageError(
@@ -77,8 +77,8 @@ def demo(task: str, out: str, data: str | None, **runtime: Unpack[RuntimeArgumen
         )
     from frami.demos import soundscapes
 
-    soundscapes.run_soundscape_demo(Path(out), task, say=options.echo, **runtime)
-    options.echo_next("inspect", Path(out) / task / "student-frami")
+    soundscapes.run_soundscape_demo(Path(out), task, say=output.echo, **runtime)
+    output.echo_next("inspect", Path(out) / task / "student-frami")
 
 
 @click.command(
@@ -184,9 +184,9 @@ def bench(
     experiments = runner.list_experiments(suite, tasks, seeds, seed)
     if resume:
         experiments = runner.missing_experiments(experiments, page)
-    runner.run_bench(experiments, Bench(data, out, device, threads), page, options.echo)
+    runner.run_bench(experiments, Bench(data, out, device, threads), page, output.echo)
     click.echo(f"The table is in {page / 'bench.md'}, its numbers in {page / 'bench.csv'}.")
-    options.echo_next("bench", "--suite", "cpu" if suite == "quick" else suite, "--data", "DIR")
+    output.echo_next("bench", "--suite", "cpu" if suite == "quick" else suite, "--data", "DIR")
 
 
 def _measure_speed(page: Path, device: str, threads: int | None) -> None:
@@ -195,7 +195,7 @@ def _measure_speed(page: Path, device: str, threads: int | None) -> None:
     from frami.core import files
     from frami.core.runtime import select_runtime
 
-    speed.run_speed_suite(select_runtime(device, threads), page, options.echo)
+    speed.run_speed_suite(select_runtime(device, threads), page, output.echo)
     with files.exclusive(files.ensure_dir(page)):
         runner.write_report(page, runner.read_rows(page))
     click.echo(f"The table is in {page / 'speed.md'}, and in {page / 'bench.md'}.")
@@ -211,5 +211,5 @@ def _measure_calibration(
     for dataset in tasks:
         if dataset not in known:
             raise unknown_name("data set in suite calibration:", dataset, known)
-    run_calibration_suite(Suite(data, out, runtime), tasks, page, options.echo)
+    run_calibration_suite(Suite(data, out, runtime), tasks, page, output.echo)
     click.echo(f"The table is in {page / FILE_NAME}.")

@@ -11,6 +11,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import click
 
 from frami.cli.help import Command
 from frami.core import registry
+from frami.core.errors import UsageError
 from frami.core.text import format_rows
 
 PACKAGES = (
@@ -36,8 +38,37 @@ PACKAGES = (
 )
 # Modules that frami imports for a package, where the names differ.
 MODULES = {"scikit-learn": "sklearn", "torchaudio": "frami.audio._torchaudio"}
-# Optional features: the extra that installs each, the module that it needs, and its use.
-FEATURES = {"events": ("sed_scores_eval", "scores of sound events")}
+
+
+@dataclass(frozen=True)
+class Feature:
+    """An optional feature.
+
+    Attributes:
+        purpose: Its use.
+        module: The main module that it needs; the package has the same name.
+        check: The function of frami that raises a UsageError if the feature does not work.
+    """
+
+    purpose: str
+    module: str
+    check: str
+
+
+# By the extra that installs each.
+FEATURES = {
+    "events": Feature(
+        "scores of sound events", "sed_scores_eval", "frami.evaluate.events:check_installed"
+    ),
+    "export": Feature("ONNX files", "onnxruntime", "frami.export.onnx_file:require_onnx"),
+    "edge": Feature("ExecuTorch files", "executorch", "frami.export.executorch:require_executorch"),
+    "hub": Feature("the Hugging Face Hub", "huggingface_hub", "frami.models.hub_layout:import_hub"),
+    "privacy": Feature(
+        "moments with differential privacy",
+        "dp_accounting",
+        "frami.adoption.privacy:import_accounting",
+    ),
+}
 
 
 def diagnose() -> Iterator[tuple[str, str]]:
@@ -136,23 +167,16 @@ def _feature(extra: str) -> str:
     """Return whether an optional feature works, and otherwise the command that installs it."""
     from frami.core.environment import install_command
 
-    module, purpose = FEATURES[extra]
-    install = install_command(extra)
-    if importlib.util.find_spec(module) is None:
-        return f"not installed; for {purpose}, type: {install}"
+    feature = FEATURES[extra]
+    if importlib.util.find_spec(feature.module) is None:
+        return f"not installed; for {feature.purpose}, type: {install_command(extra)}"
+    # A package may be there without others, or without the versions, that it needs.
+    module, _, function = feature.check.partition(":")
     try:
-        _import_feature(extra)
-    except Exception as error:
-        return f"PROBLEM: {type(error).__name__}: {error}; for {purpose}, type: {install}"
-    return f"{purpose}: {module} {importlib.metadata.version(module)}"
-
-
-def _import_feature(extra: str) -> None:
-    """Import what a feature uses: a package may be there without the versions that it needs."""
-    if extra == "events":
-        from frami.evaluate.events import import_scorers
-
-        import_scorers()
+        getattr(importlib.import_module(module), function)()
+    except UsageError as error:
+        return f"PROBLEM: {error}"
+    return f"{feature.purpose}: {feature.module} {importlib.metadata.version(feature.module)}"
 
 
 @click.command(

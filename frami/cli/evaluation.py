@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
-from frami.cli import options
+from frami.cli import output
 from frami.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from frami.evaluate.events import Events
+    from frami.evaluate.event_frames import Events
     from frami.models.model import Model
 
 
@@ -41,7 +41,7 @@ def evaluate_fold(
     began = time.monotonic()
     models = [load(name) for name in (settings["model"], *settings["others"])]
     limits = (settings[name] for name in ("budget", "max_kb", "max_mmacs"))
-    options.echo_budget(find_budget(*limits), *models)
+    output.echo_budget(find_budget(*limits), *models)
     scores = score(models[0], others=models[1:], test_fold=test_fold, **arguments)
     fingerprints = [one.fingerprint for one in models]
     settings |= {"test_fold": test_fold, "fingerprints": fingerprints}
@@ -77,7 +77,7 @@ def evaluate_all_folds(
     _write_scores(path, result | {"run": record})
     for line in folds_table(result):
         click.echo(line)
-    options.echo(folds_sentence(result, dataset))
+    output.echo(folds_sentence(result, dataset))
     return path
 
 
@@ -112,7 +112,7 @@ def _print_scores(scores: Mapping[str, Any], dataset: str, test_fold: str) -> No
         if isinstance(value, float)
     )
     sentence = f"{values} on {scores['clips']} clips of {dataset}, fold {test_fold}."
-    options.echo(f"{sentence} {scores['missing']}".rstrip())
+    output.echo(f"{sentence} {scores['missing']}".rstrip())
 
 
 def _write_events(

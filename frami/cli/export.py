@@ -7,7 +7,7 @@ from typing import Unpack
 
 import click
 
-from frami.cli import options, types
+from frami.cli import options, output, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
 
@@ -97,6 +97,6 @@ def export(student: str, out: str, **arguments: Unpack[ExportArguments]) -> None
     with show_progress("export", STAGES) as report:
         exported = export_student(student, out, report=report, **arguments)
     for line in exported.lines():
-        options.echo(line)
+        output.echo(line)
     click.echo(f"All files are in {out}; try: python {Path(out) / 'example.py'} SOUND.wav")
-    options.echo_next("inspect", student)
+    output.echo_next("inspect", student)

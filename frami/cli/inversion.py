@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 import click
 
-from frami.cli import options, types
+from frami.cli import options, output, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
 
@@ -137,7 +137,7 @@ def synthesize(
     settings = _parse_settings(assignments, method, shares)
     parts = plan_parts(model, method, shares, settings, arguments["moments"])
     for warning in unique(inversion_warnings(model, part.settings) for part in parts):
-        options.echo(warning, err=True)
+        output.echo(warning, err=True)
     out, n_before = Path(arguments["out"]), 0
     if out.is_file():
         with Store(out) as store:
@@ -148,15 +148,15 @@ def synthesize(
         f"{len(store)} clips ({len(store) - n_before} new) are in {out}. "
         f"The record of the run is in {store_run_folder(out)}."
     )
-    options.echo(describe_priors(model, parts[0].settings))
+    output.echo(describe_priors(model, parts[0].settings))
     share = f"{store.target_agreement():.0%}"
     if store.targets.ndim == 1:
         click.echo(f"The teacher predicts the target class for {share} of them.")
     else:
         click.echo(f"The teacher predicts {share} of their tags, present or absent, as targeted.")
     click.echo(f"Classes that the teacher predicts: {describe_coverage(store)}")
-    options.echo_next("inspect", out)
-    options.echo_next(
+    output.echo_next("inspect", out)
+    output.echo_next(
         "distill", "--teacher", teacher, "--samples", out, "--student", "small", "--out", "STUDENT"
     )
 

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from frami.cli import options, types
+from frami.cli import options, output, types
 from frami.cli.help import Command
 from frami.cli.options import RecordingArguments, RuntimeArguments
 
+if TYPE_CHECKING:
+    from frami.data.recordings import Split
+    from frami.models.model import Model
+
 
 class MomentArguments(RecordingArguments, RuntimeArguments):
-    """The options of `moments` that describe recordings and the machine."""
+    """The options of `moments`, apart from --out."""
+
+    per_class: bool
+    min_count: int
+    epsilon: float | None
+    delta: float | None
 
 
 @click.command(
@@ -65,15 +74,7 @@ class MomentArguments(RecordingArguments, RuntimeArguments):
     help="File to write, e.g. moments.safetensors.",
 )
 @options.runtime_options
-def moments(
-    model: str,
-    per_class: bool,
-    min_count: int,
-    epsilon: float | None,
-    delta: float | None,
-    out: str,
-    **arguments: Unpack[MomentArguments],
-) -> None:
+def moments(model: str, out: str, **arguments: Unpack[MomentArguments]) -> None:
     """Compute a teacher's moments over recordings.
 
     The owner of recordings runs this and hands over the file alone: means and variances at the
@@ -86,7 +87,6 @@ def moments(
     from frami.core.progress import show_progress
     from frami.core.run import make_record
     from frami.data.clips import Spectrograms
-    from frami.data.splits import align_labels, load_split, split_for_task
     from frami.models.model import load
 
     began, path = time.monotonic(), Path(out)
@@ -94,34 +94,38 @@ def moments(
         raise UsageError(f"`out` is {out}, a folder; name a file.")
     files.ensure_dir(path.parent)
     teacher = load(model)
-    split = load_split(arguments["dataset"], arguments["data"], test_fold=arguments["test_fold"])
-    split = split_for_task(align_labels(split, teacher.labels), teacher.task)
+    split = _load_split(teacher, arguments)
     clips = Spectrograms.from_recordings(split.train.labeled(), teacher.front_end)
     with show_progress("moments", len(clips.targets)) as report:
         file = compute_moments(
             teacher,
             clips,
-            per_class=per_class,
-            min_count=min_count,
-            epsilon=epsilon,
-            delta=delta,
+            per_class=arguments["per_class"],
+            min_count=arguments["min_count"],
+            epsilon=arguments["epsilon"],
+            delta=arguments["delta"],
             device=arguments["device"],
             threads=arguments["threads"],
             report=report,
         )
     file.save(path, **split.origin)
-    settings = {
-        "model": model,
-        "per_class": per_class,
-        "min_count": min_count,
-        "epsilon": epsilon,
-        "delta": delta,
-        "out": out,
-        **arguments,
-    }
+    settings = {"model": model, "out": out, **arguments}
     record = path.with_name(f"{path.name}.json")
     files.write_json(record, make_record("moments", settings, began, teacher=teacher.fingerprint))
-    for sentence in describe_moments(file):
-        click.echo(sentence)
+    for sentence in filter(None, (*describe_moments(file), split.missing)):
+        output.echo(sentence)
     click.echo(f"The moments are in {out}. The record of the run is in {record}.")
-    options.echo_next("synthesize", "--teacher", model, "--moments", out, "--out", "samples.h5")
+    output.echo_next("synthesize", "--teacher", model, "--moments", out, "--out", "samples.h5")
+
+
+def _load_split(teacher: Model, arguments: MomentArguments) -> Split:
+    """Return the recordings, with the labels and the task of the teacher."""
+    from frami.data.splits import align_labels, load_split, split_for_task
+
+    split = load_split(
+        arguments["dataset"],
+        arguments["data"],
+        test_fold=arguments["test_fold"],
+        strict=arguments["strict"],
+    )
+    return split_for_task(align_labels(split, teacher.labels), teacher.task)

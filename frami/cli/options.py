@@ -1,22 +1,15 @@
-"""Options that commands share, and what commands print in common."""
+"""Options that commands share."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
 import click
 
 from frami.cli import types
-from frami.cli.help import TRUST, Option, RequiredOption, name_options
-from frami.core import code
-
-if TYPE_CHECKING:
-    from frami.evaluate.complexity import Budget
-    from frami.models.model import Model
+from frami.cli.help import TRUST, Option, RequiredOption
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -211,19 +204,6 @@ def recording_options(
     )
 
 
-def echo(message: str, *, err: bool = False) -> None:
-    """Print a text of the library; parameters in backticks become options of this command."""
-    click.echo(name_options(message, click.get_current_context().command.params), err=err)
-
-
-def echo_budget(budget: Budget | None, *models: Model) -> None:
-    """Print how much of a budget the models take, if there is one."""
-    if budget is not None:
-        from frami.evaluate import complexity
-
-        echo(complexity.check_budget(budget, *models))
-
-
 def print_settings(
     requested: bool, settings: type, weights: Mapping[str, float] | None = None
 ) -> bool:
@@ -246,28 +226,3 @@ def parse_settings(
 
     kinds = {name: type(default) for name, default, _ in describe_settings(settings)}
     return parse_assignments(assignments, kinds | dict.fromkeys(weights, float))
-
-
-def recording_words(dataset: str, data: str | None, test_fold: str) -> list[str]:
-    """Return the words that name recordings on a command line."""
-    folder = ["--data", data] if data else []
-    return ["--dataset", dataset, *folder, "--test-fold", test_fold]
-
-
-def echo_next(*words: object) -> None:
-    """Print the next command to type, quoted for the shell; it repeats the trust that it needs."""
-    context = click.get_current_context()
-    modules = [
-        *context.find_root().params["modules"],
-        context.params.get("network"),
-        context.params.get("student"),
-    ]
-    # The next command cannot load a model of the user's own network without the import.
-    imports = [
-        word
-        for name in dict.fromkeys(modules)
-        if name and "." in name
-        for word in ("--import", name)
-    ]
-    trust = ["--trust-code"] * any(code.is_needed_by(Path(str(word))) for word in words)
-    click.echo(f"Next: {shlex.join(['frami', *imports, *map(str, words), *trust])}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from frami.cli import options, types
+from frami.cli import options, output, types
 from frami.cli.help import Command
 from frami.core.errors import UsageError
 
@@ -213,7 +213,7 @@ def _answer_files(
         arguments["window"],
         arguments["hop"],
         0.5 if arguments["threshold"] is None else arguments["threshold"],
-        warn=lambda sentence: options.echo(sentence, err=True),
+        warn=lambda sentence: output.echo(sentence, err=True),
     )
     names = sound_names(paths, without_folders=chosen == "dcase")
     seconds = max(1, math.ceil(sum(map(duration, paths))))

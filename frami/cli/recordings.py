@@ -8,7 +8,7 @@ from typing import Unpack
 
 import click
 
-from frami.cli import options, runs, types
+from frami.cli import options, output, runs, types
 from frami.cli.help import Command, Group
 from frami.cli.options import RecordingArguments, RuntimeArguments
 
@@ -65,8 +65,8 @@ def get(dataset: str, out: str, base_url: str | None, **runtime: Unpack[RuntimeA
     record = f" The record of the download is in {path}." if path.exists() else ""
     click.echo(f"{dataset} is in {folder}.{record}")
     fold = load_dataset(dataset).test_folds(folder)[-1]
-    recordings = options.recording_words(dataset, str(folder), fold)
-    options.echo_next("train", *recordings, "--out", "TEACHER")
+    recordings = output.recording_words(dataset, str(folder), fold)
+    output.echo_next("train", *recordings, "--out", "TEACHER")
 
 
 class SoundscapeArguments(RecordingArguments, RuntimeArguments):
@@ -158,8 +158,8 @@ def soundscapes(
     generated = not (module.FOLDER or module.ANY_FOLDER)
     mixed = "synthetic mixtures" if generated else "synthetic mixtures of real recordings"
     click.echo(f"{total} {mixed} are in {out}. The record of the run is in {out / 'run.json'}.")
-    recordings = options.recording_words("desed", str(out), "validation")
+    recordings = output.recording_words("desed", str(out), "validation")
     if arguments["train"]:
-        options.echo_next("train", *recordings, "--network", "crnn", "--out", "TEACHER")
+        output.echo_next("train", *recordings, "--network", "crnn", "--out", "TEACHER")
     else:
-        options.echo_next("evaluate", "MODEL", *recordings)
+        output.echo_next("evaluate", "MODEL", *recordings)

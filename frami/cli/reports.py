@@ -8,7 +8,7 @@ from typing import TypedDict, Unpack
 
 import click
 
-from frami.cli import options, runs, types
+from frami.cli import options, output, runs, types
 from frami.cli.evaluation import (
     ScoreArguments,
     check_json_path,
@@ -102,7 +102,7 @@ def evaluate(
         click.echo(f"All scores are in {path}.")
         return
     evaluate_fold(settings, test_fold, json_file, arguments)
-    options.echo_next("inspect", model)
+    output.echo_next("inspect", model)
 
 
 class InspectArguments(TypedDict):
@@ -164,7 +164,7 @@ def inspect(
     runs.check_recordings(arguments["dataset"], arguments["data"])
     click.echo(run_inspect(path, out, **arguments))
     if out is None:
-        options.echo_next("inspect", path, "--out", "pictures")
+        output.echo_next("inspect", path, "--out", "pictures")
         return
     settings = {"path": path, "out": out, "seed": seed, "threads": threads, **arguments}
     record = make_record("inspect", settings, began)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from frami.cli import options
+from frami.cli import output
 
 MANY_FILES = 200
 
@@ -48,7 +48,7 @@ def echo_run(out: str, planned: int) -> None:
 
     record = read_record(out)
     if missing := record.get("missing"):
-        options.echo(missing)
+        output.echo(missing)
     extensions = [one["steps"] for one in record.get("extensions", [])]
     if not planned:
         steps = sum([record["settings"]["options"]["steps"], *extensions])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from frami.cli import options, types
+from frami.cli import options, output, types
 from frami.cli.help import Command
 
 
@@ -35,8 +35,8 @@ def merge(stores: tuple[str, ...], out: str) -> None:
 
     with run_merge(list(stores), out) as store:
         click.echo(f"{len(store):,} clips are in {out}: {describe_origins(store)}.")
-    options.echo_next("inspect", out)
-    options.echo_next(
+    output.echo_next("inspect", out)
+    output.echo_next(
         "distill",
         "--teacher",
         "TEACHER",

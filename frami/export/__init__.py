@@ -8,7 +8,7 @@ int8            8-bit integers by onnxruntime, with the layers that stay float
 tuning          train on against the rounding errors, if 8 bits cost too much
 executorch      a program for ExecuTorch
 footprint       size, activation memory and latency of a file
-agreement       how often two files agree, and their accuracy on recordings
+agreement       predictions of files, and their accuracy on recordings
 reference       the front end in plain NumPy and its tables as a C header
 card            the model card
 """

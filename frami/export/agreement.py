@@ -1,4 +1,4 @@
-"""Predictions of exported files, how often two of them agree, and their scores on recordings."""
+"""Predictions of exported files, how far two of them differ, and their scores on recordings."""
 
 from __future__ import annotations
 
@@ -41,22 +41,6 @@ def predict(network: Predictor, clips: Clips) -> list[Tensor]:
 def predict_torch(model: Model, clips: Clips) -> list[Tensor]:
     """Return what `predict` does for the model itself, in float32 on the CPU."""
     return fusion.predict([model], [clips], CPU)
-
-
-def agreement(model: Model, first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
-    """Return the share of clips that two lists of logits classify alike, in [0, 1].
-
-    For tags and sound events, the share is over all tags of all clips.
-    """
-    logits = fusion.clip_logits(first), fusion.clip_logits(second)
-    return float(model.network.task.agreement_terms(*_without_frames(model, *logits)).mean())
-
-
-def _without_frames(model: Model, *logits: Tensor) -> list[Tensor]:
-    """Return clip logits in the shape that the task of a model takes."""
-    if model.task != "sound-events":
-        return list(logits)
-    return [one.unsqueeze(2) for one in logits]
 
 
 def largest_difference(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 from frami.core.text import preview
 from frami.export.measure import Row, cells
+from frami.models.card_header import card_header
 from frami.models.model import Model
 
 # Licenses of the recordings that teachers are trained on, as their authors name them.
@@ -27,9 +28,7 @@ TASKS = {
 }
 
 CARD = """\
----
 {header}
----
 
 # {title}
 
@@ -131,11 +130,14 @@ def render_card(
     """
     license, license_sentence = license_of(model, teacher)
     provenance = "\n".join([license_sentence, "", *_provenance_lines(model, teacher)])
+    tags = ["frami", "onnx", "knowledge-distillation"]
+    if "model.int8.onnx" in files:
+        tags.append("int8")
     outputs = f"`logits` (batch, {len(model.labels)})"
     if model.task == "sound-events":
         outputs += f" and `frame_logits` (batch, {len(model.labels)}, output frames)"
     return CARD.format(
-        header="\n".join(_header(license, model, teacher, files)),
+        header=card_header("onnx", tags, license, training_datasets(model, teacher)),
         title=f"{model.architecture.network}, {len(model.labels)} classes",
         task=TASKS[model.task],
         classes=len(model.labels),
@@ -149,24 +151,6 @@ def render_card(
         table=_table(rows),
         int8=int8,
         provenance=provenance,
-    )
-
-
-def _header(license: str, model: Model, teacher: Model | None, files: Sequence[str]) -> list[str]:
-    lines = ["library_name: onnx", "pipeline_tag: audio-classification"]
-    lines.append(f"license: {license.lower().replace(' ', '-')}")
-    if license == "other":
-        lines += ["license_name: see-provenance", "license_link: README.md"]
-    tags = [
-        "frami",
-        "onnx",
-        "knowledge-distillation",
-        *(["int8"] if "model.int8.onnx" in files else []),
-    ]
-    lines += ["tags:", *(f"- {tag}" for tag in tags)]
-    datasets = training_datasets(model, teacher)
-    return lines + (
-        ["datasets:", *(f"- {json.dumps(name)}" for name in datasets)] if datasets else []
     )
 
 

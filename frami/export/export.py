@@ -87,16 +87,8 @@ def export_student(
     with new_folder(Path(out)) as folder:
         exported = job.run(folder, int8=int8, target=target, report=report)
         exported = replace(exported, folder=Path(out))
-        if max_drop is not None and exported.drop is not None and exported.drop > max_drop:
-            raise OperationError(
-                f"The exported file loses {100 * exported.drop:.2f} % against the student, and "
-                f"`max_drop` allows {100 * max_drop:.2f} %. Nothing was written. Raise `max_drop`, "
-                f"export without `int8`, or make a larger store."
-            )
-        settings = {
-            "student": model.fingerprint,
-            "teacher": job.teacher.fingerprint if job.teacher else None,
-            "samples": str(job.clips.store.path) if job.clips else None,
+        _check_drop(exported.drop, max_drop)
+        settings = job.describe() | {
             "int8": int8,
             "max_drop": max_drop,
             "dataset": dataset,
@@ -108,6 +100,15 @@ def export_student(
         job.write_papers(folder, exported, record)
         report(STAGES, "done")
     return exported
+
+
+def _check_drop(drop: float | None, max_drop: float | None) -> None:
+    if max_drop is not None and drop is not None and drop > max_drop:
+        raise OperationError(
+            f"The exported file loses {100 * drop:.2f} % against the student, and "
+            f"`max_drop` allows {100 * max_drop:.2f} %. Nothing was written. Raise `max_drop`, "
+            f"export without `int8`, or make a larger store."
+        )
 
 
 def _check_arguments(

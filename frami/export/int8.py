@@ -18,8 +18,9 @@ from torch import Tensor
 from frami.core.progress import ProgressCallback, silent
 from frami.data.clips import Clips
 from frami.evaluate import fusion
+from frami.evaluate.agreement import agreement
 from frami.export import qdq
-from frami.export.agreement import agreement, predict, predict_torch
+from frami.export.agreement import predict, predict_torch
 from frami.export.onnx_file import OnnxNetwork, metadata, with_metadata
 from frami.models.model import Model
 

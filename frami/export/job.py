@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from frami.core import files
@@ -21,16 +20,13 @@ from frami.export.agreement import TestSet, load_test_set
 from frami.export.folder import RECORD
 from frami.export.int8 import Quantization, Quantizer
 from frami.export.measure import Evidence, Row
-from frami.export.onnx_file import OnnxNetwork, write_onnx
+from frami.export.onnx_file import OnnxNetwork, check_probabilities, write_onnx
 from frami.export.result import Exported, describe_quantization
 from frami.export.store_clips import StoreClips, calibration_batches
 from frami.export.tuning import STEPS, tune
 from frami.models.model import Model, ModelLike, as_model
-from frami.models.network import frozen
 
 FLOAT_FILE, INT8_FILE = "model.onnx", "model.int8.onnx"
-# Largest difference of a probability between torch and a float file.
-FLOAT_TOLERANCE = 1e-4
 # Agreement with the teacher that INT8 may lose before the student is tuned.
 TUNE_ABOVE = 0.01
 
@@ -77,7 +73,7 @@ class Job:
         report(1, "ONNX file")
         write_onnx(self.model, folder / FLOAT_FILE)
         networks = {"onnx": OnnxNetwork.open(folder / FLOAT_FILE)}
-        self._check_float(networks["onnx"])
+        check_probabilities(self.model, networks["onnx"])
         report(2, "front end")
         package.write_front_end(self.model, folder)
         quantization = None
@@ -94,24 +90,13 @@ class Job:
         package.write_example(folder, INT8_FILE if int8 else FLOAT_FILE)
         return Exported(folder, tuple(rows), quantization, self._drop(rows), self._conditions())
 
-    def _check_float(self, network: OnnxNetwork) -> None:
-        """Refuse a float file whose probabilities differ from torch's."""
-        front_end = self.model.front_end
-        shape = 2, front_end.n_mels, front_end.n_frames(1.0)
-        features = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        with torch.inference_mode(), frozen(self.model.network):
-            expected = self.model.network(features).logits
-        task = self.model.network.task
-        wanted, found = (
-            task.class_probabilities(logits)
-            for logits in (expected, torch.from_numpy(network(features)[0]))
-        )
-        difference = float((wanted - found).abs().max())
-        if not difference <= FLOAT_TOLERANCE:
-            raise OperationError(
-                f"The probabilities of the ONNX file differ from the student's by up to "
-                f"{difference:.2g}; {FLOAT_TOLERANCE:.0e} is allowed. Nothing was written."
-            )
+    def describe(self) -> dict[str, str | None]:
+        """Return what student, teacher and store are, for the record."""
+        return {
+            "student": self.model.fingerprint,
+            "teacher": self.teacher.fingerprint if self.teacher else None,
+            "samples": str(self.clips.store.path) if self.clips else None,
+        }
 
     def _quantize(self, folder: Path, report: ProgressCallback) -> Quantization:
         """Write the 8-bit file; tune the student for it if too much agreement is lost."""

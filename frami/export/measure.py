@@ -12,12 +12,12 @@ from torch import Tensor
 
 from frami.data.clips import Clips
 from frami.evaluate import complexity
+from frami.evaluate.agreement import agreement
 from frami.evaluate.scores import measure_title
 from frami.export import footprint
 from frami.export.agreement import (
     Predictor,
     TestSet,
-    agreement,
     largest_difference,
     predict,
     predict_torch,

@@ -22,11 +22,14 @@ from frami.core.errors import OperationError, UsageError
 from frami.core.settings import settings_to_json
 from frami.export.network import INPUT, ExportForm, export_form
 from frami.models.model import Model
+from frami.models.network import frozen
 
 OPSET = 18
 # A batch or a length of 1 would become a constant. No network has this number of channels.
 EXAMPLE_BATCH, EXAMPLE_FRAMES = 2, 67
 MAX_BATCH = 65_535
+# Largest difference of a probability between torch and a float file.
+FLOAT_TOLERANCE = 1e-4
 
 
 def require_onnx() -> None:
@@ -199,3 +202,26 @@ class OnnxNetwork:
         values = np.ascontiguousarray(np.asarray(features, dtype=np.float32))
         outputs: list[np.ndarray] = self.session.run(None, {INPUT: values})
         return outputs
+
+
+def check_probabilities(model: Model, network: OnnxNetwork) -> None:
+    """Refuse a float file whose probabilities differ from torch's.
+
+    Raises:
+        OperationError: A probability differs by more than `FLOAT_TOLERANCE`.
+    """
+    front_end = model.front_end
+    shape = 2, front_end.n_mels, front_end.n_frames(1.0)
+    features = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode(), frozen(model.network):
+        expected = model.network(features).logits
+    wanted, found = (
+        model.network.task.class_probabilities(logits)
+        for logits in (expected, torch.from_numpy(network(features)[0]))
+    )
+    difference = float((wanted - found).abs().max())
+    if not difference <= FLOAT_TOLERANCE:
+        raise OperationError(
+            f"The probabilities of the ONNX file differ from the student's by up to "
+            f"{difference:.2g}; {FLOAT_TOLERANCE:.0e} is allowed. Nothing was written."
+        )

@@ -25,6 +25,7 @@ from torch.nn.utils import parametrize
 from frami.core.progress import ProgressCallback, silent
 from frami.core.runtime import CPU, Runtime
 from frami.data.clips import Clips
+from frami.models.hooks import PreHook, pre_hooks
 from frami.models.model import Model
 from frami.models.network import frozen
 from frami.training.loop import TrainingSettings, fit
@@ -69,18 +70,19 @@ class _Rounding(nn.Module):
 def input_ranges(network: nn.Module, batches: Sequence[np.ndarray]) -> dict[str, Range]:
     """Return the smallest and largest input of each layer over some batches ``(B, F, N)``."""
     ranges: dict[str, Range] = {}
-    with ExitStack() as stack:
-        for name, layer in _layers(network):
 
-            def note(_: nn.Module, inputs: tuple[Tensor, ...], name: str = name) -> None:
-                low, high = (float(limit) for limit in inputs[0].aminmax())
-                before = ranges.get(name, (low, high))
-                ranges[name] = min(low, before[0]), max(high, before[1])
+    def make_hook(name: str) -> PreHook:
+        def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            low, high = (float(limit) for limit in inputs[0].aminmax())
+            before = ranges.get(name, (low, high))
+            ranges[name] = min(low, before[0]), max(high, before[1])
 
-            stack.callback(layer.register_forward_pre_hook(note).remove)
-        with torch.inference_mode(), frozen(network):
-            for batch in batches:
-                network(torch.from_numpy(batch))
+        return note
+
+    hooks = [(layer, make_hook(name)) for name, layer in _layers(network)]
+    with pre_hooks(hooks), torch.inference_mode(), frozen(network):
+        for batch in batches:
+            network(torch.from_numpy(batch))
     return ranges
 
 
@@ -88,13 +90,12 @@ def input_ranges(network: nn.Module, batches: Sequence[np.ndarray]) -> dict[str,
 def rounded(network: nn.Module, ranges: dict[str, Range]) -> Iterator[None]:
     """Let the layers of a network round weights and inputs within the block."""
     layers = _layers(network)
-    with ExitStack() as stack:
-        for name, layer in layers:
 
-            def round_it(_: nn.Module, inputs: tuple[Tensor, ...], name: str = name) -> Tensor:
-                return round_input(inputs[0], ranges[name])
+    def make_hook(name: str) -> PreHook:
+        return lambda _, inputs: round_input(inputs[0], ranges[name])
 
-            stack.callback(layer.register_forward_pre_hook(round_it).remove)
+    with pre_hooks((layer, make_hook(name)) for name, layer in layers), ExitStack() as stack:
+        for _, layer in layers:
             parametrize.register_parametrization(layer, "weight", _Rounding(), unsafe=True)
             stack.callback(
                 parametrize.remove_parametrizations, layer, "weight", leave_parametrized=False
@@ -110,9 +111,7 @@ def _fixed_statistics(network: nn.Module) -> Iterator[None]:
         layer.training = False
 
     norms = [one for one in network.modules() if isinstance(one, nn.BatchNorm1d | nn.BatchNorm2d)]
-    with ExitStack() as stack:
-        for norm in norms:
-            stack.callback(norm.register_forward_pre_hook(to_eval).remove)
+    with pre_hooks((norm, to_eval) for norm in norms):
         yield
 
 

@@ -8,13 +8,15 @@ Face). Fused kernels give no maps, so maps are computed again from queries and k
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from frami.models.hooks import forward_hooks, named_pre_hooks
 
 HEAD_COUNTS = ("num_heads", "num_attention_heads", "n_heads", "n_head", "heads", "nhead")
 SEPARATE = (("query", "key"), ("q_proj", "k_proj"), ("to_q", "to_k"), ("q", "k"), ("wq", "wk"))
@@ -84,13 +86,13 @@ def record_attention(network: nn.Module) -> Iterator[AttentionRecord]:
     with ExitStack() as stack:
         for name, layer in attention_layers(network).items():
             record.heads[name] = _head_count(layer)
-            for remove in _register(layer, name, record):
-                stack.callback(remove)
+            stack.enter_context(_record_layer(layer, name, record))
         yield record
 
 
-def _register(layer: nn.Module, name: str, record: AttentionRecord) -> list[Callable[[], None]]:
-    """Register the hooks of one layer; return the functions that remove them."""
+@contextmanager
+def _record_layer(layer: nn.Module, name: str, record: AttentionRecord) -> Iterator[None]:
+    """Record one layer within the block."""
     projections = _find_projections(layer)
     batch_first = bool(getattr(layer, "batch_first", True))
 
@@ -98,34 +100,28 @@ def _register(layer: nn.Module, name: str, record: AttentionRecord) -> list[Call
         tokens = output[0] if isinstance(output, tuple) else output
         record.outputs[name] = tokens if batch_first else tokens.transpose(0, 1)
 
-    handles = [layer.register_forward_hook(record_output)]
-    if not projections:
-        multihead = cast(nn.MultiheadAttention, layer)
+    def record_inputs(module: nn.Module, inputs: Any, named: dict[str, Any]) -> None:
+        given = dict(zip(("query", "key"), inputs, strict=False)) | named
+        pair = _project(cast(nn.MultiheadAttention, module), given["query"], given["key"])
+        record.queries[name], record.keys[name] = (
+            pair if batch_first else (x.transpose(0, 1) for x in pair)
+        )
 
-        def record_inputs(module: nn.Module, inputs: Any, named: dict[str, Any]) -> None:
-            given = dict(zip(("query", "key"), inputs, strict=False)) | named
-            pair = _project(multihead, given["query"], given["key"])
-            record.queries[name], record.keys[name] = (
-                pair if batch_first else (x.transpose(0, 1) for x in pair)
-            )
+    def record_joint(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        record.queries[name], record.keys[name], _ = output.flatten(2).chunk(3, dim=2)
 
-        handles.append(layer.register_forward_pre_hook(record_inputs, with_kwargs=True))
-    elif len(projections) == 1:
+    def record_queries(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        record.queries[name] = output
 
-        def record_joint(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            record.queries[name], record.keys[name], _ = output.flatten(2).chunk(3, dim=2)
+    def record_keys(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        record.keys[name] = output
 
-        handles.append(layer.get_submodule(projections[0]).register_forward_hook(record_joint))
-    else:
-        for part, into in zip(projections, (record.queries, record.keys), strict=True):
-
-            def record_part(
-                module: nn.Module, inputs: Any, output: Tensor, into: dict[str, Tensor] = into
-            ) -> None:
-                into[name] = output
-
-            handles.append(layer.get_submodule(part).register_forward_hook(record_part))
-    return [handle.remove for handle in handles]
+    parts = [layer.get_submodule(part) for part in projections or ()]
+    recorders = [record_joint] if len(parts) == 1 else [record_queries, record_keys]
+    before = [] if parts else [(layer, record_inputs)]
+    after = [(layer, record_output), *zip(parts, recorders, strict=False)]
+    with named_pre_hooks(before), forward_hooks(after):
+        yield
 
 
 def _project(layer: nn.MultiheadAttention, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:

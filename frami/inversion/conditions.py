@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -11,8 +12,42 @@ from torch import Generator, Tensor
 
 from frami.audio import compression, filterbanks, transforms
 from frami.audio.frontend import FrontEnd
+from frami.core.settings import setting
 
 NOISE_SECONDS = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionSettings:
+    """Strengths of the conditions; 0 turns one off."""
+
+    level: float = setting(
+        0.4, "standard deviation of the clips' random levels, in standardized units", low=0
+    )
+    filter: float = setting(
+        0.4, "standard deviation of the random frequency response, in standardized units", low=0
+    )
+    envelope: float = setting(
+        0.2, "standard deviation of the random envelope over time, in standardized units", low=0
+    )
+    noise_texture: float = setting(
+        1.0, "strength of the noise texture; 1 is the strength in a noise spectrogram", low=0
+    )
+
+
+def sample_conditions(
+    shape: tuple[int, int, int], rng: Generator, settings: ConditionSettings, front_end: FrontEnd
+) -> tuple[Tensor, Tensor]:
+    """Return random offsets and the noise texture of clips, each ``(B, F, N)``."""
+    offset = sample_offset(
+        shape,
+        rng,
+        level=settings.level,
+        filter=settings.filter,
+        envelope=settings.envelope,
+        front_end=front_end,
+    )
+    return offset, settings.noise_texture * sample_noise_texture(shape, rng, front_end)
 
 
 def sample_offset(

@@ -6,32 +6,23 @@ It draws targets and lengths, stores the clips, resumes interrupted work, and re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import torch
-from torch import Tensor
 
 from frami.core import seeds
 from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, discard_record, is_finished
-from frami.core.runtime import Runtime, select_runtime
+from frami.core.runtime import select_runtime
 from frami.core.settings import identity_fields
 from frami.data.store import Store, store_run_folder
 from frami.data.writer import StoreWriter
 from frami.inversion import checks, targets
 from frami.inversion.checks import inversion_warnings
-from frami.inversion.explicit_norms import explicit_batch_norms
-from frami.inversion.gradients import require_gradient
-from frami.inversion.loop import RoundResult
-from frami.inversion.mixture import Mixture, plan_parts, unique
+from frami.inversion.mixture import Mixture, Part, plan_parts, unique
+from frami.inversion.plan import SynthesisPlan
+from frami.inversion.rounds import Synthesis
 from frami.inversion.weak_priors import moments_digest
-from frami.models import tasks
 from frami.models.model import Model, ModelLike, as_model
-from frami.models.network import frozen
 
 BATCH_SIZE = 64
 
@@ -108,7 +99,6 @@ def synthesize(
         mix=[part.to_json() for part in parts[1:]],
         moments=moments_digest(parts[0].settings, teacher),
     )
-    folder = store_run_folder(out)
     writer = StoreWriter(
         out,
         _describe_store(teacher, plan),
@@ -117,60 +107,36 @@ def synthesize(
         task=teacher.task,
     )
     try:
-        if writer.rows >= samples and is_finished(folder):
-            return Store(out)
-        if not writer.rows:  # a record without clips belongs to a store that was deleted
-            discard_record(folder)
-        with Run(
-            folder,
-            "synthesize",
-            plan.to_json(),
-            grows=True,
-            device=runtime.name,
-            teacher=teacher.fingerprint,
-            active_losses=unique(checks.active_losses(teacher, part.settings) for part in parts),
-            warnings=unique(inversion_warnings(teacher, part.settings) for part in parts),
-        ) as run:
-            _Synthesis(plan, teacher, inversion, writer, runtime).run(run, samples, report)
+        _run(Synthesis(plan, teacher, inversion, writer, runtime), parts, out, samples, report)
     finally:
         writer.close()
     return Store(out)
 
 
-@dataclass(frozen=True)
-class SynthesisPlan:
-    """The settings that a store depends on, besides the teacher; the arguments of `synthesize`.
-
-    Attributes:
-        options: All settings of the method, except paths.
-        recordings: Provenance of the recordings, if the method uses any; a list of them for a mix.
-        mix: Name, share and settings of each further method.
-        moments: Digest of the file of moments, if the method uses one.
-    """
-
-    method: str
-    options: Mapping[str, Any]
-    frame_range: tuple[int, int]
-    batch_size: int
-    co_occurrence: float
-    seed: int
-    precision: str
-    recordings: Mapping[str, Any] | list[Mapping[str, Any]] | None = None
-    mix: Sequence[Mapping[str, Any]] = ()
-    moments: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the settings as they are recorded."""
-        settings = asdict(self)
-        for name in ("recordings", "mix", "moments"):
-            if not settings[name]:
-                del settings[name]
-        return settings
-
-    @property
-    def methods(self) -> str:
-        """The names of all methods, joined by ``+``."""
-        return "+".join([self.method, *(part["method"] for part in self.mix)])
+def _run(
+    synthesis: Synthesis,
+    parts: Sequence[Part],
+    out: Path,
+    samples: int,
+    report: ProgressCallback,
+) -> None:
+    """Run the rounds that a store still lacks, and record the run beside it."""
+    folder, teacher = store_run_folder(out), synthesis.teacher
+    if synthesis.writer.rows >= samples and is_finished(folder):
+        return
+    if not synthesis.writer.rows:  # a record without clips belongs to a store that was deleted
+        discard_record(folder)
+    with Run(
+        folder,
+        "synthesize",
+        synthesis.plan.to_json(),
+        grows=True,
+        device=synthesis.runtime.name,
+        teacher=teacher.fingerprint,
+        active_losses=unique(checks.active_losses(teacher, part.settings) for part in parts),
+        warnings=unique(inversion_warnings(teacher, part.settings) for part in parts),
+    ) as run:
+        synthesis.run(run, samples, report)
 
 
 def _describe_store(teacher: Model, plan: SynthesisPlan) -> dict[str, Any]:
@@ -182,84 +148,3 @@ def _describe_store(teacher: Model, plan: SynthesisPlan) -> dict[str, Any]:
         "method": plan.methods,
         "settings": plan.to_json(),
     }
-
-
-@dataclass(frozen=True)
-class _Synthesis:
-    """The rounds of one synthesis."""
-
-    plan: SynthesisPlan
-    teacher: Model
-    inversion: Mixture
-    writer: StoreWriter
-    runtime: Runtime
-
-    def run(self, run: Run, samples: int, report: ProgressCallback) -> None:
-        """Run rounds until the store has ``samples`` clips."""
-        plan, batch = self.plan, self.plan.batch_size
-        similarity = targets.class_similarity(self.teacher.network.head, plan.co_occurrence)
-        sample_targets = targets.TARGET_SAMPLERS[self.teacher.task]
-        index = self._resume(run)
-        report(min(self.writer.rows, samples))
-        with (
-            self.runtime.placed(self.teacher.network) as network,
-            frozen(network),
-            explicit_batch_norms(),
-        ):
-            if self.writer.losses and index * batch < samples:
-                n_mels, n_frames = self.teacher.front_end.n_mels, plan.frame_range[0]
-                require_gradient(network, n_mels, n_frames, plan.seed, self.runtime)
-            while index * batch < samples:
-                n_frames = targets.sample_round_frames(plan.frame_range, index, plan.seed)
-                target = sample_targets(similarity, batch, index, plan.seed, n_frames)
-                result = self.inversion.run_round(index, target, n_frames)
-                # The saved state can be some seconds older than the store: after a kill, the store
-                # already has the clips of the rounds that are repeated.
-                if (index + 1) * batch > self.writer.rows:
-                    self._append(result, target, index)
-                index += 1
-                clips = index * batch
-                run.log(round=index, clips=clips, n_frames=n_frames, **result.losses)
-                run.save(partial(self._state, index), always=clips >= samples)
-                note = ", ".join(f"{name} {loss:.2f}" for name, loss in result.losses.items())
-                report(min(self.writer.rows, samples), note)
-        run.finish(clips=self.writer.rows)
-
-    def _resume(self, run: Run) -> int:
-        """Restore the saved state, if there is one; return the index of the next round."""
-        index, state = 0, run.state()
-        # A state ahead of the store belongs to another store, which was deleted.
-        if state is not None and state["round"] * self.plan.batch_size <= self.writer.rows:
-            index = state["round"]
-            self.inversion.load_state_dict(state["method"])
-        run.rewind("round", index)
-        return index
-
-    def _state(self, index: int) -> dict[str, Any]:
-        return {"round": index, "method": self.inversion.state_dict()}
-
-    def _append(self, result: RoundResult, target: Tensor, index: int) -> None:
-        """Store the clips of a round, with their targets and the teacher's logits."""
-        stored = result.mel.to(self.runtime.device).half()
-        with torch.no_grad(), self.runtime.autocast():
-            logits = self.teacher.network(stored.float()).logits
-        if result.target is not None:
-            target = result.target
-        timeline = None
-        if target.dim() > 2:
-            # The teacher's own frames may be fewer than those of the spectrogram.
-            timeline = tasks.expand_to_frames(target.float(), stored.shape[2])
-            target = target.amax(dim=2)
-        # HDF5 has no column of width 0: a method without losses stores one NaN.
-        losses = [result.losses.get(name, np.nan) for name in self.writer.losses] or [np.nan]
-        self.writer.append(
-            stored,
-            timeline,
-            target=target.cpu().numpy(),
-            teacher_logits=logits.cpu().numpy(),
-            method=self.inversion.method_of_round(index).encode(),
-            seed=self.plan.seed,
-            round=index,
-            step=result.step,
-            losses=np.array(losses, dtype=np.float32),
-        )

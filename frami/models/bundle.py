@@ -1,4 +1,4 @@
-"""Read and check the files of a bundle, without running code from it.
+"""Write the files of a bundle; read and check them, without running code from it.
 
 A bundle may come from an unknown source. Errors name the key or tensor that is wrong.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from frami.core import code, files
 from frami.core.errors import OperationError, UsageError
 
 BUNDLE_FILES = DESCRIPTION_FILE, WEIGHTS_FILE = "model.json", "weights.safetensors"
@@ -105,6 +106,30 @@ def state_tensors(network: nn.Module) -> dict[str, Tensor]:
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in network.state_dict().items()
     }
+
+
+def write(
+    folder: Path, description: Mapping[str, Any], network: nn.Module, references: Iterable[str]
+) -> Path:
+    """Write a bundle, with the source files of the user's code that it refers to.
+
+    Args:
+        folder: Folder of the bundle; it is made.
+        description: The content of model.json.
+        network: The network whose weights are written.
+        references: References of the user's functions (`frami.core.code`).
+
+    Returns:
+        The folder.
+    """
+    files.ensure_dir(folder)
+    for reference in references:
+        for name, source in code.save_source(folder, reference).items():
+            files.ensure_dir((folder / name).parent)
+            files.write_bytes(folder / name, source)
+    files.write_bytes(folder / WEIGHTS_FILE, safetensors.torch.save(state_tensors(network)))
+    files.write_json(folder / DESCRIPTION_FILE, description)
+    return folder
 
 
 def read_description(path: Path) -> dict[str, Any]:

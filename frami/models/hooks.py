@@ -26,6 +26,7 @@ from frami.core.errors import UsageError
 _SELECTOR = re.compile(r"(?P<module>[\w.]*)(?P<input>:input)?(?P<keys>(\[\w+\])*)")
 
 PreHook = Callable[[nn.Module, tuple[Any, ...]], Any]
+NamedPreHook = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Any]
 Hook = Callable[[nn.Module, tuple[Any, ...], Any], Any]
 
 
@@ -56,10 +57,22 @@ class Selector:
 
 @contextmanager
 def pre_hooks(hooks: Iterable[tuple[nn.Module, PreHook]]) -> Iterator[None]:
-    """Call a function before each of some modules runs, within the block."""
+    """Call a function before each of some modules runs, within the block.
+
+    If the function returns a value, it replaces the module's inputs.
+    """
     with ExitStack() as stack:
         for module, hook in hooks:
             stack.callback(module.register_forward_pre_hook(hook).remove)
+        yield
+
+
+@contextmanager
+def named_pre_hooks(hooks: Iterable[tuple[nn.Module, NamedPreHook]]) -> Iterator[None]:
+    """Like `pre_hooks`, for functions that also take the module's keyword arguments."""
+    with ExitStack() as stack:
+        for module, hook in hooks:
+            stack.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
         yield
 
 

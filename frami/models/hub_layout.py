@@ -16,6 +16,7 @@ from frami.core import files
 from frami.core.environment import install_command
 from frami.core.errors import UsageError
 from frami.models import bundle
+from frami.models.card_header import card_header
 
 CARD_FILE = "README.md"
 PROBLEM_TYPES = {
@@ -91,19 +92,10 @@ def make_config(description: Mapping[str, Any]) -> dict[str, Any]:
 def make_card(description: Mapping[str, Any]) -> str:
     """Return a short model card, with the header that the Hub reads."""
     front_end = description["front_end"]
-    license_name = description["provenance"].get("license")
-    header = [
-        "---",
-        "library_name: frami",
-        "pipeline_tag: audio-classification",
-        *([f"license: {json.dumps(license_name)}"] if license_name else []),
-        "tags:",
-        *(f"- {tag}" for tag in ("frami", "audio", description["task"])),
-        "---",
-    ]
+    tags = ["frami", "audio", description["task"]]
     return "\n".join(
         [
-            *header,
+            card_header("frami", tags, str(description["provenance"].get("license") or "")),
             "",
             "# Audio classifier",
             "",

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
 from frami.audio.waveform import as_waveform
-from frami.core import code, files
+from frami.core import code
 from frami.core.checks import check_frame_range
 from frami.core.errors import OperationError, UsageError
 from frami.core.settings import settings_to_json
@@ -140,21 +139,13 @@ class Model:
 
         The source files of functions of the user's own are copied into its folder ``code``.
         """
-        folder = files.ensure_dir(folder)
-        for reference in self.code:
-            for name, source in code.save_source(folder, reference).items():
-                files.ensure_dir((folder / name).parent)
-                files.write_bytes(folder / name, source)
-        weights = safetensors.torch.save(bundle.state_tensors(self.network))
-        files.write_bytes(folder / bundle.WEIGHTS_FILE, weights)
         description = self._description() | {
             "frame_range": list(self.frame_range),
             "provenance": dict(self.provenance) | provenance,
             "parameters": self.parameters,
             "fingerprint": self.fingerprint,
         }
-        files.write_json(folder / bundle.DESCRIPTION_FILE, description)
-        return folder
+        return bundle.write(Path(folder), description, self.network, self.code)
 
     def save_pretrained(self, folder: str | Path, *, card: str | None = None) -> Path:
         """Write the bundle in the layout of the Hugging Face Hub, and return its folder.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from frami.evaluate.events import median_filter, median_width
+from frami.evaluate.event_frames import median_filter, median_width
 from frami.prediction.results import Event
 from frami.prediction.windows import Windows
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
-from frami.evaluate.events import Events
+from frami.evaluate.event_frames import Events
 from frami.reporting.charts import SMALL, escape_text
 from frami.reporting.spectrograms import draw_spectrogram, row_label
 

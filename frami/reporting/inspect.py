@@ -19,7 +19,8 @@ from frami.data.leakage import without_samples
 from frami.data.recordings import Split
 from frami.data.splits import align_labels, load_split, split_for_task
 from frami.data.store import Store
-from frami.evaluate import complexity, events, fusion
+from frami.evaluate import complexity, fusion
+from frami.evaluate.event_frames import Events
 from frami.evaluate.events import annotated_events
 from frami.evaluate.scores import score_predictions
 from frami.models.bundle import is_bundle, list_pretrained, resolve_bundle, weights_path
@@ -167,7 +168,7 @@ def _score_and_plot(model: Model, split: Split, runtime: Runtime) -> tuple[str, 
     return f"{split.dataset}, fold {split.test_fold}: {format_mapping(numbers)}", plots
 
 
-def draw_event_rolls(model: Model, split: Split, detected: Mapping[str, events.Events]) -> Figure:
+def draw_event_rolls(model: Model, split: Split, detected: Mapping[str, Events]) -> Figure:
     """Return a plot of the first test recordings, with annotated and detected events."""
     first = split.test.subset(range(min(N_EVENT_ROLLS, len(split.test))))
     spectrograms = Spectrograms.from_recordings(first, model.front_end)

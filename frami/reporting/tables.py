@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from frami.core.text import format_table
-from frami.evaluate import events
+from frami.evaluate.event_frames import Events
 from frami.evaluate.scores import measure_title
 
 
@@ -63,7 +63,7 @@ def folds_sentence(result: Mapping[str, Any], dataset: str) -> str:
     return " ".join(filter(None, dict.fromkeys(notes)))
 
 
-def events_tsv(events_by_clip: Mapping[str, events.Events]) -> str:
+def events_tsv(events_by_clip: Mapping[str, Events]) -> str:
     """Return events as the tab-separated table of DCASE task 4, with file names without folders."""
     rows = [
         f"{Path(name).name}\t{onset:.3f}\t{offset:.3f}\t{label}"

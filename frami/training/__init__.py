@@ -2,6 +2,8 @@
 
 supervised   recordings -> a teacher, or a reference student (`frami.train`)
 distill      teachers and clips -> a student (`frami.distill`)
+plan         the checked arguments of a distillation
+teachers     the teachers of a distillation
 sources      the clips to distill from: a store, or recordings
 recipes      published methods as named loss weights
 losses       the losses of a student

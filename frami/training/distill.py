@@ -18,7 +18,8 @@ from frami.models import bundle
 from frami.models.model import Model, ModelLike, load
 from frami.training import sources
 from frami.training.norms import noise_settings
-from frami.training.plan import Plan, load_teachers, make_plan
+from frami.training.plan import Plan, make_plan
+from frami.training.teachers import load_teachers
 
 
 def distill(

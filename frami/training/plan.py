@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from frami.core import seeds
-from frami.core.errors import UsageError
 from frami.core.progress import ProgressCallback
 from frami.core.run import Run
 from frami.core.runtime import Runtime
@@ -19,11 +17,11 @@ from frami.data.leakage import held_out_folds
 from frami.evaluate.agreement import teacher_agreement
 from frami.models.architecture import Architecture
 from frami.models.compatibility import check_compatible, distinct_front_ends
-from frami.models.heads import FrameHead, Head
-from frami.models.model import Model, ModelLike, as_model
+from frami.models.model import Model, ModelLike
 from frami.training import loop, norms
 from frami.training.ensemble import weighted_ensemble, with_hidden_states_of
 from frami.training.recipes import Recipe, find_recipe
+from frami.training.teachers import check_recipe, load_embedding_teacher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,8 +147,8 @@ def make_plan(
     check_compatible(teachers)
     settings, weighted = _split_options(recipe, options, labeled=labeled)
     norms.check_norms(settings, teachers[0])
-    hidden_teacher = _load_embedding_teacher(embedding_teacher, teachers[0], weighted, recipe)
-    _check_recipe(weighted, recipe, hidden_teacher or teachers[0], len(teachers))
+    hidden_teacher = load_embedding_teacher(embedding_teacher, teachers[0], weighted, recipe)
+    check_recipe(weighted, recipe, hidden_teacher or teachers[0], len(teachers))
     return Plan(
         teachers=teachers,
         embedding_teacher=hidden_teacher,
@@ -172,57 +170,6 @@ def _same_encoder_shapes(student: Model, teacher: Model) -> bool:
         for model in (student, teacher)
     )
     return student_shapes[: len(teacher_shapes)] == teacher_shapes
-
-
-def load_teachers(teacher: ModelLike | Sequence[ModelLike]) -> list[Model]:
-    models = [teacher] if isinstance(teacher, Model | str | Path) else list(teacher)
-    if not models:
-        raise UsageError("`teacher` is empty; give one model or several.")
-    return [as_model(model) for model in models]
-
-
-def _load_embedding_teacher(
-    embedding_teacher: ModelLike | None, teacher: Model, recipe: Recipe, name: str
-) -> Model | None:
-    """Return the model whose hidden states are matched, or None for the teacher's own."""
-    if embedding_teacher is None:
-        return None
-    if recipe.reuse_head:
-        raise UsageError(
-            f"The recipe {name} reuses the teacher's own head; leave out `embedding_teacher`."
-        )
-    if not recipe.compares("hidden", "embedding", "similarity"):
-        raise UsageError(
-            f"The recipe {name} matches no hidden states. "
-            f"Leave out `embedding_teacher`, or use the recipe dual."
-        )
-    model = as_model(embedding_teacher)
-    if model.front_end.unstandardized != teacher.front_end.unstandardized:
-        raise UsageError(
-            f"`embedding_teacher` ({model.fingerprint}) has another front end than the teacher "
-            f"({teacher.fingerprint}). Use a model with the teacher's front end; "
-            f"frami inspect shows both."
-        )
-    return model
-
-
-def _check_recipe(recipe: Recipe, name: str, hidden_teacher: Model, n_teachers: int) -> None:
-    head = hidden_teacher.network.head
-    if recipe.multi_teacher and n_teachers < 2:
-        raise UsageError(
-            f"The recipe {name} needs two teachers or more. Pass more than one `teacher`, or use "
-            f"the recipe kd."
-        )
-    if recipe.reuse_head and not isinstance(head, Head | FrameHead):
-        raise UsageError(
-            f"The recipe {name} copies the teacher's head, but this teacher has a custom head. "
-            f"Use the recipe frami."
-        )
-    if recipe.compares("embedding") and isinstance(head, FrameHead):
-        raise UsageError(
-            f"The recipe {name} matches embeddings, but this teacher for sound events does not use "
-            f"its embedding. Use the recipe dual, which matches hidden states."
-        )
 
 
 def _split_options(

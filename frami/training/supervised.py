@@ -136,13 +136,9 @@ def train(
     config = {
         "dataset": dataset,
         "test_fold": str(test_fold),
-        "network": network,
-        "arguments": dict(architecture.arguments),
-        "front_end": settings_to_json(front_end) if front_end else "for the data set",
-        "options": asdict(settings),
+        **_describe(architecture, front_end, settings),
         **({"task": task} if task else {}),
         **({"filterbank": filterbank} if filterbank else {}),
-        **({"pooling": architecture.pooling} if architecture.pooling != ATTENTION else {}),
         "seed": seed,
         "precision": runtime.precision,
     }
@@ -170,6 +166,20 @@ def train(
             model.save(out, **split.origin, **provenance, **chain_of(run.content))
             run.finish(fingerprint=model.fingerprint)
         return load(out, trust_code=True)
+
+
+def _describe(
+    architecture: Architecture, front_end: FrontEnd | None, settings: SupervisedSettings
+) -> dict[str, Any]:
+    """Return what is trained and how, for the run's record."""
+    pooling = architecture.pooling
+    return {
+        "network": architecture.network,
+        "arguments": dict(architecture.arguments),
+        "front_end": settings_to_json(front_end) if front_end else "for the data set",
+        "options": asdict(settings),
+        **({"pooling": pooling} if pooling != ATTENTION else {}),
+    }
 
 
 def _build(architecture: Architecture, front_end: FrontEnd, split: Split, seed: int) -> Model:

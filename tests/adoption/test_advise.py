@@ -97,7 +97,7 @@ def test_command_tries_every_source_and_repeats_nothing(
     assert set(content["agreement"]) == set(NAMES)
     assert read_record(out)["scores"]["recommended"] == content["recommended"]
     refused = CliRunner().invoke(frami, [*words[:-4], "--minutes", "2"])
-    assert "other settings (minutes)" in str(refused.exception)
+    assert "other settings (minutes 1, now 2)" in str(refused.exception)
 
 
 def test_lines_say_whether_noise_is_enough(teacher: Model) -> None:

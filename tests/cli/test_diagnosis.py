@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import configparser
+import importlib.metadata
 import importlib.util
 import sys
 import types
@@ -70,28 +72,47 @@ def test_doctor_reports_a_package_that_cannot_be_imported(
 def test_doctor_names_the_command_that_installs_a_feature(
     call: Frami, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install = "pip install sed_scores_eval"
+    missing = {feature.module for feature in diagnosis.FEATURES.values()}
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util,
         "find_spec",
-        lambda name, *rest: None if name == "sed_scores_eval" else find_spec(name, *rest),
+        lambda name, *rest: None if name in missing else find_spec(name, *rest),
     )
-    assert report(call)["events"].startswith("not installed")
-    assert install in report(call)["events"]
+    needed = [f'{extra}-package>=1; extra == "{extra}"' for extra in diagnosis.FEATURES]
+    monkeypatch.setattr(importlib.metadata, "requires", lambda _: needed)
+    findings = report(call)
+    for extra, feature in diagnosis.FEATURES.items():
+        assert findings[extra] == (
+            f"not installed; for {feature.purpose}, type: pip install '{extra}-package>=1'"
+        )
 
 
+@pytest.mark.parametrize("extra", diagnosis.FEATURES)
 def test_doctor_reports_a_feature_that_is_broken(
-    call: Frami, monkeypatch: pytest.MonkeyPatch
+    extra: str, call: Frami, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(extra: str) -> None:
-        raise ImportError("pandas 3 is not supported")
-
+    feature = diagnosis.FEATURES[extra]
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: object())
-    monkeypatch.setattr(diagnosis, "_import_feature", fail)
-    finding = report(call)["events"]
-    assert finding.startswith("PROBLEM: ImportError: pandas 3 is not supported;")
-    assert "pip install sed_scores_eval" in finding
+    monkeypatch.delitem(sys.modules, "frami.models.hub", raising=False)  # imports at its top
+    for name in [feature.module, f"{feature.module}.exir"]:
+        monkeypatch.setitem(sys.modules, name, None)  # cannot be imported
+    finding = report(call)[extra]
+    assert finding.startswith("PROBLEM: ") and feature.module in finding.replace("-", "_")
+    assert "pip install" in finding
+
+
+@pytest.mark.parametrize("extra", diagnosis.FEATURES)
+def test_doctor_reports_the_version_of_a_feature(extra: str, call: Frami) -> None:
+    module = diagnosis.FEATURES[extra].module
+    pytest.importorskip(module)
+    assert report(call)[extra].endswith(f": {module} {importlib.metadata.version(module)}")
+
+
+def test_doctor_lists_every_extra_of_users() -> None:
+    config = configparser.ConfigParser()
+    config.read(Path(__file__).parents[2] / "setup.cfg", encoding="utf-8")
+    assert diagnosis.FEATURES.keys() == set(config["options.extras_require"]) - {"docs", "dev"}
 
 
 def test_doctor_survives_a_check_that_fails(call: Frami, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from frami.cli import options
+from frami.cli import output
+from frami.cli.distillation import distill
 from frami.cli.help import Command, Group, name_options
 from frami.cli.recordings import soundscapes
 from frami.cli.reports import evaluate
-from frami.cli.training import distill
 from frami.core.errors import OperationError, UsageError
 from tests.cli.conftest import Frami
 
@@ -57,7 +57,7 @@ def test_errors_of_nested_commands_name_the_options_of_the_command(
 
 def test_echo_names_options(capsys: pytest.CaptureFixture[str]) -> None:
     with click.Context(distill):
-        options.echo("Set `test_fold`.", err=True)
+        output.echo("Set `test_fold`.", err=True)
     assert capsys.readouterr().err == "Set --test-fold.\n"
 
 

@@ -93,6 +93,11 @@ def test_evaluate_prints_the_worst_mistakes_and_takes_a_map(
             "Leave out --strict",
         ),
         (
+            "moments digits --dataset folder --data {pets} --test-fold 1 --strict --out {tmp}/out",
+            1,
+            "Leave out --strict",
+        ),
+        (
             "distill --teacher digits --dataset folder --data {pets} --test-fold 1 --out {tmp}/out "
             "--more-steps 3",
             2,

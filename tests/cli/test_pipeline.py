@@ -60,6 +60,8 @@ def test_pipeline_on_tones_goes_from_recordings_to_the_scores_of_a_student(
         "accuracy",
         "macro_f1",
         "clips",
+        "answers",
+        "mistakes",
         "per_class",
         "confusion",
         "missing",

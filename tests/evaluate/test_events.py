@@ -15,14 +15,14 @@ from frami.audio.frontend import FrontEnd
 from frami.core.errors import OperationError
 from frami.data.clips import Spectrograms
 from frami.data.recordings import Recordings, Split
-from frami.evaluate.events import (
+from frami.evaluate.event_frames import (
     MEDIAN_FRAMES,
     Events,
-    event_scores,
     frame_edges,
     median_filter,
     threshold_events,
 )
+from frami.evaluate.events import event_scores
 from frami.evaluate.scores import score_predictions
 from frami.models.architecture import Architecture
 from frami.models.model import Model

@@ -13,7 +13,7 @@ from torch import nn
 from frami.audio.frontend import FrontEnd
 from frami.audio.io import resample
 from frami.core.errors import OperationError, UsageError
-from frami.evaluate.events import frame_edges, median_filter, threshold_events
+from frami.evaluate.event_frames import frame_edges, median_filter, threshold_events
 from frami.models.architecture import Architecture
 from frami.models.model import Model
 from frami.models.tasks import frames_per_output

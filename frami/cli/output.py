@@ -1,0 +1,54 @@
+"""What commands print in common."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from frami.cli.help import name_options
+from frami.core import code
+
+if TYPE_CHECKING:
+    from frami.evaluate.complexity import Budget
+    from frami.models.model import Model
+
+
+def echo(message: str, *, err: bool = False) -> None:
+    """Print a text of the library; parameters in backticks become options of this command."""
+    click.echo(name_options(message, click.get_current_context().command.params), err=err)
+
+
+def echo_budget(budget: Budget | None, *models: Model) -> None:
+    """Print how much of a budget the models take, if there is one."""
+    if budget is not None:
+        from frami.evaluate import complexity
+
+        echo(complexity.check_budget(budget, *models))
+
+
+def recording_words(dataset: str, data: str | None, test_fold: str) -> list[str]:
+    """Return the words that name recordings on a command line."""
+    folder = ["--data", data] if data else []
+    return ["--dataset", dataset, *folder, "--test-fold", test_fold]
+
+
+def echo_next(*words: object) -> None:
+    """Print the next command to type, quoted for the shell; it repeats the trust that it needs."""
+    context = click.get_current_context()
+    modules = [
+        *context.find_root().params["modules"],
+        context.params.get("network"),
+        context.params.get("student"),
+    ]
+    # The next command cannot load a model of the user's own network without the import.
+    imports = [
+        word
+        for name in dict.fromkeys(modules)
+        if name and "." in name
+        for word in ("--import", name)
+    ]
+    trust = ["--trust-code"] * any(code.is_needed_by(Path(str(word))) for word in words)
+    click.echo(f"Next: {shlex.join(['frami', *imports, *map(str, words), *trust])}")

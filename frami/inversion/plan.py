@@ -1,0 +1,43 @@
+"""The plan of a synthesis: the settings that a store depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class SynthesisPlan:
+    """The settings that a store depends on, besides the teacher; the arguments of `synthesize`.
+
+    Attributes:
+        options: All settings of the method, except paths.
+        recordings: Provenance of the recordings, if the method uses any; a list of them for a mix.
+        mix: Name, share and settings of each further method.
+        moments: Digest of the file of moments, if the method uses one.
+    """
+
+    method: str
+    options: Mapping[str, Any]
+    frame_range: tuple[int, int]
+    batch_size: int
+    co_occurrence: float
+    seed: int
+    precision: str
+    recordings: Mapping[str, Any] | list[Mapping[str, Any]] | None = None
+    mix: Sequence[Mapping[str, Any]] = ()
+    moments: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as they are recorded."""
+        settings = asdict(self)
+        for name in ("recordings", "mix", "moments"):
+            if not settings[name]:
+                del settings[name]
+        return settings
+
+    @property
+    def methods(self) -> str:
+        """The names of all methods, joined by ``+``."""
+        return "+".join([self.method, *(part["method"] for part in self.mix)])

@@ -1,0 +1,106 @@
+"""The rounds of a synthesis: draw targets, run the method, store the clips, and resume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from frami.core.progress import ProgressCallback
+from frami.core.run import Run
+from frami.core.runtime import Runtime
+from frami.data.writer import StoreWriter
+from frami.inversion import targets
+from frami.inversion.explicit_norms import explicit_batch_norms
+from frami.inversion.gradients import require_gradient
+from frami.inversion.loop import RoundResult
+from frami.inversion.mixture import Mixture
+from frami.inversion.plan import SynthesisPlan
+from frami.models import tasks
+from frami.models.model import Model
+from frami.models.network import frozen
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """The rounds of one synthesis."""
+
+    plan: SynthesisPlan
+    teacher: Model
+    inversion: Mixture
+    writer: StoreWriter
+    runtime: Runtime
+
+    def run(self, run: Run, samples: int, report: ProgressCallback) -> None:
+        """Run rounds until the store has ``samples`` clips."""
+        plan, batch = self.plan, self.plan.batch_size
+        similarity = targets.class_similarity(self.teacher.network.head, plan.co_occurrence)
+        sample_targets = targets.TARGET_SAMPLERS[self.teacher.task]
+        index = self._resume(run)
+        report(min(self.writer.rows, samples))
+        with (
+            self.runtime.placed(self.teacher.network) as network,
+            frozen(network),
+            explicit_batch_norms(),
+        ):
+            if self.writer.losses and index * batch < samples:
+                n_mels, n_frames = self.teacher.front_end.n_mels, plan.frame_range[0]
+                require_gradient(network, n_mels, n_frames, plan.seed, self.runtime)
+            while index * batch < samples:
+                n_frames = targets.sample_round_frames(plan.frame_range, index, plan.seed)
+                target = sample_targets(similarity, batch, index, plan.seed, n_frames)
+                result = self.inversion.run_round(index, target, n_frames)
+                # The saved state can be some seconds older than the store: after a kill, the store
+                # already has the clips of the rounds that are repeated.
+                if (index + 1) * batch > self.writer.rows:
+                    self._append(result, target, index)
+                index += 1
+                clips = index * batch
+                run.log(round=index, clips=clips, n_frames=n_frames, **result.losses)
+                run.save(partial(self._state, index), always=clips >= samples)
+                note = ", ".join(f"{name} {loss:.2f}" for name, loss in result.losses.items())
+                report(min(self.writer.rows, samples), note)
+        run.finish(clips=self.writer.rows)
+
+    def _resume(self, run: Run) -> int:
+        """Restore the saved state, if there is one; return the index of the next round."""
+        index, state = 0, run.state()
+        # A state ahead of the store belongs to another store, which was deleted.
+        if state is not None and state["round"] * self.plan.batch_size <= self.writer.rows:
+            index = state["round"]
+            self.inversion.load_state_dict(state["method"])
+        run.rewind("round", index)
+        return index
+
+    def _state(self, index: int) -> dict[str, Any]:
+        return {"round": index, "method": self.inversion.state_dict()}
+
+    def _append(self, result: RoundResult, target: Tensor, index: int) -> None:
+        """Store the clips of a round, with their targets and the teacher's logits."""
+        stored = result.mel.to(self.runtime.device).half()
+        with torch.no_grad(), self.runtime.autocast():
+            logits = self.teacher.network(stored.float()).logits
+        if result.target is not None:
+            target = result.target
+        timeline = None
+        if target.dim() > 2:
+            # The teacher's own frames may be fewer than those of the spectrogram.
+            timeline = tasks.expand_to_frames(target.float(), stored.shape[2])
+            target = target.amax(dim=2)
+        # HDF5 has no column of width 0: a method without losses stores one NaN.
+        losses = [result.losses.get(name, np.nan) for name in self.writer.losses] or [np.nan]
+        self.writer.append(
+            stored,
+            timeline,
+            target=target.cpu().numpy(),
+            teacher_logits=logits.cpu().numpy(),
+            method=self.inversion.method_of_round(index).encode(),
+            seed=self.plan.seed,
+            round=index,
+            step=result.step,
+            losses=np.array(losses, dtype=np.float32),
+        )
