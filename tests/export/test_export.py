@@ -64,7 +64,6 @@ def test_folder_holds_every_file_and_nothing_else(exported: Exported) -> None:
     assert {path.name for path in exported.folder.parent.glob(".*")} == set()
 
 
-@pytest.mark.slow
 def test_golden_vectors_follow_from_each_other_by_the_files_alone(exported: Exported) -> None:
     golden = np.load(exported.folder / "golden.npz")
     front_end: dict[str, Any] = {}
