@@ -1,9 +1,10 @@
 """Tell frequency from time for a network that takes its input in both orders.
 
 A convolutional network that pools over both axes takes a spectrogram and its transpose. Its answers
-for one of them are worthless, so all hints count: an axis that is averaged alone, before the other,
-is frequency; so is the axis that is downsampled more; and the inputs of batch norms are near their
-running moments for the order of the training.
+for one of them are worthless, so all hints count. A feature function of the user's own returns the
+axes in the network's order. An axis that is averaged alone, before the other, is frequency; so is
+the axis that is downsampled more. The inputs of batch norms are near their running moments for the
+order of the training.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ REDUCTIONS = {"mean", "sum", "amax", "max", "std", "var", "logsumexp"}
 SHORTER = 0.7  # share of the length
 CLEARLY = 1.5  # ratio of two figures from which on they count
 VAR_FLOOR = 1e-5
-WEIGHTS = 4, 2, 1  # of the hints, in the order above
+WEIGHTS = 8, 4, 2, 1  # of the hints, in the order above
 
 
 def sort_layouts(trial: Trial, taken: Mapping[str, Trace], n_frames: int) -> list[str]:
@@ -42,6 +43,7 @@ def sort_layouts(trial: Trial, taken: Mapping[str, Trace], n_frames: int) -> lis
             for weight, hint in zip(
                 WEIGHTS,
                 (
+                    _function_hint(trial, layout),
                     _reduction_hint(trial, layout, n_frames, shorter),
                     _downsampling_hint(passed, trial.run(layout, shorter), trial, n_frames),
                     _moment_hint(distances, layout),
@@ -52,6 +54,14 @@ def sort_layouts(trial: Trial, taken: Mapping[str, Trace], n_frames: int) -> lis
         for layout, passed in taken.items()
     }
     return sorted(taken, key=lambda layout: -scores[layout])  # stable
+
+
+def _function_hint(trial: Trial, layout: str) -> int:
+    """Return 1 if the user's feature function has the order of a layout, -1 if not, 0 if none."""
+    front_end = trial.front_end
+    if not front_end.function:
+        return 0
+    return 1 if front_end.frames_first == ("nf" in layout) else -1
 
 
 class _Reductions(TorchFunctionMode):

@@ -119,10 +119,9 @@ def _load_torch_file(path: Path) -> Any:
             f"{path} holds Python objects beside tensors, such as a whole pickled model, and would "
             f"run code. {SAVE_STATE_DICT}."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise OperationError(
-            f"{path} is cut off or not a torch file ({str(error).splitlines()[0]})."
-        ) from error
+    except Exception as error:  # a file of another kind can raise anything
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise OperationError(f"{path} is cut off or not a torch file ({reason}).") from error
 
 
 def _state_dict(path: Path, content: Any) -> tuple[dict[str, Tensor], list[str]]:

@@ -67,6 +67,22 @@ def test_hints(name: str, layout: str, other: str, adopt: Adopt) -> None:
     assert any(f"also takes {other}: choose with `layout`" in line for line in lines)
 
 
+@pytest.mark.parametrize(("order", "layout"), [("", "b1fn"), (".T", "b1nf")])
+def test_a_feature_function_has_the_order_of_its_network(
+    order: str, layout: str, adopt: Adopt, tmp_path: Path
+) -> None:
+    features = tmp_path / "features.py"
+    features.write_text(
+        "import torch\n"
+        "def mel(waveform):\n"
+        "    power = torch.fft.rfft(waveform.unfold(0, 256, 128)).abs().square()\n"
+        "    bands = power[:, 1:121].reshape(len(power), 24, 5).mean(dim=2)\n"
+        f"    return (bands + 1e-6).log().T{order}\n"
+    )
+    model = adopt("Unclear", weights=None, front_end=f"{features}:mel", sample_rate=8000)
+    assert model.adoption is not None and model.adoption.layout == layout
+
+
 def test_the_user_decides(adopt: Adopt) -> None:
     model = adopt("BandsFirst", weights=None, layout="bnf")
     assert model.adoption is not None and model.adoption.layout == "bnf" in LAYOUTS

@@ -165,6 +165,7 @@ def test_files_of_other_kinds_are_refused_in_one_sentence(tmp_path: Path) -> Non
     (tmp_path / "a.tflite").write_bytes(b"\x1c\0\0\0TFL3" + b"\0" * 20)
     (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     (tmp_path / "text.pt").write_text("hello there")
+    (tmp_path / "sound.wav").write_bytes(b"RIFF$\x08\x00\x00WAVEfmt \x10\0\0\0" + b"\1\0" * 99)
     (tmp_path / "empty.pt").touch()
     torch.save({"a": torch.zeros(1000)}, tmp_path / "cut.pt")
     (tmp_path / "cut.pt").write_bytes((tmp_path / "cut.pt").read_bytes()[:-500])
@@ -178,6 +179,7 @@ def test_files_of_other_kinds_are_refused_in_one_sentence(tmp_path: Path) -> Non
         "a.tflite": "a TFLite model",
         "a.h5": "an HDF5 file",
         "text.pt": "not a file of weights|not a torch file",
+        "sound.wav": "not a file of weights|not a torch file",
         "empty.pt": "an empty file",
         "cut.pt": "cut off",
         "cut.safetensors": "cut off",
