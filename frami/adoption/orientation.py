@@ -4,7 +4,7 @@ A convolutional network that pools over both axes takes a spectrogram and its tr
 for one of them are worthless, so all hints count. A feature function of the user's own returns the
 axes in the network's order. An axis that is averaged alone, before the other, is frequency; so is
 the axis that is downsampled more. The inputs of batch norms are near their running moments for the
-order of the training.
+order of the training. Without any of these, the order of the features' library counts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ REDUCTIONS = {"mean", "sum", "amax", "max", "std", "var", "logsumexp"}
 SHORTER = 0.7  # share of the length
 CLEARLY = 1.5  # ratio of two figures from which on they count
 VAR_FLOOR = 1e-5
-WEIGHTS = 8, 4, 2, 1  # of the hints, in the order above
+WEIGHTS = 16, 8, 4, 2, 1  # of the hints, in the order above
 
 
 def sort_layouts(trial: Trial, taken: Mapping[str, Trace], n_frames: int) -> list[str]:
@@ -47,6 +47,7 @@ def sort_layouts(trial: Trial, taken: Mapping[str, Trace], n_frames: int) -> lis
                     _reduction_hint(trial, layout, n_frames, shorter),
                     _downsampling_hint(passed, trial.run(layout, shorter), trial, n_frames),
                     _moment_hint(distances, layout),
+                    _library_hint(trial, layout),
                 ),
                 strict=True,
             )
@@ -62,6 +63,16 @@ def _function_hint(trial: Trial, layout: str) -> int:
     if not front_end.function:
         return 0
     return 1 if front_end.frames_first == ("nf" in layout) else -1
+
+
+def _library_hint(trial: Trial, layout: str) -> int:
+    """Return 1 if a layout has the order in which most libraries give such features, else -1.
+
+    Kaldi and SpeechBrain give frames first, librosa and torchaudio bands first.
+    """
+    front_end = trial.front_end
+    frames_first = front_end.padding == "none" or front_end.filterbank == "speechbrain"
+    return 1 if frames_first == ("nf" in layout) else -1
 
 
 class _Reductions(TorchFunctionMode):

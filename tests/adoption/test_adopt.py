@@ -109,7 +109,7 @@ def test_detector(adopt: Adopt, given: FrontEnd, clips: Tensor, file: Path) -> N
 
 
 def test_transformer_of_one_length(adopt: Adopt, given: FrontEnd, file: Path) -> None:
-    model = adopt("Patches")
+    model = adopt("Patches", layout="bnf")
     assert model.adoption is not None and model.adoption.fixed_frames == 64
     assert model.frame_range == (64, 64) and model.adoption.layout == "bnf"
     clips = torch.randn(3, round(given.seconds(64) * given.sample_rate)) * 0.1
