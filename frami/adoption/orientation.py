@@ -66,13 +66,13 @@ def _function_hint(trial: Trial, layout: str) -> int:
 
 
 def _library_hint(trial: Trial, layout: str) -> int:
-    """Return 1 if a layout has the order in which most libraries give such features, else -1.
+    """Return 1 if a layout has the order in which most libraries give such features, else 0.
 
     Kaldi and SpeechBrain give frames first, librosa and torchaudio bands first.
     """
     front_end = trial.front_end
     frames_first = front_end.padding == "none" or front_end.filterbank == "speechbrain"
-    return 1 if frames_first == ("nf" in layout) else -1
+    return int(frames_first == ("nf" in layout))
 
 
 class _Reductions(TorchFunctionMode):
