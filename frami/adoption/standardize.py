@@ -13,7 +13,6 @@ from frami.adoption.trial import Trial
 from frami.audio.frontend import FrontEnd
 from frami.audio.synthesizer import random_sounds
 from frami.inversion.hooks import batch_norms
-from frami.models import axes
 
 FLAT = 1e-3  # smallest deviation
 N_SOUNDS = 48  # of one second
@@ -58,8 +57,6 @@ def standardize(trial: Trial, calling: Calling) -> Standardization:
 
 def _first_batch_norm(trial: Trial, calling: Calling) -> tuple[float, float] | None:
     """Return mean and deviation over all bands of a batch norm that takes the bands themselves."""
-    if axes.takes_waveform(calling.layout):
-        return None
     norms = batch_norms(trial.module)
     first = next((name for name in calling.long.started if name in norms), None)
     values = trial.features(calling.n_frames)
@@ -74,7 +71,7 @@ def _first_batch_norm(trial: Trial, calling: Calling) -> tuple[float, float] | N
 
 def _same_values(x: torch.Tensor, values: torch.Tensor) -> bool:
     """Return whether two tensors have the same values in another order."""
-    return torch.allclose(x.flatten().sort()[0], values.flatten().sort()[0], atol=1e-4)
+    return torch.allclose(x.flatten().sort()[0], values.flatten().sort()[0], atol=1e-2)
 
 
 def _moments(layer: nn.Module) -> tuple[float, float]:

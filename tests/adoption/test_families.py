@@ -123,6 +123,10 @@ def test_a_family_is_adopted_inverted_and_distilled(name: str, tmp_path: Path) -
     ]
     assert len(norms) == family.norms
     assert any("module." in line for line in said)
+    # Their first batch norm has mean and deviation of the features of the recordings.
+    assert any("the first batch norm" in line for line in said) == (
+        name in ("cnn10", "cnn14", "ced_tiny")
+    )
 
     n_samples = round(front_end.seconds(80) * front_end.sample_rate)
     x = random_sounds(np.random.default_rng(5), 3, n_samples, 8000)
