@@ -12,7 +12,7 @@ class PresetSource:
     """Where a preset comes from.
 
     Attributes:
-        summary: One line on what it computes, and for whom.
+        summary: One line: the library or model, the sample rate and the bands.
         source: The call, or the file of the library's repository.
     """
 

@@ -24,7 +24,6 @@ from frami.core.progress import show_progress
 from frami.core.seeds import Stream, make_rng
 from frami.data.clips import Clips, Spectrograms
 from frami.data.splits import load_split
-from frami.data.store import Store
 from frami.demos.students import RuntimeOptions, StudentPlan, make_student
 from frami.evaluate.agreement import agreement
 from frami.export.agreement import load_test_set, predict, predict_torch
@@ -170,8 +169,7 @@ class Suite:
         """Yield each kind of clips, with the teacher's logits for all of them."""
         for name, file in (("synthetic clips", "frami.h5"), ("noise", "noise.h5")):
             clips = open_store(folder / file, student)
-            with Store(folder / file) as store:
-                logits = torch.from_numpy(store.column("teacher_logits"))
+            logits = torch.from_numpy(clips.store.column("teacher_logits"))
             yield name, clips.training, logits
         split = load_split(task.dataset, self.data, test_fold=task.fold)
         recordings = Spectrograms.from_recordings(split.train, student.front_end)

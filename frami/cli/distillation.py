@@ -125,8 +125,8 @@ def distill(
 
     Name one source of training clips: a store (--samples), a data set (--dataset and --test-fold),
     or noise (--noise). A store needs no recordings. Recordings show how much better the student
-    could be. If distillation was interrupted, run the same command again to continue. To
-    train a finished student on, add --more-steps.
+    could be. If distillation was interrupted, run the same command again to continue. To train a
+    finished student on, add --more-steps.
     """
     from frami.core.progress import show_progress
     from frami.core.run import read_record

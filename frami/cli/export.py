@@ -86,10 +86,10 @@ class ExportArguments(RuntimeArguments):
 def export(student: str, out: str, **arguments: Unpack[ExportArguments]) -> None:
     """Write a student for a device, as ONNX files.
 
-    STUDENT is the folder of a bundle, or digits, which ships with frami. The folder also
-    gets the front end, golden vectors, an example that runs and a model card. Every file is
-    compared with the student. INT8 is calibrated on synthetic clips, without recordings. If the
-    export fails, nothing is written.
+    STUDENT is the folder of a bundle, or digits, which ships with frami. The folder also gets the
+    front end, golden vectors, an example that runs and a model card. Every file is compared with
+    the student. INT8 is calibrated on synthetic clips, without recordings. If the export fails,
+    nothing is written.
     """
     from frami.core.progress import show_progress
     from frami.export.export import STAGES, export_student

@@ -62,7 +62,9 @@ class Job:
         if dataset is not None and fold is not None:
             test_set = load_test_set(model, dataset, data, fold, strict=strict)
             if known is not None:
-                own = load_test_set(known, dataset, data, fold, strict=strict)
+                own = test_set
+                if known.front_end != model.front_end:
+                    own = load_test_set(known, dataset, data, fold, strict=strict)
                 answers["recordings"] = agreement.predict_torch(known, own.clips)
         held_out = clips.held_out if clips else None
         evidence = Evidence.collect(model, held_out, test_set, answers)

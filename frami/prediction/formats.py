@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from frami.core.errors import UsageError, unknown_name
-from frami.prediction.inputs import SUFFIXES
+from frami.data.contents import AUDIO_SUFFIXES
 from frami.prediction.results import Event, Prediction
 
 Named = tuple[str, Prediction]  # the name of a sound, and a prediction for it
@@ -177,7 +177,7 @@ def choose_format(names: Sequence[str], out: str | Path | None) -> str:
     chosen = names[0] if names else by_suffix
     if out is not None and Path(out).is_dir() and chosen != "audacity":
         raise UsageError(f"`out` is {out}, a folder; name a file.")
-    if suffix.lower() in SUFFIXES:
+    if suffix.lower() in AUDIO_SUFFIXES:
         raise UsageError(f"`out` is {out}, the name of a sound; name a file for the answers.")
     return chosen
 

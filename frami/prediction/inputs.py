@@ -14,12 +14,8 @@ from torch import Tensor
 from frami.core.checks import check_integer
 from frami.core.errors import OperationError, UsageError, unknown_name
 from frami.core.text import preview
+from frami.data.contents import AUDIO_SUFFIXES
 
-# What the decoder reads; in any case, because recorders write .WAV.
-SUFFIXES = (
-    *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3"),
-    *(".aif", ".aiff", ".aifc", ".au", ".caf", ".rf64", ".w64"),
-)
 # Sample formats by the names of ffmpeg.
 PCM = {"s16le": "<i2", "s16be": ">i2", "s32le": "<i4", "f32le": "<f4", "u8": "u1"}
 CONTAINERS = {b"RIFF": "wav", b"fLaC": "flac", b"OggS": "ogg", b"ID3\x03": "mp3"}
@@ -45,7 +41,7 @@ def _expand(word: str) -> list[Path]:
     if path.is_dir():
         files = sorted(each for each in path.rglob("*") if _is_audio(each))
         if not files:
-            raise UsageError(f"The folder {word} holds no audio ({preview(SUFFIXES)}).")
+            raise UsageError(f"The folder {word} holds no audio ({preview(AUDIO_SUFFIXES)}).")
         return files
     if path.exists():
         return [path]
@@ -59,8 +55,8 @@ def _expand(word: str) -> list[Path]:
 
 def _is_audio(path: Path) -> bool:
     # Names with a dot in front are not sounds: macOS writes ._clip.wav beside clip.wav.
-    suffix = path.suffix.lower()
-    return suffix in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    suffix = path.suffix.lower()  # recorders write .WAV
+    return suffix in AUDIO_SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def read_pcm(pipe: BinaryIO, sample_format: str = "s16le", channels: int = 1) -> Iterator[Tensor]:
