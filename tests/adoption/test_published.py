@@ -100,8 +100,8 @@ def test_weights_and_answers_are_those_of_the_original(name: str) -> None:
 
 
 def test_the_benchmarks_keyword_spotter_has_its_parameters() -> None:
-    # MLPerf Tiny's Keras model: 24,908 parameters with the moments of its batch norms, of which
-    # 23,756 are trained (mlcommons/tiny, audio_wake_words/keras_model.py with 49 x 10 MFCC).
+    # MLPerf Tiny's Keras model of 49 x 10 MFCCs has 24,908 parameters: 23,756 are trained, and the
+    # others are moments of batch norms (benchmark/training/keyword_spotting/keras_model.py).
     network = dscnn.DSCNN()
     moments = sum(
         value.numel() for name, value in network.state_dict().items() if "running" in name
