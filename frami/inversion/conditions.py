@@ -1,4 +1,4 @@
-"""Random recording conditions of synthetic clips: level, filter, envelope, and noise texture."""
+"""What a clip starts from: a random level, filter and envelope, and a noise texture or a sound."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from frami.audio import compression, filterbanks, transforms
 from frami.audio.frontend import FrontEnd
 from frami.core.settings import setting
+from frami.inversion.random_sounds import spectrograms
 
 NOISE_SECONDS = 4.0
 
@@ -33,12 +34,19 @@ class ConditionSettings:
     noise_texture: float = setting(
         1.0, "strength of the noise texture; 1 is the strength in a noise spectrogram", low=0
     )
+    sounds: float = setting(
+        0.5, "share of the clips that start at the spectrogram of a random sound", low=0, high=1
+    )
 
 
 def sample_conditions(
     shape: tuple[int, int, int], rng: Generator, settings: ConditionSettings, front_end: FrontEnd
 ) -> tuple[Tensor, Tensor]:
-    """Return random offsets and the noise texture of clips, each ``(B, F, N)``."""
+    """Return random offsets and the noise texture of clips, each ``(B, F, N)``.
+
+    The first clips, a share ``sounds`` of them, start at a random sound: its spectrogram is part of
+    their offset. A sound has a texture of its own, so theirs is 0.
+    """
     offset = sample_offset(
         shape,
         rng,
@@ -47,7 +55,14 @@ def sample_conditions(
         envelope=settings.envelope,
         front_end=front_end,
     )
-    return offset, settings.noise_texture * sample_noise_texture(shape, rng, front_end)
+    texture = settings.noise_texture * sample_noise_texture(shape, rng, front_end)
+    count = round(settings.sounds * shape[0])
+    if count:
+        seed = int(torch.randint(2**62, (), generator=rng))
+        sounds = spectrograms((count, *shape[1:]), front_end, rng, seed)
+        offset = torch.cat([offset[:count] + sounds, offset[count:]])
+        texture = torch.cat([torch.zeros_like(sounds), texture[count:]])
+    return offset, texture
 
 
 def sample_offset(

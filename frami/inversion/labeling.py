@@ -6,25 +6,20 @@ clips than it keeps, so that rare classes are kept first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from frami.core import seeds
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import setting
-from frami.data.clips import crop_or_tile
 from frami.inversion.loop import RoundResult
 from frami.inversion.method import MethodSettings
+from frami.inversion.random_sounds import Waveforms, spectrograms
 from frami.models.model import Model
-
-Waveforms = Callable[[np.random.Generator, int, int], NDArray[np.float32]]
-"""Takes random numbers, a number of samples and a sample rate; returns one waveform ``(T,)``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,17 +82,9 @@ class WaveformMethod:
 
     def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
         """Return spectrograms of waveforms ``(B, F, n_frames)``, and the teacher's predictions."""
-        front_end = self.teacher.front_end
-        n_samples = max(1, round(front_end.seconds(n_frames) * front_end.sample_rate))
-        crop_rng = seeds.make_rng(self.seed, Stream.ROUND, index)
-        rng = np.random.default_rng(crop_rng.initial_seed())
-        waves = (
-            self.waveforms(rng, n_samples, front_end.sample_rate)
-            for _ in range(self.balance * len(target))
-        )
-        mel = torch.stack(
-            [crop_or_tile(front_end(torch.from_numpy(w)), n_frames, crop_rng) for w in waves]
-        )
+        front_end, rng = self.teacher.front_end, seeds.make_rng(self.seed, Stream.ROUND, index)
+        shape = (self.balance * len(target), front_end.n_mels, n_frames)
+        mel = spectrograms(shape, front_end, rng, rng.initial_seed(), self.waveforms)
         return label_by_teacher(self.teacher, mel, self.runtime, len(target))
 
     def state_dict(self) -> dict[str, object]:

@@ -1,21 +1,53 @@
-"""Statistics of a front end's values for random sounds, which need no recording."""
+"""Spectrograms of random sounds, which need no recording, and their statistics."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
-from torch import Tensor
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
 
 from frami.audio.frontend import FrontEnd
-from frami.audio.synthesizer import random_sounds
+from frami.audio.synthesizer import random_sounds, sound
 from frami.core import seeds
 from frami.core.seeds import Stream
+from frami.data.clips import crop_or_tile
 from frami.inversion.hooks import Moments
 from frami.inversion.transformer_losses import clip_statistics
 
 N_SOUNDS = 256
 SECONDS = 1.0
+
+Waveforms = Callable[[np.random.Generator, int, int], NDArray[np.float32]]
+"""Takes random numbers, a number of samples and a sample rate; returns one waveform ``(T,)``."""
+
+
+def spectrograms(
+    shape: tuple[int, int, int],
+    front_end: FrontEnd,
+    rng: Generator,
+    seed: int,
+    waveforms: Waveforms = sound,
+) -> Tensor:
+    """Return spectrograms of random waveforms, ``shape`` is ``(B, F, N)``.
+
+    Args:
+        shape: Shape of the result; F is that of the front end.
+        front_end: Front end of the spectrograms.
+        rng: Random numbers that shift a spectrogram of more than N frames.
+        seed: Seed of the waveforms.
+        waveforms: Makes a waveform; by default a sound of a random program.
+    """
+    batch, _, n_frames = shape
+    n_samples = max(1, round(front_end.seconds(n_frames) * front_end.sample_rate))
+    random = np.random.default_rng(seed)
+    waves = (waveforms(random, n_samples, front_end.sample_rate) for _ in range(batch))
+    return torch.stack(
+        [crop_or_tile(front_end(torch.from_numpy(wave)), n_frames, rng) for wave in waves]
+    )
 
 
 def random_sound_clips(front_end: FrontEnd) -> Tensor:

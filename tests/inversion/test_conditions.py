@@ -13,7 +13,12 @@ from frami.audio import filterbanks
 from frami.audio.features import front_end_of
 from frami.audio.frontend import FrontEnd
 from frami.audio.presets import PRESETS
-from frami.inversion.conditions import sample_noise_texture, sample_offset
+from frami.inversion.conditions import (
+    ConditionSettings,
+    sample_conditions,
+    sample_noise_texture,
+    sample_offset,
+)
 
 
 def test_sample_offset_has_the_requested_deviations() -> None:
@@ -40,6 +45,19 @@ def test_sample_noise_texture_has_the_moments_of_gamma_power(front_end: FrontEnd
     ones = torch.ones_like(bins)
     torch.testing.assert_close(power.mean(dim=(0, 2)), ones, rtol=0, atol=0.1)
     torch.testing.assert_close(power.var(dim=(0, 2)) * bins, ones, rtol=0, atol=0.2)
+
+
+def test_a_share_of_the_clips_starts_at_random_sounds(front_end: FrontEnd) -> None:
+    settings = ConditionSettings(level=0.0, filter=0.0, envelope=0.0, sounds=0.4)
+    shape, rng = (5, front_end.n_mels, 33), torch.Generator().manual_seed(0)
+    offset, texture = sample_conditions(shape, rng, settings, front_end)
+    assert offset.shape == texture.shape == shape
+    assert texture.abs().amax(dim=(1, 2)).bool().tolist() == [False, False, True, True, True]
+    # The two sounds differ, and have the values of a spectrogram; the other clips start at 0.
+    assert not torch.equal(offset[0], offset[1]) and not offset[2:].any()
+    low, high = front_end.value_range
+    assert bool(((low <= offset[:2]) & (offset[:2] <= high)).all())
+    assert float(offset[:2].std()) > 0.1
 
 
 @pytest.mark.parametrize("name", ["panns", "ast", "whisper", "efficientat"])
