@@ -39,6 +39,10 @@ teacher must still recognize the class.
 **Noise texture.** The decoder's output is smooth. Noise with the statistics of a noise spectrogram
 is added, scaled per cell by the decoder.
 
+**Random sounds.** Half of the clips (``sounds``) start at the spectrogram of a random sound
+(`audio.synthesizer`) in place of the noise texture, and the decoder's output is added to it. These
+clips have what the decoder cannot draw: harmonics, onsets and pauses.
+
 **Weak priors.** For a teacher with few batch norms, other losses join (`inversion.weak_priors`).
 """
 
