@@ -19,14 +19,13 @@ from frami.adoption.standardize import standardize
 from frami.adoption.table import describe
 from frami.adoption.trace import CLIPS, Comparison
 from frami.adoption.trial import Trial
-from frami.adoption.waveforms import find_features
+from frami.adoption.waveforms import with_features
 from frami.audio.frontend import FrontEnd
 from frami.audio.synthesizer import random_sounds
 from frami.core import code
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError
 from frami.core.runtime import select_runtime
-from frami.models import axes
 from frami.models.architecture import Architecture
 from frami.models.building import build_module
 from frami.models.foreign import ARCHITECTURE, Adoption, ForeignNetwork
@@ -117,7 +116,7 @@ def adopt(
         called = calling.find_calling(trial, layout, lengths[::-1], len(names))
         check_clips_are_independent(trial, called)
         adoption = Adoption(code=reference, layout=called.layout)
-        adoption = _with_features(trial, called, adoption, features, tolerance, report)
+        adoption = with_features(trial, called, adoption, features, tolerance, report)
         proposed = _propose(trial, called, adoption, names, named, report)
         model = _make_model(trial, called, proposed, names, task, lengths, report)
         sound = trial.sounds[0] if waveform is None else waveform
@@ -150,33 +149,6 @@ def _build(builder: Builder, weights: str | Path | None, report: Say) -> nn.Modu
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise UsageError(f"The module has values in {name} that are not numbers.")
     return module
-
-
-def _with_features(
-    trial: Trial, called: Calling, adoption: Adoption, named: str, tolerance: float, report: Say
-) -> Adoption:
-    """Return the adoption of a waveform model with the module inside that computes features."""
-    if not axes.takes_waveform(called.layout):
-        if named:
-            raise UsageError("`features` is for a module that takes waveforms; leave it out.")
-        return adoption
-    found = find_features(trial, called, named, tolerance)
-    if found is None:
-        if trial.front_end.function:
-            raise UsageError(
-                "The module takes waveforms, which cannot be rendered from the features of a "
-                "function. Name the module inside that computes them with `features`."
-            )
-        report(
-            "The module takes waveforms and computes no features as the front end does: waveforms "
-            "are rendered from spectrograms, without their phases."
-        )
-        return adoption
-    report(
-        f"The module takes waveforms; {found.name} computes the front end's features (difference "
-        f"{found.difference:.2g}), and is replaced by them."
-    )
-    return replace(adoption, features=found.name, features_layout=found.layout)
 
 
 def _propose(

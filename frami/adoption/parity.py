@@ -14,7 +14,7 @@ from torch import Tensor
 from frami.adoption.failures import user_error
 from frami.adoption.trace import trace
 from frami.adoption.trial import Trial, features_of
-from frami.adoption.waveforms import relative_difference
+from frami.adoption.waveforms import as_values, relative_difference
 from frami.audio.io import read_audio
 from frami.core import files
 from frami.core.errors import OperationError, UsageError
@@ -97,8 +97,14 @@ def compare(trial: Trial, model: Model, waveform: Tensor) -> Parity:
         original = _original(trial, adoption, values)
     elif adoption.features:
         inside = _run(trial, adoption, waveform.unsqueeze(0))
-        shape = axes.to_layout(values, adoption.features_layout)
-        features = relative_difference(inside[adoption.features], shape)
+        given = as_values(
+            trial.front_end,
+            inside[adoption.features],
+            adoption.features_layout,
+            adoption.features_power,
+        )
+        assert given is not None
+        features = relative_difference(given, values)
         original = _logits(adoption, inside)
     else:
         itself = _logits(adoption, _run(trial, adoption, waveform.unsqueeze(0)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from frami.audio.frontend import FrontEnd
 from frami.audio.presets import find_preset
-from frami.core.errors import UsageError
+from frami.core.errors import OperationError, UsageError
 from frami.models.rendering import render_waveform
 from tests.adoption.conftest import Adopt, restored, run
 from tests.adoption.networks import write_networks
@@ -33,6 +34,44 @@ def wave():
 def louder():
     return Wave(Features(sample_rate=8000, n_fft=256, win_length=256, hop_length=128, n_mels=24,
                          f_max=4000.0, std=1.1))
+
+class Powers(nn.Module):
+    '''Mel bands in a module, as torchaudio.transforms.MelSpectrogram gives them.'''
+    def __init__(self):
+        super().__init__()
+        from frami.audio.filterbanks import filterbank_matrix
+        self.register_buffer("bank", filterbank_matrix(wave().features.front_end))
+    def forward(self, x):
+        spectrum = torch.stft(x, 256, 128, window=torch.hann_window(256), return_complex=True,
+                              pad_mode="reflect")
+        return self.bank.T @ spectrum.abs().square()
+
+class Inline(nn.Module):
+    '''The logarithm is taken outside of any module.'''
+    def __init__(self, log):
+        super().__init__()
+        self.mel, self.net, self.log = nn.Sequential(Powers()), Plain(), log
+    def forward(self, x):
+        return self.net(self.log(self.mel(x)).unsqueeze(1))
+
+def inline_ln():
+    return Inline(lambda mel: torch.log(mel + 1e-4))
+
+def inline_decibels():
+    return Inline(lambda mel: 10 * torch.log10(mel + 1e-6))
+
+def inline_clamped():
+    return Inline(lambda mel: mel.clamp(min=1e-5).log10())
+
+class FromSpectrogram(nn.Module):
+    '''The filterbank is applied outside of any module, too.'''
+    def __init__(self):
+        super().__init__()
+        self.bank, self.net = Powers(), Plain()
+    def forward(self, x):
+        spectrum = torch.stft(x, 256, 128, window=torch.hann_window(256), return_complex=True)
+        mel = self.bank.bank.T @ spectrum.abs().square()
+        return self.net(torch.log(mel + 1e-4).unsqueeze(1))
 """
 
 
@@ -68,6 +107,50 @@ def test_features_inside_are_replaced(adopt: Adopt, given: FrontEnd, file: Path)
     assert bool(gradient.any())
     assert any("features computes the front end's features" in line for line in lines)
     assert any("between the original and the bundle: features" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("inline_ln", {"log": "ln", "power_floor": 1e-4}),
+        ("inline_decibels", {"log": "dB", "power_floor": 1e-6}),
+        ("inline_clamped", {"log": "log10", "power_floor": 1e-5, "clamp_power": True}),
+    ],
+)
+def test_powers_inside_are_replaced(
+    name: str, settings: dict[str, Any], adopt: Adopt, given: FrontEnd, file: Path
+) -> None:
+    """The module gives band powers; the network takes their logarithm inline."""
+    lines: list[str] = []
+    weights, front_end = plain_weights(file, name), replace(given, **settings)
+    model = adopt(name, weights=weights, front_end=front_end, report=lines.append)
+    assert model.adoption is not None and model.adoption.features == "mel"
+    assert model.adoption.features_power and not model.adoption.renders_waveforms
+    assert any("mel computes the front end's band powers" in line for line in lines)
+    waveforms = sounds(given, 40)
+    waveforms = waveforms * torch.linspace(0, 1, waveforms.shape[1])
+    mel = model.front_end(waveforms).requires_grad_(True)
+    logits = model.network(mel).logits
+    answer = restored(file, name, weights)(waveforms)
+    torch.testing.assert_close(logits, answer, atol=2e-4, rtol=0)
+    (gradient,) = torch.autograd.grad(logits.sum(), mel)
+    assert bool(gradient.isfinite().all()) and bool(gradient.any())
+    # The lowest value of a synthetic clip is silence, which has no power.
+    silent = torch.full_like(mel, model.front_end.value_range[0])
+    quiet = restored(file, name, weights)(torch.zeros_like(waveforms))
+    torch.testing.assert_close(model.network(silent).logits, quiet, atol=2e-3, rtol=0)
+
+
+def test_powers_below_the_floor_of_the_front_end_are_lost(
+    adopt: Adopt, given: FrontEnd, file: Path
+) -> None:
+    """A floor below that of the network loses nothing, one above it changes the answers."""
+    weights = plain_weights(file, "inline_ln")
+    lower = adopt("inline_ln", weights=weights, front_end=replace(given, power_floor=1e-6))
+    assert lower.adoption is not None and lower.adoption.features_power
+    higher = replace(given, power_floor=1.0)
+    with pytest.raises(OperationError, match="does not answer as the original"):
+        adopt("inline_ln", weights=weights, front_end=higher, out=file.parent / "other")
 
 
 def test_features_of_another_scale_are_named(adopt: Adopt, file: Path) -> None:
