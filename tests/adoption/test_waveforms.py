@@ -144,11 +144,13 @@ def test_powers_inside_are_replaced(
 def test_powers_below_the_floor_of_the_front_end_are_lost(
     adopt: Adopt, given: FrontEnd, file: Path
 ) -> None:
-    """A floor below that of the network loses nothing, one above it changes the answers."""
+    """Clamping below the floor of the network loses nothing, above it changes the answers."""
     weights = plain_weights(file, "inline_ln")
-    lower = adopt("inline_ln", weights=weights, front_end=replace(given, power_floor=1e-6))
+    lower = adopt(
+        "inline_ln", weights=weights, front_end=replace(given, power_floor=1e-6, clamp_power=True)
+    )
     assert lower.adoption is not None and lower.adoption.features_power
-    higher = replace(given, power_floor=1.0)
+    higher = replace(given, power_floor=1.0, clamp_power=True)
     with pytest.raises(OperationError, match="does not answer as the original"):
         adopt("inline_ln", weights=weights, front_end=higher, out=file.parent / "other")
 
