@@ -129,7 +129,7 @@ def _original(trial: Trial, adoption: Adoption, x: Tensor) -> Tensor:
 def _run(trial: Trial, adoption: Adoption, x: Tensor) -> dict[str, Tensor]:
     passed = trace(trial.module, axes.to_layout(x, adoption.layout))
     if passed.error is not None:
-        raise UsageError(f"The module fails on `check`. {user_error(passed.error)}")
+        raise UsageError(f"The module fails on `check`. {user_error(passed.error)}.")
     return passed.tensors
 
 

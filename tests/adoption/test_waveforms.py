@@ -6,13 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from frami.adoption.rendered import N_SOUNDS, share_of_same_class
 from frami.audio.frontend import FrontEnd
 from frami.audio.presets import find_preset
+from frami.audio.synthesizer import random_sounds
 from frami.core.errors import OperationError, UsageError
+from frami.core.runtime import select_runtime
 from frami.models.rendering import render_waveform
 from tests.adoption.conftest import Adopt, restored, run
 from tests.adoption.networks import write_networks
@@ -177,6 +181,15 @@ def test_other_waveforms_are_rendered(adopt: Adopt, given: FrontEnd, file: Path)
     (gradient,) = torch.autograd.grad(output.logits.sum(), mel)
     assert bool(gradient.isfinite().all()) and bool(gradient.any())
     assert output.hidden.shape[:2] == (2, 8) and output.hidden.shape[2] > 10
+    # The fitness check compares answers to random sounds with those to their rendered waveforms.
+    sound = random_sounds(np.random.default_rng(3), N_SOUNDS, 16000, 8000)
+    with torch.no_grad():
+        itself = module(sound.unsqueeze(1)).argmax(dim=1)
+        again = module(render_waveform(model.front_end, model.front_end(sound)).unsqueeze(1))
+    runtime = select_runtime("cpu", None, "float32")
+    model = replace(model, frame_range=(20, model.front_end.n_frames(2.0)))
+    share = share_of_same_class(model, runtime, 3)
+    assert share == pytest.approx(float((itself == again.argmax(dim=1)).float().mean()))
 
 
 @pytest.mark.parametrize("name", ["panns", "ast", "efficientat", "speechbrain", "whisper", "mfcc"])
