@@ -43,6 +43,7 @@ def adopt(
     source: str | Builder,
     *,
     weights: str | Path | None = None,
+    weights_key: str = "",
     labels: str | Path | Sequence[str],
     front_end: str | Path | FrontEnd,
     out: str | Path,
@@ -73,6 +74,7 @@ def adopt(
             ``package.module:function`` or ``file.py:function``; or such a function or class itself.
         weights: A safetensors file, or a torch file with a state dict; None if ``source`` loads
             the weights itself.
+        weights_key: Where the weights are in the file, such as ``ema``; empty to find them.
         labels: Class names, or a file of them (`frami.adoption.labels`).
         front_end: What the module takes: a preset (`frami.audio.presets`), a `FrontEnd`, a JSON
             file of one, or the entry point of a feature function.
@@ -107,7 +109,7 @@ def adopt(
     lengths = _frame_range(frame_range, given)
     waveform = parity.check_waveform(check, given.sample_rate) if check is not None else None
     reference, builder = find_builder(source)
-    module = _build(builder, weights, report)
+    module = _build(builder, weights, weights_key, report)
     n_samples = samples_of(given, lengths[1])
     sounds = random_sounds(np.random.default_rng(seed), CLIPS, n_samples, given.sample_rate)
     trial = Trial(module, given, sounds, seed)
@@ -138,11 +140,11 @@ def _frame_range(frame_range: tuple[int, int] | None, front_end: FrontEnd) -> tu
     return low, check_integer("frame_range", longest, low)
 
 
-def _build(builder: Builder, weights: str | Path | None, report: Say) -> nn.Module:
+def _build(builder: Builder, weights: str | Path | None, key: str, report: Say) -> nn.Module:
     """Return the module with its weights."""
     module = build_module(builder)
     if weights is not None:
-        tensors, notes = read_weights(weights)
+        tensors, notes = read_weights(weights, key)
         for note in notes + load_weights(module, tensors, str(weights)):
             report(note)
     for name, tensor in module.state_dict().items():

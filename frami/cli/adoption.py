@@ -16,6 +16,7 @@ class AdoptArguments(RuntimeArguments):
 
     source: str
     weights: str | None
+    weights_key: str
     labels: str
     front_end: str
     sample_rate: int | None
@@ -63,6 +64,15 @@ def _part(name: str, help: str, default_text: str) -> options.Decorator:
     metavar="FILE",
     help="State dict, as safetensors or a torch file. Code in it is never run.",
     default_text="the function loads the weights itself",
+)
+@options.option(
+    "--weights-key",
+    section="Input",
+    default="",
+    show_default=False,
+    metavar="KEY",
+    help="Where the weights are in the file, such as ema for those averaged in training.",
+    default_text="the likeliest place",
 )
 @options.required_option(
     "--labels",
