@@ -20,7 +20,7 @@ class AdoptArguments(RuntimeArguments):
     labels: str
     front_end: str
     sample_rate: int | None
-    check: str | None
+    check: tuple[str, ...]
     tolerance: float
     layout: str | None
     task: str | None
@@ -51,7 +51,7 @@ def _part(name: str, help: str, default_text: str) -> options.Decorator:
     cls=Command,
     examples={
         "Adopt a network and compare it on a recording.": "frami adopt mylab/net.py:build "
-        "--weights best.pt --labels labels.txt --front-end panns --check dog.wav --out TEACHER",
+        "--weights best.pt --labels labels.txt --front-end panns --check dog.wav=Dog --out TEACHER",
         "Name the features and the hidden state yourself.": "frami adopt mylab.net:build "
         "--labels labels.csv --front-end mylab/net.py:mel --frames block4 --out TEACHER",
     },
@@ -99,9 +99,11 @@ def _part(name: str, help: str, default_text: str) -> options.Decorator:
 @options.option(
     "--check",
     section="Input",
+    multiple=True,
     type=types.FOLDER,
-    metavar="WAV",
-    help="Recording to compare the answers of the original and of the bundle on.",
+    metavar="WAV[=CLASS]",
+    help="Recording to compare the answers of the original and of the bundle on, and the class "
+    "that they must give. Can be repeated.",
     default_text="a random sound",
 )
 @options.option(
@@ -158,12 +160,15 @@ def adopt(**arguments: Unpack[AdoptArguments]) -> None:
     from frami.adoption.adopt import adopt as run_adopt
     from frami.adoption.fitness import check_fitness
 
-    model, out = run_adopt(**arguments, report=output.echo), arguments["out"]
+    doubts: list[str] = []
+    model, out = run_adopt(**arguments, report=output.echo, warn=doubts.append), arguments["out"]
     fitness = check_fitness(
         model, seed=arguments["seed"], device=arguments["device"], threads=arguments["threads"]
     )
     for line in fitness.lines():
         output.echo(line)
+    for doubt in doubts:
+        output.echo(f"Warning: {doubt}")
     click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
     output.echo_next("inspect", out)
     output.echo_next("synthesize", "--teacher", out, "--out", "samples.h5")
