@@ -14,7 +14,8 @@ WORKS = "expect this to work"
 WEAK = "weak prior: see docs/how-to/weak-priors"
 IMPOSSIBLE = "not invertible because "
 RENDERED = (
-    "weak: rendering changes {:.0%} of the answers to random sounds: put the features into a module"
+    "weak: rendering waveforms changes {:.0%} of the answers to random sounds: see "
+    "docs/how-to/own-classifier"
 )
 LEAST_RENDERED = 0.8  # share of equal answers
 REPEAT_TOLERANCE = 1e-3

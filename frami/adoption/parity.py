@@ -186,16 +186,16 @@ def require_parity(parity: Parity, check: Check, tolerance: float) -> None:
             f"{tolerance:g}. Check `front_end` and `layout`."
         )
     if not parity.expected:
-        itself = (
-            f" (the original predicts {parity.label_itself!r} for the recording itself)"
-            if parity.label_itself
-            else ""
-        )
+        way_out = "Check whether `front_end` and `layout` are those of training."
+        if parity.label_itself == check.label:
+            way_out = (
+                "The cause is that waveforms are rendered: the original is right for the recording "
+                "itself. Name the front end that it computes."
+            )
         raise OperationError(
             f"{check.name} is {check.label!r}, but the bundle predicts {parity.label!r} with "
-            f"probability {parity.probability:.2f}{itself}. Check whether `front_end` and `layout` "
-            f"are those of training. To adopt the model all the same, leave the class out of "
-            f"`check`."
+            f"probability {parity.probability:.2f}. {way_out} To adopt the model all the same, "
+            f"leave the class out of `check`."
         )
 
 

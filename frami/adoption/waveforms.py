@@ -1,8 +1,8 @@
-"""Waveform models: find the module inside that computes the spectrogram."""
+"""Waveform models: find the spectrogram that a module computes or takes inside."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -26,12 +26,12 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Features:
-    """A module whose output has the shape of the front end's spectrogram.
+    """A tensor inside that has the shape of the front end's spectrogram.
 
     Attributes:
-        name: Name of the module.
-        layout: Axes of its output.
-        power: Whether the output is band powers, whose logarithm is taken outside of the module.
+        name: Its selector (`frami.models.hooks`): the output of a module, or its input.
+        layout: Its axes.
+        power: Whether it is band powers, whose logarithm is taken later.
         difference: Largest difference from the front end's values, relative to their deviation.
         alike: Correlation with the front end's values.
     """
@@ -51,7 +51,7 @@ def with_features(
     tolerance: float,
     report: Callable[[str], None],
 ) -> Adoption:
-    """Return the adoption of a waveform model with the module inside that computes features.
+    """Return the adoption of a waveform model with the place of the features inside.
 
     Args:
         trial: The module and its input.
@@ -73,13 +73,13 @@ def with_features(
                 "function. Name the module inside that computes them with `features`."
             )
         report(
-            "The module takes waveforms, and no module inside gives the front end's features: "
-            "waveforms are rendered from spectrograms, without their phases. Put the code that "
-            "computes the features into a module of its own, if there is such code."
+            "The module takes waveforms, and the front end's features were not found inside: "
+            "waveforms are rendered from spectrograms, without their phases."
+            + _describe_similar(trial, called)
         )
         return adoption
     report(
-        f"The module takes waveforms; {found.name} computes {KINDS[found.power]} (difference "
+        f"The module takes waveforms; {found.name} is {KINDS[found.power]} (difference "
         f"{found.difference:.2g}), and is replaced by them."
     )
     return replace(
@@ -90,33 +90,49 @@ def with_features(
     )
 
 
-def find_features(trial: Trial, calling: Calling, named: str, tolerance: float) -> Features | None:
-    """Return the module that gives the front end's values, or None if there is none.
+def _describe_similar(trial: Trial, called: Calling) -> str:
+    """Return a sentence on the input of a module that resembles the front end's values, if any."""
+    inputs = [f"{name}:input" for name in called.long.started]
+    values = trial.features(called.n_frames)
+    similar = _candidates(trial, called, inputs, values, power=False)
+    best = max(similar, key=lambda found: found.alike, default=None)
+    if best is None or best.alike < SIMILAR:
+        return ""
+    return (
+        f" {best.name} resembles them (correlation {best.alike:.3f}): name the `front_end` that "
+        f"gives its values."
+    )
 
-    A module also counts if it gives the band powers, so that the logarithm is taken after it.
+
+def find_features(trial: Trial, calling: Calling, named: str, tolerance: float) -> Features | None:
+    """Return the tensor inside that has the front end's values, or None if there is none.
+
+    The output of a module is preferred: first one that has the values, then one that has band
+    powers, so that the logarithm is taken after it. Features that no module computes are the input
+    of a module.
 
     Args:
         trial: The module and its input.
         calling: How it is called.
-        named: A module that the user names; empty to find one.
-        tolerance: Largest difference between its values and the front end's.
+        named: A module that the user names, or its input; empty to find one.
+        tolerance: Largest difference from the front end's values.
 
     Raises:
-        UsageError: The module that the user names gives something else, or a module gives features
-            that resemble the front end's but differ.
+        UsageError: What the user names is something else, or a module gives features that resemble
+            the front end's but differ.
     """
     values = trial.features(calling.n_frames)
     # The outer one of two modules with equal output ends last.
-    names = [named] if named else [*reversed(calling.long.ended)]
-    candidates = []
-    for name, layout, power in product(names, axes.SPECTROGRAM_LAYOUTS, KINDS):
-        if name in calling.long.tensors:
-            x = as_values(trial.front_end, calling.long.tensors[name], layout, power)
-            if x is not None and x.shape == values.shape:
-                candidates.append(Features(name, layout, power, *_compare(x, values)))
+    outputs = [named] if named else [*reversed(calling.long.ended)]
+    candidates = [
+        *_candidates(trial, calling, outputs, values, power=False),
+        *_candidates(trial, calling, outputs, values, power=True),
+    ]
+    inputs = [] if named else [f"{name}:input" for name in calling.long.started]
+    for found in (*candidates, *_candidates(trial, calling, inputs, values, power=False)):
+        if found.difference <= tolerance:
+            return found
     best = min(candidates, key=lambda found: found.difference, default=None)
-    if best is not None and best.difference <= tolerance:
-        return best
     shape = f"(frames {values.shape[2]}, bands {values.shape[1]})"
     if named and best is None:
         raise UsageError(f"`features` is {named!r}, whose output has not the shape {shape}.")
@@ -127,6 +143,17 @@ def find_features(trial: Trial, calling: Calling, named: str, tolerance: float) 
             f"(correlation {best.alike:.3f}). Name the `front_end` that it computes."
         )
     return None
+
+
+def _candidates(
+    trial: Trial, calling: Calling, names: Sequence[str], values: Tensor, *, power: bool
+) -> Iterator[Features]:
+    """Yield the tensors with these selectors that have the shape of the values ``(B, F, N)``."""
+    tensors = calling.long.tensors
+    for name, layout in product(names, axes.SPECTROGRAM_LAYOUTS):
+        x = as_values(trial.front_end, tensors[name], layout, power) if name in tensors else None
+        if x is not None and x.shape == values.shape:
+            yield Features(name, layout, power, *_compare(x, values))
 
 
 def as_values(front_end: FrontEnd, x: Tensor, layout: str, power: bool) -> Tensor | None:

@@ -136,7 +136,7 @@ def _part(name: str, help: str, default_text: str) -> options.Decorator:
     help="Shortest and longest clip, in frames.",
     default_text="1 to 5 s",
 )
-@_part("--features", "Module of a waveform network that computes the features.", "found by values")
+@_part("--features", "Features inside a waveform network.", "found by values")
 @_part("--frames", "Hidden state before pooling over time.", "found by shapes")
 @_part("--stats", "Hidden state after pooling over time.", "mean and deviation of --frames")
 @_part("--embedding", "Layer before the classifier.", "input of the last layer")

@@ -13,7 +13,13 @@ from frami.audio.frontend import FrontEnd
 from frami.core.errors import OperationError
 from frami.core.settings import setting
 from frami.models import axes
-from frami.models.hooks import find_module, record_outputs, replace_output
+from frami.models.hooks import (
+    Selector,
+    find_module,
+    record_outputs,
+    replace_input,
+    replace_output,
+)
 from frami.models.network import Classifier, Output
 from frami.models.pooling import statistics_pooling
 from frami.models.rendering import render_waveform, samples_of
@@ -38,9 +44,10 @@ class Adoption:
         shift: Added after the multiplication.
         fixed_frames: Number of frames that the module needs; 0 if it takes any.
         least_frames: Fewest frames that the module takes; shorter clips are repeated.
-        features: Module inside a waveform model that gives the spectrogram. Its output is replaced.
-        features_layout: Axes of that output.
-        features_power: Whether that output is band powers, before the logarithm.
+        features: Where the spectrogram is inside a waveform model: an output or an input of a
+            module, which is replaced.
+        features_layout: Axes of that tensor.
+        features_power: Whether that tensor is band powers, before the logarithm.
         logits: Where the logits are, ``(B, K)``, other axes of size 1.
         activation: What was applied to them: nothing, ``softmax`` or ``sigmoid``.
         frames: Where the hidden state before pooling is.
@@ -172,7 +179,9 @@ class ForeignNetwork(Classifier):
         elif adoption.features:
             features = axes.to_layout(self._features(mel), adoption.features_layout)
             empty = mel.new_zeros(len(mel), samples_of(self.front_end, mel.shape[2]))
-            with replace_output(find_module(self.module, adoption.features), features):
+            selector = Selector.parse(adoption.features)
+            replace = replace_input if selector.is_input else replace_output
+            with replace(find_module(self.module, selector.module), features):
                 self.module(axes.to_layout(empty, adoption.layout))
         else:
             waveform = render_waveform(self.front_end, mel)

@@ -214,7 +214,9 @@ def test_verdict_needs_progress_by_the_class_prior() -> None:
     failed = replace(fitness, round=stuck, class_prior_round=stuck)
     assert "a short inversion did not bring its answers nearer" in failed.verdict
     assert replace(fitness, rendered=0.8).verdict == WORKS
-    assert "rendering changes 45% of the answers" in replace(fitness, rendered=0.55).verdict
+    assert (
+        "rendering waveforms changes 45% of the answers" in replace(fitness, rendered=0.55).verdict
+    )
     assert "same class for 55%" in text(replace(fitness, rendered=0.55))
     assert replace(fitness, norms=NormLayers(tuple("abc"), (), (), {})).verdict == WEAK
 

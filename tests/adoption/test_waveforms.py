@@ -67,8 +67,8 @@ def inline_decibels():
 def inline_clamped():
     return Inline(lambda mel: mel.clamp(min=1e-5).log10())
 
-class FromSpectrogram(nn.Module):
-    '''The filterbank is applied outside of any module, too.'''
+class Functional(nn.Module):
+    '''No module computes the features; self.net takes them.'''
     def __init__(self):
         super().__init__()
         self.bank, self.net = Powers(), Plain()
@@ -109,7 +109,7 @@ def test_features_inside_are_replaced(adopt: Adopt, given: FrontEnd, file: Path)
     torch.testing.assert_close(logits, answer, atol=1e-4, rtol=0)
     (gradient,) = torch.autograd.grad(logits.sum(), mel)
     assert bool(gradient.any())
-    assert any("features computes the front end's features" in line for line in lines)
+    assert any("features is the front end's features" in line for line in lines)
     assert any("between the original and the bundle: features" in line for line in lines)
 
 
@@ -130,7 +130,7 @@ def test_powers_inside_are_replaced(
     model = adopt(name, weights=weights, front_end=front_end, report=lines.append)
     assert model.adoption is not None and model.adoption.features == "mel"
     assert model.adoption.features_power and not model.adoption.renders_waveforms
-    assert any("mel computes the front end's band powers" in line for line in lines)
+    assert any("mel is the front end's band powers" in line for line in lines)
     waveforms = sounds(given, 40)
     waveforms = waveforms * torch.linspace(0, 1, waveforms.shape[1])
     mel = model.front_end(waveforms).requires_grad_(True)
@@ -143,6 +143,35 @@ def test_powers_inside_are_replaced(
     silent = torch.full_like(mel, model.front_end.value_range[0])
     quiet = restored(file, name, weights)(torch.zeros_like(waveforms))
     torch.testing.assert_close(model.network(silent).logits, quiet, atol=2e-3, rtol=0)
+
+
+def test_features_that_no_module_computes_are_the_input_of_one(
+    adopt: Adopt, given: FrontEnd, file: Path
+) -> None:
+    weights = plain_weights(file, "Functional")
+    model = adopt("Functional", weights=weights)
+    assert model.adoption is not None and model.adoption.features == "net:input"
+    assert model.adoption.features_layout == "b1fn" and not model.adoption.renders_waveforms
+    waveforms = sounds(given, 40)
+    mel = model.front_end(waveforms).requires_grad_(True)
+    logits = model.network(mel).logits
+    answer = restored(file, "Functional", weights)(waveforms)
+    torch.testing.assert_close(logits, answer, atol=1e-4, rtol=0)
+    (gradient,) = torch.autograd.grad(logits.sum(), mel)
+    assert bool(gradient.isfinite().all()) and bool(gradient.any())
+    lines: list[str] = []
+    scaled = replace(given, power_floor=2e-4)
+    other = adopt(
+        "Functional",
+        weights=weights,
+        front_end=scaled,
+        report=lines.append,
+        out=file.parent / "other",
+    )
+    assert other.adoption is not None and other.adoption.renders_waveforms
+    assert any("net:input resembles them (correlation 0.9" in line for line in lines)
+    named = adopt("Functional", weights=weights, features="net:input", out=file.parent / "named")
+    assert named.adoption == model.adoption
 
 
 def test_powers_below_the_floor_of_the_front_end_are_lost(
