@@ -20,9 +20,8 @@ from frami.models.foreign import Adoption, undo_activation
 
 EARLY = 3  # batch norms that are compared
 # Divergence from which on the values differ from those of training. A front end of another library
-# or logarithm gives 0.6 to 50; the right one gives less than 0.2 for recordings. Random sounds may
-# differ from the recordings of a narrow field.
-FAR, FAR_FOR_RANDOM_SOUNDS = 0.5, 1.0
+# or logarithm gives 0.6 to 50, the right one less than 0.2, for recordings and for random sounds.
+FAR = 0.5
 VAR_FLOOR = 1e-5
 N_SOUNDS = 24  # of one second
 
@@ -109,7 +108,7 @@ def _front_end_doubts(trial: Trial, adoption: Adoption, checks: Sequence[Check])
     if not found:
         return
     divergence, name, deviations, spread = min(found)  # that of the sounds most like the training's
-    if divergence > (FAR if checks else FAR_FOR_RANDOM_SOUNDS):
+    if divergence > FAR:
         yield (
             f"`front_end` probably differs from that of training: the values at the batch norm "
             f"{name} are {deviations:.1f} deviations away from its running mean, and vary "
