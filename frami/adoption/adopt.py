@@ -170,6 +170,8 @@ def _describe_clips(model: Model, named: bool) -> Iterator[str]:
 
 def _build(builder: Builder, weights: str | Path | None, key: str, report: Say) -> nn.Module:
     """Return the module with its weights."""
+    if key and weights is None:
+        raise UsageError("`weights_key` is for a file of weights: name it with `weights`.")
     module = build_module(builder)
     if weights is not None:
         tensors, notes = read_weights(weights, key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ NESTED = (
     "ema_state_dict",
     "module",
 )
-AVERAGED = ("ema", "swa", "averaged", "shadow")  # parts of keys of averaged weights
+AVERAGED = re.compile(r"(^|[._])(ema|swa|averaged|shadow)([._]|$)")  # in keys of such weights
+LEAST_SHARE = 0.5  # of the weights' number of tensors; fewer are no other weights
 SAVE_STATE_DICT = (
     "Where the model was trained, save its state dict: torch.save(model.state_dict(), 'weights.pt')"
 )
@@ -58,9 +60,11 @@ def find_weights(path: Path, content: Any, key: str = "") -> tuple[dict[str, Ten
             f"{path} holds no state dict ({held or type(content).__name__}). {SAVE_STATE_DICT}."
         )
     notes = [f"The weights are under {chosen!r} of {path.name}."] if chosen else []
-    others = [name for name in places if name != chosen] + _averaged_parts(places[chosen])
+    least = LEAST_SHARE * len(places[chosen])
+    others = [name for name, part in places.items() if name != chosen and len(part) >= least]
+    others += _averaged_parts(places[chosen])
     if others:
-        kind = "averaged weights" if all(map(_is_averaged, others)) else "other weights"
+        kind = "averaged weights" if all(map(AVERAGED.search, others)) else "other weights"
         notes.append(
             f"{path.name} also holds {kind} ({preview(others)}), which are not used: choose with "
             f"`weights_key`."
@@ -106,12 +110,8 @@ def _part(content: Any, key: str) -> dict[str, Tensor] | None:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)} or None
 
 
-def _is_averaged(name: str) -> bool:
-    return any(part in name.lower() for part in AVERAGED)
-
-
 def _averaged_parts(tensors: Mapping[str, Tensor]) -> list[str]:
     """Return the first parts of names that are those of averaged weights, if others are not."""
     first = dict.fromkeys(name.partition(".")[0] for name in tensors if "." in name)
-    averaged = [name for name in first if _is_averaged(name)]
+    averaged = [name for name in first if AVERAGED.search(name)]
     return averaged if len(averaged) < len(first) else []

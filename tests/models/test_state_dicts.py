@@ -71,8 +71,11 @@ def test_averaged_weights_are_said_and_chosen(
     averaged: Any = {n: t + 1 for n, t in weights.items()}
     first, *inner = name.split(".")
     nested = {first: {inner[0]: averaged, "decay": 0.999}} if inner else {first: averaged}
-    optimizer = {"state": {0: {"exp_avg": torch.zeros(1)}}}
-    torch.save({**nested, "model": weights, "optimizer": optimizer}, tmp_path / "best.pt")
+    optimizer = {"state": {0: {"exp_avg": torch.zeros(1)}}, "best": {"score": torch.ones(1)}}
+    torch.save(
+        {**nested, "model": weights, "optimizer": optimizer, "callbacks": optimizer},
+        tmp_path / "best.pt",
+    )
     tensors, notes = read_weights(tmp_path / "best.pt")
     assert torch.equal(tensors["2.weight"], weights["2.weight"])
     assert notes == [
@@ -84,6 +87,12 @@ def test_averaged_weights_are_said_and_chosen(
     assert torch.equal(tensors["2.weight"], weights["2.weight"] + 1) and notes == []
     with pytest.raises(UsageError, match=f"no weights under 'average'. It holds {name}, model"):
         read_weights(tmp_path / "best.pt", "average")
+
+
+def test_parts_of_the_network_are_not_called_averaged_weights(tmp_path: Path) -> None:
+    tensors = {"semantic.weight": torch.zeros(2), "schema_ema2.x": torch.zeros(1)}
+    torch.save(tensors | {"head.weight": torch.ones(2)}, tmp_path / "a.pt")
+    assert read_weights(tmp_path / "a.pt")[1] == []
 
 
 def test_averaged_weights_among_the_tensors(weights: dict[str, Tensor], tmp_path: Path) -> None:
