@@ -15,6 +15,7 @@ from frami.adoption.calling import Calling
 from frami.adoption.checks import read_checks
 from frami.adoption.doubts import find_doubts
 from frami.adoption.entry import Builder, find_builder, find_front_end
+from frami.adoption.failures import user_error
 from frami.adoption.independence import check_clips_are_independent
 from frami.adoption.labels import read_labels
 from frami.adoption.proposal import Named, Proposal
@@ -199,7 +200,7 @@ def _propose(
         adoption = replace(adoption, fixed_frames=called.n_frames)
         report(
             f"The module takes {called.n_frames} frames only: other clips are repeated or cut to "
-            f"that length."
+            f"that length. With fewer frames: {user_error(short.error)}."
         )
     else:
         least = calling.find_least_frames(trial, called.layout, shorter)

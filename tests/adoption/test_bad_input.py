@@ -95,6 +95,11 @@ class WrongKey(Plain):
         sizes = {"b1fn": 1}
         return super().forward(x) * sizes["b1nf"]
 
+class OneLength(Plain):
+    def forward(self, x):
+        sizes = {64: 1}
+        return super().forward(x) * sizes[x.shape[3]]
+
 class WrongName(Plain):
     def forward(self, x):
         return self.head(self.features(x))
@@ -173,6 +178,14 @@ def test_shape_errors_show_what_was_tried_and_the_line(adopt: Adopt, file: Path)
     message = rf"in any layout \(b1fn.* bt.*RuntimeError: mat1 .*\(line {line} of .*net.py\)\. Name"
     with pytest.raises(UsageError, match=message):
         adopt("WrongShape", weights=None)
+
+
+def test_errors_for_another_length_are_named(adopt: Adopt, file: Path) -> None:
+    lines: list[str] = []
+    adopt("OneLength", weights=None, layout="b1fn", report=lines.append)
+    line = line_of(file, "        return super().forward(x) * sizes[x.shape[3]]")
+    (said,) = [text for text in lines if text.startswith("The module takes 64 frames only")]
+    assert f"KeyError: 44 (line {line} of {file})." in said
 
 
 def test_models_in_other_files_are_refused(tmp_path: Path, given: FrontEnd) -> None:

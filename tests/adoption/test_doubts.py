@@ -63,6 +63,23 @@ def test_class_of_a_recording(
         adopt("Plain", **settings, check=f"{recordings[0]}=f", out=tmp_path / "wrong")
 
 
+def test_a_tag_need_not_be_the_likeliest(
+    adopt: Adopt, recordings: list[Path], tmp_path: Path
+) -> None:
+    model = adopt("Panns")
+    rest = {"weights": tmp_path / "weights.pt", "layout": "b1nf"}
+    sounds = [torch.from_numpy(soundfile.read(path, dtype="float32")[0]) for path in recordings]
+    logits = torch.stack([model.predict(sound).logits[0] for sound in sounds])
+    index, tag = next(
+        (i, k) for i, k in (logits > 0).nonzero().tolist() if k != int(logits[i].argmax())
+    )
+    adopt("Panns", **rest, check=f"{recordings[index]}={LABELS[tag]}", out=tmp_path / "tag")
+    absent = next((i, k) for i, k in (logits < 0).nonzero().tolist() if k != logits[i].argmax())
+    check = f"{recordings[absent[0]]}={LABELS[absent[1]]}"
+    with pytest.raises(OperationError, match="but the bundle predicts"):
+        adopt("Panns", **rest, check=check, out=tmp_path / "absent")
+
+
 def test_a_name_of_a_file_may_hold_an_equals_sign(
     adopt: Adopt, recordings: list[Path], tmp_path: Path
 ) -> None:
