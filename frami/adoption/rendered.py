@@ -13,7 +13,7 @@ from frami.models.rendering import samples_of
 
 N_SOUNDS = 48
 BATCH = 8
-SECONDS = 1.0, 2.0  # of a sound, unless the module takes one length
+SECONDS = 1.0  # of a sound, if the model's clips are that long
 
 
 @torch.no_grad()
@@ -31,9 +31,9 @@ def share_of_same_class(model: Model, runtime: Runtime, seed: int) -> float | No
     network, front_end = model.network, model.front_end
     if not isinstance(network, ForeignNetwork) or not network.adoption.renders_waveforms:
         return None
-    shortest, longest = (front_end.n_frames(seconds) for seconds in SECONDS)
-    n_frames = max(shortest, min(longest, model.frame_range[1]), network.adoption.least_frames)
-    n_samples = samples_of(front_end, network.adoption.fixed_frames or n_frames)
+    n_frames = min(front_end.n_frames(SECONDS), model.frame_range[1])
+    n_frames = network.adoption.fixed_frames or max(n_frames, network.adoption.least_frames)
+    n_samples = samples_of(front_end, n_frames)
     rng, same = np.random.default_rng(seed), 0
     for _ in range(N_SOUNDS // BATCH):
         sounds = random_sounds(rng, BATCH, n_samples, front_end.sample_rate).to(runtime.device)
