@@ -73,8 +73,8 @@ class Parity:
         text = f"Class of {check.name}: {self.label}{end} (probability {self.probability:.2f})."
         if self.rendered is not None:
             text += (
-                f" The recording itself, which is not rendered from its spectrogram: "
-                f"{self.label_itself}; its logits differ by up to {self.rendered:.2g}."
+                f" Without rendering: {self.label_itself}; the logits differ by up to "
+                f"{self.rendered:.2g}."
             )
         return text
 
@@ -139,27 +139,6 @@ def _predicts(model: Model, logits: Tensor, label: str) -> bool:
     index = model.labels.index(label)
     is_tag = model.task != "single-label" and bool(logits[index] > 0)
     return is_tag or int(logits.argmax()) == index
-
-
-@torch.no_grad()
-def classes_by_layout(
-    trial: Trial, model: Model, layouts: Sequence[str], waveform: Tensor
-) -> dict[str, str]:
-    """Return the class that the module predicts for a waveform ``(T,)`` in each layout."""
-    adoption, classes = model.adoption, {}
-    assert adoption is not None
-    n_frames = adoption.fixed_frames or max(
-        trial.front_end(waveform).shape[-1], adoption.least_frames
-    )
-    values = features_of(trial.front_end, waveform.unsqueeze(0), n_frames)
-    for layout in layouts:
-        x = waveform.unsqueeze(0) if axes.takes_waveform(layout) else values
-        passed = trace(trial.module, axes.to_layout(x, layout))
-        if passed.error is None:
-            logits = _logits(adoption, passed.tensors)
-            if logits.numel() == len(model.labels):
-                classes[layout] = model.labels[int(logits.argmax())]
-    return classes
 
 
 def _original(trial: Trial, adoption: Adoption, x: Tensor) -> Tensor:
