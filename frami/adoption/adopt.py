@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,22 +12,24 @@ from torch import Tensor, nn
 
 from frami.adoption import calling, parity, proposal
 from frami.adoption.calling import Calling
+from frami.adoption.checks import read_checks
+from frami.adoption.doubts import find_doubts
 from frami.adoption.entry import Builder, find_builder, find_front_end
+from frami.adoption.failures import user_error
 from frami.adoption.independence import check_clips_are_independent
 from frami.adoption.labels import read_labels
 from frami.adoption.proposal import Named, Proposal
-from frami.adoption.standardize import standardize
+from frami.adoption.standardize import describe_standardization, standardize
 from frami.adoption.table import describe
 from frami.adoption.trace import CLIPS, Comparison
 from frami.adoption.trial import Trial
-from frami.adoption.waveforms import find_features
+from frami.adoption.waveforms import with_features
 from frami.audio.frontend import FrontEnd
 from frami.audio.synthesizer import random_sounds
 from frami.core import code
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError
 from frami.core.runtime import select_runtime
-from frami.models import axes
 from frami.models.architecture import Architecture
 from frami.models.building import build_module
 from frami.models.foreign import ARCHITECTURE, Adoption, ForeignNetwork
@@ -44,10 +47,11 @@ def adopt(
     source: str | Builder,
     *,
     weights: str | Path | None = None,
+    weights_key: str = "",
     labels: str | Path | Sequence[str],
     front_end: str | Path | FrontEnd,
     out: str | Path,
-    check: str | Path | Tensor | None = None,
+    check: str | Path | Tensor | Sequence[str | Path | Tensor] | None = None,
     tolerance: float = 1e-3,
     layout: str | None = None,
     features: str = "",
@@ -63,6 +67,7 @@ def adopt(
     device: str = "auto",
     threads: int | None = None,
     report: Say = lambda line: None,
+    warn: Say = lambda line: None,
 ) -> Model:
     """Adopt a classifier that was built and trained elsewhere; write its bundle and return it.
 
@@ -74,11 +79,13 @@ def adopt(
             ``package.module:function`` or ``file.py:function``; or such a function or class itself.
         weights: A safetensors file, or a torch file with a state dict; None if ``source`` loads
             the weights itself.
+        weights_key: Where the weights are in the file, such as ``ema``; empty to find them.
         labels: Class names, or a file of them (`frami.adoption.labels`).
         front_end: What the module takes: a preset (`frami.audio.presets`), a `FrontEnd`, a JSON
             file of one, or the entry point of a feature function.
         out: Folder to write the bundle to.
-        check: A recording, or a waveform ``(T,)``, to compare with; None is a random sound.
+        check: A recording, a waveform ``(T,)``, or several of them to compare on; None is a random
+            sound. ``FILE=CLASS`` also gives the class that the model must predict.
         tolerance: Largest difference allowed: of features relative to their deviation, of logits to
             the largest one.
         layout: Axes of the module's input (`frami.models.axes`); None to find them.
@@ -96,32 +103,40 @@ def adopt(
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         threads: Number of CPU threads; None keeps torch's choice.
         report: Called with each line on what was found.
+        warn: Called with each doubt, which also is reported.
 
     Raises:
         UsageError: An argument is wrong or the module does not fit it; the message says how.
-        OperationError: The bundle's answers differ from the original's.
+        OperationError: The bundle's answers differ from the original's, or from a given class.
     """
     out = _free_folder(out)
     if task is not None:
         find_task(task)
     names, given = read_labels(labels), find_front_end(front_end, sample_rate)
     lengths = _frame_range(frame_range, given)
-    waveform = parity.check_waveform(check, given.sample_rate) if check is not None else None
+    checks = read_checks(check, names, given.sample_rate)
     reference, builder = find_builder(source)
-    module = _build(builder, weights, report)
+    module = _build(builder, weights, weights_key, report)
     n_samples = samples_of(given, lengths[1])
     sounds = random_sounds(np.random.default_rng(seed), CLIPS, n_samples, given.sample_rate)
     trial = Trial(module, given, sounds, seed)
     named = Named(frames, stats, embedding, logits, frame_logits)
     with select_runtime(device, threads, "float32").placed(module):
-        called = calling.find_calling(trial, layout, lengths[::-1], len(names))
-        check_clips_are_independent(trial, called)
-        adoption = Adoption(code=reference, layout=called.layout)
-        adoption = _with_features(trial, called, adoption, features, tolerance, report)
-        proposed = _propose(trial, called, adoption, names, named, report)
-        model = _make_model(trial, called, proposed, names, task, lengths, report)
-        sound = trial.sounds[0] if waveform is None else waveform
-        return parity.write_bundle(trial, model, out, sound, tolerance, report)
+        # Other libraries warn of short and of random clips.
+        with warnings.catch_warnings(action="ignore"):
+            called = calling.find_calling(trial, layout, lengths[::-1], len(names))
+            check_clips_are_independent(trial, called)
+            adoption = Adoption(code=reference, layout=called.layout)
+            adoption = with_features(trial, called, adoption, features, tolerance, report)
+            proposed = _propose(trial, called, adoption, names, named, report)
+            model = _make_model(trial, called, proposed, names, task, lengths, report)
+            doubts = [*find_doubts(trial, called, proposed.adoption, names, checks)]
+        for line in _describe_clips(model, frame_range is not None):
+            report(line)
+        for doubt in doubts:
+            report(f"Warning: {doubt}")
+            warn(doubt)
+        return parity.write_bundle(trial, model, out, checks, tolerance, report)
 
 
 def _free_folder(out: str | Path) -> Path:
@@ -139,44 +154,34 @@ def _frame_range(frame_range: tuple[int, int] | None, front_end: FrontEnd) -> tu
     return low, check_integer("frame_range", longest, low)
 
 
-def _build(builder: Builder, weights: str | Path | None, report: Say) -> nn.Module:
+def _describe_clips(model: Model, named: bool) -> Iterator[str]:
+    """Yield sentences on the length of clips, unless the user names it, and on their features."""
+    shortest, longest = model.frame_range
+    if not named and shortest < longest:
+        yield (
+            f"Clips will last {SECONDS[0]:g} to {SECONDS[1]:g} s ({shortest} to {longest} frames): "
+            f"choose other lengths with `frame_range`."
+        )
+    if model.front_end.function:
+        yield (
+            "The features come from a function of your own: each student of this teacher needs "
+            "--trust-code, too, and cannot be exported to NumPy or C."
+        )
+
+
+def _build(builder: Builder, weights: str | Path | None, key: str, report: Say) -> nn.Module:
     """Return the module with its weights."""
+    if key and weights is None:
+        raise UsageError("`weights_key` is for a file of weights: name it with `weights`.")
     module = build_module(builder)
     if weights is not None:
-        tensors, notes = read_weights(weights)
+        tensors, notes = read_weights(weights, key)
         for note in notes + load_weights(module, tensors, str(weights)):
             report(note)
     for name, tensor in module.state_dict().items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise UsageError(f"The module has values in {name} that are not numbers.")
     return module
-
-
-def _with_features(
-    trial: Trial, called: Calling, adoption: Adoption, named: str, tolerance: float, report: Say
-) -> Adoption:
-    """Return the adoption of a waveform model with the module inside that computes features."""
-    if not axes.takes_waveform(called.layout):
-        if named:
-            raise UsageError("`features` is for a module that takes waveforms; leave it out.")
-        return adoption
-    found = find_features(trial, called, named, tolerance)
-    if found is None:
-        if trial.front_end.function:
-            raise UsageError(
-                "The module takes waveforms, which cannot be rendered from the features of a "
-                "function. Name the module inside that computes them with `features`."
-            )
-        report(
-            "The module takes waveforms and computes no features as the front end does: waveforms "
-            "are rendered from spectrograms, without their phases."
-        )
-        return adoption
-    report(
-        f"The module takes waveforms; {found.name} computes the front end's features (difference "
-        f"{found.difference:.2g}), and is replaced by them."
-    )
-    return replace(adoption, features=found.name, features_layout=found.layout)
 
 
 def _propose(
@@ -195,7 +200,7 @@ def _propose(
         adoption = replace(adoption, fixed_frames=called.n_frames)
         report(
             f"The module takes {called.n_frames} frames only: other clips are repeated or cut to "
-            f"that length."
+            f"that length. With fewer frames: {user_error(short.error)}."
         )
     else:
         least = calling.find_least_frames(trial, called.layout, shorter)
@@ -203,8 +208,6 @@ def _propose(
     proposed = proposal.propose(comparison, adoption, len(labels), named)
     for line in describe(comparison, proposed.adoption):
         report(line)
-    if called.others:
-        report(f"The module also takes {', '.join(called.others)}: choose with `layout`.")
     for note in proposed.notes:
         report(note)
     return proposed
@@ -222,10 +225,8 @@ def _make_model(
     """Return the adopted model, with a standardized front end."""
     found = standardize(trial, called)
     front_end, adoption = found.front_end, proposed.adoption
-    report(
-        f"Mean {front_end.mean:.3g} and deviation {front_end.std:.3g} of the features: those of "
-        f"{found.source}."
-    )
+    for line in describe_standardization(found):
+        report(line)
     adoption = replace(adoption, scale=found.scale, shift=found.shift)
     fixed = adoption.fixed_frames
     return Model(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from sysconfig import get_path
 
 import torch
 
@@ -13,7 +15,10 @@ from frami.adoption.trace import CLIPS, Trace, trace
 from frami.adoption.trial import Trial
 from frami.models import axes
 
-INSTALLED = (*(str(Path(str(package.__file__)).parent) for package in (torch, frami)), "<")
+PACKAGES = (*(str(Path(str(p.__file__)).parent) for p in (torch, frami)), "<")
+INSTALLED = tuple(get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+# What torch and other libraries raise for a tensor of another shape than they expect.
+OF_SHAPES = RuntimeError, ValueError, IndexError, AssertionError
 COMMON_BANDS = (10, 13, 20, 23, 24, 26, 32, 39, 40, 60, 64, 80, 96, 100, 120, 128, 224, 229, 256)
 
 
@@ -37,6 +42,11 @@ class Failure:
         assert passed.error is not None
         return cls(layout, passed.error, len(passed.ended))
 
+    @property
+    def is_of_code(self) -> bool:
+        """Whether the error is one of the code, such as a KeyError, and not one of shapes."""
+        return not isinstance(self.error, OF_SHAPES)
+
 
 def describe_failure(
     trial: Trial, layout: str | None, lengths: Sequence[int], failures: Sequence[Failure]
@@ -59,11 +69,18 @@ def describe_failure(
             f"that the module was trained with."
         )
     # The pass that came furthest has the error that tells most.
-    furthest = max(failures, key=lambda failure: failure.n_modules)
+    furthest = max(failures, key=lambda failure: (failure.n_modules, failure.is_of_code))
+    if furthest.is_of_code:
+        return (
+            f"The module's own code fails for one tensor of clips, as for {furthest.layout!r}: "
+            f"{user_error(furthest.error)}. Correct it, or wrap the module in one that takes a "
+            f"tensor of spectrograms or waveforms alone."
+        )
+    tried = ", ".join(dict.fromkeys(failure.layout for failure in failures))
     return (
         f"The module takes no clip of {n_bands} bands and {' or '.join(map(str, lengths))} frames "
-        f"in any layout. With {furthest.layout!r}: {user_error(furthest.error)} Name its `layout`, "
-        f"and its length in frames with `frame_range`."
+        f"in any layout ({tried}). With {furthest.layout!r}: {user_error(furthest.error)}. Name "
+        f"its `layout`, and its length in frames with `frame_range`."
     )
 
 
@@ -79,12 +96,10 @@ def _taken_bands(trial: Trial, n_frames: int) -> Iterator[int]:
 
 
 def user_error(error: Exception) -> str:
-    """Return a sentence on an error that names the last line of code outside of torch."""
-    tb, place = error.__traceback__, ""
-    while tb is not None:
-        file = tb.tb_frame.f_code.co_filename
-        if not file.startswith(INSTALLED):
-            place = f" (line {tb.tb_lineno} of {file})"
-        tb = tb.tb_next
-    text = str(error).splitlines()[0] if str(error) else ""
-    return f"{type(error).__name__}: {text}{place}."
+    """Return an error, and the last line of the user's own code that led to it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    outside = [frame for frame in frames if not frame.filename.startswith(PACKAGES)]
+    own = [frame for frame in outside if not frame.filename.startswith(INSTALLED)] or outside
+    place = f" (line {own[-1].lineno} of {own[-1].filename})" if own else ""
+    text = str(error).splitlines()[0].rstrip(".") if str(error) else ""
+    return f"{type(error).__name__}: {text}{place}" if text else f"{type(error).__name__}{place}"

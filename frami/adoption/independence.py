@@ -28,7 +28,7 @@ def check_clips_are_independent(trial: Trial, calling: Calling) -> None:
     alone = trial.run(calling.layout, calling.n_frames, clips=1)
     if alone.error is not None:
         raise UsageError(
-            f"The module takes no batch of one clip. {user_error(alone.error)} Correct it."
+            f"The module takes no batch of one clip. {user_error(alone.error)}. Correct it."
         )
     differing = _first_difference(calling.long, alone, calling.long.ended)
     if differing is None:

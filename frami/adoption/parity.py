@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import safetensors.torch
 import torch
 from torch import Tensor
 
+from frami.adoption.checks import Check
 from frami.adoption.failures import user_error
 from frami.adoption.trace import trace
 from frami.adoption.trial import Trial, features_of
-from frami.adoption.waveforms import relative_difference
-from frami.audio.io import read_audio
+from frami.adoption.waveforms import as_values, relative_difference
 from frami.core import files
 from frami.core.errors import OperationError, UsageError
 from frami.models import axes
@@ -28,7 +29,7 @@ GOLDEN_FILE = "golden.safetensors"  # in a bundle: waveform (T,), features (F, N
 
 @dataclass(frozen=True)
 class Parity:
-    """The differences between a bundle and the module that it was made from.
+    """The differences between a bundle and the module that it was made from, for one sound.
 
     Attributes:
         features: Largest difference of the features, relative to their deviation; None if the
@@ -37,7 +38,11 @@ class Parity:
         scale: Largest logit, or 1 if all are lower.
         rendered: Largest difference of the logits to those of the recording itself, for a module
             that takes a waveform, which is rendered from the spectrogram; else None.
-        label: The label that both prefer.
+        label: The class that the bundle prefers.
+        probability: Its probability.
+        expected: Whether the bundle predicts the class that the user names, if they name one.
+        label_itself: The class of the recording itself, where a waveform is rendered; else empty.
+        warnings: What other libraries warned of.
     """
 
     features: float | None
@@ -45,75 +50,95 @@ class Parity:
     scale: float
     rendered: float | None
     label: str
+    probability: float
+    expected: bool
+    label_itself: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def largest(self) -> float:
         """The difference that a tolerance applies to, relative to the largest logit."""
         return max(self.features or 0.0, self.logits / self.scale)
 
-    def lines(self) -> list[str]:
-        """Return sentences on the differences."""
+    def difference(self) -> str:
+        """Return a sentence on the differences."""
         parts = [f"logits {self.logits:.2g} (of up to {self.scale:.2g})"]
         if self.features is not None:
             parts.insert(0, f"features {self.features:.2g} of their deviation")
-        lines = [
-            f"Largest difference between the original and the bundle: {', '.join(parts)}. "
-            f"Class: {self.label}."
-        ]
+        return f"Largest difference between the original and the bundle: {', '.join(parts)}."
+
+    def answer(self, check: Check) -> str:
+        """Return a sentence on the class of a recording."""
+        end = ", as expected" if check.label and self.expected else ""
+        text = f"Class of {check.name}: {self.label}{end} (probability {self.probability:.2f})."
         if self.rendered is not None:
-            lines.append(
-                f"The module takes waveforms, which are rendered from spectrograms without their "
-                f"phases: logits of the recording itself differ by up to {self.rendered:.2g}."
+            text += (
+                f" Without rendering: {self.label_itself}; the logits differ by up to "
+                f"{self.rendered:.2g}."
             )
-        return lines
-
-
-def check_waveform(check: str | Path | Tensor, sample_rate: int) -> Tensor:
-    """Return a recording to compare with, ``(T,)``; refuse digital silence."""
-    if not isinstance(check, Tensor):
-        return read_audio(check, sample_rate)
-    waveform = check.detach().float().flatten().cpu()
-    if not len(waveform) or not bool(waveform.isfinite().all()):
-        raise UsageError("`check` holds no samples, or samples that are not numbers.")
-    if not bool(waveform.any()):
-        raise UsageError("`check` is digital silence, which tells nothing; give a sound.")
-    return waveform
+        return text
 
 
 @torch.no_grad()
-def compare(trial: Trial, model: Model, waveform: Tensor) -> Parity:
-    """Return the differences for a waveform ``(T,)``.
+def compare(trial: Trial, model: Model, check: Check) -> Parity:
+    """Return the differences for a sound.
 
     The module is called as its author would: in its own layout, on the features or the waveform.
     """
-    adoption = model.adoption
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        parity = _compare(trial, model, check)
+    texts = (str(one.message).partition("\n")[0] for one in caught)
+    return replace(parity, warnings=tuple(dict.fromkeys(texts)))
+
+
+def _compare(trial: Trial, model: Model, check: Check) -> Parity:
+    adoption, waveform = model.adoption, check.waveform
     assert adoption is not None
     mel = model.front_end(waveform).unsqueeze(0)
     answer = model.predict(waveform).logits[0].cpu()
     n_frames = adoption.fixed_frames or max(mel.shape[2], adoption.least_frames)
     values = features_of(trial.front_end, waveform.unsqueeze(0), n_frames)
-    features = rendered = None
+    features = rendered = itself = None
     if not axes.takes_waveform(adoption.layout):
         original = _original(trial, adoption, values)
     elif adoption.features:
         inside = _run(trial, adoption, waveform.unsqueeze(0))
-        shape = axes.to_layout(values, adoption.features_layout)
-        features = relative_difference(inside[adoption.features], shape)
+        given = as_values(
+            trial.front_end,
+            inside[adoption.features],
+            adoption.features_layout,
+            adoption.features_power,
+        )
+        assert given is not None
+        features = relative_difference(given, values)
         original = _logits(adoption, inside)
     else:
-        itself = _logits(adoption, _run(trial, adoption, waveform.unsqueeze(0)))
+        itself = _original(trial, adoption, waveform.unsqueeze(0))
         rendered = float((itself - answer).abs().max())
         again = axes.repeat_frames(mel, n_frames)[..., :n_frames]
         original = _original(trial, adoption, render_waveform(model.front_end, again))
     if not bool(original.isfinite().all()):
         raise OperationError("The module gives logits that are not numbers (NaN or infinity).")
+    likeliest = int(answer.argmax())
     return Parity(
         features,
         float((original - answer).abs().max()),
         max(1.0, float(original.abs().max())),
         rendered,
-        model.labels[int(original.argmax())],
+        model.labels[likeliest],
+        float(model.network.task.class_probabilities(answer.unsqueeze(0))[0, likeliest]),
+        _predicts(model, answer, check.label),
+        model.labels[int(itself.argmax())] if itself is not None else "",
     )
+
+
+def _predicts(model: Model, logits: Tensor, label: str) -> bool:
+    """Return whether logits ``(K,)`` predict a class; a tag need not be the likeliest."""
+    if not label:
+        return True
+    index = model.labels.index(label)
+    is_tag = model.task != "single-label" and bool(logits[index] > 0)
+    return is_tag or int(logits.argmax()) == index
 
 
 def _original(trial: Trial, adoption: Adoption, x: Tensor) -> Tensor:
@@ -123,7 +148,7 @@ def _original(trial: Trial, adoption: Adoption, x: Tensor) -> Tensor:
 def _run(trial: Trial, adoption: Adoption, x: Tensor) -> dict[str, Tensor]:
     passed = trace(trial.module, axes.to_layout(x, adoption.layout))
     if passed.error is not None:
-        raise UsageError(f"The module fails on `check`. {user_error(passed.error)}")
+        raise UsageError(f"The module fails on `check`. {user_error(passed.error)}.")
     return passed.tensors
 
 
@@ -132,23 +157,34 @@ def _logits(adoption: Adoption, tensors: dict[str, Tensor]) -> Tensor:
     return undo_activation(values, adoption.activation)[0]
 
 
-def require_parity(parity: Parity, tolerance: float) -> None:
-    """Raise an OperationError if the bundle's answers differ from the original's."""
+def require_parity(parity: Parity, check: Check, tolerance: float) -> None:
+    """Raise an OperationError if the bundle's answers differ from the original's, or are wrong."""
     if not parity.largest <= tolerance:
         raise OperationError(
-            f"The bundle does not answer as the original: {parity.lines()[0]} `tolerance` allows "
+            f"The bundle does not answer as the original: {parity.difference()} `tolerance` allows "
             f"{tolerance:g}. Check `front_end` and `layout`."
+        )
+    if not parity.expected:
+        way_out = "Check whether `front_end` and `layout` are those of training."
+        if parity.label_itself == check.label:
+            way_out = (
+                "The cause is that waveforms are rendered: the original is right for the recording "
+                "itself. Name the front end that it computes."
+            )
+        raise OperationError(
+            f"{check.name} is {check.label!r}, but the bundle predicts {parity.label!r} with "
+            f"probability {parity.probability:.2f}. {way_out} To adopt the model all the same, "
+            f"leave the class out of `check`."
         )
 
 
 @torch.no_grad()
 def write_golden(folder: Path, model: Model, waveform: Tensor) -> None:
     """Write a waveform, its features and its logits beside the bundle, to test other code with."""
-    golden = {
-        "waveform": waveform.contiguous(),
-        "features": model.front_end(waveform).cpu().contiguous(),
-        "logits": model.predict(waveform).logits[0].cpu().contiguous(),
-    }
+    with warnings.catch_warnings(action="ignore"):  # the comparison has shown them
+        features, logits = model.front_end(waveform), model.predict(waveform).logits[0]
+    golden = {"waveform": waveform, "features": features, "logits": logits}
+    golden = {name: tensor.cpu().contiguous() for name, tensor in golden.items()}
     files.write_bytes(folder / GOLDEN_FILE, safetensors.torch.save(golden))
 
 
@@ -156,21 +192,29 @@ def write_bundle(
     trial: Trial,
     model: Model,
     out: Path,
-    waveform: Tensor,
+    checks: Sequence[Check],
     tolerance: float,
     report: Callable[[str], None],
 ) -> Model:
-    """Write the bundle, compare it with the original, and return it as loaded from disk."""
+    """Write the bundle, compare it with the original, and return it as loaded from disk.
+
+    Without a recording, a random sound is compared.
+    """
     temporary = out.with_name(f".{out.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
+    sounds = checks or [Check("a random sound", trial.sounds[0])]
     try:
         model.save(temporary)
         loaded = load(temporary, trust_code=True)
-        compared = compare(trial, loaded, waveform)
-        for line in compared.lines():
-            report(line)
-        require_parity(compared, tolerance)
-        write_golden(temporary, loaded, waveform)
+        compared = [compare(trial, loaded, check) for check in sounds]
+        report(max(compared, key=lambda parity: parity.largest).difference())
+        for check, parity in zip(sounds, compared, strict=True):
+            if checks or parity.rendered is not None:
+                report(parity.answer(check))
+            for text in parity.warnings if checks else ():
+                report(f"Warning of a library, for {check.name}: {text}")
+            require_parity(parity, check, tolerance)
+        write_golden(temporary, loaded, sounds[0].waveform)
         with files.reraise_os_errors():
             temporary.rename(out)
     finally:

@@ -55,6 +55,17 @@ def standardize(trial: Trial, calling: Calling) -> Standardization:
     return Standardization(standardized, std, mean, source)
 
 
+def describe_standardization(found: Standardization) -> list[str]:
+    """Return a sentence on mean and deviation, unless the front end had its own."""
+    if (found.scale, found.shift) == (1.0, 0.0):
+        return []
+    return [
+        f"frami standardizes clips by the mean {found.shift:.3g} and the deviation "
+        f"{found.scale:.3g} of {found.source}. It undoes this before the network, which still "
+        f"receives the raw values."
+    ]
+
+
 def _first_batch_norm(trial: Trial, calling: Calling) -> tuple[float, float] | None:
     """Return mean and deviation over all bands of a batch norm that takes the bands themselves."""
     norms = batch_norms(trial.module)

@@ -100,7 +100,7 @@ def expand(settings: Settings, values: Tensor) -> Tensor:
     Of coefficients, those that were left out count as 0.
     """
     if settings.mfcc_bands:
-        matrix = dct_matrix(settings)
+        matrix = dct_matrix(settings).to(values)
         norm = matrix.square().sum(dim=0, keepdim=True)
         values = (matrix / norm) @ values
     power = LOGARITHMS[settings.log].invert(values)

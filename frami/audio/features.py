@@ -61,8 +61,7 @@ class _Function:
     def n_frames(self, n_samples: int) -> int:
         """Return the number of frames of a waveform; 0 if the function refuses it."""
         try:
-            with warnings.catch_warnings(action="ignore"):  # about short clips
-                return self(_noise(n_samples)).shape[1]
+            return self(_noise(n_samples)).shape[1]
         except (OperationError, UsageError):
             return 0
 
@@ -80,6 +79,12 @@ def front_end_of(entry: str, sample_rate: int) -> FrontEnd:
     """
     check_integer("sample_rate", sample_rate, *SAMPLE_RATE_RANGE)
     reference = str(code.load_entry_point(entry))
+    with warnings.catch_warnings(action="ignore"):  # of short clips, empty filters
+        return _probe(entry, reference, sample_rate)
+
+
+def _probe(entry: str, reference: str, sample_rate: int) -> FrontEnd:
+    """Return a front end that calls a function of this reference."""
     short, long = (_noise(round(seconds * sample_rate)) for seconds in SECONDS)
     function = _with_time_axis(_find_input(entry, reference, short), short, long)
     with torch.no_grad():

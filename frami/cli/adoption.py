@@ -16,10 +16,11 @@ class AdoptArguments(RuntimeArguments):
 
     source: str
     weights: str | None
+    weights_key: str
     labels: str
     front_end: str
     sample_rate: int | None
-    check: str | None
+    check: tuple[str, ...]
     tolerance: float
     layout: str | None
     task: str | None
@@ -50,7 +51,7 @@ def _part(name: str, help: str, default_text: str) -> options.Decorator:
     cls=Command,
     examples={
         "Adopt a network and compare it on a recording.": "frami adopt mylab/net.py:build "
-        "--weights best.pt --labels labels.txt --front-end panns --check dog.wav --out TEACHER",
+        "--weights best.pt --labels labels.txt --front-end panns --check dog.wav=Dog --out TEACHER",
         "Name the features and the hidden state yourself.": "frami adopt mylab.net:build "
         "--labels labels.csv --front-end mylab/net.py:mel --frames block4 --out TEACHER",
     },
@@ -63,6 +64,15 @@ def _part(name: str, help: str, default_text: str) -> options.Decorator:
     metavar="FILE",
     help="State dict, as safetensors or a torch file. Code in it is never run.",
     default_text="the function loads the weights itself",
+)
+@options.option(
+    "--weights-key",
+    section="Input",
+    default="",
+    show_default=False,
+    metavar="KEY",
+    help="Where the weights are in the file, such as ema for those averaged in training.",
+    default_text="the likeliest place",
 )
 @options.required_option(
     "--labels",
@@ -89,9 +99,11 @@ def _part(name: str, help: str, default_text: str) -> options.Decorator:
 @options.option(
     "--check",
     section="Input",
+    multiple=True,
     type=types.FOLDER,
-    metavar="WAV",
-    help="Recording to compare the answers of the original and of the bundle on.",
+    metavar="WAV[=CLASS]",
+    help="Recording to compare the answers of the original and of the bundle on, and the class "
+    "that they must give. Can be repeated.",
     default_text="a random sound",
 )
 @options.option(
@@ -124,7 +136,7 @@ def _part(name: str, help: str, default_text: str) -> options.Decorator:
     help="Shortest and longest clip, in frames.",
     default_text="1 to 5 s",
 )
-@_part("--features", "Module of a waveform network that computes the features.", "found by values")
+@_part("--features", "Features inside a waveform network.", "found by values")
 @_part("--frames", "Hidden state before pooling over time.", "found by shapes")
 @_part("--stats", "Hidden state after pooling over time.", "mean and deviation of --frames")
 @_part("--embedding", "Layer before the classifier.", "input of the last layer")
@@ -148,12 +160,15 @@ def adopt(**arguments: Unpack[AdoptArguments]) -> None:
     from frami.adoption.adopt import adopt as run_adopt
     from frami.adoption.fitness import check_fitness
 
-    model, out = run_adopt(**arguments, report=output.echo), arguments["out"]
+    doubts: list[str] = []
+    model, out = run_adopt(**arguments, report=output.echo, warn=doubts.append), arguments["out"]
     fitness = check_fitness(
         model, seed=arguments["seed"], device=arguments["device"], threads=arguments["threads"]
     )
     for line in fitness.lines():
         output.echo(line)
+    for doubt in doubts:
+        output.echo(f"Warning: {doubt}")
     click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
     output.echo_next("inspect", out)
     output.echo_next("synthesize", "--teacher", out, "--out", "samples.h5")

@@ -54,6 +54,12 @@ def to_layout(x: Tensor, layout: str) -> Tensor:
     return x.contiguous()
 
 
+def from_layout(x: Tensor, layout: str) -> Tensor:
+    """Return spectrograms in a layout as ``(B, F, N)``; channels are taken to be equal."""
+    x = x[:, 0] if layout[1] in "13" else x
+    return x.transpose(1, 2) if "nf" in layout else x
+
+
 def axis_names(axes: str) -> list[str]:
     """Return the name of each axis.
 

@@ -8,11 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from frami.audio import compression
 from frami.audio.frontend import FrontEnd
 from frami.core.errors import OperationError
 from frami.core.settings import setting
 from frami.models import axes
-from frami.models.hooks import find_module, record_outputs, replace_output
+from frami.models.hooks import (
+    Selector,
+    find_module,
+    record_outputs,
+    replace_input,
+    replace_output,
+)
 from frami.models.network import Classifier, Output
 from frami.models.pooling import statistics_pooling
 from frami.models.rendering import render_waveform, samples_of
@@ -37,8 +44,10 @@ class Adoption:
         shift: Added after the multiplication.
         fixed_frames: Number of frames that the module needs; 0 if it takes any.
         least_frames: Fewest frames that the module takes; shorter clips are repeated.
-        features: Module inside a waveform model that gives the spectrogram. Its output is replaced.
-        features_layout: Axes of that output.
+        features: Where the spectrogram is inside a waveform model: an output or an input of a
+            module, which is replaced.
+        features_layout: Axes of that tensor.
+        features_power: Whether that tensor is band powers, before the logarithm.
         logits: Where the logits are, ``(B, K)``, other axes of size 1.
         activation: What was applied to them: nothing, ``softmax`` or ``sigmoid``.
         frames: Where the hidden state before pooling is.
@@ -65,6 +74,7 @@ class Adoption:
     least_frames: int = setting(1, "", low=1, high=100_000, omit_default=True)
     features: str = setting("", "", omit_default=True)
     features_layout: str = setting("", "", omit_default=True)
+    features_power: bool = setting(False, "", omit_default=True)
     logits: str = setting("", "")
     activation: str = setting("", "", omit_default=True)
     frames: str = setting("", "")
@@ -84,6 +94,11 @@ class Adoption:
 
     def __post_init__(self) -> None:
         axes.check_layout(self.layout)
+
+    @property
+    def renders_waveforms(self) -> bool:
+        """Whether the module takes waveforms that are rendered from spectrograms."""
+        return axes.takes_waveform(self.layout) and not self.features
 
     @property
     def selectors(self) -> list[str]:
@@ -162,14 +177,29 @@ class ForeignNetwork(Classifier):
             raw = mel * adoption.scale + adoption.shift
             self.module(axes.to_layout(raw, adoption.layout))
         elif adoption.features:
-            raw = mel * adoption.scale + adoption.shift
-            features = axes.to_layout(raw, adoption.features_layout)
+            features = axes.to_layout(self._features(mel), adoption.features_layout)
             empty = mel.new_zeros(len(mel), samples_of(self.front_end, mel.shape[2]))
-            with replace_output(find_module(self.module, adoption.features), features):
+            selector = Selector.parse(adoption.features)
+            replace = replace_input if selector.is_input else replace_output
+            with replace(find_module(self.module, selector.module), features):
                 self.module(axes.to_layout(empty, adoption.layout))
         else:
             waveform = render_waveform(self.front_end, mel)
             self.module(axes.to_layout(waveform, adoption.layout))
+
+    def _features(self, mel: Tensor) -> Tensor:
+        """Return what the module computes inside of a waveform, for spectrograms ``(B, F, N)``."""
+        if not self.adoption.features_power:
+            return mel * self.adoption.scale + self.adoption.shift
+        values = mel.float() * self.front_end.std + self.front_end.mean
+        return compression.expand(self.front_end, values)
+
+    def answer_waveforms(self, waveform: Tensor) -> Tensor:
+        """Return the logits ``(B, K)`` of the module itself for waveforms ``(B, T)``."""
+        with record_outputs(self.module, [self.adoption.logits]) as recorded:
+            self.module(axes.to_layout(waveform, self.adoption.layout))
+        logits = recorded[self.adoption.logits].float().reshape(len(waveform), -1)
+        return undo_activation(logits, self.adoption.activation)
 
     def _read(self, recorded: dict[str, Tensor], clips: int, kept: float) -> dict[str, Any]:
         """Return the parts of an `Output` from the recorded tensors."""

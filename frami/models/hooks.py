@@ -130,6 +130,13 @@ def replace_output(module: nn.Module, value: Tensor) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def replace_input(module: nn.Module, value: Tensor) -> Iterator[None]:
+    """Replace the first input of a module by a tensor within the block."""
+    with pre_hooks([(module, lambda _, inputs: (value, *inputs[1:]))]):
+        yield
+
+
 def find_module(network: nn.Module, name: str) -> nn.Module:
     """Return the module with a dotted name; the error for a wrong name suggests the nearest."""
     modules: dict[str, nn.Module] = dict(network.named_modules())

@@ -15,27 +15,10 @@ from torch import Tensor, nn
 
 from frami.core.errors import OperationError, UsageError
 from frami.core.text import preview
+from frami.models.checkpoints import SAVE_STATE_DICT, find_weights
 
-# Keys under which a training checkpoint holds the weights, the likeliest first.
-NESTED = (
-    "state_dict",
-    "model_state_dict",
-    "model",
-    "net",
-    "network",
-    "weights",
-    "params",
-    "ema",
-    "model_ema",
-    "state_dict_ema",
-    "ema_state_dict",
-    "module",
-)
 # Names that wrappers put in front of those of the module.
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "_model.", "ema_model.")
-SAVE_STATE_DICT = (
-    "Where the model was trained, save its state dict: torch.save(model.state_dict(), 'weights.pt')"
-)
 NO_MODULES = (
     "It holds a graph and no modules to read inside of. Name the Python code of the model, and its "
     "state dict."
@@ -48,12 +31,13 @@ OTHER_FORMATS = {
 }
 
 
-def read_weights(path: str | Path) -> tuple[dict[str, Tensor], list[str]]:
+def read_weights(path: str | Path, key: str = "") -> tuple[dict[str, Tensor], list[str]]:
     """Return the tensors of a file of weights by name, and sentences on what was done to get them.
 
     Args:
         path: A safetensors file, or a torch file that holds a state dict, also within a training
             checkpoint. It is read without running code from it.
+        key: Where the weights are in it (`frami.models.checkpoints`); empty to find them.
 
     Raises:
         UsageError: There is no such file, or it has another format.
@@ -65,12 +49,14 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], list[str]]:
     refuse_other_formats(path)
     if path.suffix == ".safetensors":
         try:
-            return safetensors.torch.load_file(path), []
+            content: Any = safetensors.torch.load_file(path)
         except (SafetensorError, OSError) as error:
             raise OperationError(
                 f"{path} is cut off or not a safetensors file ({error})."
             ) from error
-    return _state_dict(path, _load_torch_file(path))
+    else:
+        content = _load_torch_file(path)
+    return find_weights(path, content, key)
 
 
 def refuse_other_formats(path: Path) -> None:
@@ -122,26 +108,6 @@ def _load_torch_file(path: Path) -> Any:
     except Exception as error:  # a file of another kind can raise anything
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise OperationError(f"{path} is cut off or not a torch file ({reason}).") from error
-
-
-def _state_dict(path: Path, content: Any) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the state dict in the content of a torch file, and where it was."""
-    keys: list[str] = []
-    while isinstance(content, Mapping):
-        tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
-        nested = [name for name, value in content.items() if isinstance(value, Mapping)]
-        if tensors and len(tensors) >= len(nested):
-            where = f"The weights are under {'.'.join(keys)!r} of {path.name}."
-            return tensors, [where] if keys else []
-        known = [name for name in NESTED if name in nested]
-        if not known:
-            break
-        keys.append(known[0])
-        content = content[known[0]]
-    held = preview([str(key) for key in content]) if isinstance(content, Mapping) else ""
-    raise UsageError(
-        f"{path} holds no state dict ({held or type(content).__name__}). {SAVE_STATE_DICT}."
-    )
 
 
 def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> list[str]:

@@ -90,6 +90,29 @@ class Failing(Plain):
         x = self.features(x)
         return self.out(x[:, :, 999])
 
+class WrongKey(Plain):
+    def forward(self, x):
+        sizes = {"b1fn": 1}
+        return super().forward(x) * sizes["b1nf"]
+
+class OneLength(Plain):
+    def forward(self, x):
+        sizes = {64: 1}
+        return super().forward(x) * sizes[x.shape[3]]
+
+class WrongName(Plain):
+    def forward(self, x):
+        return self.head(self.features(x))
+
+class TwoInputs(Plain):
+    def forward(self, x, lengths):
+        return super().forward(x)
+
+class WrongShape(Plain):
+    def forward(self, x):
+        x = self.features(x).flatten(1)
+        return self.out(x)
+
 class Bands(nn.Module):
     def __init__(self):
         super().__init__()
@@ -131,6 +154,38 @@ def test_code_that_raises_is_named_with_its_line(adopt: Adopt, file: Path) -> No
     line = line_of(file, "        return self.out(x[:, :, 999])")
     with pytest.raises(UsageError, match=rf"index 999 is out of bounds.*line {line} of .*net.py"):
         adopt("Failing", weights=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "message"),
+    [
+        ("WrongKey", '        return super().forward(x) * sizes["b1nf"]', "KeyError: 'b1nf'"),
+        ("WrongName", "        return self.head(self.features(x))", "no attribute 'head'"),
+        ("TwoInputs", "", "TypeError: .*missing 1 required positional argument: 'lengths'"),
+    ],
+)
+def test_errors_of_the_code_are_not_called_a_wrong_layout(
+    name: str, line: str, message: str, adopt: Adopt, file: Path
+) -> None:
+    place = rf" \(line {line_of(file, line)} of .*net.py\)\." if line else ""
+    with pytest.raises(UsageError, match=f"own code fails .*{message}{place}") as caught:
+        adopt(name, weights=None)
+    assert "`layout`" not in str(caught.value) and "frame_range" not in str(caught.value)
+
+
+def test_shape_errors_show_what_was_tried_and_the_line(adopt: Adopt, file: Path) -> None:
+    line = line_of(file, "        return self.out(x)")
+    message = rf"in any layout \(b1fn.* bt.*RuntimeError: mat1 .*\(line {line} of .*net.py\)\. Name"
+    with pytest.raises(UsageError, match=message):
+        adopt("WrongShape", weights=None)
+
+
+def test_errors_for_another_length_are_named(adopt: Adopt, file: Path) -> None:
+    lines: list[str] = []
+    adopt("OneLength", weights=None, layout="b1fn", report=lines.append)
+    line = line_of(file, "        return super().forward(x) * sizes[x.shape[3]]")
+    (said,) = [text for text in lines if text.startswith("The module takes 64 frames only")]
+    assert f"KeyError: 44 (line {line} of {file})." in said
 
 
 def test_models_in_other_files_are_refused(tmp_path: Path, given: FrontEnd) -> None:

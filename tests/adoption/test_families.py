@@ -63,7 +63,7 @@ FAMILIES = {
         8,
         norms=9,
     ),
-    "ced_tiny": Family("ced", {"n_mels": 32}, "bt", 24, 24, "multi-label", "front_end.1", 1),
+    "ced_tiny": Family("ced", {"n_mels": 32}, "bt", 24, 24, "multi-label", "front_end", 1),
     "ecapa_tdnn": Family(
         "torchaudio", {**SHORT, "n_mels": 40}, "bt", 24, 12, features="compute_features", norms=19
     ),

@@ -153,7 +153,7 @@ def test_kinds_of_norms_are_told_apart() -> None:
     [
         (Tensor.detach, "no gradient reaches its input"),
         (lambda hidden: F.dropout(hidden, 0.5), "turn dropout and other randomness off"),
-        (lambda hidden: hidden.view(7), "it raises an error (shape '[7]' is invalid"),
+        (lambda hidden: hidden.view(7), "it raises an error (RuntimeError: shape '[7]' is invalid"),
         (lambda hidden: hidden / 0, "its logits or their gradient are not finite"),
     ],
 )
@@ -213,6 +213,11 @@ def test_verdict_needs_progress_by_the_class_prior() -> None:
     assert replace(fitness, round=stuck, class_prior_round=moved).verdict == WEAK
     failed = replace(fitness, round=stuck, class_prior_round=stuck)
     assert "a short inversion did not bring its answers nearer" in failed.verdict
+    assert replace(fitness, rendered=0.8).verdict == WORKS
+    assert (
+        "rendering waveforms changes 45% of the answers" in replace(fitness, rendered=0.55).verdict
+    )
+    assert "same class for 55%" in text(replace(fitness, rendered=0.55))
     assert replace(fitness, norms=NormLayers(tuple("abc"), (), (), {})).verdict == WEAK
 
 

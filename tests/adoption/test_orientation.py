@@ -64,7 +64,9 @@ def test_hints(name: str, layout: str, other: str, adopt: Adopt) -> None:
     lines: list[str] = []
     model = adopt(name, weights=None, report=lines.append)
     assert model.adoption is not None and model.adoption.layout == layout
-    assert any(f"also takes {other}: choose with `layout`" in line for line in lines)
+    start = "Warning: Frames and bands could be swapped: "
+    (line,) = [line for line in lines if line.startswith(start)]
+    assert layout in line and other in line and line.endswith("Pass `layout`.")
 
 
 @pytest.mark.parametrize(("order", "layout"), [("", "b1fn"), (".T", "b1nf")])

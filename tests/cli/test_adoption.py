@@ -49,6 +49,10 @@ def test_adopt_shows_its_choice_and_inspect_needs_trust(
     assert ("features", "Sequential", "8x6x10", "frames") in rows
     assert ("out", "Linear", str(len(LABELS)), "embedding", "(out:input),", "logits") in rows
     assert "Largest difference between the original and the bundle: logits" in result.out
+    after = result.out.partition("\nverdict")[2]
+    assert "Warning: Frames and bands could be swapped: b1fn and b1nf both fit" in after
+    assert "The class of sound.wav is" in after and "Pass --layout." in after
+    assert "Pass --check as FILE=CLASS" in after
     assert all(line.endswith("--trust-code") for line in next_commands(result))
     monkeypatch.setattr(code, "_functions", {})
     refused = call("inspect", teacher)

@@ -64,6 +64,49 @@ def test_weights_within_a_checkpoint(
     assert tensors.keys() == weights.keys() and where in notes[0]
 
 
+@pytest.mark.parametrize("name", ["ema", "model_ema", "ema_state_dict", "swa.module"])
+def test_averaged_weights_are_said_and_chosen(
+    name: str, weights: dict[str, Tensor], tmp_path: Path
+) -> None:
+    averaged: Any = {n: t + 1 for n, t in weights.items()}
+    first, *inner = name.split(".")
+    nested = {first: {inner[0]: averaged, "decay": 0.999}} if inner else {first: averaged}
+    optimizer = {"state": {0: {"exp_avg": torch.zeros(1)}}, "best": {"score": torch.ones(1)}}
+    torch.save(
+        {**nested, "model": weights, "optimizer": optimizer, "callbacks": optimizer},
+        tmp_path / "best.pt",
+    )
+    tensors, notes = read_weights(tmp_path / "best.pt")
+    assert torch.equal(tensors["2.weight"], weights["2.weight"])
+    assert notes == [
+        "The weights are under 'model' of best.pt.",
+        f"best.pt also holds averaged weights ({name}), which are not used: choose with "
+        f"`weights_key`.",
+    ]
+    tensors, notes = read_weights(tmp_path / "best.pt", name)
+    assert torch.equal(tensors["2.weight"], weights["2.weight"] + 1) and notes == []
+    with pytest.raises(UsageError, match=f"no weights under 'average'. It holds {name}, model"):
+        read_weights(tmp_path / "best.pt", "average")
+
+
+def test_parts_of_the_network_are_not_called_averaged_weights(tmp_path: Path) -> None:
+    tensors = {"semantic.weight": torch.zeros(2), "schema_ema2.x": torch.zeros(1)}
+    torch.save(tensors | {"head.weight": torch.ones(2)}, tmp_path / "a.pt")
+    assert read_weights(tmp_path / "a.pt")[1] == []
+
+
+def test_averaged_weights_among_the_tensors(weights: dict[str, Tensor], tmp_path: Path) -> None:
+    tensors = {f"model.{n}": t for n, t in weights.items()}
+    save_file(
+        tensors | {f"ema_model.{n}": t + 1 for n, t in weights.items()}, tmp_path / "a.safetensors"
+    )
+    found, notes = read_weights(tmp_path / "a.safetensors")
+    assert "also holds averaged weights (ema_model)" in notes[0]
+    assert torch.equal(load(found)[0].get_parameter("0.bias"), weights["0.bias"])
+    found, notes = read_weights(tmp_path / "a.safetensors", "ema_model")
+    assert torch.equal(load(found)[0].get_parameter("0.bias"), weights["0.bias"] + 1)
+
+
 @pytest.mark.parametrize(
     ("prefix", "said"),
     [
