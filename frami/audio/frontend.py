@@ -167,7 +167,7 @@ class FrontEnd:
 
     def n_frames(self, seconds: float) -> int:
         """Return the number of frames N of a clip of this length (s)."""
-        samples = max(self._min_samples, round(seconds * self.sample_rate))
+        samples = max(self.min_samples, round(seconds * self.sample_rate))
         return (samples - self._first_frame) // self.hop_length + 1
 
     @property
@@ -175,8 +175,8 @@ class FrontEnd:
         return self.frame_offset if self.function else framing.first_frame(self)
 
     @property
-    def _min_samples(self) -> int:
-        """Length up to which a short waveform is repeated."""
+    def min_samples(self) -> int:
+        """Length up to which a short waveform is repeated, samples."""
         if self.function:
             return max(round(self.repeat_seconds * self.sample_rate), self.frame_offset, 1)
         return framing.least_samples(self)
@@ -192,7 +192,7 @@ class FrontEnd:
         breaks it.
         """
         if self.function:
-            repeated = framing.repeat_to(waveform, self._min_samples)
+            repeated = framing.repeat_to(waveform, self.min_samples)
             values = user_function.compute(self, repeated)
         else:
             spectrum = framing.spectrum(self, waveform)

@@ -27,6 +27,7 @@ from frami.core import registry
 from frami.core.errors import OperationError, UsageError
 
 CODE_FOLDER = "code"  # in a bundle
+EXPORTED_FILE = "features.py"  # a feature function, in the folder of an export
 
 _trusted: ContextVar[bool] = ContextVar("trusted", default=False)
 _functions: dict[str, Callable[..., Any]] = {}
@@ -168,8 +169,13 @@ def save_source(folder: Path, reference: str) -> dict[str, bytes]:
     return {f"{CODE_FOLDER}/{parsed.digest}.py": _sources[reference]}
 
 
+def source_of(reference: str) -> bytes:
+    """Return the source that a function was loaded from."""
+    return _sources[reference]
+
+
 def load_reference(folder: Path, reference: str) -> Callable[..., Any]:
-    """Return the function that a bundle refers to, if its code is trusted.
+    """Return the function that a bundle or an export refers to, if its code is trusted.
 
     Raises:
         OperationError: The code is not trusted, or it is missing or was changed.
@@ -185,6 +191,8 @@ def load_reference(folder: Path, reference: str) -> Callable[..., Any]:
         )
     if parsed.is_file:
         path = folder / CODE_FOLDER / f"{parsed.digest}.py"
+        if not path.is_file() and (folder / EXPORTED_FILE).is_file():
+            path = folder / EXPORTED_FILE
         if not path.is_file():
             raise OperationError(f"The bundle {folder} lacks {path}: copy it again.")
         source = path.read_bytes()
@@ -197,13 +205,15 @@ def load_reference(folder: Path, reference: str) -> Callable[..., Any]:
 
 
 def is_needed_by(folder: Path) -> bool:
-    """Return whether a folder holds a bundle that runs code of its own."""
-    path = folder / "model.json"
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-        return "adoption" in description or bool(description["front_end"].get("function"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
+    """Return whether a folder holds a bundle, or an export, that runs code of its own."""
+    for name in ("model.json", "front_end.json"):
+        try:
+            description = json.loads((folder / name).read_text(encoding="utf-8"))
+            front_end = description.get("front_end", description)
+            return "adoption" in description or bool(front_end.get("function"))
+        except (OSError, ValueError, TypeError, AttributeError):
+            continue
+    return False
 
 
 def _check_digest(folder: Path, reference: Reference, source: bytes) -> None:

@@ -17,10 +17,12 @@ from frami.core.progress import ProgressCallback
 from frami.core.runtime import Runtime
 from frami.export import agreement, card, executorch, measure, package
 from frami.export.agreement import TestSet, load_test_set
+from frami.export.example import write_example
 from frami.export.folder import RECORD
 from frami.export.int8 import Quantization, Quantizer
 from frami.export.measure import Evidence, Row
 from frami.export.onnx_file import OnnxNetwork, check_probabilities, write_onnx
+from frami.export.remarks import remarks
 from frami.export.result import Exported, describe_quantization
 from frami.export.store_clips import StoreClips, calibration_batches
 from frami.export.tuning import STEPS, tune
@@ -89,8 +91,16 @@ class Job:
             report(4, "ExecuTorch")
             rows += self._executorch_rows(folder, int8=int8)
         package.write_golden(self.model, folder, networks)
-        package.write_example(folder, INT8_FILE if int8 else FLOAT_FILE)
-        return Exported(folder, tuple(rows), quantization, self._drop(rows), self._conditions())
+        own_features = bool(self.model.front_end.function)
+        write_example(folder, INT8_FILE if int8 else FLOAT_FILE, own_features=own_features)
+        return Exported(
+            folder,
+            tuple(rows),
+            quantization,
+            self._drop(rows),
+            self._conditions(),
+            remarks(self.model.front_end, self.evidence),
+        )
 
     def describe(self) -> dict[str, str | None]:
         """Return what student, teacher and store are, for the record."""
@@ -218,12 +228,14 @@ class Job:
             names,
             exported.conditions,
             describe_quantization(exported.quantization),
+            exported.remarks,
         )
         files.write_bytes(folder / "README.md", text.encode())
         quantization = exported.quantization
         content = {
             **record,
             "drop": exported.drop,
+            "remarks": list(exported.remarks),
             "figures": [row.to_json() for row in exported.rows],
             "int8": None if quantization is None else asdict(quantization),
             "labels": list(self.model.labels),

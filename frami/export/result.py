@@ -22,6 +22,7 @@ class Exported:
         drop: The most that a file lost against the student: a share of clips with the answer of the
             teacher, or of the score on recordings. None if neither was measured.
         conditions: A sentence on what was measured.
+        remarks: Sentences on what to mind before the files are used.
     """
 
     folder: Path
@@ -29,6 +30,7 @@ class Exported:
     quantization: Quantization | None
     drop: float | None
     conditions: str
+    remarks: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Return the figures as text."""
@@ -43,6 +45,7 @@ class Exported:
             f"Largest difference of logits: {', '.join(differences)}.",
             *filter(None, [describe_quantization(self.quantization)]),
             *([] if self.drop is None else [f"Lost against the student: {100 * self.drop:.2f} %."]),
+            *self.remarks,
         ]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -17,6 +16,7 @@ from torch import Tensor
 from frami.audio.blocks import Resampler
 from frami.audio.io import MIN_SECONDS
 from frami.audio.waveform import as_mono, check_rate
+from frami.core.checks import check_number
 from frami.core.errors import OperationError, UsageError
 from frami.models.model import ModelLike
 from frami.prediction.events import EventTracker, Timeline
@@ -187,11 +187,3 @@ class Stream:
                 self._timeline.add(start, values.T.numpy(), n_samples if is_last else None)
             )
         return clips, events
-
-
-def check_number(name: str, value: Any, low: float, high: float) -> float:
-    """Return an argument as a float in a range."""
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not low <= float(value) <= high:
-        raise UsageError(f"`{name}` is {value!r}; it must be a number from {low:g} to {high:g}.")
-    return float(value)
