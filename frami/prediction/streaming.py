@@ -20,7 +20,8 @@ from frami.core.checks import check_number
 from frami.core.errors import OperationError, UsageError
 from frami.models.model import ModelLike
 from frami.prediction.events import EventTracker, Timeline
-from frami.prediction.predictor import Predictor, make_predictor
+from frami.prediction.loading import make_predictor
+from frami.prediction.predictor import Predictor
 from frami.prediction.results import Event, Prediction
 from frami.prediction.windows import Window, Windows
 
@@ -40,7 +41,8 @@ class Stream:
         predictions = stream.finish()
 
     Args:
-        model: A model, the folder of a bundle, or the name of a pretrained model.
+        model: A model, the folder of a bundle, the name of a pretrained model, or the folder or an
+            ONNX file of an export.
         sample_rate: Rate of the chunks, Hz; None means the front end's.
         window: Length of a window, s. None answers the whole sound at its end; a sound of more than
             10 minutes gets windows as long as the training clips.
