@@ -122,7 +122,7 @@ def synthesize(
     was interrupted, run it again to continue. To add clips later, run it again with more --samples.
     """
     from frami.core.progress import show_progress
-    from frami.data.composition import describe_coverage
+    from frami.data.composition import describe_answers
     from frami.data.store import Store, store_run_folder
     from frami.inversion.checks import describe_priors, inversion_warnings
     from frami.inversion.method import load_method
@@ -149,12 +149,8 @@ def synthesize(
         f"The record of the run is in {store_run_folder(out)}."
     )
     output.echo(describe_priors(model, parts[0].settings))
-    share = f"{store.target_agreement():.0%}"
-    if store.targets.ndim == 1:
-        click.echo(f"The teacher predicts the target class for {share} of them.")
-    else:
-        click.echo(f"The teacher predicts {share} of their tags, present or absent, as targeted.")
-    click.echo(f"Classes that the teacher predicts: {describe_coverage(store)}")
+    for line in describe_answers(store):
+        click.echo(line)
     output.echo_next("inspect", out)
     output.echo_next(
         "distill", "--teacher", teacher, "--samples", out, "--student", "small", "--out", "STUDENT"

@@ -40,8 +40,6 @@ class PredictArguments(TypedDict):
     examples={
         "Classify all sounds in a folder, as a table.": "frami predict digits clips --csv "
         "--out answers.csv",
-        "Classify a sound with the files that were exported for a device.": "frami predict ship "
-        "dog.wav",
         "Find events and open them in Audacity.": "frami predict detector long.wav "
         "--format audacity --out labels",
     },

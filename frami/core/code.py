@@ -27,6 +27,7 @@ from frami.core import registry
 from frami.core.errors import OperationError, UsageError
 
 CODE_FOLDER = "code"  # in a bundle
+TEACHER_CODE = "teacher_code"  # in the record of a store: references of its teacher
 EXPORTED_FILE = "features.py"  # a feature function, in the folder of an export
 
 _trusted: ContextVar[bool] = ContextVar("trusted", default=False)
@@ -204,16 +205,30 @@ def load_reference(folder: Path, reference: str) -> Callable[..., Any]:
     return _store(reference, module, name, source)
 
 
-def is_needed_by(folder: Path) -> bool:
-    """Return whether a folder holds a bundle, or an export, that runs code of its own."""
-    for name in ("model.json", "front_end.json"):
-        try:
-            description = json.loads((folder / name).read_text(encoding="utf-8"))
-            front_end = description.get("front_end", description)
-            return "adoption" in description or bool(front_end.get("function"))
-        except (OSError, ValueError, TypeError, AttributeError):
-            continue
-    return False
+def is_needed_by(path: Path) -> bool:
+    """Return whether the model of a path runs code of its own.
+
+    Args:
+        path: The folder of a bundle or of an export, an ONNX file of an export, or a store, which
+            stands for its teacher.
+    """
+    if path.suffix == ".h5":
+        return bool(_read_object(path.with_suffix(".run") / "run.json").get(TEACHER_CODE))
+    folder = path.parent if path.suffix == ".onnx" else path
+    hub = _read_object(folder / "config.json").get("frami", {})
+    for description in (_read_object(folder / "model.json"), hub):
+        if "adoption" in description or (description.get("front_end") or {}).get("function"):
+            return True
+    return bool(_read_object(folder / "front_end.json").get("function"))
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """Return the content of a JSON file; nothing if it cannot be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _check_digest(folder: Path, reference: Reference, source: bytes) -> None:

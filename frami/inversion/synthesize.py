@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from frami.core import seeds
+from frami.core import code, seeds
 from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, discard_record, is_finished
 from frami.core.runtime import select_runtime
@@ -135,6 +135,7 @@ def _run(
         teacher=teacher.fingerprint,
         active_losses=unique(checks.active_losses(teacher, part.settings) for part in parts),
         warnings=unique(inversion_warnings(teacher, part.settings) for part in parts),
+        **({code.TEACHER_CODE: teacher.code} if teacher.code else {}),
     ) as run:
         synthesis.run(run, samples, report)
 
