@@ -26,6 +26,7 @@ from frami.core import code
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError
 from frami.core.runtime import select_runtime
+from frami.core.text import count
 from frami.models import axes
 from frami.models.architecture import Architecture
 from frami.models.building import build_module
@@ -194,8 +195,8 @@ def _propose(
     if short.error is not None:
         adoption = replace(adoption, fixed_frames=called.n_frames)
         report(
-            f"The module takes {called.n_frames} frames only: other clips are repeated or cut to "
-            f"that length."
+            f"The module takes {count(called.n_frames, 'frame')} only: other clips are repeated or "
+            "cut to that length."
         )
     else:
         least = calling.find_least_frames(trial, called.layout, shorter)

@@ -12,7 +12,7 @@ from frami.adoption.probes import Answers, NormLayers, ShortRound
 from frami.core import seeds
 from frami.core.runtime import select_runtime
 from frami.core.seeds import Stream
-from frami.core.text import format_rows, preview
+from frami.core.text import count, format_rows, preview
 from frami.generators import frami as method
 from frami.inversion import targets
 from frami.inversion.explicit_norms import explicit_batch_norms
@@ -181,7 +181,7 @@ def _describe_noise(answers: Answers, classes: int) -> str:
     if answers.classes == 1:
         return f"always {answers.label!r}; {confidence}"
     return (
-        f"{answers.classes} of {classes} classes, most often {answers.label!r} "
+        f"{answers.classes} of {count(classes, 'class')}, most often {answers.label!r} "
         f"({answers.top_share:.0%}); {confidence}, entropy {answers.entropy:.2f} of 1"
     )
 

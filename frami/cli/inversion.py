@@ -11,6 +11,7 @@ import click
 from frami.cli import options, output, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
+from frami.core.text import count
 
 
 class SynthesizeArguments(RuntimeArguments):
@@ -145,7 +146,7 @@ def synthesize(
     with show_progress("synthesis", arguments["samples"]) as report:
         store = run_synthesize(model, **arguments, mix=shares, options=settings, report=report)
     click.echo(
-        f"{len(store)} clips ({len(store) - n_before} new) are in {out}. "
+        f"{out} holds {count(len(store), 'clip')} ({len(store) - n_before} new). "
         f"The record of the run is in {store_run_folder(out)}."
     )
     output.echo(describe_priors(model, parts[0].settings))

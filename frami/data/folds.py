@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frami.core.errors import UsageError
+from frami.core.text import count
 from frami.data import tables
 from frami.data.recordings import SUFFIXES, Recordings, Split, find_audio_file
 
@@ -136,7 +137,7 @@ def _available_clips(
     if not available:
         example = f" (such as {clips[0].stem}, as {', '.join(SUFFIXES)})" if clips else ""
         raise UsageError(
-            f"{folder} has none of the {len(clips)} clips of {dataset}{example}. "
+            f"{folder} has none of the {count(len(clips), 'clip')} of {dataset}{example}. "
             f"{_another_folder(dataset)}"
         )
     return available
@@ -153,5 +154,5 @@ def _describe_missing(clips: list[ListedClip], available: list[ListedClip], part
         "incomplete": [part for part in lacking if lacking[part] < total[part]],
     }
     details = "; ".join(f"{state}: {', '.join(names)}" for state, names in states.items() if names)
-    count = f"{len(clips) - len(available)} of {len(clips)}"
-    return f"{count} clips are not in this copy ({parts} {details})."
+    missing = f"{len(clips) - len(available)} of {len(clips)}"
+    return f"{missing} clips are not in this copy ({parts} {details})."

@@ -15,6 +15,7 @@ from frami.core import files
 from frami.core.errors import OperationError, UsageError
 from frami.core.progress import ProgressCallback
 from frami.core.runtime import Runtime
+from frami.core.text import count
 from frami.export import agreement, card, executorch, measure, package
 from frami.export.agreement import TestSet, load_test_set
 from frami.export.example import write_example
@@ -207,13 +208,13 @@ class Job:
         parts = ["Costs are for a clip of 1 s on one core, without the front end."]
         if self.clips is not None:
             parts.append(
-                f"Agreement is on {len(self.clips.held_out.indices)} synthetic clips that were not "
+                f"Agreement is on {count(len(self.clips.held_out.indices), 'synthetic clip')} not "
                 f"trained on."
             )
         if self.evidence.test_set is not None:
             split = self.evidence.test_set.split
             parts.append(
-                f"Recordings are {len(split.test)} clips of {split.dataset}, fold "
+                f"Recordings are {count(len(split.test), 'clip')} of {split.dataset}, fold "
                 f"{split.test_fold}."
             )
         return " ".join(parts)

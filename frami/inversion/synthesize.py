@@ -126,6 +126,7 @@ def _run(
         return
     if not synthesis.writer.rows:  # a record without clips belongs to a store that was deleted
         discard_record(folder)
+    needs: dict[str, Any] = {code.TEACHER_CODE: teacher.code} if teacher.code else {}
     with Run(
         folder,
         "synthesize",
@@ -135,7 +136,7 @@ def _run(
         teacher=teacher.fingerprint,
         active_losses=unique(checks.active_losses(teacher, part.settings) for part in parts),
         warnings=unique(inversion_warnings(teacher, part.settings) for part in parts),
-        **({code.TEACHER_CODE: teacher.code} if teacher.code else {}),
+        **needs,
     ) as run:
         synthesis.run(run, samples, report)
 

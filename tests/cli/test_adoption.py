@@ -91,7 +91,7 @@ def test_from_adoption_to_a_student(
     assert result.code == 0, result.err
     assert any("distill" in line and "--trust-code" in line for line in next_commands(result))
     sounds = tmp_path / "sounds.h5"
-    words = ["--method", "noise", "--teacher", teacher, "--samples", "8", "--batch-size", "8"]
+    words = ["--method", "noise", "--teacher", str(teacher), "--samples", "8", "--batch-size", "8"]
     result = call("synthesize", *words, "--out", sounds, "--trust-code")
     assert "target class" not in result.out
     for stores, out in (((store, sounds), "both.h5"), (("both.h5", "more.h5"), "all.h5")):

@@ -221,5 +221,5 @@ def test_command_prints_the_composition_and_the_next_command(
     words = ["merge", *map(str, paths), "--out", str(tmp_path / "both.h5")]
     result = CliRunner().invoke(command, words)
     assert result.exit_code == 0, result.output
-    assert "64 clips are in" in result.output and "frami 25 %" in result.output
+    assert "both.h5 holds 64 clips: " in result.output and "frami 25 %" in result.output
     assert "Next: frami distill" in result.output

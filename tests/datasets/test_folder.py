@@ -119,7 +119,7 @@ def test_copies_of_test_clips_are_not_trained_on(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "a.wav", tmp_path / "c.wav")
     split = load_split("folder", tmp_path, test_fold="2")
     assert sides(split) == (["b.wav"], ["c.wav", "d.wav"])
-    assert "1 training clips are copies of test clips" in split.missing
+    assert "Left out as copies of test clips: 1 training clip." in split.missing
 
 
 def test_several_labels_in_a_cell_are_tags(tmp_path: Path) -> None:
@@ -211,7 +211,10 @@ TABLES = [
     ("file,label\na.wav,x\na.wav,y\n", "lines 2 and 3: a.wav has two labels, x and y"),
     ("file,label,group\na.wav,x,1\na.wav,x,2\n", "a.wav is in two groups, '1' and '2'"),
     ("file,label,fold\na.wav,x,1\na.wav,x,2\n", "a.wav is in two folds, '1' and '2'"),
-    ("file,label,fold\na.wav,x,1\nb.wav,y,\n", r"1 clips in .* have no fold \(b.wav\)"),
+    (
+        "file,label,fold\na.wav,x,1\nb.wav,y,\n",
+        r"Some clips in .* have no fold \(b.wav; 1 in all\)",
+    ),
     ("file,label,fold\na.wav,x,1\nb.wav,y,1\n", "are in the fold '1'. Add another fold"),
     (
         "file,label,fold,group\na.wav,x,1,g\nb.wav,y,2,g\n",

@@ -74,7 +74,7 @@ def test_the_example_answers_as_the_student(student: Model, tmp_path: Path) -> N
     export_student(student, tmp_path / "ship")
     tone = np.sin(np.arange(8000) / 10).astype(np.float32) / 2
     soundfile.write(tmp_path / "tone.wav", tone, 8000, subtype="FLOAT")
-    run = [sys.executable, tmp_path / "ship/example.py", tmp_path / "tone.wav"]
+    run = [sys.executable, str(tmp_path / "ship/example.py"), str(tmp_path / "tone.wav")]
     result = subprocess.run(run, capture_output=True, text=True, check=True)
     expected = student.predict(torch.from_numpy(tone)).probabilities[0]
     for part in result.stdout.split("  ")[1].split(", "):
