@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frami.core.errors import UsageError
-from frami.core.text import count
 from frami.data import tables
 from frami.data.recordings import SUFFIXES, Recordings, Split, find_audio_file
 
@@ -136,10 +135,7 @@ def _available_clips(
     available = [(clip, name) for clip, name in candidates if name is not None]
     if not available:
         example = f" (such as {clips[0].stem}, as {', '.join(SUFFIXES)})" if clips else ""
-        raise UsageError(
-            f"{folder} has none of the {count(len(clips), 'clip')} of {dataset}{example}. "
-            f"{_another_folder(dataset)}"
-        )
+        raise UsageError(f"{folder} has no clip of {dataset}{example}. {_another_folder(dataset)}")
     return available
 
 

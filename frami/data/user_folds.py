@@ -138,7 +138,7 @@ def _check_user_folds(folder: Path, user: UserClips) -> str:
     divided = [group for group, own in folds_of.items() if len(own) > 1]
     if divided and user.group_column.lower() == "group":
         raise UsageError(
-            f"{len(divided)} groups in {folder} are in several folds: {divided[0]!r} is in "
+            f"{folder} has {count(len(divided), 'group')} in several folds: {divided[0]!r} is in "
             f"{' and '.join(sorted(folds_of[divided[0]]))}. Put each group into one fold."
         )
     if divided:

@@ -123,10 +123,8 @@ def distill(
     )
     if budget:
         complexity.check_budget(budget, plan.student())
-    if sentence := size_warning(plan.student(), teachers):
-        warn(sentence)
     more_steps = check_integer("more_steps", more_steps, 0)
-    return _run(plan, source, Path(out), more_steps, report)
+    return _run(plan, source, Path(out), more_steps, report, warn)
 
 
 def _run(
@@ -135,6 +133,7 @@ def _run(
     out: Path,
     more_steps: int,
     report: ProgressCallback,
+    warn: Callable[[str], None],
 ) -> Model:
     """Train the student of a plan in a run folder, or load it if the run is finished."""
     # Recordings are read before the run starts, so that their time does not count as distillation.
@@ -143,6 +142,8 @@ def _run(
     if more_steps:  # refused before recordings are read
         extend_record(out, read_record(out) if (out / "run.json").is_file() else None, more_steps)
     is_done = is_finished(out) and not more_steps
+    if not is_done and (sentence := size_warning(plan.student(), plan.teachers)):
+        warn(sentence)
     clips, held_out = (None, None) if is_done else source.load()
     with Run(
         out,

@@ -221,7 +221,7 @@ TABLES = [
         "1 groups in .* are in several folds: 'g' is in 1 and 2",
     ),
     ("file,label,group\na.wav,x,g\nb.wav,y,g\n", "are of one group"),
-    ("file,label\na.wav,x\nb.wav,x\n", r"has 1 classes \(x\); at least 2 are needed"),
+    ("file,label\na.wav,x\nb.wav,x\n", r"has 1 class \(x\); at least 2 are needed"),
     ("file,label\nc.wav,x\nd.wav,y\n", r"None of the 2 files in .* \(such as c.wav\)"),
     ("file,label,onset\na.wav,x,1\n", "a column for the onset, but none for the offset"),
     ("file,label,onset,offset\na.wav,x,0.5,0.2\n", "must start at 0 s or later and end after"),
@@ -269,7 +269,7 @@ def test_several_tables_are_refused_unless_one_alone_has_labels(tmp_path: Path) 
     [
         ([], "has no audio files"),
         (["notes/a.txt"], "has no audio files"),
-        (["dog/1.wav", "dog/2.wav"], r"has 1 classes \(dog\); at least 2 are needed"),
+        (["dog/1.wav", "dog/2.wav"], r"has 1 class \(dog\); at least 2 are needed"),
         (["1.wav", "2.wav"], "nothing tells their classes"),
         (["animal/dog/1.wav", "animal/cat/1.wav", "rain/1.wav"], "has a folder of its own with"),
         (["train/1.wav", "test/1.wav"], "named like folds, but .*test has audio outside class"),
