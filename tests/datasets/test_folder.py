@@ -218,7 +218,7 @@ TABLES = [
     ("file,label,fold\na.wav,x,1\nb.wav,y,1\n", "are in the fold '1'. Add another fold"),
     (
         "file,label,fold,group\na.wav,x,1,g\nb.wav,y,2,g\n",
-        "1 groups in .* are in several folds: 'g' is in 1 and 2",
+        "has 1 group in several folds: 'g' is in 1 and 2",
     ),
     ("file,label,group\na.wav,x,g\nb.wav,y,g\n", "are of one group"),
     ("file,label\na.wav,x\nb.wav,x\n", r"has 1 class \(x\); at least 2 are needed"),
