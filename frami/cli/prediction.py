@@ -212,13 +212,9 @@ def _answer_files(
 
     if chosen == "audacity" and out is None and len(paths) > 1:
         raise UsageError("The format audacity has a file for each sound; name a folder with `out`.")
-    batch = Batch(
-        predictor,
-        arguments["window"],
-        arguments["hop"],
-        0.5 if arguments["threshold"] is None else arguments["threshold"],
-        warn=lambda sentence: output.echo(sentence, err=True),
-    )
+    threshold = 0.5 if arguments["threshold"] is None else arguments["threshold"]
+    window, hop = arguments["window"], arguments["hop"]
+    batch = Batch(predictor, window, hop, threshold, lambda text: output.echo(text, err=True))
     names = sound_names(paths, without_folders=chosen == "dcase")
     seconds = max(1, math.ceil(sum(map(duration, paths))))
     # Answers in the terminal show the progress themselves.

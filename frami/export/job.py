@@ -27,7 +27,7 @@ from frami.export.remarks import remarks
 from frami.export.result import Exported, describe_quantization
 from frami.export.store_clips import StoreClips, calibration_batches
 from frami.export.tuning import STEPS, tune
-from frami.models.model import Model, ModelLike, as_model
+from frami.models.model import Model, ModelLike
 
 FLOAT_FILE, INT8_FILE = "model.onnx", "model.int8.onnx"
 # Agreement with the teacher that INT8 may lose before the student is tuned.
@@ -56,7 +56,7 @@ class Job:
         strict: bool,
     ) -> Job:
         """Read the clips and predict with student and teacher."""
-        known = None if teacher is None else _load_teacher(teacher, model)
+        known = None if teacher is None else agreement.load_teacher(teacher, model)
         dataset, data, fold = recordings
         test_set: TestSet | None = None
         answers: dict[str, Sequence[Tensor]] = {}
@@ -243,13 +243,3 @@ class Job:
             "provenance": dict(self.model.provenance),
         }
         files.write_json(folder / RECORD, content)
-
-
-def _load_teacher(teacher: ModelLike, student: Model) -> Model:
-    model = as_model(teacher)
-    if (model.labels, model.task) != (student.labels, student.task):
-        raise UsageError(
-            f"The teacher {model.fingerprint} has other labels or another task than the student. "
-            f"Name the teacher that the student was distilled from."
-        )
-    return model
