@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from frami.core.errors import UsageError
-from frami.core.text import preview
+from frami.core.text import count, preview
 from frami.data.clips import TimedEvent
 from frami.data.recordings import Split
 from frami.data.tables import plain_header, read_spreadsheet
@@ -107,7 +107,8 @@ def relabel(
     kept = tuple(label for label in split.labels if label in names)
     if len(kept) < 1 + (split.task == SINGLE_LABEL):
         raise UsageError(
-            f"The model and {split.dataset} share {len(kept)} classes, which is too few. Map the "
+            f"The model and {split.dataset} share {count(len(kept), 'class')}, which is too few. "
+            "Map the "
             f"model's labels ({preview(model_labels)}) to {preview(split.labels)} with `labels`."
         )
     sources = tuple(
@@ -175,9 +176,9 @@ def _restrict(split: Split, kept: tuple[str, ...], surplus: Sequence[str]) -> Sp
     else:
         test = replace(split.test, targets=targets[:, columns], events=_renumber(split, position))
     notes = [
-        f"{len(surplus)} classes of the model were left out." if surplus else "",
-        f"{len(split.labels) - len(kept)} classes of {split.dataset} were left out, with "
-        f"{len(split.test) - len(test)} clips."
+        f"Left out: {count(len(surplus), 'class')} of the model." if surplus else "",
+        f"Left out: {count(len(split.labels) - len(kept), 'class')} of {split.dataset}, with "
+        f"{count(len(split.test) - len(test), 'clip')}."
         if len(kept) < len(split.labels)
         else "",
     ]

@@ -30,6 +30,7 @@ from frami.core import code
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError
 from frami.core.runtime import select_runtime
+from frami.core.text import count
 from frami.models.architecture import Architecture
 from frami.models.building import build_module
 from frami.models.foreign import ARCHITECTURE, Adoption, ForeignNetwork
@@ -164,8 +165,8 @@ def _describe_clips(model: Model, named: bool) -> Iterator[str]:
         )
     if model.front_end.function:
         yield (
-            "The features come from a function of your own: each student of this teacher needs "
-            "--trust-code, too, and cannot be exported to NumPy or C."
+            "The features come from a function of your own. Students of this teacher hold it: they "
+            "need --trust-code, too. A device must compute the same features."
         )
 
 
@@ -199,8 +200,8 @@ def _propose(
     if short.error is not None:
         adoption = replace(adoption, fixed_frames=called.n_frames)
         report(
-            f"The module takes {called.n_frames} frames only: other clips are repeated or cut to "
-            f"that length. With fewer frames: {user_error(short.error)}."
+            f"The module takes {count(called.n_frames, 'frame')} only: other clips are repeated or "
+            f"cut to that length. With fewer frames: {user_error(short.error)}."
         )
     else:
         least = calling.find_least_frames(trial, called.layout, shorter)

@@ -28,7 +28,7 @@ from frami.core.checks import check_integer
 from frami.core.progress import ProgressCallback, format_duration, silent
 from frami.core.run import Run
 from frami.core.runtime import select_runtime
-from frami.core.text import WIDTH, format_table
+from frami.core.text import WIDTH, count, format_table
 from frami.data.store import Store
 from frami.evaluate.agreement import balanced_agreement
 from frami.models.model import Model, ModelLike, as_model, load
@@ -90,7 +90,8 @@ class Advice:
 
     def _explanation(self) -> list[str]:
         text = (
-            f"Each student was distilled from {self.clips:,} clips in {self.steps:,} steps. The "
+            f"Each student was distilled from {count(self.clips, 'clip')} in "
+            f"{count(self.steps, 'step')}. The "
             f"columns show its agreement with the teacher on clips of other sources, as a mean "
             f"over classes; on clips like its own it is in parentheses. The score is the "
             f"part that it reaches there of the agreement of students of those clips. The last "

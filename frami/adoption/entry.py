@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from frami.audio.features import front_end_of
 from frami.audio.frontend import FrontEnd
-from frami.audio.presets import find_preset
+from frami.audio.named import FILE_SUFFIX, named_front_end
 from frami.core import code
 from frami.core.errors import UsageError
-from frami.core.settings import settings_from_json
 from frami.models.state_dicts import refuse_other_formats
 
 Builder = Callable[[], Any]
@@ -71,8 +69,8 @@ def find_front_end(front_end: str | Path | FrontEnd, sample_rate: int | None) ->
     """Return the front end that a user names.
 
     Args:
-        front_end: A front end; the name of a preset; a JSON file of its settings, or the model.json
-            of a bundle; or the entry point of a feature function.
+        front_end: A front end; what `frami.audio.named.named_front_end` takes; or the entry point
+            of a feature function.
         sample_rate: Rate of the waveform (Hz), for a function.
 
     Raises:
@@ -81,22 +79,8 @@ def find_front_end(front_end: str | Path | FrontEnd, sample_rate: int | None) ->
     if isinstance(front_end, FrontEnd):
         return front_end
     name = str(front_end)
-    if name.endswith(".json"):
-        return _read_front_end(Path(name))
-    if ":" in name:
+    if ":" in name and not name.endswith(FILE_SUFFIX):
         if sample_rate is None:
             raise UsageError(f"`sample_rate` is required with the function {name}.")
         return front_end_of(name, sample_rate)
-    return find_preset(name)
-
-
-def _read_front_end(path: Path) -> FrontEnd:
-    if not path.is_file():
-        raise UsageError(f"There is no file {str(path)!r}.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON ({error}).") from error
-    if isinstance(content, dict):
-        content = content.get("front_end", content)
-    return settings_from_json(FrontEnd, content, str(path))
+    return named_front_end(name)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from frami.adoption import probes
 from frami.adoption.probes import Answers, NormLayers, ShortRound
-from frami.core.text import format_rows, preview
+from frami.core.text import count, format_rows, preview
 from frami.inversion.gradients import BATCH_TOLERANCE, GradientCheck
 from frami.inversion.hooks import FEW_BATCH_NORMS
 
@@ -175,6 +175,6 @@ def _describe_noise(answers: Answers, classes: int) -> str:
     if answers.classes == 1:
         return f"always {answers.label!r}; {confidence}"
     return (
-        f"{answers.classes} of {classes} classes, most often {answers.label!r} "
+        f"{answers.classes} of {count(classes, 'class')}, most often {answers.label!r} "
         f"({answers.top_share:.0%}); {confidence}, entropy {answers.entropy:.2f} of 1"
     )

@@ -17,7 +17,7 @@ from frami.core.checks import check_integer
 from frami.core.errors import UsageError
 from frami.core.progress import ProgressCallback, silent
 from frami.core.runtime import Runtime, select_runtime
-from frami.core.text import preview
+from frami.core.text import count, preview
 from frami.data.clips import Clips, Spectrograms
 from frami.inversion.hooks import Moments, batch_norms, stored_moments
 from frami.inversion.moment_files import MomentFile
@@ -126,7 +126,8 @@ def _check_counts(model: Model, clips: Clips, per_class: bool, min_count: int) -
     if not per_class:
         if len(targets) < min_count:
             raise UsageError(
-                f"There are {len(targets)} clips; at least {min_count} are required (`min_count`)."
+                f"The recordings are {count(len(targets), 'clip')}; at least {min_count} are "
+                "required (`min_count`)."
             )
         return [len(targets)]
     if targets.ndim > 1:
@@ -216,8 +217,9 @@ def describe_moments(file: MomentFile) -> list[str]:
     names = ", ".join(name or "the spectrogram" for name in file.layers)
     per_class = ", and those of each class" if file.classes else ""
     sentences = [
-        f"Means and variances of {sizes:,} channels at the inputs of {len(file.layers)} layers "
-        f"({names}), over {file.details['clips']:,} clips{per_class}."
+        f"Means and variances of {count(sizes, 'channel')} at the inputs of "
+        f"{count(len(file.layers), 'layer')} "
+        f"({names}), over {count(file.details['clips'], 'clip')}{per_class}."
     ]
     privacy = file.details["privacy"]
     if privacy is None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from frami.adoption.pooling import find_classifier, find_embedding, find_frames
 from frami.adoption.trace import CLIPS, Comparison
 from frami.core.errors import UsageError
+from frami.core.text import count
 from frami.models import axes
 from frami.models.foreign import Adoption
 
@@ -122,8 +123,8 @@ def find_answer(comparison: Comparison, classes: int, named: str, notes: list[st
     if not fitting:
         shapes = [f"{text} {tuple(x.shape)[1:]}" for text, x in candidates.items()]
         raise UsageError(
-            f"`labels` has {classes} names, but the module gives for a clip: {', '.join(shapes)}. "
-            f"Give a name for each class, or name the output with `logits`."
+            f"`labels` has {count(classes, 'name')}, but the module gives for a clip: "
+            f"{', '.join(shapes)}. Give a name for each class, or name the output with `logits`."
         )
     chosen = next((text for text in PREFERRED if text in fitting), fitting[0])
     if len(fitting) > 1:
@@ -193,5 +194,7 @@ def find_frame_logits(
             )
         return text, activation
     if named:
-        raise UsageError(f"`frame_logits` is {named!r}, which has no frames of {classes} classes.")
+        raise UsageError(
+            f"`frame_logits` is {named!r}, which has no frames of {count(classes, 'class')}."
+        )
     return "", ""

@@ -84,17 +84,17 @@ class FrontEnd:
         UsageError: The settings contradict each other or are out of range.
     """
 
-    sample_rate: int = 16000
-    n_fft: int = 1024
-    win_length: int = 1024
-    hop_length: int = 500
-    n_mels: int = 64
-    f_min: float = 50.0
-    f_max: float = 8000.0
-    power_floor: float = 1e-4
-    mean: float = 0.0
-    std: float = 1.0
-    repeat_seconds: float = 0.25
+    sample_rate: int = setting(16000, "rate of the waveform, Hz")
+    n_fft: int = setting(1024, "length of the Fourier transform, samples")
+    win_length: int = setting(1024, "length of the window, samples")
+    hop_length: int = setting(500, "distance between two frames, samples")
+    n_mels: int = setting(64, "number of rows: of bands, or of MFCCs")
+    f_min: float = setting(50.0, "lower edge of the lowest band, Hz")
+    f_max: float = setting(8000.0, "upper edge of the highest band, Hz")
+    power_floor: float = setting(1e-4, "added to the power of each band before the logarithm")
+    mean: float = setting(0.0, "subtracted from the logarithm")
+    std: float = setting(1.0, "divisor after that")
+    repeat_seconds: float = setting(0.25, "shorter clips are repeated up to this length, s")
     filterbank: str = _option("mel", ", ".join(filterbanks.FILTERBANKS))
     window: str = _option("hann", ", ".join(framing.WINDOWS))
     padding: str = _option("reflect", ", ".join(framing.PADDINGS))
@@ -167,7 +167,7 @@ class FrontEnd:
 
     def n_frames(self, seconds: float) -> int:
         """Return the number of frames N of a clip of this length (s)."""
-        samples = max(self._min_samples, round(seconds * self.sample_rate))
+        samples = max(self.min_samples, round(seconds * self.sample_rate))
         return (samples - self._first_frame) // self.hop_length + 1
 
     @property
@@ -175,8 +175,8 @@ class FrontEnd:
         return self.frame_offset if self.function else framing.first_frame(self)
 
     @property
-    def _min_samples(self) -> int:
-        """Length up to which a short waveform is repeated."""
+    def min_samples(self) -> int:
+        """Length up to which a short waveform is repeated, samples."""
         if self.function:
             return max(round(self.repeat_seconds * self.sample_rate), self.frame_offset, 1)
         return framing.least_samples(self)
@@ -192,7 +192,7 @@ class FrontEnd:
         breaks it.
         """
         if self.function:
-            repeated = framing.repeat_to(waveform, self._min_samples)
+            repeated = framing.repeat_to(waveform, self.min_samples)
             values = user_function.compute(self, repeated)
         else:
             spectrum = framing.spectrum(self, waveform)

@@ -12,6 +12,7 @@ from torch import Tensor
 from frami.audio import _torchaudio
 from frami.audio.frontend import SAMPLE_RATE_RANGE
 from frami.core.errors import OperationError, UsageError
+from frami.core.text import count
 
 MIN_SECONDS = 0.02
 DECODING_ERRORS = (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError)
@@ -106,7 +107,7 @@ def check_format(path: Path, length: int, channels: int, rate: int) -> None:
         )
     if channels > 2:
         raise OperationError(
-            f"{path} has {channels} channels; 1 or 2 are allowed: mix it down first."
+            f"{path} has {count(channels, 'channel')}; 1 or 2 are allowed: mix it down first."
         )
     if length < MIN_SECONDS * rate:
         raise OperationError(

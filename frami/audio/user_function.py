@@ -14,6 +14,7 @@ from torch import Tensor
 from frami.audio.front_end_settings import Settings
 from frami.core import code
 from frami.core.errors import OperationError
+from frami.core.text import count
 
 # What a function takes for one waveform (T,).
 INPUTS: Mapping[str, Callable[[Tensor], Any]] = MappingProxyType(
@@ -42,7 +43,7 @@ def _compute_one(settings: Settings, waveform: Tensor) -> Tensor:
     if features.dim() != 2 or len(features) != settings.n_mels:
         raise OperationError(
             f"{settings.function.partition('@')[0]} returned the shape {tuple(features.shape)} for "
-            f"{len(waveform)} samples; {settings.n_mels} features per frame were expected."
+            f"{count(len(waveform), 'sample')}; {settings.n_mels} features per frame were expected."
         )
     return features.to(waveform.device)
 

@@ -13,6 +13,7 @@ from frami.audio.frontend import SAMPLE_RATE_RANGE
 from frami.audio.io import MIN_SECONDS, read_audio, resample
 from frami.core.checks import check_integer
 from frami.core.errors import OperationError, UsageError
+from frami.core.text import count
 
 # Integer samples are divided by their full scale.
 FULL_SCALE = {torch.int16: 2.0**15, torch.int32: 2.0**31}
@@ -38,8 +39,8 @@ def as_waveform(sound: Any, sample_rate: int | None, new_rate: int) -> Tensor:
     waveform, rate = as_mono(sound), check_rate(sample_rate, new_rate)
     if len(waveform) < MIN_SECONDS * rate:
         raise UsageError(
-            f"The waveform has {len(waveform)} samples, {1000 * len(waveform) / rate:.0f} ms at "
-            f"{rate} Hz; it must last {1000 * MIN_SECONDS:.0f} ms or more."
+            f"The waveform has {count(len(waveform), 'sample')}, {1000 * len(waveform) / rate:.0f} "
+            f"ms at {rate} Hz; it must last {1000 * MIN_SECONDS:.0f} ms or more."
         )
     if not bool(waveform.any()):
         raise OperationError(

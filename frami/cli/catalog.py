@@ -16,6 +16,7 @@ import click
 from frami.audio.preset_names import SOURCES as PRESET_SOURCES
 from frami.cli.help import Command
 from frami.core import registry
+from frami.core.text import count
 from frami.training.recipes import RECIPES
 
 Rows = list[tuple[str, str]]
@@ -44,7 +45,7 @@ def bundle_summaries() -> Rows:
         description = entry.joinpath("model.json")
         if description.is_file():
             model = json.loads(description.read_text(encoding="utf-8"))
-            text = f"{model['network']}, {len(model['labels'])} labels, {model['task']}"
+            text = f"{model['network']}, {count(len(model['labels']), 'label')}, {model['task']}"
             rows.append((entry.name, text))
     return sorted(rows)
 

@@ -148,7 +148,13 @@ def distill(
     planned = runs.planned_steps(out, steps, arguments["more_steps"])
     runs.check_recordings(arguments["dataset"], arguments["data"])
     with show_progress("distillation", planned) as report:
-        student = run_distill(**arguments, budget=limit, options=settings, report=report)
+        student = run_distill(
+            **arguments,
+            budget=limit,
+            options=settings,
+            report=report,
+            warn=lambda sentence: output.echo(sentence, err=True),
+        )
     runs.echo_run(out, planned)
     click.echo(f"Student {student.fingerprint} ({student.parameters:,} parameters) is in {out}.")
     output.echo_budget(limit, student)

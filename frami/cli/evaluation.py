@@ -11,6 +11,7 @@ import click
 
 from frami.cli import output
 from frami.core.errors import UsageError
+from frami.core.text import count
 
 if TYPE_CHECKING:
     from frami.evaluate.event_frames import Events
@@ -111,7 +112,7 @@ def _print_scores(scores: Mapping[str, Any], dataset: str, test_fold: str) -> No
         for name, value in scores.items()
         if isinstance(value, float)
     )
-    sentence = f"{values} on {scores['clips']} clips of {dataset}, fold {test_fold}."
+    sentence = f"{values} on {count(scores['clips'], 'clip')} of {dataset}, fold {test_fold}."
     output.echo(f"{sentence} {scores['missing']}".rstrip())
 
 

@@ -18,6 +18,7 @@ class ExportArguments(RuntimeArguments):
     samples: str | None
     int8: bool
     max_drop: float | None
+    max_kb: float | None
     dataset: str | None
     data: str | None
     test_fold: str | None
@@ -69,6 +70,14 @@ class ExportArguments(RuntimeArguments):
     "given, else of the agreement with the teacher on synthetic clips.",
 )
 @options.option(
+    "--max-kb",
+    section="Method",
+    type=float,
+    metavar="KILOBYTES",
+    help="Fail if the model file is larger, in units of 1,000 bytes: with --int8 the INT8 file, "
+    "else the float file.",
+)
+@options.option(
     "--target",
     section="Method",
     type=types.Name(lambda: types.TARGETS),
@@ -89,7 +98,7 @@ def export(student: str, out: str, **arguments: Unpack[ExportArguments]) -> None
     STUDENT is the folder of a bundle, or digits, which ships with frami. The folder also gets the
     front end, golden vectors, an example that runs and a model card. Every file is compared with
     the student. INT8 is calibrated on synthetic clips, without recordings. If the export fails,
-    nothing is written.
+    nothing is written. 'frami predict FOLDER' answers sounds with the files.
     """
     from frami.core.progress import show_progress
     from frami.export.export import STAGES, export_student
@@ -99,4 +108,4 @@ def export(student: str, out: str, **arguments: Unpack[ExportArguments]) -> None
     for line in exported.lines():
         output.echo(line)
     click.echo(f"All files are in {out}; try: python {Path(out) / 'example.py'} SOUND.wav")
-    output.echo_next("inspect", student)
+    output.echo_next("predict", out, "SOUND.wav")

@@ -11,6 +11,7 @@ import click
 from frami.cli import options, output, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
+from frami.core.text import count
 
 
 class SynthesizeArguments(RuntimeArguments):
@@ -122,7 +123,7 @@ def synthesize(
     was interrupted, run it again to continue. To add clips later, run it again with more --samples.
     """
     from frami.core.progress import show_progress
-    from frami.data.composition import describe_coverage
+    from frami.data.composition import describe_answers
     from frami.data.store import Store, store_run_folder
     from frami.inversion.checks import describe_priors, inversion_warnings
     from frami.inversion.method import load_method
@@ -145,16 +146,12 @@ def synthesize(
     with show_progress("synthesis", arguments["samples"]) as report:
         store = run_synthesize(model, **arguments, mix=shares, options=settings, report=report)
     click.echo(
-        f"{len(store)} clips ({len(store) - n_before} new) are in {out}. "
+        f"{out} holds {count(len(store), 'clip')} ({len(store) - n_before} new). "
         f"The record of the run is in {store_run_folder(out)}."
     )
     output.echo(describe_priors(model, parts[0].settings))
-    share = f"{store.target_agreement():.0%}"
-    if store.targets.ndim == 1:
-        click.echo(f"The teacher predicts the target class for {share} of them.")
-    else:
-        click.echo(f"The teacher predicts {share} of their tags, present or absent, as targeted.")
-    click.echo(f"Classes that the teacher predicts: {describe_coverage(store)}")
+    for line in describe_answers(store):
+        click.echo(line)
     output.echo_next("inspect", out)
     output.echo_next(
         "distill", "--teacher", teacher, "--samples", out, "--student", "small", "--out", "STUDENT"

@@ -50,5 +50,7 @@ def echo_next(*words: object) -> None:
         if name and "." in name
         for word in ("--import", name)
     ]
-    trust = ["--trust-code"] * any(code.is_needed_by(Path(str(word))) for word in words)
+    # A store needs its teacher's code only where the teacher is loaded.
+    models = [word for word in words if "--teacher" in words or not str(word).endswith(".h5")]
+    trust = ["--trust-code"] * any(code.is_needed_by(Path(str(word))) for word in models)
     click.echo(f"Next: {shlex.join(['frami', *imports, *map(str, words), *trust])}")

@@ -139,20 +139,24 @@ def predict(
 ) -> None:
     """Classify sounds, tag them, or find their events.
 
-    MODEL is the folder of a bundle, or digits, which ships with frami. SOUNDS are files, folders,
-    patterns in quotes, or - for raw samples from standard input. A file that cannot be read is
-    named and skipped; the exit status is then 1. Digital silence gets no answer.
+    MODEL is the folder of a bundle, or digits, which ships with frami. The folder of an export
+    answers with its INT8 file if there is one; name model.onnx to choose. SOUNDS are files,
+    folders, patterns in quotes, or - for raw samples from standard input. A file that cannot be
+    read is named and skipped; the exit status is then 1. Digital silence gets no answer.
     """
     from frami.core.runtime import select_runtime
     from frami.prediction import inputs
+    from frami.prediction.exported import find_model_file
     from frami.prediction.formats import FORMATS, Selection, choose_format
-    from frami.prediction.predictor import make_predictor
+    from frami.prediction.loading import make_predictor
 
     flags = {"json": as_json, "csv": as_csv, "tsv": as_tsv, format_name: format_name}
     chosen = choose_format([name for name, given in flags.items() if name and given], out)
     is_piped = STANDARD_INPUT in sounds
     _check_pipe(sounds, arguments)
     paths = [] if is_piped else inputs.find_sounds(sounds)
+    if path := find_model_file(model):
+        click.echo(f"{path} answers, on the CPU.", err=True)
     predictor = make_predictor(model, select_runtime(device, threads, "float32"))
     selection = Selection(predictor.task.name, arguments["top"], arguments["threshold"])
     if is_piped:
@@ -208,13 +212,9 @@ def _answer_files(
 
     if chosen == "audacity" and out is None and len(paths) > 1:
         raise UsageError("The format audacity has a file for each sound; name a folder with `out`.")
-    batch = Batch(
-        predictor,
-        arguments["window"],
-        arguments["hop"],
-        0.5 if arguments["threshold"] is None else arguments["threshold"],
-        warn=lambda sentence: output.echo(sentence, err=True),
-    )
+    threshold = 0.5 if arguments["threshold"] is None else arguments["threshold"]
+    window, hop = arguments["window"], arguments["hop"]
+    batch = Batch(predictor, window, hop, threshold, lambda text: output.echo(text, err=True))
     names = sound_names(paths, without_folders=chosen == "dcase")
     seconds = max(1, math.ceil(sum(map(duration, paths))))
     # Answers in the terminal show the progress themselves.

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from frami.cli import output
+from frami.core.text import count
 
 MANY_FILES = 200
 
@@ -53,6 +54,6 @@ def echo_run(out: str, planned: int) -> None:
     if not planned:
         steps = sum([record["settings"]["options"]["steps"], *extensions])
         click.echo(
-            f"The run in {out} was finished before, after {steps:,} steps; nothing was trained. "
-            f"Add --more-steps to train on."
+            f"The run in {out} was finished before, after {count(steps, 'step')}; nothing was "
+            "trained. Add --more-steps to train on."
         )

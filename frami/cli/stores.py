@@ -6,6 +6,7 @@ import click
 
 from frami.cli import options, output, types
 from frami.cli.help import Command
+from frami.core.text import count
 
 
 @click.command(
@@ -34,7 +35,7 @@ def merge(stores: tuple[str, ...], out: str) -> None:
     from frami.data.merge import merge as run_merge
 
     with run_merge(list(stores), out) as store:
-        click.echo(f"{len(store):,} clips are in {out}: {describe_origins(store)}.")
+        click.echo(f"{out} holds {count(len(store), 'clip')}: {describe_origins(store)}.")
     output.echo_next("inspect", out)
     output.echo_next(
         "distill",

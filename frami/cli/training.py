@@ -58,8 +58,9 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
     section="Model",
     type=types.FRONT_END,
     metavar="NAME",
-    help="Input features: those of another library, e.g. panns. 'frami list front-ends' shows all. "
-    "The mean and the deviation are those of the training clips.",
+    help="Input features: those of another library, e.g. panns, or a JSON file of settings. "
+    "'frami list front-ends' shows all names. The mean and the deviation are those of the training "
+    "clips.",
     default_text="log bands that suit the data set",
 )
 @options.option(
@@ -104,7 +105,7 @@ def train(
     network can be trained in the same way, for comparison. If training was interrupted, run the
     same command again to continue. To train a finished model on, add --more-steps.
     """
-    from frami.audio.presets import find_preset
+    from frami.audio.named import named_front_end
     from frami.core.progress import show_progress
     from frami.core.settings import make_settings
     from frami.evaluate.complexity import find_budget
@@ -115,7 +116,7 @@ def train(
         return
     settings = options.parse_settings(assignments, SupervisedSettings)
     limit = find_budget(budget, max_kb, max_mmacs)
-    preset = find_preset(front_end) if front_end else None
+    preset = named_front_end(front_end) if front_end else None
     out, steps = arguments["out"], make_settings(SupervisedSettings, settings).steps
     planned = runs.planned_steps(out, steps, arguments["more_steps"])
     runs.check_recordings(arguments["dataset"], arguments["data"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import Any, SupportsIndex
+from typing import Any, SupportsFloat, SupportsIndex
 
 from frami.core.errors import UsageError
 
@@ -30,6 +30,18 @@ def check_integer(name: str, value: Any, low: int, high: int | None = None) -> i
     if number < low or (high is not None and number > high):
         raise UsageError(f"`{name}` is {number}; it must be {allowed}.")
     return number
+
+
+def check_number(name: str, value: Any, low: float, high: float) -> float:
+    """Return an argument as a ``float`` in a range; it may be any number type but ``bool``.
+
+    >>> check_number("threshold", 1, 0, 1)
+    1.0
+    """
+    is_number = isinstance(value, SupportsFloat) and not isinstance(value, bool)
+    if not is_number or not low <= float(value) <= high:
+        raise UsageError(f"`{name}` is {value!r}; it must be a number from {low:g} to {high:g}.")
+    return float(value)
 
 
 def check_frame_range(frame_range: Any) -> tuple[int, int]:

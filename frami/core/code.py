@@ -27,6 +27,8 @@ from frami.core import registry
 from frami.core.errors import OperationError, UsageError
 
 CODE_FOLDER = "code"  # in a bundle
+TEACHER_CODE = "teacher_code"  # in the record of a store: references of its teacher
+EXPORTED_FILE = "features.py"  # a feature function, in the folder of an export
 
 _trusted: ContextVar[bool] = ContextVar("trusted", default=False)
 _functions: dict[str, Callable[..., Any]] = {}
@@ -168,8 +170,13 @@ def save_source(folder: Path, reference: str) -> dict[str, bytes]:
     return {f"{CODE_FOLDER}/{parsed.digest}.py": _sources[reference]}
 
 
+def source_of(reference: str) -> bytes:
+    """Return the source that a function was loaded from."""
+    return _sources[reference]
+
+
 def load_reference(folder: Path, reference: str) -> Callable[..., Any]:
-    """Return the function that a bundle refers to, if its code is trusted.
+    """Return the function that a bundle or an export refers to, if its code is trusted.
 
     Raises:
         OperationError: The code is not trusted, or it is missing or was changed.
@@ -185,6 +192,8 @@ def load_reference(folder: Path, reference: str) -> Callable[..., Any]:
         )
     if parsed.is_file:
         path = folder / CODE_FOLDER / f"{parsed.digest}.py"
+        if not path.is_file() and (folder / EXPORTED_FILE).is_file():
+            path = folder / EXPORTED_FILE
         if not path.is_file():
             raise OperationError(f"The bundle {folder} lacks {path}: copy it again.")
         source = path.read_bytes()
@@ -196,14 +205,30 @@ def load_reference(folder: Path, reference: str) -> Callable[..., Any]:
     return _store(reference, module, name, source)
 
 
-def is_needed_by(folder: Path) -> bool:
-    """Return whether a folder holds a bundle that runs code of its own."""
-    path = folder / "model.json"
+def is_needed_by(path: Path) -> bool:
+    """Return whether the model of a path runs code of its own.
+
+    Args:
+        path: The folder of a bundle or of an export, an ONNX file of an export, or a store, which
+            stands for its teacher.
+    """
+    if path.suffix == ".h5":
+        return bool(_read_object(path.with_suffix(".run") / "run.json").get(TEACHER_CODE))
+    folder = path.parent if path.suffix == ".onnx" else path
+    hub = _read_object(folder / "config.json").get("frami", {})
+    for description in (_read_object(folder / "model.json"), hub):
+        if "adoption" in description or (description.get("front_end") or {}).get("function"):
+            return True
+    return bool(_read_object(folder / "front_end.json").get("function"))
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """Return the content of a JSON file; nothing if it cannot be read."""
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-        return "adoption" in description or bool(description["front_end"].get("function"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _check_digest(folder: Path, reference: Reference, source: bytes) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from frami.core.text import count
+
 PACKAGES = ("frami", "torch", "torchaudio", "numpy", "h5py", "soundfile", "safetensors")
 
 
@@ -24,8 +26,7 @@ def environment() -> dict[str, Any]:
         with suppress(OSError):  # git is not installed
             result = subprocess.run(command, capture_output=True, text=True, check=False)
             commit = result.stdout.strip()
-    count = torch.get_num_threads()
-    threads = "1 thread" if count == 1 else f"{count} threads"
+    threads = count(torch.get_num_threads(), "thread")
     return {
         "versions": {"python": platform.python_version()}
         | {p: importlib.metadata.version(p) for p in PACKAGES},

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from frami.core.errors import UsageError
+from frami.core.text import count
 
 
 def extend_record(
@@ -43,8 +44,8 @@ def extend_record(
         return {**record, "extensions": extensions, "status": "running"}
     if extensions[-1]["steps"] != more_steps:
         raise UsageError(
-            f"{folder} holds an interrupted extension of {extensions[-1]['steps']} steps, but "
-            f"`more_steps` is {more_steps}. Pass the same number to finish it."
+            f"{folder} holds an interrupted extension of {count(extensions[-1]['steps'], 'step')}, "
+            f"but `more_steps` is {more_steps}. Pass the same number to finish it."
         )
     return dict(record)
 

@@ -47,6 +47,21 @@ def format_bytes(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, in the plural unless it is 1.
+
+    Args:
+        number: The number.
+        noun: The noun in the singular.
+        plural: Its plural, if that is not the noun with s, or with es after s, sh, ch or x.
+
+    >>> count(1, "clip"), count(2048, "clip"), count(3, "class"), count(2, "entry", "entries")
+    ('1 clip', '2,048 clips', '3 classes', '2 entries')
+    """
+    ending = "es" if noun.endswith(("s", "sh", "ch", "x")) else "s"
+    return f"{number:,} {noun if number == 1 else plural or noun + ending}"
+
+
 def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the rows of a table as lines, with columns aligned to the right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from frami.core.text import count
 from frami.data.store import Store
 
 MOST_FREQUENT = 3
@@ -40,7 +41,7 @@ def describe_origins(store: Store) -> str:
     """Return the share of each method and seed in words."""
     parts = [
         f"{origin.method} {100 * origin.clips / len(store):.0f} % "
-        f"({origin.clips:,} clips, seed {origin.seed})"
+        f"({count(origin.clips, 'clip')}, seed {origin.seed})"
         for origin in origins(store)
     ]
     return ", ".join(parts)
@@ -59,3 +60,23 @@ def describe_coverage(store: Store) -> str:
     frequent = np.argsort(-shares, kind="stable")[:MOST_FREQUENT]
     named = ", ".join(f"{store.labels[k]} ({100 * shares[k]:.0f} %)" for k in frequent if shares[k])
     return f"{int((shares > 0).sum())} of {len(shares)}; most often {named}."
+
+
+def describe_agreement(store: Store) -> str:
+    """Return how many clips the teacher answers as targeted; empty if no clip had a target."""
+    rows = store.optimized()
+    if not rows.any():
+        return ""
+    share = f"{100 * store.target_agreement(rows):.1f} %"
+    clips = "clips" if rows.all() else f"{count(int(rows.sum()), 'clip')} that were optimized"
+    if store.targets.ndim == 1:
+        return f"The teacher predicts the target class for {share} of the {clips}."
+    return (
+        f"The teacher predicts {share} of the tags of the {clips}, present or absent, as targeted."
+    )
+
+
+def describe_answers(store: Store) -> list[str]:
+    """Return what the teacher predicts for the clips of a store, in sentences."""
+    coverage = f"Classes that the teacher predicts: {describe_coverage(store)}"
+    return [*filter(None, [describe_agreement(store)]), coverage]

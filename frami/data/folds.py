@@ -135,10 +135,7 @@ def _available_clips(
     available = [(clip, name) for clip, name in candidates if name is not None]
     if not available:
         example = f" (such as {clips[0].stem}, as {', '.join(SUFFIXES)})" if clips else ""
-        raise UsageError(
-            f"{folder} has none of the {len(clips)} clips of {dataset}{example}. "
-            f"{_another_folder(dataset)}"
-        )
+        raise UsageError(f"{folder} has no clip of {dataset}{example}. {_another_folder(dataset)}")
     return available
 
 
@@ -153,5 +150,5 @@ def _describe_missing(clips: list[ListedClip], available: list[ListedClip], part
         "incomplete": [part for part in lacking if lacking[part] < total[part]],
     }
     details = "; ".join(f"{state}: {', '.join(names)}" for state, names in states.items() if names)
-    count = f"{len(clips) - len(available)} of {len(clips)}"
-    return f"{count} clips are not in this copy ({parts} {details})."
+    missing = f"{len(clips) - len(available)} of {len(clips)}"
+    return f"{missing} clips are not in this copy ({parts} {details})."

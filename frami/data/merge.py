@@ -14,9 +14,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from frami.core import files
+from frami.core import code, files
 from frami.core.errors import OperationError, UsageError
-from frami.core.run import make_record
+from frami.core.run import make_record, read_record
 from frami.data.store import Store, store_run_folder
 
 ROWS_PER_BLOCK = 256
@@ -55,9 +55,26 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path) -> Store:
         files.ensure_dir(out.parent)
         _write(sources, out)
         settings = {MERGED: list(_provenance(sources))}
-        record = make_record("merge", settings, start, teacher=sources[0].teacher)
+        references = _teacher_code(sources)
+        record = make_record(
+            "merge",
+            settings,
+            start,
+            teacher=sources[0].teacher,
+            **({code.TEACHER_CODE: references} if references else {}),
+        )
         files.write_json(files.ensure_dir(store_run_folder(out)) / "run.json", record)
     return Store(out)
+
+
+def _teacher_code(sources: Sequence[Store]) -> list[str]:
+    """Return the references of the teacher's code, as the records of the stores name them."""
+    names: list[str] = []
+    for source in sources:
+        folder = store_run_folder(source.path)
+        record = read_record(folder) if (folder / "run.json").is_file() else {}
+        names += [*record.get(code.TEACHER_CODE, []), source.front_end.function]
+    return list(dict.fromkeys(filter(None, names)))
 
 
 def _path(store: Store | str | Path) -> Path:

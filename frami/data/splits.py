@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from frami.core.errors import OperationError, UsageError
-from frami.core.text import preview
+from frami.core.text import count, preview
 from frami.data.recordings import DatasetModule, Recordings, Split, load_dataset
 from frami.models import tasks
 
@@ -43,8 +43,8 @@ def load_split(
     split = module.split(find_data_folder(dataset, data), str(test_fold))
     if strict and split.unusable:
         raise OperationError(
-            f"{len(split.unusable)} clips of {split.dataset} cannot be used: {split.unusable[0]} "
-            f"Leave out `strict` to train and test without these clips."
+            f"{count(len(split.unusable), 'clip')} of {split.dataset} cannot be used: "
+            f"{split.unusable[0]} Leave out `strict` to train and test without these clips."
         )
     return split
 

@@ -155,16 +155,25 @@ class Store:
         values: np.ndarray = self._file[name][:]
         return values
 
-    def target_agreement(self) -> float:
+    def target_agreement(self, rows: np.ndarray | slice = slice(None)) -> float:
         """Return the part of clips for which the teacher predicts the target class, in [0, 1].
 
         With tags, it is the part of all tags of all clips that the teacher predicts as the target
-        has them. Higher is better.
+        has them. Higher is better. ``rows`` chooses some of the clips.
         """
-        logits = self.column("teacher_logits")
-        if self.targets.ndim == 1:
-            return float((logits.argmax(axis=1) == self.targets).mean())
-        return float(((logits > 0) == (self.targets > 0.5)).mean())
+        logits, targets = self.column("teacher_logits")[rows], self.targets[rows]
+        if targets.ndim == 1:
+            return float((logits.argmax(axis=1) == targets).mean())
+        return float(((logits > 0) == (targets > 0.5)).mean())
+
+    def optimized(self) -> np.ndarray:
+        """Return for each clip whether a loss was minimized for it, ``(S,)`` bool.
+
+        Other clips, such as noise, were not made for their target.
+        """
+        losses = self.column("losses")[:, : len(self.loss_names)]
+        known: np.ndarray = ~np.isnan(losses).all(axis=1)
+        return known
 
     @property
     def is_open(self) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frami.core.errors import UsageError
-from frami.core.text import preview
+from frami.core.text import count, preview
 from frami.data.annotations import Event, add_event
 from frami.data.contents import AUDIO_SUFFIXES, is_audio, walk_audio
 from frami.data.listing import Listing, Row
@@ -144,7 +144,7 @@ def read_listed_clips(folder: Path, listing: Listing) -> UserClips:
             absent.setdefault(row.file, f"{folder / row.file} ({place}) is not there.")
     if not rows_of:
         raise UsageError(
-            f"None of the {len(absent)} files in {listing.path} is in {folder} (such as "
+            f"None of the {count(len(absent), 'file')} in {listing.path} is in {folder} (such as "
             f"{next(iter(absent))}). Write the paths below that folder."
         )
     task = _find_task(listing)

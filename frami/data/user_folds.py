@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from frami.core.errors import OperationError, UsageError
-from frami.core.text import preview
+from frami.core.text import count, preview
 from frami.data.annotations import check_events_within_clips
 from frami.data.contents import Contents, check_files, same_contents
 from frami.data.grouping import assign_folds, connected_groups
@@ -95,7 +95,8 @@ def _drop_unusable(user: UserClips, contents: Mapping[str, Contents]) -> UserCli
     clips = tuple(clip for clip in user.clips if clip.name not in problems)
     if not clips:
         raise OperationError(
-            f"None of the {len(problems)} clips can be used: {next(iter(problems.values()))}"
+            f"None of the {count(len(problems), 'clip')} can be used: "
+            f"{next(iter(problems.values()))}"
         )
     return replace(user, clips=clips, unusable=(*user.unusable, *problems.values()))
 
@@ -105,8 +106,8 @@ def _class_names(folder: Path, user: UserClips) -> tuple[str, ...]:
     needed = 2 if user.task == "single-label" else 1
     if len(labels) < needed:
         raise UsageError(
-            f"{folder} has {len(labels)} classes ({preview(labels) or 'none'}); at least {needed} "
-            f"are needed. The folders in it, or the labels in its table, name the classes."
+            f"{folder} has {count(len(labels), 'class')} ({preview(labels) or 'none'}); at least "
+            f"{needed} are needed. The folders in it, or the labels in its table, name the classes."
         )
     return tuple(labels)
 
@@ -121,8 +122,8 @@ def _check_user_folds(folder: Path, user: UserClips) -> str:
     without = [clip.name for clip in user.clips if not clip.fold]
     if without:
         raise UsageError(
-            f"{len(without)} clips in {folder} have no fold ({preview(without)}), but others have. "
-            f"Add their folds, or remove all folds."
+            f"Some clips in {folder} have no fold ({preview(without)}; {len(without)} in all), but "
+            f"others have. Add their folds, or remove all folds."
         )
     folds = sorted({clip.fold for clip in user.clips}, key=_natural)
     if len(folds) < 2:
@@ -137,7 +138,7 @@ def _check_user_folds(folder: Path, user: UserClips) -> str:
     divided = [group for group, own in folds_of.items() if len(own) > 1]
     if divided and user.group_column.lower() == "group":
         raise UsageError(
-            f"{len(divided)} groups in {folder} are in several folds: {divided[0]!r} is in "
+            f"{folder} has {count(len(divided), 'group')} in several folds: {divided[0]!r} is in "
             f"{' and '.join(sorted(folds_of[divided[0]]))}. Put each group into one fold."
         )
     if divided:
@@ -171,12 +172,12 @@ def _divide_by_group(
     )
     if any(clip.group for clip in user.clips):
         note = (
-            f"The clips were divided into {n_folds} folds by the column {user.group_column} "
-            f"({n_groups} groups)."
+            f"The clips were divided into {count(n_folds, 'fold')} by the column "
+            f"{user.group_column} ({count(n_groups, 'group')})."
         )
     else:
         note = (
-            f"The clips were divided into {n_folds} folds file by file, because there are no folds "
-            f"and no groups: recordings of one source may be in training and in test."
+            f"The clips were divided into {count(n_folds, 'fold')} file by file, because there are "
+            "no folds and no groups: recordings of one source may be in training and in test."
         )
     return replace(user, clips=clips), note

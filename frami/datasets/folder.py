@@ -22,7 +22,7 @@ import numpy as np
 from torch import Tensor
 
 from frami.audio.io import read_audio
-from frami.core.text import preview
+from frami.core.text import count, preview
 from frami.data.contents import estimate_format
 from frami.data.folds import check_fold
 from frami.data.recordings import Recordings, Split
@@ -106,8 +106,10 @@ def _describe_unusable(divided: DividedClips) -> str:
     )
 
 
-def _describe_copies(count: int) -> str:
-    return f"{count} training clips are copies of test clips and were left out." if count else ""
+def _describe_copies(number: int) -> str:
+    if not number:
+        return ""
+    return f"Left out as copies of test clips: {count(number, 'training clip')}."
 
 
 def _describe_untrained(divided: DividedClips, train: Sequence[int], test: Sequence[int]) -> str:

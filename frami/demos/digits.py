@@ -11,7 +11,7 @@ from pathlib import Path
 from frami.core.errors import UsageError
 from frami.core.progress import format_duration
 from frami.core.runtime import select_runtime
-from frami.core.text import format_table
+from frami.core.text import count, format_table
 from frami.data.splits import load_split
 from frami.data.store import Store, StoreSubset, train_holdout_split
 from frami.demos.students import RuntimeOptions, Say, StudentPlan, make_student
@@ -98,7 +98,8 @@ def _introduction(teacher: Model, samples: int) -> list[str]:
     return [
         f"This demo makes {samples:,} synthetic clips from a classifier of spoken digits alone and "
         "trains a small student on them. A second student is trained on noise, as a control.",
-        f"Teacher: {TEACHER}, {teacher.parameters:,} parameters, trained on {known['clips']} clips "
+        f"Teacher: {TEACHER}, {teacher.parameters:,} parameters, trained on "
+        f"{count(known['clips'], 'clip')} "
         f"of {known['source']} (speakers {speakers}; takes {known['takes']}).",
     ]
 

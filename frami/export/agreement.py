@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from frami.core.errors import UsageError
 from frami.core.runtime import CPU
 from frami.data.clips import Clips, Spectrograms, batches_by_length
 from frami.data.recordings import Split
@@ -18,7 +19,7 @@ from frami.data.splits import align_labels, load_split, split_for_task
 from frami.evaluate import fusion
 from frami.evaluate.metric import Measure
 from frami.evaluate.scores import measures_of, score_predictions
-from frami.models.model import Model
+from frami.models.model import Model, ModelLike, as_model
 
 BATCH_SIZE = 32
 # Standardized spectrograms (B, F, N) to logits (B, K) and, for a detector, frame logits (B, K, N').
@@ -90,3 +91,14 @@ def load_test_set(
     split = split_for_task(align_labels(split, model.labels), model.task)
     clips = Spectrograms.from_recordings(split.test, model.front_end)
     return TestSet(split, clips, next(iter(measures_of(model.task).items())))
+
+
+def load_teacher(teacher: ModelLike, student: Model) -> Model:
+    """Return the teacher of a student; refuse a model of other labels or another task."""
+    model = as_model(teacher)
+    if (model.labels, model.task) != (student.labels, student.task):
+        raise UsageError(
+            f"The teacher {model.fingerprint} has other labels or another task than the student. "
+            f"Name the teacher that the student was distilled from."
+        )
+    return model

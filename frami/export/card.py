@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from frami.core.text import preview
+from frami.core.text import count, preview
 from frami.export.measure import Row, cells
 from frami.models.card_header import card_header
 from frami.models.model import Model
@@ -32,8 +32,10 @@ CARD = """\
 
 # {title}
 
-A classifier of sounds: {task}; {classes} classes ({labels}). frami distilled it {origin}.
+A classifier of sounds: {task}; {classes} ({labels}). frami distilled it {origin}.
 The model takes spectrograms. `front_end.py` makes them from a waveform at {sample_rate} Hz.
+
+{remarks}
 
 ## Use
 
@@ -69,7 +71,8 @@ FILES = {
     "model.pte": "the network for ExecuTorch (XNNPACK), float32",
     "model.int8.pte": "the same in 8-bit integers",
     "front_end.json": "settings of the front end",
-    "front_end.py": "the front end in NumPy: `features(waveform)`",
+    "front_end.py": "the front end in Python: `features(waveform)`",
+    "features.py": "the feature function that `front_end.py` calls",
     "front_end.h": "its window and bands as C arrays",
     "golden.npz": "a waveform, its features and their logits",
     "example.py": "classifies a recording",
@@ -117,6 +120,7 @@ def render_card(
     files: Sequence[str],
     conditions: str,
     int8: str,
+    remarks: Sequence[str] = (),
 ) -> str:
     """Return the text of README.md.
 
@@ -127,6 +131,7 @@ def render_card(
         files: Names of the files in the folder.
         conditions: A sentence on how the figures were measured.
         int8: A sentence on how the model was quantized, or empty.
+        remarks: Sentences on what to mind before the files are used.
     """
     license, license_sentence = license_of(model, teacher)
     provenance = "\n".join([license_sentence, "", *_provenance_lines(model, teacher)])
@@ -138,15 +143,16 @@ def render_card(
         outputs += f" and `frame_logits` (batch, {len(model.labels)}, output frames)"
     return CARD.format(
         header=card_header("onnx", tags, license, training_datasets(model, teacher)),
-        title=f"{model.architecture.network}, {len(model.labels)} classes",
+        title=f"{model.architecture.network}, {count(len(model.labels), 'class')}",
         task=TASKS[model.task],
-        classes=len(model.labels),
+        classes=count(len(model.labels), "class"),
         labels=preview(model.labels),
         origin=_origin(model),
         sample_rate=model.front_end.sample_rate,
         bands=model.front_end.n_mels,
         files="\n".join(f"| `{name}` | {FILES[name]} |" for name in FILES if name in files),
         outputs=outputs,
+        remarks="\n".join(remarks),
         conditions=conditions,
         table=_table(rows),
         int8=int8,
@@ -159,7 +165,8 @@ def _origin(model: Model) -> str:
     if not isinstance(source, Mapping):
         return "from a trained model"
     if "method" in source:
-        return f"from synthetic clips alone (method {source['method']}, {source['clips']:,} clips)"
+        clips = count(source["clips"], "clip")
+        return f"from synthetic clips alone (method {source['method']}, {clips})"
     return f"from recordings ({source.get('dataset', 'of an unknown data set')})"
 
 

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from frami.core.checks import check_number
 from frami.core.errors import OperationError, UsageError, unknown_name
 from frami.core.progress import ProgressCallback, silent
 from frami.core.run import make_record
@@ -32,6 +33,7 @@ def export_student(
     samples: Store | str | Path | None = None,
     int8: bool = False,
     max_drop: float | None = None,
+    max_kb: float | None = None,
     dataset: str | None = None,
     data: str | Path | None = None,
     test_fold: str | int | None = None,
@@ -56,6 +58,8 @@ def export_student(
         int8: Also write a file in 8-bit integers; needs ``samples``.
         max_drop: Largest loss against the student, from 0 to 1: of the score on recordings if they
             are given, else of the agreement with the teacher on held-out synthetic clips.
+        max_kb: Largest size of the smallest model file of each target, in kB (1,000 bytes): of the
+            8-bit file with ``int8``, else of the float file.
         dataset: A data set to score every file on, with ``data`` and ``test_fold``.
         data: Folder of the data set; by default ``FRAMI_DATA``.
         test_fold: The held-out fold.
@@ -69,12 +73,14 @@ def export_student(
 
     Raises:
         UsageError: An argument is wrong, a package is missing, or the model is not one of frami's.
-        OperationError: The store does not fit the student, a file differs from the student, or more
-            than ``max_drop`` was lost.
+        OperationError: The store does not fit the student, a file differs from the student, more
+            than ``max_drop`` was lost, or a file is larger than ``max_kb``.
     """
     began = time.monotonic()
     report(0, "checks")
     _check_arguments(samples, int8, max_drop, (dataset, data, test_fold), target)
+    if max_kb is not None:
+        check_number("max_kb", max_kb, 1, 1e9)
     require_onnx()
     if target == "executorch":
         require_executorch()
@@ -88,9 +94,11 @@ def export_student(
         exported = job.run(folder, int8=int8, target=target, report=report)
         exported = replace(exported, folder=Path(out))
         _check_drop(exported.drop, max_drop)
+        _check_size(folder, max_kb, int8=int8)
         settings = job.describe() | {
             "int8": int8,
             "max_drop": max_drop,
+            "max_kb": max_kb,
             "dataset": dataset,
             "test_fold": None if test_fold is None else str(test_fold),
             "target": target,
@@ -109,6 +117,21 @@ def _check_drop(drop: float | None, max_drop: float | None) -> None:
             f"`max_drop` allows {100 * max_drop:.2f} %. Nothing was written. Raise `max_drop`, "
             f"export without `int8`, or make a larger store."
         )
+
+
+def _check_size(folder: Path, max_kb: float | None, *, int8: bool) -> None:
+    """Refuse a model file that is too large; with ``int8``, float files are not shipped."""
+    suffix = ".int8" * int8
+    for path in (folder / f"model{suffix}.onnx", folder / f"model{suffix}.pte"):
+        if max_kb is None or not path.is_file():
+            continue
+        size = path.stat().st_size / 1000
+        if size > max_kb:
+            way_out = "" if int8 else ", or add `int8`"
+            raise OperationError(
+                f"{path.name} has {size:,.1f} kB, and `max_kb` allows {max_kb:g} kB. Nothing was "
+                f"written. Distill a smaller student{way_out}."
+            )
 
 
 def _check_arguments(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from frami.export.network import INPUT
+from frami.models.onnx_network import INPUT
 
 REPETITIONS = 30
 # Operators whose result is a view of their input, or can be written over it.

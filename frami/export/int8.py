@@ -16,6 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from frami.core.progress import ProgressCallback, silent
+from frami.core.text import count
 from frami.data.clips import Clips
 from frami.evaluate import fusion
 from frami.evaluate.agreement import agreement
@@ -112,7 +113,7 @@ class Quantizer:
             for name in sorted(candidates - set(best.kept_float)):
                 trials.append(trial(best.method, (*best.kept_float, name)))
                 done += 1
-                report(done, f"{done} layers tried as float, {best.drop:.3f} lost")
+                report(done, f"{count(done, 'layer')} tried as float, {best.drop:.3f} lost")
             better = min(trials, key=lambda one: one.rank, default=best)
             if better.rank >= best.rank:
                 break

@@ -15,16 +15,19 @@ from frami.core import files
 from frami.core.errors import OperationError, UsageError
 from frami.core.progress import ProgressCallback
 from frami.core.runtime import Runtime
+from frami.core.text import count
 from frami.export import agreement, card, executorch, measure, package
 from frami.export.agreement import TestSet, load_test_set
+from frami.export.example import write_example
 from frami.export.folder import RECORD
 from frami.export.int8 import Quantization, Quantizer
 from frami.export.measure import Evidence, Row
 from frami.export.onnx_file import OnnxNetwork, check_probabilities, write_onnx
+from frami.export.remarks import remarks
 from frami.export.result import Exported, describe_quantization
 from frami.export.store_clips import StoreClips, calibration_batches
 from frami.export.tuning import STEPS, tune
-from frami.models.model import Model, ModelLike, as_model
+from frami.models.model import Model, ModelLike
 
 FLOAT_FILE, INT8_FILE = "model.onnx", "model.int8.onnx"
 # Agreement with the teacher that INT8 may lose before the student is tuned.
@@ -53,7 +56,7 @@ class Job:
         strict: bool,
     ) -> Job:
         """Read the clips and predict with student and teacher."""
-        known = None if teacher is None else _load_teacher(teacher, model)
+        known = None if teacher is None else agreement.load_teacher(teacher, model)
         dataset, data, fold = recordings
         test_set: TestSet | None = None
         answers: dict[str, Sequence[Tensor]] = {}
@@ -89,8 +92,16 @@ class Job:
             report(4, "ExecuTorch")
             rows += self._executorch_rows(folder, int8=int8)
         package.write_golden(self.model, folder, networks)
-        package.write_example(folder, INT8_FILE if int8 else FLOAT_FILE)
-        return Exported(folder, tuple(rows), quantization, self._drop(rows), self._conditions())
+        own_features = bool(self.model.front_end.function)
+        write_example(folder, INT8_FILE if int8 else FLOAT_FILE, own_features=own_features)
+        return Exported(
+            folder,
+            tuple(rows),
+            quantization,
+            self._drop(rows),
+            self._conditions(),
+            remarks(self.model.front_end, self.evidence),
+        )
 
     def describe(self) -> dict[str, str | None]:
         """Return what student, teacher and store are, for the record."""
@@ -197,13 +208,13 @@ class Job:
         parts = ["Costs are for a clip of 1 s on one core, without the front end."]
         if self.clips is not None:
             parts.append(
-                f"Agreement is on {len(self.clips.held_out.indices)} synthetic clips that were not "
+                f"Agreement is on {count(len(self.clips.held_out.indices), 'synthetic clip')} not "
                 f"trained on."
             )
         if self.evidence.test_set is not None:
             split = self.evidence.test_set.split
             parts.append(
-                f"Recordings are {len(split.test)} clips of {split.dataset}, fold "
+                f"Recordings are {count(len(split.test), 'clip')} of {split.dataset}, fold "
                 f"{split.test_fold}."
             )
         return " ".join(parts)
@@ -218,25 +229,17 @@ class Job:
             names,
             exported.conditions,
             describe_quantization(exported.quantization),
+            exported.remarks,
         )
         files.write_bytes(folder / "README.md", text.encode())
         quantization = exported.quantization
         content = {
             **record,
             "drop": exported.drop,
+            "remarks": list(exported.remarks),
             "figures": [row.to_json() for row in exported.rows],
             "int8": None if quantization is None else asdict(quantization),
             "labels": list(self.model.labels),
             "provenance": dict(self.model.provenance),
         }
         files.write_json(folder / RECORD, content)
-
-
-def _load_teacher(teacher: ModelLike, student: Model) -> Model:
-    model = as_model(teacher)
-    if (model.labels, model.task) != (student.labels, student.task):
-        raise UsageError(
-            f"The teacher {model.fingerprint} has other labels or another task than the student. "
-            f"Name the teacher that the student was distilled from."
-        )
-    return model

@@ -11,8 +11,6 @@ from frami.models.model import Model
 from frami.models.network import Network
 from frami.models.pooling import statistics_pooling
 
-INPUT = "features"
-
 
 class ExportForm(nn.Module):
     """A network as a function of standardized spectrograms ``(B, F, N)``, for any B and N.

@@ -1,4 +1,4 @@
-"""Write a network as an ONNX file, and run such a file with onnxruntime."""
+"""Write a network as an ONNX file."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,9 +17,11 @@ from frami.core import files
 from frami.core.environment import install_command
 from frami.core.errors import OperationError, UsageError
 from frami.core.settings import settings_to_json
-from frami.export.network import INPUT, ExportForm, export_form
+from frami.export.network import ExportForm, export_form
 from frami.models.model import Model
 from frami.models.network import frozen
+from frami.models.onnx_network import INPUT
+from frami.models.onnx_network import OnnxNetwork as OnnxNetwork
 
 OPSET = 18
 # A batch or a length of 1 would become a constant. No network has this number of channels.
@@ -127,6 +126,7 @@ def metadata(model: Model) -> dict[str, str]:
         "task": model.task,
         "fingerprint": model.fingerprint,
         "front_end": json.dumps(settings_to_json(model.front_end)),
+        "frame_range": json.dumps(list(model.frame_range)),
     }
 
 
@@ -167,41 +167,6 @@ def _size_name(axis: int, *, is_input: bool) -> str:
     if axis == 0:
         return "batch"
     return "frames" if is_input else "output_frames"
-
-
-@dataclass(frozen=True)
-class OnnxNetwork:
-    """An ONNX file opened in onnxruntime, on one thread of the CPU.
-
-    Attributes:
-        path: The file.
-        session: The session of onnxruntime.
-    """
-
-    path: Path
-    session: Any
-
-    @classmethod
-    def open(cls, path: Path) -> OnnxNetwork:
-        """Open a file; raise an OperationError if onnxruntime refuses it."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            session = onnxruntime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's errors share no base class
-            raise OperationError(f"onnxruntime cannot open {path}: {error}") from error
-        return cls(path, session)
-
-    def __call__(self, features: np.ndarray | Tensor) -> list[np.ndarray]:
-        """Return the outputs for standardized spectrograms ``(B, F, N)``."""
-        values = np.ascontiguousarray(np.asarray(features, dtype=np.float32))
-        outputs: list[np.ndarray] = self.session.run(None, {INPUT: values})
-        return outputs
 
 
 def check_probabilities(model: Model, network: OnnxNetwork) -> None:

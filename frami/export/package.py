@@ -1,17 +1,22 @@
-"""The files beside the model: front end, golden vectors, and an example that runs."""
+"""The files beside the model: the front end, and golden vectors."""
 
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 
+from frami.audio.frontend import FrontEnd
+from frami.audio.function_module import render_function_module
 from frami.audio.numpy_reference import render_header, render_numpy
-from frami.core import files
+from frami.core import code, files
 from frami.core.errors import OperationError
 from frami.export.onnx_file import OnnxNetwork
 from frami.models.model import Model
@@ -20,82 +25,57 @@ from frami.models.network import frozen
 FEATURE_TOLERANCE = 1e-3
 GOLDEN_SECONDS = 1.0
 
-EXAMPLE = '''\
-"""Classify a recording with the model beside this file: python example.py dog.wav
-
-Needs numpy, onnxruntime and soundfile.
-"""
-
-import json
-import sys
-from pathlib import Path
-
-import numpy as np
-import onnxruntime
-import soundfile
-
-from front_end import SAMPLE_RATE, features
-
-FOLDER = Path(__file__).resolve().parent
-MODEL = FOLDER / "{model}"
-
-
-def read(path):
-    """Return a recording as one channel at SAMPLE_RATE."""
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    waveform = samples.mean(axis=1)
-    if rate != SAMPLE_RATE:  # in the frequency domain: no aliases
-        length = max(1, round(len(waveform) * SAMPLE_RATE / rate))
-        waveform = np.fft.irfft(np.fft.rfft(waveform), length) * (length / len(waveform))
-    return waveform
-
-
-def main(path):
-    session = onnxruntime.InferenceSession(MODEL, providers=["CPUExecutionProvider"])
-    about = session.get_modelmeta().custom_metadata_map
-    labels, task = json.loads(about["labels"]), about["task"]
-    logits = session.run(["logits"], {{"features": features(read(path))[None]}})[0][0]
-    if task == "single-label":
-        probabilities = np.exp(logits - logits.max())
-        probabilities /= probabilities.sum()
-    else:
-        probabilities = 1 / (1 + np.exp(-logits))
-    for index in np.argsort(-probabilities)[:5]:
-        print(f"{{probabilities[index]:.3f}}  {{labels[index]}}")
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    main(sys.argv[1])
-'''
-
 
 def write_front_end(model: Model, folder: Path) -> float:
-    """Write the front end as JSON, NumPy module and C header; return the module's largest error.
+    """Write the front end as JSON, Python module and C header; return the module's largest error.
+
+    A function of the user's own has no C header. Its source is copied, and the module calls it.
 
     Raises:
-        OperationError: The NumPy module does not give the features of the front end.
+        OperationError: The module does not give the features of the front end.
     """
     front_end = model.front_end
     # Every field, also those that a bundle leaves out: the readers of this file are not frami.
     settings = {field.name: getattr(front_end, field.name) for field in fields(front_end)}
     files.write_json(folder / "front_end.json", settings)
-    source = render_numpy(front_end)
-    files.write_bytes(folder / "front_end.py", source.encode())
-    files.write_bytes(folder / "front_end.h", render_header(front_end).encode())
-    module: dict[str, Any] = {}
-    exec(compile(source, "front_end.py", "exec"), module)
     waveform = golden_waveform(front_end.sample_rate)
-    # In double precision, as the module: float32 rounds bands far below the loudest one.
-    expected = front_end(torch.from_numpy(waveform).double()).numpy()
-    error = float(np.abs(module["features"](waveform) - expected).max())
+    if front_end.function:
+        source = render_function_module(front_end)
+        if code.Reference.parse(front_end.function).is_file:
+            files.write_bytes(folder / code.EXPORTED_FILE, code.source_of(front_end.function))
+        expected = front_end(torch.from_numpy(waveform))
+    else:
+        source = render_numpy(front_end)
+        files.write_bytes(folder / "front_end.h", render_header(front_end).encode())
+        # In double precision, as the module: float32 rounds bands far below the loudest one.
+        expected = front_end(torch.from_numpy(waveform).double())
+    files.write_bytes(folder / "front_end.py", source.encode())
+    error = float(np.abs(_run_module(source, front_end)(waveform) - expected.numpy()).max())
     if not error <= FEATURE_TOLERANCE:
         raise OperationError(
-            f"The front end in NumPy differs from this model's by up to {error:.2g}. This is a bug "
+            f"front_end.py differs from this model's front end by up to {error:.2g}. This is a bug "
             f"in frami: please report the front end {json.dumps(settings)}."
         )
     return error
+
+
+def _run_module(source: str, front_end: FrontEnd) -> Callable[[np.ndarray], np.ndarray]:
+    """Return ``features`` of a module; it gets the user's function as it is loaded."""
+    module_globals: dict[str, Any] = {}
+    name = code.EXPORTED_FILE.removesuffix(".py")
+    before = sys.modules.get(name)
+    if front_end.function:
+        sys.modules[name] = ModuleType(name)
+        function = code.Reference.parse(front_end.function).entry.rpartition(":")[2]
+        setattr(sys.modules[name], function, code.find_function(front_end.function))
+    try:
+        exec(compile(source, "front_end.py", "exec"), module_globals)
+    finally:
+        sys.modules.pop(name, None)
+        if before is not None:
+            sys.modules[name] = before
+    features: Callable[[np.ndarray], np.ndarray] = module_globals["features"]
+    return features
 
 
 def golden_waveform(sample_rate: int) -> np.ndarray:
@@ -117,8 +97,3 @@ def write_golden(model: Model, folder: Path, networks: dict[str, OnnxNetwork]) -
         arrays[f"logits_{name}"] = network(features.unsqueeze(0))[0][0]
     with files.reraise_os_errors():
         np.savez(folder / "golden.npz", allow_pickle=False, **arrays)
-
-
-def write_example(folder: Path, model_file: str) -> None:
-    """Write ``example.py``, which prints the top answers of a model file for a recording."""
-    files.write_bytes(folder / "example.py", EXAMPLE.format(model=model_file).encode())

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from frami.core.errors import OperationError
-from frami.export.network import INPUT
+from frami.models.onnx_network import INPUT
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 QUANTIZED = (*WEIGHTED, "Relu", "Add", "Mul", "AveragePool")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from frami.core.text import format_table
+from frami.core.text import count, format_table
 from frami.export import measure
 from frami.export.int8 import Quantization
 from frami.export.measure import Row
@@ -22,6 +22,7 @@ class Exported:
         drop: The most that a file lost against the student: a share of clips with the answer of the
             teacher, or of the score on recordings. None if neither was measured.
         conditions: A sentence on what was measured.
+        remarks: Sentences on what to mind before the files are used.
     """
 
     folder: Path
@@ -29,6 +30,7 @@ class Exported:
     quantization: Quantization | None
     drop: float | None
     conditions: str
+    remarks: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Return the figures as text."""
@@ -40,9 +42,10 @@ class Exported:
         return [
             *format_table(measure.cells(self.rows)),
             self.conditions,
-            f"Largest difference of logits: {', '.join(differences)}.",
+            *([f"Largest difference of logits: {', '.join(differences)}."] if differences else []),
             *filter(None, [describe_quantization(self.quantization)]),
             *([] if self.drop is None else [f"Lost against the student: {100 * self.drop:.2f} %."]),
+            *self.remarks,
         ]
 
 
@@ -52,7 +55,11 @@ def describe_quantization(quantization: Quantization | None) -> str:
         return ""
     kept = (*quantization.always_float, *quantization.kept_float)
     steps = quantization.tuning_steps
-    tuned = f" The student was tuned for it in {steps} steps on synthetic clips." if steps else ""
+    tuned = (
+        f" The student was tuned for it in {count(steps, 'step')} on synthetic clips."
+        if steps
+        else ""
+    )
     return (
         f"INT8 is calibrated by {quantization.method} on synthetic clips. "
         f"In float stay: {', '.join(kept) or 'no layers'}.{tuned}"

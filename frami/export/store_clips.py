@@ -15,7 +15,7 @@ from torch import Tensor
 
 from frami.core.errors import OperationError
 from frami.core.seeds import Stream, make_rng
-from frami.core.text import preview
+from frami.core.text import count, preview
 from frami.data.clips import Clips, crop_or_tile
 from frami.data.store import Store, StoreSubset, train_holdout_split
 from frami.models.model import Model
@@ -93,13 +93,13 @@ def _check(store: Store, model: Model) -> None:
         )
     if (store.task, store.labels) != (model.task, model.labels):
         raise OperationError(
-            f"{store.path} is for the task {store.task} with {len(store.labels)} classes "
+            f"{store.path} is for the task {store.task} with {count(len(store.labels), 'class')} "
             f"({preview(store.labels)}), but this student's task is {model.task} with "
             f"{len(model.labels)} ({preview(model.labels)})."
         )
     if len(store) < MIN_CLIPS:
         raise OperationError(
-            f"{store.path} has {len(store)} clips; calibration and test need at least "
+            f"{store.path} has {count(len(store), 'clip')}; calibration and test need at least "
             f"{MIN_CLIPS}. Run frami synthesize again to add clips."
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError
 from frami.core.settings import loss_weights
+from frami.core.text import count
 from frami.inversion import image_views
 from frami.inversion.hooks import batch_norms
 from frami.inversion.method import MethodSettings
@@ -90,7 +91,7 @@ def describe_priors(teacher: Model, settings: MethodSettings) -> str:
     if not active:
         return "No loss guides this method."
     layers = len(batch_norms(teacher.network))
-    notes = {"batch_norm": f" at {layers} batch norms" if layers else ""}
+    notes = {"batch_norm": f" at {count(layers, 'batch norm')}" if layers else ""}
     if moments_path(settings):
         notes["batch_norm"] = f" at the layers of {moments_path(settings)}"
     parts = [f"{name.replace('_', ' ')} {weights[name]:g}{notes.get(name, '')}" for name in active]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from frami.core import seeds
+from frami.core import code, seeds
 from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, discard_record, is_finished
 from frami.core.runtime import select_runtime
@@ -126,6 +126,7 @@ def _run(
         return
     if not synthesis.writer.rows:  # a record without clips belongs to a store that was deleted
         discard_record(folder)
+    needs: dict[str, Any] = {code.TEACHER_CODE: teacher.code} if teacher.code else {}
     with Run(
         folder,
         "synthesize",
@@ -135,6 +136,7 @@ def _run(
         teacher=teacher.fingerprint,
         active_losses=unique(checks.active_losses(teacher, part.settings) for part in parts),
         warnings=unique(inversion_warnings(teacher, part.settings) for part in parts),
+        **needs,
     ) as run:
         synthesis.run(run, samples, report)
 

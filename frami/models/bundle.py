@@ -82,6 +82,8 @@ def resolve_bundle(model: str | Path) -> Path:
         folder = Path(str(resources.files("frami.bundles").joinpath(str(model))))
     if not is_bundle(folder):
         problem = "has no model.json" if folder.exists() else "does not exist"
+        if (folder / "export.json").is_file():
+            problem = "is an export, which only frami predict takes"
         raise UsageError(
             f"The bundle {str(model)!r} {problem}. Give the folder of a bundle, or one of: "
             f"{', '.join(list_pretrained())}."

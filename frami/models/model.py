@@ -17,6 +17,7 @@ from frami.core import code
 from frami.core.checks import check_frame_range
 from frami.core.errors import OperationError, UsageError
 from frami.core.settings import settings_to_json
+from frami.core.text import count
 from frami.models import bundle, hub_layout, loading, tasks
 from frami.models.architecture import Architecture, check_architecture
 from frami.models.bundle import list_pretrained as list_pretrained
@@ -62,7 +63,8 @@ class Model:
         classes = self.network.classes
         if isinstance(self.labels, str) or len(self.labels) != classes:
             raise UsageError(
-                f"A network of {classes} classes needs {classes} labels, not {self.labels!r}."
+                f"A network of {count(classes, 'class')} needs {count(classes, 'label')}, not "
+                f"{self.labels!r}."
             )
         object.__setattr__(self, "labels", tuple(self.labels))
         object.__setattr__(self, "frame_range", check_frame_range(self.frame_range))

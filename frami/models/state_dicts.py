@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from frami.core.errors import OperationError, UsageError
-from frami.core.text import preview
+from frami.core.text import count, preview
 from frami.models.checkpoints import SAVE_STATE_DICT, find_weights
 
 # Names that wrappers put in front of those of the module.
@@ -167,7 +167,9 @@ def _fit_names(
             break
         prefix = (fitting + shared)[0]
         left = [name for name in tensors if not name.startswith(prefix)]
-        rest = f"; {len(left)} tensors without it ({preview(left)}) were left out" if left else ""
+        rest = (
+            f"; left out: {count(len(left), 'tensor')} without it ({preview(left)})" if left else ""
+        )
         notes.append(f"The prefix {prefix!r} was taken off{rest}.")
         tensors = inner[prefix]
     for wrapper in ("module.", "_orig_mod."):  # of a part of the module

@@ -12,6 +12,7 @@ import soundfile
 from frami.audio.blocks import read_blocks
 from frami.core.errors import FramiError, OperationError
 from frami.core.progress import ProgressCallback, silent
+from frami.core.text import count
 from frami.prediction.predict import predict_blocks
 from frami.prediction.predictor import Predictor
 from frami.prediction.results import Prediction
@@ -86,7 +87,7 @@ class Batch:
         """Raise an OperationError if a file was skipped."""
         if self.failed:
             raise OperationError(
-                f"{len(self.failed)} of {n_files} files were skipped; see the messages above."
+                f"Skipped: {len(self.failed)} of {count(n_files, 'file')}; see the messages above."
             )
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from frami.audio.blocks import read_blocks
 from frami.models.model import ModelLike
-from frami.prediction.predictor import Predictor, make_predictor
+from frami.prediction.loading import make_predictor
+from frami.prediction.predictor import Predictor
 from frami.prediction.results import Prediction
 from frami.prediction.streaming import Stream
 
@@ -28,7 +29,8 @@ def predict(
     """Return the predictions of a model for a sound: one, or one for each window.
 
     Args:
-        model: A model, the folder of a bundle, or the name of a pretrained model.
+        model: A model, the folder of a bundle, the name of a pretrained model, or the folder or an
+            ONNX file of an export.
         sound: Path of an audio file; or a waveform, as tensor or array: ``(T,)``, ``(1, T)`` or two
             channels ``(2, T)``, floats in [-1, 1], int16 or int32.
         sample_rate: Rate of the waveform, Hz; None means the front end's. A file has its own.

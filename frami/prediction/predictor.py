@@ -9,9 +9,6 @@ import torch
 from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
-from frami.core.runtime import CPU, Runtime
-from frami.models.model import Model, ModelLike, as_model
-from frami.models.network import frozen
 from frami.models.tasks import Task, frames_per_output
 
 BATCH = 32  # windows in one call of the network
@@ -66,23 +63,3 @@ class Predictor:
         """Return the samples that an output frame covers, for a clip of ``n_samples``."""
         probabilities, n_frames = self.probabilities(torch.zeros(1, n_samples))
         return self.step(n_frames, probabilities.shape[2] - 1)
-
-
-def make_predictor(model: ModelLike | Predictor, runtime: Runtime = CPU) -> Predictor:
-    """Return the predictor of a model, of a bundle, or of a model that is part of the package.
-
-    The network of a model stays in place; that of a bundle is loaded to the device of ``runtime``.
-    """
-    if isinstance(model, Predictor):
-        return model
-    loaded = as_model(model)
-    if not isinstance(model, Model):
-        runtime.place(loaded.network)
-    network = loaded.network
-    device = next(network.parameters()).device
-
-    def run(mel: Tensor) -> Tensor:
-        with torch.inference_mode(), frozen(network):
-            return network(mel.to(device)).task_logits.float().cpu()
-
-    return Predictor(loaded.labels, network.task, loaded.front_end, loaded.frame_range, run)

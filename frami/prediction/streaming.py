@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -17,10 +16,12 @@ from torch import Tensor
 from frami.audio.blocks import Resampler
 from frami.audio.io import MIN_SECONDS
 from frami.audio.waveform import as_mono, check_rate
+from frami.core.checks import check_number
 from frami.core.errors import OperationError, UsageError
 from frami.models.model import ModelLike
 from frami.prediction.events import EventTracker, Timeline
-from frami.prediction.predictor import Predictor, make_predictor
+from frami.prediction.loading import make_predictor
+from frami.prediction.predictor import Predictor
 from frami.prediction.results import Event, Prediction
 from frami.prediction.windows import Window, Windows
 
@@ -40,7 +41,8 @@ class Stream:
         predictions = stream.finish()
 
     Args:
-        model: A model, the folder of a bundle, or the name of a pretrained model.
+        model: A model, the folder of a bundle, the name of a pretrained model, or the folder or an
+            ONNX file of an export.
         sample_rate: Rate of the chunks, Hz; None means the front end's.
         window: Length of a window, s. None answers the whole sound at its end; a sound of more than
             10 minutes gets windows as long as the training clips.
@@ -187,11 +189,3 @@ class Stream:
                 self._timeline.add(start, values.T.numpy(), n_samples if is_last else None)
             )
         return clips, events
-
-
-def check_number(name: str, value: Any, low: float, high: float) -> float:
-    """Return an argument as a float in a range."""
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not low <= float(value) <= high:
-        raise UsageError(f"`{name}` is {value!r}; it must be a number from {low:g} to {high:g}.")
-    return float(value)

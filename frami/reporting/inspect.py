@@ -13,7 +13,7 @@ from frami.core.errors import UsageError
 from frami.core.progress import format_duration
 from frami.core.run import read_metrics, read_record
 from frami.core.runtime import Runtime, select_runtime
-from frami.core.text import format_bytes, format_mapping, format_rows
+from frami.core.text import count, format_bytes, format_mapping, format_rows
 from frami.data.clips import Spectrograms
 from frami.data.leakage import without_samples
 from frami.data.recordings import Split
@@ -143,14 +143,14 @@ def _describe_network(model: Model) -> str:
     architecture, adoption = model.architecture, model.adoption
     if adoption is not None:
         entry = code.Reference.parse(adoption.code).entry
-        length = f"; takes {adoption.fixed_frames} frames" if adoption.fixed_frames else ""
+        length = f"; takes {count(adoption.fixed_frames, 'frame')}" if adoption.fixed_frames else ""
         return (
             f"adopted from {entry}, layout {adoption.layout}{length}; hidden state: "
             f"{adoption.frames}, embedding: {adoption.embedding}, logits: {adoption.logits}"
         )
     arguments = format_mapping(architecture.arguments) or "default size"
     channels = architecture.projection
-    projection = f", hidden states projected to {channels} channels" if channels else ""
+    projection = f", hidden states projected to {count(channels, 'channel')}" if channels else ""
     return f"{architecture.network} ({arguments}){projection}"
 
 

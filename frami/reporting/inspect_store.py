@@ -16,7 +16,7 @@ from frami.core.errors import UsageError
 from frami.core.runtime import select_runtime
 from frami.core.text import format_bytes, format_mapping
 from frami.data.clips import indices_of_class
-from frami.data.composition import describe_coverage, describe_origins
+from frami.data.composition import describe_agreement, describe_coverage, describe_origins
 from frami.data.merge import MERGED
 from frami.data.recordings import Split
 from frami.data.splits import align_labels, split_for_task
@@ -92,12 +92,6 @@ def _describe_clips(store: Store) -> Rows:
     if not len(store):
         return [("clips", "none yet")]
     counts = [len(indices_of_class(store, k)) for k in range(len(store.labels))]
-    agreement = 100 * store.target_agreement()
-    targets = (
-        f"{agreement:.1f} % of the clips are assigned to their target class by the teacher"
-        if store.targets.ndim == 1
-        else f"{agreement:.1f} % of the tags, present or absent, are predicted as targeted"
-    )
     confidence = _probabilities(store).max(axis=1).mean()
     frame_range = (int(store.n_frames.min()), int(store.n_frames.max()))
     losses = format_mapping(_recent_losses(store)) or "none"
@@ -105,7 +99,7 @@ def _describe_clips(store: Store) -> Rows:
         ("clips", f"{len(store):,}, {min(counts)} to {max(counts)} per class"),
         ("frame range", format_frame_range(store.front_end, frame_range)),
         ("composition", describe_origins(store)),
-        ("agreement", f"{targets} (target agreement)"),
+        *[("agreement", text) for text in filter(None, [describe_agreement(store)])],
         ("predicted", f"{describe_coverage(store)} The classes that the teacher predicts."),
         ("confidence", f"{confidence:.2f}, mean of the teacher's highest probability per clip"),
         ("losses", f"{losses} (mean of the last {LAST_ROUNDS} rounds)"),

@@ -21,6 +21,7 @@ from torch import Tensor
 from frami.audio import filterbanks
 from frami.audio.frontend import FrontEnd
 from frami.core.errors import UsageError
+from frami.core.text import count
 from frami.data.clips import Clips, indices_of_class
 from frami.reporting.charts import COLORMAP, SMALL, escape_text
 
@@ -97,7 +98,7 @@ def mean_spectrogram(clips: Clips, target: int) -> Panel:
     n_frames = int(np.median([mel.shape[1] for mel in mels]))
     # A negative padding cuts.
     padded = [F.pad(mel, (0, n_frames - mel.shape[1]), value=torch.nan) for mel in mels]
-    return f"mean of {len(mels)} recordings", torch.stack(padded).nanmean(dim=0)
+    return f"mean of {count(len(mels), 'recording')}", torch.stack(padded).nanmean(dim=0)
 
 
 def spectrogram(mel: Tensor, front_end: FrontEnd, title: str = "") -> Figure:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from frami.core.text import format_table
+from frami.core.text import count, format_table
 from frami.evaluate.event_frames import Events
 from frami.evaluate.scores import measure_title
 
@@ -55,8 +55,8 @@ def folds_sentence(result: Mapping[str, Any], dataset: str) -> str:
         values.append(f"{measure_title(name)} {mean:.4f}{spread}")
     folds = result["folds"].values()
     notes = [
-        f"{', '.join(values)} (mean and standard error over {len(folds)} folds) on "
-        f"{result['clips']} clips of {dataset}.",
+        f"{', '.join(values)} (mean and standard error over {count(len(folds), 'fold')}) on "
+        f"{count(result['clips'], 'clip')} of {dataset}.",
         *(f"Fold {n} is left out: there is no {p}." for n, p in result["missing_folds"].items()),
         *(scores["missing"] for scores in folds),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from frami.models.model import Model, ModelLike, load
 from frami.training import sources
 from frami.training.norms import noise_settings
 from frami.training.plan import Plan, make_plan
+from frami.training.sizes import size_warning
 from frami.training.teachers import load_teachers
 
 
@@ -46,6 +47,7 @@ def distill(
     threads: int | None = None,
     precision: str = "auto",
     report: ProgressCallback = silent,
+    warn: Callable[[str], None] = lambda sentence: None,
 ) -> Model:
     """Distill a student from a store of synthetic clips, or from recordings; write and return it.
 
@@ -85,6 +87,7 @@ def distill(
         threads: CPU threads; None leaves the choice to torch.
         precision: ``auto``, ``float32`` or ``bfloat16``.
         report: Called with the number of finished steps.
+        warn: Called with a sentence if the student is larger than its teacher.
 
     Raises:
         UsageError: The student, recipe or a setting is unknown; not exactly one of ``samples``,
@@ -121,7 +124,7 @@ def distill(
     if budget:
         complexity.check_budget(budget, plan.student())
     more_steps = check_integer("more_steps", more_steps, 0)
-    return _run(plan, source, Path(out), more_steps, report)
+    return _run(plan, source, Path(out), more_steps, report, warn)
 
 
 def _run(
@@ -130,6 +133,7 @@ def _run(
     out: Path,
     more_steps: int,
     report: ProgressCallback,
+    warn: Callable[[str], None],
 ) -> Model:
     """Train the student of a plan in a run folder, or load it if the run is finished."""
     # Recordings are read before the run starts, so that their time does not count as distillation.
@@ -138,6 +142,8 @@ def _run(
     if more_steps:  # refused before recordings are read
         extend_record(out, read_record(out) if (out / "run.json").is_file() else None, more_steps)
     is_done = is_finished(out) and not more_steps
+    if not is_done and (sentence := size_warning(plan.student(), plan.teachers)):
+        warn(sentence)
     clips, held_out = (None, None) if is_done else source.load()
     with Run(
         out,

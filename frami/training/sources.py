@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from frami.core.errors import OperationError, UsageError
-from frami.core.text import preview
+from frami.core.text import count, preview
 from frami.data.clips import Clips, Spectrograms
 from frami.data.leakage import leakage_warning
 from frami.data.noise import NoiseClips
@@ -149,7 +149,7 @@ def _check_store(store: Store, teacher: Model, *, any_teacher: bool) -> None:
     """Raise if a student of this teacher cannot be trained on the store."""
     if len(store) < MIN_CLIPS:
         raise OperationError(
-            f"{store.path} has {len(store)} clips; at least {MIN_CLIPS} are needed. "
+            f"{store.path} has {count(len(store), 'clip')}; at least {MIN_CLIPS} are needed. "
             f"Run frami synthesize again to add clips."
         )
     if store.front_end != teacher.front_end:
@@ -171,8 +171,8 @@ def _check_store(store: Store, teacher: Model, *, any_teacher: bool) -> None:
         )
     if store.labels != teacher.labels:
         raise OperationError(
-            f"{store.path} has {len(store.labels)} classes ({preview(store.labels)}), but this "
-            f"teacher has {len(teacher.labels)} ({preview(teacher.labels)}). "
+            f"{store.path} has {count(len(store.labels), 'class')} ({preview(store.labels)}), but "
+            f"this teacher has {len(teacher.labels)} ({preview(teacher.labels)}). "
             f"Use the teacher that made the store."
         )
 

@@ -91,7 +91,7 @@ def test_layers_are_batch_norms_or_everything_of_a_network_with_few(teacher: Mod
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"min_count": 61}, "There are 60 clips; at least 61 are required"),
+        ({"min_count": 61}, "The recordings are 60 clips; at least 61 are required"),
         ({"min_count": 21, "per_class": True}, r"Some classes have fewer than 21 clips .*rise 20"),
         ({"min_count": 1}, "`min_count` is 1; it must be an integer of 2 or more"),
         ({"epsilon": 1.0}, "`epsilon` and `delta` belong together"),

@@ -94,6 +94,15 @@ def test_from_adoption_to_a_student(
     result = call("synthesize", *made, "--trust-code")
     assert result.code == 0, result.err
     assert any("distill" in line and "--trust-code" in line for line in next_commands(result))
+    sounds = tmp_path / "sounds.h5"
+    words = ["--method", "noise", "--teacher", str(teacher), "--samples", "8", "--batch-size", "8"]
+    result = call("synthesize", *words, "--out", sounds, "--trust-code")
+    assert "target class" not in result.out
+    for stores, out in (((store, sounds), "both.h5"), (("both.h5", "more.h5"), "all.h5")):
+        merged = call("merge", *(tmp_path / name for name in stores), "--out", tmp_path / out)
+        shown, distill = next_commands(merged)
+        assert distill.endswith("--trust-code") and not shown.endswith("--trust-code")
+        call("synthesize", *words, "--seed", 1, "--out", tmp_path / "more.h5", "--trust-code")
     for recipe in ("frami", "kd", "embedding", "frami-head"):
         student = tmp_path / recipe
         result = call(

@@ -62,7 +62,7 @@ BAD = [
     ),
     ("bench --suite speed --task fsdd --out {tmp}/bench", 2, "has its own task and seed"),
     ("demo --task events --data {tmp} --out {tmp}/demo", 2, "--data is for the digits"),
-    ("demo --data {tmp} --out {tmp}/demo", 2, "has none of the 3000 clips of fsdd"),
+    ("demo --data {tmp} --out {tmp}/demo", 2, "has no clip of fsdd"),
     (EVALUATE + " --device meta", 2, "There is no device 'meta'"),
     (TRAIN + " --network resnte", 2, "Did you mean 'resnet'?"),
     (TRAIN + " --network ./net.py", 2, "There is no module './net.py'"),

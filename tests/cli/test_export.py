@@ -6,8 +6,14 @@ import json
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
+from frami.audio.features import front_end_of
+from frami.core import code
+from frami.models.architecture import Architecture
+from frami.models.model import Model
 from tests.cli.conftest import TONES, Frami, next_commands
 
 EXPORT = "export {artifacts}/teacher --out {tmp}/ship"
@@ -52,3 +58,45 @@ def test_export_scores_the_file_on_recordings(call: Frami, artifacts: Path, tmp_
     record = json.loads((tmp_path / "ship" / "export.json").read_text())
     assert record["settings"]["max_drop"] == 0
     assert record["settings"]["dataset"] == "tones"
+
+
+@pytest.mark.slow
+def test_own_features_from_the_student_to_answers(
+    call: Frami, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(
+        "def mel(waveform):\n    return waveform.unfold(0, 128, 128)[:, :24].abs()\n"
+    )
+    front_end = front_end_of("mine.py:mel", 8000)
+    model = Model.build(Architecture("small", {"width": 4}), front_end, ("a", "b", "c"))
+    model.network.eval().requires_grad_(False)
+    model.save("student")
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, 8000)
+    soundfile.write("sound.wav", sound, 8000, subtype="FLOAT")
+    monkeypatch.setattr(code, "_functions", {})
+    refused = call("export", "student", "--out", "ship")
+    assert refused.code == 1 and "pass --trust-code" in refused.err and not Path("ship").exists()
+    exported = call("export", "student", "--out", "ship", "--trust-code")
+    assert exported.code == 0 and "the device must compute them as front_end.py" in exported.out
+    assert next_commands(exported) == ["frami predict ship SOUND.wav --trust-code"]
+    assert "Largest difference of logits" not in exported.out  # there are no clips to compare
+    monkeypatch.setattr(code, "_functions", {})
+    assert "pass --trust-code" in call("predict", "ship", "sound.wav").err
+    options = ["sound.wav", "--json", "--trust-code"]
+    answer, expected = call("predict", "ship", *options), call("predict", "student", *options)
+    assert "ship/model.onnx answers" in answer.err
+    pairs = zip(*(json.loads(each.out)[0]["scores"] for each in (answer, expected)), strict=True)
+    for one, other in pairs:
+        assert one["label"] == other["label"]
+        assert one["score"] == pytest.approx(other["score"], abs=1e-4)
+
+
+@pytest.mark.parametrize("command", ["export", "evaluate", "synthesize"])
+def test_an_export_is_not_a_bundle(call: Frami, tmp_path: Path, command: str) -> None:
+    (tmp_path / "ship").mkdir()
+    (tmp_path / "ship" / "export.json").write_text("{}")
+    option = ["--teacher"] if command == "synthesize" else []
+    words = TONES if command == "evaluate" else ["--out", tmp_path / "out.h5"]
+    result = call(command, *option, tmp_path / "ship", *words)
+    assert result.code == 2 and "is an export, which only frami predict takes" in result.err

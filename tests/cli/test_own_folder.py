@@ -59,7 +59,7 @@ def test_evaluate_prints_the_worst_mistakes_and_takes_a_map(
     refused = call("evaluate", tmp_path / "T", *words)
     assert refused.code == 2 and "lacks (Vogel). Map them with --labels" in refused.err
     result = call("evaluate", tmp_path / "T", *words, "--allow-subset")
-    assert result.code == 0 and "1 classes of folder:zoo were left out, with 1 clips" in result.out
+    assert result.code == 0 and "Left out: 1 class of folder:zoo, with 1 clip" in result.out
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert [one["truth"] for one in scores["answers"]] == ["Katze", "Hund"]
     assert ("Worst mistakes:" in result.out) == bool(scores["mistakes"])

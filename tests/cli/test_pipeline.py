@@ -39,7 +39,7 @@ def test_pipeline_on_tones_goes_from_recordings_to_the_scores_of_a_student(
     inverted = call(
         "synthesize", "--teacher", "teacher", "--samples", "16", "--out", "samples.h5", *INVERSION
     )
-    assert inverted.code == 0 and "16 clips (16 new) are in samples.h5" in inverted.out
+    assert inverted.code == 0 and "samples.h5 holds 16 clips (16 new)." in inverted.out
     assert re.search(r"synthesis: 8/16, \d+ s left", inverted.err)
     assert "synthesis: 16/16, took" in inverted.err
     assert [line.split()[1] for line in next_commands(inverted)] == ["inspect", "distill"]

@@ -77,7 +77,7 @@ def test_broken_files_are_named_and_the_others_answered(clips: Path, call: Frami
         "Skipped: clips/broken.wav is cut off",
         "Skipped: clips/text.flac is not audio",
         "Skipped: clips/none.ogg is an empty file",
-        "frami: 3 of 6 files were skipped",
+        "frami: Skipped: 3 of 6 files",
     ):
         assert words in result.err
 

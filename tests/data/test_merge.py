@@ -17,7 +17,13 @@ from frami.cli import frami as command
 from frami.core.errors import OperationError, UsageError
 from frami.core.run import read_record
 from frami.data import merge as merging
-from frami.data.composition import describe_coverage, describe_origins, origins
+from frami.data.composition import (
+    describe_agreement,
+    describe_answers,
+    describe_coverage,
+    describe_origins,
+    origins,
+)
 from frami.data.leakage import held_out_folds
 from frami.data.merge import interleaved, merge
 from frami.data.store import Store, train_holdout_split
@@ -95,6 +101,18 @@ def test_held_out_clips_come_from_every_store(paths: list[Path], tmp_path: Path)
         _, held_out = train_holdout_split(both)
         methods = both.column("method")[held_out.indices].tolist()
         assert methods.count(b"frami") == 1 and methods.count(b"noise") == 2
+
+
+def test_only_optimized_clips_have_a_target_that_counts(paths: list[Path], tmp_path: Path) -> None:
+    with merge(paths, tmp_path / "both.h5") as both, Store(paths[0]) as one, Store(paths[1]) as two:
+        share = f"{100 * one.target_agreement():.1f} %"
+        assert describe_agreement(
+            one
+        ) == f"The teacher predicts the target class for {share} of " + ("the clips.")
+        assert f"{share} of the 16 clips that were optimized." in describe_agreement(both)
+        coverage = f"Classes that the teacher predicts: {describe_coverage(two)}"
+        assert describe_answers(two) == [coverage]
+        assert both.optimized().sum() == 16 and not two.optimized().any()
 
 
 @pytest.mark.parametrize("counts", [(1, 1), (16, 48), (5, 700, 300)])
@@ -203,5 +221,5 @@ def test_command_prints_the_composition_and_the_next_command(
     words = ["merge", *map(str, paths), "--out", str(tmp_path / "both.h5")]
     result = CliRunner().invoke(command, words)
     assert result.exit_code == 0, result.output
-    assert "64 clips are in" in result.output and "frami 25 %" in result.output
+    assert "both.h5 holds 64 clips: " in result.output and "frami 25 %" in result.output
     assert "Next: frami distill" in result.output

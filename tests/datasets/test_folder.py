@@ -119,7 +119,7 @@ def test_copies_of_test_clips_are_not_trained_on(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "a.wav", tmp_path / "c.wav")
     split = load_split("folder", tmp_path, test_fold="2")
     assert sides(split) == (["b.wav"], ["c.wav", "d.wav"])
-    assert "1 training clips are copies of test clips" in split.missing
+    assert "Left out as copies of test clips: 1 training clip." in split.missing
 
 
 def test_several_labels_in_a_cell_are_tags(tmp_path: Path) -> None:
@@ -211,14 +211,17 @@ TABLES = [
     ("file,label\na.wav,x\na.wav,y\n", "lines 2 and 3: a.wav has two labels, x and y"),
     ("file,label,group\na.wav,x,1\na.wav,x,2\n", "a.wav is in two groups, '1' and '2'"),
     ("file,label,fold\na.wav,x,1\na.wav,x,2\n", "a.wav is in two folds, '1' and '2'"),
-    ("file,label,fold\na.wav,x,1\nb.wav,y,\n", r"1 clips in .* have no fold \(b.wav\)"),
+    (
+        "file,label,fold\na.wav,x,1\nb.wav,y,\n",
+        r"Some clips in .* have no fold \(b.wav; 1 in all\)",
+    ),
     ("file,label,fold\na.wav,x,1\nb.wav,y,1\n", "are in the fold '1'. Add another fold"),
     (
         "file,label,fold,group\na.wav,x,1,g\nb.wav,y,2,g\n",
-        "1 groups in .* are in several folds: 'g' is in 1 and 2",
+        "has 1 group in several folds: 'g' is in 1 and 2",
     ),
     ("file,label,group\na.wav,x,g\nb.wav,y,g\n", "are of one group"),
-    ("file,label\na.wav,x\nb.wav,x\n", r"has 1 classes \(x\); at least 2 are needed"),
+    ("file,label\na.wav,x\nb.wav,x\n", r"has 1 class \(x\); at least 2 are needed"),
     ("file,label\nc.wav,x\nd.wav,y\n", r"None of the 2 files in .* \(such as c.wav\)"),
     ("file,label,onset\na.wav,x,1\n", "a column for the onset, but none for the offset"),
     ("file,label,onset,offset\na.wav,x,0.5,0.2\n", "must start at 0 s or later and end after"),
@@ -266,7 +269,7 @@ def test_several_tables_are_refused_unless_one_alone_has_labels(tmp_path: Path) 
     [
         ([], "has no audio files"),
         (["notes/a.txt"], "has no audio files"),
-        (["dog/1.wav", "dog/2.wav"], r"has 1 classes \(dog\); at least 2 are needed"),
+        (["dog/1.wav", "dog/2.wav"], r"has 1 class \(dog\); at least 2 are needed"),
         (["1.wav", "2.wav"], "nothing tells their classes"),
         (["animal/dog/1.wav", "animal/cat/1.wav", "rain/1.wav"], "has a folder of its own with"),
         (["train/1.wav", "test/1.wav"], "named like folds, but .*test has audio outside class"),

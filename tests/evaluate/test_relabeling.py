@@ -52,7 +52,7 @@ def test_probabilities_of_merged_classes_are_summed() -> None:
     # Without rain, 0.4 for each remain of 0.8.
     assert np.allclose(probabilities(relabeling, logits), [0.5, 0.5])
     assert relabeling.split.labels == ("cat", "dog")
-    assert relabeling.split.missing == "1 classes of the model were left out."
+    assert relabeling.split.missing == "Left out: 1 class of the model."
 
 
 def test_highest_probability_of_merged_tags_counts() -> None:
@@ -77,7 +77,7 @@ def test_clips_of_classes_that_the_model_lacks_are_left_out() -> None:
     kept = relabel(model, split, allow_subset=True).split
     assert (kept.labels, kept.test.targets) == (("dog", "rain"), (0, 1, 1))
     assert kept.test.names == ("1.wav", "2.wav", "3.wav")
-    assert kept.missing == "1 classes of mine were left out, with 1 clips."
+    assert kept.missing == "Left out: 1 class of mine, with 1 clip."
 
 
 def test_events_keep_their_classes() -> None:
@@ -93,7 +93,7 @@ def test_events_keep_their_classes() -> None:
     [
         ({}, False, r"The model has classes that mine lacks \(puppy\). Map them with `labels`"),
         ({"puppy": "dog"}, False, r"mine has classes that the model lacks \(cat\)"),
-        ({}, True, "share 1 classes, which is too few"),
+        ({}, True, "share 1 class, which is too few"),
         ({"pupy": "dog"}, True, "the model does not have .pupy.*Did you mean 'puppy'"),
         ({"puppy": "dogs"}, True, "mine does not have .dogs.*Did you mean 'dog'"),
     ],
@@ -144,7 +144,7 @@ def test_tagger_is_scored_on_clips_of_one_label(tmp_path: Path) -> None:
         allow_subset=True,
     )
     assert scores["clips"] == 2 and len(scores["answers"]) == 2
-    assert "1 classes of the model were left out." in scores["missing"]
+    assert "Left out: 1 class of the model." in scores["missing"]
     right = [one["truth"] == one["predicted"] for one in scores["answers"]]
     assert scores["accuracy"] == sum(right) / 2
     assert len(scores["mistakes"]) == 2 - sum(right)

@@ -16,6 +16,7 @@ import pytest
 import soundfile
 import torch
 
+import frami
 from frami.core.errors import FramiError, OperationError, UsageError
 from frami.data.store import Store
 from frami.export import job, measure
@@ -47,6 +48,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = tmp_path_factory.mktemp("export")
     model = make_teacher(make_front_end(), "small")
     model = replace(model, provenance={"license": "CC BY-SA 4.0", "dataset": "tones"})
+    model.save(folder / "model")
     store = synthesize(
         model,
         folder / "samples.h5",
@@ -81,21 +83,45 @@ def test_golden_vectors_follow_from_each_other_by_the_files_alone(exported: Expo
 def test_example_prints_the_top_answers_without_frami(exported: Exported, tmp_path: Path) -> None:
     tone = np.sin(np.arange(8820) / 10).astype(np.float32) / 2
     soundfile.write(tmp_path / "tone.wav", tone, 22050)  # not the rate of the model
-    example = exported.folder / "example.py"
-    # In a folder without frami, and with a name that no module of the environment has.
-    result = subprocess.run(
-        [sys.executable, example, tmp_path / "tone.wav"],
-        cwd=tmp_path,
+    soundfile.write(tmp_path / "again.wav", tone, 22050)
+    result = run_example(exported.folder, tmp_path, "tone.wav", "again.wav")
+    assert result.returncode == 0 and result.stderr == ""
+    first, second = (line.split("  ") for line in result.stdout.splitlines())
+    assert (first[0], second[0]) == ("tone.wav", "again.wav") and first[1] == second[1]
+    answers = dict(part.split(" ") for part in first[1].split(", "))
+    predicted = frami.load(exported.folder.parent / "model").predict(tmp_path / "tone.wav")
+    expected = dict(zip(("rise", "fall", "pulse"), predicted.probabilities[0], strict=True))
+    assert list(answers) == sorted(expected, key=lambda label: -expected[label])
+    for label, probability in answers.items():
+        assert float(probability) == pytest.approx(float(expected[label]), abs=0.05)  # INT8
+    assert "frami" not in (exported.folder / "example.py").read_text()
+
+
+@pytest.mark.slow
+def test_example_names_bad_files_and_silence(exported: Exported, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "silent.wav", np.zeros(8000), 8000)
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 8000)
+    (tmp_path / "text.wav").write_text("not audio")
+    names = ["absent.wav", "silent.wav", "empty.wav", "text.wav"]
+    result = run_example(exported.folder, tmp_path, *names)
+    assert result.returncode == 1
+    assert result.stdout == "silent.wav  digital silence\n"
+    errors = result.stderr.splitlines()
+    assert errors[0] == "absent.wav: there is no such file."
+    assert errors[1] == "empty.wav: it holds no samples."
+    assert errors[2].startswith("text.wav: it cannot be read (") and len(errors) == 3
+
+
+def run_example(folder: Path, where: Path, *names: str) -> subprocess.CompletedProcess[str]:
+    """Run example.py in a folder without frami, with an environment that knows no module of it."""
+    return subprocess.run(
+        [sys.executable, folder / "example.py", *names],
+        cwd=where,
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
         env={"PATH": "/usr/bin:/bin"},
     )
-    lines = [line.split("  ") for line in result.stdout.splitlines()]
-    assert {label for _, label in lines} == {"rise", "fall", "pulse"}
-    assert sum(float(probability) for probability, _ in lines) == pytest.approx(1, abs=0.01)
-    assert "frami" not in example.read_text()
-    assert result.stderr == ""
 
 
 @pytest.mark.slow
@@ -160,6 +186,32 @@ def test_refused_drop_leaves_an_earlier_export_as_it_was(
 
 
 @pytest.mark.slow
+def test_a_file_that_is_too_large_leaves_nothing_behind(
+    store: Store, teacher: Model, tmp_path: Path
+) -> None:
+    exported = export_student(teacher, tmp_path / "ship", samples=store, int8=True)
+    small, large = (
+        (exported.folder / name).stat().st_size / 1000 for name in ("model.int8.onnx", "model.onnx")
+    )
+    with pytest.raises(OperationError, match=f"model.onnx has {large:.1f} kB, and `max_kb` allows"):
+        export_student(teacher, tmp_path / "other", max_kb=large - 0.1)
+    assert not (tmp_path / "other").exists() and not list(tmp_path.glob(".*"))
+    export_student(teacher, tmp_path / "other", samples=store, int8=True, max_kb=small + 0.1)
+    with pytest.raises(OperationError, match=r"model.int8.onnx has .* Distill a smaller student\."):
+        export_student(teacher, tmp_path / "x", samples=store, int8=True, max_kb=small - 0.1)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.slow
+def test_figures_of_few_clips_are_called_so(store: Store, teacher: Model, tmp_path: Path) -> None:
+    exported = export_student(teacher, tmp_path / "ship", samples=store)
+    (remark,) = exported.remarks  # 1 of 16 clips is held out
+    assert remark.startswith("Agreement is measured on 1 clip only: too few to show a loss of less")
+    assert "100.0 points" in remark and remark in exported.lines()
+    assert remark in (tmp_path / "ship" / "README.md").read_text()
+
+
+@pytest.mark.slow
 def test_student_is_tuned_if_int8_loses_too_much(
     store: Store, teacher: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +262,7 @@ BAD: list[tuple[Change, dict[str, Any], type[FramiError], str]] = [
     (lambda m: m, {"test_fold": 1}, UsageError, "name them with `dataset`"),
     (lambda m: m, {"dataset": "tones"}, UsageError, "`dataset` needs `test_fold`"),
     (lambda m: m, {"teacher": "digits"}, UsageError, "other labels or another task"),
+    (lambda m: m, {"max_kb": -1}, UsageError, "`max_kb` is -1; it must be a number from 1"),
     (lambda m: m, {"samples": "no.h5"}, UsageError, "There is no store 'no.h5'"),
 ]
 

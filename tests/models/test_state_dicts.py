@@ -129,7 +129,7 @@ def test_tensors_beside_the_model_are_left_out_and_said(weights: dict[str, Tenso
     tensors = {f"model.{name}": tensor for name, tensor in weights.items()}
     module, notes = load(tensors | {"loss.weight": torch.ones(5)})
     assert torch.equal(module.get_parameter("0.bias"), weights["0.bias"])
-    assert "1 tensors without it (loss.weight) were left out" in notes[0]
+    assert "left out: 1 tensor without it (loss.weight)" in notes[0]
 
 
 def test_wrappers_of_a_part_of_the_module(weights: dict[str, Tensor]) -> None:

@@ -151,16 +151,20 @@ def test_inspect_store_shows_agreement_confidence_and_losses(store: Store) -> No
     logits = np.full((16, 3), -1e4, np.float32)
     with Store(store.path) as before:
         logits[np.arange(16), before.targets] = 1e4
-    logits[:4] = 0
+    logits[8:12] = 0
     store.close()
     with h5py.File(store.path, "r+") as file:
         file["teacher_logits"][:] = logits
         file["losses"][:8] = np.nan
         file["losses"][:, 1] = np.nan
-        first = file["target"][:4] == 0
+        first = file["target"][8:12] == 0
         file["losses"][8:, 0] = 2.5
     rows = screen(inspect(store.path))
-    assert rows["agreement"].split()[0] == f"{100 * (12 + first.sum()) / 16:.1f}"
+    # The first eight clips have no loss: they count as not optimized.
+    assert rows["agreement"] == (
+        f"The teacher predicts the target class for {100 * (4 + first.sum()) / 8:.1f} % of the 8 "
+        f"clips that were optimized."
+    )
     assert rows["confidence"].split(",")[0] == f"{(12 + 4 / 3) / 16:.2f}"
     first_loss, _, third_loss, *_ = store.loss_names
     assert rows["losses"].startswith(f"{first_loss} 2.5, {third_loss} ")

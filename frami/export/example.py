@@ -1,0 +1,92 @@
+"""The example of an export: a program that classifies recordings without frami."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from frami.core import files
+
+EXAMPLE = '''\
+"""Classify recordings with the model beside this file: python example.py dog.wav cat.wav
+
+Needs numpy, onnxruntime and soundfile{needs}. Prints one line for each recording. The exit status
+is 1 if one could not be read.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import soundfile
+
+from front_end import SAMPLE_RATE, features
+
+MODEL = Path(__file__).resolve().parent / "{model}"
+TOP = 5
+
+
+def read(path):
+    """Return a recording as one channel at SAMPLE_RATE; raise ValueError if that fails."""
+    if not Path(path).is_file():
+        raise ValueError("there is no such file")
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"it cannot be read ({{error}})") from error
+    waveform = samples.mean(axis=1)
+    if not len(waveform):
+        raise ValueError("it holds no samples")
+    if not np.isfinite(waveform).all():
+        raise ValueError("it holds samples that are not numbers")
+    if rate != SAMPLE_RATE:  # in the frequency domain: no aliases
+        length = max(1, round(len(waveform) * SAMPLE_RATE / rate))
+        waveform = np.fft.irfft(np.fft.rfft(waveform), length) * (length / len(waveform))
+    return waveform
+
+
+def classify(session, waveform):
+    """Return the most probable classes of a waveform as text."""
+    if not waveform.any():  # the model would answer, but its answer means nothing
+        return "digital silence"
+    about = session.get_modelmeta().custom_metadata_map
+    labels, task = json.loads(about["labels"]), about["task"]
+    logits = session.run(["logits"], {{"features": features(waveform)[None]}})[0][0]
+    if task == "single-label":
+        probabilities = np.exp(logits - logits.max())
+        probabilities /= probabilities.sum()
+    else:
+        probabilities = 1 / (1 + np.exp(-logits))
+    top = np.argsort(-probabilities)[:TOP]
+    return ", ".join(f"{{labels[index]}} {{probabilities[index]:.3f}}" for index in top)
+
+
+def main(paths):
+    """Print a line for each recording; return whether one could not be read."""
+    session = onnxruntime.InferenceSession(MODEL, providers=["CPUExecutionProvider"])
+    failed = False
+    for path in paths:
+        try:
+            print(f"{{path}}  {{classify(session, read(path))}}")
+        except ValueError as error:
+            print(f"{{path}}: {{error}}.", file=sys.stderr)
+            failed = True
+    return failed
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1:]))
+'''
+
+
+def write_example(folder: Path, model_file: str, *, own_features: bool = False) -> None:
+    """Write ``example.py``, which prints the top answers of a model file for recordings.
+
+    ``own_features`` means that the front end calls a function of the user's own.
+    """
+    needs = ", and what features.py imports" if own_features else ""
+    text = EXAMPLE.format(model=model_file, needs=needs)
+    files.write_bytes(folder / "example.py", text.encode())

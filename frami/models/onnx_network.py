@@ -1,0 +1,72 @@
+"""Run an ONNX file with onnxruntime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from frami.core.environment import install_command
+from frami.core.errors import OperationError, UsageError
+
+INPUT = "features"
+
+
+@dataclass(frozen=True)
+class OnnxNetwork:
+    """An ONNX file opened in onnxruntime, on one thread of the CPU.
+
+    Attributes:
+        path: The file.
+        session: The session of onnxruntime.
+    """
+
+    path: Path
+    session: Any
+
+    @classmethod
+    def open(cls, path: Path) -> OnnxNetwork:
+        """Open a file.
+
+        Raises:
+            UsageError: onnxruntime is not installed.
+            OperationError: onnxruntime refuses the file.
+        """
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise UsageError(
+                f"ONNX files need onnxruntime, which is not installed. Type: "
+                f"{install_command('export')}"
+            ) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's errors share no base class
+            raise OperationError(f"onnxruntime cannot open {path}: {error}") from error
+        return cls(path, session)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The metadata of the file."""
+        return dict(self.session.get_modelmeta().custom_metadata_map)
+
+    def __call__(self, features: np.ndarray | Tensor) -> list[np.ndarray]:
+        """Return the outputs for standardized spectrograms ``(B, F, N)``.
+
+        Raises:
+            OperationError: onnxruntime refuses the input.
+        """
+        values = np.ascontiguousarray(np.asarray(features, dtype=np.float32))
+        try:
+            outputs: list[np.ndarray] = self.session.run(None, {INPUT: values})
+        except Exception as error:
+            raise OperationError(f"{self.path} cannot take {values.shape}: {error}") from error
+        return outputs

@@ -1,0 +1,85 @@
+"""Predictions by the ONNX files of an export, in onnxruntime on one core."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from frami.audio.frontend import FrontEnd
+from frami.core import code
+from frami.core.checks import check_frame_range
+from frami.core.errors import OperationError, UsageError
+from frami.core.settings import settings_from_json
+from frami.models.onnx_network import OnnxNetwork
+from frami.models.tasks import find_task
+from frami.prediction.predictor import Predictor
+
+# The files of an export, the one that answers for the folder first.
+FILES = ("model.int8.onnx", "model.onnx")
+SUFFIX = ".onnx"
+
+
+def find_model_file(model: object) -> Path | None:
+    """Return the ONNX file that ``model`` names; None if it names no export.
+
+    Args:
+        model: An ONNX file, or the folder of an export: its 8-bit file if there is one.
+
+    Raises:
+        UsageError: There is no such file.
+    """
+    if not isinstance(model, str | Path):
+        return None
+    path = Path(model)
+    if path.suffix == SUFFIX:
+        if not path.is_file():
+            raise UsageError(f"There is no file {str(model)!r}.")
+        return path
+    if (path / "model.json").is_file() or not (path / "front_end.json").is_file():
+        return None
+    return next((path / name for name in FILES if (path / name).is_file()), None)
+
+
+def open_exported(path: Path) -> Predictor:
+    """Return the predictor of an ONNX file, with the front end and labels of its metadata.
+
+    Raises:
+        UsageError: onnxruntime is not installed.
+        OperationError: The file is broken or was not exported by frami, or its features need code
+            that is not trusted.
+    """
+    network = OnnxNetwork.open(path)
+    about = network.metadata
+    if lacking := [name for name in ("labels", "task", "front_end") if name not in about]:
+        raise OperationError(
+            f"{path} names no {lacking[0].replace('_', ' ')}: frami export did not write it. Only "
+            f"files of frami export can answer sounds."
+        )
+    front_end = settings_from_json(FrontEnd, _read(path, about["front_end"]), str(path))
+    if front_end.function:
+        code.load_reference(path.parent, front_end.function)
+    usual = [front_end.n_frames(1.0)] * 2  # of files that do not name it
+    frame_range = _read(path, about["frame_range"]) if "frame_range" in about else usual
+
+    def run(mel: Tensor) -> Tensor:
+        logits, *frames = map(torch.from_numpy, network(mel))
+        return torch.cat([logits.unsqueeze(2), *frames], dim=2) if frames else logits
+
+    return Predictor(
+        tuple(_read(path, about["labels"])),
+        find_task(about["task"]),
+        front_end,
+        check_frame_range(frame_range),
+        run,
+    )
+
+
+def _read(path: Path, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise OperationError(f"The metadata of {path} is damaged: export it again.") from error

@@ -1,0 +1,128 @@
+"""Answers of exported files equal those of the student."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from frami.audio.features import front_end_of
+from frami.core import code
+from frami.core.errors import FramiError, OperationError
+from frami.data.store import Store
+from frami.export.export import export_student
+from frami.export.onnx_file import write_onnx
+from frami.models.architecture import Architecture
+from frami.models.model import Model
+from frami.prediction.exported import find_model_file
+from frami.prediction.predict import predict
+from frami.prediction.streaming import Stream
+from tests.conftest import LABELS, make_front_end
+from tests.prediction.test_streaming import loud_and_quiet, make_detector
+
+RATE = 8000
+
+
+@pytest.fixture
+def path(teacher: Model, tmp_path: Path) -> Path:
+    write_onnx(teacher, tmp_path / "model.onnx")
+    return tmp_path / "model.onnx"
+
+
+@pytest.mark.slow
+def test_a_file_answers_as_its_student(path: Path, teacher: Model) -> None:
+    for samples, options in (
+        (loud_and_quiet(3.0), {}),
+        (loud_and_quiet(3.0), {"window": 1.0, "hop": 0.5}),
+        (loud_and_quiet(0.05), {}),  # repeated up to 0.25 s
+    ):
+        answers = predict(path, samples, RATE, **options)
+        expected = predict(teacher, samples, RATE, **options)
+        assert len(answers) == len(expected)
+        for one, other in zip(answers, expected, strict=True):
+            assert (one.onset, one.offset, one.labels) == (other.onset, other.offset, LABELS)
+            np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-4)
+    # Without a window, a long sound is cut as for the student: by the lengths of training clips.
+    assert Stream(path).predictor.frame_range == teacher.frame_range
+
+
+@pytest.mark.slow
+def test_a_detectors_file_finds_the_same_events(tmp_path: Path) -> None:
+    detector = make_detector(make_front_end(), "small")
+    write_onnx(detector, tmp_path / "model.onnx")
+    (answer,) = predict(tmp_path / "model.onnx", loud_and_quiet(4.0), RATE)
+    (expected,) = predict(detector, loud_and_quiet(4.0), RATE)
+    assert answer.events and answer.events == expected.events
+    np.testing.assert_allclose(answer.probabilities, expected.probabilities, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_the_folder_answers_with_int8_if_there_is_one(
+    teacher: Model, store: Store, tmp_path: Path
+) -> None:
+    folder = export_student(teacher, tmp_path / "ship", samples=store, int8=True).folder
+    assert find_model_file(folder) == folder / "model.int8.onnx"
+    golden = np.load(folder / "golden.npz")
+    for model, name in ((folder, "logits_int8"), (folder / "model.onnx", "logits")):
+        (answer,) = predict(model, golden["waveform"], RATE)
+        expected = torch.from_numpy(golden[name]).softmax(0).numpy()
+        np.testing.assert_allclose(answer.probabilities, expected, atol=1e-4)
+    (folder / "model.int8.onnx").unlink()
+    assert find_model_file(str(folder)) == folder / "model.onnx"
+
+
+@pytest.fixture
+def own_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Model]:
+    (tmp_path / "mine.py").write_text(
+        "def mel(waveform):\n    return waveform.unfold(0, 128, 128)[:, :24].abs()\n"
+    )
+    front_end = front_end_of(f"{tmp_path / 'mine.py'}:mel", RATE)
+    model = Model.build(Architecture("small", {"width": 4}), front_end, LABELS)
+    model.network.eval().requires_grad_(False)
+    yield model
+
+
+@pytest.mark.slow
+def test_features_of_the_users_own_need_trust(
+    own_features: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = loud_and_quiet(1.0)
+    (expected,) = predict(own_features, sound, RATE)
+    folder = export_student(own_features, tmp_path / "ship").folder
+    assert code.is_needed_by(folder)
+    monkeypatch.setattr(code, "_functions", {})
+    with pytest.raises(OperationError, match="runs code of its own .mine.py:mel"):
+        predict(folder, sound, RATE)
+    with code.trusting_code():
+        (answer,) = predict(folder, sound, RATE)
+    np.testing.assert_allclose(answer.probabilities, expected.probabilities, atol=1e-4)
+    monkeypatch.setattr(code, "_functions", {})
+    (folder / "features.py").write_text("def mel(waveform):\n    return 0\n")
+    with code.trusting_code(), pytest.raises(OperationError, match="other code of mine.py:mel"):
+        predict(folder, sound, RATE)
+
+
+def test_other_files_are_refused_in_one_sentence(path: Path, tmp_path: Path) -> None:
+    proto = onnx.load(path)
+    del proto.metadata_props[:]
+    onnx.save(proto, tmp_path / "foreign.onnx")
+    (tmp_path / "text.onnx").write_text("not a model")
+    for name, message in (
+        ("absent.onnx", "There is no file"),
+        ("text.onnx", "onnxruntime cannot open"),
+        ("foreign.onnx", "names no labels: frami export did not write it"),
+    ):
+        with pytest.raises(FramiError, match=message):
+            predict(tmp_path / name, torch.randn(RATE), RATE)
+
+
+def test_a_bundle_beside_an_export_answers_itself(bundle: Path, path: Path) -> None:
+    (bundle / "front_end.json").write_text("{}")
+    shutil.copy(path, bundle / "model.onnx")
+    assert find_model_file(bundle) is None
+    assert find_model_file("digits") is None
