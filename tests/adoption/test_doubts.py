@@ -209,6 +209,6 @@ def test_length_of_clips_and_own_features_are_said(adopt: Adopt, tmp_path: Path)
         report=lines.append,
         out=tmp_path / "own",
     )
-    assert any("each student of this teacher needs --trust-code, too" in line for line in lines)
+    assert any("they need --trust-code, too" in line for line in lines)
     assert not any("Clips will last" in line for line in lines)
     assert any("the network, which still receives the raw values." in line for line in lines)
