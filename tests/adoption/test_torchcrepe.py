@@ -67,10 +67,10 @@ def test_torchcrepe_is_adopted_inverted_and_distilled(torchcrepe: Any, tmp_path:
         student = frami.distill(
             teacher,
             samples=store,
-            student="small",
+            student="tdnn",
             width=2,
             out=tmp_path / "student",
-            recipe="frami",
+            recipe="kd",
             options={"steps": 2, "batch_size": 4},
         )
         store.close()
