@@ -31,6 +31,7 @@ from frami.core.checks import check_integer
 from frami.core.errors import UsageError
 from frami.core.runtime import select_runtime
 from frami.core.text import count
+from frami.generators.frami import Settings as FRAMI
 from frami.models.architecture import Architecture
 from frami.models.building import build_module
 from frami.models.foreign import ARCHITECTURE, Adoption, ForeignNetwork
@@ -160,8 +161,9 @@ def _describe_clips(model: Model, named: bool) -> Iterator[str]:
     shortest, longest = model.frame_range
     if not named and shortest < longest:
         yield (
-            f"Clips will last {SECONDS[0]:g} to {SECONDS[1]:g} s ({shortest} to {longest} frames): "
-            f"choose other lengths with `frame_range`."
+            f"Clips of {SECONDS[0]:g} to {SECONDS[1]:g} s ({shortest} to {longest} frames) are "
+            f"assumed: name the lengths of your recordings with `frame_range`. FRAMI makes clips "
+            f"of up to {FRAMI().max_frames} frames by default."
         )
     if model.front_end.function:
         yield (

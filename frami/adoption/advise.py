@@ -175,8 +175,7 @@ def _plan(
     """Return the measured costs and the number of clips; an interrupted run keeps both."""
     state = run.state()
     if state is None:
-        report(0, "measuring costs")
-        costs = measure_costs(teacher, student, runtime)
+        costs = measure_costs(teacher, student, runtime, report)
         clips = choose_clips(costs, 60 * minutes)
         state = {"clip": dict(costs.clip), "step": costs.step, "clips": clips}
         run.save(partial(dict, state), always=True)

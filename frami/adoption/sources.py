@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
+from frami.core.progress import ProgressCallback, silent
 from frami.core.runtime import select_runtime
 from frami.inversion import targets
 from frami.inversion.mixture import plan_parts
@@ -94,9 +95,14 @@ class Costs:
         return clips * self.clip[source.name] + steps * self.step
 
 
-def measure_costs(teacher: Model, student: str, runtime: RuntimeOptions) -> Costs:
+def measure_costs(
+    teacher: Model, student: str, runtime: RuntimeOptions, report: ProgressCallback = silent
+) -> Costs:
     """Return the costs of all sources, measured on one round each and on a few training steps."""
-    clip = {source.name: _seconds_per_clip(teacher, source, runtime) for source in SOURCES}
+    clip = {}
+    for number, source in enumerate(SOURCES):
+        report(0, f"measuring costs, {number + 1} of {len(SOURCES)}")
+        clip[source.name] = _seconds_per_clip(teacher, source, runtime)
     times = [0.0] * 2
     with tempfile.TemporaryDirectory() as folder:
         for number, steps in enumerate((1, 1 + CALIBRATION_STEPS)):

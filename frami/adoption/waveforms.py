@@ -17,6 +17,7 @@ from frami.core.errors import UsageError
 from frami.models import axes
 from frami.models.foreign import Adoption
 
+EQUAL = 0.9999  # correlation from which on features differ by mean and deviation alone
 SIMILAR = 0.8  # correlation from which on a module seems to compute the features
 KINDS = {
     False: "the front end's features",
@@ -98,10 +99,20 @@ def _describe_similar(trial: Trial, called: Calling) -> str:
     best = max(similar, key=lambda found: found.alike, default=None)
     if best is None or best.alike < SIMILAR:
         return ""
-    return (
-        f" {best.name} resembles them (correlation {best.alike:.3f}): name the `front_end` that "
-        f"gives its values."
-    )
+    found = f" {best.name} resembles them (correlation {best.alike:.3f}): name the `front_end`"
+    if best.alike < EQUAL:
+        return f"{found} that gives its values."
+    x = as_values(trial.front_end, called.long.tensors[best.name], best.layout, power=False)
+    mean, std = _standardization(trial.front_end, x, values)
+    return f"{found} with the mean {mean:.6g} and the deviation {std:.6g}, which gives its values."
+
+
+def _standardization(front_end: FrontEnd, x: Tensor, values: Tensor) -> tuple[float, float]:
+    """Return mean and deviation of a front end whose values are ``x`` in place of ``values``."""
+    x, values = x.double(), values.double()
+    slope = ((x - x.mean()) * (values - values.mean())).mean() / values.var(correction=0)
+    std = front_end.std / float(slope)
+    return front_end.mean - std * float(x.mean() - slope * values.mean()), std
 
 
 def find_features(trial: Trial, calling: Calling, named: str, tolerance: float) -> Features | None:

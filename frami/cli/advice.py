@@ -61,10 +61,14 @@ def advise(teacher: str, out: str, **arguments: Unpack[AdviseArguments]) -> None
     """
     from frami.adoption.advise import RESULT, SAMPLES, STEPS
     from frami.adoption.advise import advise as run_advise
-    from frami.adoption.sources import find_source
+    from frami.adoption.sources import FEWEST_CLIPS, find_source
     from frami.core.progress import show_progress
 
-    output.echo(f"The trials take about {arguments['minutes']} min.", err=True)
+    output.echo(
+        f"The trials take about {arguments['minutes']} min. Each source makes {FEWEST_CLIPS} clips "
+        f"or more, which can take longer.",
+        err=True,
+    )
     with show_progress("trials, percent", 100) as report:
         advice = run_advise(teacher, out, **arguments, report=report)
     for line in advice.lines():

@@ -123,7 +123,7 @@ def synthesize(
     was interrupted, run it again to continue. To add clips later, run it again with more --samples.
     """
     from frami.core.progress import show_progress
-    from frami.data.composition import describe_answers
+    from frami.data.composition import describe_answers, describe_origins
     from frami.data.store import Store, store_run_folder
     from frami.inversion.checks import describe_priors, inversion_warnings
     from frami.inversion.method import load_method
@@ -143,12 +143,16 @@ def synthesize(
     if out.is_file():
         with Store(out) as store:
             n_before = len(store)
+    rounds = -(-arguments["samples"] // arguments["batch_size"])
+    arguments["samples"] = rounds * arguments["batch_size"]  # a round is made whole
     with show_progress("synthesis", arguments["samples"]) as report:
         store = run_synthesize(model, **arguments, mix=shares, options=settings, report=report)
     click.echo(
         f"{out} holds {count(len(store), 'clip')} ({len(store) - n_before} new). "
         f"The record of the run is in {store_run_folder(out)}."
     )
+    if shares:
+        click.echo(f"Methods: {describe_origins(store)}.")
     output.echo(describe_priors(model, parts[0].settings))
     for line in describe_answers(store):
         click.echo(line)

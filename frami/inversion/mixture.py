@@ -187,6 +187,31 @@ def rounds_in_turn(parts: Sequence[Part]) -> Iterator[str]:
         yield parts[chosen].method
 
 
+def check_turns(parts: Sequence[Part], samples: int, batch_size: int) -> None:
+    """Refuse a store that is too small for a round of each method.
+
+    Args:
+        parts: The methods and their shares.
+        samples: Clips of the store.
+        batch_size: Clips of a round.
+
+    Raises:
+        UsageError: Some method makes no round.
+    """
+    n_rounds = -(-samples // batch_size)
+    needed, missing = 0, {part.method for part in parts}
+    for method in rounds_in_turn(parts):
+        needed, missing = needed + 1, missing - {method}
+        if not missing:
+            break
+    if needed > n_rounds:
+        raise UsageError(
+            f"`samples` is {samples}, which are too few for each method of `mix`: a round has "
+            f"{batch_size} clips of one method. Ask for {needed * batch_size} clips, or for a "
+            f"smaller `batch_size`."
+        )
+
+
 def unique(lists: Iterable[Iterable[str]]) -> list[str]:
     """Return the texts of several lists, each once, in order of first appearance."""
     return list(dict.fromkeys(itertools.chain.from_iterable(lists)))

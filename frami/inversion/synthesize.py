@@ -18,7 +18,7 @@ from frami.data.store import Store, store_run_folder
 from frami.data.writer import StoreWriter
 from frami.inversion import checks, targets
 from frami.inversion.checks import inversion_warnings
-from frami.inversion.mixture import Mixture, Part, plan_parts, unique
+from frami.inversion.mixture import Mixture, Part, check_turns, plan_parts, unique
 from frami.inversion.plan import SynthesisPlan
 from frami.inversion.rounds import Synthesis
 from frami.inversion.weak_priors import moments_digest
@@ -83,6 +83,7 @@ def synthesize(
         frame_range = targets.default_frame_range(teacher, parts[0].settings)
     frame_range = checks.check_frame_range(frame_range)
     checks.check_sizes(samples, batch_size)
+    check_turns(parts, samples, batch_size)
     for part in parts:
         checks.check_teacher(teacher, part.settings, co_occurrence)
     runtime = select_runtime(device, threads, precision)

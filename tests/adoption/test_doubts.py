@@ -197,7 +197,8 @@ def test_length_of_clips_and_own_features_are_said(adopt: Adopt, tmp_path: Path)
     file = write_networks(tmp_path, NOISY.replace("    warnings.warn", "    # "))
     adopt("Plain", weights=None, frame_range=None, report=lines.append)
     lengths = (
-        "Clips will last 1 to 5 s (63 to 313 frames): choose other lengths with `frame_range`."
+        "Clips of 1 to 5 s (63 to 313 frames) are assumed: name the lengths of your recordings "
+        "with `frame_range`. FRAMI makes clips of up to 80 frames by default."
     )
     assert lengths in lines and not any("--trust-code" in line for line in lines)
     lines.clear()
@@ -210,5 +211,5 @@ def test_length_of_clips_and_own_features_are_said(adopt: Adopt, tmp_path: Path)
         out=tmp_path / "own",
     )
     assert any("they need --trust-code, too" in line for line in lines)
-    assert not any("Clips will last" in line for line in lines)
+    assert not any("are assumed" in line for line in lines)
     assert any("the network, which still receives the raw values." in line for line in lines)

@@ -174,6 +174,20 @@ def test_features_that_no_module_computes_are_the_input_of_one(
     assert named.adoption == model.adoption
 
 
+def test_mean_and_deviation_of_features_inside_are_named(
+    adopt: Adopt, given: FrontEnd, file: Path
+) -> None:
+    lines: list[str] = []
+    adopt(
+        "Functional",
+        weights=plain_weights(file, "Functional"),
+        front_end=replace(given, mean=given.mean + 3.0, std=2.0 * given.std),
+        report=lines.append,
+    )
+    right = f"the mean {given.mean:.6g} and the deviation {given.std:.6g}, which gives its values."
+    assert any(right in line for line in lines), lines
+
+
 def test_powers_below_the_floor_of_the_front_end_are_lost(
     adopt: Adopt, given: FrontEnd, file: Path
 ) -> None:

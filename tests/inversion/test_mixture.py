@@ -79,3 +79,9 @@ def test_wrong_mix_is_refused(mix: dict[str, float], message: str) -> None:
 def test_unknown_setting_of_a_mixed_method_is_refused() -> None:
     with pytest.raises(UsageError, match="no setting 'balence'. Did you mean 'balance'"):
         make_parts("frami", {"synthesizer": 0.5}, {"synthesizer.balence": 2})
+
+
+def test_a_store_too_small_for_each_method_is_refused(teacher: Model, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"too few .* Ask for 16 clips, or for a smaller"):
+        synthesize(teacher, tmp_path / "a.h5", samples=8, batch_size=8, mix={"noise": 0.3})
+    assert not (tmp_path / "a.h5").exists()
