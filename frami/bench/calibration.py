@@ -70,8 +70,8 @@ class Task:
 
 TASKS = (
     Task("fsdd", "takes", "digits", 20, 700, StudentPlan("small", 12, 3072, 2500)),
-    Task("esc50", "5", None, 16, 400, StudentPlan("small", 16, 1024, 1000)),
-    Task("urbansound8k", "3", None, 16, 400, StudentPlan("small", 16, 1024, 1000)),
+    Task("esc50", "5", None, 32, 400, StudentPlan("small", 16, 1024, 1000)),
+    Task("urbansound8k", "3", None, 32, 400, StudentPlan("small", 16, 1024, 1000)),
 )
 
 
