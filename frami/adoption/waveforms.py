@@ -104,7 +104,7 @@ def _describe_similar(trial: Trial, called: Calling) -> str:
         return f"{found} that gives its values."
     x = as_values(trial.front_end, called.long.tensors[best.name], best.layout, power=False)
     mean, std = _standardization(trial.front_end, x, values)
-    return f"{found} with the mean {mean:.6g} and the deviation {std:.6g}, which gives its values."
+    return f"{found} with the mean {mean:g} and the deviation {std:g}, which gives its values."
 
 
 def _standardization(front_end: FrontEnd, x: Tensor, values: Tensor) -> tuple[float, float]:
@@ -112,7 +112,8 @@ def _standardization(front_end: FrontEnd, x: Tensor, values: Tensor) -> tuple[fl
     x, values = x.double(), values.double()
     slope = ((x - x.mean()) * (values - values.mean())).mean() / values.var(correction=0)
     std = front_end.std / float(slope)
-    return front_end.mean - std * float(x.mean() - slope * values.mean()), std
+    mean = front_end.mean - std * float(x.mean() - slope * values.mean())
+    return round(mean, 3), round(std, 4)
 
 
 def find_features(trial: Trial, calling: Calling, named: str, tolerance: float) -> Features | None:

@@ -55,7 +55,7 @@ def test_store_that_grows_equals_one_made_at_once(
     teacher: Model, tmp_path: Path, one_thread: None
 ) -> None:
     paths = tmp_path / "once.h5", tmp_path / "grown.h5"
-    for path, sizes in zip(paths, ((40,), (16, 40)), strict=True):
+    for path, sizes in zip(paths, ((40,), (32, 40)), strict=True):
         for samples in sizes:
             synthesize(teacher, path, samples=samples, batch_size=8, mix=MIX, options=FAST).close()
     assert read_columns(paths[0]) == read_columns(paths[1])
