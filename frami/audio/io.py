@@ -132,6 +132,11 @@ def _as_mono(path: Path, samples: Tensor, rate: int) -> Tensor:
     check_format(path, length, channels, rate)
     mono = mix_channels(path, samples)
     if not bool(mono.any()):
+        if bool(samples.any()):
+            raise OperationError(
+                f"{path} is silent as mono: its two channels cancel, because one is the other with "
+                f"the sign changed. Export one channel, or invert one of them."
+            )
         raise OperationError(
             f"{path} is silent: all of its {len(samples)} samples are zero. Leave it out or record "
             f"it again."
