@@ -15,8 +15,8 @@ from frami.core.errors import OperationError, UsageError
 
 MIN_SECONDS = 0.02
 # The filter of resampling: zero crossings on either side, and cutoff as a part of half the lower
-# rate; about the gain of soxr's HQ. torchaudio's defaults (6, 0.99) lose 1.9 dB at 0.44 of the lower
-# rate, and suppress an alias from 0.51 of it by 8 dB only.
+# rate. Its gain is about that of soxr's HQ. torchaudio's defaults (6, 0.99) lose 1.9 dB at 0.44 of
+# the lower rate, and suppress an alias from 0.51 of it by 8 dB only.
 FILTER_ZEROS = 64
 FILTER_CUTOFF = 0.96
 DECODING_ERRORS = (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError)
