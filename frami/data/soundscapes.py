@@ -7,9 +7,8 @@ signal-to-noise ratio, pitch and tempo of an event are random, as in URBAN-SED (
 
 Differs from Scaper:
 
-- the silence around a recording is removed, and an event starts and ends where its recording is
-  loud, within 20 dB of the loudest 20 ms; pauses inside an event stay;
-- an event can end earlier than ``min_event_seconds``, where its recording goes on with a pause;
+- an event starts and ends where its recording is loud, within 20 dB of its loudest 20 ms, so it can
+  be shorter than ``min_event_seconds``; pauses inside it stay;
 - a recording that is shorter than its event is repeated;
 - an event that overlaps another event of its class is dropped;
 - levels are root mean squares, not loudness.
@@ -23,8 +22,8 @@ The layout is the layout of DESED (DCASE 2023 task 4), so the data set ``desed``
     metadata/validation/validation_durations.tsv
 
 Validation events come from one fold of the data set, training events from all others. The data set
-must keep all clips of one source in one fold, as UrbanSound8K and ESC-10 do. ESC-50 does so but for
-four sources (131943, 134049, 209698 and 234879, nine clips), each of which is in two folds.
+must keep all clips of one source in one fold, as UrbanSound8K and ESC-10 do. ESC-50 does, but for
+four sources (nine clips); see `frami.datasets.esc50`.
 """
 
 from __future__ import annotations
@@ -222,10 +221,7 @@ def _write_subset(
     done: int,
     report: ProgressCallback,
 ) -> None:
-    """Write the soundscapes of a subset and their tables; none if the subset is empty.
-
-    ``tables`` has the rows of the events of finished soundscapes, by subset and file.
-    """
+    """Write the soundscapes of a subset, and its table from the rows of each soundscape."""
     if not plan.count:
         return
     out, part, settings = run.folder, PARTS[plan.name], plan.settings
