@@ -2,8 +2,8 @@
 
 Three volunteers annotated each training recording. It has every tag that at least one of them gave.
 Where the authors agreed on its tags (annotator 0), it has theirs alone, as in the challenge's
-baseline. So has a recording of ``validate``, the only fold. Unpack the folders ``train`` and ``validate`` beside
-``annotations.csv``, as in version 1. License: CC BY 4.0.
+baseline. So has a recording of ``validate``, the only fold. Unpack the folders ``train`` and
+``validate`` beside ``annotations.csv``, as in version 1. License: CC BY 4.0.
 Source: Cartwright et al., "SONYC Urban Sound Tagging (SONYC-UST)", DCASE Workshop 2019.
 """
 
