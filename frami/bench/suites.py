@@ -41,7 +41,8 @@ ABLATIONS = (
     DataSource("batch-norm statistics of one round", "frami", synthesis={"momentum": 0.0}),
     DataSource("no siblings", "frami", synthesis={"siblings": 0}),
     DataSource("half the steps", "frami", synthesis={"steps": 10}),
-    DataSource("clips as long as recordings", "frami", synthesis={"max_frames": 1000}),
+    DataSource("clips as long as recordings", "frami", max_frames=1000),
+    DataSource("batch-norm loss not relative", "frami", synthesis={"relative": False}),
     DataSource(
         "no recording conditions", "frami", synthesis={"level": 0.0, "filter": 0.0, "envelope": 0.0}
     ),
@@ -129,7 +130,7 @@ def method_sources(
         synthesis={**ADAPTIVE, **short.get("deepinversion", {})},
     )
     # With the batch-norm loss of FRAMI: is it this loss that makes the difference in few rounds?
-    for name in ("DeepInversion", "FastMeta"):
+    for name in ("DeepInversion", "CMI", "FastMeta", "NAYER", "DFQ"):
         relative = {**short.get(name.lower(), {}), "relative": True}
         yield DataSource(f"{name}, relative batch-norm loss", name.lower(), synthesis=relative)
     named = {"CMI": "cmi", "FastMeta": "fastmeta", "NAYER": "nayer", "DAFL": "dafl", "DFAD": "dfad"}
