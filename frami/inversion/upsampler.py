@@ -62,7 +62,9 @@ class Upsampler(nn.Module):
 
     def _first_map(self, noise: Tensor, columns: int) -> Tensor:
         """Return the first ``columns`` of the map, ``(B, 128, rows, columns)``."""
-        weight, bias, size = self.expand.weight, self.expand.bias, (128, *self.size)
+        size = (128, *self.size)
+        weight: Tensor = self.expand.weight
+        bias: Tensor = self.expand.bias
         if columns < self.size[1]:
             weight = weight.view(*size, -1)[:, :, :columns].flatten(0, 2)
             bias = bias.view(size)[:, :, :columns].flatten()
