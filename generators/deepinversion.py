@@ -9,9 +9,12 @@ training data (eq. 4). The last term is that of the adaptive form: it favors cli
 and teacher differ, by the Jensen-Shannon divergence JS. Its weight is 0 by default.
 
 Published: the defaults are those for CIFAR-10, with 2,000 steps per round of 256 clips; here a
-round has the batch size, 64 by default. For the adaptive form, 0.2 is published for ImageNet, where
-batch_norm is 0.01. CMI's authors run it with adversary 1, batch_norm 10, learning_rate 0.1,
-total_variation 0.001 and 1,000 steps.
+round has the batch size, 64 by default. R_TV is the sum of the l2 norms of the differences between
+neighbors. For the adaptive form, 0.2 is published for ImageNet, where batch_norm is 0.01.
+
+CMI's authors (Fang et al., IJCAI 2021) run the adaptive form with another R_TV, the mean absolute
+difference, and with Adam's betas 0.5 and 0.99: ``form=cmi``. Their settings are adversary 1,
+batch_norm 10, learning_rate 0.1, total_variation 0.001 and 1,000 steps.
 
 Differs: Every step computes the losses on clips rotated in time by any number of frames, where an
 image is shifted by two pixels (with ``views=image`` by up to four, and half of the clips are
@@ -21,7 +24,9 @@ adaptive form, a small proxy student takes the part of the student.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -29,6 +34,7 @@ from torch import Tensor
 
 from frami.audio import transforms
 from frami.core import seeds
+from frami.core.errors import unknown_name
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import loss_weights, setting, weight
@@ -43,11 +49,38 @@ from frami.inversion.weak_priors import WeakPriors, WeakPriorSettings
 from frami.models.model import Model
 
 
+@dataclass(frozen=True)
+class Form:
+    """What two authors' code for this method differs in.
+
+    Attributes:
+        total_variation: Takes clips ``(B, F, N)``.
+        betas: Betas of Adam.
+    """
+
+    total_variation: Callable[[Tensor], Tensor]
+    betas: tuple[float, float]
+
+
+FORMS = MappingProxyType(
+    {
+        "deepinversion": Form(losses.total_variation, (0.9, 0.999)),
+        "cmi": Form(losses.mean_total_variation, (0.5, 0.99)),
+    }
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings(ImageMethodSettings, WeakPriorSettings):
     """Settings of DeepInversion; ``adversary`` selects its adaptive form."""
 
     steps: int = setting(2000, "optimization steps per round", low=1)
+    form: str = setting(
+        "deepinversion",
+        "total variation and betas of Adam: deepinversion (l2 norms; 0.9, 0.999) or cmi, as CMI's "
+        "authors run it (mean absolute difference; 0.5, 0.99)",
+        omit_default=True,
+    )
     total_variation: float = weight(2.5e-5, "weight of the total variation")
     norm: float = weight(0.0, "weight of the L2 norm of the clips")
     learning_rate: float = setting(0.05, "learning rate of the clips' values", low=0)
@@ -57,6 +90,9 @@ class Method:
     """The proxy student of the adaptive form; without it, rounds do not depend on one another."""
 
     def __init__(self, teacher: Model, settings: Settings, runtime: Runtime, seed: int) -> None:
+        if settings.form not in FORMS:
+            raise unknown_name("form of DeepInversion", settings.form, FORMS)
+        self.form = FORMS[settings.form]
         self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
         self.view, _ = get_views(settings.views)
         self.proxy = make_proxy(teacher, settings, runtime, seed)
@@ -72,7 +108,7 @@ class Method:
             lambda: clamp_to_range(values, *front_end.value_range),
             lambda mel: self._compute_losses(mel, target, rng),
             loss_weights(settings),
-            torch.optim.Adam([values], lr=settings.learning_rate),
+            torch.optim.Adam([values], lr=settings.learning_rate, betas=self.form.betas),
             settings.steps,
         )
         if self.proxy is not None:
@@ -95,7 +131,7 @@ class Method:
             adversarial_loss=losses.jensen_shannon_gap,
         )
         terms |= self.weak_priors.terms(view, forward_pass.output, attention, rng)
-        terms["total_variation"] = lambda: losses.total_variation(mel)
+        terms["total_variation"] = lambda: self.form.total_variation(mel)
         terms["norm"] = lambda: mel.norm()
         return terms, forward_pass
 

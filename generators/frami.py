@@ -84,6 +84,9 @@ class Settings(RunningTermSettings, WeakPriorSettings, ConditionSettings):
         "two to three times the cost",
         low=0,
     )
+    relative: bool = setting(
+        True, "divide the batch-norm distance by the teacher's spread", omit_default=True
+    )
     max_frames: int = setting(
         80, "longest clip in frames, for single-label teachers; frame_range overrides it", low=1
     )
@@ -195,7 +198,12 @@ class Method:
             view, target, self.runtime, momentum=self.settings.momentum
         )
         terms = teacher_terms(
-            forward_pass, view, view_target, self.proxy, relative=True, running=self.running
+            forward_pass,
+            view,
+            view_target,
+            self.proxy,
+            relative=self.settings.relative,
+            running=self.running,
         )
         terms |= self.weak_priors.terms(view, forward_pass.output, attention, rng)
         terms["contrast"] = lambda: self._contrast(mel, forward_pass.output, rng)

@@ -10,10 +10,10 @@ random weights of the noisy layer, a linear layer between embedding and generato
 anew for every round, as is Adam. In L_BN the moments are averaged with those of past rounds. L_adv
 is minus the divergence of student from teacher on clips that both classify alike.
 
-Published: rounds of 400 clips, and as in the authors' code 40 steps per round and 1,000 outputs of
-the noisy layer. The generator is drawn anew every ten epochs of two rounds each. L_adv counts after
-a warm-up of 20 epochs of ten rounds each, in which no student is trained and a generator lasts 100
-rounds.
+Published: rounds of 400 clips, and as in the authors' code 1,000 outputs of the noisy layer and 30
+steps per round for 10 classes, 40 for 100, 60 for 200. The generator is drawn anew every ten epochs
+of two rounds each. L_adv counts after a warm-up of 20 epochs of ten rounds each, in which no
+student is trained and a generator lasts 100 rounds.
 
 Differs: A round has the batch size, 64 clips by default. L_adv counts after twenty rounds. A small
 proxy student takes the part of the student, which is distilled from the store afterwards; it is
@@ -26,9 +26,9 @@ has one linear map for each repetition of a class in the batch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -61,7 +61,11 @@ EMBEDDING_SIZE = 512
 class Settings(RunningTermSettings, ImageMethodSettings):
     """Settings of NAYER."""
 
-    steps: int = setting(40, "optimization steps per round", low=1)
+    steps: int = setting(
+        0,
+        "optimization steps per round; 0: as published, 30 up to 10 classes, 40 up to 100, else 60",
+        low=0,
+    )
     embedding: str = setting(
         "names", "class embeddings: names, learned, or a .npy file with one row per class"
     )
@@ -72,6 +76,20 @@ class Settings(RunningTermSettings, ImageMethodSettings):
         4e-3, "learning rate of generator, noisy layer and learned embeddings", low=0
     )
     fresh: int = setting(20, "rounds after which the generator is drawn anew", low=1)
+
+    def for_teacher(self, teacher: Model) -> Self:
+        """Return the settings with the published number of steps, if none is given."""
+        return self if self.steps else replace(self, steps=published_steps(len(teacher.labels)))
+
+
+def published_steps(classes: int) -> int:
+    """Return the steps per round of the authors' scripts for about this number of classes.
+
+    They have 30 for CIFAR-10, 40 for CIFAR-100 and 60 for the 200 classes of Tiny ImageNet.
+    """
+    if classes <= 10:
+        return 30
+    return 40 if classes <= 100 else 60
 
 
 class NoisyLayer(nn.Module):
@@ -96,7 +114,8 @@ class Method:
                 "The method nayer makes clips of one class, but this teacher's task is "
                 f"{teacher.task}. Use the method frami, which supports every task."
             )
-        self.teacher, self.settings, self.runtime, self.seed = teacher, settings, runtime, seed
+        self.settings = settings = settings.for_teacher(teacher)
+        self.teacher, self.runtime, self.seed = teacher, runtime, seed
         self.view, _ = get_views(settings.views)
         with seeds.seeded(seed, Stream.CLASS_EMBEDDINGS):
             self.embedded = class_embeddings(teacher.labels, settings.embedding).to(runtime.device)

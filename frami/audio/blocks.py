@@ -20,7 +20,7 @@ class Resampler:
     """Resample a waveform that comes in chunks of any size.
 
     The results, joined, are what `frami.audio.io.resample` returns for the whole waveform. They lag
-    behind the chunks by the length of its filter, a few samples at the lower of the two rates.
+    behind the chunks by half the length of its filter, 67 samples at the lower of the two rates.
 
     Args:
         rate: Rate of the chunks, Hz.
@@ -30,8 +30,8 @@ class Resampler:
     def __init__(self, rate: int, new_rate: int) -> None:
         self.rate, self.new_rate = rate, new_rate
         self._old, self._new = io.resample_ratio(rate, new_rate)
-        # The filter of torchaudio spans 6 zero crossings at 0.99 of the lower rate, on both sides.
-        reach = math.ceil(6 * self._old / (0.99 * min(self._old, self._new))) + 1
+        lower = min(self._old, self._new)
+        reach = math.ceil(io.FILTER_ZEROS * self._old / (io.FILTER_CUTOFF * lower)) + 1
         # Output samples repeat their positions between input samples every `_old` input samples.
         self._context = -(-reach // self._old) * self._old
         self._buffer = torch.zeros(0)

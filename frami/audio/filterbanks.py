@@ -1,8 +1,9 @@
 """Filterbanks: combine Fourier bins into mel, gammatone or constant-Q bands.
 
 A filterbank is a matrix of non-negative weights ``(bins, F)`` for the *power* of each bin, or for
-its magnitude if the front end takes magnitudes. Filters have a peak of about 1. Filters of
-``slaney`` and ``librosa`` have equal areas instead; they are librosa's default mel bands.
+its magnitude if the front end takes magnitudes. Filters have a peak of 1, but between two bins. The
+highest weight of a band that is hardly wider than a bin can be 0.6. Filters of ``slaney`` and
+``librosa`` have equal areas instead; they are librosa's default mel bands.
 """
 
 from __future__ import annotations

@@ -15,18 +15,29 @@ from frami.core.errors import OperationError, UsageError
 from frami.core.text import count
 
 MIN_SECONDS = 0.02
+# The filter of resampling: zero crossings on either side, and cutoff as a part of half the lower
+# rate. Its gain is about that of soxr's HQ. torchaudio's defaults (6, 0.99) lose 1.9 dB at 0.44 of
+# the lower rate, and suppress an alias from 0.51 of it by 8 dB only.
+FILTER_ZEROS = 64
+FILTER_CUTOFF = 0.96
 DECODING_ERRORS = (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError)
 
 
 def resample(waveform: Tensor, rate: int, new_rate: int) -> Tensor:
     """Return a waveform ``(..., T)`` of ``rate`` Hz at ``new_rate`` Hz.
 
+    Frequencies up to 0.46 of the lower rate keep their level; those above 0.505 of it are removed.
     The ratio of the rates is rounded by less than 0.02 %. The filter of the exact ratio can need
     gigabytes, as for 44101 Hz.
     """
     if rate == new_rate:
         return waveform
-    resampled: Tensor = _torchaudio.functional.resample(waveform, *resample_ratio(rate, new_rate))
+    resampled: Tensor = _torchaudio.functional.resample(
+        waveform,
+        *resample_ratio(rate, new_rate),
+        lowpass_filter_width=FILTER_ZEROS,
+        rolloff=FILTER_CUTOFF,
+    )
     return resampled
 
 
@@ -122,6 +133,11 @@ def _as_mono(path: Path, samples: Tensor, rate: int) -> Tensor:
     check_format(path, length, channels, rate)
     mono = mix_channels(path, samples)
     if not bool(mono.any()):
+        if bool(samples.any()):
+            raise OperationError(
+                f"{path} is silent as mono: its two channels cancel, because one is the other with "
+                f"the sign changed. Export one channel, or invert one of them."
+            )
         raise OperationError(
             f"{path} is silent: all of its {len(samples)} samples are zero. Leave it out or record "
             f"it again."

@@ -22,16 +22,39 @@ def trim_silence(waveform: Tensor, rate: int) -> Tensor:
     return waveform[int(loud[0]) * hop : (int(loud[-1]) + 1) * hop]
 
 
-def random_excerpt(sound: Tensor, length: int, rng: Generator) -> Tensor:
-    """Return ``length`` samples of a sound, from a random place outside its pauses.
+def random_excerpt(sound: Tensor, length: int, rate: int, rng: Generator) -> Tensor:
+    """Return a random excerpt of a sound that starts and ends where the sound is loud.
 
-    The excerpt is within 10 dB of the loudest one.
+    Loud is a place whose 20 ms are within 20 dB of the loudest 20 ms. The excerpt is within 10 dB
+    of the loudest one, and may have pauses inside.
+
+    Args:
+        sound: Sound ``(T,)``. It is repeated if it is too short for an excerpt.
+        length: Samples of the excerpt. It has fewer if it would end in a pause wherever it starts.
+        rate: Sample rate in Hz.
+        rng: Random numbers.
     """
+    repeated = sound.repeat(1 + -(-length // len(sound)))
+    window = min(length, max(1, rate // 50))
+    level = _window_energy(repeated, window)
+    loud = level >= 0.01 * level.max()
+    energy = _window_energy(repeated, length)
+    starts = torch.arange(len(energy))
+    choice = loud[: len(starts)] & (energy >= 0.1 * energy.max())
+    inside, loud_end = starts + length <= len(sound), loud[length - window :]
+    for preferred in (inside, loud_end):
+        if bool((choice & preferred).any()):
+            choice = choice & preferred
+    places = torch.nonzero(choice).flatten()
+    start = int(places[int(torch.randint(len(places), (), generator=rng))])
+    last = int(torch.nonzero(loud[start : start + length - window + 1])[-1])
+    return repeated[start : start + last + window]
+
+
+def _window_energy(sound: Tensor, window: int) -> Tensor:
+    """Return the energy of the ``window`` samples from each place on, ``(T - window + 1,)``."""
     energy = F.pad(sound.double().square().cumsum(0), (1, 0))
-    energy = energy[length:] - energy[:-length]
-    loud = torch.nonzero(energy >= 0.1 * energy.max()).flatten()
-    start = int(loud[int(torch.randint(len(loud), (), generator=rng))])
-    return sound[start : start + length]
+    return energy[window:] - energy[:-window]
 
 
 def shift_pitch_and_tempo(waveform: Tensor, semitones: float, tempo: float) -> Tensor:

@@ -63,7 +63,8 @@ class Artifacts:
         task, source = experiment.task, experiment.source
         assert source.method is not None
         suffix = _settings_suffix({**source.synthesis, **dict(source.mix)})
-        path = self.folder(experiment) / f"{source.method}{suffix}-{task.samples}.h5"
+        length = f"-{limit}-frames" if (limit := experiment.max_frames) else ""
+        path = self.folder(experiment) / f"{source.method}{suffix}-{task.samples}{length}.h5"
         options = dict(source.synthesis)
         if source.method == "recordings" and self.data:
             options["data"] = self.data
@@ -75,6 +76,7 @@ class Artifacts:
                 samples=task.samples,
                 method=source.method,
                 mix=dict(source.mix),
+                frame_range=_frame_range(teacher, limit),
                 options=options,
                 seed=experiment.seed,
                 device=self.device,
@@ -154,6 +156,12 @@ class Artifacts:
                 report=report,
             )
         return str(out)
+
+
+def _frame_range(teacher: Model, limit: int) -> tuple[int, int] | None:
+    """Return the shortest and the longest clip, in frames, of every method; None: its default."""
+    shortest, longest = (min(n_frames, limit) for n_frames in teacher.frame_range)
+    return (shortest, longest) if limit else None
 
 
 def _student_folder_name(

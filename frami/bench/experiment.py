@@ -16,12 +16,12 @@ from frami.training.supervised import SupervisedSettings
 
 # Fields that no measured number depends on: names, goals, and the row a gain is computed against.
 IDENTITY_EXCLUDES = {
-    "task": ("target_teacher", "target_ratio", "minutes"),
+    "task": ("target_teacher", "target_ratio", "minutes", "max_frames"),
     "student": ("name",),
     "source": ("name", "baseline"),
 }
 # Fields that came later: at their default they do not change the identity of a row.
-LATER_FIELDS = {"source": ("mix",)}
+LATER_FIELDS = {"source": ("mix", "max_frames")}
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ class BenchTask:
         minutes: Goal for synthesis and distillation together, on two cores; 0 for none.
         model_task: A name of ``frami.models.tasks``; empty for the task of the data set.
         mixture: How the soundscapes are mixed; None if the data set consists of recordings.
+        max_frames: Longest synthetic clip of every method, in frames; 0: each method's own default.
     """
 
     dataset: str
@@ -80,6 +81,7 @@ class BenchTask:
     minutes: int = 0
     model_task: str = ""
     mixture: Mixture | None = None
+    max_frames: int = 80
 
     @property
     def held_out(self) -> tuple[str, str]:
@@ -147,6 +149,7 @@ class DataSource:
         embedding_teacher: Teacher whose hidden states are matched; None: the first of
             ``teachers``.
         baseline: Name of the source that the gain of this one is computed against.
+        max_frames: Longest synthetic clip, in frames, if it is not that of the task.
     """
 
     name: str
@@ -159,6 +162,7 @@ class DataSource:
     embedding_teacher: TeacherSpec | None = None
     baseline: str = ""
     mix: tuple[tuple[str, float], ...] = ()
+    max_frames: int = 0
 
     @property
     def fused_teachers(self) -> tuple[TeacherSpec, ...]:
@@ -180,9 +184,14 @@ class Experiment:
     def settings(self) -> str:
         """Settings of the method that differ from its defaults, as shown in the table."""
         source = self.source
-        return " ".join(
-            f"{name}={value}" for name, value in (*source.mix, *source.synthesis.items())
-        )
+        length = {"max_frames": source.max_frames} if source.max_frames else {}
+        options = (*source.mix, *source.synthesis.items(), *length.items())
+        return " ".join(f"{name}={value}" for name, value in options)
+
+    @property
+    def max_frames(self) -> int:
+        """Longest synthetic clip, in frames; 0: the default of the method."""
+        return self.source.max_frames or self.task.max_frames
 
     @property
     def identity(self) -> str:
@@ -196,8 +205,10 @@ class Experiment:
                 if not config[part][name]:
                     del config[part][name]
         if source.method:
-            method_settings = load_method(source.method).Settings
-            config["method"] = settings_to_json(method_settings(**source.synthesis))
+            method_settings = load_method(source.method).Settings(**source.synthesis)
+            config["method"] = settings_to_json(method_settings)
+            if self.max_frames and self.max_frames != method_settings.frame_limit:
+                config["max_frames"] = self.max_frames
         if self.task.mixture:
             config["mixing"] = asdict(SoundscapeSettings())
         recipe = find_recipe(source.recipe, labeled=not source.method)

@@ -33,8 +33,8 @@ TEACHER_STEPS = {
     "mobilenet": (1600, 1000),
     "transformer": (2400, 1500),
 }
-FSDD = BenchTask("fsdd", "takes", 0, 1024, 1200)
-ESC10 = BenchTask("esc10", "5", 0, 1024, 800)
+FSDD = BenchTask("fsdd", "takes", 0, 1024, 1200, max_frames=0)
+ESC10 = BenchTask("esc10", "5", 0, 1024, 800, max_frames=0)
 
 
 def foreign() -> Iterator[Experiment]:

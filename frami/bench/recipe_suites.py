@@ -20,10 +20,19 @@ from frami.bench.experiment import (
 
 # Soundscapes of 10 s with one to nine events each. Weights are chosen on those of another fold.
 MIXED = Mixture("esc10", "5", 1000, 200)
-# Batches have half as many clips because a clip is twice as long as in ESC-50.
+# Synthetic clips have full length. Batches have half as many clips because a clip is twice as long
+# as in ESC-50.
 # A seed takes one hour of one core for scenes, two for tags, five for events.
 TAGS = BenchTask(
-    "desed", "validation", 800, 1536, 500, model_task="multi-label", mixture=MIXED, batch_size=32
+    "desed",
+    "validation",
+    800,
+    1536,
+    500,
+    model_task="multi-label",
+    mixture=MIXED,
+    batch_size=32,
+    max_frames=0,
 )
 EVENTS = BenchTask(
     "desed",
@@ -35,6 +44,7 @@ EVENTS = BenchTask(
     network="crnn",
     mixture=MIXED,
     batch_size=32,
+    max_frames=0,
 )
 SCENES = BenchTask("esc50_second", "5", 1500, 2048, 1200)
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError, unknown_name
+from frami.core.narrow import pad_narrow_inputs, restore_inputs
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -57,6 +58,7 @@ class Runtime:
         finally:
             layout = torch.contiguous_format
             network.to(original).to(memory_format=layout)  # type: ignore[call-overload]
+            restore_inputs(network)
 
     def place(self, network: M) -> M:
         """Return the network on this device, in this memory layout where that is safe.
@@ -64,6 +66,8 @@ class Runtime:
         A network whose attribute ``keeps_layout`` is true stays contiguous.
         """
         network.to(self.device)
+        if torch.device(self.device).type == "cpu":
+            pad_narrow_inputs(network)
         safe = not getattr(network, "keeps_layout", False)
         if (
             self.channels_last

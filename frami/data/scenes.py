@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from frami.audio import mixing
+from frami.core.errors import UsageError
 from frami.core.settings import setting
 from frami.data.annotations import Event
 from frami.data.recordings import Recordings
@@ -27,6 +28,17 @@ class SoundscapeSettings:
     max_snr: float = setting(30.0, "maximum level over the background (dB)", low=-100, high=100)
     pitch: float = setting(3.0, "maximum pitch shift, up or down (semitones)", low=0, high=12)
     tempo: float = setting(0.2, "maximum relative change of tempo", low=0, high=0.5)
+
+
+def check_settings(settings: SoundscapeSettings) -> None:
+    """Raise `UsageError` unless the lengths and levels are in order."""
+    shortest, longest = settings.min_event_seconds, settings.max_event_seconds
+    if not shortest <= longest <= settings.seconds or settings.min_snr > settings.max_snr:
+        raise UsageError(
+            f"The settings must satisfy min_event_seconds <= max_event_seconds <= seconds and "
+            f"min_snr <= max_snr. They are {shortest}, {longest} and {settings.seconds} s, and "
+            f"{settings.min_snr} and {settings.max_snr} dB; change the others, too."
+        )
 
 
 def draw_events(
@@ -57,17 +69,20 @@ def mix(
     recordings: Recordings,
     settings: SoundscapeSettings,
     rng: torch.Generator,
-) -> Tensor:
-    """Return a soundscape ``(T,)`` with a peak of 0.9.
+) -> tuple[Tensor, list[Event]]:
+    """Return a soundscape ``(T,)`` with a peak of 0.9, and its events as they are in it.
+
+    An event ends earlier than planned where its recording has a pause at the planned end.
 
     Args:
-        events: The events, each with the index of its recording.
+        events: The planned events, each with the index of its recording.
         recordings: Recordings of the events.
         settings: Settings of the mixture.
         rng: Random generator of background, levels, pitches, tempi and excerpts.
     """
     rate = settings.sample_rate
     scene = mixing.brownian_noise(round(settings.seconds * rate), rng)
+    mixed = []
     for event, index in events:
         snr = _uniform(settings.min_snr, settings.max_snr, rng)
         semitones = _uniform(-settings.pitch, settings.pitch, rng)
@@ -76,11 +91,12 @@ def mix(
         length = min(len(scene), round(event.offset * rate)) - first
         sound = mixing.trim_silence(recordings.read(index, rate), rate)
         sound = mixing.shift_pitch_and_tempo(sound, semitones, tempo)
-        # A short recording is repeated: by the annotation, the class sounds for the whole event.
-        excerpt = mixing.random_excerpt(sound.repeat(-(-length // len(sound))), length, rng)
+        excerpt = mixing.random_excerpt(sound, length, rate, rng)
         level = 10 ** (snr / 20)
-        scene[first : first + length] += mixing.fade(excerpt, rate) * level / mixing.rms(excerpt)
-    return 0.9 * scene / scene.abs().max()
+        last = first + len(excerpt)
+        scene[first:last] += mixing.fade(excerpt, rate) * level / mixing.rms(excerpt)
+        mixed.append(event if len(excerpt) == length else replace(event, offset=last / rate))
+    return 0.9 * scene / scene.abs().max(), mixed
 
 
 def _randint(count: int, rng: torch.Generator) -> int:

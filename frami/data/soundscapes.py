@@ -7,7 +7,8 @@ signal-to-noise ratio, pitch and tempo of an event are random, as in URBAN-SED (
 
 Differs from Scaper:
 
-- the silence around a recording is removed, and an event never starts in a pause of its recording;
+- an event starts and ends where its recording is loud, within 20 dB of its loudest 20 ms, so it can
+  be shorter than ``min_event_seconds``; pauses inside it stay;
 - a recording that is shorter than its event is repeated;
 - an event that overlaps another event of its class is dropped;
 - levels are root mean squares, not loudness.
@@ -21,7 +22,8 @@ The layout is the layout of DESED (DCASE 2023 task 4), so the data set ``desed``
     metadata/validation/validation_durations.tsv
 
 Validation events come from one fold of the data set, training events from all others. The data set
-must keep all clips of one source in one fold, as ESC-50 and UrbanSound8K do.
+must keep all clips of one source in one fold, as UrbanSound8K and ESC-10 do. ESC-50 does, but for
+four sources (nine clips); see `frami.datasets.esc50`.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ from frami.core.seeds import Stream, make_rng
 from frami.core.settings import make_settings
 from frami.data.annotations import DESED_DURATIONS, DESED_FOLDS, DESED_SYNTHETIC, Event
 from frami.data.recordings import Recordings, Split
-from frami.data.scenes import SoundscapeSettings, draw_events, mix
+from frami.data.scenes import SoundscapeSettings, check_settings, draw_events, mix
 from frami.data.splits import load_split
 
 __all__ = ["SoundscapeSettings", "make_soundscapes"]
@@ -78,13 +80,10 @@ class _SubsetPlan:
     settings: SoundscapeSettings
     seed: int
 
-    def rng(self, index: int) -> torch.Generator:
-        """Return the random generator of one soundscape."""
-        return make_rng(self.seed, STREAMS[self.name], index)
-
-    def events(self, rng: torch.Generator) -> list[tuple[Event, int]]:
-        """Return the random events of one soundscape, each with the index of its recording."""
-        return draw_events(self.labels, self.clips_of, self.settings, rng)
+    def draw(self, index: int) -> tuple[list[tuple[Event, int]], torch.Generator]:
+        """Return the planned events of one soundscape, and the random numbers to mix them with."""
+        rng = make_rng(self.seed, STREAMS[self.name], index)
+        return draw_events(self.labels, self.clips_of, self.settings, rng), rng
 
 
 def make_soundscapes(
@@ -129,7 +128,8 @@ def make_soundscapes(
     select_runtime(device, threads)
     settings = make_settings(SoundscapeSettings, options or {})
     counts = {"train": train, "validation": validation}
-    _check_settings(settings, counts)
+    check_settings(settings)
+    _check_counts(counts)
     split = load_split(dataset, data, test_fold=test_fold, strict=strict)
     labels = tuple(classes) or split.labels
     _check_classes(split, labels)
@@ -153,20 +153,15 @@ def make_soundscapes(
     ) as run:
         if not run.finished:
             report(0)
+            state = run.state()
+            tables: dict[str, dict[str, list[str]]] = state["tables"] if state else {}
             for done, plan in ((0, plans[0]), (train, plans[1])):
-                _write_subset(run.folder, plan, done, report)
+                _write_subset(run, plan, tables, done, report)
             run.finish(soundscapes=train + validation)
         return run.folder
 
 
-def _check_settings(settings: SoundscapeSettings, counts: dict[str, int]) -> None:
-    shortest, longest = settings.min_event_seconds, settings.max_event_seconds
-    if not shortest <= longest <= settings.seconds or settings.min_snr > settings.max_snr:
-        raise UsageError(
-            f"The settings must satisfy min_event_seconds <= max_event_seconds <= seconds and "
-            f"min_snr <= max_snr. They are {shortest}, {longest} and {settings.seconds} s, and "
-            f"{settings.min_snr} and {settings.max_snr} dB; change the others, too."
-        )
+def _check_counts(counts: dict[str, int]) -> None:
     if counts["train"] < 0 or counts["validation"] < 1:
         raise UsageError(
             f"`train` is {counts['train']} and `validation` is {counts['validation']}; "
@@ -210,7 +205,7 @@ def _check_every_class_occurs(plan: _SubsetPlan) -> None:
 
     The labels come from the training soundscapes, or from validation if there are no others.
     """
-    events = (e for index in range(plan.count) for e, _ in plan.events(plan.rng(index)))
+    events = (event for index in range(plan.count) for event, _ in plan.draw(index)[0])
     absent = sorted(set(plan.labels) - {event.label for event in events})
     if absent:
         raise UsageError(
@@ -219,25 +214,32 @@ def _check_every_class_occurs(plan: _SubsetPlan) -> None:
         )
 
 
-def _write_subset(out: Path, plan: _SubsetPlan, done: int, report: ProgressCallback) -> None:
-    """Write the soundscapes of a subset and their tables; none if the subset is empty."""
+def _write_subset(
+    run: Run,
+    plan: _SubsetPlan,
+    tables: dict[str, dict[str, list[str]]],
+    done: int,
+    report: ProgressCallback,
+) -> None:
+    """Write the soundscapes of a subset, and its table from the rows of each soundscape."""
     if not plan.count:
         return
-    part, settings = PARTS[plan.name], plan.settings
+    out, part, settings = run.folder, PARTS[plan.name], plan.settings
     folder = files.ensure_dir(out / "audio" / part)
     names = [f"{index:05}.wav" for index in range(plan.count)]
-    rows = ["filename\tonset\toffset\tevent_label"]
+    table = tables.setdefault(plan.name, {})
     for index, name in enumerate(names):
-        rng = plan.rng(index)
-        events = plan.events(rng)
-        if not (folder / name).is_file():
+        if name not in table or not (folder / name).is_file():
+            planned, rng = plan.draw(index)
+            scene, events = mix(planned, plan.recordings, settings, rng)
             buffer = io.BytesIO()
-            scene = mix(events, plan.recordings, settings, rng)
             soundfile.write(buffer, scene.numpy(), settings.sample_rate, format="WAV")
             files.write_bytes(folder / name, buffer.getvalue())
-        rows += [f"{name}\t{e.onset:.3f}\t{e.offset:.3f}\t{e.label}" for e, _ in events]
+            table[name] = [f"{name}\t{e.onset:.3f}\t{e.offset:.3f}\t{e.label}" for e in events]
+            run.save(lambda: {"tables": tables})
         report(done + index + 1, f"{plan.name}: {name}")
-    _write_table(out / "metadata" / f"{part}.tsv", rows)
+    rows = [row for name in names for row in table[name]]
+    _write_table(out / "metadata" / f"{part}.tsv", ["filename\tonset\toffset\tevent_label", *rows])
     if plan.name in DESED_DURATIONS:
         durations = [f"{name}\t{settings.seconds}" for name in names]
         _write_table(out / DESED_DURATIONS[plan.name], ["filename\tduration", *durations])

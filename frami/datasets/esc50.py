@@ -1,5 +1,9 @@
 """ESC-50: 2,000 environmental sounds of 5 s in 50 classes and 5 folds.
 
+The folds keep all clips of one source together, but for four sources: 131943, 134049, 209698 and
+234879 have nine clips, and each is in two folds, with another class in each. The folds of ESC-10
+share no source.
+
 The license, CC BY-NC 3.0, forbids commercial use.
 Source: Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015.
 """

@@ -1,9 +1,9 @@
 """SONYC-UST, DCASE 2019 task 5: 10-s street recordings from New York with eight coarse tags.
 
-Three volunteers annotated each training recording. It has every tag that at least one of them gave,
-as in the challenge's baseline. A recording of ``validate``, the only fold, has the tags that the
-authors agreed on (annotator 0). Unpack the folders ``train`` and ``validate`` beside
-``annotations.csv``, as in version 1. License: CC BY 4.0.
+Three volunteers annotated each training recording. It has every tag that at least one of them gave.
+Where the authors agreed on its tags (annotator 0), it has theirs alone, as in the challenge's
+baseline. So has a recording of ``validate``, the only fold. Unpack the folders ``train`` and
+``validate`` beside ``annotations.csv``, as in version 1. License: CC BY 4.0.
 Source: Cartwright et al., "SONYC Urban Sound Tagging (SONYC-UST)", DCASE Workshop 2019.
 """
 
@@ -48,9 +48,15 @@ def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on one official set and trains on ``train``."""
     check_fold("sonyc", fold, FOLDS)
     rows = _rows(folder)
-    by_volunteers = [row for row in rows if row["split"] == "train"]
+    agreed = {row["audio_filename"] for row in rows if row["annotator_id"] == AUTHORS}
+    of_train = [
+        row
+        for row in rows
+        if row["split"] == "train"
+        and (row["annotator_id"] == AUTHORS or row["audio_filename"] not in agreed)
+    ]
     by_authors = [row for row in rows if row["split"] == fold and row["annotator_id"] == AUTHORS]
-    train, missing_train = _recordings(folder, by_volunteers, "train")
+    train, missing_train = _recordings(folder, of_train, "train")
     test, missing_test = _recordings(folder, by_authors, fold)
     if not len(train) + len(test):
         raise UsageError(

@@ -170,10 +170,10 @@ class _ChannelMoments(torch.autograd.Function):
     def backward(context: Any, mean_grad: Tensor, var_grad: Tensor) -> Tensor:
         x, mean = context.saved_tensors
         count = x.numel() // x.shape[1]
-        shape = [1, -1] + [1] * (x.dim() - 2)
-        slope = 2 * var_grad / count
-        offset = mean_grad / count - slope * mean
-        return torch.addcmul(offset.to(x.dtype).view(shape), x, slope.to(x.dtype).view(shape))
+        # mean_grad / count + (x - mean) * 2 var_grad / count, computed in float32 in one pass:
+        # where the mean is many standard deviations, bfloat16 would round the difference away.
+        slope, offset, one = 2 * var_grad / count, mean_grad / count, torch.ones_like(mean)
+        return torch.batch_norm(x, slope, offset, mean, one, False, 0.0, 0.0, False)
 
 
 def channel_moments(x: Tensor) -> Moments:

@@ -79,7 +79,8 @@ class MethodModule(Protocol):
 
     Attributes:
         Settings: A frozen dataclass, subclass of `MethodSettings`.
-        Method: A class or function that takes ``(teacher, settings, runtime, seed)``.
+        Method: A class or function that takes ``(teacher, settings, runtime, seed)``. The
+            teacher's ``frame_range`` is that of the clips to make.
     """
 
     Settings: type[MethodSettings]

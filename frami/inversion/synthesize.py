@@ -6,6 +6,7 @@ It draws targets and lengths, stores the clips, resumes interrupted work, and re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,8 @@ def synthesize(
     for part in parts:
         checks.check_teacher(teacher, part.settings, co_occurrence)
     runtime = select_runtime(device, threads, precision)
-    inversion = Mixture(parts, teacher, runtime, seed)
+    # Generators of a fixed size are built for the clips of this synthesis.
+    inversion = Mixture(parts, replace(teacher, frame_range=frame_range), runtime, seed)
     plan = SynthesisPlan(
         method=parts[0].method,
         options=identity_fields(parts[0].settings),

@@ -14,7 +14,8 @@ class Upsampler(nn.Module):
     """Noise ``(B, Z)`` to spectrograms ``(B, F, N)`` within the front end's range.
 
     A linear layer gives a map with a quarter of the bands and frames, which two resize-convolutions
-    upsample. For clips of another length than ``n_frames``, the first map is interpolated.
+    upsample. Shorter clips than ``n_frames`` use the first columns of the map only, so that each
+    column means the same frames at every length. For longer clips the map is interpolated.
 
     Source: the generator of Fang et al., "Contrastive Model Inversion", IJCAI 2021 (after DAFL,
     ICCV 2019), as in the authors' code. Differs: any number of bands and frames; the output is a
@@ -22,7 +23,7 @@ class Upsampler(nn.Module):
 
     Args:
         n_mels: Number of mel bands, F.
-        n_frames: Length of the clips for which the first map is not interpolated.
+        n_frames: Length of the longest clips.
         value_range: Lowest and highest value of the front end.
         latent: Size of the noise, Z.
     """
@@ -48,7 +49,10 @@ class Upsampler(nn.Module):
 
     @classmethod
     def for_teacher(cls, teacher: Model, latent: int) -> Upsampler:
-        """Return a fresh generator for the teacher's longest clips and its front end's range."""
+        """Return a fresh generator for the longest clips of a synthesis.
+
+        The engine gives a method a teacher whose ``frame_range`` is that of the synthesis.
+        """
         front_end = teacher.front_end
         return cls(front_end.n_mels, teacher.frame_range[1], front_end.value_range, latent=latent)
 
@@ -56,12 +60,22 @@ class Upsampler(nn.Module):
         """Return standard normal noise ``(batch, Z)``."""
         return torch.randn(batch, self.latent, generator=rng).to(device)
 
+    def _first_map(self, noise: Tensor, columns: int) -> Tensor:
+        """Return the first ``columns`` of the map, ``(B, 128, rows, columns)``."""
+        size = (128, *self.size)
+        weight: Tensor = self.expand.weight
+        bias: Tensor = self.expand.bias
+        if columns < self.size[1]:
+            weight = weight.view(*size, -1)[:, :, :columns].flatten(0, 2)
+            bias = bias.view(size)[:, :, :columns].flatten()
+        return F.linear(noise, weight, bias).view(len(noise), 128, self.size[0], columns)
+
     def forward(self, noise: Tensor, n_frames: int) -> Tensor:
         """Return spectrograms ``(B, F, n_frames)`` in float32."""
-        hidden = self.expand(noise).view(len(noise), 128, *self.size)
-        size = (self.size[0], -(-n_frames // 4))
-        if size != self.size:
-            hidden = F.interpolate(hidden, size=size, mode="bilinear", align_corners=True)
+        rows, columns = self.size[0], -(-n_frames // 4)
+        hidden = self._first_map(noise, min(columns, self.size[1]))
+        if columns > self.size[1]:
+            hidden = F.interpolate(hidden, (rows, columns), mode="bilinear", align_corners=True)
         hidden = self.norm(hidden.contiguous(memory_format=torch.channels_last))
         raw = self.out(self.second(self.first(hidden)))[:, 0, : self.n_mels, :n_frames].float()
         return self.low + (self.high - self.low) * torch.sigmoid(raw + self.start)

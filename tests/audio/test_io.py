@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -48,6 +49,21 @@ def test_resample_odd_rate_is_fast_and_close(rate: int) -> None:
 
 def test_resample_to_a_lower_rate_removes_higher_frequencies() -> None:
     assert float(resample(sine(6000, 16000), 16000, RATE)[500:-500].abs().max()) < 0.01
+
+
+@pytest.mark.parametrize("rate", [16000, 22050, 44100])
+def test_resample_keeps_high_frequencies_and_removes_aliases(rate: int) -> None:
+    def gain(share: float) -> float:
+        """Return the gain in dB at a frequency that is a share of the new rate."""
+        output = resample(sine(share * RATE, rate), rate, RATE)[500:-500]
+        return 10 * math.log10(2 * float(output.square().mean()) + 1e-12)
+
+    assert gain(0.25) == pytest.approx(0, abs=0.05)
+    assert gain(0.44) == pytest.approx(0, abs=0.1)
+    assert gain(0.46) == pytest.approx(0, abs=0.1)
+    assert gain(0.47) == pytest.approx(0, abs=0.5)
+    for alias in (0.51, 0.6, 0.9):
+        assert gain(alias) < -50
 
 
 def test_resample_to_the_same_rate_returns_the_same_waveform() -> None:
@@ -135,7 +151,8 @@ def test_read_audio_flac_without_its_length_is_refused(
 
 
 BAD = {
-    "is silent": np.zeros(RATE),
+    "is silent: all of its 8000 samples are zero": np.zeros(RATE),
+    "its two channels cancel": np.linspace(-0.5, 0.5, RATE)[:, None] * [1, -1],
     "not numbers": np.where(np.arange(RATE) == 70, np.nan, 0.1),
     "has 6 channels": np.full((RATE, 6), 0.1),
     "lasts 10 ms": np.full(RATE // 100, 0.1),

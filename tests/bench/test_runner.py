@@ -17,6 +17,7 @@ from frami.bench.measure import Bench
 from frami.cli import frami
 from frami.core import registry
 from frami.core.errors import OperationError, UsageError
+from frami.data.store import Store
 from tests.bench.conftest import RunBench
 
 
@@ -40,6 +41,11 @@ def test_bench_quick_suite_measures_every_method_once(tmp_path: Path, run_bench:
         assert 0 <= float(row["accuracy"]) <= 1 and 0 <= float(row["agreement"]) <= 1
         assert (float(row["synthesis_cpu_s"]) >= 0) and float(row["peak_mb"]) > 0
         assert row["identity"]
+    lengths = set()
+    for path in (out / "tones-0-small-2-0").glob("*.h5"):
+        with Store(path) as store:
+            lengths.add((int(store.n_frames.min()), int(store.n_frames.max())))
+    assert len(lengths) == 1
     text = (page / "bench.md").read_text(encoding="utf-8")
     picture = "bench-quick-tones-0-small.png"
     assert picture in text and (page / picture).is_file()

@@ -10,10 +10,11 @@ import pytest
 
 from frami.audio.frontend import FrontEnd
 from frami.bench import recipe_suites, runner, suites
-from frami.bench.experiment import BenchTask, Mixture, StudentSpec
+from frami.bench.experiment import BenchTask, Experiment, Mixture, StudentSpec
 from frami.bench.rows import main_measure
 from frami.core.errors import UsageError
 from frami.evaluate import complexity
+from frami.inversion.method import load_method
 from frami.models.architecture import Architecture
 from frami.models.model import Model
 from tests.bench.conftest import RunBench
@@ -39,6 +40,39 @@ def test_suite_has_no_experiment_twice(suite: str) -> None:
     experiments = runner.list_experiments(suite)
     keys = [(e.task, e.student, e.source.name, e.seed) for e in experiments]
     assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize("suite", ["main", "cpu", "quick", "gpu"])
+def test_every_method_of_a_comparison_makes_clips_of_one_length(suite: str) -> None:
+    experiments = [e for e in runner.list_experiments(suite) if e.source.method]
+    assert {e.max_frames for e in experiments} == {80}
+
+
+def test_clip_length_counts_in_the_identity_where_a_method_would_choose_another() -> None:
+    task = replace(suites.ESC10, max_frames=80)
+
+    def identity(source: str, max_frames: int) -> str:
+        sources = {each.name: each for each in suites.method_sources({}, None)}
+        limited = replace(task, max_frames=max_frames)
+        return Experiment("cpu", limited, suites.SMALL, sources[source], 0).identity
+
+    assert identity("FRAMI", 80) == identity("FRAMI", 0) != identity("FRAMI", 161)
+    assert len({identity("NAYER", n_frames) for n_frames in (0, 80, 161)}) == 3
+    upper_bound = suites.RECORDINGS.name
+    assert identity(upper_bound, 80) == identity(upper_bound, 161)
+    longer = next(s for s in suites.ABLATIONS if s.name == "clips as long as recordings")
+    row = Experiment("ablation", task, suites.SMALL, longer, 0)
+    assert row.max_frames == 1000 and "max_frames=1000" in row.settings
+
+
+def test_every_rival_with_batch_norm_moments_has_a_row_with_relative_ones() -> None:
+    rows = list(suites.method_sources({}, None))
+    methods = {source.method for source in rows if source.method not in (None, "frami")}
+    with_moments = {
+        name for name in methods if name and "batch_norm" in vars(load_method(name).Settings())
+    }
+    assert with_moments == {s.method for s in rows if s.synthesis.get("relative")}
+    assert any(source.synthesis == {"relative": False} for source in suites.ABLATIONS)
 
 
 @pytest.mark.slow

@@ -42,7 +42,35 @@ def test_mix_fills_the_whole_event_and_peaks_at_0_9(seconds: float) -> None:
         seconds=4.0, sample_rate=rate, min_snr=40, max_snr=40, pitch=0, tempo=0
     )
     rng = make_rng(0, Stream.TRAINING_SOUNDSCAPES, 0)
-    scene = mix([(Event(1.0, 3.0, "dog"), 0)], recordings, mixture, rng)
+    event = Event(1.0, 3.0, "dog")
+    scene, mixed = mix([(event, 0)], recordings, mixture, rng)
+    assert mixed == [event]
     assert scene.shape == (4 * rate,) and float(scene.abs().max()) == pytest.approx(0.9)
     levels = scene.view(40, -1).square().mean(dim=1).sqrt()
     assert float(levels[11:29].min()) > 20 * float(torch.cat([levels[:9], levels[31:]]).max())
+
+
+def test_mix_annotates_an_event_up_to_where_its_recording_is_loud() -> None:
+    rate = 8000
+    bark = torch.sin(torch.arange(0.3 * rate) * 0.5)
+    pause = 1e-3 * torch.sin(torch.arange(1.5 * rate) * 0.5)
+    recordings = Recordings(("a",), (0,), lambda index, rate: torch.cat([bark, pause, bark]))
+    mixture = SoundscapeSettings(
+        seconds=4.0, sample_rate=rate, min_snr=40, max_snr=40, pitch=0, tempo=0
+    )
+    for seed in range(8):
+        rng = make_rng(seed, Stream.TRAINING_SOUNDSCAPES, 0)
+        scene, ((onset, offset),) = _mix_one(Event(1.0, 2.2, "dog"), recordings, mixture, rng)
+        assert onset == 1.0 and offset <= 2.2
+        levels = scene.view(-1, rate // 50).square().mean(dim=1).sqrt()
+        loud = levels > 0.05
+        frames = torch.nonzero(loud).flatten() / 50
+        assert float(frames[0]) == pytest.approx(onset, abs=0.021)
+        assert float(frames[-1]) + 0.02 == pytest.approx(offset, abs=0.021)
+
+
+def _mix_one(
+    event: Event, recordings: Recordings, mixture: SoundscapeSettings, rng: torch.Generator
+) -> tuple[torch.Tensor, list[tuple[float, float]]]:
+    scene, mixed = mix([(event, 0)], recordings, mixture, rng)
+    return scene, [(each.onset, each.offset) for each in mixed]

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -16,6 +17,7 @@ import frami
 from frami import cli
 from frami.core.errors import UsageError
 from frami.data import scenes, soundscapes
+from frami.data.annotations import Event
 from frami.data.leakage import leakage_warning
 from frami.data.recordings import Recordings
 from frami.data.soundscapes import make_soundscapes
@@ -98,9 +100,9 @@ def test_make_soundscapes_interrupted_and_resumed_gives_equal_files(
 ) -> None:
     whole = read_contents(make_small(tmp_path / "whole"))
     calls: list[int] = []
-    original: Callable[..., torch.Tensor] = scenes.mix
+    original: Callable[..., Any] = scenes.mix
 
-    def interrupt(*arguments: object) -> torch.Tensor:
+    def interrupt(*arguments: object) -> Any:
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
@@ -137,12 +139,12 @@ def test_make_soundscapes_never_shares_a_source_between_subsets(
     sides: dict[int, set[str]] = {}
 
     def note_sources(
-        events: list[tuple[object, int]], recordings: Recordings, *rest: object
-    ) -> torch.Tensor:
+        events: list[tuple[Event, int]], recordings: Recordings, *rest: object
+    ) -> tuple[torch.Tensor, list[Event]]:
         sides.setdefault(id(recordings), set()).update(
             source(recordings.names[index]) for _, index in events
         )
-        return torch.zeros(16000)
+        return torch.zeros(16000), [event for event, _ in events]
 
     def source(name: str) -> str:
         if dataset == "tones":  # each clip is its own source

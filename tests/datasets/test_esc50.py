@@ -9,7 +9,7 @@ import torch
 
 from frami.data.recordings import SUFFIXES, load_dataset
 from frami.data.splits import load_split
-from frami.datasets import esc50_second
+from frami.datasets import esc50, esc50_second
 from tests.datasets.layouts import ESC10, RATE, assert_disjoint, write_esc50
 
 
@@ -42,6 +42,17 @@ def test_esc10_has_the_ten_classes_marked_in_the_table(tmp_path: Path) -> None:
     assert (len(split.train), len(split.test)) == (40, 10)
     for name, target in zip(split.test.names, split.test.targets, strict=True):
         assert ESC10[target] == int(Path(name).stem.split("-")[3])
+
+
+@pytest.mark.recordings
+def test_esc50_folds_share_no_source_but_the_four_documented_ones() -> None:
+    folds_of: dict[str, set[str]] = {}
+    for name in load_split("esc50", test_fold=1).train.names:
+        fold, source = Path(name).stem.split("-")[:2]
+        folds_of.setdefault(source, set()).add(fold)
+    shared = {source for source, folds in folds_of.items() if len(folds) > 1}
+    assert shared == {"131943", "134049", "209698", "234879"}
+    assert esc50.__doc__ is not None and all(source in esc50.__doc__ for source in shared)
 
 
 def test_loudest_excerpt_has_the_most_power() -> None:

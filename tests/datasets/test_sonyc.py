@@ -40,6 +40,13 @@ def test_sonyc_has_the_tags_of_any_volunteer_and_of_the_authors(folder: Path) ->
     assert np.asarray(split.test.targets).tolist() == [[0, 0, 0, 0, 1, 0, 0, 0]]
 
 
+def test_sonyc_prefers_the_tags_of_the_authors_in_training_too(folder: Path) -> None:
+    with (folder / "annotations.csv").open("a") as file:
+        file.write("train,1,a.wav,0,0,0,1,0,0,0,0,0\n")
+    split = load_split("sonyc", folder, test_fold="validate")
+    assert np.asarray(split.train.targets).tolist() == [[0, 0, 1, 0, 0, 0, 0, 0]]
+
+
 def test_sonyc_without_audio_is_refused(table: Path) -> None:
     with pytest.raises(UsageError, match="have none of the annotated recordings"):
         load_split("sonyc", table.parent, test_fold="validate")

@@ -19,8 +19,10 @@ from frami.audio.frontend import FrontEnd
 from frami.core import registry
 from frami.core.errors import UsageError
 from frami.core.runtime import Runtime
-from frami.core.settings import make_settings
+from frami.core.settings import identity_fields, make_settings
 from frami.datasets import tones
+from frami.generators import frami, nayer
+from frami.inversion.losses import batch_norm_loss
 from frami.inversion.method import Method, UsesRecordings, load_method
 from frami.inversion.synthesize import synthesize
 from frami.inversion.targets import TARGET_SAMPLERS
@@ -272,6 +274,29 @@ def test_nayer_reads_class_embeddings_from_a_file(
     np.save(rows, np.eye(2, 7))
     with pytest.raises(UsageError, match="one row for each of the 3 classes"):
         make_method("nayer", teacher, runtime, embedding=str(rows))
+
+
+@pytest.mark.parametrize(("classes", "steps"), [(3, 30), (10, 30), (50, 40), (100, 40), (200, 60)])
+def test_nayer_has_the_published_steps_for_the_number_of_classes(
+    classes: int, steps: int, front_end: FrontEnd
+) -> None:
+    labels = tuple(map(str, range(classes)))
+    teacher = Model.build(Architecture("small", {"width": 2}), front_end, labels)
+    assert nayer.Settings().for_teacher(teacher) == nayer.Settings(steps=steps)
+    assert nayer.Settings(steps=7).for_teacher(teacher).steps == 7
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_frami_has_relative_moments_or_the_published_ones(
+    relative: bool, teacher: Model, runtime: Runtime
+) -> None:
+    inversion = make_method("frami", teacher, runtime, relative=relative, steps=1)
+    result = inversion.run_round(0, TARGET, 16)
+    assert result.forward_pass is not None
+    stats = result.forward_pass.batch_norm
+    expected = batch_norm_loss(stats.batch, stats.stored, relative=relative).item()
+    assert result.losses["batch_norm"] == pytest.approx(expected, rel=1e-6)
+    assert "relative" not in identity_fields(frami.Settings())
 
 
 def test_bank_of_cmi_keeps_the_latest_clips(teacher: Model, runtime: Runtime) -> None:

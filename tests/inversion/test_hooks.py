@@ -30,6 +30,24 @@ def test_channel_moments_and_their_gradient_equal_var_mean(shape: tuple[int, ...
     torch.testing.assert_close(gradient, expected)
 
 
+@pytest.mark.parametrize("ratio", [3, 10, 30])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_moments_gradient_in_bfloat16_is_exact_for_a_mean_of_many_deviations(
+    ratio: int, layout: torch.memory_format
+) -> None:
+    noise = torch.randn(16, 8, 12, 10, generator=torch.Generator().manual_seed(0))
+    x = (noise + ratio).bfloat16().to(memory_format=layout).requires_grad_(True)
+    exact = x.detach().float().requires_grad_(True)
+    var, mean = torch.var_mean(exact, dim=(0, 2, 3), correction=0)
+    moments = channel_moments(x)
+    torch.testing.assert_close((moments.mean, moments.var), (mean, var), rtol=1e-4, atol=1e-4)
+    slopes = torch.linspace(-1, 2, 8)
+    (expected,) = torch.autograd.grad((var * slopes + 0.1 * mean).sum(), exact)
+    (gradient,) = torch.autograd.grad((moments.var * slopes + 0.1 * moments.mean).sum(), x)
+    # What rounding the gradient to bfloat16 costs is all that may be lost.
+    assert (gradient.float() - expected).norm() < 2.5e-3 * expected.norm()
+
+
 def test_record_batch_norm_inputs_covers_1d_and_2d_and_removes_its_hooks() -> None:
     network = nn.Sequential(
         nn.Conv1d(2, 3, 1),
