@@ -12,7 +12,7 @@ from typing import Any
 from frami.core import seeds
 from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, discard_record, is_finished
-from frami.core.runtime import select_runtime
+from frami.core.run_runtime import select_run_runtime
 from frami.core.settings import identity_fields
 from frami.data.store import Store, store_run_folder
 from frami.data.writer import StoreWriter
@@ -85,7 +85,7 @@ def synthesize(
     checks.check_sizes(samples, batch_size)
     for part in parts:
         checks.check_teacher(teacher, part.settings, co_occurrence)
-    runtime = select_runtime(device, threads, precision)
+    runtime = select_run_runtime(store_run_folder(out), device, threads, precision)
     inversion = Mixture(parts, teacher, runtime, seed)
     plan = SynthesisPlan(
         method=parts[0].method,
@@ -132,6 +132,7 @@ def _run(
         synthesis.plan.to_json(),
         grows=True,
         device=synthesis.runtime.name,
+        layout=synthesis.runtime.layout,
         teacher=teacher.fingerprint,
         active_losses=unique(checks.active_losses(teacher, part.settings) for part in parts),
         warnings=unique(inversion_warnings(teacher, part.settings) for part in parts),
