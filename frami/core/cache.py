@@ -34,6 +34,15 @@ def digest_of(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
+def file_key(path: Path) -> str:
+    """Return the digest of a file's path, size and time of change; empty if it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return digest_of(str(path.absolute()), status.st_size, status.st_mtime_ns)
+
+
 class Pack:
     """Contents by key, in one file of the cache folder.
 

@@ -92,8 +92,8 @@ def select_runtime(
     bfloat16, which takes half the time of float32 or less for most networks; otherwise it is
     float32. On x86 processors both use the channels-last layout, which takes 0.6 to 0.9 of the time
     in float32. On other processors, a measurement of some seconds chooses both. It is kept, so that
-    a run can be repeated (`frami.core.self_test`). A measurement that `frami doctor --measure` keeps
-    comes first on every CPU.
+    a run can be repeated (`frami.core.self_test`). On every CPU, a measurement that
+    `frami doctor --measure` kept comes first.
 
     On a CPU, the process keeps freed memory from this call on.
 

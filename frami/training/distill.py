@@ -138,7 +138,7 @@ def _run(
     if more_steps:  # refused before recordings are read
         extend_record(out, read_record(out) if (out / "run.json").is_file() else None, more_steps)
     is_done = is_finished(out) and not more_steps
-    clips, held_out = (None, None) if is_done else source.load()
+    clips, held_out = (None, None) if is_done else source.load(report)
     with Run(
         out,
         "distill",

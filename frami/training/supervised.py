@@ -200,7 +200,7 @@ def _fit(
     report: ProgressCallback,
 ) -> tuple[Model, int]:
     """Return the trained model, and the number of its training clips."""
-    clips, front_end = compute_spectrograms(split.train, untrained.front_end)
+    clips, front_end = compute_spectrograms(split.train, untrained.front_end, report)
     model = replace(
         _build(untrained.architecture, front_end, split, seed),
         frame_range=frame_percentiles(clips),
@@ -211,10 +211,10 @@ def _fit(
 
 
 def compute_spectrograms(
-    recordings: Recordings, front_end: FrontEnd
+    recordings: Recordings, front_end: FrontEnd, report: ProgressCallback = silent
 ) -> tuple[Spectrograms, FrontEnd]:
     """Return the standardized spectrograms of recordings, and the front end that computes them."""
-    raw = Spectrograms.from_recordings(recordings, front_end.unstandardized)
+    raw = Spectrograms.from_recordings(recordings, front_end.unstandardized, report=report)
     fitted = fit_standardization(front_end, raw)
     mels = [((mel.float() - fitted.mean) / fitted.std).half() for mel in raw.mels]
     return replace(raw, mels=mels), fitted
