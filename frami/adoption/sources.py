@@ -96,7 +96,14 @@ class Costs:
 
 def measure_costs(teacher: Model, student: str, runtime: RuntimeOptions) -> Costs:
     """Return the costs of all sources, measured on one round each and on a few training steps."""
-    clip = {source.name: _seconds_per_clip(teacher, source, runtime) for source in SOURCES}
+    clip = {source.name: seconds_per_clip(teacher, source, runtime) for source in SOURCES}
+    return Costs(clip, seconds_per_step(teacher, student, runtime))
+
+
+def seconds_per_step(
+    teacher: Model, student: str, runtime: RuntimeOptions, width: int | None = None
+) -> float:
+    """Return the seconds per step of distillation; the difference of two runs, of a few steps."""
     times = [0.0] * 2
     with tempfile.TemporaryDirectory() as folder:
         for number, steps in enumerate((1, 1 + CALIBRATION_STEPS)):
@@ -106,14 +113,15 @@ def measure_costs(teacher: Model, student: str, runtime: RuntimeOptions) -> Cost
                 noise=True,
                 out=Path(folder) / str(steps),
                 student=student,
+                width=width,
                 options={"steps": steps, "student_norm": "running"},
                 **runtime,
             )
             times[number] = time.monotonic() - start
-    return Costs(clip, max(1e-4, (times[1] - times[0]) / CALIBRATION_STEPS))
+    return max(1e-4, (times[1] - times[0]) / CALIBRATION_STEPS)
 
 
-def _seconds_per_clip(teacher: Model, source: Source, runtime: RuntimeOptions) -> float:
+def seconds_per_clip(teacher: Model, source: Source, runtime: RuntimeOptions) -> float:
     """Return the seconds per clip of the second round; the first one compiles convolutions."""
     if source.method is None:
         return 0.0
