@@ -103,22 +103,23 @@ def measure_costs(teacher: Model, student: str, runtime: RuntimeOptions) -> Cost
 def seconds_per_step(
     teacher: Model, student: str, runtime: RuntimeOptions, width: int | None = None
 ) -> float:
-    """Return the seconds per step of distillation; the difference of two runs, of a few steps."""
-    times = [0.0] * 2
+    """Return the seconds per step of distillation, from runs of one and of a few steps."""
+    times = []
     with tempfile.TemporaryDirectory() as folder:
-        for number, steps in enumerate((1, 1 + CALIBRATION_STEPS)):
+        # The first run of each length also compiles convolutions for its shapes.
+        for number, steps in enumerate(2 * (1, 1 + CALIBRATION_STEPS)):
             start = time.monotonic()
             distill(
                 teacher,
                 noise=True,
-                out=Path(folder) / str(steps),
+                out=Path(folder) / str(number),
                 student=student,
                 width=width,
                 options={"steps": steps, "student_norm": "running"},
                 **runtime,
             )
-            times[number] = time.monotonic() - start
-    return max(1e-4, (times[1] - times[0]) / CALIBRATION_STEPS)
+            times.append(time.monotonic() - start)
+    return max(1e-4, (times[3] - times[2]) / CALIBRATION_STEPS)
 
 
 def seconds_per_clip(teacher: Model, source: Source, runtime: RuntimeOptions) -> float:
