@@ -12,6 +12,7 @@ import pytest
 import soundfile
 import torch
 
+from frami.audio import io
 from frami.audio.frontend import FrontEnd
 from frami.core.progress import show_progress
 from frami.data import contents, recordings, spectrogram_cache
@@ -35,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def read_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the list of the files that have been decoded since."""
     names: list[str] = []
-    read_audio = recordings.read_audio
+    read_audio = io.read_audio
 
     def counted(path: Path, rate: int) -> torch.Tensor:
         names.append(Path(path).name)
@@ -149,7 +150,7 @@ def test_files_are_checked_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     first = check_files(folder, names)
     contents._decode.cache_clear()  # as in another process
     decoded: list[str] = []
-    decode = contents.read_original_audio
+    decode = io.read_original_audio
 
     def counted(path: Path) -> tuple[torch.Tensor, int]:
         decoded.append(path.name)
