@@ -113,6 +113,26 @@ def test_without_a_place_to_keep_it_nothing_is_measured(
     assert select_runtime("cpu") == Runtime("cpu", "float32", channels_last=False)
 
 
+def test_the_measurement_skips_emulation_but_not_a_slow_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    calls: list[str] = []
+    first = {"float32": [9.0], "bfloat16": [8.0]}  # they compile
+
+    def step(network: torch.nn.Module, mel: torch.Tensor, precision: str) -> None:
+        calls.append(precision)
+        usual = 1.0 if precision == "float32" else 5.0
+        now[0] += first[precision].pop() if first[precision] else usual
+
+    monkeypatch.setattr(self_test, "_step", step)
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    times = self_test._measure_times()
+    assert times == {FIRST: 1.0, LAST: 1.0, ROUNDED: 5.0}
+    assert calls.count("bfloat16") == self_test.WARM_UP
+    assert calls.count("float32") == 2 * self_test.REPETITIONS
+
+
 @pytest.mark.slow
 def test_the_measurement_times_each_candidate(cache: Path) -> None:
     state = torch.get_rng_state()
