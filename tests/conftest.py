@@ -14,6 +14,8 @@ from typing import Any
 # The tests are too small to gain from a second thread, and threads of several processes slow each
 # other down. The variable also holds for processes that the tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
+# A test must not read what another one, or the user, has computed.
+os.environ["FRAMI_CACHE"] = "off"
 
 import pytest
 import torch

@@ -123,7 +123,9 @@ def adopt(
     sounds = random_sounds(np.random.default_rng(seed), CLIPS, n_samples, given.sample_rate)
     trial = Trial(module, given, sounds, seed)
     named = Named(frames, stats, embedding, logits, frame_logits)
-    with select_runtime(device, threads, "float32").placed(module):
+    runtime = select_runtime(device, threads, "float32")
+    # Code of others may call view(), which needs contiguous tensors.
+    with replace(runtime, channels_last=False).placed(module):
         # Other libraries warn of short and of random clips.
         with warnings.catch_warnings(action="ignore"):
             called = calling.find_calling(trial, layout, lengths[::-1], len(names))

@@ -102,24 +102,33 @@ def measure_costs(
     clip = {}
     for number, source in enumerate(SOURCES):
         report(0, f"measuring costs, {number + 1} of {len(SOURCES)}")
-        clip[source.name] = _seconds_per_clip(teacher, source, runtime)
-    times = [0.0] * 2
+        clip[source.name] = seconds_per_clip(teacher, source, runtime)
+    return Costs(clip, seconds_per_step(teacher, student, runtime))
+
+
+def seconds_per_step(
+    teacher: Model, student: str, runtime: RuntimeOptions, width: int | None = None
+) -> float:
+    """Return the seconds per step of distillation, from runs of one and of a few steps."""
+    times = []
     with tempfile.TemporaryDirectory() as folder:
-        for number, steps in enumerate((1, 1 + CALIBRATION_STEPS)):
+        # The first run of each length also compiles convolutions for its shapes.
+        for number, steps in enumerate(2 * (1, 1 + CALIBRATION_STEPS)):
             start = time.monotonic()
             distill(
                 teacher,
                 noise=True,
-                out=Path(folder) / str(steps),
+                out=Path(folder) / str(number),
                 student=student,
+                width=width,
                 options={"steps": steps, "student_norm": "running"},
                 **runtime,
             )
-            times[number] = time.monotonic() - start
-    return Costs(clip, max(1e-4, (times[1] - times[0]) / CALIBRATION_STEPS))
+            times.append(time.monotonic() - start)
+    return max(1e-4, (times[3] - times[2]) / CALIBRATION_STEPS)
 
 
-def _seconds_per_clip(teacher: Model, source: Source, runtime: RuntimeOptions) -> float:
+def seconds_per_clip(teacher: Model, source: Source, runtime: RuntimeOptions) -> float:
     """Return the seconds per clip of the second round; the first one compiles convolutions."""
     if source.method is None:
         return 0.0

@@ -102,7 +102,7 @@ def _describe_similar(trial: Trial, called: Calling) -> str:
     found = f" {best.name} resembles them (correlation {best.alike:.3f}): name the `front_end`"
     if best.alike < EQUAL:
         return f"{found} that gives its values."
-    x = as_values(trial.front_end, called.long.tensors[best.name], best.layout, power=False)
+    x = axes.from_layout(called.long.tensors[best.name], best.layout)
     mean, std = _standardization(trial.front_end, x, values)
     return f"{found} with the mean {mean:g} and the deviation {std:g}, which gives its values."
 

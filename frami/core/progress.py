@@ -6,10 +6,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from frami.core.errors import UsageError
 
+if TYPE_CHECKING:
+    import rich.progress
+
+SECONDS_BEFORE_FIRST_LINE = 1.0
 SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -25,6 +29,16 @@ class ProgressCallback(Protocol):
 
 def silent(done: int, note: str = "") -> None:
     """Report nothing; the default of the Python functions."""
+
+
+def begin_stage(report: ProgressCallback, title: str, total: int) -> ProgressCallback:
+    """Return the callback of work that comes before the work of ``report``, such as reading.
+
+    If ``report`` is of `show_progress`, the stage has a bar or lines of its own. Otherwise it is
+    silent.
+    """
+    begin = getattr(report, "begin_stage", None)
+    return begin(title, total) if begin else silent
 
 
 def check_callback(report: object) -> None:
@@ -47,7 +61,7 @@ def show_progress(title: str, total: int) -> Iterator[ProgressCallback]:
         with _bar(title, total) as report:
             yield report
     else:
-        yield _lines(title, total)
+        yield _Lines(title, total)
 
 
 @contextmanager
@@ -88,44 +102,61 @@ def _bar(title: str, total: int) -> Iterator[ProgressCallback]:
         TextColumn("{task.fields[note]}", table_column=note_column),
     )
     with Progress(*columns, console=Console(stderr=True), expand=True) as progress:
-        task = progress.add_task(title, total=total, note="")
-        started = False
-
-        def report(done: int, note: str = "") -> None:
-            nonlocal started
-            if started:
-                progress.update(task, completed=done, note=note)
-            else:
-                progress.reset(task, completed=done)
-            started = True
-
-        yield report
+        yield _Bar(progress, title, total)
 
 
-def _lines(title: str, total: int) -> ProgressCallback:
-    first_done: int | None = None
-    start = last_line = time.monotonic()
+class _Bar:
+    """A line of a rich progress display."""
 
-    def report(done: int, note: str = "") -> None:
-        nonlocal first_done, start, last_line
-        now = time.monotonic()
-        if first_done is None:
-            first_done, start = done, now
-            return
-        if done < total and now - last_line < SECONDS_BETWEEN_LINES:
-            return
-        last_line = now
-        if done >= total:
-            duration = f"took {format_duration(now - start)}"
-        elif done > first_done:
-            seconds_per_unit = (now - start) / (done - first_done)
-            duration = f"{format_duration(seconds_per_unit * (total - done))} left"
+    def __init__(self, progress: rich.progress.Progress, title: str, total: int) -> None:
+        self._progress, self._started = progress, False
+        self._task = progress.add_task(title, total=total, note="")
+
+    def __call__(self, done: int, note: str = "") -> None:
+        if self._started:
+            self._progress.update(self._task, completed=done, note=note)
         else:
-            duration = f"{format_duration(now - start)} so far"
-        suffix = f"; {note}" if note else ""
-        print(f"{title}: {done}/{total}, {duration}{suffix}", file=sys.stderr, flush=True)
+            self._progress.reset(self._task, completed=done)
+        self._started = True
 
-    return report
+    def begin_stage(self, title: str, total: int) -> _Bar:
+        return _Bar(self._progress, title, total)
+
+
+class _Lines:
+    """Lines of text, with the remaining time.
+
+    A stage that takes less than a second prints none.
+    """
+
+    def __init__(self, title: str, total: int, *, is_stage: bool = False) -> None:
+        self._title, self._total, self._is_stage = title, total, is_stage
+        self._first_done: int | None = None
+        self._start = self._last_line = time.monotonic()
+        self._wait = SECONDS_BEFORE_FIRST_LINE
+
+    def __call__(self, done: int, note: str = "") -> None:
+        now = time.monotonic()
+        if self._first_done is None:
+            self._first_done, self._start = done, now
+            return
+        first_stage_line = self._is_stage and self._wait == SECONDS_BEFORE_FIRST_LINE
+        if now - self._last_line < self._wait and (done < self._total or first_stage_line):
+            return
+        self._last_line, self._wait = now, SECONDS_BETWEEN_LINES
+        if done >= self._total:
+            duration = f"took {format_duration(now - self._start)}"
+        elif done > self._first_done:
+            seconds_per_unit = (now - self._start) / (done - self._first_done)
+            duration = f"{format_duration(seconds_per_unit * (self._total - done))} left"
+        else:
+            duration = f"{format_duration(now - self._start)} so far"
+        suffix = f"; {note}" if note else ""
+        line = f"{self._title}: {done}/{self._total}, {duration}{suffix}"
+        print(line, file=sys.stderr, flush=True)
+
+    def begin_stage(self, title: str, total: int) -> _Lines:
+        return _Lines(title, total, is_stage=True)
 
 
 def format_duration(seconds: float) -> str:

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
+from frami.core.progress import ProgressCallback, begin_stage, silent
 from frami.core.seeds import Stream, make_rng
 from frami.data.recordings import Recordings
+from frami.data.spectrogram_cache import compute_spectrograms
 
 TimedEvent = tuple[float, float, int]  # onset (s), offset (s), class index
 
@@ -77,13 +79,19 @@ class Spectrograms:
     seconds: np.ndarray | None = None
 
     @classmethod
-    def from_recordings(cls, recordings: Recordings, *front_ends: FrontEnd) -> Spectrograms:
-        """Return the spectrograms of recordings.
+    def from_recordings(
+        cls, recordings: Recordings, *front_ends: FrontEnd, report: ProgressCallback = silent
+    ) -> Spectrograms:
+        """Return the spectrograms of recordings; reading them is a stage of the work of ``report``.
 
         The bands of several front ends are stacked. Their frames must have the same times; event
         times are computed with the first front end.
         """
-        per_front_end = [_spectrograms(recordings, front_end) for front_end in front_ends]
+        stage = begin_stage(report, "reading recordings", len(recordings))
+        per_front_end = [
+            compute_spectrograms(recordings, front_end, stage if index == 0 else silent)
+            for index, front_end in enumerate(front_ends)
+        ]
         mels, seconds = [], []
         for versions in zip(*per_front_end, strict=True):
             shared = min(mel.shape[1] for mel, _ in versions)
@@ -112,15 +120,6 @@ class Spectrograms:
         if self.timelines is not None:
             return self.timelines[index].float()
         return torch.as_tensor(self.targets[index])
-
-
-def _spectrograms(recordings: Recordings, front_end: FrontEnd) -> Iterator[tuple[Tensor, float]]:
-    """Yield the spectrogram of each recording, and the recording's length (s)."""
-    rate = front_end.sample_rate
-    return (
-        (front_end(waveform).half(), waveform.shape[-1] / rate)
-        for waveform in recordings.waveforms(rate)
-    )
 
 
 def _repeat_events(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,9 +16,11 @@ import numpy as np
 import torch
 
 from frami.audio.io import read_original_audio
+from frami.core.cache import Pack, file_key
 from frami.core.errors import FramiError
 from frami.core.progress import ProgressCallback, silent
 from frami.data.recordings import ClipFormat
+from frami.data.spectrogram_cache import code_digest
 
 AUDIO_SUFFIXES = (
     *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc"),
@@ -84,7 +87,7 @@ def check_file(path: Path) -> Contents:
 def check_files(
     folder: Path, names: Sequence[str], report: ProgressCallback = silent
 ) -> dict[str, Contents]:
-    """Return what is in some audio files, by name.
+    """Return what is in some audio files, by name; what was found is cached.
 
     Args:
         folder: Folder of the files.
@@ -93,11 +96,20 @@ def check_files(
     """
     report(0)
     contents = {}
+    pack = Pack("contents", code_digest())
+    keys = [file_key(folder / name) for name in names]
+    known = {key: Contents(*json.loads(text)) for key, text in pack.read(keys).items()}
+    added = {}
     with ThreadPoolExecutor(min(MAX_THREADS, torch.get_num_threads())) as pool:
-        results = pool.map(check_file, [folder / name for name in names])
-        for name, found in zip(names, results, strict=True):
+        results = pool.map(
+            lambda key, name: known.get(key) or check_file(folder / name), keys, names
+        )
+        for key, name, found in zip(keys, names, results, strict=True):
             contents[name] = found
+            if key not in known and not found.problem:
+                added[key] = json.dumps([found.clip_id, found.seconds, found.sample_rate]).encode()
             report(len(contents))
+    pack.add(added)
     return contents
 
 

@@ -36,6 +36,25 @@ class Archive:
 
 
 @dataclass(frozen=True)
+class FileReader:
+    """Reads whole files: a clip is what its file holds, so that it can be cached.
+
+    Attributes:
+        paths: One file per clip.
+    """
+
+    paths: tuple[Path, ...]
+
+    def __call__(self, index: int, sample_rate: int) -> Tensor:
+        """Return a clip as a mono waveform ``(T,)``."""
+        return read_audio(self.paths[index], sample_rate)
+
+    def subset(self, indices: Sequence[int]) -> FileReader:
+        """Return the reader of the clips with these indices."""
+        return FileReader(tuple(self.paths[index] for index in indices))
+
+
+@dataclass(frozen=True)
 class Recordings:
     """Labeled clips, read from disk or generated from a seed when they are needed.
 
@@ -44,7 +63,8 @@ class Recordings:
         targets: One class index per clip; or tags ``(S, K)``, 1 where a clip has a tag and 0 where
             it does not. Clips without labels have NaN: only a teacher's predictions can label them.
         read: Function of a clip's index and a sample rate (Hz). It returns a mono waveform
-            ``(T,)``, float32, as `frami.audio.io.read_audio` does.
+            ``(T,)``, float32, as `frami.audio.io.read_audio` does. Spectrograms of a `FileReader`
+            are cached.
         events: The events of each clip as (onset s, offset s, class index), or None for a clip
             whose events have no times. None for a data set without events.
         ids: One identifier of the contents of each clip, 16 hex digits, which do not depend on its
@@ -81,13 +101,14 @@ class Recordings:
         def read(index: int, rate: int) -> Tensor:
             return self.read(indices[index], rate)
 
-        return Recordings(names, kept, read, events, ids)
+        reader = self.read.subset(indices) if isinstance(self.read, FileReader) else read
+        return Recordings(names, kept, reader, events, ids)
 
     @classmethod
     def from_files(cls, folder: Path, items: Sequence[tuple[str, int]]) -> Recordings:
         """Return the recordings of ``(name, target)`` pairs; names are paths below ``folder``."""
         names, targets = zip(*items, strict=True) if items else ((), ())
-        return cls(names, targets, lambda index, rate: read_audio(folder / names[index], rate))
+        return cls(names, targets, FileReader(tuple(folder / name for name in names)))
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,8 @@ class Store:
             raise OperationError(
                 f"{self.path} is damaged: its columns differ in length. {_hint(self.path)}"
             )
+        # Looking a column up takes longer than reading a clip.
+        self._columns = {name: self._file[name] for name in columns & {"mel", TIMELINE}}
         self.n_frames = self._file["n_frames"][:].astype(np.int64)
         targets = self._file["target"][:]
         self.targets = targets.astype(np.int64 if targets.ndim == 1 else np.float32)
@@ -135,13 +137,13 @@ class Store:
 
     def target(self, index: int) -> Tensor:
         """Return the target that a clip was optimized for; see `frami.data.clips.Clips`."""
-        if TIMELINE in self._file:
+        if TIMELINE in self._columns:
             return self._valid_frames(TIMELINE, index)
         return torch.as_tensor(self.targets[index])
 
     def _valid_frames(self, column: str, index: int) -> Tensor:
-        values = self._file[column][index, :, : self.n_frames[index]]
-        return torch.from_numpy(values.astype(np.float32))
+        values = self._columns[column][index, :, : int(self.n_frames[index])]
+        return torch.from_numpy(values).float()
 
     @property
     def task(self) -> str:

@@ -20,9 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
-from frami.audio.io import read_audio
 from frami.core.errors import FramiError, UsageError
 from frami.core.run import read_record
 from frami.data.annotations import (
@@ -38,7 +36,7 @@ from frami.data.annotations import (
 )
 from frami.data.folds import check_fold
 from frami.data.leakage import held_out_folds
-from frami.data.recordings import Recordings, Split
+from frami.data.recordings import FileReader, Recordings, Split
 
 SECONDS = 10.0
 SAMPLE_RATE = 16000
@@ -161,9 +159,7 @@ def _recordings(
     targets = np.array(tags, dtype=np.float32).reshape(len(names), len(labels))
     events = tuple(_indexed(annotations[name].events, labels) for name in names)
 
-    def read(index: int, rate: int) -> Tensor:
-        return read_audio(folder / "audio" / names[index], rate)
-
+    read = FileReader(tuple(folder / "audio" / name for name in names))
     return Recordings(tuple(names), targets, read, events), len(annotations) - len(names)
 
 

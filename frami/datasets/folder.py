@@ -19,13 +19,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
-from frami.audio.io import read_audio
 from frami.core.text import count, preview
 from frami.data.contents import estimate_format
 from frami.data.folds import check_fold
-from frami.data.recordings import Recordings, Split
+from frami.data.recordings import FileReader, Recordings, Split
 from frami.data.user_clips import TRAIN
 from frami.data.user_folds import DividedClips, divide_clips, tags_of
 
@@ -88,9 +86,7 @@ def _recordings(folder: Path, divided: DividedClips) -> Recordings:
         for clip in clips
     )
 
-    def read(position: int, rate: int) -> Tensor:
-        return read_audio(folder / names[position], rate)
-
+    read = FileReader(tuple(folder / name for name in names))
     ids = tuple(found.clip_id for found in divided.contents)
     return Recordings(names, targets, read, events if task == "sound-events" else None, ids)
 

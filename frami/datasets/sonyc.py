@@ -12,13 +12,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
-from frami.audio.io import read_audio
 from frami.core.errors import UsageError
 from frami.data import tables
 from frami.data.folds import check_fold
-from frami.data.recordings import Recordings, Split
+from frami.data.recordings import FileReader, Recordings, Split
 
 SECONDS = 10.0
 SAMPLE_RATE = 44100
@@ -91,8 +89,6 @@ def _recordings(folder: Path, rows: list[tables.Row], part: str) -> tuple[Record
         tags[name] = np.maximum(tags.get(name, row_tags), row_tags)
     names = [name for name in sorted(tags) if (folder / part / name).is_file()]
 
-    def read(index: int, rate: int) -> Tensor:
-        return read_audio(folder / part / names[index], rate)
-
+    read = FileReader(tuple(folder / part / name for name in names))
     targets = np.array([tags[name] for name in names], np.float32).reshape(len(names), len(LABELS))
     return Recordings(tuple(names), targets, read), len(tags) - len(names)

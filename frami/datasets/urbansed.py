@@ -10,13 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
-from frami.audio.io import read_audio
 from frami.core.errors import UsageError
 from frami.data.annotations import check_events_within_clips, read_event_file
 from frami.data.folds import check_fold
-from frami.data.recordings import Recordings, Split
+from frami.data.recordings import FileReader, Recordings, Split
 
 SECONDS = 10.0
 SAMPLE_RATE = 44100
@@ -80,7 +78,5 @@ def _recordings(folder: Path, part: str) -> tuple[Recordings, int]:
         for events in annotated.values()
     )
 
-    def read(index: int, rate: int) -> Tensor:
-        return read_audio(folder / names[index], rate)
-
+    read = FileReader(tuple(folder / name for name in names))
     return Recordings(names, targets, read, indexed_events), len(tables) - len(names)

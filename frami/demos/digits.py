@@ -14,7 +14,7 @@ from frami.core.runtime import select_runtime
 from frami.core.text import count, format_table
 from frami.data.splits import load_split
 from frami.data.store import Store, StoreSubset, train_holdout_split
-from frami.demos.students import RuntimeOptions, Say, StudentPlan, make_student
+from frami.demos.students import RuntimeOptions, Say, StudentPlan, estimate_seconds, make_student
 from frami.evaluate import complexity
 from frami.evaluate.agreement import teacher_agreement
 from frami.evaluate.scores import score
@@ -72,6 +72,9 @@ def run_digits_demo(
     for line in _introduction(teacher, samples):
         say(line)
     plan = StudentPlan("small", WIDTH, samples, steps)
+    if not out.exists():  # nothing of it is done yet
+        seconds = estimate_seconds(teacher, plan, options)
+        say(f"It will take about {format_duration(seconds)} on this machine.")
     models = {"teacher": teacher}
     for method in ("frami", "noise"):
         models[f"student ({method})"] = make_student(teacher, method, out, plan, options)

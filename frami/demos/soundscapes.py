@@ -11,7 +11,7 @@ from typing import Any
 from frami.core.progress import format_duration, show_progress
 from frami.core.text import format_table
 from frami.data.soundscapes import make_soundscapes
-from frami.demos.students import RuntimeOptions, Say, StudentPlan, make_student
+from frami.demos.students import RuntimeOptions, Say, StudentPlan, estimate_seconds, make_student
 from frami.evaluate import events
 from frami.evaluate.scores import measure_title, score
 from frami.models.model import Model
@@ -94,6 +94,9 @@ def run_soundscape_demo(
     n_train = N_SOUNDSCAPES["train"]
     parameters = f"{teacher.parameters:,} parameters"
     say(f"Teacher: {plan.network}, {parameters}, trained on {n_train} soundscapes.")
+    if not (out / name).exists():
+        seconds = estimate_seconds(teacher, plan.student, options)
+        say(f"Clips and students will take about {format_duration(seconds)} on this machine.")
     models = {"teacher": teacher}
     for method in ("frami", "noise"):
         student = make_student(teacher, method, out / name, plan.student, options)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
+from frami.adoption import sources
 from frami.core.progress import show_progress
 from frami.inversion.synthesize import synthesize
 from frami.models.model import Model
@@ -31,6 +32,16 @@ class StudentPlan:
     width: int
     samples: int
     steps: int
+
+
+def estimate_seconds(teacher: Model, plan: StudentPlan, options: RuntimeOptions) -> float:
+    """Return about how long the students of FRAMI and of noise take here, measured in seconds.
+
+    Noise costs next to nothing.
+    """
+    clip = sources.seconds_per_clip(teacher, sources.find_source("frami"), options)
+    step = sources.seconds_per_step(teacher, plan.network, options, plan.width)
+    return plan.samples * clip + 2 * plan.steps * step
 
 
 def make_student(

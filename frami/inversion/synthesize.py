@@ -13,7 +13,7 @@ from typing import Any
 from frami.core import code, seeds
 from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, discard_record, is_finished
-from frami.core.runtime import select_runtime
+from frami.core.run_runtime import select_run_runtime
 from frami.core.settings import identity_fields
 from frami.data.store import Store, store_run_folder
 from frami.data.writer import StoreWriter
@@ -87,7 +87,7 @@ def synthesize(
     check_turns(parts, samples, batch_size)
     for part in parts:
         checks.check_teacher(teacher, part.settings, co_occurrence)
-    runtime = select_runtime(device, threads, precision)
+    runtime = select_run_runtime(store_run_folder(out), device, threads, precision)
     # Generators of a fixed size are built for the clips of this synthesis.
     inversion = Mixture(parts, replace(teacher, frame_range=frame_range), runtime, seed)
     plan = SynthesisPlan(
@@ -136,6 +136,7 @@ def _run(
         synthesis.plan.to_json(),
         grows=True,
         device=synthesis.runtime.name,
+        layout=synthesis.runtime.layout,
         teacher=teacher.fingerprint,
         active_losses=unique(checks.active_losses(teacher, part.settings) for part in parts),
         warnings=unique(inversion_warnings(teacher, part.settings) for part in parts),

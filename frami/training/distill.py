@@ -11,7 +11,7 @@ from frami.core.checks import check_integer
 from frami.core.extension import chain_of, extend_record
 from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, is_finished, read_record
-from frami.core.runtime import select_runtime
+from frami.core.run_runtime import select_run_runtime
 from frami.data.store import Store
 from frami.evaluate import complexity
 from frami.models import bundle
@@ -106,7 +106,7 @@ def distill(
         options=options or {},
         labeled=dataset is not None,
         seed=seeds.check_seed(seed),
-        runtime=select_runtime(device, threads, precision),
+        runtime=select_run_runtime(Path(out), device, threads, precision),
     )
     n_clips = plan.settings.steps * plan.settings.batch_size
     source = sources.choose_source(
@@ -144,7 +144,7 @@ def _run(
     is_done = is_finished(out) and not more_steps
     if not is_done and (sentence := size_warning(plan.student(), plan.teachers)):
         warn(sentence)
-    clips, held_out = (None, None) if is_done else source.load()
+    clips, held_out = (None, None) if is_done else source.load(report)
     with Run(
         out,
         "distill",
@@ -154,6 +154,7 @@ def _run(
         writes=bundle.BUNDLE_FILES,
         recordings=source.recordings,
         device=plan.runtime.name,
+        layout=plan.runtime.layout,
         teacher=plan.teacher_id,
         missing=source.missing,
     ) as run:

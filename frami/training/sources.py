@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from frami.core.errors import OperationError, UsageError
+from frami.core.progress import ProgressCallback
 from frami.core.text import count, preview
 from frami.data.clips import Clips, Spectrograms
 from frami.data.leakage import leakage_warning
@@ -27,14 +28,14 @@ class TrainingSource:
 
     Attributes:
         origin: Where the clips come from, for the student's record.
-        load: Reads the clips. Returns the training clips and the held-out clips of a store, or None
-            for recordings, whose test fold is held out.
+        load: Reads the clips; takes the progress of the distillation. Returns the training clips,
+            and the held-out clips of a store or None for recordings, whose test fold is held out.
         recordings: Fingerprint of the recordings; empty for a store.
         missing: Sentences on what is missing of the recordings (`Split.missing`).
     """
 
     origin: dict[str, Any]
-    load: Callable[[], tuple[Clips, Clips | None]]
+    load: Callable[[ProgressCallback], tuple[Clips, Clips | None]]
     recordings: str = ""
     missing: str = ""
 
@@ -116,7 +117,10 @@ def _from_recordings(
     front_ends = distinct_front_ends(teachers)
     return TrainingSource(
         split.origin,
-        lambda: (Spectrograms.from_recordings(split.train, *front_ends), None),
+        lambda report: (
+            Spectrograms.from_recordings(split.train, *front_ends, report=report),
+            None,
+        ),
         split.fingerprint,
         split.missing,
     )
@@ -142,7 +146,7 @@ def _from_store(
         "settings": store.settings,
         "teacher": store.teacher,
     }
-    return TrainingSource(origin, lambda: train_holdout_split(store))
+    return TrainingSource(origin, lambda report: train_holdout_split(store))
 
 
 def _check_store(store: Store, teacher: Model, *, any_teacher: bool) -> None:
@@ -190,4 +194,4 @@ def fresh_noise(teachers: Sequence[Model], count: int, seed: int) -> TrainingSou
         n_tags=None if teacher.task == "single-label" else len(teacher.labels),
     )
     origin = {"method": "fresh noise", "clips": count, "frame_range": list(teacher.frame_range)}
-    return TrainingSource(origin, lambda: (clips, None))
+    return TrainingSource(origin, lambda report: (clips, None))

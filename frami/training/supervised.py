@@ -16,7 +16,8 @@ from frami.core.checks import check_integer
 from frami.core.extension import chain_of
 from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run
-from frami.core.runtime import Runtime, select_runtime
+from frami.core.run_runtime import select_run_runtime
+from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import make_settings, setting, settings_to_json
 from frami.data.clips import Spectrograms
@@ -132,7 +133,7 @@ def train(
     split = split_for_task(load_split(dataset, data, test_fold=test_fold, strict=strict), task)
     split = replace(split, train=split.train.labeled())
     require_training_clips(split)
-    runtime = select_runtime(device, threads, precision)
+    runtime = select_run_runtime(Path(out), device, threads, precision)
     config = {
         "dataset": dataset,
         "test_fold": str(test_fold),
@@ -158,6 +159,7 @@ def train(
         writes=bundle.BUNDLE_FILES,
         recordings=split.fingerprint,
         device=runtime.name,
+        layout=runtime.layout,
         missing=split.missing,
     ) as run:
         if not run.finished:
@@ -198,7 +200,7 @@ def _fit(
     report: ProgressCallback,
 ) -> tuple[Model, int]:
     """Return the trained model, and the number of its training clips."""
-    clips, front_end = compute_spectrograms(split.train, untrained.front_end)
+    clips, front_end = compute_spectrograms(split.train, untrained.front_end, report)
     model = replace(
         _build(untrained.architecture, front_end, split, seed),
         frame_range=frame_percentiles(clips),
@@ -209,10 +211,10 @@ def _fit(
 
 
 def compute_spectrograms(
-    recordings: Recordings, front_end: FrontEnd
+    recordings: Recordings, front_end: FrontEnd, report: ProgressCallback = silent
 ) -> tuple[Spectrograms, FrontEnd]:
     """Return the standardized spectrograms of recordings, and the front end that computes them."""
-    raw = Spectrograms.from_recordings(recordings, front_end.unstandardized)
+    raw = Spectrograms.from_recordings(recordings, front_end.unstandardized, report=report)
     fitted = fit_standardization(front_end, raw)
     mels = [((mel.float() - fitted.mean) / fitted.std).half() for mel in raw.mels]
     return replace(raw, mels=mels), fitted

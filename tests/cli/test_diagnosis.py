@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from frami.cli import diagnosis
+from frami.core import self_test
 from frami.core.runtime import select_runtime
 from tests.cli.conftest import Frami
 
@@ -41,11 +42,34 @@ def test_doctor_reports_versions_and_the_machine(
     assert set(diagnosis.PACKAGES) | {"frami", "python", "device", "CPU"} <= findings.keys()
     assert findings["torch"] == torch.__version__
     assert findings["python"].startswith(".".join(map(str, sys.version_info[:3])))
-    assert findings["precision"].startswith(f"auto is {select_runtime().precision}")
+    runtime = select_runtime()
+    assert findings["precision"].startswith(f"auto is {runtime.precision}, {runtime.layout}: the ")
+    assert findings["cache"] == "nothing is kept: FRAMI_CACHE is off"
     assert "GB free of" in findings["disk"] and "GB" in findings["memory"]
     assert str(tmp_path) in findings["disk"].replace(" ", "")
     assert findings["FRAMI_DATA"].startswith("not set")
     assert not [text for text in findings.values() if "PROBLEM" in text]
+
+
+def test_doctor_measures_and_shows_what_was_measured(
+    call: Frami, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FRAMI_CACHE", str(tmp_path))
+    times = {("float32", False): 0.1, ("float32", True): 0.08, ("bfloat16", True): 0.3}
+    monkeypatch.setattr(self_test, "_measure_times", lambda: times)
+    lines = call("doctor", "--measure").out.splitlines()
+    assert lines[:3] == [
+        "float32, channels first: 100 ms per step",
+        "float32, channels last: 80 ms per step",
+        "bfloat16, channels last: 300 ms per step",
+    ]
+    (path,) = tmp_path.iterdir()
+    assert str(path) in lines[3]
+    findings = report(call)
+    assert findings["precision"].startswith(
+        "auto is float32, channels last: measured, it takes 0.80 of the time of float32"
+    )
+    assert findings["cache"].startswith("0.0 GB of at most 4 GB in ")
 
 
 def test_doctor_lists_the_data_sets_in_frami_data(

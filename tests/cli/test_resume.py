@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import frami
-from frami.core import files
+from frami.core import files, runtime
 from frami.core.errors import OperationError
 from frami.core.run import Run, read_metrics, read_record
 from frami.datasets import tones
@@ -52,6 +52,35 @@ def test_a_folder_with_a_model_of_other_recordings_is_refused(
     monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 5)
     refused = call(*words)
     assert refused.code == 2 and "holds a run of other recordings than these" in refused.err
+
+
+@pytest.mark.parametrize("command", ["train", "synthesize", "distill"])
+def test_a_resumed_run_keeps_its_precision_and_layout(
+    command: str, call: Frami, artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = [] if command == "train" else ["--teacher", artifacts / "teacher"]
+    source = [*INVERSION, "--samples", 8] if command == "synthesize" else [*TONES, *TRAINING]
+    source = [word for word in source if word not in FLOAT]
+    out = tmp_path / ("out.h5" if command == "synthesize" else "out")
+    words = [command, *teacher, *source, "--out", out]
+    chosen = {"precision": "float32", "layout": "channels last"}
+
+    def choose(precision: str, channels_last: bool) -> None:
+        monkeypatch.setattr(runtime, "_choose", lambda device: (precision, channels_last))
+
+    choose("float32", True)
+    assert call(*words).code == 0
+    folder = out.with_suffix(".run") if command == "synthesize" else out
+    record = read_record(folder)
+    assert {"precision": record["settings"]["precision"], "layout": record["layout"]} == chosen
+    files.write_json(folder / "run.json", record | {"status": "running"})
+    choose("bfloat16", False)  # as on another machine
+    more = ["--samples", 16] if command == "synthesize" else []
+    assert call(*words, *more).code == 0
+    record = read_record(folder)
+    assert {"precision": record["settings"]["precision"], "layout": record["layout"]} == chosen
+    refused = call(*words, *more, "--precision", "bfloat16")
+    assert refused.code == 2 and "other settings (precision " in refused.err
 
 
 def test_train_that_starts_again_logs_each_step_once(call: Frami, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import soundfile
 import frami
 from frami.audio.frontend import FrontEnd
 from frami.core.errors import OperationError, UsageError
+from frami.core.progress import silent
 from frami.core.run import read_metrics
 from frami.data.splits import load_split
 from frami.data.store import Store
@@ -67,7 +68,7 @@ def test_choose_source_closed_store_is_opened_again(teacher: Model, store: Store
     source = sources.choose_source(
         [teacher], None, store, None, None, None, any_teacher=False, labeled=False
     )
-    clips, held_out = source.load()
+    clips, held_out = source.load(silent)
     assert held_out is not None and len(clips.targets) + len(held_out.targets) == 16
 
 
@@ -139,7 +140,7 @@ def test_choose_source_recordings_without_labels_serve_a_teacher_only(
     assert read_metrics(tmp_path / "student")[-1]["cross_entropy"] > 0
     arguments: tuple[Any, ...] = ([teacher], None, None, "desed", scenes, "validation")
     clips = [
-        sources.choose_source(*arguments, any_teacher=False, labeled=labeled).load()[0]
+        sources.choose_source(*arguments, any_teacher=False, labeled=labeled).load(silent)[0]
         for labeled in (False, True)
     ]
     assert [len(one.targets) for one in clips] == [12, 11]
