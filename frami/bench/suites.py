@@ -46,6 +46,7 @@ ABLATIONS = (
     DataSource(
         "no recording conditions", "frami", synthesis={"level": 0.0, "filter": 0.0, "envelope": 0.0}
     ),
+    DataSource("no random sounds", "frami", synthesis={"sounds": 0.0}),
     DataSource("no noise texture", "frami", synthesis={"noise_texture": 0.0}),
     DataSource("no hidden-state loss", "frami", distillation={"hidden": 0.0}),
     DataSource("no pooled-statistics loss", "frami", distillation={"stats": 0.0}),
