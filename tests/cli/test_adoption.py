@@ -56,7 +56,10 @@ def test_adopt_shows_its_choice_and_inspect_needs_trust(
     assert all(line.endswith("--trust-code") for line in next_commands(result))
     monkeypatch.setattr(code, "_functions", {})
     refused = call("inspect", teacher)
-    assert refused.code == 1 and "pass --trust-code" in refused.err
+    assert refused.code == 2 and "pass --trust-code" in refused.err
+    for trust in ([], ["--trust-code"]):
+        refused = call("export", teacher, "--out", tmp_path / "ship", *trust)
+        assert refused.code == 2 and "This model is not one that frami built" in refused.err
     shown = call("inspect", teacher, "--trust-code")
     assert shown.code == 0 and "adopted from net.py:Plain, layout b1fn" in shown.out
     assert not code.is_trusted()
