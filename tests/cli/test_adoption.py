@@ -92,7 +92,7 @@ def test_from_adoption_to_a_student(
     monkeypatch.setattr(code, "_functions", {})
     made = ["--teacher", teacher, "--samples", "8", "--out", store, *INVERSION]
     refused = call("synthesize", *made)
-    assert refused.code == 1 and "runs code of its own (net.py:Plain)" in refused.err
+    assert refused.code == 2 and "runs code of its own (net.py:Plain)" in refused.err
     assert not store.exists()
     result = call("synthesize", *made, "--trust-code")
     assert result.code == 0, result.err

@@ -286,7 +286,7 @@ def test_user_network_is_trained_and_loaded(
 def test_a_file_in_place_of_a_bundle_gets_the_way_out(tmp_path: Path, front_end: FrontEnd) -> None:
     module = torch.nn.Linear(2, 2)
     torch.save(module.state_dict(), tmp_path / "weights.pt")
-    torch.jit.script(module).save(str(tmp_path / "script.pt"))
+    torch.jit.save(torch.jit.script(module), tmp_path / "script.pt")
     (tmp_path / "graph.onnx").write_bytes(b"\x08\x0a")
     for name, holds_graph in (("weights.pt", False), ("script.pt", True), ("graph.onnx", True)):
         with pytest.raises(UsageError, match=rf"{name} is a file, not a bundle\.") as caught:
