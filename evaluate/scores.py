@@ -99,7 +99,8 @@ def score(
     scores = score_predictions(models[0], split, clips[0], logits)
     clip_logits = fusion.clip_logits(logits).double()
     probabilities = models[0].network.task.class_probabilities(clip_logits)
-    warnings = [split.missing, *(leakage_warning(one.provenance, split) for one in models)]
+    # What is missing comes last: it may end in a list.
+    warnings = [*(leakage_warning(one.provenance, split) for one in models), split.missing]
     return scores | {
         "missing": " ".join(dict.fromkeys(filter(None, warnings))),
         "answers": clip_answers(split, probabilities),

@@ -72,15 +72,22 @@ def describe_failure(
     furthest = max(failures, key=lambda failure: (failure.n_modules, failure.is_of_code))
     if furthest.is_of_code:
         return (
-            f"The module's own code fails for one tensor of clips, as for {furthest.layout!r}: "
-            f"{user_error(furthest.error)}. Correct it, or wrap the module in one that takes a "
-            f"tensor of spectrograms or waveforms alone."
+            f"{_raised(furthest.error)}, for one tensor of clips, as in the layout "
+            f"{furthest.layout!r}. Correct it, or wrap the module in one that takes a tensor of "
+            f"spectrograms or waveforms alone."
         )
     tried = ", ".join(dict.fromkeys(failure.layout for failure in failures))
+    size = f"{n_bands} bands and {' or '.join(map(str, lengths))} frames"
+    if len({user_error(failure.error) for failure in failures}) == 1:
+        return (
+            f"{_raised(furthest.error)}, in every layout that was tried ({tried}), with clips of "
+            f"{size}. Correct it, or name the module's `layout`, and its length in frames with "
+            f"`frame_range`."
+        )
     return (
-        f"The module takes no clip of {n_bands} bands and {' or '.join(map(str, lengths))} frames "
-        f"in any layout ({tried}). With {furthest.layout!r}: {user_error(furthest.error)}. Name "
-        f"its `layout`, and its length in frames with `frame_range`."
+        f"{_raised(furthest.error)}, in the layout {furthest.layout!r}. The module takes no clip "
+        f"of {size} in any layout that was tried ({tried}). Name its `layout`, and its length in "
+        f"frames with `frame_range`."
     )
 
 
@@ -97,9 +104,24 @@ def _taken_bands(trial: Trial, n_frames: int) -> Iterator[int]:
 
 def user_error(error: Exception) -> str:
     """Return an error, and the last line of the user's own code that led to it."""
+    line = _own_line(error)
+    return _describe(error) + (f" (line {line.lineno} of {line.filename})" if line else "")
+
+
+def _raised(error: Exception) -> str:
+    """Return the last line of the user's own code that led to an error, and the error."""
+    line = _own_line(error)
+    place = f"{line.filename} line {line.lineno}" if line else "The module"
+    return f"{place} raised {_describe(error)}"
+
+
+def _own_line(error: Exception) -> traceback.FrameSummary | None:
     frames = traceback.extract_tb(error.__traceback__)
     outside = [frame for frame in frames if not frame.filename.startswith(PACKAGES)]
     own = [frame for frame in outside if not frame.filename.startswith(INSTALLED)] or outside
-    place = f" (line {own[-1].lineno} of {own[-1].filename})" if own else ""
+    return own[-1] if own else None
+
+
+def _describe(error: Exception) -> str:
     text = str(error).splitlines()[0].rstrip(".") if str(error) else ""
-    return f"{type(error).__name__}: {text}{place}" if text else f"{type(error).__name__}{place}"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

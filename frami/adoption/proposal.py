@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -121,16 +121,25 @@ def find_answer(comparison: Comparison, classes: int, named: str, notes: list[st
         candidates = comparison.long.result
     fitting = [text for text, x in candidates.items() if _has_values(x, classes)]
     if not fitting:
-        shapes = [f"{text} {tuple(x.shape)[1:]}" for text, x in candidates.items()]
         raise UsageError(
-            f"`labels` has {count(classes, 'name')}, but the module gives for a clip: "
-            f"{', '.join(shapes)}. Give a name for each class, or name the output with `logits`."
+            f"`labels` has {count(classes, 'name')}, but {_describe_outputs(candidates)}. "
+            f"Give a name for each class, or name the output with `logits`."
         )
     chosen = next((text for text in PREFERRED if text in fitting), fitting[0])
     if len(fitting) > 1:
         others = ", ".join(text for text in fitting if text != chosen)
         notes.append(f"The classes could also be in {others}: name one with `logits`.")
     return chosen
+
+
+def _describe_outputs(outputs: Mapping[str, Tensor]) -> str:
+    """Return how many values outputs have for a clip, by selector, in words."""
+    parts = []
+    for text, x in outputs.items():
+        owner = "the network's output" if text == "." else f"the output {text}"
+        values = count(x.shape[1], "value") if x.dim() == 2 else f"the shape {tuple(x.shape)[1:]}"
+        parts.append(f"{owner} has {values}")
+    return ", ".join(parts) or "the network has no output that is a tensor"
 
 
 def _has_values(x: Tensor, classes: int) -> bool:

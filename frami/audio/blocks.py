@@ -79,13 +79,13 @@ def read_blocks(
             NaN, or it has more than two channels.
     """
     path = io.check_file(path)
-    if io.is_cut_off(path):
-        raise OperationError(f"{path} is cut off: fetch it again.")
     try:
         file = soundfile.SoundFile(path)
     except io.DECODING_ERRORS as error:
         raise io.decoding_error(path, error, opened=False) from error
     with file:
+        if io.is_cut_off(path):
+            raise OperationError(f"{path} is cut off: fetch it again.")
         rate, n_read = file.samplerate, 0
         io.check_format(path, file.frames, file.channels, rate)
         resampler = Resampler(rate, sample_rate)

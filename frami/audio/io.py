@@ -100,7 +100,8 @@ def _decode(path: Path) -> tuple[Tensor, int]:
 def decoding_error(path: Path, error: Exception, *, opened: bool) -> OperationError:
     """Return the error for a file that the decoder refused, before or after it was opened."""
     if is_cut_off(path):
-        return OperationError(f"{path} is cut off: fetch it again.")
+        problem = "is cut off" if opened else "is not audio, or is cut off"
+        return OperationError(f"{path} {problem}: fetch it again.")
     if opened:  # The header is fine. A flac file does not show where it ends.
         return OperationError(
             f"{path} is cut off or damaged: fetch it again, or convert it to wav."

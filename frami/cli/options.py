@@ -118,7 +118,8 @@ more_steps_option = option(
     section="Method",
     type=types.Integer(0),
     default=0,
-    help="Train the model of a finished run in --out for this number of steps more.",
+    help="Train the model of a finished run in --out for this number of steps more. The same "
+    "number again trains nothing.",
 )
 set_option = option(
     "--set",

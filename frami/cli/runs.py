@@ -34,12 +34,12 @@ def check_recordings(dataset: str | None, data: str | None) -> None:
 
 def planned_steps(out: str, steps: int, more_steps: int) -> int:
     """Return the number of steps of a run, or of its extension; 0 if it is finished."""
-    from frami.core.extension import current_steps
+    from frami.core.extension import current_steps, is_done
     from frami.core.run import read_record
 
     record = read_record(out) if (Path(out) / "run.json").is_file() else {"status": ""}
     if record["status"] == "finished":
-        return more_steps
+        return 0 if is_done(record, more_steps) else more_steps
     return current_steps(record, steps)[1]
 
 
@@ -53,7 +53,10 @@ def echo_run(out: str, planned: int) -> None:
     extensions = [one["steps"] for one in record.get("extensions", [])]
     if not planned:
         steps = sum([record["settings"]["options"]["steps"], *extensions])
+        way_on = "Add --more-steps to train on."
+        if extensions:
+            way_on = f"To train on, pass --more-steps with another number than {extensions[-1]}."
         click.echo(
             f"The run in {out} was finished before, after {count(steps, 'step')}; nothing was "
-            "trained. Add --more-steps to train on."
+            f"trained. {way_on}"
         )

@@ -152,10 +152,10 @@ def find_function(reference: str) -> Callable[..., Any]:
     """Return the function of a reference that was loaded in this process.
 
     Raises:
-        OperationError: Its code was not loaded.
+        UsageError: Its code was not loaded.
     """
     if reference not in _functions:
-        raise OperationError(
+        raise UsageError(
             f"The code of {reference.partition('@')[0]} was not loaded. Load the model that needs "
             f"it with `trust_code`."
         )
@@ -179,14 +179,15 @@ def load_reference(folder: Path, reference: str) -> Callable[..., Any]:
     """Return the function that a bundle or an export refers to, if its code is trusted.
 
     Raises:
-        OperationError: The code is not trusted, or it is missing or was changed.
+        UsageError: The code is not trusted.
+        OperationError: The code is missing or was changed.
     """
     if reference in _functions:
         return _functions[reference]
     parsed = Reference.parse(reference)
     place, _, name = parsed.entry.partition(":")
     if not is_trusted():
-        raise OperationError(
+        raise UsageError(
             f"The bundle {folder} runs code of its own ({parsed.entry}). If you trust it, pass "
             f"`trust_code`."
         )

@@ -19,12 +19,16 @@ def extend_record(
 ) -> dict[str, Any] | None:
     """Return the record of a run, with a new extension if the run is finished.
 
-    An interrupted extension is resumed, whether ``more_steps`` is given again or not.
+    An interrupted extension is resumed, whether ``more_steps`` is given again or not. A finished
+    extension is not repeated: the same number again adds nothing.
 
     Args:
         folder: Folder of the run.
         record: Its record, or None.
         more_steps: Number of steps to add; 0 adds none.
+
+    Returns:
+        The record, or None if there is none. Its status is ``finished`` if there is nothing to do.
 
     Raises:
         UsageError: There is no finished run to extend, or ``more_steps`` differs from that of an
@@ -38,6 +42,8 @@ def extend_record(
             f"or to finish the run."
         )
     extensions = list(record.get("extensions", []))
+    if is_done(record, more_steps):
+        return dict(record)
     if record["status"] == "finished":
         start = record.get("scores", {}).get("fingerprint", "")
         extensions.append({"steps": more_steps, "from": start})
@@ -48,6 +54,17 @@ def extend_record(
             f"but `more_steps` is {more_steps}. Pass the same number to finish it."
         )
     return dict(record)
+
+
+def is_done(record: Mapping[str, Any], more_steps: int) -> bool:
+    """Return whether a run is finished, also after an extension by ``more_steps``.
+
+    Args:
+        record: Record of the run.
+        more_steps: Number of steps to add; 0 adds none.
+    """
+    last = [one["steps"] for one in record.get("extensions", [])][-1:]
+    return record["status"] == "finished" and more_steps in (0, *last)
 
 
 def current_steps(record: Mapping[str, Any], steps: int) -> tuple[int, int]:

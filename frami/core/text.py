@@ -71,6 +71,24 @@ def format_table(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
+def itemize(sentences: Sequence[str]) -> str:
+    """Return the first three sentences, one a line, for the end of a text; one alone has no line.
+
+    >>> "Left out:" + itemize(["a.wav is empty."])
+    'Left out: a.wav is empty.'
+    >>> print("Left out:" + itemize(["a is empty.", "b is cut.", "c is silent.", "d is empty."]))
+    Left out:
+      a is empty.
+      b is cut.
+      c is silent.
+      ... and 1 more
+    """
+    if len(sentences) == 1:
+        return f" {sentences[0]}"
+    more = [f"... and {len(sentences) - 3:,} more"] if len(sentences) > 3 else []
+    return "".join(f"\n  {line}" for line in [*sentences[:3], *more])
+
+
 def preview(labels: Sequence[str]) -> str:
     """Return the first three labels, for use in a sentence.
 

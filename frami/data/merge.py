@@ -38,8 +38,8 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path) -> Store:
 
     Raises:
         UsageError: Fewer than two stores are given, a store is given twice or shares rounds with
-            another one, or ``out`` exists.
-        OperationError: A store is damaged, empty, or made from another teacher or front end.
+            another one, a store is made from another teacher or front end, or ``out`` exists.
+        OperationError: A store is damaged or empty.
     """
     start, out = time.monotonic(), Path(out)
     if isinstance(stores, str | Path | Store) or len(stores) < 2:
@@ -97,7 +97,7 @@ def _check_match(sources: Sequence[Store]) -> None:
         }
         for what, (own, expected) in parts.items():
             if own != expected:
-                raise OperationError(
+                raise UsageError(
                     f"{store.path} has another {what} than {first.path}. Merge stores that were "
                     f"made from one teacher; frami inspect shows the teacher of each."
                 )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from frami.core.errors import OperationError, UsageError
-from frami.core.text import count, preview
+from frami.core.text import count, itemize, preview
 from frami.data.recordings import DatasetModule, Recordings, Split, load_dataset
 from frami.models import tasks
 
@@ -42,9 +42,10 @@ def load_split(
     module = load_dataset(dataset)
     split = module.split(find_data_folder(dataset, data), str(test_fold))
     if strict and split.unusable:
+        pronoun = "it" if len(split.unusable) == 1 else "them"
         raise OperationError(
-            f"{count(len(split.unusable), 'clip')} of {split.dataset} cannot be used: "
-            f"{split.unusable[0]} Leave out `strict` to train and test without these clips."
+            f"{count(len(split.unusable), 'clip')} of {split.dataset} cannot be used. Leave out "
+            f"`strict` to train and test without {pronoun}:{itemize(split.unusable)}"
         )
     return split
 
@@ -140,7 +141,7 @@ def align_labels(split: Split, labels: Sequence[str], way_out: str = WAY_OUT) ->
 
     The labels of an event data set are read from its annotations. If only the test clips have
     labels, some of the model's classes may be absent; the split then gets all of the model's
-    labels. In every other case the labels must be equal.
+    labels. In every other case both must have the same classes.
 
     Args:
         split: The split.
@@ -148,28 +149,49 @@ def align_labels(split: Split, labels: Sequence[str], way_out: str = WAY_OUT) ->
         way_out: Last sentence of the error.
 
     Raises:
-        UsageError: The labels of the recordings and of the model differ.
+        UsageError: The recordings and the model have different classes.
     """
     targets = np.asarray(split.test.targets)
     if len(split.train.labeled()) or targets.ndim == 1 or not set(split.labels) <= set(labels):
-        check_labels(labels, split, way_out)
+        return match_labels(split, labels, way_out)
+    test = _renumber(split.test, split.labels, labels)
+    return replace(split, labels=tuple(labels), test=test)
+
+
+def match_labels(split: Split, labels: Sequence[str], way_out: str = WAY_OUT) -> Split:
+    """Return a split with its classes in the order of the model's labels.
+
+    Raises:
+        UsageError: The recordings and the model have different classes.
+    """
+    check_labels(labels, split, way_out)
+    if split.labels == tuple(labels):
         return split
-    positions = [list(labels).index(label) for label in split.labels]
-    tags = np.zeros((len(split.test), len(labels)), dtype=np.float32)
-    tags[:, positions] = targets
-    events = split.test.events
+    train, test = (_renumber(side, split.labels, labels) for side in (split.train, split.test))
+    return replace(split, labels=tuple(labels), train=train, test=test)
+
+
+def _renumber(recordings: Recordings, own: Sequence[str], labels: Sequence[str]) -> Recordings:
+    """Return recordings whose annotations are indices in ``labels``, no longer in ``own``."""
+    positions = [list(labels).index(label) for label in own]
+    targets = np.asarray(recordings.targets)
+    renumbered: tuple[int, ...] | np.ndarray
+    if targets.ndim == 1:
+        renumbered = tuple(positions[index] for index in targets.tolist())
+    else:
+        renumbered = np.zeros((len(recordings), len(labels)), dtype=np.float32)
+        renumbered[:, positions] = targets
+    events = recordings.events
     if events is not None:
         events = tuple(
             None if clip is None else tuple((on, off, positions[index]) for on, off, index in clip)
             for clip in events
         )
-    return replace(
-        split, labels=tuple(labels), test=replace(split.test, targets=tags, events=events)
-    )
+    return replace(recordings, targets=renumbered, events=events)
 
 
 def check_labels(model_labels: Sequence[str], split: Split, way_out: str = WAY_OUT) -> None:
-    """Raise `UsageError`, and name the difference, if the labels of a model and a split differ."""
+    """Raise `UsageError`, and name the difference, if the classes of model and split differ."""
     unknown = [label for label in split.labels if label not in model_labels]
     absent = [label for label in model_labels if label not in split.labels]
     if unknown:
@@ -178,8 +200,6 @@ def check_labels(model_labels: Sequence[str], split: Split, way_out: str = WAY_O
         )
     elif absent:
         difference = f"The model has classes that are not in {split.dataset} ({preview(absent)})"
-    elif tuple(model_labels) != split.labels:
-        difference = f"The model has the classes of {split.dataset} in another order"
     else:
         return
     raise UsageError(f"{difference}. {way_out}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from frami.core.errors import OperationError, UsageError
-from frami.core.text import count, preview
+from frami.core.text import count, itemize, preview
 from frami.data.annotations import check_events_within_clips
 from frami.data.contents import Contents, check_files, same_contents
 from frami.data.grouping import assign_folds, connected_groups
@@ -95,8 +95,8 @@ def _drop_unusable(user: UserClips, contents: Mapping[str, Contents]) -> UserCli
     clips = tuple(clip for clip in user.clips if clip.name not in problems)
     if not clips:
         raise OperationError(
-            f"None of the {count(len(problems), 'clip')} can be used: "
-            f"{next(iter(problems.values()))}"
+            f"None of the {count(len(problems), 'clip')} can be used:"
+            f"{itemize(list(problems.values()))}"
         )
     return replace(user, clips=clips, unusable=(*user.unusable, *problems.values()))
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from frami.core.text import count, preview
+from frami.core.text import count, itemize, preview
 from frami.data.contents import estimate_format
 from frami.data.folds import check_fold
 from frami.data.recordings import FileReader, Recordings, Split
@@ -52,11 +52,11 @@ def split(folder: Path, fold: str) -> Split:
     tested = set(recordings.subset(test).ids)
     train = [index for index in others if recordings.ids[index] not in tested]
     notes = [
-        _describe_unusable(divided),
         *divided.user.notes,
         divided.note,
         _describe_copies(len(others) - len(train)),
         _describe_untrained(divided, train, test),
+        _describe_unusable(divided),  # last: it may end in a list
     ]
     return Split(
         name,
@@ -95,10 +95,9 @@ def _describe_unusable(divided: DividedClips) -> str:
     sentences = divided.user.unusable
     if not sentences:
         return ""
-    more = f" And {len(sentences) - 3} more." if len(sentences) > 3 else ""
     return (
         f"{len(sentences)} of {len(sentences) + len(divided.contents)} clips cannot be used and "
-        f"were left out: {' '.join(sentences[:3])}{more}"
+        f"were left out:{itemize(sentences)}"
     )
 
 

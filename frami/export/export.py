@@ -16,7 +16,7 @@ from frami.data.store import Store
 from frami.export.executorch import require_executorch
 from frami.export.folder import check_folder, new_folder
 from frami.export.job import Job
-from frami.export.network import export_form
+from frami.export.network import export_form, refuse_adopted
 from frami.export.onnx_file import require_onnx
 from frami.export.result import Exported
 from frami.export.store_clips import open_store
@@ -72,9 +72,10 @@ def export_student(
         report: Called with the number of finished stages.
 
     Raises:
-        UsageError: An argument is wrong, a package is missing, or the model is not one of frami's.
-        OperationError: The store does not fit the student, a file differs from the student, more
-            than ``max_drop`` was lost, or a file is larger than ``max_kb``.
+        UsageError: An argument is wrong, a package is missing, the model is not one of frami's, or
+            the store does not fit the student.
+        OperationError: A file differs from the student, more than ``max_drop`` was lost, or a file
+            is larger than ``max_kb``.
     """
     began = time.monotonic()
     report(0, "checks")
@@ -85,6 +86,7 @@ def export_student(
     if target == "executorch":
         require_executorch()
     runtime = select_runtime(device, threads, "float32")
+    refuse_adopted(student)  # before its code must be trusted
     model = as_model(student)
     export_form(model)  # refuses a foreign model before anything is read
     check_folder(Path(out))

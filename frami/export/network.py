@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 from torch import Tensor, nn
 
 from frami.core.errors import UsageError
+from frami.models import bundle
 from frami.models.model import Model
 from frami.models.network import Network
 from frami.models.pooling import statistics_pooling
+
+NOT_BUILT_HERE = (
+    "This model is not one that frami built: it runs code of your own, which an exported file "
+    "cannot hold. Distill a student from it and export the student: frami distill --teacher MODEL "
+    "--samples samples.h5 --out student."
+)
 
 
 class ExportForm(nn.Module):
@@ -42,6 +50,15 @@ class ExportForm(nn.Module):
         return any(isinstance(module, nn.RNNBase) for module in self.modules())
 
 
+def refuse_adopted(student: Model | str | Path) -> None:
+    """Raise `UsageError` if a bundle holds an adopted model; none of its code runs."""
+    if isinstance(student, Model):
+        return
+    path = bundle.description_path(bundle.resolve_bundle(student))
+    if "adoption" in bundle.read_description(path):
+        raise UsageError(NOT_BUILT_HERE)
+
+
 def export_form(model: Model) -> ExportForm:
     """Return a copy of a model's network in the form that exporters take, in eval mode, on the CPU.
 
@@ -49,10 +66,6 @@ def export_form(model: Model) -> ExportForm:
         UsageError: The network is not built of an encoder and a head.
     """
     if not isinstance(model.network, Network):
-        raise UsageError(
-            "This model is not one that frami built: it runs code of your own, which an exported "
-            "file cannot hold. Distill a student from it and export the student: frami distill "
-            "--teacher MODEL --samples samples.h5 --out student."
-        )
+        raise UsageError(NOT_BUILT_HERE)
     network = copy.deepcopy(model.network).cpu().float().eval().requires_grad_(False)
     return ExportForm(network).eval()

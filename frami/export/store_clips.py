@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frami.core.errors import OperationError
+from frami.core.errors import OperationError, UsageError
 from frami.core.seeds import Stream, make_rng
 from frami.core.text import count, preview
 from frami.data.clips import Clips, crop_or_tile
@@ -53,8 +53,9 @@ def open_store(samples: Store | str | Path, model: Model, seed: int = 0) -> Stor
     """Return the clips of a store that fits a model, in three sets that ``seed`` chooses.
 
     Raises:
-        UsageError: There is no such file.
-        OperationError: The store is of another teacher, front end, task or labels, or too small.
+        UsageError: There is no such file, or the store is of another teacher, front end, task or
+            labels.
+        OperationError: The store is too small.
     """
     store = samples if isinstance(samples, Store) and samples.is_open else Store(_path(samples))
     _check(store, model)
@@ -81,18 +82,18 @@ def _check(store: Store, model: Model) -> None:
     """Raise if the clips of a store are not what a model was made for."""
     teacher = str(model.provenance.get("teacher") or model.fingerprint)
     if store.teacher not in (*teacher.split("+"), model.fingerprint):
-        raise OperationError(
+        raise UsageError(
             f"{store.path} was inverted from the teacher {store.teacher}, but this student needs a "
             f"store of {teacher}. Use the store that it was distilled from, or make one with frami "
             f"synthesize --teacher."
         )
     if store.front_end != model.front_end:
-        raise OperationError(
+        raise UsageError(
             f"{store.path} was made for another front end than this student's. Use the store that "
             f"the student was distilled from."
         )
     if (store.task, store.labels) != (model.task, model.labels):
-        raise OperationError(
+        raise UsageError(
             f"{store.path} is for the task {store.task} with {count(len(store.labels), 'class')} "
             f"({preview(store.labels)}), but this student's task is {model.task} with "
             f"{len(model.labels)} ({preview(model.labels)})."

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from frami.core import code, files
 from frami.core.errors import OperationError, UsageError
+from frami.models.state_dicts import holds_graph
 
 BUNDLE_FILES = DESCRIPTION_FILE, WEIGHTS_FILE = "model.json", "weights.safetensors"
 # The layout of the Hugging Face Hub. Its config.json holds the description under the key "frami".
@@ -81,6 +82,8 @@ def resolve_bundle(model: str | Path) -> Path:
     if not is_bundle(folder) and str(model) in list_pretrained():
         folder = Path(str(resources.files("frami.bundles").joinpath(str(model))))
     if not is_bundle(folder):
+        if folder.is_file():
+            raise UsageError(_describe_file(folder))
         problem = "has no model.json" if folder.exists() else "does not exist"
         if (folder / "export.json").is_file():
             problem = "is an export, which only frami predict takes"
@@ -89,6 +92,20 @@ def resolve_bundle(model: str | Path) -> Path:
             f"{', '.join(list_pretrained())}."
         )
     return folder
+
+
+def _describe_file(path: Path) -> str:
+    """Return the error for a file that is given in place of a bundle."""
+    start = f"{path} is a file, not a bundle."
+    if is_bundle(path.parent):
+        return f"{start} Give its folder, {path.parent}."
+    if path.suffix == ".h5":
+        return f"{start} Give the folder of a bundle, or one of: {', '.join(list_pretrained())}."
+    graph = " The graph in this file cannot be adopted." if holds_graph(path) else ""
+    return (
+        f"{start}{graph} Make a bundle of your network with frami adopt, from its Python code and "
+        f"its state dict."
+    )
 
 
 def fingerprint(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:

@@ -26,7 +26,8 @@ def read_parts(folder: Path) -> tuple[dict[str, Any], str | None]:
     """Return the attributes of the model of a bundle, and the fingerprint that it should have.
 
     Raises:
-        OperationError: The bundle is broken, or it needs code that is not trusted.
+        UsageError: The bundle needs code that is not trusted.
+        OperationError: The bundle is broken.
     """
     description = bundle.read_description(bundle.description_path(folder))
     architecture = Architecture(
@@ -62,7 +63,7 @@ def read_parts(folder: Path) -> tuple[dict[str, Any], str | None]:
 def _check_trust(folder: Path, module: str) -> None:
     """Raise if a network's module is the user's own, and not trusted or imported yet."""
     if "." in module and module not in sys.modules and not code.is_trusted():
-        raise OperationError(
+        raise UsageError(
             f"The bundle {folder} needs the module {module}, which is not part of frami. If you "
             f"trust it, import it: frami --import {module} ..., or trust_code=True in Python."
         )
@@ -93,7 +94,8 @@ def _load_foreign_network(
     """Return the network of an adopted model with its weights, frozen and in eval mode.
 
     Raises:
-        OperationError: Its code is not trusted, or does not build the module that was adopted.
+        UsageError: Its code is not trusted.
+        OperationError: Its code does not build the module that was adopted.
     """
     tensors = bundle.read_tensors(bundle.weights_path(folder))
     build = code.load_reference(folder, adoption.code)

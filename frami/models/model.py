@@ -226,9 +226,8 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
             and run the functions of the user's own that are part of the bundle.
 
     Raises:
-        UsageError: The bundle does not exist.
-        OperationError: The bundle is broken; the message names the key or tensor that is wrong. Or
-            it needs code that is not trusted.
+        UsageError: The bundle does not exist, or it needs code that is not trusted.
+        OperationError: The bundle is broken; the message names the key or tensor that is wrong.
     """
     with code.trusting_code(trust_code):
         return _load(resolve_bundle(model))

@@ -23,6 +23,7 @@ NO_MODULES = (
     "It holds a graph and no modules to read inside of. Name the Python code of the model, and its "
     "state dict."
 )
+GRAPH_SUFFIXES = ".onnx", ".pte"
 # The first bytes of other formats, at their position, and what they are.
 OTHER_FORMATS = {
     (4, b"TFL3"): f"a TFLite model. {NO_MODULES}",
@@ -77,16 +78,32 @@ def refuse_other_formats(path: Path) -> None:
         _refuse_programs(path)
 
 
+def holds_graph(path: Path) -> bool:
+    """Return whether a file holds a graph, as ONNX or TorchScript, and not weights alone."""
+    if path.suffix in GRAPH_SUFFIXES or not zipfile.is_zipfile(path):
+        return path.suffix in GRAPH_SUFFIXES
+    with zipfile.ZipFile(path) as archive:
+        return any(_is_script(name) or _is_program(name) for name in archive.namelist())
+
+
+def _is_script(name: str) -> bool:
+    return "/code/" in name or name.startswith("code/")
+
+
+def _is_program(name: str) -> bool:
+    return name.endswith("/models/model.json")
+
+
 def _refuse_programs(path: Path) -> None:
     """Raise a UsageError for a TorchScript file or an exported program, which are code."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
-    if any("/code/" in name or name.startswith("code/") for name in names):
+    if any(map(_is_script, names)):
         raise UsageError(
             f"{path} is a TorchScript file, and no hook can read inside of it. Name the Python "
             f"code of the model. {SAVE_STATE_DICT}."
         )
-    if any(name.endswith("/models/model.json") for name in names):
+    if any(map(_is_program, names)):
         raise UsageError(
             f"{path} is an exported program (.pt2), which is code. Name the Python code of the "
             f"model. {SAVE_STATE_DICT}."
@@ -142,10 +159,13 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], source: str) 
     result = module.load_state_dict(tensors, strict=False)
     missing = [name for name in result.missing_keys if not name.endswith("num_batches_tracked")]
     if missing or result.unexpected_keys:
-        problems = {"lacks": missing, "also has": result.unexpected_keys}
-        texts = [f"{verb} {preview(names)}" for verb, names in problems.items() if names]
+        problems = {
+            "has weights that the module lacks": result.unexpected_keys,
+            "lacks weights that the module has": missing,
+        }
+        texts = [f"{problem}: {preview(names)}" for problem, names in problems.items() if names]
         raise UsageError(
-            f"{source} does not fit the module: it {' and '.join(texts)}. Build the module that "
+            f"{source} {'; it '.join(texts)}. Build the module that "
             f"the weights were trained in, or load them in the entry point."
         )
     bad = [name for name, t in tensors.items() if not bool(t.isfinite().all())]

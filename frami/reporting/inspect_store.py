@@ -100,7 +100,7 @@ def _describe_clips(store: Store) -> Rows:
         ("frame range", format_frame_range(store.front_end, frame_range)),
         ("composition", describe_origins(store)),
         *[("agreement", text) for text in filter(None, [describe_agreement(store)])],
-        ("predicted", f"{describe_coverage(store)} The classes that the teacher predicts."),
+        ("predicted", f"Classes that the teacher predicts: {describe_coverage(store)}"),
         ("confidence", f"{confidence:.2f}, mean of the teacher's highest probability per clip"),
         ("losses", f"{losses} (mean of the last {LAST_ROUNDS} rounds)"),
     ]

@@ -47,7 +47,7 @@ def folds_table(result: Mapping[str, Any]) -> list[str]:
 
 
 def folds_sentence(result: Mapping[str, Any], dataset: str) -> str:
-    """Return the mean and standard error over folds, and what is missing, as sentences."""
+    """Return the mean and standard error over folds, and what is missing, one a line."""
     values = []
     for name, mean in result["mean"].items():
         error = result["standard_error"][name]
@@ -60,7 +60,7 @@ def folds_sentence(result: Mapping[str, Any], dataset: str) -> str:
         *(f"Fold {n} is left out: there is no {p}." for n, p in result["missing_folds"].items()),
         *(scores["missing"] for scores in folds),
     ]
-    return " ".join(filter(None, dict.fromkeys(notes)))
+    return "\n".join(filter(None, dict.fromkeys(notes)))
 
 
 def events_tsv(events_by_clip: Mapping[str, Events]) -> str:

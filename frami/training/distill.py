@@ -10,7 +10,7 @@ from frami.core import files, seeds
 from frami.core.checks import check_integer
 from frami.core.extension import chain_of, extend_record
 from frami.core.progress import ProgressCallback, check_callback, silent
-from frami.core.run import Run, is_finished, read_record
+from frami.core.run import Run, read_record
 from frami.core.run_runtime import select_run_runtime
 from frami.data.store import Store
 from frami.evaluate import complexity
@@ -78,7 +78,8 @@ def distill(
         budget: A name of `frami.evaluate.complexity.BUDGETS`, or a budget of your own; a larger
             student is refused.
         more_steps: Train the student of a finished run for this number of steps more, from its
-            weights and the optimizer's state, with a new cycle of the learning rate.
+            weights and the optimizer's state, with a new cycle of the learning rate. The same
+            number again, once it is done, trains nothing.
         any_teacher: Skip two safety checks: that the store was made from this teacher, and that the
             teacher was not trained on the test fold.
         strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
@@ -91,8 +92,9 @@ def distill(
 
     Raises:
         UsageError: The student, recipe or a setting is unknown; not exactly one of ``samples``,
-            ``dataset`` and ``noise`` is given; or the teachers have different labels.
-        OperationError: The store has another teacher, front end or task, or fewer than 4 clips.
+            ``dataset`` and ``noise`` is given; the teachers have different labels; or the store has
+            another teacher, front end, task or labels.
+        OperationError: The store has fewer than 4 clips.
     """
     check_callback(report)
     teachers = load_teachers(teacher)
@@ -139,9 +141,9 @@ def _run(
     # Recordings are read before the run starts, so that their time does not count as distillation.
     # A folder that cannot be written is reported before that.
     files.ensure_dir(out)
-    if more_steps:  # refused before recordings are read
-        extend_record(out, read_record(out) if (out / "run.json").is_file() else None, more_steps)
-    is_done = is_finished(out) and not more_steps
+    # Refused before recordings are read.
+    record = read_record(out) if (out / "run.json").is_file() else None
+    is_done = (extend_record(out, record, more_steps) or {}).get("status") == "finished"
     if not is_done and (sentence := size_warning(plan.student(), plan.teachers)):
         warn(sentence)
     clips, held_out = (None, None) if is_done else source.load(report)

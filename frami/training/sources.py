@@ -14,7 +14,7 @@ from frami.data.clips import Clips, Spectrograms
 from frami.data.leakage import leakage_warning
 from frami.data.noise import NoiseClips
 from frami.data.recordings import Split
-from frami.data.splits import check_labels, load_split, require_training_clips, split_for_task
+from frami.data.splits import load_split, match_labels, require_training_clips, split_for_task
 from frami.data.store import Store, train_holdout_split
 from frami.models.compatibility import distinct_front_ends
 from frami.models.model import Model
@@ -69,8 +69,9 @@ def choose_source(
 
     Raises:
         UsageError: Not exactly one of ``samples``, ``dataset`` and ``noise`` is given, a teacher
-            may have been trained on the test fold, or training on noise needs labels.
-        OperationError: The store does not fit the teachers.
+            may have been trained on the test fold, the store does not fit the teachers, or training
+            on noise needs labels.
+        OperationError: The store is damaged, or has too few clips.
     """
     if sum(given is not None for given in (samples, dataset, noise)) != 1:
         raise UsageError(
@@ -107,7 +108,7 @@ def _from_recordings(
     if labeled:
         split = replace(split, train=split.train.labeled())
     require_training_clips(split)
-    check_labels(teachers[0].labels, split)
+    split = match_labels(split, teachers[0].labels)
     for model in filter(None, (*teachers, embedding_teacher)):
         if not any_teacher and (warning := leakage_warning(model.provenance, split)):
             raise UsageError(
@@ -157,24 +158,24 @@ def _check_store(store: Store, teacher: Model, *, any_teacher: bool) -> None:
             f"Run frami synthesize again to add clips."
         )
     if store.front_end != teacher.front_end:
-        raise OperationError(
+        raise UsageError(
             f"{store.path} was made for another front end than this teacher's. Run frami "
             f"synthesize with this teacher. If you passed several teachers, put the one that made "
             f"the store first."
         )
     if store.teacher != teacher.fingerprint and not any_teacher:
-        raise OperationError(
+        raise UsageError(
             f"{store.path} was inverted from the teacher {store.teacher}, but this teacher is "
             f"{teacher.fingerprint}. Run frami synthesize with this teacher, or pass `any_teacher` "
             f"to skip this check."
         )
     if store.task != teacher.task:
-        raise OperationError(
+        raise UsageError(
             f"{store.path} is for the task {store.task}, but this teacher's task is "
             f"{teacher.task}. Use the teacher that made the store."
         )
     if store.labels != teacher.labels:
-        raise OperationError(
+        raise UsageError(
             f"{store.path} has {count(len(store.labels), 'class')} ({preview(store.labels)}), but "
             f"this teacher has {len(teacher.labels)} ({preview(teacher.labels)}). "
             f"Use the teacher that made the store."

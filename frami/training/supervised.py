@@ -114,7 +114,8 @@ def train(
         budget: A name of `frami.evaluate.complexity.BUDGETS`, or a budget of your own; a larger
             network is refused.
         more_steps: Train the model of a finished run for this number of steps more, from its
-            weights and the optimizer's state, with a new cycle of the learning rate.
+            weights and the optimizer's state, with a new cycle of the learning rate. The same
+            number again, once it is done, trains nothing.
         strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
         seed: Seed of the first weights, the order of the clips and their augmentation.
         device: ``auto``, ``cpu`` or ``cuda``.

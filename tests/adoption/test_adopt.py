@@ -14,7 +14,7 @@ import frami
 from frami.audio.frontend import FrontEnd
 from frami.audio.synthesizer import random_sounds
 from frami.core import code
-from frami.core.errors import OperationError
+from frami.core.errors import OperationError, UsageError
 from frami.models.model import Model
 from tests.adoption.conftest import LABELS, Adopt, restored, run
 
@@ -151,7 +151,7 @@ def test_bundle_needs_trust_and_its_fingerprint_covers_the_code(
 ) -> None:
     model = adopt("Plain")
     monkeypatch.setattr(code, "_functions", {})
-    with pytest.raises(OperationError, match="runs code of its own .net.py:Plain.*trust_code"):
+    with pytest.raises(UsageError, match="runs code of its own .net.py:Plain.*trust_code"):
         frami.load(tmp_path / "teacher")
     loaded = frami.load(tmp_path / "teacher", trust_code=True)
     assert loaded.fingerprint == model.fingerprint and loaded.adoption == model.adoption

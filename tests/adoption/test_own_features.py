@@ -9,7 +9,7 @@ import torch
 
 import frami
 from frami.core import code
-from frami.core.errors import OperationError, UsageError
+from frami.core.errors import UsageError
 from frami.models.architecture import Architecture
 from frami.models.model import Model
 from tests.adoption.conftest import Adopt, restored
@@ -42,7 +42,7 @@ def test_own_features_are_part_of_the_bundle(
     monkeypatch.setattr(code, "_functions", {})
     for folder in ("teacher", "student"):
         assert code.is_needed_by(tmp_path / folder)
-        with pytest.raises(OperationError, match="runs code of its own .net.py:mel"):
+        with pytest.raises(UsageError, match="runs code of its own .net.py:mel"):
             frami.load(tmp_path / folder)
     loaded = frami.load(tmp_path / "teacher", trust_code=True)
     assert loaded.fingerprint == model.fingerprint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from frami.audio.blocks import read_blocks
 from frami.audio.io import read_audio, resample
 from frami.core.errors import OperationError, UsageError
 from tests.audio.helpers import RATE, sine
@@ -148,6 +150,16 @@ def test_read_audio_flac_without_its_length_is_refused(
     path.write_bytes(content)
     with pytest.raises(OperationError, match="convert it to wav"):
         read_audio(path, RATE)
+
+
+@pytest.mark.parametrize("content", [b"RIFF no audio..", b"OggS no audio..", b"FORM no audio.."])
+@pytest.mark.parametrize("read", [read_audio, lambda *arguments: list(read_blocks(*arguments))])
+def test_bytes_that_begin_like_audio_may_be_something_else(
+    read: Callable[..., object], content: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "a.wav").write_bytes(content)
+    with pytest.raises(OperationError, match=r"a\.wav is not audio, or is cut off: fetch it"):
+        read(tmp_path / "a.wav", RATE)
 
 
 BAD = {

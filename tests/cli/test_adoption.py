@@ -56,7 +56,10 @@ def test_adopt_shows_its_choice_and_inspect_needs_trust(
     assert all(line.endswith("--trust-code") for line in next_commands(result))
     monkeypatch.setattr(code, "_functions", {})
     refused = call("inspect", teacher)
-    assert refused.code == 1 and "pass --trust-code" in refused.err
+    assert refused.code == 2 and "pass --trust-code" in refused.err
+    for trust in ([], ["--trust-code"]):
+        refused = call("export", teacher, "--out", tmp_path / "ship", *trust)
+        assert refused.code == 2 and "This model is not one that frami built" in refused.err
     shown = call("inspect", teacher, "--trust-code")
     assert shown.code == 0 and "adopted from net.py:Plain, layout b1fn" in shown.out
     assert not code.is_trusted()
@@ -89,7 +92,7 @@ def test_from_adoption_to_a_student(
     monkeypatch.setattr(code, "_functions", {})
     made = ["--teacher", teacher, "--samples", "8", "--out", store, *INVERSION]
     refused = call("synthesize", *made)
-    assert refused.code == 1 and "runs code of its own (net.py:Plain)" in refused.err
+    assert refused.code == 2 and "runs code of its own (net.py:Plain)" in refused.err
     assert not store.exists()
     result = call("synthesize", *made, "--trust-code")
     assert result.code == 0, result.err

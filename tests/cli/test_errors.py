@@ -109,10 +109,10 @@ BAD = [
     (DISTILL + " --samples {tmp}/nothing.h5", 2, "There is no store"),
     (DISTILL + " --samples {artifacts}/truncated.h5", 1, "is truncated or not an HDF5 file"),
     (DISTILL + " --samples {artifacts}/empty.h5", 1, "is empty"),
-    (DISTILL + " --samples {artifacts}/other_teacher.h5", 1, "was inverted from the teacher"),
+    (DISTILL + " --samples {artifacts}/other_teacher.h5", 2, "was inverted from the teacher"),
     (
         DISTILL + " --samples {artifacts}/other_front_end.h5",
-        1,
+        2,
         "was made for another front end",
     ),
     (DISTILL + " --samples {artifacts}/samples.h5 --recipe farmi", 2, "Did you mean 'frami'?"),

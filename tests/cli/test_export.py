@@ -26,7 +26,7 @@ BAD = [
     (EXPORT + " --samples {artifacts}/no.h5", 2, "There is no store"),
     (EXPORT + " --samples {artifacts}/truncated.h5", 1, "is truncated"),
     (EXPORT + " --samples {artifacts}/samples.h5", 1, "has 8 clips; calibration and test need"),
-    (EXPORT + " --samples {artifacts}/other_teacher.h5", 1, "was inverted from the teacher"),
+    (EXPORT + " --samples {artifacts}/other_teacher.h5", 2, "was inverted from the teacher"),
     (EXPORT + " --teacher digits", 2, "other labels or another task"),
     ("export {artifacts}/teacher --out {artifacts}", 2, "holds other files"),
     ("export {artifacts}/teacher --out {artifacts}/samples.h5", 2, "is a file, but a folder"),
@@ -76,7 +76,7 @@ def test_own_features_from_the_student_to_answers(
     soundfile.write("sound.wav", sound, 8000, subtype="FLOAT")
     monkeypatch.setattr(code, "_functions", {})
     refused = call("export", "student", "--out", "ship")
-    assert refused.code == 1 and "pass --trust-code" in refused.err and not Path("ship").exists()
+    assert refused.code == 2 and "pass --trust-code" in refused.err and not Path("ship").exists()
     exported = call("export", "student", "--out", "ship", "--trust-code")
     assert exported.code == 0 and "the device must compute them as front_end.py" in exported.out
     assert next_commands(exported) == ["frami predict ship SOUND.wav --trust-code"]

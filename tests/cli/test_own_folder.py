@@ -33,7 +33,10 @@ def test_train_learns_on_and_all_folds_are_scored(call: Frami, pets: Path, tmp_p
     again = call(*words)
     assert "was finished before, after 4 steps; nothing was trained. Add --more-steps" in again.out
     assert "4/4" in call(*words, "--more-steps", 4).err
-    assert "was finished before, after 8 steps" in call(*words).out
+    for more in ([], ["--more-steps", 4]):
+        again = call(*words, *more)
+        assert "finished before, after 8 steps; nothing was trained. To train on, " in again.out
+        assert "pass --more-steps with another number than 4." in again.out and not again.err
     everywhere = ["--dataset", "folder", "--data", pets, "--all-folds", "--json"]
     scored = call("evaluate", tmp_path / "T-{fold}", *everywhere, tmp_path / "all.json")
     assert scored.code == 0 and "mean and standard error over 2 folds" in scored.out

@@ -92,7 +92,7 @@ def test_a_bundle_runs_its_code_only_if_it_is_trusted(file: Path, tmp_path: Path
         (bundle / name).parent.mkdir(parents=True)
         (bundle / name).write_bytes(content)
     code._functions.clear()
-    with pytest.raises(OperationError, match="runs code of its own .* pass `trust_code`"):
+    with pytest.raises(UsageError, match="runs code of its own .* pass `trust_code`"):
         code.load_reference(bundle, reference)
     with code.trusting_code():
         assert code.load_reference(bundle, reference)(4) == 8

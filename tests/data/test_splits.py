@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,11 @@ import torch
 from frami.core.errors import UsageError
 from frami.data.recordings import Recordings, Split
 from frami.data.splits import (
+    align_labels,
     check_labels,
     find_data_folder,
     load_split,
+    match_labels,
     require_training_clips,
     split_for_task,
 )
@@ -107,13 +110,25 @@ def test_require_training_clips_refuses_a_single_clip() -> None:
     [
         (("a", "c"), r"mine has classes that the model was not trained on \(b\)"),
         (("a", "b", "c"), r"The model has classes that are not in mine \(c\)"),
-        (("b", "a"), "The model has the classes of mine in another order"),
     ],
 )
 def test_check_labels_names_the_difference(labels: tuple[str, ...], message: str) -> None:
     with pytest.raises(UsageError, match=f"{message}. Use the data set that the model"):
         check_labels(labels, make_split())
-    check_labels(("a", "b"), make_split())
+    for labels_of_mine in (("a", "b"), ("b", "a")):
+        check_labels(labels_of_mine, make_split())
+
+
+@pytest.mark.parametrize("match", [match_labels, align_labels])
+def test_labels_in_another_order_renumber_the_annotations(match: Callable[..., Split]) -> None:
+    classes = match(make_split(), ("b", "a"))
+    assert classes.labels == ("b", "a")
+    assert classes.train.targets == classes.test.targets == (1, 0)
+    events = match(make_split("sound-events"), ("b", "a"))
+    for side in (events.train, events.test):
+        assert np.asarray(side.targets).tolist() == [[0, 1], [1, 0]]
+        assert side.events == (((0.0, 1.0, 1),), None)
+    assert match(make_split(), ("a", "b")).test.targets == (0, 1)
 
 
 def test_split_fingerprint_changes_with_the_annotations() -> None:

@@ -165,10 +165,12 @@ def test_files_that_cannot_be_used_are_left_out_or_refused(tmp_path: Path) -> No
     split = load_split("folder", tmp_path, test_fold="1")
     assert len(split.train) + len(split.test) == 12
     assert len(split.unusable) == 8
-    assert split.missing.startswith("8 of 20 clips cannot be used and were left out: ")
-    assert "And 5 more." in split.missing
-    with pytest.raises(OperationError, match=r"8 clips of folder:.* cannot be used: .*`strict`"):
+    lines = split.missing.splitlines()
+    assert lines[0].endswith("8 of 20 clips cannot be used and were left out:")
+    assert lines[1:] == [*(f"  {text}" for text in split.unusable[:3]), "  ... and 5 more"]
+    with pytest.raises(OperationError, match=r"8 clips of folder:.*`strict` to .*them:") as caught:
         load_split("folder", tmp_path, test_fold="1", strict=True)
+    assert str(caught.value).splitlines()[1:] == lines[1:]
 
 
 def test_hidden_files_and_remains_of_archives_are_ignored(tmp_path: Path) -> None:

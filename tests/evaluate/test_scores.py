@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,8 @@ from frami.evaluate.scores import measure_title, measures_of, score_predictions
 from frami.models.architecture import Architecture
 from frami.models.model import Model
 from frami.models.tasks import TASKS
-from tests.conftest import LABELS, make_teacher
+from tests.conftest import LABELS, last_layer, make_teacher
+from tests.datasets.folders import write_class_folders
 
 TOP2 = '''"""Top-2 accuracy: the share of clips whose class is among the two most probable ones."""
 
@@ -144,3 +147,25 @@ def test_score_warns_of_model_trained_on_test_clips(monkeypatch: pytest.MonkeyPa
     scores = frami.score(model, "tones", test_fold="0")
     assert "fold 1 of tones" in scores["missing"]
     assert scores["clips"] == len(tones.CLASSES)
+
+
+def test_scores_do_not_depend_on_the_order_of_the_models_labels(
+    tmp_path: Path, front_end: FrontEnd
+) -> None:
+    folder = write_class_folders(tmp_path / "own", dict.fromkeys(LABELS, 10))
+    model = make_teacher(front_end)
+    order = sorted(range(len(LABELS)), key=lambda index: LABELS[index])
+    alphabetical = copy.deepcopy(replace(model, labels=tuple(sorted(LABELS))))
+    layer = last_layer(alphabetical)
+    with torch.no_grad():
+        layer.weight.copy_(last_layer(model).weight[order])
+        layer.bias.copy_(last_layer(model).bias[order])
+    expected, scores = (
+        frami.score(one, "folder", folder, test_fold="1", threads=1)
+        for one in (alphabetical, model)
+    )
+    assert 0 < expected["accuracy"] < 1
+    assert scores["accuracy"] == expected["accuracy"]
+    assert scores["per_class"] == expected["per_class"]
+    truths = [(one["truth"], one["predicted"]) for one in scores["answers"]]
+    assert truths == [(one["truth"], one["predicted"]) for one in expected["answers"]]

@@ -307,7 +307,7 @@ MISFITS: list[tuple[Change, str]] = [
 def test_store_that_does_not_fit_the_student_is_refused(
     change: Change, message: str, teacher: Model, store: Store, tmp_path: Path
 ) -> None:
-    with pytest.raises(OperationError, match=message):
+    with pytest.raises(UsageError, match=message):
         export_student(change(teacher), tmp_path / "ship", samples=store, int8=True)
     assert not (tmp_path / "ship").exists()
 

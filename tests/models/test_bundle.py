@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from frami import cli
 from frami.audio.frontend import FrontEnd
-from frami.core.errors import OperationError
+from frami.core.errors import OperationError, UsageError
 from frami.datasets import tones
 from frami.models.architecture import Architecture
 from frami.models.model import Model, load
@@ -248,7 +248,7 @@ def test_load_runs_code_of_a_user_module_only_if_trusted(
     bundle = replace(model, architecture=Architecture(own_network, {"width": 4})).save(
         tmp_path / "bundle"
     )
-    with pytest.raises(OperationError, match=r"needs the module lab\.net.*frami --import lab\.net"):
+    with pytest.raises(UsageError, match=r"needs the module lab\.net.*frami --import lab\.net"):
         load(bundle)
     assert not (tmp_path / "ran").exists()
     assert equal_weights(copy_weights(load(bundle, trust_code=True)), copy_weights(model))
@@ -277,6 +277,22 @@ def test_user_network_is_trained_and_loaded(
     for name in ("lab", "lab.net"):  # as in a new process
         sys.modules.pop(name)
     inspect = ["inspect", str(tmp_path / "teacher")]
-    assert isinstance(CliRunner().invoke(cli.frami, inspect).exception, OperationError)
+    assert isinstance(CliRunner().invoke(cli.frami, inspect).exception, UsageError)
     result = CliRunner().invoke(cli.frami, ["--import", own_network, *inspect])
     assert result.exit_code == 0 and "lab.net" in result.output
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_file_in_place_of_a_bundle_gets_the_way_out(tmp_path: Path, front_end: FrontEnd) -> None:
+    module = torch.nn.Linear(2, 2)
+    torch.save(module.state_dict(), tmp_path / "weights.pt")
+    torch.jit.save(torch.jit.script(module), tmp_path / "script.pt")
+    (tmp_path / "graph.onnx").write_bytes(b"\x08\x0a")
+    for name, holds_graph in (("weights.pt", False), ("script.pt", True), ("graph.onnx", True)):
+        with pytest.raises(UsageError, match=rf"{name} is a file, not a bundle\.") as caught:
+            load(tmp_path / name)
+        assert "with frami adopt, from its Python code and its state dict." in str(caught.value)
+        assert ("The graph in this file cannot be adopted." in str(caught.value)) == holds_graph
+    folder = make_teacher(front_end).save(tmp_path / "T")
+    with pytest.raises(UsageError, match=rf"is a file, not a bundle\. Give its folder, {folder}\."):
+        load(folder / "weights.safetensors")

@@ -88,7 +88,7 @@ def test_changed_weights_and_foreign_code_are_refused(teacher: Model, tmp_path: 
     config = json.loads((folder / "config.json").read_text())
     config["frami"]["network"] = "evil.module"
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(OperationError, match="evil.module"):
+    with pytest.raises(UsageError, match="evil.module"):
         Model.from_pretrained(folder)
     (folder / "model.safetensors").unlink()
     config["frami"]["network"] = "resnet"

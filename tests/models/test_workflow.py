@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from frami.audio.frontend import FrontEnd
-from frami.core.errors import OperationError, UsageError
+from frami.core.errors import UsageError
 from frami.core.runtime import Runtime
 from frami.data.store import Store
 from frami.datasets import tones
@@ -126,9 +126,9 @@ def test_distillation_does_not_overwrite_a_bundle_without_a_record(
 def test_distillation_from_a_store_of_another_teacher_is_refused(
     store: Store, teacher: Model, front_end: FrontEnd, tmp_path: Path
 ) -> None:
-    with store, pytest.raises(OperationError, match="any.teacher"):
+    with store, pytest.raises(UsageError, match="any.teacher"):
         distill(make_teacher(front_end, width=5), out=tmp_path / "student", samples=store)
     other = replace(teacher, front_end=replace(front_end, mean=-2.0))
-    with pytest.raises(OperationError, match="another front end"):
+    with pytest.raises(UsageError, match="another front end"):
         distill(other, out=tmp_path / "student", samples=store, any_teacher=True)
     assert not (tmp_path / "student").exists()

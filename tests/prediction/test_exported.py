@@ -13,7 +13,7 @@ import torch
 
 from frami.audio.features import front_end_of
 from frami.core import code
-from frami.core.errors import FramiError, OperationError
+from frami.core.errors import FramiError, OperationError, UsageError
 from frami.data.store import Store
 from frami.export.export import export_student
 from frami.export.onnx_file import write_onnx
@@ -96,7 +96,7 @@ def test_features_of_the_users_own_need_trust(
     folder = export_student(own_features, tmp_path / "ship").folder
     assert code.is_needed_by(folder)
     monkeypatch.setattr(code, "_functions", {})
-    with pytest.raises(OperationError, match="runs code of its own .mine.py:mel"):
+    with pytest.raises(UsageError, match="runs code of its own .mine.py:mel"):
         predict(folder, sound, RATE)
     with code.trusting_code():
         (answer,) = predict(folder, sound, RATE)

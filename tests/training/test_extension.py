@@ -74,6 +74,12 @@ def test_extension_goes_on_from_weights_and_optimizer(
     assert read_record(out)["settings"]["options"]["steps"] == STEPS
     # Without more steps, the extended run is finished; with more, the chain grows.
     assert frami.distill(**arguments, out=out).fingerprint == second.fingerprint
+    counts.clear()
+    again = frami.distill(
+        **arguments, out=out, more_steps=3, report=lambda done, note="": counts.append(done)
+    )
+    assert again.fingerprint == second.fingerprint and not counts
+    assert read_record(out)["extensions"] == chain
     third = frami.distill(**arguments, out=out, more_steps=1)
     assert third.provenance["extensions"] == [*chain, {"steps": 1, "from": second.fingerprint}]
 
@@ -139,4 +145,6 @@ def test_train_is_extended_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     first = frami.train(**arguments)
     second = frami.train(**arguments, more_steps=2)
     assert second.provenance["extensions"] == [{"steps": 2, "from": first.fingerprint}]
+    assert load_state(tmp_path / "teacher")["step"] == 4
+    assert frami.train(**arguments, more_steps=2).fingerprint == second.fingerprint
     assert load_state(tmp_path / "teacher")["step"] == 4

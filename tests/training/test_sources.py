@@ -12,7 +12,7 @@ import soundfile
 
 import frami
 from frami.audio.frontend import FrontEnd
-from frami.core.errors import OperationError, UsageError
+from frami.core.errors import UsageError
 from frami.core.progress import silent
 from frami.core.run import read_metrics
 from frami.data.splits import load_split
@@ -21,6 +21,7 @@ from frami.datasets import tones
 from frami.models.model import Model
 from frami.training import sources
 from tests.conftest import LABELS, make_teacher
+from tests.datasets.folders import write_class_folders
 from tests.soundscapes import scenes as scenes
 
 
@@ -76,7 +77,7 @@ def test_choose_source_store_of_other_teacher_needs_any_teacher(
     front_end: FrontEnd, store: Store
 ) -> None:
     arguments: tuple[Any, ...] = ([make_teacher(front_end, "tdnn")], None, store, None, None, None)
-    with pytest.raises(OperationError, match="was inverted from the teacher .*`any_teacher`"):
+    with pytest.raises(UsageError, match="was inverted from the teacher .*`any_teacher`"):
         sources.choose_source(*arguments, any_teacher=False, labeled=False)
     assert sources.choose_source(*arguments, any_teacher=True, labeled=False).origin["clips"] == 16
 
@@ -90,10 +91,10 @@ def test_distill_store_of_other_classes_or_task_raises(
         ((*LABELS, "cow"), r"4 \(rise, fall, pulse, ...\)"),
     ):
         message = rf"has 3 classes \(rise, fall, pulse\), but this teacher has {named}"
-        with pytest.raises(OperationError, match=message):
+        with pytest.raises(UsageError, match=message):
             frami.distill(Model.build(teacher.architecture, teacher.front_end, labels), **common)
     message = "is for the task single-label, but this teacher's task is multi-label"
-    with pytest.raises(OperationError, match=message):
+    with pytest.raises(UsageError, match=message):
         frami.distill(replace(teacher, task="multi-label"), **common)
     assert not (tmp_path / "student").exists()
 
@@ -145,3 +146,14 @@ def test_choose_source_recordings_without_labels_serve_a_teacher_only(
     ]
     assert [len(one.targets) for one in clips] == [12, 11]
     assert np.isfinite(clips[1].targets).all()
+
+
+def test_recordings_get_the_order_of_the_teachers_labels(tmp_path: Path, teacher: Model) -> None:
+    assert list(LABELS) != sorted(LABELS)
+    folder = write_class_folders(tmp_path / "own", dict.fromkeys(LABELS, 5))
+    arguments: tuple[Any, ...] = ([teacher], None, None, "folder", folder, "1")
+    clips, _ = sources.choose_source(*arguments, any_teacher=False, labeled=True).load()
+    split = load_split("folder", folder, test_fold="1")
+    own = [split.labels[target] for target in np.asarray(split.train.targets).tolist()]
+    assert sorted(set(own)) == sorted(LABELS)
+    assert [LABELS[target] for target in np.asarray(clips.targets).tolist()] == own
