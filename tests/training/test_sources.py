@@ -152,7 +152,7 @@ def test_recordings_get_the_order_of_the_teachers_labels(tmp_path: Path, teacher
     assert list(LABELS) != sorted(LABELS)
     folder = write_class_folders(tmp_path / "own", dict.fromkeys(LABELS, 5))
     arguments: tuple[Any, ...] = ([teacher], None, None, "folder", folder, "1")
-    clips, _ = sources.choose_source(*arguments, any_teacher=False, labeled=True).load()
+    clips, _ = sources.choose_source(*arguments, any_teacher=False, labeled=True).load(silent)
     split = load_split("folder", folder, test_fold="1")
     own = [split.labels[target] for target in np.asarray(split.train.targets).tolist()]
     assert sorted(set(own)) == sorted(LABELS)
