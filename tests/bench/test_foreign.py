@@ -146,7 +146,7 @@ def test_suite_trains_adopts_inverts_and_distills(
 ) -> None:
     recordings = tmp_path / "data" / "fsdd" / "recordings"
     write_digits(recordings)
-    tiny = replace(foreign_suite.FSDD, samples=64, steps=2)
+    tiny = replace(foreign_suite.FSDD, samples=128, steps=2)
     monkeypatch.setattr(foreign_suite, "FSDD", tiny)
     monkeypatch.setattr(foreign_suite, "TEACHER_STEPS", {"dscnn": (2, 2)})
     monkeypatch.setattr(foreign_suite, "SETTINGS", {"fsdd": {"steps": 1}, "esc10": {}})

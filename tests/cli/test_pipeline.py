@@ -29,6 +29,7 @@ def test_pipeline_on_tones_goes_from_recordings_to_the_scores_of_a_student(
     call: Frami, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(progress, "SECONDS_BEFORE_FIRST_LINE", 0.0)
     monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
     size = ["--width", "4", "--depth", "1"]
     trained = call("train", *TONES, *size, "--out", "teacher", *TRAINING)

@@ -84,7 +84,8 @@ def test_each_loss_falls_alone(
     weight: str, fraction: float, teacher: Model, runtime: Runtime
 ) -> None:
     others = {name: 0.0 for name in WEIGHTS if name != weight}
-    inversion = make_frami(teacher, runtime, siblings=0, steps=5, momentum=0.0, queue=0, **others)
+    options = others | {"siblings": 0, "steps": 5, "momentum": 0.0, "queue": 0, "sounds": 0.0}
+    inversion = make_frami(teacher, runtime, **options)
     values = [inversion.run_round(index, TARGET, 16).losses[weight] for index in range(30)]
     assert sum(values[-5:]) < fraction * sum(values[:5])
 
@@ -102,7 +103,7 @@ def test_siblings_are_of_their_class_without_being_optimized(
 
     monkeypatch.setattr(losses, "class_prior_loss", record_batch_size)
     others = {name: 0.0 for name in WEIGHTS if name != "class_prior"}
-    inversion = make_frami(teacher, runtime, siblings=siblings, steps=5, **others)
+    inversion = make_frami(teacher, runtime, siblings=siblings, steps=5, sounds=0.0, **others)
     target, correct = TARGET.repeat(4), []
     for index in range(30):
         mel = inversion.run_round(index, target, 16).mel
