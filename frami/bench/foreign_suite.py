@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from frami.bench.experiment import BenchTask, DataSource, Experiment, StudentSpec
@@ -37,12 +38,16 @@ ESC10 = BenchTask("esc10", "5", 0, 1024, 800)
 
 
 def foreign() -> Iterator[Experiment]:
-    """Yield every teacher on spoken digits and on ESC-10, with its student's bounds."""
+    """Yield every teacher on spoken digits and on ESC-10, with its student's bounds.
+
+    The rows of recordings and FRAMI come first, for all seeds.
+    """
+    main, others = SOURCES[:2], SOURCES[2:]
     for task, index in ((FSDD, 0), (ESC10, 1)):
-        for seed in range(3):
+        for sources, seed in product((main, others), range(3)):
             for network, steps in TEACHER_STEPS.items():
                 of_teacher = replace(task, network=network, teacher_steps=steps[index])
-                for source in SOURCES:
+                for source in sources:
                     if source.method == "frami":
                         source = replace(source, synthesis=SETTINGS[task.dataset])
                     yield Experiment("foreign", of_teacher, STUDENT, source, seed)
