@@ -11,6 +11,6 @@ footprint       size, activation memory and latency of a file
 agreement       predictions of files, and their accuracy on recordings
 package         the front end as a module and a C header, and golden vectors
 example         a program that classifies recordings without frami
-remarks         what to mind: features of one's own, figures of few clips
+remarks         warnings on features of the user's own function and on figures of few clips
 card            the model card
 """

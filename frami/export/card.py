@@ -131,7 +131,7 @@ def render_card(
         files: Names of the files in the folder.
         conditions: A sentence on how the figures were measured.
         int8: A sentence on how the model was quantized, or empty.
-        remarks: Sentences on what to mind before the files are used.
+        remarks: Warnings for the user of the files, a sentence each.
     """
     license, license_sentence = license_of(model, teacher)
     provenance = "\n".join([license_sentence, "", *_provenance_lines(model, teacher)])

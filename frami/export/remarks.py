@@ -1,4 +1,4 @@
-"""What to mind before exported files are used: features of one's own, and figures of few clips."""
+"""Warnings on an export: features of the user's own function, and figures of few clips."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class Exported:
         drop: The most that a file lost against the student: a share of clips with the answer of the
             teacher, or of the score on recordings. None if neither was measured.
         conditions: A sentence on what was measured.
-        remarks: Sentences on what to mind before the files are used.
+        remarks: Warnings for the user of the files, a sentence each.
     """
 
     folder: Path
