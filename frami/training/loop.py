@@ -63,7 +63,7 @@ def fit(
     """Train ``student`` in place and return it in eval mode, with the weights of the last step.
 
     Args:
-        student: The model to train. A recipe that reuses the teacher's head replaces the student's.
+        student: The model to train. For a recipe that reuses the teacher's head, it has that head.
         clips: The training clips.
         recipe: The losses and their weights.
         settings: Settings of the loop.
@@ -83,8 +83,6 @@ def fit(
         projected = project_student(student, teacher, recipe, bands or [student.front_end.n_mels])
     runtime.place(projected)
     projected.requires_grad_(True).train()
-    if teacher is not None and recipe.reuse_head:
-        student.network.head.load_state_dict(teacher.network.head.state_dict())
     steps = current_steps(run.content, settings.steps) if run else (0, settings.steps)
     trainer = _Trainer(projected, recipe, settings, steps, runtime, seed)
     with ExitStack() as stack:

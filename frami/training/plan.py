@@ -111,9 +111,13 @@ class Plan:
             teacher = weighted_ensemble(self.teachers, clips, self.runtime)
         if self.embedding_teacher is not None:
             teacher = with_hidden_states_of(teacher, self.embedding_teacher)
+        student = self.student()
+        if self.recipe.reuse_head:
+            # Before the batch norms of the teacher's head lose their statistics.
+            student.network.head.load_state_dict(teacher.network.head.state_dict())
         with norms.teacher_norms(teacher, self.settings):
             student = loop.fit(
-                self.student(),
+                student,
                 clips,
                 self.recipe,
                 self.settings,

@@ -100,12 +100,17 @@ def test_defaults_leave_the_record_as_it_was(teacher: Model, store: Store, tmp_p
     )
 
 
+@pytest.mark.parametrize("recipe", ["frami", "frami-head"])
 def test_statistics_of_the_batch_change_the_student(
-    teacher: Model, store: Store, tmp_path: Path
+    recipe: str, teacher: Model, store: Store, tmp_path: Path
 ) -> None:
     students = {
         norm: frami.distill(
-            teacher, samples=store, out=tmp_path / norm, options=FAST | {"teacher_norm": norm}
+            teacher,
+            samples=store,
+            out=tmp_path / norm,
+            recipe=recipe,
+            options=FAST | {"teacher_norm": norm},
         )
         for norm in ("stored", "batch")
     }
