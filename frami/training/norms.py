@@ -16,9 +16,11 @@ import itertools
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 
@@ -83,16 +85,20 @@ def teacher_norms(teacher: Model, settings: DistillSettings) -> AbstractContextM
 def batch_statistics(network: nn.Module) -> Iterator[None]:
     """Have batch norms in eval mode use the statistics of the batch within the block.
 
-    The stored statistics are taken out of the layers meanwhile, and put back unchanged.
+    Their buffers stay where they are, so a student may copy a layer meanwhile.
     """
-    stored = [(layer, layer.running_mean, layer.running_var) for layer in _batch_norms(network)]
-    for layer, _, _ in stored:
-        layer.running_mean = layer.running_var = None
+    layers = _batch_norms(network)
+    for layer in layers:
+        layer.forward = partial(_normalize_batch, layer)  # type: ignore[method-assign]
     try:
         yield
     finally:
-        for layer, mean, var in stored:
-            layer.running_mean, layer.running_var = mean, var
+        for layer in layers:
+            del layer.forward
+
+
+def _normalize_batch(layer: _BatchNorm, values: Tensor) -> Tensor:
+    return F.batch_norm(values, None, None, layer.weight, layer.bias, training=True, eps=layer.eps)
 
 
 def reestimate_batch_norms(student: Model, clips: Clips, runtime: Runtime, seed: int) -> None:
