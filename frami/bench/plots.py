@@ -81,12 +81,12 @@ def quality_against_cost(panels: Sequence[Panel], unit: str, *, connect: bool = 
     """Return plots of the quality of students against their cost, with standard errors.
 
     Args:
-        panels: What is plotted, side by side.
+        panels: What is plotted, from top to bottom.
         unit: Unit of the cost.
         connect: Draw a line through the points of each method, its name up to the comma.
     """
-    figure = Figure(figsize=(8.5 * len(panels), 4.5), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    figure = Figure(figsize=(8.5, 4.5 * len(panels)), layout="constrained")
+    axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for ax, panel in zip(axes, panels, strict=True):
         _draw_panel(ax, panel, unit, connect=connect)
     figure.draw_without_rendering()  # the layout moves the markers

@@ -21,6 +21,7 @@ from frami.bench.sources import (
     with_relative_moments,
 )
 from frami.bench.tasks import (
+    AUDIOMNIST,
     ESC10,
     ESC50,
     FSDD,
@@ -44,14 +45,13 @@ MAIN_RIVALS = (("FastMeta", "NAYER"), ("CMI", "DeepInversion"))
 
 def release() -> Iterator[Experiment]:
     """Yield every row of the published tables, so that an interrupted bench is still useful."""
-    first = (RECORDINGS, FRAMI, *CONTROLS)
-    for source in first:
-        yield from _small_budgets((source,))
     for task, seed in _tasks_and_seeds():
-        yield _small_row(task, other_recordings(other_dataset(task)), seed)
+        for source in (FRAMI, RECORDINGS, *CONTROLS, other_recordings(other_dataset(task))):
+            yield _small_row(task, source, seed)
     yield from _full_budgets(SMALL, _tasks_and_seeds())
     for names in MAIN_RIVALS:
-        yield from _small_budgets(map(rival, names))
+        for task, seed in _tasks_and_seeds():
+            yield from (_small_row(task, rival(name), seed) for name in names)
     yield from _full_budgets(SMALL, [(task, seed) for seed in range(SEEDS) for task in TDNN_TASKS])
     relative = [with_relative_moments(rival(name)) for names in MAIN_RIVALS for name in names]
     for seed in range(SEEDS):
@@ -64,16 +64,18 @@ def release() -> Iterator[Experiment]:
     yield from _full_budgets(RESNET, [pair for pair in _tasks_and_seeds() if pair[1] == 0])
 
 
+def audiomnist() -> Iterator[Experiment]:
+    """Yield FRAMI, recordings and the controls on the folds of AudioMNIST."""
+    for fold in "01234":
+        task = replace(AUDIOMNIST, fold=fold)
+        for source in (FRAMI, RECORDINGS, *CONTROLS):
+            yield Experiment("audiomnist", task, SMALL, source, 0)
+
+
 def _tasks_and_seeds() -> list[tuple[BenchTask, int]]:
     """Return the tasks with their seeds: all tasks with one seed come first."""
     one_seed = [(task, 0) for task in (*ESC50_FOLDS, *SEEDED, *FSDD_SPEAKERS)]
     return one_seed + [(task, seed) for seed in range(1, SEEDS) for task in SEEDED]
-
-
-def _small_budgets(sources: Iterable[DataSource]) -> Iterator[Experiment]:
-    for source in sources:
-        for task, seed in _tasks_and_seeds():
-            yield _small_row(task, source, seed)
 
 
 def _small_row(task: BenchTask, source: DataSource, seed: int) -> Experiment:

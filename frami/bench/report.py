@@ -13,6 +13,7 @@ PLOTTED = ("quick", "cpu", "release", "curves", "gpu")
 TITLES = {
     "release": "Every method, small budgets",
     "full": "FRAMI against recordings and the synthesizer, full budgets",
+    "audiomnist": "FRAMI against its controls on AudioMNIST",
     "curves": "Quality against cost",
     "main": "FRAMI against its bounds (an earlier version)",
     "ablation": "What each part of FRAMI contributes",

@@ -80,6 +80,7 @@ SUITES: Mapping[str, Callable[[], Iterator[Experiment]]] = {
     "quick": quick,
     "release": release_suite.release,
     "curves": curves_suite.curves,
+    "audiomnist": release_suite.audiomnist,
     "ablation": ablation,
     "gpu": gpu,
     "foreign": foreign_suite.foreign,

@@ -15,6 +15,7 @@ FSDD = BenchTask("fsdd", "takes", 500, 4096, 3000)
 ESC10 = BenchTask("esc10", "5", 1000, 2048, 2500)
 ESC50 = BenchTask("esc50", "5", 1500, 5120, 4000)
 URBANSOUND8K = BenchTask("urbansound8k", "3", 1200, 6144, 4000)
+AUDIOMNIST = BenchTask("audiomnist", "0", 1000, 1024, 600)
 TONES = BenchTask("tones", "0", 150, 128, 60)
 
 
