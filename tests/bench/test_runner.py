@@ -154,7 +154,7 @@ def test_run_bench_after_interruption_reuses_finished_models(
 
 def test_run_bench_without_recordings_raises_before_any_work(tmp_path: Path) -> None:
     bench = Bench(str(tmp_path), tmp_path / "runs")
-    with pytest.raises(UsageError, match="fsdd"):
+    with pytest.raises(UsageError, match="esc50"):
         runner.run_bench(runner.list_experiments("release"), bench, tmp_path, print)
     assert not (tmp_path / "runs").exists()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from frami.audio.frontend import FrontEnd
-from frami.bench import recipe_suites, runner, sources, suites, tasks
+from frami.bench import recipe_suites, release_suite, runner, sources, suites, tasks
 from frami.bench.experiment import BenchTask, Experiment, Mixture, StudentSpec
 from frami.bench.rows import main_measure
 from frami.core.errors import UsageError
@@ -42,6 +42,44 @@ def test_suite_has_no_experiment_twice(suite: str) -> None:
     experiments = runner.list_experiments(suite)
     keys = [runner.row_key(experiment) for experiment in experiments]
     assert len(keys) == len(set(keys))
+
+
+def test_release_compares_every_control_and_main_rival_at_one_budget() -> None:
+    rows = [e for e in runner.list_experiments("release") if e.suite == "release"]
+    places = {"FRAMI": set[tuple[str, str, int]]()}
+    for e in rows:
+        place = e.task.dataset, e.task.fold, e.seed
+        places.setdefault(e.source.name.partition(" (")[0], set()).add(place)
+    folds = {("esc50", fold, 0) for fold in "12345"}
+    folds |= {("fsdd", speaker, 0) for speaker in release_suite.SPEAKERS}
+    seeded = {("fsdd", "takes"), ("esc10", "5"), ("urbansound8k", "3")}
+    everywhere = folds | {(*place, seed) for place in seeded for seed in range(3)}
+    controls = {source.name for source in sources.CONTROLS} | {"recordings", "other recordings"}
+    for name in ("FRAMI", "FastMeta", "NAYER", "CMI", "DeepInversion", *controls):
+        assert places[name] == everywhere
+    budgets = {(e.task.dataset, e.task.samples, e.task.steps) for e in rows}
+    assert len(budgets) == len({e.task.dataset for e in rows})
+    # An interrupted bench has FRAMI and all controls first.
+    first = rows[: (2 + len(controls) - 1) * len(everywhere)]
+    assert {e.source.name.partition(" (")[0] for e in first} == {"FRAMI", *controls}
+
+
+def test_release_has_full_budgets_for_both_students_and_two_kinds_of_teacher() -> None:
+    release = runner.list_experiments("release")
+    rows = [e for e in release if e.suite == "full"]
+    assert {e.source.name for e in rows} == {"FRAMI", "recordings (upper bound)", "synthesizer"}
+    kinds = {(e.task.network, e.student.network) for e in rows}
+    assert kinds == {("resnet", "small"), ("resnet", "resnet"), ("tdnn", "small")}
+    small = {e.task.dataset: e.task.samples for e in release if e.suite == "release"}
+    assert all(e.task.samples >= 4 * small[e.task.dataset] for e in rows)
+
+
+def test_curves_have_methods_with_ever_more_clips() -> None:
+    clips: dict[str, set[int]] = {}
+    for e in runner.list_experiments("curves"):
+        clips.setdefault(e.source.name.partition(",")[0], set()).add(e.clips)
+    assert clips["FRAMI"] == clips["NAYER"] == {128, 512, 2048, 8192}
+    assert max(clips["FastMeta"]) == 220 * 64  # the published number of rounds
 
 
 @pytest.mark.parametrize("suite", ["release", "curves", "quick", "gpu"])
