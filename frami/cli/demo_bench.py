@@ -97,8 +97,8 @@ def demo(task: str, out: str, data: str | None, **runtime: Unpack[RuntimeArgumen
     type=click.Choice(SUITES),
     metavar="SUITE",
     default="quick",
-    help="quick is a trial of all methods. release compares all of them at small budgets, and FRAMI "
-    "with recordings at full ones. curves shows quality against cost, ablation omits parts of "
+    help="quick is a trial of all methods. release compares all of them at small budgets, and FRAMI"
+    " with recordings at full ones. curves shows quality against cost, ablation omits parts of "
     "FRAMI, foreign adopts networks of others; tags, scenes and events compare recipes. all is "
     "release and these. gpu gives all methods full budgets. audiomnist is FRAMI on AudioMNIST. "
     "speed measures costs. calibration compares clips to calibrate INT8 with.",
