@@ -56,8 +56,7 @@ golden: $(VENV)/dev
 	$(BIN)/python -m tests.make_golden
 
 bench: $(VENV)/dev
-	$(BIN)/frami bench --suite main --page evaluate
-	$(BIN)/frami bench --suite ablation --page evaluate
+	$(BIN)/frami bench --suite all --page evaluate --resume
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info docs/_build demo runs

@@ -90,15 +90,10 @@ class Artifacts:
     ) -> Path:
         """Return the folder of a student of some teachers; distill it if it is missing."""
         task, source = experiment.task, experiment.source
-        data: dict[str, Any] = (
-            {"samples": store}
-            if store
-            else {
-                "dataset": task.dataset,
-                "data": self.recordings(experiment),
-                "test_fold": task.fold,
-            }
-        )
+        data: dict[str, Any] = {"noise": True} if source.noise else {"samples": store}
+        if source.reads_recordings:
+            recordings = self.recordings(experiment)
+            data = {"dataset": task.dataset, "data": recordings, "test_fold": task.fold}
         out = self.folder(experiment) / _student_folder_name(experiment, specs, store)
         # Train the teachers first: each has a progress bar of its own.
         teachers = [self.teacher(experiment, spec) for spec in specs]
@@ -168,7 +163,7 @@ def _student_folder_name(
     experiment: Experiment, specs: Sequence[TeacherSpec], store: Path | None
 ) -> str:
     student, source = experiment.student, experiment.source
-    data = store.stem if store else "recordings"
+    data = store.stem if store else "fresh-noise" if source.noise else "recordings"
     recipe = f"{source.recipe}{_settings_suffix(source.distillation)}-{experiment.task.steps}"
     teachers = "".join(
         f"-{spec.folder_name}" for spec in specs if len(specs) > 1 or spec != TeacherSpec()

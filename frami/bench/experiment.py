@@ -16,12 +16,12 @@ from frami.training.supervised import SupervisedSettings
 
 # Fields that no measured number depends on: names, goals, and the row a gain is computed against.
 IDENTITY_EXCLUDES = {
-    "task": ("target_teacher", "target_ratio", "minutes", "max_frames"),
+    "task": ("max_frames",),
     "student": ("name",),
     "source": ("name", "baseline"),
 }
 # Fields that came later: at their default they do not change the identity of a row.
-LATER_FIELDS = {"source": ("mix", "max_frames")}
+LATER_FIELDS = {"source": ("mix", "max_frames", "noise")}
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,6 @@ class BenchTask:
         steps: Steps of distillation.
         batch_size: Clips per step, in the teacher's training and in distillation.
         network: Network of the teacher.
-        target_teacher: Goal for the teacher's accuracy; 0 for none.
-        target_ratio: Goal for the accuracy of FRAMI's student, as a part of the teacher's; 0 for
-            none.
-        minutes: Goal for synthesis and distillation together, on two cores; 0 for none.
         model_task: A name of ``frami.models.tasks``; empty for the task of the data set.
         mixture: How the soundscapes are mixed; None if the data set consists of recordings.
         max_frames: Longest synthetic clip of every method, in frames; 0: each method's own default.
@@ -76,9 +72,6 @@ class BenchTask:
     steps: int
     network: str = "resnet"
     batch_size: int = 64
-    target_teacher: float = 0.0
-    target_ratio: float = 0.0
-    minutes: int = 0
     model_task: str = ""
     mixture: Mixture | None = None
     max_frames: int = 80
@@ -138,7 +131,8 @@ class DataSource:
 
     Attributes:
         name: Name in the tables.
-        method: Method that makes the synthetic clips; None for the task's own recordings.
+        method: Method that makes the synthetic clips; None for the task's own recordings, or for
+            noise.
         recipe: Recipe of the distillation.
         synthesis: Settings of the method.
         mix: Shares of other methods, as ``(name, share)`` pairs.
@@ -150,6 +144,7 @@ class DataSource:
             ``teachers``.
         baseline: Name of the source that the gain of this one is computed against.
         max_frames: Longest synthetic clip, in frames, if it is not that of the task.
+        noise: Train on noise that is drawn anew in every step (`frami.training.norms`).
     """
 
     name: str
@@ -163,6 +158,12 @@ class DataSource:
     baseline: str = ""
     mix: tuple[tuple[str, float], ...] = ()
     max_frames: int = 0
+    noise: bool = False
+
+    @property
+    def reads_recordings(self) -> bool:
+        """Whether the student is trained on the task's own recordings."""
+        return self.method is None and not self.noise
 
     @property
     def fused_teachers(self) -> tuple[TeacherSpec, ...]:
@@ -211,12 +212,14 @@ class Experiment:
                 config["max_frames"] = self.max_frames
         if self.task.mixture:
             config["mixing"] = asdict(SoundscapeSettings())
-        recipe = find_recipe(source.recipe, labeled=not source.method)
+        recipe = find_recipe(source.recipe, labeled=source.reads_recordings)
         loops = [asdict(TrainingSettings()), asdict(SupervisedSettings())]
         config |= {"weights": dict(recipe.weights), "loop": loops, "suite": "", "seed": 0}
         return settings_id(config)
 
     @property
     def clips(self) -> int:
-        """Number of synthetic clips; 0 for recordings."""
-        return self.task.samples if self.source.method else 0
+        """Number of synthetic clips, or of clips of noise; 0 for recordings."""
+        if self.source.noise:
+            return self.task.steps * self.task.batch_size
+        return 0 if self.source.reads_recordings else self.task.samples

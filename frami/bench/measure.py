@@ -5,28 +5,42 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 import frami
-from frami.audio.frontend import FrontEnd
 from frami.bench.artifacts import Artifacts
+from frami.bench.closeness import (
+    closeness,
+    load_test_set,
+    load_unheard,
+    teacher_logits,
+    transductive_accuracy,
+)
 from frami.bench.experiment import Experiment
 from frami.core import files
 from frami.core.run import read_record, settings_id
-from frami.core.runtime import select_runtime
+from frami.core.runtime import Runtime, select_runtime
 from frami.data.clips import Spectrograms
 from frami.data.recordings import Split
-from frami.data.splits import load_split, split_for_task
 from frami.data.store import Store, store_run_folder
 from frami.evaluate import fusion
 from frami.evaluate.metric import Measure
 from frami.evaluate.scores import measures_of, score_predictions
 from frami.models.model import Model
+
+MORE_SCORES = (
+    "transductive",
+    "agreement",
+    "agreement_unheard",
+    "divergence",
+    "divergence_unheard",
+    "coverage",
+)
 
 
 @dataclass(frozen=True)
@@ -57,9 +71,7 @@ class Bench(Artifacts):
             "clips": experiment.clips,
             "steps": task.steps,
             **{
-                name: round(scores[name], 4)
-                for name in (*measures, "agreement", "coverage")
-                if name in scores
+                name: round(scores[name], 4) for name in (*measures, *MORE_SCORES) if name in scores
             },
             **_store_columns(store, teacher),
             **_cost_columns(experiment, store, students),
@@ -84,8 +96,8 @@ class Bench(Artifacts):
     def scores(self, experiment: Experiment, models: Sequence[Path]) -> dict[str, Any]:
         """Return the scores of models on the test fold; several models are fused.
 
-        Scores are kept on disk. For single labels they include the agreement with the first teacher
-        and the coverage: the part of the classes with a recall above 0.
+        Scores are kept on disk. For single labels they include the coverage, which is the part of
+        the classes with a recall above 0, and the agreement of students with their first teacher.
         """
         path = models[0] / "scores.json"
         if len(models) > 1:
@@ -98,40 +110,51 @@ class Bench(Artifacts):
         return scores
 
     def _score(self, experiment: Experiment, models: Sequence[Path]) -> dict[str, Any]:
-        model, split, clips, outputs = self._predict(experiment, models)
-        scores = score_predictions(model, split, clips, outputs)
+        loaded = [frami.load(folder) for folder in models]
+        test_sets = [self._test_set(experiment, model) for model in loaded]
+        split, clips = test_sets[0]
+        outputs = fusion.predict(loaded, [clips for _, clips in test_sets], self._runtime)
+        scores = score_predictions(loaded[0], split, clips, outputs)
         scores.pop("events", None)
-        if model.task != "single-label":
+        if loaded[0].task != "single-label":
             return scores
+        scores["coverage"] = _coverage(scores)
         teacher = self.teacher_folder(experiment, experiment.source.teachers[0])
-        *_, teacher_outputs = self._predict(experiment, [teacher])
-        agree = [
-            bool(student_out.argmax() == teacher_out.argmax())
-            for student_out, teacher_out in zip(outputs, teacher_outputs, strict=True)
-        ]
-        return scores | {"agreement": float(np.mean(agree)), "coverage": _coverage(scores)}
+        if list(models) == [teacher]:
+            return scores
+        if experiment.source.noise:
+            scores["transductive"] = transductive_accuracy(loaded[0], clips, self._runtime)
+        return scores | self._closeness(experiment, loaded, torch.stack(outputs))
 
-    def _predict(
-        self, experiment: Experiment, folders: Sequence[Path]
-    ) -> tuple[Model, Split, Spectrograms, list[Tensor]]:
-        """Return the first model, the test fold as its spectrograms, and the fused outputs."""
-        models, task = [frami.load(folder) for folder in folders], experiment.task
-        data = self.recordings(experiment)
-        test_sets = [
-            _load_test_set(task.dataset, data, task.fold, model.task, model.front_end)
-            for model in models
-        ]
-        runtime = select_runtime(self.device, self.threads, "float32")
-        outputs = fusion.predict(models, [clips for _, clips in test_sets], runtime)
-        return (models[0], *test_sets[0], outputs)
+    def _closeness(
+        self, experiment: Experiment, students: Sequence[Model], outputs: Tensor
+    ) -> dict[str, float]:
+        """Return agreement with the first teacher, and divergence from it; see `closeness`."""
+        folder = self.teacher_folder(experiment, experiment.source.teachers[0])
+        teacher = frami.load(folder)
+        _, clips = self._test_set(experiment, teacher)
+        own = teacher_logits(folder, "test", teacher, clips, self._runtime)
+        parts, scores = [(own, outputs)], {}
+        scores["agreement"], scores["divergence"] = closeness(teacher, parts)
+        if not experiment.source.reads_recordings:
+            unheard = [self._unheard(experiment, model) for model in (teacher, *students)]
+            own = teacher_logits(folder, "unheard", teacher, unheard[0], self._runtime)
+            others = torch.stack(fusion.predict(students, unheard[1:], self._runtime))
+            parts.append((own, others))
+            scores["agreement_unheard"], scores["divergence_unheard"] = closeness(teacher, parts)
+        return scores
 
+    @property
+    def _runtime(self) -> Runtime:
+        return select_runtime(self.device, self.threads, "float32")
 
-@cache
-def _load_test_set(
-    dataset: str, data: str | None, fold: str, model_task: str, front_end: FrontEnd
-) -> tuple[Split, Spectrograms]:
-    split = split_for_task(load_split(dataset, data, test_fold=fold), model_task)
-    return split, Spectrograms.from_recordings(split.test, front_end)
+    def _test_set(self, experiment: Experiment, model: Model) -> tuple[Split, Spectrograms]:
+        task, data = experiment.task, self.recordings(experiment)
+        return load_test_set(task.dataset, data, task.fold, model.task, model.front_end)
+
+    def _unheard(self, experiment: Experiment, model: Model) -> Spectrograms:
+        task, data = experiment.task, self.recordings(experiment)
+        return load_unheard(task.dataset, data, task.fold, model.front_end)
 
 
 def _coverage(scores: dict[str, Any]) -> float:

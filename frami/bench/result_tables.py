@@ -1,23 +1,35 @@
-"""Tables of benchmark rows: one line per training source, averaged over seeds."""
+"""Tables of benchmark rows: one line per training source, averaged over seeds and folds."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from frami.bench import suites
-from frami.bench.measure import best
-from frami.bench.rows import Row, group_by, main_measure, measures_with, spread
+from frami.bench.comparison import clear_winner
+from frami.bench.rows import (
+    CLOSENESS,
+    Row,
+    by_pair,
+    compared_measures,
+    group_by,
+    main_measure,
+    measures_with,
+    pair_key,
+    pairs,
+    same_teacher,
+    spread,
+)
+from frami.bench.sources import FRAMI, RECORDINGS
 from frami.evaluate.scores import measure_title
 
 Cells = dict[str, str]
 
-MAX_COLUMNS = 10
+MAX_COLUMNS = 12
 SOURCE = "training source"
 # Columns that go above the table if they have one value.
-CAPTION = ("parameters", "synthetic clips", "steps", "seeds")
+CAPTION = ("parameters", "synthetic clips", "steps", "runs")
 # Columns from left to right; "{main}" is the measure that rows are compared by.
 ORDER = (
     SOURCE,
@@ -33,40 +45,13 @@ LEAST_IMPORTANT = (
     "peak MB",
     "coverage",
     "macro-F1",
-    "minutes",
-    "parameters",
     "target agreement",
-    "CPU ms per clip",
+    "parameters",
     "segment error rate",
+    "divergence",
+    "of the teacher",
 )
 STALE = " †"
-
-
-def lead_sentence(rows: Sequence[Row]) -> str:
-    """Return a bold sentence on the best student without recordings; empty if there is none."""
-    measure = main_measure(rows[0])
-    groups = [
-        group
-        for group in group_by(rows, "student", "source", "settings").values()
-        if group[0]["clips"] != "0" and not group[0]["source"].startswith("other recordings")
-    ]
-    if not groups:
-        return ""
-    means = [statistics.mean(float(row[measure]) for row in group) for group in groups]
-    top = groups[means.index(best(measures_with(measure)[measure], means))]
-    first, title = top[0], measure_title(measure)
-    teacher = _spread_of_seeds(top, f"teacher_{measure}")
-    bounds = [
-        row
-        for row in rows
-        if row["source"] == suites.RECORDINGS.name
-        and (row["student"], row["steps"]) == (first["student"], first["steps"])
-    ]
-    bound = f"; from recordings {_values(bounds, measure)}" if bounds else ""
-    return (
-        f"**Best without recordings: {first['source']} (student {first['student']}): "
-        f"{title} {_values(top, measure)}; teacher {teacher}{bound}.**"
-    )
 
 
 def results_table(rows: Sequence[Row]) -> str:
@@ -74,19 +59,28 @@ def results_table(rows: Sequence[Row]) -> str:
     main = main_measure(rows[0])
     others = [
         name
-        for name in (*measures_with(main), "agreement", "coverage", "target_agreement")
+        for name in (*measures_with(main), *CLOSENESS, "coverage", "target_agreement")
         if name != main and any(row.get(name) for row in rows)
     ]
-    lines = [
-        _student_cells(rows, group, main, others)
-        for group in group_by(rows, "source", "settings").values()
-    ]
-    caption, columns = _columns(lines, measure_title(main))
+    bold = {
+        name: clear_winner(rows, name) for name in (main, *others) if name in (main, *CLOSENESS)
+    }
+    lines = []
+    for key, group in group_by(rows, "source", "settings").items():
+        cells = _student_cells(rows, group, main, others)
+        for name in (name for name, winner in bold.items() if winner == key):
+            cells[_title(name)] = f"**{cells[_title(name)]}**"
+        lines += [cells, *_transductive_cells(group, main)]
+    caption, columns = _columns(lines, _title(main))
     teachers = _teacher_cells(rows, [main, *others])
     body = [[line.get(name, "") for name in columns] for line in [*teachers, *lines]]
-    cells = [columns, ["---"] * len(columns), *body]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in cells)
+    cells_of_lines = [columns, ["---"] * len(columns), *body]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in cells_of_lines)
     return f"{caption}\n\n{table}" if caption else table
+
+
+def _title(name: str) -> str:
+    return CLOSENESS[name].title if name in CLOSENESS else measure_title(name)
 
 
 def _columns(lines: Sequence[Cells], main: str) -> tuple[str, list[str]]:
@@ -113,59 +107,57 @@ def _student_cells(
     first = group[0]
     stale = STALE if any(row.get("identity") == "" for row in group) else ""
     settings = f" ({first['settings']})" if first["settings"] else ""
-    upper = _by_pair([row for row in rows if row["source"] == suites.RECORDINGS.name])
+    upper = by_pair(row for row in rows if row["source"] == RECORDINGS.name)
     cells = {
         SOURCE: f"{first['source']}{settings}{stale}",
         "parameters": first["parameters"],
         "synthetic clips": first["clips"] if first["clips"] != "0" else "",
         "steps": first["steps"],
-        measure_title(main): _values(group, main),
+        _title(main): _values(group, main),
         "of the teacher": _ratio(group, main, lambda row: float(row[f"teacher_{main}"])),
         "of the upper bound": _ratio(group, main, partial(_upper_score, upper, main)),
-        **{measure_title(name): _values(group, name) for name in others},
+        **{_title(name): _values(group, name) for name in others},
     }
     if main == "psds1":
         ratio = _ratio(group, "psds2", partial(_upper_score, upper, "psds2"))
         cells["of the upper bound, PSDS2"] = ratio
-    return cells | _gains(rows, group, main) | _costs(group)
+    return cells | _gains(rows, group) | _costs(group)
 
 
-def _gains(rows: Sequence[Row], group: Sequence[Row], main: str) -> Cells:
-    """Return the gains over the baseline row, paired by seed."""
-    baselines = {row.get("baseline") for row in rows} - {None, ""}
+def _transductive_cells(group: Sequence[Row], main: str) -> list[Cells]:
+    """Return the line of students whose batch norms take the statistics of the test batch."""
+    values = _values(group, "transductive")
+    return [{SOURCE: f"{group[0]['source']}, transductive", _title(main): values}] if values else []
+
+
+def _gains(rows: Sequence[Row], group: Sequence[Row]) -> Cells:
+    """Return the gains over the baseline row; without a baseline, those over FRAMI."""
+    baselines = list(dict.fromkeys(filter(None, (row.get("baseline") for row in rows))))
+    baseline = group[0].get("baseline", "")
+    if not baselines and any(row["source"] == FRAMI.name for row in rows):
+        baselines = [FRAMI.name]
+        baseline = "" if group[0]["source"] == FRAMI.name else FRAMI.name
+    of_baseline = [row for row in rows if row["source"] == baseline]
     cells = {}
-    for name in (main, "agreement"):
-        if not any(row.get(name) for row in rows):
-            continue
-        gain, baseline = _gain(rows, group, name), group[0].get("baseline", "")
+    for name in compared_measures(rows) if baselines else ():
+        gains = [own - other for own, other in pairs(group, of_baseline, name)]
+        gain = spread(gains) if gains else ""
         if len(baselines) == 1:
-            cells[f"gain in {measure_title(name)} over {next(iter(baselines))}"] = gain
+            cells[f"gain in {_title(name)} over {baselines[0]}"] = gain
         else:
-            cells[f"gain in {measure_title(name)}"] = f"{gain} over {baseline}" if gain else ""
-    return cells if baselines else {}
-
-
-def _gain(rows: Sequence[Row], group: Sequence[Row], name: str) -> str:
-    baseline = _by_pair([row for row in rows if row["source"] == group[0].get("baseline")])
-    pairs = [(row, baseline.get((row["student"], row["seed"]))) for row in group]
-    gains = [
-        float(row[name]) - float(other[name])
-        for row, other in pairs
-        if other and _same_teacher(row, other)
-    ]
-    return spread(gains) if gains else ""
+            cells[f"gain in {_title(name)}"] = f"{gain} over {baseline}" if gain else ""
+    return cells
 
 
 def _costs(group: Sequence[Row]) -> Cells:
-    def mean(name: str) -> float:
-        return statistics.mean(float(row[name]) for row in group)
+    def mean(name: str) -> str:
+        return f"{statistics.mean(float(row[name]) for row in group):.0f}"
 
-    per_clip = mean("cpu_ms_a_clip")
     return {
-        "CPU ms per clip": f"{per_clip:.0f}" if group[0]["clips"] != "0" else "",
-        "minutes": f"{(mean('synthesis_s') + mean('distillation_s')) / 60:.1f}",
+        "CPU s, clips": mean("synthesis_cpu_s") if group[0]["clips"] != "0" else "",
+        "CPU s, distillation": mean("distillation_cpu_s"),
         "peak MB": f"{max(float(row['peak_mb']) for row in group):.0f}",
-        "seeds": str(len(group)),
+        "runs": str(len(group)),
     }
 
 
@@ -178,17 +170,17 @@ def _teacher_cells(rows: Sequence[Row], measures: Sequence[str]) -> list[Cells]:
         cells = {SOURCE: name, "parameters": parameters}
         for measure in measures:
             if any(row.get(f"teacher_{measure}") for row in group):
-                cells[measure_title(measure)] = _spread_of_seeds(group, f"teacher_{measure}")
+                cells[_title(measure)] = _spread_of_seeds(group, f"teacher_{measure}")
         lines.append(cells)
     return lines
 
 
 def _spread_of_seeds(rows: Sequence[Row], column: str) -> str:
-    """Return mean and deviation over seeds of a teacher's score.
+    """Return mean and standard error over folds and seeds of a teacher's score.
 
     A teacher may have been trained again for some rows; the most frequent score of a seed counts.
     """
-    by_seed = group_by([row for row in rows if row.get(column)], "seed").values()
+    by_seed = group_by([row for row in rows if row.get(column)], "fold", "seed").values()
     return spread(statistics.mode(float(row[column]) for row in of_seed) for of_seed in by_seed)
 
 
@@ -197,28 +189,13 @@ def _values(rows: Sequence[Row], name: str) -> str:
     return spread(values) if values else ""
 
 
-def _by_pair(rows: Iterable[Row]) -> dict[tuple[str, str], Row]:
-    """Return rows by student and seed; rows of one pair start from the same weights."""
-    return {(row["student"], row["seed"]): row for row in rows}
-
-
-def _upper_score(upper: Mapping[tuple[str, str], Row], name: str, row: Row) -> float:
+def _upper_score(upper: Mapping[tuple[str, ...], Row], name: str, row: Row) -> float:
     """Return the score of a row's upper bound: 0 if there is none, NaN if it is not comparable."""
-    bound = upper.get((row["student"], row["seed"]))
+    bound = upper.get(pair_key(row))
     if not bound:
         return 0.0
-    comparable = _same_teacher(bound, row) and bound["steps"] == row["steps"]
+    comparable = same_teacher(bound, row) and bound["steps"] == row["steps"]
     return float(bound[name]) if comparable else math.nan
-
-
-def _same_teacher(row: Row, other: Row) -> bool:
-    """Return whether two rows had the same teacher, judged by its score.
-
-    A teacher that was trained again on another machine has another score. Rows whose teachers have
-    different numbers of parameters cannot be judged and count as comparable.
-    """
-    score = f"teacher_{main_measure(row)}"
-    return row[score] == other[score] or row["teacher_parameters"] != other["teacher_parameters"]
 
 
 def _ratio(rows: Sequence[Row], name: str, whole: Callable[[Row], float]) -> str:

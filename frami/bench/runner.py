@@ -1,6 +1,6 @@
 """Run benchmarks: how close does a data-free student come to its teacher, and at what cost?
 
-    frami bench --suite main|ablation|quick|cpu|gpu|foreign|tags|scenes|events [--data DIR]
+    frami bench --suite NAME [--data DIR]     NAME: see `frami.bench.suites.SUITES`
 
 Finished teachers, stores and students are reused, so a benchmark may be interrupted and resumed
 (`frami.bench.artifacts`). With ``--resume``, rows of bench.csv with the same settings are kept even

@@ -14,14 +14,16 @@ from frami.core.errors import UsageError, unknown_name
 
 SUITES = (
     "quick",
-    "main",
+    "release",
+    "curves",
+    "audiomnist",
     "ablation",
-    "cpu",
     "gpu",
     "foreign",
     "tags",
     "scenes",
     "events",
+    "all",
     "speed",
     "calibration",
 )
@@ -85,8 +87,8 @@ def demo(task: str, out: str, data: str | None, **runtime: Unpack[RuntimeArgumen
     cls=Command,
     examples={
         "Run every method on a small problem.": "frami bench --suite quick",
-        "Measure FRAMI on ESC-50 with three seeds.": "frami bench --suite main --data DIR "
-        "--task esc50 --seeds 3",
+        "Measure the published tables, and go on where the last sitting stopped.": "frami bench "
+        "--suite all --data DIR --page results --resume",
     },
 )
 @options.option(
@@ -95,9 +97,11 @@ def demo(task: str, out: str, data: str | None, **runtime: Unpack[RuntimeArgumen
     type=click.Choice(SUITES),
     metavar="SUITE",
     default="quick",
-    help="quick, cpu and gpu compare all methods. main measures FRAMI against recordings, ablation "
-    "leaves out its parts. foreign adopts networks of others. tags, scenes and events compare "
-    "recipes. speed measures costs. calibration compares clips to calibrate INT8 with.",
+    help="quick is a trial of all methods. release compares all of them at small budgets, and FRAMI"
+    " with recordings at full ones. curves shows quality against cost, ablation omits parts of "
+    "FRAMI, foreign adopts networks of others; tags, scenes and events compare recipes. all is "
+    "release and these. gpu gives all methods full budgets. audiomnist is FRAMI on AudioMNIST. "
+    "speed measures costs. calibration compares clips to calibrate INT8 with.",
 )
 @options.option(
     "--data",
@@ -186,7 +190,7 @@ def bench(
         experiments = runner.missing_experiments(experiments, page)
     runner.run_bench(experiments, Bench(data, out, device, threads), page, output.echo)
     click.echo(f"The table is in {page / 'bench.md'}, its numbers in {page / 'bench.csv'}.")
-    output.echo_next("bench", "--suite", "cpu" if suite == "quick" else suite, "--data", "DIR")
+    output.echo_next("bench", "--suite", "release" if suite == "quick" else suite, "--data", "DIR")
 
 
 def _measure_speed(page: Path, device: str, threads: int | None) -> None:

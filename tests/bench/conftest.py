@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from frami.bench import suites
 from frami.bench.experiment import BenchTask
+from frami.bench.sources import SHORT
 from frami.cli import frami
 from frami.datasets import tones
 
@@ -23,7 +24,7 @@ def tiny_suites(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tones, "TEST_PER_CLASS", 2)
     monkeypatch.setattr(suites, "TONES", BenchTask("tones", "0", 2, 64, 2, network="small"))
     one_step = {"fastmeta": {"steps": 1}, "nayer": {"steps": 1}}
-    monkeypatch.setattr(suites, "SHORT", {**suites.SHORT, **one_step})
+    monkeypatch.setattr("frami.bench.suites.SHORT", {**SHORT, **one_step})
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 from frami.bench import report, runner
-from frami.bench.plots import accuracy_against_cost
+from frami.bench.comparison import lead_sentence
+from frami.bench.plots import Panel, quality_against_cost
 from frami.bench.rows import Row
 
 UPPER_BOUND = "recordings (upper bound)"
@@ -62,18 +64,79 @@ def change_frami(rows: list[Row], seeds: str = "01", **changes: str) -> list[Row
 def test_table_shows_mean_spread_and_ratios_of_the_same_seed(rows: list[Row]) -> None:
     line = frami_line(rows)
     # Accuracy, of the teacher, of the upper bound.
-    assert "| 0.400 ± 0.000 | 0.500 ± 0.000 | 0.750 ± 0.354 |" in line
+    assert "| 0.400 ± 0.000 | 0.500 ± 0.000 | 0.750 ± 0.250 |" in line
     text = report.render_report(rows)
-    assert "seeds 2." in text and "synthetic clips 1," in text
+    assert "runs 2." in text and "synthetic clips 1," in text
     assert "| (teacher) 1 | 0.800 ± 0.000 |" in text
 
 
-def test_table_names_the_best_student_without_recordings(rows: list[Row]) -> None:
-    bounds = [row | ({"clips": "0"} if row["source"] == UPPER_BOUND else {}) for row in rows]
-    assert (
-        "**Best without recordings: FRAMI (student s): accuracy 0.400 ± 0.000; "
-        "teacher 0.800 ± 0.000; from recordings 0.600 ± 0.283.**"
-    ) in report.render_report(bounds)
+def rows_of(accuracies: Mapping[str, Sequence[float]], folds: str = "123") -> list[Row]:
+    """Return rows of sources with an accuracy in each fold."""
+    return [
+        SHARED
+        | {"source": source, "accuracy": str(value), "fold": fold, "seed": "0"}
+        | {"suite": "release", "dataset": "esc50"}
+        for source, values in accuracies.items()
+        for fold, value in zip(folds, values, strict=True)
+    ]
+
+
+def test_lead_sentence_says_where_frami_loses() -> None:
+    rows = rows_of({"FRAMI": (0.5, 0.6, 0.7), "noise": (0.1, 0.2, 0.3), "CMI": (0.5, 0.7, 0.9)})
+    unheard = {"FRAMI": "0.8", "noise": "0.7", "CMI": "0.75"}
+    rows = [row | {"agreement_unheard": unheard[row["source"]]} for row in rows]
+    assert lead_sentence(rows) == (
+        "**FRAMI loses here: in accuracy to CMI (0.600 against 0.700, 1.7 standard errors). "
+        "It leads in agreement on unheard recordings over CMI "
+        "(0.800 against 0.750, the same in all 3 pairs).**"
+    )
+
+
+def test_lead_sentence_compares_only_pairs_and_leaves_out_recordings_and_forms_of_frami() -> None:
+    rows = rows_of({"FRAMI": (0.5, 0.6, 0.7), "FRAMI, more": (0.9, 0.9, 0.9)})
+    rows += [row | {"clips": "0"} for row in rows_of({UPPER_BOUND: (0.9, 0.9, 0.9)})]
+    assert lead_sentence(rows) == ""
+    # In its only fold, the rival is behind; over all folds, its mean is above.
+    rows += rows_of({"one clip": (0.65,)}, folds="3")
+    assert "FRAMI leads in accuracy over one clip (0.700 against 0.650, one pair)" in lead_sentence(
+        rows
+    )
+
+
+def test_best_value_is_bold_only_if_it_is_two_standard_errors_ahead() -> None:
+    def is_bold(**accuracies: Sequence[float]) -> bool:
+        folds = "12345"[: len(accuracies["FRAMI"])]
+        text = report.render_report(rows_of(accuracies, folds))
+        return "| **0." in text
+
+    assert is_bold(FRAMI=(0.5, 0.6, 0.7), CMI=(0.4, 0.5, 0.61))
+    # Differences of 0.1, 0, 0.1: 2.0 standard errors.
+    assert not is_bold(FRAMI=(0.5, 0.6, 0.7), CMI=(0.4, 0.6, 0.6))
+    assert not is_bold(FRAMI=(0.5, 0.6), CMI=(0.1, 0.21))
+    assert not is_bold(FRAMI=(0.5, 0.6, 0.7))
+
+
+def test_bold_divergence_is_the_lowest() -> None:
+    rows = rows_of({"FRAMI": (0.5,) * 3, "CMI": (0.5,) * 3})
+    rows = [
+        row | {"divergence": "0.2" if row["source"] == "FRAMI" else f"0.3{row['fold']}"}
+        for row in rows
+    ]
+    line = frami_line(rows)
+    assert "| **0.200 ± 0.000** |" in line and "**0.5" not in line
+
+
+def test_folds_of_a_published_table_are_pooled() -> None:
+    text = report.render_report(rows_of({"FRAMI": (0.5, 0.6, 0.7), "CMI": (0.4, 0.5, 0.7)}))
+    assert "### esc50, all folds, teacher 1" in text
+    # Mean and standard error, then the paired gain.
+    assert "| CMI | 0.533 ± 0.088 |" in text and "| -0.067 ± 0.033 |" in text
+
+
+def test_transductive_score_has_a_line_of_its_own() -> None:
+    rows = rows_of({"FRAMI": (0.5,) * 3, "noise, batch statistics": (0.1, 0.2, 0.3)})
+    rows = [row | ({"transductive": "0.4"} if "noise" in row["source"] else {}) for row in rows]
+    assert "| noise, batch statistics, transductive | 0.400 ± 0.000 |" in report.render_report(rows)
 
 
 def test_table_after_teacher_was_retrained_has_no_ratio_to_upper_bound(rows: list[Row]) -> None:
@@ -88,11 +151,11 @@ def test_table_with_other_step_count_has_no_ratio_to_upper_bound(rows: list[Row]
 def test_table_gain_is_paired_by_student_seed_and_teacher(rows: list[Row]) -> None:
     gains = change_frami(rows, baseline=UPPER_BOUND)
     assert f"| gain in accuracy over {UPPER_BOUND} |" in report.render_report(gains)
-    assert "| -0.200 ± 0.283 |" in frami_line(gains)
+    assert "| -0.200 ± 0.200 |" in frami_line(gains)
     retrained = change_frami(gains, seeds="0", teacher_accuracy="0.5")
     assert "| 0.000 |" in frami_line(retrained)
     two = [row | {"baseline": row.get("baseline", "another")} for row in gains]
-    assert f"| -0.200 ± 0.283 over {UPPER_BOUND} |" in frami_line(two)
+    assert f"| -0.200 ± 0.200 over {UPPER_BOUND} |" in frami_line(two)
 
 
 def test_table_of_events_shows_both_psds_and_the_best_of_several_teachers(rows: list[Row]) -> None:
@@ -127,7 +190,7 @@ def test_write_report_draws_accuracy_against_cost(rows: list[Row], tmp_path: Pat
 def test_plot_of_equal_accuracies_is_drawn() -> None:
     equal = [0.4444] * 3
     assert np.mean(equal) > max(equal)  # by rounding
-    accuracy_against_cost({"FRAMI": (100.0, equal)}, 0.9, "seconds")
+    quality_against_cost([Panel("accuracy", {"FRAMI": (100.0, equal)}, 0.9)], "seconds")
 
 
 def test_plot_labels_of_near_points_do_not_overlap() -> None:
@@ -135,7 +198,8 @@ def test_plot_labels_of_near_points_do_not_overlap() -> None:
         name: (100.0 + 4 * index, [0.5])
         for index, name in enumerate(("DeepInversion", "FastMeta", "DAFL"))
     }
-    figure = accuracy_against_cost({**near, "NAYER": (9000.0, [0.4])}, 0.9, "seconds")
+    panel = Panel("accuracy", {**near, "NAYER": (9000.0, [0.4])}, 0.9)
+    figure = quality_against_cost([panel], "seconds")
     labels = [text for text in figure.axes[0].texts if text.get_text() in near]
     boxes = [label.get_window_extent() for label in labels]
     assert [label.get_text() for label in labels] == list(near)

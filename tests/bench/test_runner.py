@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from frami.bench import runner, suites
 from frami.bench.experiment import Experiment, TeacherSpec
 from frami.bench.measure import Bench
+from frami.bench.sources import method_sources
 from frami.cli import frami
 from frami.core import registry
 from frami.core.errors import OperationError, UsageError
@@ -49,7 +50,7 @@ def test_bench_quick_suite_measures_every_method_once(tmp_path: Path, run_bench:
     text = (page / "bench.md").read_text(encoding="utf-8")
     picture = "bench-quick-tones-0-small.png"
     assert picture in text and (page / picture).is_file()
-    assert all(f"| {source.name}" in text for source in suites.method_sources({}, None))
+    assert all(f"| {source.name}" in text for source in method_sources({}, None))
     before = {path: path.stat().st_mtime_ns for path in out.rglob("weights.safetensors")}
     run_bench("--suite", "quick", "--out", out, "--page", page, "--resume")
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("weights.safetensors")}
@@ -153,8 +154,8 @@ def test_run_bench_after_interruption_reuses_finished_models(
 
 def test_run_bench_without_recordings_raises_before_any_work(tmp_path: Path) -> None:
     bench = Bench(str(tmp_path), tmp_path / "runs")
-    with pytest.raises(UsageError, match="fsdd"):
-        runner.run_bench(runner.list_experiments("main"), bench, tmp_path, print)
+    with pytest.raises(UsageError, match="esc50"):
+        runner.run_bench(runner.list_experiments("release"), bench, tmp_path, print)
     assert not (tmp_path / "runs").exists()
 
 
@@ -165,7 +166,7 @@ def test_read_rows_of_another_table_raises(tmp_path: Path) -> None:
 
 
 def test_bench_with_wrong_arguments_is_a_usage_error() -> None:
-    for words in (["--suite", "huge"], ["--suite", "main", "--task", "esc51"], ["--seeds", "0"]):
+    for words in (["--suite", "huge"], ["--suite", "release", "--task", "esc51"], ["--seeds", "0"]):
         result = CliRunner().invoke(frami, ["bench", *words])
         # A UsageError becomes its sentence and the exit code 2 in `frami.cli.main`.
         assert isinstance(result.exception, UsageError) or (

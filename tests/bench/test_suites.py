@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from frami.audio.frontend import FrontEnd
-from frami.bench import recipe_suites, runner, suites
+from frami.bench import recipe_suites, release_suite, runner, sources, suites, tasks
 from frami.bench.experiment import BenchTask, Experiment, Mixture, StudentSpec
 from frami.bench.rows import main_measure
 from frami.core.errors import UsageError
@@ -21,52 +21,92 @@ from tests.bench.conftest import RunBench
 
 
 def test_list_experiments_selects_data_sets_and_seeds() -> None:
-    main = runner.list_experiments("main")
-    assert {e.task.dataset for e in main} == {"fsdd", "esc10", "esc50", "urbansound8k"}
-    twice = runner.list_experiments("main", ["fsdd"], seeds=2, first=5)
-    assert {e.seed for e in twice} == {5, 6}
-    assert len(twice) == 2 * len(runner.list_experiments("main", ["fsdd"]))
+    release = runner.list_experiments("release")
+    assert {e.task.dataset for e in release} == {"fsdd", "esc10", "esc50", "urbansound8k"}
+    later = runner.list_experiments("release", ["fsdd"], seeds=2, first=5)
+    assert {e.seed for e in later} == {5, 6}
+    first = [e for e in runner.list_experiments("release", ["fsdd"]) if e.seed == 0]
+    assert len(later) == 2 * len(first)
     with pytest.raises(UsageError, match="esc50"):
-        runner.list_experiments("main", ["esc51"])
+        runner.list_experiments("release", ["esc51"])
 
 
 def test_list_experiments_seed_by_seed_gives_the_whole_suite() -> None:
-    by_seed = [e for seed in range(3) for e in runner.list_experiments("cpu", seeds=1, first=seed)]
-    assert sorted(map(str, by_seed)) == sorted(map(str, runner.list_experiments("cpu")))
+    suite = "release"
+    by_seed = [e for seed in range(3) for e in runner.list_experiments(suite, seeds=1, first=seed)]
+    assert sorted(map(str, by_seed)) == sorted(map(str, runner.list_experiments(suite)))
 
 
 @pytest.mark.parametrize("suite", suites.SUITES)
 def test_suite_has_no_experiment_twice(suite: str) -> None:
     experiments = runner.list_experiments(suite)
-    keys = [(e.task, e.student, e.source.name, e.seed) for e in experiments]
+    keys = [runner.row_key(experiment) for experiment in experiments]
     assert len(keys) == len(set(keys))
 
 
-@pytest.mark.parametrize("suite", ["main", "cpu", "quick", "gpu"])
+def test_release_compares_every_control_and_main_rival_at_one_budget() -> None:
+    rows = [e for e in runner.list_experiments("release") if e.suite == "release"]
+    places = {"FRAMI": set[tuple[str, str, int]]()}
+    for e in rows:
+        place = e.task.dataset, e.task.fold, e.seed
+        places.setdefault(e.source.name.partition(" (")[0], set()).add(place)
+    folds = {("esc50", fold, 0) for fold in "12345"}
+    folds |= {("fsdd", speaker, 0) for speaker in release_suite.SPEAKERS}
+    seeded = {("fsdd", "takes"), ("esc10", "5"), ("urbansound8k", "3")}
+    everywhere = folds | {(*place, seed) for place in seeded for seed in range(3)}
+    controls = {source.name for source in sources.CONTROLS} | {"recordings", "other recordings"}
+    for name in ("FRAMI", "FastMeta", "NAYER", "CMI", "DeepInversion", *controls):
+        assert places[name] == everywhere
+    budgets = {(e.task.dataset, e.task.samples, e.task.steps) for e in rows}
+    assert len(budgets) == len({e.task.dataset for e in rows})
+    # An interrupted bench has FRAMI and all controls first.
+    first = rows[: (2 + len(controls) - 1) * len(everywhere)]
+    assert {e.source.name.partition(" (")[0] for e in first} == {"FRAMI", *controls}
+
+
+def test_release_has_full_budgets_for_both_students_and_two_kinds_of_teacher() -> None:
+    release = runner.list_experiments("release")
+    rows = [e for e in release if e.suite == "full"]
+    assert {e.source.name for e in rows} == {"FRAMI", "recordings (upper bound)", "synthesizer"}
+    kinds = {(e.task.network, e.student.network) for e in rows}
+    assert kinds == {("resnet", "small"), ("resnet", "resnet"), ("tdnn", "small")}
+    small = {e.task.dataset: e.task.samples for e in release if e.suite == "release"}
+    assert all(e.task.samples >= 4 * small[e.task.dataset] for e in rows)
+
+
+def test_curves_have_methods_with_ever_more_clips() -> None:
+    clips: dict[str, set[int]] = {}
+    for e in runner.list_experiments("curves"):
+        clips.setdefault(e.source.name.partition(",")[0], set()).add(e.clips)
+    assert clips["FRAMI"] == clips["NAYER"] == {128, 512, 2048, 8192}
+    assert max(clips["FastMeta"]) == 220 * 64  # the published number of rounds
+
+
+@pytest.mark.parametrize("suite", ["release", "curves", "quick", "gpu"])
 def test_every_method_of_a_comparison_makes_clips_of_one_length(suite: str) -> None:
     experiments = [e for e in runner.list_experiments(suite) if e.source.method]
     assert {e.max_frames for e in experiments} == {80}
 
 
 def test_clip_length_counts_in_the_identity_where_a_method_would_choose_another() -> None:
-    task = replace(suites.ESC10, max_frames=80)
+    task = replace(tasks.ESC10, max_frames=80)
 
     def identity(source: str, max_frames: int) -> str:
-        sources = {each.name: each for each in suites.method_sources({}, None)}
+        by_name = {each.name: each for each in sources.method_sources({}, None)}
         limited = replace(task, max_frames=max_frames)
-        return Experiment("cpu", limited, suites.SMALL, sources[source], 0).identity
+        return Experiment("cpu", limited, tasks.SMALL, by_name[source], 0).identity
 
     assert identity("FRAMI", 80) == identity("FRAMI", 0) != identity("FRAMI", 161)
     assert len({identity("NAYER", n_frames) for n_frames in (0, 80, 161)}) == 3
-    upper_bound = suites.RECORDINGS.name
+    upper_bound = sources.RECORDINGS.name
     assert identity(upper_bound, 80) == identity(upper_bound, 161)
     longer = next(s for s in suites.ABLATIONS if s.name == "clips as long as recordings")
-    row = Experiment("ablation", task, suites.SMALL, longer, 0)
+    row = Experiment("ablation", task, tasks.SMALL, longer, 0)
     assert row.max_frames == 1000 and "max_frames=1000" in row.settings
 
 
 def test_every_rival_with_batch_norm_moments_has_a_row_with_relative_ones() -> None:
-    rows = list(suites.method_sources({}, None))
+    rows = list(sources.method_sources({}, None))
     methods = {source.method for source in rows if source.method not in (None, "frami")}
     with_moments = {
         name for name in methods if name and "batch_norm" in vars(load_method(name).Settings())

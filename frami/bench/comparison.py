@@ -1,0 +1,114 @@
+"""Who is ahead: FRAMI against its controls and rivals, by differences of pairs of rows.
+
+Rows of one student, fold, seed and teacher are a pair. A difference counts if its mean is more than
+two standard errors away from 0, over three pairs or more.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from frami.bench.rows import (
+    Pairs,
+    Row,
+    compared_measures,
+    group_by,
+    measure,
+    pairs,
+    standard_error,
+)
+from frami.bench.sources import FRAMI, OTHER_RECORDINGS
+
+MIN_PAIRS, MIN_ERRORS = 3, 2.0
+Groups = Mapping[tuple[str, ...], list[Row]]
+
+
+def lead_sentence(rows: Sequence[Row]) -> str:
+    """Return a bold sentence on where FRAMI loses and leads; empty if there is no comparison.
+
+    It compares the row FRAMI with all others of the table that read no recording of the task:
+    controls and other methods. Other forms of FRAMI do not count.
+
+    Args:
+        rows: The rows of one table.
+    """
+    own = [row for row in rows if row["source"] == FRAMI.name]
+    rivals = group_by(filter(_is_rival, rows), "source")
+    found: dict[str, list[str]] = {"loses": [], "leads": [], "is level": []}
+    for name in compared_measures(rows):
+        if best := _furthest_ahead(own, rivals, name):
+            verdict, clause = _clause(name, *best)
+            found[verdict].append(clause)
+    sentences: list[str] = []
+    for verdict, clauses in found.items():
+        if clauses:
+            here = " here:" if verdict == "loses" else ""
+            who = "It" if sentences else "FRAMI"
+            sentences.append(f"{who} {verdict}{here} {' and '.join(clauses)}.")
+    return f"**{' '.join(sentences)}**" if sentences else ""
+
+
+def _is_rival(row: Row) -> bool:
+    is_frami = row["source"].startswith(FRAMI.name) or row.get("baseline")
+    return row["clips"] != "0" and not is_frami
+
+
+def _furthest_ahead(own: Sequence[Row], rivals: Groups, name: str) -> tuple[str, Pairs] | None:
+    """Return the rival with the largest mean advantage over FRAMI, and the values of both."""
+    found = [(source, pairs(own, rows, name)) for (source,), rows in rivals.items()]
+    found = [(source, values) for source, values in found if values]
+    return min(found, key=lambda item: statistics.mean(_gains(item[1], name)), default=None)
+
+
+def _gains(values: Pairs, name: str) -> list[float]:
+    """Return how much better the first of each pair is."""
+    sign = -1 if measure(name).lower_is_better else 1
+    return [sign * (first - second) for first, second in values]
+
+
+def _clause(name: str, rival: str, values: Pairs) -> tuple[str, str]:
+    """Return whether FRAMI loses or leads, and in which measure, to whom and by how much."""
+    gain = statistics.mean(_gains(values, name))
+    verdict, to = (
+        ("loses", "to") if gain < 0 else ("leads", "over") if gain else ("is level", "with")
+    )
+    means = " against ".join(f"{statistics.mean(each):.3f}" for each in zip(*values, strict=True))
+    title = measure(name).title.replace(", unheard", " on unheard recordings")
+    return verdict, f"in {title} {to} {rival} ({means}, {_distance(_gains(values, name))})"
+
+
+def _distance(gains: Sequence[float]) -> str:
+    """Return the mean of paired differences in standard errors, or the number of few pairs."""
+    if len(gains) < MIN_PAIRS:
+        return "one pair" if len(gains) == 1 else f"{len(gains)} pairs"
+    error = standard_error(gains)
+    if not error:
+        return f"the same in all {len(gains)} pairs"
+    return f"{abs(statistics.mean(gains)) / error:.1f} standard errors"
+
+
+def clear_winner(rows: Sequence[Row], name: str) -> tuple[str, ...] | None:
+    """Return source and settings of the best students without recordings, if they are clearly best.
+
+    They are if the paired difference to the next best, over three pairs or more, is above two
+    standard errors.
+    """
+    groups = {
+        key: [row for row in group if row.get(name)]
+        for key, group in group_by(rows, "source", "settings").items()
+        if group[0]["clips"] != "0" and not key[0].startswith(OTHER_RECORDINGS)
+    }
+    means = {
+        key: statistics.mean(float(row[name]) for row in group)
+        for key, group in groups.items()
+        if group
+    }
+    order = sorted(means, key=means.__getitem__, reverse=not measure(name).lower_is_better)
+    if len(order) < 2:
+        return None
+    best, next_best = order[:2]
+    gains = _gains(pairs(groups[best], groups[next_best], name), name)
+    if len(gains) < MIN_PAIRS:
+        return None
+    return best if statistics.mean(gains) > MIN_ERRORS * standard_error(gains) else None

@@ -1,0 +1,30 @@
+"""The data sets and students of the suites that compare methods."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from frami.bench.experiment import BenchTask, StudentSpec
+
+# 0.28 M and 0.12 M parameters at 50 classes, with the teacher's head and its projection.
+RESNET = StudentSpec("resnet, width 18", "resnet", 18)
+SMALL = StudentSpec("small, width 14", "small", 14)
+
+# Steps of the teacher, clips, and steps of distillation: the full budgets.
+FSDD = BenchTask("fsdd", "takes", 500, 4096, 3000)
+ESC10 = BenchTask("esc10", "5", 1000, 2048, 2500)
+ESC50 = BenchTask("esc50", "5", 1500, 5120, 4000)
+URBANSOUND8K = BenchTask("urbansound8k", "3", 1200, 6144, 4000)
+AUDIOMNIST = BenchTask("audiomnist", "0", 1000, 1024, 600)
+TONES = BenchTask("tones", "0", 150, 128, 60)
+
+
+def small_budget(task: BenchTask) -> BenchTask:
+    """Return a task with a tenth of the clips and steps, at which every method is affordable."""
+    clips, steps = (1024, 600) if task.dataset == "fsdd" else (512, 400)
+    return replace(task, samples=clips, steps=steps)
+
+
+def other_dataset(task: BenchTask) -> str:
+    """Return the data set whose recordings are those of another domain."""
+    return "esc10" if task.dataset == "fsdd" else "fsdd"
