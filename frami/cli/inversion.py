@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 import click
 
-from frami.cli import options, output, types
+from frami.cli import options, output, runs, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
 from frami.core.text import count
@@ -137,6 +137,9 @@ def synthesize(
     model, shares = load(teacher), dict(mix)
     settings = _parse_settings(assignments, method, shares)
     parts = plan_parts(model, method, shares, settings, arguments["moments"])
+    for part in parts:
+        if dataset := getattr(part.settings, "dataset", None):
+            runs.check_recordings(dataset, getattr(part.settings, "data", None))
     for warning in unique(inversion_warnings(model, part.settings) for part in parts):
         output.echo(warning, err=True)
     out, n_before = Path(arguments["out"]), 0

@@ -155,6 +155,7 @@ def inspect(
     With --out, pictures are written too. With --dataset, they show recordings beside the clips.
     """
     from frami.core import files
+    from frami.core.progress import show_stages
     from frami.core.run import make_record
     from frami.core.runtime import select_runtime
     from frami.reporting.inspect import inspect as run_inspect
@@ -162,7 +163,9 @@ def inspect(
     began = time.monotonic()
     select_runtime(arguments["device"], threads)
     runs.check_recordings(arguments["dataset"], arguments["data"])
-    click.echo(run_inspect(path, out, **arguments))
+    with show_stages() as report:
+        description = run_inspect(path, out, report=report, **arguments)
+    click.echo(description)
     if out is None:
         output.echo_next("inspect", path, "--out", "pictures")
         return
