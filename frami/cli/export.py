@@ -100,6 +100,7 @@ def export(student: str, out: str, **arguments: Unpack[ExportArguments]) -> None
     the student. INT8 is calibrated on synthetic clips, without recordings. If the export fails,
     nothing is written. 'frami predict FOLDER' answers sounds with the files.
     """
+    output.import_torch("export")
     from frami.core.progress import show_progress
     from frami.export.export import STAGES, export_student
 

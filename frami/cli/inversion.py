@@ -122,6 +122,7 @@ def synthesize(
     The teacher stays frozen. The store is one HDF5 file with clips of every class. If the command
     was interrupted, run it again to continue. To add clips later, run it again with more --samples.
     """
+    output.import_torch("synthesis")
     from frami.core.progress import show_progress
     from frami.data.composition import describe_answers, describe_origins
     from frami.data.store import Store, store_run_folder

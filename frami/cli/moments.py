@@ -81,6 +81,7 @@ def moments(model: str, out: str, **arguments: Unpack[MomentArguments]) -> None:
     inputs of the teacher's layers. It guides the inversion of a teacher with few batch norms. The
     file is a release of statistics of the recordings.
     """
+    output.import_torch("moments")
     from frami.adoption.moments import compute_moments, describe_moments
     from frami.core import files
     from frami.core.errors import UsageError

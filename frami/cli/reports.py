@@ -96,6 +96,7 @@ def evaluate(
         raise UsageError("Give either `test_fold` or `all_folds`.")
     settings = {"model": model, "others": others, "seed": seed, **arguments}
     settings |= {"budget": budget, "max_kb": max_kb, "max_mmacs": max_mmacs}
+    output.import_torch("evaluation")
     runs.check_recordings(arguments["dataset"], arguments["data"])
     if test_fold is None:
         path = evaluate_all_folds(settings, json_file, arguments)
