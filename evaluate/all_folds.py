@@ -36,7 +36,7 @@ def score_all_folds(
         dataset: A module of ``frami.datasets``.
         data: Folder of the data set, or a folder that contains it.
         others: Further models of each fold, fused with the first.
-        report: Called with the number of finished folds.
+        report: Called with the number of finished folds; see `frami.score` for its stages.
         options: Further arguments of `frami.score`.
 
     Returns:
@@ -65,7 +65,9 @@ def score_all_folds(
     report(0)
     for fold in (fold for fold in folds if fold not in missing):
         first, *rest = models[fold]
-        scores[fold] = score(first, dataset, data, test_fold=fold, others=rest, **options)
+        scores[fold] = score(
+            first, dataset, data, test_fold=fold, others=rest, report=report, **options
+        )
         report(len(scores), f"fold {fold}")
     return {**summarize_folds(scores), "missing_folds": missing}
 

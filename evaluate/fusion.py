@@ -12,21 +12,31 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from frami.core.progress import ProgressCallback, silent
 from frami.core.runtime import Runtime
 from frami.data.clips import Clips
 from frami.evaluate.predictions import iter_predictions
 from frami.models.model import Model
 
 
-def predict(models: Sequence[Model], clips: Sequence[Clips], runtime: Runtime) -> list[Tensor]:
+def predict(
+    models: Sequence[Model],
+    clips: Sequence[Clips],
+    runtime: Runtime,
+    report: ProgressCallback = silent,
+) -> list[Tensor]:
     """Return the fused logits of each clip, ``(K,)`` or ``(K, 1 + N')``; one model's are unchanged.
 
     Args:
         models: Models with the same classes, task and frame rate.
         clips: The same recordings, once per model, as spectrograms of its front end.
         runtime: The device to compute on.
+        report: Called with the number of finished predictions, of all models.
     """
-    logits = [_predict_one(model, own, runtime) for model, own in zip(models, clips, strict=True)]
+    report(0)
+    logits: list[list[Tensor]] = []
+    for model, own in zip(models, clips, strict=True):
+        logits.append(_predict_one(model, own, runtime, report, sum(map(len, logits))))
     if len(models) == 1:
         return logits[0]
     task = models[0].network.task
@@ -56,9 +66,13 @@ def clip_logits(logits: Sequence[Tensor]) -> Tensor:
     return torch.stack([values if values.dim() == 1 else values[:, 0] for values in logits])
 
 
-def _predict_one(model: Model, clips: Clips, runtime: Runtime) -> list[Tensor]:
+def _predict_one(
+    model: Model, clips: Clips, runtime: Runtime, report: ProgressCallback, done: int
+) -> list[Tensor]:
     logits = [torch.empty(0)] * len(clips.targets)
     for batch, indices in iter_predictions(model, clips, runtime):
         for index, one in zip(indices.tolist(), batch.float(), strict=True):
             logits[index] = one
+        done += len(indices)
+        report(done)
     return logits

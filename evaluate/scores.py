@@ -13,6 +13,7 @@ from torch import Tensor
 
 from frami.core import registry
 from frami.core.errors import OperationError, UsageError
+from frami.core.progress import ProgressCallback, begin_stage, silent
 from frami.core.runtime import select_runtime
 from frami.core.text import preview
 from frami.data.clips import Spectrograms
@@ -44,6 +45,7 @@ def score(
     strict: bool = False,
     device: str = "auto",
     threads: int | None = None,
+    report: ProgressCallback = silent,
 ) -> dict[str, Any]:
     """Score a model on the held-out recordings of a data set, in float32, each at its own length.
 
@@ -61,6 +63,7 @@ def score(
         strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; None leaves the choice to torch.
+        report: Reading and predicting are stages of its work; it is not called itself.
 
     Returns:
         A value for each measure of the task (`measures_of`), and
@@ -89,11 +92,13 @@ def score(
         split = relabeling.split
     _check_models(models, split.task)
     spectrograms = {
-        front_end: Spectrograms.from_recordings(split.test, front_end)
+        front_end: Spectrograms.from_recordings(split.test, front_end, report=report)
         for front_end in {one.front_end for one in models}
     }
     clips = [spectrograms[one.front_end] for one in models]
-    logits = fusion.predict(models, clips, select_runtime(device, threads, "float32"))
+    runtime = select_runtime(device, threads, "float32")
+    stage = begin_stage(report, "predicting", len(models) * len(split.test))
+    logits = fusion.predict(models, clips, runtime, stage)
     if relabeling is not None:
         logits = [relabeling.apply(one) for one in logits]
     scores = score_predictions(models[0], split, clips[0], logits)

@@ -75,6 +75,8 @@ Optional parts:
 - The weight of a loss, made with `frami.core.settings.weight`, has the name of the loss.
 - ``Method.recordings``: provenance of the recordings a method uses, a dict with ``dataset``,
   ``test_fold`` and ``fingerprint``. It is stored with every student.
+- ``Method.read_recordings(report)``: reads recordings before the first round, with progress
+  (`frami.data.clips.Spectrograms.from_recordings`).
 
 Shared parts: `frami.inversion.loop` is the optimization loop, `frami.inversion.losses` has the
 losses, `frami.inversion.terms` the settings and losses that most methods share,

@@ -20,11 +20,12 @@ from torch import Tensor
 
 from frami.core import seeds
 from frami.core.errors import UsageError
+from frami.core.progress import ProgressCallback, silent
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import setting
 from frami.data.clips import Spectrograms, crop_or_tile
-from frami.data.recordings import load_dataset
+from frami.data.recordings import Recordings, load_dataset
 from frami.data.splits import find_data_folder, load_split
 from frami.inversion.loop import RoundResult
 from frami.inversion.method import MethodSettings
@@ -63,17 +64,27 @@ class Method:
                 f"{split.missing}"
             )
         self.recordings = {**split.origin, "fingerprint": split.fingerprint}
-        self.clips = Spectrograms.from_recordings(split.train, teacher.front_end)
+        self._train: Recordings = split.train
+        self._clips: Spectrograms | None = None
+
+    def read_recordings(self, report: ProgressCallback = silent) -> Spectrograms:
+        """Return the recordings, which are read once."""
+        if self._clips is None:
+            self._clips = Spectrograms.from_recordings(
+                self._train, self.teacher.front_end, report=report
+            )
+        return self._clips
 
     def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
         """Return parts of recordings, ``(B, F, n_frames)``, and the teacher's predictions."""
-        first, count = index * len(target), len(self.clips.mels)
+        clips = self.read_recordings()
+        first, count = index * len(target), len(clips.mels)
         passes = range(first // count, (first + len(target) - 1) // count + 1)
         order_rngs = (seeds.make_rng(self.seed, Stream.RECORDING_ORDER, k) for k in passes)
         order = torch.cat([torch.randperm(count, generator=rng) for rng in order_rngs])
         rng = seeds.make_rng(self.seed, Stream.ROUND, index)
         indices: list[int] = order[first % count :][: len(target)].tolist()
-        mel = torch.stack([crop_or_tile(self.clips.mel(i), n_frames, rng) for i in indices])
+        mel = torch.stack([crop_or_tile(clips.mel(i), n_frames, rng) for i in indices])
         mel = mel.clamp(*self.teacher.front_end.value_range).to(self.runtime.device)
         with torch.no_grad(), self.runtime.autocast():
             logits = self.teacher.network(mel).task_logits

@@ -67,6 +67,7 @@ def demo(task: str, out: str, data: str | None, **runtime: Unpack[RuntimeArgumen
     The demo inverts a teacher and distills a student from the synthetic clips. It distills another
     student from noise, and compares the three models in a table.
     """
+    output.import_torch("demo")
     if task == "digits":
         from frami.demos import digits
 

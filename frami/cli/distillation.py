@@ -128,6 +128,7 @@ def distill(
     could be. If distillation was interrupted, run the same command again to continue. To train a
     finished student on, add --more-steps.
     """
+    output.import_torch("distillation")
     from frami.core.progress import show_progress
     from frami.core.run import read_record
     from frami.core.settings import make_settings

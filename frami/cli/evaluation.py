@@ -34,6 +34,7 @@ def evaluate_fold(
     settings: dict[str, Any], test_fold: str, json_file: str | None, arguments: ScoreArguments
 ) -> None:
     """Score models on one fold; write and print the scores."""
+    from frami.core.progress import show_stages
     from frami.core.run import make_record
     from frami.evaluate.complexity import find_budget
     from frami.evaluate.scores import score
@@ -43,7 +44,10 @@ def evaluate_fold(
     models = [load(name) for name in (settings["model"], *settings["others"])]
     limits = (settings[name] for name in ("budget", "max_kb", "max_mmacs"))
     output.echo_budget(find_budget(*limits), *models)
-    scores = score(models[0], others=models[1:], test_fold=test_fold, **arguments)
+    with show_stages() as report:
+        scores = score(
+            models[0], others=models[1:], test_fold=test_fold, report=report, **arguments
+        )
     fingerprints = [one.fingerprint for one in models]
     settings |= {"test_fold": test_fold, "fingerprints": fingerprints}
     record = make_record("evaluate", settings, began, fingerprint=fingerprints[0])

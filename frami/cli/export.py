@@ -7,7 +7,7 @@ from typing import Unpack
 
 import click
 
-from frami.cli import options, output, types
+from frami.cli import options, output, runs, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
 
@@ -100,9 +100,11 @@ def export(student: str, out: str, **arguments: Unpack[ExportArguments]) -> None
     the student. INT8 is calibrated on synthetic clips, without recordings. If the export fails,
     nothing is written. 'frami predict FOLDER' answers sounds with the files.
     """
+    output.import_torch("export")
     from frami.core.progress import show_progress
     from frami.export.export import STAGES, export_student
 
+    runs.check_recordings(arguments["dataset"], arguments["data"])
     with show_progress("export", STAGES) as report:
         exported = export_student(student, out, report=report, **arguments)
     for line in exported.lines():

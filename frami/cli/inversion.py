@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 import click
 
-from frami.cli import options, output, types
+from frami.cli import options, output, runs, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
 from frami.core.text import count
@@ -122,6 +122,7 @@ def synthesize(
     The teacher stays frozen. The store is one HDF5 file with clips of every class. If the command
     was interrupted, run it again to continue. To add clips later, run it again with more --samples.
     """
+    output.import_torch("synthesis")
     from frami.core.progress import show_progress
     from frami.data.composition import describe_answers, describe_origins
     from frami.data.store import Store, store_run_folder
@@ -137,6 +138,9 @@ def synthesize(
     model, shares = load(teacher), dict(mix)
     settings = _parse_settings(assignments, method, shares)
     parts = plan_parts(model, method, shares, settings, arguments["moments"])
+    for part in parts:
+        if dataset := getattr(part.settings, "dataset", None):
+            runs.check_recordings(dataset, getattr(part.settings, "data", None))
     for warning in unique(inversion_warnings(model, part.settings) for part in parts):
         output.echo(warning, err=True)
     out, n_before = Path(arguments["out"]), 0

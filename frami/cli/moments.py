@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from frami.cli import options, output, types
+from frami.cli import options, output, runs, types
 from frami.cli.help import Command
 from frami.cli.options import RecordingArguments, RuntimeArguments
 
@@ -81,6 +81,7 @@ def moments(model: str, out: str, **arguments: Unpack[MomentArguments]) -> None:
     inputs of the teacher's layers. It guides the inversion of a teacher with few batch norms. The
     file is a release of statistics of the recordings.
     """
+    output.import_torch("moments")
     from frami.adoption.moments import compute_moments, describe_moments
     from frami.core import files
     from frami.core.errors import UsageError
@@ -94,9 +95,11 @@ def moments(model: str, out: str, **arguments: Unpack[MomentArguments]) -> None:
         raise UsageError(f"`out` is {out}, a folder; name a file.")
     files.ensure_dir(path.parent)
     teacher = load(model)
+    runs.check_recordings(arguments["dataset"], arguments["data"])
     split = _load_split(teacher, arguments)
-    clips = Spectrograms.from_recordings(split.train.labeled(), teacher.front_end)
-    with show_progress("moments", len(clips.targets)) as report:
+    recordings = split.train.labeled()
+    with show_progress("moments", len(recordings)) as report:
+        clips = Spectrograms.from_recordings(recordings, teacher.front_end, report=report)
         file = compute_moments(
             teacher,
             clips,

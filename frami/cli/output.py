@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import shlex
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +18,23 @@ if TYPE_CHECKING:
     from frami.models.model import Model
 
 
+SECONDS_OF_SILENCE = 1.5
+
+
 def echo(message: str, *, err: bool = False) -> None:
     """Print a text of the library; parameters in backticks become options of this command."""
     click.echo(name_options(message, click.get_current_context().command.params), err=err)
+
+
+def import_torch(title: str) -> None:
+    """Import torch; print that work is starting if this takes long, as on a cold disk."""
+    timer = threading.Timer(SECONDS_OF_SILENCE, click.echo, (f"{title}: starting",), {"err": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        importlib.import_module("torch")
+    finally:
+        timer.cancel()
 
 
 def echo_budget(budget: Budget | None, *models: Model) -> None:

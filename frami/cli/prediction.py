@@ -205,8 +205,8 @@ def _answer_files(
     arguments: PredictArguments,
 ) -> None:
     """Write the answers for files; raise at the end if one could not be read."""
-    from frami.core.progress import show_progress, silent
-    from frami.prediction.batch import Batch, duration
+    from frami.core.progress import show_progress, show_stages, silent
+    from frami.prediction.batch import Batch, total_duration
     from frami.prediction.formats import FORMATS, sound_names
     from frami.prediction.labels import write_label_files
 
@@ -216,7 +216,8 @@ def _answer_files(
     window, hop = arguments["window"], arguments["hop"]
     batch = Batch(predictor, window, hop, threshold, lambda text: output.echo(text, err=True))
     names = sound_names(paths, without_folders=chosen == "dcase")
-    seconds = max(1, math.ceil(sum(map(duration, paths))))
+    with show_stages() as report:
+        seconds = max(1, math.ceil(total_duration(paths, report)))
     # Answers in the terminal show the progress themselves.
     shows_answers = out is None and sys.stdout.isatty()
     progress = show_progress("predicting, seconds of sound", seconds)

@@ -143,6 +143,7 @@ def soundscapes(
     A soundscape has several sounds over a background noise, and a table of when each begins and
     ends. Sound-event detectors are trained on it. Name the finished folder with --dataset desed.
     """
+    output.import_torch("soundscapes")
     from frami.core.progress import show_progress
     from frami.data.recordings import load_dataset
     from frami.data.soundscapes import SoundscapeSettings, make_soundscapes

@@ -96,6 +96,7 @@ def evaluate(
         raise UsageError("Give either `test_fold` or `all_folds`.")
     settings = {"model": model, "others": others, "seed": seed, **arguments}
     settings |= {"budget": budget, "max_kb": max_kb, "max_mmacs": max_mmacs}
+    output.import_torch("evaluation")
     runs.check_recordings(arguments["dataset"], arguments["data"])
     if test_fold is None:
         path = evaluate_all_folds(settings, json_file, arguments)
@@ -155,6 +156,7 @@ def inspect(
     With --out, pictures are written too. With --dataset, they show recordings beside the clips.
     """
     from frami.core import files
+    from frami.core.progress import show_stages
     from frami.core.run import make_record
     from frami.core.runtime import select_runtime
     from frami.reporting.inspect import inspect as run_inspect
@@ -162,7 +164,9 @@ def inspect(
     began = time.monotonic()
     select_runtime(arguments["device"], threads)
     runs.check_recordings(arguments["dataset"], arguments["data"])
-    click.echo(run_inspect(path, out, **arguments))
+    with show_stages() as report:
+        description = run_inspect(path, out, report=report, **arguments)
+    click.echo(description)
     if out is None:
         output.echo_next("inspect", path, "--out", "pictures")
         return

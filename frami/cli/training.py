@@ -105,6 +105,7 @@ def train(
     network can be trained in the same way, for comparison. If training was interrupted, run the
     same command again to continue. To train a finished model on, add --more-steps.
     """
+    output.import_torch("training")
     from frami.audio.named import named_front_end
     from frami.core.progress import show_progress
     from frami.core.settings import make_settings

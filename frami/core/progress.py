@@ -58,10 +58,23 @@ def show_progress(title: str, total: int) -> Iterator[ProgressCallback]:
         total: Number of units in all.
     """
     if sys.stderr.isatty():
-        with _bar(title, total) as report:
-            yield report
+        with _display(title, total) as display:
+            yield _Bar(display, title, total)
     else:
         yield _Lines(title, total)
+
+
+@contextmanager
+def show_stages() -> Iterator[ProgressCallback]:
+    """Show the progress of work that consists of stages (`begin_stage`) on standard error.
+
+    What is reported of the work as a whole is not shown.
+    """
+    if sys.stderr.isatty():
+        with _display("reading recordings", 100_000) as display:
+            yield _Stages(lambda title, total: _Bar(display, title, total))
+    else:
+        yield _Stages(lambda title, total: _Lines(title, total, is_stage=True))
 
 
 @contextmanager
@@ -77,7 +90,7 @@ def show_download(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def _bar(title: str, total: int) -> Iterator[ProgressCallback]:
+def _display(title: str, total: int) -> Iterator[rich.progress.Progress]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -102,14 +115,27 @@ def _bar(title: str, total: int) -> Iterator[ProgressCallback]:
         TextColumn("{task.fields[note]}", table_column=note_column),
     )
     with Progress(*columns, console=Console(stderr=True), expand=True) as progress:
-        yield _Bar(progress, title, total)
+        yield progress
+
+
+class _Stages:
+    """Work of which only the stages are shown."""
+
+    def __init__(self, begin_stage: Callable[[str, int], ProgressCallback]) -> None:
+        self.begin_stage = begin_stage
+
+    def __call__(self, done: int, note: str = "") -> None:
+        pass
 
 
 class _Bar:
-    """A line of a rich progress display."""
+    """A line of a rich progress display; a later stage of the same title takes its place."""
 
     def __init__(self, progress: rich.progress.Progress, title: str, total: int) -> None:
         self._progress, self._started = progress, False
+        for task in progress.tasks:
+            if task.description == title:
+                progress.remove_task(task.id)
         self._task = progress.add_task(title, total=total, note="")
 
     def __call__(self, done: int, note: str = "") -> None:

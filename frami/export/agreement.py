@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from frami.core.errors import UsageError
+from frami.core.progress import ProgressCallback, silent
 from frami.core.runtime import CPU
 from frami.data.clips import Clips, Spectrograms, batches_by_length
 from frami.data.recordings import Split
@@ -79,17 +80,19 @@ def load_test_set(
     test_fold: str | int,
     *,
     strict: bool = False,
+    report: ProgressCallback = silent,
 ) -> TestSet:
     """Return the held-out recordings of a data set, as a model takes them.
 
     ``strict`` refuses a data set with clips that cannot be used, instead of leaving them out.
+    Reading them is a stage of the work of ``report``.
 
     Raises:
         UsageError: The data set, its folder or the fold does not exist, or the labels differ.
     """
     split = load_split(dataset, data, test_fold=test_fold, strict=strict)
     split = split_for_task(align_labels(split, model.labels), model.task)
-    clips = Spectrograms.from_recordings(split.test, model.front_end)
+    clips = Spectrograms.from_recordings(split.test, model.front_end, report=report)
     return TestSet(split, clips, next(iter(measures_of(model.task).items())))
 
 

@@ -91,7 +91,9 @@ def export_student(
     export_form(model)  # refuses a foreign model before anything is read
     check_folder(Path(out))
     clips = None if samples is None else open_store(samples, model, check_seed(seed))
-    job = Job.load(model, clips, (dataset, data, test_fold), teacher, runtime, strict=strict)
+    job = Job.load(
+        model, clips, (dataset, data, test_fold), teacher, runtime, report, strict=strict
+    )
     with new_folder(Path(out)) as folder:
         exported = job.run(folder, int8=int8, target=target, report=report)
         exported = replace(exported, folder=Path(out))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ class Job:
         recordings: tuple[str | None, str | Path | None, str | int | None],
         teacher: ModelLike | None,
         runtime: Runtime,
+        report: ProgressCallback,
         *,
         strict: bool,
     ) -> Job:
@@ -63,11 +65,12 @@ class Job:
         if clips is not None:
             answers["clips"] = list(clips.teacher_logits(clips.held_out))
         if dataset is not None and fold is not None:
-            test_set = load_test_set(model, dataset, data, fold, strict=strict)
+            read = partial(load_test_set, strict=strict, report=report)
+            test_set = read(model, dataset, data, fold)
             if known is not None:
                 own = test_set
                 if known.front_end != model.front_end:
-                    own = load_test_set(known, dataset, data, fold, strict=strict)
+                    own = read(known, dataset, data, fold)
                 answers["recordings"] = agreement.predict_torch(known, own.clips)
         held_out = clips.held_out if clips else None
         evidence = Evidence.collect(model, held_out, test_set, answers)

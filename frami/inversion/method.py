@@ -13,6 +13,7 @@ from torch import Tensor
 
 from frami.core import registry
 from frami.core.errors import UsageError
+from frami.core.progress import ProgressCallback
 from frami.core.runtime import Runtime
 from frami.inversion.loop import RoundResult
 from frami.models.model import Model
@@ -69,6 +70,18 @@ class UsesRecordings(Protocol):
     """
 
     recordings: Mapping[str, Any]
+
+
+@runtime_checkable
+class ReadsRecordings(Protocol):
+    """The optional part of the contract, for a method that reads many recordings."""
+
+    def read_recordings(self, report: ProgressCallback) -> object:
+        """Read them, as a stage of the work of ``report``.
+
+        The engine calls this once before the rounds, unless the store has all its clips.
+        """
+        ...
 
 
 MethodFactory = Callable[[Model, Any, Runtime, int], Method]

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from frami.core import registry
 from frami.core.errors import UsageError
+from frami.core.progress import ProgressCallback
 from frami.core.runtime import Runtime
 from frami.core.settings import identity_fields, make_settings
 from frami.inversion.loop import RoundResult
@@ -24,6 +25,7 @@ from frami.inversion.method import (
     Method,
     MethodFactory,
     MethodSettings,
+    ReadsRecordings,
     UsesRecordings,
     load_method,
 )
@@ -151,6 +153,12 @@ class Mixture:
             if isinstance(method, UsesRecordings) and method.recordings
         ]
         return used[0] if len(used) == 1 else used or None
+
+    def read_recordings(self, report: ProgressCallback) -> None:
+        """Have the methods read their recordings."""
+        for method in self.methods.values():
+            if isinstance(method, ReadsRecordings):
+                method.read_recordings(report)
 
     def method_of_round(self, index: int) -> str:
         """Return the name of the method that makes a round."""

@@ -41,6 +41,8 @@ class Synthesis:
         similarity = targets.class_similarity(self.teacher.network.head, plan.co_occurrence)
         sample_targets = targets.TARGET_SAMPLERS[self.teacher.task]
         index = self._resume(run)
+        if index * batch < samples:
+            self.inversion.read_recordings(report)
         report(min(self.writer.rows, samples))
         with (
             self.runtime.placed(self.teacher.network) as network,

@@ -11,12 +11,14 @@ import soundfile
 
 from frami.audio.blocks import read_blocks
 from frami.core.errors import FramiError, OperationError
-from frami.core.progress import ProgressCallback, silent
+from frami.core.progress import ProgressCallback, begin_stage, silent
 from frami.core.text import count
 from frami.prediction.predict import predict_blocks
 from frami.prediction.predictor import Predictor
 from frami.prediction.results import Prediction
 from frami.prediction.streaming import Stream
+
+MANY_FILES = 200
 
 
 @dataclass
@@ -89,6 +91,21 @@ class Batch:
             raise OperationError(
                 f"Skipped: {len(self.failed)} of {count(n_files, 'file')}; see the messages above."
             )
+
+
+def total_duration(paths: Sequence[Path], report: ProgressCallback = silent) -> float:
+    """Return the length of some sounds by their headers, s.
+
+    If they are many, reading the headers is a stage of the work of ``report``.
+    """
+    many = len(paths) >= MANY_FILES
+    stage = begin_stage(report, "reading headers", len(paths)) if many else silent
+    stage(0)
+    seconds = 0.0
+    for number, path in enumerate(paths, start=1):
+        seconds += duration(path)
+        stage(number)
+    return seconds
 
 
 def duration(path: Path) -> float:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from frami.audio.frontend import FrontEnd
 from frami.core import files
 from frami.core.errors import UsageError
+from frami.core.progress import ProgressCallback
 from frami.core.run import read_metrics
 from frami.data.clips import Spectrograms
 from frami.data.recordings import Split
@@ -79,8 +80,8 @@ def format_frame_range(front_end: FrontEnd, frame_range: tuple[int, int]) -> str
     return low if low == high else f"{low} to {high}"
 
 
-def load_test_clips(split: Split, front_end: FrontEnd) -> Spectrograms:
-    """Return the spectrograms of a test fold.
+def load_test_clips(split: Split, front_end: FrontEnd, report: ProgressCallback) -> Spectrograms:
+    """Return the spectrograms of a test fold; reading them is a stage of the work of ``report``.
 
     Raises:
         UsageError: If this copy of the data set has no recordings of the fold.
@@ -90,7 +91,7 @@ def load_test_clips(split: Split, front_end: FrontEnd) -> Spectrograms:
             f"This copy of {split.dataset} has no recordings of fold {split.test_fold}. "
             f"{split.missing}".rstrip()
         )
-    return Spectrograms.from_recordings(split.test, front_end)
+    return Spectrograms.from_recordings(split.test, front_end, report=report)
 
 
 def loss_plot(folder: Path) -> dict[str, Figure]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from frami.core import code
 from frami.core.errors import UsageError
-from frami.core.progress import format_duration
+from frami.core.progress import ProgressCallback, begin_stage, format_duration, silent
 from frami.core.run import read_metrics, read_record
 from frami.core.runtime import Runtime, select_runtime
 from frami.core.text import count, format_bytes, format_mapping, format_rows
@@ -49,6 +49,7 @@ def inspect(
     teacher: ModelLike | None = None,
     strict: bool = False,
     device: str = "auto",
+    report: ProgressCallback = silent,
 ) -> str:
     """Return a description of a bundle, a store or a run: at most 24 lines of 100 columns.
 
@@ -63,6 +64,7 @@ def inspect(
         teacher: With ``out`` and a store, the model whose features are plotted.
         strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
         device: ``auto``, ``cpu`` or ``cuda``.
+        report: Reading recordings is a stage of its work; it is not called itself.
 
     Raises:
         UsageError: If ``path`` is not a bundle, a store or a run, or if the recordings or the
@@ -79,10 +81,10 @@ def inspect(
     is_run = (path / "run.json").is_file()
     if is_bundle(path) or (str(path) in list_pretrained() and not is_run):
         runtime = select_runtime(device, precision="float32")
-        rows = _describe_bundle(resolve_bundle(path), out, split, runtime)
+        rows = _describe_bundle(resolve_bundle(path), out, split, runtime, report)
     elif path.is_file() and (path.suffix == ".h5" or h5py.is_hdf5(path)):
         with Store(path) as store:
-            rows = describe_store(store, out, split, teacher, device)
+            rows = describe_store(store, out, split, teacher, device, report)
     elif is_run:
         if split is not None:
             raise UsageError(f"`dataset` is for a bundle or a store; {path} is a run.")
@@ -114,7 +116,13 @@ def _check_arguments(
         raise UsageError("`data` and `test_fold` belong to a data set; name it with `dataset`.")
 
 
-def _describe_bundle(path: Path, out: Path | None, split: Split | None, runtime: Runtime) -> Rows:
+def _describe_bundle(
+    path: Path,
+    out: Path | None,
+    split: Split | None,
+    runtime: Runtime,
+    report: ProgressCallback,
+) -> Rows:
     model = load(path)
     size = format_bytes(weights_path(path).stat().st_size)
     work = f"{complexity.multiply_adds(model) / 1e6:.1f} M multiply-adds per second of audio"
@@ -133,7 +141,7 @@ def _describe_bundle(path: Path, out: Path | None, split: Split | None, runtime:
         return rows
     plots = loss_plot(path)
     if split is not None:
-        scores, score_plots = _score_and_plot(model, split, runtime)
+        scores, score_plots = _score_and_plot(model, split, runtime, report)
         rows.append(("scores", scores))
         plots |= score_plots
     return rows + write_files(out, plots, {})
@@ -154,11 +162,15 @@ def _describe_network(model: Model) -> str:
     return f"{architecture.network} ({arguments}){projection}"
 
 
-def _score_and_plot(model: Model, split: Split, runtime: Runtime) -> tuple[str, dict[str, Figure]]:
+def _score_and_plot(
+    model: Model, split: Split, runtime: Runtime, report: ProgressCallback
+) -> tuple[str, dict[str, Figure]]:
     """Return a line of scores on a test fold, and plots of features, events and confusions."""
     split = split_for_task(align_labels(split, model.labels), model.task)
-    real = load_test_clips(split, model.front_end)
-    scores = score_predictions(model, split, real, fusion.predict([model], [real], runtime))
+    real = load_test_clips(split, model.front_end, report)
+    stage = begin_stage(report, "predicting", len(split.test))
+    logits = fusion.predict([model], [real], runtime, stage)
+    scores = score_predictions(model, split, real, logits)
     numbers = {name: value for name, value in scores.items() if isinstance(value, int | float)}
     plots = {"features": feature_map.feature_map(model, None, real)}
     if "events" in scores:

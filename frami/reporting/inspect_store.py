@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from frami.core.errors import UsageError
+from frami.core.progress import ProgressCallback
 from frami.core.runtime import select_runtime
 from frami.core.text import format_bytes, format_mapping
 from frami.data.clips import indices_of_class
@@ -37,7 +38,12 @@ LABEL_LENGTH = 40  # of the names of sounds
 
 
 def describe_store(
-    store: Store, out: Path | None, split: Split | None, teacher: ModelLike | None, device: str
+    store: Store,
+    out: Path | None,
+    split: Split | None,
+    teacher: ModelLike | None,
+    device: str,
+    report: ProgressCallback,
 ) -> Rows:
     """Return the rows on a store; with ``out``, write its plots and sounds there."""
     rows = [
@@ -53,7 +59,7 @@ def describe_store(
     real = None
     if split is not None:
         split = split_for_task(align_labels(split, store.labels), store.task)
-        real = load_test_clips(split, store.front_end)
+        real = load_test_clips(split, store.front_end, report)
     grid = spectrograms.spectrogram_grid(store, store.front_end, store.labels, real)
     plots = {"grid": grid} | loss_plot(store_run_folder(store.path))
     if teacher is not None:

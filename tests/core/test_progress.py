@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import re
+import sys
 import time
 
 import pytest
 
 from frami.core.errors import UsageError
-from frami.core.progress import check_callback, show_download, show_progress, silent
+from frami.core.progress import (
+    begin_stage,
+    check_callback,
+    show_download,
+    show_progress,
+    show_stages,
+    silent,
+)
 
 
 def test_show_progress_resumed_work_estimates_time_from_this_run_only(
@@ -45,3 +55,41 @@ def test_a_report_that_is_not_a_function_is_refused() -> None:
     check_callback(silent)
     with pytest.raises(UsageError, match=r"`report` is \[\]"):
         check_callback([])
+
+
+def test_stages_in_a_terminal_have_one_line_for_each_title(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "100")
+    with show_stages() as report:
+        report(0)
+        for total in (4, 7):
+            reading = begin_stage(report, "reading", total)
+            reading(0)
+            reading(total)
+        begin_stage(report, "predicting", 3)(0)
+    last = terminal.getvalue().split("\x1b[1A")[-1]
+    assert "reading" in terminal.getvalue() and "7/7" in terminal.getvalue()
+    assert re.findall(r"\d/\d", last.split("\x1b[2K")[-1]) == ["7/7", "0/3"]
+
+
+def test_stages_without_a_terminal_are_silent_if_they_are_short(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    with show_stages() as report:
+        report(0)
+        for seconds in (0.2, 2.0):
+            stage = begin_stage(report, "reading", 2)
+            for done in range(3):
+                stage(done)
+                now[0] += seconds
+        report(1)
+    assert capsys.readouterr().err.splitlines() == [
+        "reading: 1/2, 2 s left",
+        "reading: 2/2, took 4 s",
+    ]
