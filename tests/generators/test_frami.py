@@ -131,3 +131,24 @@ def test_level_makes_clips_differ(teacher: Model, runtime: Runtime) -> None:
         mel = inversion.run_round(0, TARGET, 16).mel
         spread[level] = float(mel.mean(dim=(1, 2)).std())
     assert spread[2.0] > 3 * spread[0.0]
+
+
+@pytest.mark.parametrize(("every", "expected"), [(1, 5), (2, 3), (5, 1)])
+def test_contrast_is_computed_in_some_steps_only(
+    every: int, expected: int, teacher: Model, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inversion = make_frami(teacher, runtime, steps=5, contrast_every=every)
+    values, compute = [], inversion.contrast.loss
+
+    def record(*arguments: Any) -> Tensor:
+        values.append(compute(*arguments))
+        return values[-1]
+
+    monkeypatch.setattr(inversion.contrast, "loss", record)
+    for index in range(2):
+        result = inversion.run_round(index, torch.tensor([0, 1]), 24)
+        assert len(values) == (1 + index) * expected
+        # In the steps between, the last value counts.
+        assert result.losses["contrast"] == pytest.approx(
+            float(values[index * expected + result.step // every].detach())
+        )
