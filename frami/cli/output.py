@@ -21,6 +21,11 @@ def echo(message: str, *, err: bool = False) -> None:
     click.echo(name_options(message, click.get_current_context().command.params), err=err)
 
 
+def echo_note(message: str) -> None:
+    """Print a text of the library on standard error, beside the progress."""
+    echo(message, err=True)
+
+
 def echo_budget(budget: Budget | None, *models: Model) -> None:
     """Print how much of a budget the models take, if there is one."""
     if budget is not None:
