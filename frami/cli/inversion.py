@@ -34,8 +34,6 @@ class SynthesizeArguments(RuntimeArguments):
         "--samples 1000 --out samples.h5",
         "Use another method and change its settings.": "frami synthesize --teacher TEACHER "
         "--method deepinversion --set steps=200 --out samples.h5",
-        "Make as many clips as a student of 10 minutes needs.": "frami synthesize --teacher digits "
-        "--minutes 10 --out samples.h5",
     },
 )
 @options.required_option(

@@ -12,7 +12,7 @@ from typing import Any
 
 from frami.core import code, seeds, time_budget
 from frami.core.errors import UsageError
-from frami.core.progress import ProgressCallback, check_callback, set_total, silent
+from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, discard_record, is_finished
 from frami.core.run_choice import RECORD_KEY
 from frami.core.run_runtime import select_run_runtime
@@ -101,13 +101,10 @@ def synthesize(
     sized = replace(teacher, frame_range=frame_range)
     details: dict[str, Any] = {}
     if minutes is not None:
-        sizes = {"batch_size": batch_size, "seed": seed}
-        choice, parts = plan_clips(
-            minutes, sized, parts, options or {}, out, runtime, **sizes, report=report
-        )
+        work = (sized, parts, options or {}, out, runtime, batch_size, seed)
+        choice, parts = plan_clips(minutes, *work, report)
         n_clips, details = choice.samples, {RECORD_KEY: choice.to_json()}
         announce(choice.describe())
-        set_total(report, n_clips)
     check_turns(parts, n_clips, batch_size)
     inversion = Mixture(parts, sized, runtime, seed)
     plan = SynthesisPlan(

@@ -112,7 +112,6 @@ def plan_clips(
     options: Mapping[str, Any],
     out: Path,
     runtime: Runtime,
-    *,
     batch_size: int,
     seed: int,
     report: ProgressCallback,

@@ -7,7 +7,13 @@ import time
 import pytest
 
 from frami.core.errors import UsageError
-from frami.core.progress import check_callback, show_download, show_progress, silent
+from frami.core.progress import (
+    check_callback,
+    set_total,
+    show_download,
+    show_progress,
+    silent,
+)
 
 
 def test_show_progress_resumed_work_estimates_time_from_this_run_only(
@@ -45,3 +51,12 @@ def test_a_report_that_is_not_a_function_is_refused() -> None:
     check_callback(silent)
     with pytest.raises(UsageError, match=r"`report` is \[\]"):
         check_callback([])
+
+
+def test_total_that_is_known_late_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    with show_progress("work", None) as report:
+        set_total(report, 8)
+        report(0)
+        report(8)
+    assert "work: 8/8, took" in capsys.readouterr().err
+    set_total(silent, 8)  # nothing to show it
