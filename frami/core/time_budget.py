@@ -1,6 +1,7 @@
 """Time budgets: how ``minutes`` are divided between clips and distillation.
 
-The constants are what was measured; see ``docs/how-to/budget.md`` for the curve.
+The named points are those of the curve in ``docs/how-to/budget.md``. Shares and limits are rules of
+thumb; where something was measured, the comment names it.
 """
 
 from __future__ import annotations
@@ -11,16 +12,15 @@ from typing import Any
 from frami.core.checks import check_number
 from frami.core.errors import UsageError
 
-# Named points of the curve in docs/how-to/budget.md.
 QUICK, BEST = 2.0, 40.0
-# About what the defaults spend on clips: 4,000 clips and 2,000 steps of a student of ESC-50.
+# In the suite main of evaluate/bench.csv, clips take 0.15 to 0.28 of the CPU seconds (student small).
 CLIPS_SHARE = 0.2
-# With fewer clips than this, students learn more without siblings (README.md, the table of results,
-# and "Siblings" in evaluate/tried.md).
+# Below, students learn more from as many clips without siblings (512 clips: README.md; 3,072 clips:
+# "A larger store" in evaluate/tried.md). At equal cost, this was not measured.
 FEWEST_WITH_SIBLINGS = 1000
 # Bounds the size of a store of random sounds or noise, which take about a millisecond per clip.
 MOST_CLIPS = 16_384
-# Fewer steps hardly move a student from its first weights.
+# Not measured: two sizes of the measurement itself.
 FEWEST_STEPS = 50
 LEAST_MINUTES, MOST_MINUTES = 0.1, 10_000.0
 

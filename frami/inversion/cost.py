@@ -24,11 +24,12 @@ def seconds_per_clip(
     batch_size: int,
     n_frames: int,
     seed: int,
+    rounds: int = ROUNDS,
     report: ProgressCallback = silent,
 ) -> float:
-    """Return the seconds per clip of each method's second round, weighted by the shares.
+    """Return the seconds per clip of each method's last round, weighted by the shares.
 
-    The first round also compiles convolutions, so it does not count.
+    The first round also compiles convolutions for its shapes.
 
     Args:
         teacher: The teacher, with the ``frame_range`` of the clips to make.
@@ -37,7 +38,8 @@ def seconds_per_clip(
         batch_size: Clips per round.
         n_frames: Length of the clips.
         seed: Seed of all random numbers.
-        report: Called with the number of finished rounds, two for each method.
+        rounds: Rounds of each method.
+        report: Called with the number of finished rounds.
     """
     similarity = targets.class_similarity(teacher.network.head, 0.0)
     sample_targets = targets.TARGET_SAMPLERS[teacher.task]
@@ -50,7 +52,7 @@ def seconds_per_clip(
     ):
         for part in parts:
             method = part.factory(teacher, part.settings, runtime, seed)
-            for index in range(ROUNDS):
+            for index in range(rounds):
                 start = time.monotonic()
                 target = sample_targets(similarity, batch_size, index, seed, n_frames)
                 method.run_round(index, target, n_frames)

@@ -57,20 +57,22 @@ class ClipBudget:
 def choose_clips(
     minutes: float,
     parts: Sequence[Part],
-    measure: Callable[[Sequence[Part], int], float],
+    measure: Callable[[Sequence[Part], int, int], float],
     *,
     batch_size: int,
     fixed: bool,
 ) -> ClipBudget:
     """Return the number of clips for ``minutes``, and the siblings.
 
-    The clips and the measurement take `core.time_budget.CLIPS_SHARE` of the time. Where that is too
-    few clips for siblings, all clips are optimized.
+    The clips and the measurement take `core.time_budget.CLIPS_SHARE` of the time; on a busy machine
+    with few minutes, the clips still get half of that. Where that is too few clips for siblings,
+    all clips are optimized.
 
     Args:
         minutes: Minutes for clips and distillation together.
         parts: The methods with their settings, the main method first.
-        measure: Returns the seconds per clip of some parts in rounds of some clips.
+        measure: Returns the seconds per clip of some parts, from rounds of some clips, and some
+            rounds.
         batch_size: Clips per round.
         fixed: Keep the siblings of the settings.
 
@@ -78,22 +80,24 @@ def choose_clips(
         UsageError: The minutes are too few for a round.
     """
     start = time.monotonic()
-    limit, siblings = time_budget.MOST_CLIPS, getattr(parts[0].settings, SIBLINGS, None)
+    share = 60 * minutes * time_budget.CLIPS_SHARE
+    siblings = getattr(parts[0].settings, SIBLINGS, None)
 
     def affordable(seconds_per_clip: float) -> int:
-        left = 60 * minutes * time_budget.CLIPS_SHARE - (time.monotonic() - start)
-        return max(0, min(int(left / seconds_per_clip), limit)) // batch_size * batch_size
+        left = max(share - (time.monotonic() - start), share / 2)
+        return min(int(left / seconds_per_clip), time_budget.MOST_CLIPS) // batch_size * batch_size
 
-    seconds = measure(parts, batch_size)
+    seconds = measure(parts, batch_size, cost.ROUNDS)
     samples = affordable(seconds)
     if siblings and not fixed and samples < time_budget.FEWEST_WITH_SIBLINGS:
-        # As many clips as a round with siblings optimizes: a whole round would take much longer.
-        seconds_alone = measure(with_siblings(parts, 0), max(2, batch_size // (1 + siblings)))
+        # As many clips as a round with siblings optimizes. Their shapes are compiled already.
+        seconds_alone = measure(with_siblings(parts, 0), max(2, batch_size // (1 + siblings)), 1)
         if affordable(seconds_alone):
             seconds, siblings = seconds_alone, 0
         samples = affordable(seconds)
     if not samples:
-        needed = batch_size * seconds + time.monotonic() - start
+        round_seconds = batch_size * seconds
+        needed = min(round_seconds + time.monotonic() - start, 2 * round_seconds)
         work = f"a round of {count(batch_size, 'clip')}"
         raise time_budget.too_short(minutes, time_budget.CLIPS_SHARE, work, needed)
     return ClipBudget(minutes, samples, seconds, siblings)
@@ -131,8 +135,8 @@ def plan_clips(
     if recorded.get("minutes") == minutes:
         return ClipBudget(**recorded), parts
 
-    def measure(some: Sequence[Part], batch: int) -> float:
-        stage = begin_stage(report, "measuring the cost of a clip", cost.ROUNDS * len(some))
+    def measure(some: Sequence[Part], batch: int, rounds: int) -> float:
+        stage = begin_stage(report, "measuring the cost of a clip", rounds * len(some))
         return cost.seconds_per_clip(
             teacher,
             some,
@@ -140,6 +144,7 @@ def plan_clips(
             batch_size=batch,
             n_frames=sum(teacher.frame_range) // 2,  # the mean length of a store's clips
             seed=seed,
+            rounds=rounds,
             report=stage,
         )
 

@@ -25,9 +25,9 @@ FLOAT: dict[str, Any] = {"batch_size": 8, "precision": "float32"}
 def choose(minutes: float, seconds: float, *, fixed: bool = False) -> ClipBudget:
     """Return the choice where a clip costs ``seconds``, and three times as much on its own."""
 
-    def measure(parts: Sequence[Part], batch: int) -> float:
+    def measure(parts: Sequence[Part], batch: int, rounds: int) -> float:
         settings: Any = parts[0].settings
-        assert batch == (64 if settings.siblings else 16)
+        assert (batch, rounds) == ((64, 2) if settings.siblings else (16, 1))
         return seconds if settings.siblings else 3 * seconds
 
     parts = make_parts("frami", {}, {})
@@ -141,7 +141,7 @@ def test_measured_cost_leaves_the_teacher_and_the_clips_alone(
     teacher: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = teacher.fingerprint
-    choice = {"minutes": 0.5, "options": FAST, **FLOAT}
+    choice = {"minutes": 20, "options": FAST, **FLOAT}
     monkeypatch.setattr("frami.core.time_budget.MOST_CLIPS", 16)
     by_minutes = synthesize(teacher, tmp_path / "minutes.h5", **choice)
     siblings = by_minutes.settings["options"]["siblings"]
@@ -150,3 +150,17 @@ def test_measured_cost_leaves_the_teacher_and_the_clips_alone(
     assert teacher.fingerprint == before
     assert len(by_minutes) == 16
     assert all(torch.equal(by_minutes.mel(k), by_samples.mel(k)) for k in range(16))
+
+
+def test_a_slow_measurement_leaves_half_of_the_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+
+    def measure(parts: Sequence[Part], batch: int, rounds: int) -> float:
+        nonlocal clock
+        clock += 100  # of the 120 s that clips have
+        return 0.05
+
+    monkeypatch.setattr("frami.inversion.time_budget.time.monotonic", lambda: clock)
+    parts = make_parts("noise", {}, {})
+    choice = choose_clips(10, parts, measure, batch_size=64, fixed=False)
+    assert choice.samples == 1152  # 60 s, in whole rounds
