@@ -13,7 +13,7 @@ from frami.core.checks import check_number
 from frami.core.errors import UsageError
 
 QUICK, BEST = 2.0, 40.0
-# In the suite main of evaluate/bench.csv, clips take 0.15 to 0.28 of the CPU seconds (student small).
+# Clips take 0.15 to 0.28 of the CPU seconds in the suite main (evaluate/bench.csv, student small).
 CLIPS_SHARE = 0.2
 # Below, students learn more from as many clips without siblings (512 clips: README.md; 3,072 clips:
 # "A larger store" in evaluate/tried.md). At equal cost, this was not measured.
