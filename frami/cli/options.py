@@ -220,12 +220,9 @@ def recording_options(
 
 def choose_minutes(minutes: float | None, quick: bool, best: bool) -> float | None:
     """Return the minutes of `minutes_options`; None if there are none."""
-    given = (minutes is not None) + quick + best
-    if given > 1:
+    if (minutes is not None) + quick + best > 1:
         raise UsageError("Give one of `minutes`, `quick` and `best`.")
-    if given and minutes is None:
-        return QUICK if quick else BEST
-    return minutes
+    return QUICK if quick else BEST if best else minutes
 
 
 def print_settings(
