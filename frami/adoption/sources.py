@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypedDict
 
 from frami.core.progress import ProgressCallback, silent
 from frami.core.runtime import select_runtime
+from frami.inversion import cost as inversion_cost
 from frami.inversion import targets
 from frami.inversion.mixture import plan_parts
 from frami.models.model import Model
-from frami.models.network import frozen
-from frami.training.distill import distill
+from frami.training import cost as training_cost
+from frami.training.norms import noise_settings
+from frami.training.plan import make_plan
+from frami.training.sources import fresh_noise
 
 BATCH_SIZE = 64
 TEST_CLIPS = 256
 # As many clips for each step as the defaults of synthesize and distill have.
 CLIPS_PER_STEP = 2.0
 FEWEST_CLIPS, MOST_CLIPS = 256, 4096
-CALIBRATION_STEPS = 8
 
 
 class RuntimeOptions(TypedDict):
@@ -109,44 +108,35 @@ def measure_costs(
 def seconds_per_step(
     teacher: Model, student: str, runtime: RuntimeOptions, width: int | None = None
 ) -> float:
-    """Return the seconds per step of distillation, from runs of one and of a few steps."""
-    times = []
-    with tempfile.TemporaryDirectory() as folder:
-        # The first run of each length also compiles convolutions for its shapes.
-        for number, steps in enumerate(2 * (1, 1 + CALIBRATION_STEPS)):
-            start = time.monotonic()
-            distill(
-                teacher,
-                noise=True,
-                out=Path(folder) / str(number),
-                student=student,
-                width=width,
-                options={"steps": steps, "student_norm": "running"},
-                **runtime,
-            )
-            times.append(time.monotonic() - start)
-    return max(1e-4, (times[3] - times[2]) / CALIBRATION_STEPS)
+    """Return the seconds per step of distillation from noise."""
+    plan = make_plan(
+        [teacher],
+        embedding_teacher=None,
+        student=(student, width, None),
+        recipe="frami",
+        options=noise_settings(teacher),
+        labeled=False,
+        seed=runtime["seed"],
+        runtime=select_runtime(runtime["device"], runtime["threads"]),
+    )
+    n_clips = max(training_cost.LENGTHS) * plan.settings.batch_size
+    clips, _ = fresh_noise([teacher], n_clips, plan.seed).load(silent)
+    return training_cost.seconds_per_step(plan, clips)
 
 
 def seconds_per_clip(teacher: Model, source: Source, runtime: RuntimeOptions) -> float:
-    """Return the seconds per clip of the second round; the first one compiles convolutions."""
+    """Return the seconds per clip of a source; see `frami.inversion.cost`."""
     if source.method is None:
         return 0.0
-    selected = select_runtime(runtime["device"], runtime["threads"])
     parts = plan_parts(teacher, source.method, source.mix, source.options)
-    _, n_frames = targets.default_frame_range(teacher, parts[0].settings)
-    similarity = targets.class_similarity(teacher.network.head, 0.0)
-    sample_targets = targets.TARGET_SAMPLERS[teacher.task]
-    seconds = 0.0
-    with selected.placed(teacher.network) as network, frozen(network):
-        for part in parts:
-            method = part.factory(teacher, part.settings, selected, runtime["seed"])
-            for index in range(2):
-                start = time.monotonic()
-                target = sample_targets(similarity, BATCH_SIZE, index, runtime["seed"], n_frames)
-                method.run_round(index, target, n_frames)
-            seconds += part.share * (time.monotonic() - start) / BATCH_SIZE
-    return seconds
+    return inversion_cost.seconds_per_clip(
+        teacher,
+        parts,
+        select_runtime(runtime["device"], runtime["threads"]),
+        batch_size=BATCH_SIZE,
+        n_frames=targets.default_frame_range(teacher, parts[0].settings)[1],
+        seed=runtime["seed"],
+    )
 
 
 def choose_clips(costs: Costs, seconds: float) -> int:

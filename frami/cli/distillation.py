@@ -102,6 +102,7 @@ class DistillArguments(RuntimeArguments):
     help=f"What the student learns to match: {', '.join(RECIPES)}. 'frami list recipes' explains "
     "them.",
 )
+@options.minutes_options
 @options.more_steps_option
 @options.required_option(
     "--out",
@@ -119,6 +120,9 @@ def distill(
     budget: str | None,
     max_kb: float | None,
     max_mmacs: float | None,
+    minutes: float | None,
+    quick: bool,
+    best: bool,
     **arguments: Unpack[DistillArguments],
 ) -> None:
     """Distill a student from synthetic clips or from recordings.
@@ -144,17 +148,22 @@ def distill(
     settings = options.parse_settings(assignments, DistillSettings, weights)
     loop_settings = {name: value for name, value in settings.items() if name not in weights}
     steps = make_settings(DistillSettings, loop_settings).steps
+    minutes = options.choose_minutes(minutes, quick, best)
     limit = find_budget(budget, max_kb, max_mmacs)
     out = arguments["out"]
     planned = runs.planned_steps(out, steps, arguments["more_steps"])
     runs.check_recordings(arguments["dataset"], arguments["data"])
-    with show_progress("distillation", planned) as report:
+    # With minutes, the number of steps is measured first.
+    total = planned if minutes is None else None
+    with show_progress("distillation", total) as report:
         student = run_distill(
             **arguments,
+            minutes=minutes,
             budget=limit,
             options=settings,
             report=report,
-            warn=lambda sentence: output.echo(sentence, err=True),
+            warn=output.echo_note,
+            announce=output.echo_note,
         )
     runs.echo_run(out, planned)
     click.echo(f"Student {student.fingerprint} ({student.parameters:,} parameters) is in {out}.")

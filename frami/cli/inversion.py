@@ -17,7 +17,7 @@ from frami.core.text import count
 class SynthesizeArguments(RuntimeArguments):
     """What `synthesize` passes on to `frami.synthesize`."""
 
-    samples: int
+    samples: int | None
     out: str
     method: str
     frame_range: tuple[int, int] | None
@@ -55,9 +55,10 @@ class SynthesizeArguments(RuntimeArguments):
     "--samples",
     section="Output",
     type=types.Integer(1),
-    default=4000,
     help="Number of clips in the finished store, rounded up to whole batches.",
+    default_text="4000",
 )
+@options.minutes_options
 @options.option(
     "--method",
     section="Method",
@@ -115,12 +116,16 @@ def synthesize(
     mix: tuple[tuple[str, float], ...],
     assignments: tuple[str, ...],
     list_settings: bool,
+    minutes: float | None,
+    quick: bool,
+    best: bool,
     **arguments: Unpack[SynthesizeArguments],
 ) -> None:
     """Invert a teacher into a store of synthetic spectrograms.
 
     The teacher stays frozen. The store is one HDF5 file with clips of every class. If the command
     was interrupted, run it again to continue. To add clips later, run it again with more --samples.
+    With --minutes, the speed of this machine decides how many clips there are.
     """
     output.import_torch("synthesis")
     from frami.core.progress import show_progress
@@ -129,12 +134,14 @@ def synthesize(
     from frami.inversion.checks import describe_priors, inversion_warnings
     from frami.inversion.method import load_method
     from frami.inversion.mixture import plan_parts, unique
+    from frami.inversion.synthesize import SAMPLES
     from frami.inversion.synthesize import synthesize as run_synthesize
     from frami.models.model import load
 
     method = arguments["method"]
     if options.print_settings(list_settings, load_method(method).Settings):
         return
+    minutes = options.choose_minutes(minutes, quick, best)
     model, shares = load(teacher), dict(mix)
     settings = _parse_settings(assignments, method, shares)
     parts = plan_parts(model, method, shares, settings, arguments["moments"])
@@ -147,10 +154,19 @@ def synthesize(
     if out.is_file():
         with Store(out) as store:
             n_before = len(store)
-    rounds = -(-arguments["samples"] // arguments["batch_size"])
-    arguments["samples"] = rounds * arguments["batch_size"]  # a round is made whole
+    if minutes is None:
+        rounds = -(-(arguments["samples"] or SAMPLES) // arguments["batch_size"])
+        arguments["samples"] = rounds * arguments["batch_size"]  # a round is made whole
     with show_progress("synthesis", arguments["samples"]) as report:
-        store = run_synthesize(model, **arguments, mix=shares, options=settings, report=report)
+        store = run_synthesize(
+            model,
+            **arguments,
+            minutes=minutes,
+            mix=shares,
+            options=settings,
+            report=report,
+            announce=output.echo_note,
+        )
     click.echo(
         f"{out} holds {count(len(store), 'clip')} ({len(store) - n_before} new). "
         f"The record of the run is in {store_run_folder(out)}."
@@ -161,9 +177,9 @@ def synthesize(
     for line in describe_answers(store):
         click.echo(line)
     output.echo_next("inspect", out)
-    output.echo_next(
-        "distill", "--teacher", teacher, "--samples", out, "--student", "small", "--out", "STUDENT"
-    )
+    budget = [] if minutes is None else ["--minutes", f"{minutes:g}"]
+    words = ["--teacher", teacher, "--samples", out, "--student", "small", *budget]
+    output.echo_next("distill", *words, "--out", "STUDENT")
 
 
 def _parse_settings(

@@ -10,6 +10,8 @@ import click
 
 from frami.cli import types
 from frami.cli.help import TRUST, Option, RequiredOption
+from frami.core.errors import UsageError
+from frami.core.time_budget import BEST, QUICK
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -98,6 +100,17 @@ budget_options = combine_options(
         metavar="MILLIONS",
         help="Fail if the model needs more multiply-adds for a clip of 1 s, in millions.",
     ),
+)
+minutes_options = combine_options(
+    option(
+        "--minutes",
+        section="Time",
+        type=float,
+        help="Time for clips and distillation together on this machine, measured first. Pass the "
+        "same number to synthesize and distill.",
+    ),
+    option("--quick", section="Time", is_flag=True, help=f"The same as --minutes {QUICK:g}."),
+    option("--best", section="Time", is_flag=True, help=f"The same as --minutes {BEST:g}."),
 )
 width_option = option(
     "--width",
@@ -203,6 +216,13 @@ def recording_options(
         ),
         strict_option(section),
     )
+
+
+def choose_minutes(minutes: float | None, quick: bool, best: bool) -> float | None:
+    """Return the minutes of `minutes_options`; None if there are none."""
+    if (minutes is not None) + quick + best > 1:
+        raise UsageError("Give one of `minutes`, `quick` and `best`.")
+    return QUICK if quick else BEST if best else minutes
 
 
 def print_settings(

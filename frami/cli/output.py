@@ -37,6 +37,11 @@ def import_torch(title: str) -> None:
         timer.cancel()
 
 
+def echo_note(message: str) -> None:
+    """Print a text of the library on standard error, beside the progress."""
+    echo(message, err=True)
+
+
 def echo_budget(budget: Budget | None, *models: Model) -> None:
     """Print how much of a budget the models take, if there is one."""
     if budget is not None:

@@ -41,6 +41,13 @@ def begin_stage(report: ProgressCallback, title: str, total: int) -> ProgressCal
     return begin(title, total) if begin else silent
 
 
+def set_total(report: ProgressCallback, total: int) -> None:
+    """Set the number of units of the work of ``report``, where its start did not settle it."""
+    change = getattr(report, "set_total", None)
+    if change:
+        change(total)
+
+
 def check_callback(report: object) -> None:
     """Refuse a `report` that cannot be called, before the work begins."""
     if not callable(report):
@@ -50,18 +57,18 @@ def check_callback(report: object) -> None:
 
 
 @contextmanager
-def show_progress(title: str, total: int) -> Iterator[ProgressCallback]:
+def show_progress(title: str, total: int | None) -> Iterator[ProgressCallback]:
     """Show progress on standard error.
 
     Args:
         title: Name of the work.
-        total: Number of units in all.
+        total: Number of units in all; None if `set_total` follows.
     """
     if sys.stderr.isatty():
         with _display(title, total) as display:
             yield _Bar(display, title, total)
     else:
-        yield _Lines(title, total)
+        yield _Lines(title, total or 0)
 
 
 @contextmanager
@@ -90,7 +97,7 @@ def show_download(title: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def _display(title: str, total: int) -> Iterator[rich.progress.Progress]:
+def _display(title: str, total: int | None) -> Iterator[rich.progress.Progress]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -131,7 +138,7 @@ class _Stages:
 class _Bar:
     """A line of a rich progress display; a later stage of the same title takes its place."""
 
-    def __init__(self, progress: rich.progress.Progress, title: str, total: int) -> None:
+    def __init__(self, progress: rich.progress.Progress, title: str, total: int | None) -> None:
         self._progress, self._started = progress, False
         for task in progress.tasks:
             if task.description == title:
@@ -144,6 +151,9 @@ class _Bar:
         else:
             self._progress.reset(self._task, completed=done)
         self._started = True
+
+    def set_total(self, total: int) -> None:
+        self._progress.update(self._task, total=total)
 
     def begin_stage(self, title: str, total: int) -> _Bar:
         return _Bar(self._progress, title, total)
@@ -180,6 +190,9 @@ class _Lines:
         suffix = f"; {note}" if note else ""
         line = f"{self._title}: {done}/{self._total}, {duration}{suffix}"
         print(line, file=sys.stderr, flush=True)
+
+    def set_total(self, total: int) -> None:
+        self._total = total
 
     def begin_stage(self, title: str, total: int) -> _Lines:
         return _Lines(title, total, is_stage=True)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frami.core.progress import ProgressCallback
+from frami.core.progress import ProgressCallback, set_total
 from frami.core.run import Run
 from frami.core.runtime import Runtime
 from frami.data.writer import StoreWriter
@@ -41,6 +41,7 @@ class Synthesis:
         similarity = targets.class_similarity(self.teacher.network.head, plan.co_occurrence)
         sample_targets = targets.TARGET_SAMPLERS[self.teacher.task]
         index = self._resume(run)
+        set_total(report, samples)
         if index * batch < samples:
             self.inversion.read_recordings(report)
         report(min(self.writer.rows, samples))

@@ -5,14 +5,16 @@ It draws targets and lengths, stores the clips, resumes interrupted work, and re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from frami.core import code, seeds
+from frami.core import code, seeds, time_budget
+from frami.core.errors import UsageError
 from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, discard_record, is_finished
+from frami.core.run_choice import RECORD_KEY
 from frami.core.run_runtime import select_run_runtime
 from frami.core.settings import identity_fields
 from frami.data.store import Store, store_run_folder
@@ -22,17 +24,20 @@ from frami.inversion.checks import inversion_warnings
 from frami.inversion.mixture import Mixture, Part, check_turns, plan_parts, unique
 from frami.inversion.plan import SynthesisPlan
 from frami.inversion.rounds import Synthesis
+from frami.inversion.time_budget import plan_clips
 from frami.inversion.weak_priors import moments_digest
 from frami.models.model import Model, ModelLike, as_model
 
 BATCH_SIZE = 64
+SAMPLES = 4000
 
 
 def synthesize(
     teacher: ModelLike,
     out: str | Path,
     *,
-    samples: int = 4000,
+    samples: int | None = None,
+    minutes: float | None = None,
     method: str = "frami",
     mix: Mapping[str, float] | None = None,
     frame_range: tuple[int, int] | None = None,
@@ -45,6 +50,7 @@ def synthesize(
     threads: int | None = None,
     precision: str = "auto",
     report: ProgressCallback = silent,
+    announce: Callable[[str], None] = lambda sentence: None,
 ) -> Store:
     """Invert a teacher into a store of synthetic spectrograms; return the store, open for reading.
 
@@ -53,8 +59,11 @@ def synthesize(
     Args:
         teacher: A model, a bundle's folder, or the name of a pretrained model. It is not changed.
         out: The HDF5 file to write. Its run record goes into the folder ``<name>.run`` beside it.
-        samples: Number of clips. The last batch is complete, so the store can have up to
-            ``batch_size - 1`` more.
+        samples: Number of clips; None is 4,000, unless ``minutes`` are given. The last batch is
+            complete, so the store can have up to ``batch_size - 1`` more.
+        minutes: Time for clips and distillation together on this machine, in place of ``samples``.
+            A measurement of some seconds chooses the number of clips and their siblings. The run's
+            record keeps the choice, so that the same call continues an interrupted run.
         method: Name of a module of `frami.generators`, or of a module of your own with a dot.
         mix: Shares of the rounds that other methods make, by name: ``{"synthesizer": 0.3}``. The
             column ``method`` of the store has the method of each clip.
@@ -71,25 +80,33 @@ def synthesize(
         threads: Number of CPU threads; None keeps torch's choice.
         precision: ``auto``, ``float32`` or ``bfloat16``.
         report: Called with the number of finished clips.
+        announce: Called with a sentence on what was chosen for ``minutes``.
 
     Raises:
         UsageError: A method or setting does not exist, or is not allowed; the store was made with
-            other settings; or another process is writing to it.
+            other settings; another process is writing to it; or the ``minutes`` are too few.
     """
     check_callback(report)
+    n_clips = _check_samples(samples, minutes, batch_size)
     teacher = as_model(teacher)
     out, seed = Path(out), seeds.check_seed(seed)
     parts = plan_parts(teacher, method, mix or {}, options or {}, moments)
     if frame_range is None:
         frame_range = targets.default_frame_range(teacher, parts[0].settings)
     frame_range = checks.check_frame_range(frame_range)
-    checks.check_sizes(samples, batch_size)
-    check_turns(parts, samples, batch_size)
     for part in parts:
         checks.check_teacher(teacher, part.settings, co_occurrence)
     runtime = select_run_runtime(store_run_folder(out), device, threads, precision)
     # Generators of a fixed size are built for the clips of this synthesis.
-    inversion = Mixture(parts, replace(teacher, frame_range=frame_range), runtime, seed)
+    sized = replace(teacher, frame_range=frame_range)
+    details: dict[str, Any] = {}
+    if minutes is not None:
+        work = (sized, parts, options or {}, out, runtime, batch_size, seed)
+        choice, parts = plan_clips(minutes, *work, report)
+        n_clips, details = choice.samples, {RECORD_KEY: choice.to_json()}
+        announce(choice.describe())
+    check_turns(parts, n_clips, batch_size)
+    inversion = Mixture(parts, sized, runtime, seed)
     plan = SynthesisPlan(
         method=parts[0].method,
         options=identity_fields(parts[0].settings),
@@ -110,10 +127,22 @@ def synthesize(
         task=teacher.task,
     )
     try:
-        _run(Synthesis(plan, teacher, inversion, writer, runtime), parts, out, samples, report)
+        synthesis = Synthesis(plan, teacher, inversion, writer, runtime)
+        _run(synthesis, parts, out, n_clips, report, details)
     finally:
         writer.close()
     return Store(out)
+
+
+def _check_samples(samples: int | None, minutes: float | None, batch_size: int) -> int:
+    """Return the number of clips; with ``minutes`` it is chosen later."""
+    if minutes is not None:
+        time_budget.check_minutes(minutes)
+        if samples is not None:
+            raise UsageError("Give either `samples` or `minutes`.")
+    n_clips = SAMPLES if samples is None else samples
+    checks.check_sizes(n_clips, batch_size)
+    return n_clips
 
 
 def _run(
@@ -122,6 +151,7 @@ def _run(
     out: Path,
     samples: int,
     report: ProgressCallback,
+    details: Mapping[str, Any],
 ) -> None:
     """Run the rounds that a store still lacks, and record the run beside it."""
     folder, teacher = store_run_folder(out), synthesis.teacher
@@ -141,6 +171,7 @@ def _run(
         active_losses=unique(checks.active_losses(teacher, part.settings) for part in parts),
         warnings=unique(inversion_warnings(teacher, part.settings) for part in parts),
         **needs,
+        **details,
     ) as run:
         synthesis.run(run, samples, report)
 

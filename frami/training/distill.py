@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from frami.core import files, seeds
+from frami.core import files, seeds, time_budget
 from frami.core.checks import check_integer
-from frami.core.extension import chain_of, extend_record
-from frami.core.progress import ProgressCallback, check_callback, silent
+from frami.core.errors import UsageError
+from frami.core.extension import chain_of, current_steps, extend_record
+from frami.core.progress import ProgressCallback, check_callback, set_total, silent
 from frami.core.run import Run, read_record
+from frami.core.run_choice import RECORD_KEY
 from frami.core.run_runtime import select_run_runtime
 from frami.data.store import Store
 from frami.evaluate import complexity
@@ -21,6 +24,7 @@ from frami.training.norms import noise_settings
 from frami.training.plan import Plan, make_plan
 from frami.training.sizes import size_warning
 from frami.training.teachers import load_teachers
+from frami.training.time_budget import choose_steps, recorded_steps, seconds_of_clips
 
 
 def distill(
@@ -39,6 +43,7 @@ def distill(
     embedding_teacher: ModelLike | None = None,
     options: Mapping[str, Any] | None = None,
     budget: str | complexity.Budget | None = None,
+    minutes: float | None = None,
     more_steps: int = 0,
     any_teacher: bool = False,
     strict: bool = False,
@@ -48,6 +53,7 @@ def distill(
     precision: str = "auto",
     report: ProgressCallback = silent,
     warn: Callable[[str], None] = lambda sentence: None,
+    announce: Callable[[str], None] = lambda sentence: None,
 ) -> Model:
     """Distill a student from a store of synthetic clips, or from recordings; write and return it.
 
@@ -77,6 +83,10 @@ def distill(
             by name.
         budget: A name of `frami.evaluate.complexity.BUDGETS`, or a budget of your own; a larger
             student is refused.
+        minutes: Time for clips and distillation together on this machine, in place of the setting
+            ``steps``; the ``minutes`` of `frami.synthesize`. A measurement chooses as many steps as
+            fit into what the clips leave: four fifths of it with a store of other minutes, all of
+            it with recordings or noise. The run's record keeps the choice.
         more_steps: Train the student of a finished run for this number of steps more, from its
             weights and the optimizer's state, with a new cycle of the learning rate. The same
             number again, once it is done, trains nothing.
@@ -89,14 +99,16 @@ def distill(
         precision: ``auto``, ``float32`` or ``bfloat16``.
         report: Called with the number of finished steps.
         warn: Called with a sentence if the student is larger than its teacher.
+        announce: Called with a sentence on what was chosen for ``minutes``.
 
     Raises:
         UsageError: The student, recipe or a setting is unknown; not exactly one of ``samples``,
-            ``dataset`` and ``noise`` is given; the teachers have different labels; or the store has
-            another teacher, front end, task or labels.
+            ``dataset`` and ``noise`` is given; the teachers have different labels; the store has
+            another teacher, front end, task or labels; or the ``minutes`` are too few.
         OperationError: The store has fewer than 4 clips.
     """
     check_callback(report)
+    _check_minutes(minutes, options or {})
     teachers = load_teachers(teacher)
     if noise:
         options = {**noise_settings(teachers[0]), **(options or {})}
@@ -110,7 +122,6 @@ def distill(
         seed=seeds.check_seed(seed),
         runtime=select_run_runtime(Path(out), device, threads, precision),
     )
-    n_clips = plan.settings.steps * plan.settings.batch_size
     source = sources.choose_source(
         teachers,
         plan.embedding_teacher,
@@ -118,7 +129,7 @@ def distill(
         dataset,
         data,
         test_fold,
-        noise=sources.fresh_noise(teachers, n_clips, plan.seed) if noise else None,
+        noise=_noise(plan) if noise else None,
         any_teacher=any_teacher,
         strict=strict,
         labeled=not plan.recipe.needs_teacher,
@@ -126,7 +137,32 @@ def distill(
     if budget:
         complexity.check_budget(budget, plan.student())
     more_steps = check_integer("more_steps", more_steps, 0)
-    return _run(plan, source, Path(out), more_steps, report, warn)
+    # A folder that cannot be written is reported before any clip is read.
+    folder, details = files.ensure_dir(Path(out)), {}
+    if minutes is not None:
+        source = sources.read_once(source)  # to measure and to train
+        choice = recorded_steps(folder, minutes) or choose_steps(
+            plan, source.load, minutes, seconds_of_clips(samples, minutes), report
+        )
+        plan = replace(plan, settings=replace(plan.settings, steps=choice.steps))
+        source = _noise(plan) if noise else source
+        details = {RECORD_KEY: choice.to_json()}
+        announce(choice.describe())
+    return _run(plan, source, folder, more_steps, report, warn, details)
+
+
+def _check_minutes(minutes: float | None, options: Mapping[str, Any]) -> None:
+    """Refuse minutes that are out of range, or given beside a number of steps."""
+    if minutes is not None:
+        time_budget.check_minutes(minutes)
+        if "steps" in options:
+            raise UsageError("Give either `minutes` or the setting steps.")
+
+
+def _noise(plan: Plan) -> sources.TrainingSource:
+    """Return as many clips of noise as the steps of a plan take."""
+    n_clips = plan.settings.steps * plan.settings.batch_size
+    return sources.fresh_noise(plan.teachers, n_clips, plan.seed)
 
 
 def _run(
@@ -136,14 +172,15 @@ def _run(
     more_steps: int,
     report: ProgressCallback,
     warn: Callable[[str], None],
+    details: Mapping[str, Any],
 ) -> Model:
     """Train the student of a plan in a run folder, or load it if the run is finished."""
     # Recordings are read before the run starts, so that their time does not count as distillation.
-    # A folder that cannot be written is reported before that.
-    files.ensure_dir(out)
     # Refused before recordings are read.
     record = read_record(out) if (out / "run.json").is_file() else None
-    is_done = (extend_record(out, record, more_steps) or {}).get("status") == "finished"
+    work = extend_record(out, record, more_steps) or {}
+    is_done = work.get("status") == "finished"
+    set_total(report, current_steps(work, plan.settings.steps)[1])
     if not is_done and (sentence := size_warning(plan.student(), plan.teachers)):
         warn(sentence)
     clips, held_out = (None, None) if is_done else source.load(report)
@@ -159,6 +196,7 @@ def _run(
         layout=plan.runtime.layout,
         teacher=plan.teacher_id,
         missing=source.missing,
+        **details,
     ) as run:
         if not run.finished and clips is not None:
             model, scores = plan.fit(clips, held_out, run, report)

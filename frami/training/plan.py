@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from frami.core import seeds
-from frami.core.progress import ProgressCallback
+from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
@@ -102,21 +102,29 @@ class Plan:
                 frame_range=first.frame_range,
             )
 
-    def fit(
-        self, clips: Clips, held_out: Clips | None, run: Run, report: ProgressCallback
-    ) -> tuple[Model, dict[str, float]]:
-        """Return the trained student, and its agreement with the teacher on held-out clips."""
+    def combined_teacher(self, clips: Clips) -> Model:
+        """Return the teacher to match: the only one, or an ensemble weighted on the clips."""
         teacher = self.teachers[0]
         if len(self.teachers) > 1:
             teacher = weighted_ensemble(self.teachers, clips, self.runtime)
         if self.embedding_teacher is not None:
             teacher = with_hidden_states_of(teacher, self.embedding_teacher)
+        return teacher
+
+    def train(
+        self,
+        teacher: Model,
+        clips: Clips,
+        run: Run | None = None,
+        report: ProgressCallback = silent,
+    ) -> Model:
+        """Return a student that was trained to match a teacher."""
         student = self.student()
         if self.recipe.reuse_head:
             # Before the batch norms of the teacher's head lose their statistics.
             student.network.head.load_state_dict(teacher.network.head.state_dict())
         with norms.teacher_norms(teacher, self.settings):
-            student = loop.fit(
+            return loop.fit(
                 student,
                 clips,
                 self.recipe,
@@ -128,6 +136,13 @@ class Plan:
                 run=run,
                 report=report,
             )
+
+    def fit(
+        self, clips: Clips, held_out: Clips | None, run: Run, report: ProgressCallback
+    ) -> tuple[Model, dict[str, float]]:
+        """Return the trained student, and its agreement with the teacher on held-out clips."""
+        teacher = self.combined_teacher(clips)
+        student = self.train(teacher, clips, run, report)
         if self.settings.student_norm == "clips":
             norms.reestimate_batch_norms(student, clips, self.runtime, self.seed)
         if not held_out:

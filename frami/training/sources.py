@@ -40,6 +40,18 @@ class TrainingSource:
     missing: str = ""
 
 
+def read_once(source: TrainingSource) -> TrainingSource:
+    """Return the source, which keeps its clips after they are read for the first time."""
+    kept: list[tuple[Clips, Clips | None]] = []
+
+    def load(report: ProgressCallback) -> tuple[Clips, Clips | None]:
+        if not kept:
+            kept.append(source.load(report))
+        return kept[0]
+
+    return replace(source, load=load)
+
+
 def choose_source(
     teachers: Sequence[Model],
     embedding_teacher: Model | None,

@@ -13,6 +13,7 @@ from frami.core.errors import UsageError
 from frami.core.progress import (
     begin_stage,
     check_callback,
+    set_total,
     show_download,
     show_progress,
     show_stages,
@@ -93,3 +94,12 @@ def test_stages_without_a_terminal_are_silent_if_they_are_short(
         "reading: 1/2, 2 s left",
         "reading: 2/2, took 4 s",
     ]
+
+
+def test_total_that_is_known_late_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    with show_progress("work", None) as report:
+        set_total(report, 8)
+        report(0)
+        report(8)
+    assert "work: 8/8, took" in capsys.readouterr().err
+    set_total(silent, 8)  # nothing to show it
