@@ -1,4 +1,4 @@
-"""What stands around the authors' code: imports, the size of a generator, the range, the teacher."""
+"""What stands around the authors' code: imports, generator size, value range, teacher."""
 
 from __future__ import annotations
 
