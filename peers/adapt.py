@@ -11,7 +11,7 @@ import types
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import torch
@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from frami.core.errors import UsageError
 from frami.models.model import Model
 
-NEEDED = "kornia kornia-rs termcolor tqdm"
 PACKAGE = "datafree"  # the package of Fast-Datafree, CMI and NAYER
 CHANNELS = 64  # of the authors' generators
 SCALE = 4  # the generators double the size of their first map twice
@@ -34,8 +33,15 @@ def code_digest(repository: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def import_authors(repository: Path, method: str) -> tuple[Any, Any]:
-    """Return the authors' modules of a method and of their generators.
+class Authors(NamedTuple):
+    """The authors' modules: of a method, and of their generators."""
+
+    synthesis: Any
+    generators: Any
+
+
+def import_authors(repository: Path, method: str) -> Authors:
+    """Return the authors' modules of a method.
 
     Raises:
         UsageError: The folder has no such module, or a package that it needs is not installed.
@@ -49,13 +55,12 @@ def import_authors(repository: Path, method: str) -> tuple[Any, Any]:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             names = (f"{PACKAGE}.synthesis.{method}", f"{PACKAGE}.models.generator")
-            synthesis, generators = (importlib.import_module(name) for name in names)
+            return Authors(*(importlib.import_module(name) for name in names))
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"The authors' code needs {error.name}, which is not installed: "
-            f"pip install --no-deps {NEEDED}"
+            f"The authors' code needs a package that is not installed: "
+            f"pip install --no-deps {str(error.name).partition('.')[0]}"
         ) from error
-    return synthesis, generators
 
 
 def _torchvision() -> dict[str, types.ModuleType]:

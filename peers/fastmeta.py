@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 
 import torch
-from adapt import TeacherLogits, fit_size, import_authors, on_cpu, range_normalizer
-from harness import Clips, Order, Report, main
+from adapt import Authors, TeacherLogits, fit_size, on_cpu, range_normalizer
+from harness import Clips, Method, Order, Report, main
 
 from frami.models.model import Model
 
@@ -27,9 +27,9 @@ PUBLISHED = {
 }
 
 
-def make(order: Order, teacher: Model, report: Report) -> Clips:
+def make(authors: Authors, order: Order, teacher: Model, report: Report) -> Clips:
     """Return the clips of the authors' synthesizer."""
-    synthesis, generators = import_authors(order.repository, "fast_meta")
+    synthesis, generators = authors
     bands, settings = teacher.front_end.n_mels, dict(PUBLISHED)
     steps, latent = settings.pop("g_steps"), int(settings["nz"])
     square = generators.Generator(nz=latent, ngf=64, img_size=4, nc=1)
@@ -56,4 +56,5 @@ def make(order: Order, teacher: Model, report: Report) -> Clips:
 
 
 if __name__ == "__main__":
-    main("fastmeta (public code)", __doc__, PUBLISHED, PUBLISHED["warmup"] - 1, make)
+    rounds = PUBLISHED["warmup"] - 1
+    main(Method("fastmeta (public code)", "fast_meta", PUBLISHED, rounds, make), __doc__)

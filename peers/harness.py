@@ -7,7 +7,6 @@ what is adapted around it.
 from __future__ import annotations
 
 import argparse
-import math
 import random
 import sys
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from adapt import code_digest
+from adapt import Authors, code_digest, import_authors
 from torch import Tensor, nn
 
 from frami.core.errors import FramiError, UsageError
@@ -51,36 +50,33 @@ class Clips:
 
 
 Report = Callable[[int], None]
-MakeClips = Callable[[Order, Model, Report], Clips]
+MakeClips = Callable[[Authors, Order, Model, Report], Clips]
 
 
-def main(
-    method: str, description: str, published: Mapping[str, Any], max_rounds: int, make: MakeClips
-) -> None:
-    """Run the command of one method; print one sentence and exit with 1 or 2 on an error.
+@dataclass(frozen=True)
+class Method:
+    """A method of the authors.
 
-    Args:
-        method: Name of the method in the store.
-        description: Help text of the command.
-        published: The settings of the authors that are used.
+    Attributes:
+        name: Its name in the store.
+        module: The module of the authors' package ``datafree.synthesis``.
+        published: The authors' settings that are used.
         max_rounds: Rounds after which the authors' code needs a student in training.
         make: Makes the clips with the authors' code.
     """
+
+    name: str
+    module: str
+    published: Mapping[str, Any]
+    max_rounds: int
+    make: MakeClips
+
+
+def main(method: Method, description: str) -> None:
+    """Run the command of a method; print one sentence and exit with 1 or 2 on an error."""
     order = _parse(description)
     try:
-        rounds = math.ceil(order.samples / order.rounds_of)
-        if not order.repository.is_dir():
-            raise UsageError(
-                f"There is no folder {str(order.repository)!r}; pass the folder of the authors' "
-                f"repository as --repository."
-            )
-        if rounds > max_rounds:
-            raise UsageError(
-                f"After {max_rounds} rounds, the authors' code needs a student in training, which "
-                f"this script does not train; --samples is at most "
-                f"{max_rounds * order.rounds_of} with rounds of {order.rounds_of}."
-            )
-        _make_store(method, order, published, make)
+        _make_store(method, order)
     except FramiError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -107,13 +103,15 @@ def _positive(text: str) -> int:
     return value
 
 
-def _make_store(method: str, order: Order, published: Mapping[str, Any], make: MakeClips) -> None:
+def _make_store(method: Method, order: Order) -> None:
     """Make the clips, have the teacher answer them, and write the store and its record."""
+    _check_order(method, order)
     teacher = load(order.teacher)
-    _check(order, teacher)
+    _check_teacher(teacher)
+    authors = import_authors(order.repository, method.module)
     settings = {
-        "method": method,
-        "options": dict(published),
+        "method": method.name,
+        "options": dict(method.published),
         "code": code_digest(order.repository),
         "frame_range": [order.frames, order.frames],
         "batch_size": order.rounds_of,
@@ -122,24 +120,33 @@ def _make_store(method: str, order: Order, published: Mapping[str, Any], make: M
     }
     random.seed(order.seed)
     torch.manual_seed(order.seed)
-    with Run(
-        store_run_folder(order.out),
-        "synthesize",
-        settings,
-        device="cpu",
-        teacher=teacher.fingerprint,
-    ) as run:
-        with show_progress(method, order.samples) as report, frozen(teacher.network):
-            clips = make(order, teacher, report)
-        _write(order, teacher, settings, clips)
+    details = {"device": "cpu", "teacher": teacher.fingerprint}
+    with Run(store_run_folder(order.out), "synthesize", settings, **details) as run:
+        with show_progress(method.name, order.samples) as report, frozen(teacher.network):
+            clips = method.make(authors, order, teacher, report)
+            _write(order, teacher, settings, clips)
         run.finish(clips=len(clips.targets))
     print(f"{len(clips.targets)} clips are in {order.out}.")
     print(f"Next: frami distill --teacher {order.teacher} --samples {order.out} --out student")
 
 
-def _check(order: Order, teacher: Model) -> None:
+def _check_order(method: Method, order: Order) -> None:
+    if not order.repository.is_dir():
+        raise UsageError(
+            f"There is no folder {str(order.repository)!r}; pass the folder of the authors' "
+            f"repository as --repository."
+        )
     if order.out.exists():
         raise UsageError(f"{order.out} exists; choose another --out.")
+    if order.samples > method.max_rounds * order.rounds_of:
+        raise UsageError(
+            f"After {method.max_rounds} rounds, the authors' code needs a student in training, "
+            f"and this script trains none; with rounds of {order.rounds_of}, --samples is at most "
+            f"{method.max_rounds * order.rounds_of}."
+        )
+
+
+def _check_teacher(teacher: Model) -> None:
     if teacher.task != "single-label":
         raise UsageError(
             f"The authors' code inverts single-label teachers; this one's task is {teacher.task}."
