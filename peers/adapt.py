@@ -88,7 +88,7 @@ def compose(transforms: list[Callable[[Tensor], Tensor]]) -> Callable[[Tensor], 
     return apply
 
 
-def fit_size(generator: nn.Module, latent: int, bands: int, frames: int) -> nn.Module:
+def fit_size(generator: Any, latent: int, bands: int, frames: int) -> Any:
     """Make a generator of square images of 4 pixels one of ``(1, bands, frames)``.
 
     Its first layer gets the outputs of the larger map, which is cropped at the end if 4 does not
@@ -121,7 +121,10 @@ def range_normalizer(synthesis: Any, teacher: Model) -> Callable[[Tensor], Tenso
     """Return the authors' normalizer, set so that [0, 1] is the range of the front end."""
     low, high = teacher.front_end.value_range
     span = high - low
-    return synthesis.datafree.utils.Normalizer(mean=(-low / span,), std=(1 / span,))
+    normalizer: Callable[[Tensor], Tensor] = synthesis.datafree.utils.Normalizer(
+        mean=(-low / span,), std=(1 / span,)
+    )
+    return normalizer
 
 
 class MemoryPool(list[Tensor]):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from adapt import Authors, TeacherLogits, fit_size, on_cpu, range_normalizer
 from harness import Clips, Method, Order, Report, main
+from torch import Tensor
 
 from frami.models.model import Model
 
 # The ten-step form, as in scripts/fast_cifar.sh for the teacher resnet34.
-PUBLISHED = {
+PUBLISHED: dict[str, Any] = {
     "g_steps": 10,
     "lr_g": 2e-3,
     "lr_z": 1e-2,
@@ -31,11 +33,11 @@ def make(authors: Authors, order: Order, teacher: Model, report: Report) -> Clip
     """Return the clips of the authors' synthesizer."""
     synthesis, generators = authors
     bands, settings = teacher.front_end.n_mels, dict(PUBLISHED)
-    steps, latent = settings.pop("g_steps"), int(settings["nz"])
+    steps, latent = settings.pop("g_steps"), settings["nz"]
     square = generators.Generator(nz=latent, ngf=64, img_size=4, nc=1)
     generator = fit_size(square, latent, bands, order.frames)
     generator.clone = lambda: copy.deepcopy(generator)
-    targets = []
+    targets: list[Tensor] = []
     with on_cpu(synthesis):
         synthesizer = synthesis.FastMetaSynthesizer(
             TeacherLogits(teacher),

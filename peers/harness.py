@@ -120,8 +120,8 @@ def _make_store(method: Method, order: Order) -> None:
     }
     random.seed(order.seed)
     torch.manual_seed(order.seed)
-    details = {"device": "cpu", "teacher": teacher.fingerprint}
-    with Run(store_run_folder(order.out), "synthesize", settings, **details) as run:
+    folder, fingerprint = store_run_folder(order.out), teacher.fingerprint
+    with Run(folder, "synthesize", settings, device="cpu", teacher=fingerprint) as run:
         with show_progress(method.name, order.samples) as report, frozen(teacher.network):
             clips = method.make(authors, order, teacher, report)
             _write(order, teacher, settings, clips)
@@ -161,7 +161,7 @@ def _write(order: Order, teacher: Model, settings: Mapping[str, Any], clips: Cli
     low, high = teacher.front_end.value_range
     stored = (clips.images * (high - low) + low).half()
     with torch.no_grad():
-        logits = [teacher.network(batch.float()).logits for batch in stored.split(64)]
+        logits = [teacher.network(batch.float()).logits for batch in torch.split(stored, 64)]
     description = {
         "teacher": teacher.fingerprint,
         "front_end": teacher.front_end,

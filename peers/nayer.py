@@ -14,7 +14,7 @@ from frami.models.model import Model
 
 # As in scripts/nayer_100.sh for CIFAR-10. A generator makes ten rounds an epoch until the warm-up
 # of 20 epochs ends.
-PUBLISHED = {
+PUBLISHED: dict[str, Any] = {
     "g_steps": 30,
     "lr_g": 4e-3,
     "bn": 10.0,
@@ -34,9 +34,10 @@ def make(authors: Authors, order: Order, teacher: Model, report: Report) -> Clip
     synthesis, generators = authors
     classes, bands = len(teacher.labels), teacher.front_end.n_mels
     embedded = class_embeddings(teacher.labels, "names")
-    rounds, targets = -(-order.samples // order.rounds_of), []
+    rounds = -(-order.samples // order.rounds_of)
+    targets: list[Tensor] = []
 
-    def build() -> nn.Module:
+    def build() -> Any:
         square = generators.NLGenerator(
             ngf=64,
             img_size=4,
