@@ -55,7 +55,8 @@ def import_authors(repository: Path, method: str) -> Authors:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             names = (f"{PACKAGE}.synthesis.{method}", f"{PACKAGE}.models.generator")
-            return Authors(*(importlib.import_module(name) for name in names))
+            synthesis, generators = map(importlib.import_module, names)
+            return Authors(synthesis, generators)
     except ModuleNotFoundError as error:
         raise UsageError(
             f"The authors' code needs a package that is not installed: "
