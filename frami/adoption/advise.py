@@ -34,7 +34,7 @@ from frami.evaluate.agreement import balanced_agreement
 from frami.models.model import Model, ModelLike, as_model, load
 
 RESULT = "advice.json"
-SAMPLES, STEPS = 4000, 2000  # the defaults of synthesize and distill
+SAMPLES, STEPS = 4000, 4000  # the defaults of synthesize and distill
 TOLERANCE = 0.05  # chance of stores and of a few hundred test clips
 FEWEST_KINDS = 2
 NOISE = tuple(source.name for source in SOURCES if source.families == ("noise",))
