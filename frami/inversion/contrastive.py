@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from frami.audio.transforms import crop
 from frami.core.runtime import Runtime
 from frami.inversion import losses
 from frami.inversion.conditions import ConditionSettings, sample_offset
-from frami.inversion.views import crop_gain_and_mask
+from frami.inversion.views import gain_and_mask
 from frami.models import tasks
 from frami.models.model import Model
 from frami.models.network import Output
@@ -153,8 +154,8 @@ class Contrast:
         return loss
 
     def _second_view(self, mel: Tensor, rng: Generator) -> Tensor:
-        view, strengths = crop_gain_and_mask(mel, rng), self.conditions
-        batch, bands, n_frames = view.shape
+        half, strengths = crop(mel, rng, n_frames=-(-mel.shape[2] // 2)), self.conditions
+        batch, bands, n_frames = half.shape
         offset = sample_offset(
             (batch, bands, n_frames),
             rng,
@@ -163,7 +164,7 @@ class Contrast:
             envelope=strengths.envelope,
             front_end=self.teacher.front_end,
         )
-        return view + offset.to(view.device)
+        return gain_and_mask(half + offset.to(half.device), rng)
 
     def finish_step(self) -> None:
         """Update the projections after the gradients are computed."""
