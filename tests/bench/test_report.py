@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from frami.bench import report, runner
-from frami.bench.plots import accuracy_against_cost
 from frami.bench.rows import Row
+from frami.reporting.cost_chart import accuracy_against_cost
 
 UPPER_BOUND = "recordings (upper bound)"
 COSTS = (
