@@ -73,12 +73,12 @@ def report(
     """
     from frami.core.progress import show_progress
     from frami.core.runtime import select_runtime
-    from frami.reporting.gallery import MAX_CLIPS
+    from frami.reporting.report import PARTS
     from frami.reporting.report import report as write_report
 
     select_runtime(arguments["device"], threads)
     runs.check_recordings(arguments["dataset"], arguments["data"])
-    with show_progress("report", MAX_CLIPS) as progress:
+    with show_progress("report", PARTS) as progress:
         path = write_report(runs_given, **arguments, report=progress)
     size = path.stat().st_size / 1e6
     click.echo(f"The report is in {path} ({size:.1f} MB). Open it with a browser.")

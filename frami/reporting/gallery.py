@@ -17,13 +17,13 @@ from frami.data.store import Store
 from frami.reporting import inline
 from frami.reporting.inspect_store import probabilities
 from frami.reporting.sounds import listenable, to_small_file
-from frami.reporting.spectrograms import evenly_spaced, frequency_ticks
+from frami.reporting.spectrograms import COLOR_PERCENTILES, evenly_spaced, frequency_ticks
 from frami.reporting.untrusted import shown
 
 MAX_CLASSES = 100
 MAX_CLIPS = 240  # of a page
 MAX_SECONDS = 20.0  # of a sound on a page
-RANGE = 60.0  # dB below the loudest point that get a color of their own
+RANGE = 60.0  # dB between the darkest and the brightest color
 
 Tick = tuple[float, str]  # position from 0 to 1, label
 
@@ -61,7 +61,7 @@ class Gallery:
 
     Attributes:
         cards: The clips, class by class.
-        unit: ``dB`` below the loudest point; else the unit of the values.
+        unit: ``dB``, or ``standardized`` where the rows are not bands.
         low: Value with the darkest color.
         high: Value with the brightest color.
     """
@@ -133,7 +133,7 @@ def _levels(front_end: FrontEnd, mel: NDArray[Any]) -> NDArray[np.float64]:
 def _color_range(front_end: FrontEnd, values: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
     """Return the values with the darkest and the brightest color; all clips share them."""
     everything = np.concatenate([levels.flatten() for levels in values])
-    low, high = float(everything.min()), float(everything.max())
+    low, high = map(float, np.percentile(everything, COLOR_PERCENTILES))
     return (max(low, high - RANGE) if front_end.rows_are_bands else low), high
 
 

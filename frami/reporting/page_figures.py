@@ -27,6 +27,7 @@ MAX_POINTS = 400  # of a curve
 MAX_MATRIX = 60  # classes of a confusion matrix that are drawn
 MAX_COSTS = 12  # charts of accuracy against cost
 N_EVENT_CLIPS = 3
+COST_GROUP = ("suite", "dataset", "fold", "teacher", "student")
 COST_COLUMNS = ("suite", "dataset", "fold", "teacher", "student", "source", "seed", "settings")
 
 
@@ -39,7 +40,8 @@ def draw_losses(run: FoundRun) -> list[Markup]:
         points = [{time: row.get(time, 0.0), name: row[name]} for row in rows if name in row]
         with page_theme():
             figure = charts.loss_curves(points)
-        title = f"{name.replace('_', ' ')} by {time}: from {points[0][name]:.3g} to {points[-1][name]:.3g}"
+        ends = f"from {points[0][name]:.3g} to {points[-1][name]:.3g}"
+        title = f"{name.replace('_', ' ')} by {time}, {ends}"
         charts_of_run.append(to_svg(figure, title))
     return charts_of_run
 
@@ -161,11 +163,11 @@ def complexity_table(models: Mapping[str, Model]) -> Table | None:
 
 
 def draw_costs(run: FoundRun) -> list[tuple[str, Markup]]:
-    """Return charts of accuracy against cost, by data set, fold and teacher."""
+    """Return charts of accuracy against cost, by data set, fold, teacher and student."""
     groups: dict[str, list[Mapping[str, str]]] = defaultdict(list)
     for row in run.rows:
         if all(is_number(_number(row.get(name, ""))) for name in ("accuracy", "teacher_accuracy")):
-            names = (row.get(key, "") for key in ("suite", "dataset", "fold", "teacher"))
+            names = (row.get(key, "") for key in COST_GROUP)
             groups[shown(", ".join(names))].append(row)
     charts_of_run = []
     for title, rows in list(groups.items())[:MAX_COSTS]:

@@ -31,6 +31,12 @@ TITLES = {
     "bench": "Benchmark",
     "run": "Run",
 }
+FRONT_END = "front end"
+MAX_FIGURES = 8
+SHARES = {
+    "agreement_on_held_out_clips": "agreement with the teacher on held-out clips",
+    "accuracy": "accuracy on recordings",
+}
 ENVIRONMENT = ("device", "machine", "commit", "layout", "missing", "status", "recordings")
 
 
@@ -64,8 +70,30 @@ class Step:
 
 def make_steps(runs: Sequence[FoundRun]) -> list[Step]:
     """Return the steps of a report, from the teacher to the audit."""
-    steps = [_make_step(run, runs) for run in runs]
-    return sorted(steps, key=lambda step: ORDER.index(step.role))
+    steps = sorted((_make_step(run, runs) for run in runs), key=lambda step: ORDER.index(step.role))
+    seen: set[str] = set()
+    for step in steps:  # one front end is described once
+        step.facts[:] = [row for row in step.facts if row[0] != FRONT_END or row[1] not in seen]
+        seen |= {text for name, text in step.facts if name == FRONT_END}
+    return steps
+
+
+def key_figures(runs: Sequence[FoundRun]) -> list[tuple[str, str]]:
+    """Return the figures at the top of a page, each with what it is."""
+    figures = []
+    for role in ("teacher", "student"):
+        sizes = [run.content.get("parameters") for run in runs if role_of(run) == role]
+        if len(sizes) == 1 and isinstance(sizes[0], int):
+            figures.append((f"{sizes[0]:,}", f"parameters of the {role}"))
+    clips = [run.content["clips"] for run in runs if run.kind == "store"]
+    if clips:
+        figures.append((f"{sum(clips):,}", "synthetic clips"))
+    for run in runs:
+        found = {**mapping(run.record.get("scores")), **run.content}
+        for name, text in SHARES.items():
+            if is_number(found.get(name)):
+                figures.append((f"{100 * found[name]:.1f} %", f"{text}, {run.name}"))
+    return figures[:MAX_FIGURES]
 
 
 def role_of(run: FoundRun) -> str:
@@ -152,7 +180,7 @@ def _model_facts(run: FoundRun) -> list[tuple[str, str]]:
         ("store", settings_fingerprint(store) if store else ""),
         ("task", shown(content.get("task", ""))),
         ("classes", f"{len(labels)}: {preview(labels)}"),
-        ("front end", format_front_end(front_end)),
+        (FRONT_END, format_front_end(front_end)),
         *((name.replace("_", " "), text) for name, text in facts(scores) if name != "fingerprint"),
     ]
 

@@ -69,7 +69,7 @@ def make_cell(value: Any) -> Cell:
         return Cell("yes" if value else "no")
     number = _to_number(value)
     if number is None:
-        return Cell(shown(value if isinstance(value, str) else json.dumps(value, default=str)))
+        return Cell(_to_text(value))
     if number == int(number) and abs(number) < 1e15:
         return Cell(f"{int(number):,}" if not isinstance(value, float) else f"{number:g}", number)
     return Cell(f"{number:,.1f}" if abs(number) >= 100 else f"{number:.3g}", number)
@@ -91,8 +91,13 @@ def facts(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
         if isinstance(value, Mapping) and len(prefix) < 80:
             yield from facts(value, f"{prefix}{shown(name, 60)}.")
         else:
-            text = value if isinstance(value, str) else json.dumps(value, default=str)
-            yield f"{prefix}{shown(name, 60)}", shown(text)
+            yield f"{prefix}{shown(name, 60)}", _to_text(value)
+
+
+def _to_text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return shown(value if isinstance(value, str) else json.dumps(value, default=str))
 
 
 def find_tables(content: Mapping[str, Any], skip: Sequence[str] = ()) -> list[Table]:

@@ -21,6 +21,8 @@ from frami.training.supervised import SupervisedSettings
 # What stands for something that the record does not name.
 DATA, TEACHER, SAMPLES, MOMENTS, FRONT_END = "DATA", "TEACHER", "SAMPLES.h5", "MOMENTS", "FILE.json"
 
+WIDTH = 76  # columns of a command
+
 Words = list[str]
 Names = Mapping[str, str]  # of `_names`
 
@@ -42,7 +44,29 @@ def repeat_command(run: FoundRun, runs: Sequence[FoundRun]) -> str:
     if words is None or not settings:
         return ""
     out = shown(run.path.with_suffix(".h5") if run.path.suffix == ".run" else run.path, 4096)
-    return shlex.join(["frami", *words(settings, names, out)])
+    return wrap_words(["frami", *words(settings, names, out)])
+
+
+def wrap_words(words: Sequence[str]) -> str:
+    r"""Return a line to type in rows that a shell reads as one; an option keeps its value.
+
+    >>> print(wrap_words(["frami", "merge", "a b.h5", "--out", "x" * 70]))
+    frami merge 'a b.h5' \
+        --out xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+    """
+    parts: list[str] = []
+    for word in words:
+        if word.startswith("--") or not parts:
+            parts.append(shlex.quote(word))
+        else:
+            parts[-1] += f" {shlex.quote(word)}"
+    rows = parts[:1]
+    for part in parts[1:]:
+        if len(rows[-1]) + len(part) < WIDTH:
+            rows[-1] += f" {part}"
+        else:
+            rows.append(f"    {part}")
+    return " \\\n".join(rows)
 
 
 def _names(run: FoundRun, runs: Sequence[FoundRun]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from frami.core import files
 from frami.core.checks import check_integer
 from frami.core.environment import environment
 from frami.core.errors import UsageError
-from frami.core.progress import ProgressCallback, silent
+from frami.core.progress import ProgressCallback, begin_stage, silent
 from frami.core.runtime import select_runtime
 from frami.data.clips import Clips
 from frami.data.splits import align_labels, load_split, split_for_task
@@ -30,9 +30,10 @@ from frami.reporting.describe import load_test_clips
 from frami.reporting.found_runs import FoundRun, find_runs
 from frami.reporting.gallery import MAX_CLIPS, count_cards, draw_gallery
 from frami.reporting.inline import to_png_address
-from frami.reporting.page_steps import make_steps, role_of
+from frami.reporting.page_steps import TITLES, key_figures, make_steps, role_of
 from frami.reporting.untrusted import sequence, shown
 
+PARTS = 3  # reading, clips, page
 TEMPLATES = "frami.reporting", "templates"
 
 
@@ -66,7 +67,7 @@ def report(
         test_fold: The fold.
         strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
         device: ``auto``, ``cpu`` or ``cuda``: where features for the map are computed.
-        report: Called with the number of finished clips.
+        report: Called with the number of finished parts, of `PARTS`.
 
     Raises:
         UsageError: A path holds no run, a file is a link out of its folder, or runs do not belong
@@ -80,6 +81,7 @@ def report(
     runtime = select_runtime(device, precision="float32")
     found = find_runs(runs)
     check_together(found)
+    report(0, "models")
     notes: list[str] = []
     models = _load_models(found, notes)
     for model in models.values():
@@ -87,9 +89,11 @@ def report(
     real = None
     if dataset is not None:
         real = _load_recordings(found, models, (dataset, data, test_fold), strict=strict)
+    report(1, "clips")
     content = {
         "title": shown(title) or _title(found),
         "notes": notes,
+        "figures": key_figures(found),
         "steps": make_steps(found),
         "complexity": page_figures.complexity_table(
             {_model_name(found, key): model for key, model in models.items()}
@@ -97,7 +101,9 @@ def report(
         **_draw_runs(found),
         **_draw_stores(found, models, real, clips, notes, report),
     }
+    report(2, "page")
     files.write_bytes(out, render(content).encode())
+    report(PARTS)
     return out
 
 
@@ -155,7 +161,7 @@ def _load_models(runs: Sequence[FoundRun], notes: list[str]) -> dict[str, Model]
 
 def _model_name(runs: Sequence[FoundRun], fingerprint: str) -> str:
     run = next(one for one in runs if one.kind == "model" and one.fingerprint == fingerprint)
-    return f"{role_of(run)} {run.name}"
+    return f"{role_of(run)}: {run.name}"
 
 
 def _load_recordings(
@@ -182,7 +188,7 @@ def _draw_runs(runs: Sequence[FoundRun]) -> dict[str, Any]:
     benches = [run for run in runs if run.kind == "bench"]
     return {
         "losses": [
-            (f"{role_of(run)} {run.name}", charts)
+            (f"{TITLES[role_of(run)]}: {run.name}", charts)
             for run in runs
             if (charts := page_figures.draw_losses(run))
         ],
@@ -215,15 +221,14 @@ def _draw_stores(
 ) -> dict[str, Any]:
     """Return what a page shows of the clips of stores."""
     paths = [run.path for run in runs if run.kind == "store" and run.content["clips"]]
-    galleries, maps, events, done = [], [], [], 0
+    galleries, maps, events = [], [], []
     for path in paths:
         with Store(path) as store:
             chosen = count_cards(store, clips, max(1, MAX_CLIPS // len(paths)))
-            galleries.append(
-                draw_gallery(store, chosen, lambda n, note="", d=done: report(d + n, note))
-            )
-            done += len(chosen)
             name = shown(path.name)
+            stage = begin_stage(report, f"clips of {name}", len(chosen))
+            stage(0)
+            galleries.append(draw_gallery(store, chosen, stage))
             teacher = models.get(store.teacher)
             if teacher is None:
                 notes.append(
