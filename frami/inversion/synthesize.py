@@ -15,6 +15,7 @@ from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, discard_record, is_finished
 from frami.core.run_runtime import select_run_runtime
 from frami.core.settings import identity_fields
+from frami.core.trackers import LogCallback, check_log, ignore
 from frami.data.store import Store, store_run_folder
 from frami.data.writer import StoreWriter
 from frami.inversion import checks, targets
@@ -45,6 +46,7 @@ def synthesize(
     threads: int | None = None,
     precision: str = "auto",
     report: ProgressCallback = silent,
+    log: LogCallback = ignore,
 ) -> Store:
     """Invert a teacher into a store of synthetic spectrograms; return the store, open for reading.
 
@@ -71,12 +73,14 @@ def synthesize(
         threads: Number of CPU threads; None keeps torch's choice.
         precision: ``auto``, ``float32`` or ``bfloat16``.
         report: Called with the number of finished clips.
+        log: Called with the number of a round, and what metrics.jsonl gets for it.
 
     Raises:
         UsageError: A method or setting does not exist, or is not allowed; the store was made with
             other settings; or another process is writing to it.
     """
     check_callback(report)
+    check_log(log)
     teacher = as_model(teacher)
     out, seed = Path(out), seeds.check_seed(seed)
     parts = plan_parts(teacher, method, mix or {}, options or {}, moments)
@@ -110,7 +114,7 @@ def synthesize(
         task=teacher.task,
     )
     try:
-        _run(Synthesis(plan, teacher, inversion, writer, runtime), parts, out, samples, report)
+        _run(Synthesis(plan, teacher, inversion, writer, runtime), parts, out, samples, report, log)
     finally:
         writer.close()
     return Store(out)
@@ -122,6 +126,7 @@ def _run(
     out: Path,
     samples: int,
     report: ProgressCallback,
+    log: LogCallback,
 ) -> None:
     """Run the rounds that a store still lacks, and record the run beside it."""
     folder, teacher = store_run_folder(out), synthesis.teacher
@@ -139,6 +144,7 @@ def _run(
         layout=synthesis.runtime.layout,
         teacher=teacher.fingerprint,
         active_losses=unique(checks.active_losses(teacher, part.settings) for part in parts),
+        log=log,
         warnings=unique(inversion_warnings(teacher, part.settings) for part in parts),
         **needs,
     ) as run:

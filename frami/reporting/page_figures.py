@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from markupsafe import Markup
+from numpy.typing import NDArray
+from torch import Tensor
 
+from frami.audio.frontend import FrontEnd
 from frami.core.errors import FramiError
 from frami.data.clips import Clips
 from frami.data.store import Store
@@ -88,23 +91,26 @@ def draw_events(model: Model | None, store: Store) -> Markup:
 
 def _target_events(store: Store, index: int) -> Events:
     active = store.target(index).numpy().T.astype(float)
-    return threshold_events(active, store.labels, _edges(store, len(active), len(active)))
+    return _to_events(active, len(active), store.front_end, store.labels)
 
 
-def _find_events(model: Model, mel: torch.Tensor) -> Events:
+def _find_events(model: Model, mel: Tensor) -> Events:
     with torch.inference_mode(), frozen(model.network):
         frame_logits = model.network(mel.unsqueeze(0)).frame_logits
     if frame_logits is None:
         return []
     probabilities = frame_logits[0].double().sigmoid().numpy().T
-    edges = _edges(model, len(probabilities), mel.shape[1])
-    return threshold_events(probabilities[: len(edges) - 1], model.labels, edges)
+    return _to_events(probabilities, mel.shape[1], model.front_end, model.labels)
 
 
-def _edges(source: Model | Store, n_outputs: int, n_frames: int) -> Any:
-    front_end = source.front_end
+def _to_events(
+    probabilities: NDArray[np.float64], n_frames: int, front_end: FrontEnd, labels: tuple[str, ...]
+) -> Events:
+    """Return the events in frame probabilities ``(N', K)`` of a clip of ``n_frames`` frames."""
     hop = front_end.hop_length / front_end.sample_rate
-    return frame_edges(n_outputs, n_frames, hop, max(hop, front_end.seconds(n_frames)))
+    seconds = max(hop, front_end.seconds(n_frames))
+    edges = frame_edges(len(probabilities), n_frames, hop, seconds)
+    return threshold_events(probabilities[: len(edges) - 1], labels, edges)
 
 
 def score_tables(run: FoundRun) -> list[Table]:

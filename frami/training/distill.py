@@ -12,6 +12,7 @@ from frami.core.extension import chain_of, extend_record
 from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, read_record
 from frami.core.run_runtime import select_run_runtime
+from frami.core.trackers import LogCallback, check_log, ignore
 from frami.data.store import Store
 from frami.evaluate import complexity
 from frami.models import bundle
@@ -47,6 +48,7 @@ def distill(
     threads: int | None = None,
     precision: str = "auto",
     report: ProgressCallback = silent,
+    log: LogCallback = ignore,
     warn: Callable[[str], None] = lambda sentence: None,
 ) -> Model:
     """Distill a student from a store of synthetic clips, or from recordings; write and return it.
@@ -88,6 +90,7 @@ def distill(
         threads: CPU threads; None leaves the choice to torch.
         precision: ``auto``, ``float32`` or ``bfloat16``.
         report: Called with the number of finished steps.
+        log: Called with the number of a step, and what metrics.jsonl gets for it.
         warn: Called with a sentence if the student is larger than its teacher.
 
     Raises:
@@ -97,6 +100,7 @@ def distill(
         OperationError: The store has fewer than 4 clips.
     """
     check_callback(report)
+    check_log(log)
     teachers = load_teachers(teacher)
     if noise:
         options = {**noise_settings(teachers[0]), **(options or {})}
@@ -126,7 +130,7 @@ def distill(
     if budget:
         complexity.check_budget(budget, plan.student())
     more_steps = check_integer("more_steps", more_steps, 0)
-    return _run(plan, source, Path(out), more_steps, report, warn)
+    return _run(plan, source, Path(out), more_steps, report, warn, log)
 
 
 def _run(
@@ -136,6 +140,7 @@ def _run(
     more_steps: int,
     report: ProgressCallback,
     warn: Callable[[str], None],
+    log: LogCallback,
 ) -> Model:
     """Train the student of a plan in a run folder, or load it if the run is finished."""
     # Recordings are read before the run starts, so that their time does not count as distillation.
@@ -159,6 +164,7 @@ def _run(
         layout=plan.runtime.layout,
         teacher=plan.teacher_id,
         missing=source.missing,
+        log=log,
     ) as run:
         if not run.finished and clips is not None:
             model, scores = plan.fit(clips, held_out, run, report)
