@@ -40,6 +40,7 @@ class ReportArguments(TypedDict):
     "--title",
     section="Output",
     default="",
+    metavar="TITLE",
     help="Title of the page.",
     default_text="names the teacher",
 )
@@ -130,5 +131,6 @@ def listen(samples: str, classes: tuple[str, ...], clips: int, out: str) -> None
         with show_progress("sounds", len(chosen)) as progress:
             paths = write_sounds(store, chosen, out, report=progress)
         rate = store.front_end.sample_rate
-    click.echo(f"{count(len(paths), 'sound')} of {rate} Hz are in {out}. Their phase is estimated.")
+    sounds = f"{count(len(paths), 'sound')} of {rate} Hz"
+    click.echo(f"{sounds} are in {out}. Griffin-Lim estimated their phase.")
     output.echo_next("report", samples, "--out", "report.html")

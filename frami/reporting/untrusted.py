@@ -95,9 +95,11 @@ def check_store_file(path: Path) -> None:
     Raises:
         UsageError: The store refers to another file, or it is too large for a report.
     """
-    if not h5py.is_hdf5(path):
+    try:
+        file = h5py.File(path, "r")
+    except OSError:
         return  # `Store` explains what is wrong
-    with h5py.File(path, "r") as file:
+    with file:
         for name in file:
             link = file.get(name, getlink=True)
             if not isinstance(link, h5py.HardLink) or _lies_elsewhere(file[name]):
