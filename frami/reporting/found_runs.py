@@ -82,7 +82,7 @@ def _find(path: Path) -> FoundRun:
 def _find_folder(path: Path) -> FoundRun:
     """Return what lies in a folder; a model may have the record of its training beside it."""
     record = read_json(path, "run.json") or {}
-    log = {"record": record, "losses": untrusted.read_losses(path)}
+    log: dict[str, Any] = {"record": record, "losses": untrusted.read_losses(path)}
     for kind in ("audit", "export"):
         if (content := read_json(path, MARKS[kind])) is not None:
             return FoundRun(path=path, kind=kind, content=content)

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -23,7 +24,7 @@ THEMED = (
     *("text.color", "axes.edgecolor", "axes.labelcolor", "axes.titlecolor"),
     *("xtick.color", "ytick.color", "xtick.labelcolor", "ytick.labelcolor"),
 )
-THEME = {
+THEME: dict[Any, Any] = {
     **dict.fromkeys(THEMED, TEXT_COLOR),
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "frami",

@@ -136,8 +136,7 @@ def export_tables(run: FoundRun) -> list[Table]:
     """Return the figures of the files of an export."""
     rows = []
     for row in map(mapping, sequence(run.content.get("figures"))):
-        size = row.get("bytes")
-        work = row.get("multiply_adds")
+        size, work = row.get("bytes", ""), row.get("multiply_adds", "")
         rows.append(
             {
                 "file": row.get("name"),

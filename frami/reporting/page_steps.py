@@ -121,7 +121,7 @@ def _make_step(run: FoundRun, runs: Sequence[FoundRun]) -> Step:
 
 def _sentence(run: FoundRun, role: str) -> str:
     """Return what was done, with how long it took if that is known."""
-    seconds = run.record.get("seconds")
+    seconds = run.record.get("seconds", 0)
     took = f" It took {format_duration(seconds)}." if is_number(seconds) and seconds > 0 else ""
     provenance = mapping(run.content.get("provenance"))
     if role == "teacher":

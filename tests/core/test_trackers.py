@@ -65,14 +65,13 @@ def test_distill_refuses_a_log_that_cannot_be_called(teacher: Model, tmp_path: P
 
 
 def test_tensorboard_gets_scalars_and_sounds(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
+    name = "tensorboard.backend.event_processing.event_accumulator"
+    accumulator = pytest.importorskip(name)
     sound = np.sin(np.arange(800) / 5).astype(np.float32)
     log = log_to_tensorboard(tmp_path, lambda: [("dog", sound, 8000)], every=2)
     for step in (1, 2, 3):
         log(step, {"loss": 1 / step})
-    events = EventAccumulator(str(tmp_path)).Reload()
+    events = accumulator.EventAccumulator(str(tmp_path)).Reload()
     assert [event.step for event in events.Scalars("loss")] == [1, 2, 3]
     [audio] = events.Audio("dog")
     assert audio.step == 2 and audio.sample_rate == 8000

@@ -43,7 +43,12 @@ def test_repeated_commands_find_the_work_done(
     teacher, store, student = (tmp_path / name for name in ("a teacher", "s.h5", "student"))
     frami.train("tones", test_fold=0, out=teacher, width=4, depth=1, seed=3, **TRAINING)
     options = {**FAST, "synthesizer.balance": 2}
-    made = {"samples": 24, "batch_size": 8, "mix": {"synthesizer": 0.4}, "precision": "float32"}
+    made: dict[str, Any] = {
+        "samples": 24,
+        "batch_size": 8,
+        "mix": {"synthesizer": 0.4},
+        "precision": "float32",
+    }
     frami.synthesize(teacher, store, options=options, frame_range=(20, 24), seed=3, **made).close()
     frami.distill(teacher, samples=store, out=student, width=4, recipe="frami-head", **TRAINING)
     lines = commands(teacher, store, student)
