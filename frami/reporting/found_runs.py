@@ -53,7 +53,7 @@ class FoundRun:
 
 
 def find_runs(paths: Sequence[str | Path]) -> list[FoundRun]:
-    """Return the runs at some paths, each once.
+    """Return the runs at some paths, each once; a name may be that of a pretrained model.
 
     Raises:
         UsageError: A path holds nothing that frami wrote, or a link out of its folder.
@@ -61,7 +61,12 @@ def find_runs(paths: Sequence[str | Path]) -> list[FoundRun]:
     """
     if not paths:
         raise UsageError("A report needs at least one run: the folder of a model, or a store.")
-    distinct = {Path(path).resolve(): Path(path) for path in paths}
+    known = bundle.list_pretrained()
+    given = [
+        bundle.resolve_bundle(path) if str(path) in known and not Path(path).exists() else path
+        for path in paths
+    ]
+    distinct = {Path(path).resolve(): Path(path) for path in given}
     return [_find(path) for path in distinct.values()]
 
 

@@ -11,6 +11,7 @@ from frami.audio.presets import PRESETS
 from frami.core.errors import FramiError
 from frami.core.settings import describe_settings, settings_to_json
 from frami.inversion.method import load_method
+from frami.models.bundle import list_pretrained, resolve_bundle
 from frami.reporting.belonging import store_of, teacher_fingerprint
 from frami.reporting.found_runs import FoundRun, settings_fingerprint
 from frami.reporting.untrusted import mapping, sequence, shown
@@ -71,7 +72,7 @@ def wrap_words(words: Sequence[str]) -> str:
 
 def _names(run: FoundRun, runs: Sequence[FoundRun]) -> dict[str, str]:
     """Return the paths of the models by fingerprint, and what else the command needs by word."""
-    names = {one.fingerprint: shown(one.path, 4096) for one in runs if one.kind == "model"}
+    names = {one.fingerprint: _typed(one) for one in runs if one.kind == "model"}
     if run.kind == "store":
         names["clips"] = str(run.content["clips"])
     if (teacher := names.get(teacher_fingerprint(run))) is not None:
@@ -83,6 +84,13 @@ def _names(run: FoundRun, runs: Sequence[FoundRun]) -> dict[str, str]:
     if len(stores) == 1:
         names["samples"] = shown(stores[0].path, 4096)
     return names
+
+
+def _typed(run: FoundRun) -> str:
+    """Return what to type for a model: the name of one of the package, or its path."""
+    name = run.path.name
+    pretrained = name in list_pretrained() and resolve_bundle(name) == run.path
+    return name if pretrained else shown(run.path, 4096)
 
 
 def _train(settings: Mapping[str, Any], names: Names, out: str) -> Words:
