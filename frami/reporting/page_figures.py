@@ -24,11 +24,12 @@ from frami.reporting import charts, cost_chart, event_rolls, feature_map
 from frami.reporting.found_runs import FoundRun
 from frami.reporting.inline import page_theme, to_svg
 from frami.reporting.page_tables import Table, find_tables, make_table
-from frami.reporting.untrusted import is_number, mapping, sequence, shown
+from frami.reporting.untrusted import MAX_LOSSES, is_number, mapping, sequence, shown
 
 MAX_POINTS = 400  # of a curve
 MAX_MATRIX = 60  # classes of a confusion matrix that are drawn
 MAX_COSTS = 12  # charts of accuracy against cost
+MAX_TEXTS = 100  # verdicts, or limits, of an audit
 N_EVENT_CLIPS = 3
 COST_GROUP = ("suite", "dataset", "fold", "teacher", "student")
 COST_COLUMNS = ("suite", "dataset", "fold", "teacher", "student", "source", "seed", "settings")
@@ -39,7 +40,7 @@ def draw_losses(run: FoundRun) -> list[Markup]:
     rows = run.losses[:: max(1, len(run.losses) // MAX_POINTS)]
     time = "round" if rows and "round" in rows[0] else "step"
     charts_of_run = []
-    for name in charts.loss_names([{time: 0.0, **row} for row in rows]):
+    for name in charts.loss_names([{time: 0.0, **row} for row in rows])[:MAX_LOSSES]:
         points = [{time: row.get(time, 0.0), name: row[name]} for row in rows if name in row]
         with page_theme():
             figure = charts.loss_curves(points)
@@ -207,8 +208,8 @@ def audit_parts(run: FoundRun) -> dict[str, Any]:
         "name": run.name,
         "verdicts": [
             {key: shown(row.get(key, ""), 2000) for key in ("subject", "verdict", "text")}
-            for row in map(mapping, sequence(content.get("verdicts")))
+            for row in map(mapping, sequence(content.get("verdicts"))[:MAX_TEXTS])
         ],
-        "limits": [shown(text, 2000) for text in sequence(content.get("limits"))],
+        "limits": [shown(text, 2000) for text in sequence(content.get("limits"))[:MAX_TEXTS]],
         "tables": find_tables(content, ("verdicts", "limits")),
     }

@@ -114,8 +114,8 @@ def _make_step(run: FoundRun, runs: Sequence[FoundRun]) -> Step:
         _sentence(run, role),
         [(name, text) for name, text in rows if text],
         repeat_command(run, runs),
-        list(facts(mapping(record.get("settings")))),
-        list(facts(versions)),
+        facts(mapping(record.get("settings"))),
+        facts(versions),
     )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from frami.reporting.untrusted import is_number, mapping, sequence, shown
 
-MAX_ROWS, MAX_COLUMNS = 400, 24
+MAX_ROWS, MAX_COLUMNS, MAX_TABLES = 400, 24, 20
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,15 @@ def _to_number(value: Any) -> float | None:
     return number if number is not None and is_number(number) else None
 
 
-def facts(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield name and text of each of nested settings, at most as many as a table has rows."""
-    for name, value in list(values.items())[:MAX_ROWS]:
+def facts(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return name and text of each of nested settings, at most as many as a table has rows."""
+    return list(islice(_facts(values, ""), MAX_ROWS))
+
+
+def _facts(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
+    for name, value in values.items():
         if isinstance(value, Mapping) and len(prefix) < 80:
-            yield from facts(value, f"{prefix}{shown(name, 60)}.")
+            yield from _facts(value, f"{prefix}{shown(name, 60)}.")
         else:
             yield f"{prefix}{shown(name, 60)}", _to_text(value)
 
@@ -107,4 +112,4 @@ def find_tables(content: Mapping[str, Any], skip: Sequence[str] = ()) -> list[Ta
         rows = [mapping(row) for row in sequence(value)]
         if name not in skip and rows and all(rows):
             found.append(make_table(shown(name).replace("_", " "), rows))
-    return found
+    return found[:MAX_TABLES]

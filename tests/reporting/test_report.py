@@ -123,6 +123,7 @@ def test_report_loads_nothing_and_escapes_labels(runs: Path) -> None:
     assert policy is not None and policy.startswith("default-src 'none'")
 
 
+@pytest.mark.slow
 def test_report_labels_a_spectrogram_in_hertz_seconds_and_decibels(store: Store) -> None:
     store.close()
     page = Outline(write_page(store.path.parent, "samples.h5", clips=1))
@@ -299,6 +300,17 @@ def test_report_survives_records_of_any_type(bundle: Path, value: Any) -> None:
     audit = dict.fromkeys(("verdicts", "limits", "attacks"), value)
     (bundle.parent / "audit/audit.json").write_text(json.dumps(audit))
     assert "\x1b" not in write_page(bundle.parent, "teacher", "audit")
+
+
+@pytest.mark.slow
+def test_report_of_a_stranger_has_a_limited_size(bundle: Path) -> None:
+    many = {str(k): {str(n): "x" * 1000 for n in range(100)} for k in range(100)}
+    record = {"settings": many, "versions": many, "scores": many, "command": "train"}
+    (bundle / "run.json").write_text(json.dumps(record))
+    rows = [json.dumps({"step": k, f"loss {k}": 1.0}) for k in range(500)]
+    (bundle / "metrics.jsonl").write_text("\n".join(rows))
+    text = write_page(bundle.parent, "teacher")
+    assert len(text) < 2_000_000 and text.count("<svg") == 40
 
 
 def test_report_page_must_be_html(bundle: Path, tmp_path: Path) -> None:
