@@ -72,7 +72,7 @@ class Gallery:
     high: float
 
 
-def count_cards(store: Store, clips: int, share: int) -> list[tuple[int, int]]:
+def choose_cards(store: Store, clips: int, share: int) -> list[tuple[int, int]]:
     """Return class and index of the clips to show, evenly spaced from first to last.
 
     Args:

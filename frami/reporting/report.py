@@ -28,7 +28,7 @@ from frami.reporting import page_figures
 from frami.reporting.belonging import check_together, teacher_fingerprint
 from frami.reporting.describe import load_test_clips
 from frami.reporting.found_runs import FoundRun, find_runs
-from frami.reporting.gallery import MAX_CLIPS, count_cards, draw_gallery
+from frami.reporting.gallery import MAX_CLIPS, choose_cards, draw_gallery
 from frami.reporting.inline import to_png_address
 from frami.reporting.page_steps import TITLES, key_figures, make_steps, role_of
 from frami.reporting.untrusted import sequence, shown
@@ -224,7 +224,7 @@ def _draw_stores(
     galleries, maps, events = [], [], []
     for path in paths:
         with Store(path) as store:
-            chosen = count_cards(store, clips, max(1, MAX_CLIPS // len(paths)))
+            chosen = choose_cards(store, clips, max(1, MAX_CLIPS // len(paths)))
             name = shown(path.name)
             stage = begin_stage(report, f"clips of {name}", len(chosen))
             stage(0)
