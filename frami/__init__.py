@@ -14,6 +14,7 @@ without its training data. Distillation trains a smaller classifier, the student
     frami.predict      classify sounds, tag them, or find their events
     frami.Stream       the same for a sound that comes in chunks
     frami.inspect      describe a model, a store or a run, with pictures
+    frami.report       show runs on one page, with pictures and sounds
     frami.load         load a model from its bundle, or a pretrained one: frami.load("digits")
 
 Each function does the same as the command of its name; `frami.score` is ``frami evaluate``
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from frami.prediction.results import Prediction
     from frami.prediction.streaming import Stream
     from frami.reporting.inspect import inspect
+    from frami.reporting.report import report
     from frami.training.distill import distill
     from frami.training.supervised import train
 
@@ -61,6 +63,7 @@ _PUBLIC = {
     "distill": "frami.training.distill",
     "export_student": "frami.export.export",
     "inspect": "frami.reporting.inspect",
+    "report": "frami.reporting.report",
     "score": "frami.evaluate.scores",
     "predict": "frami.prediction.predict",
     "Prediction": "frami.prediction.results",
@@ -91,6 +94,7 @@ __all__ = [
     "load",
     "merge",
     "predict",
+    "report",
     "score",
     "synthesize",
     "train",

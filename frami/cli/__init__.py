@@ -8,6 +8,7 @@
     advice       advise
     moments      moments
     reports      evaluate, inspect
+    report_page  report, listen
     prediction   predict
     export       export
     recordings   data get, soundscapes
@@ -45,6 +46,7 @@ from frami.cli.inversion import synthesize
 from frami.cli.moments import moments
 from frami.cli.prediction import predict
 from frami.cli.recordings import data, soundscapes
+from frami.cli.report_page import listen, report
 from frami.cli.reports import evaluate, inspect
 from frami.cli.stores import merge
 from frami.cli.training import train
@@ -91,6 +93,7 @@ def frami(modules: tuple[str, ...]) -> None:
 
 frami.add_section("First steps", demo, list_names, doctor)
 frami.add_section("Pipeline", adopt, train, advise, synthesize, merge, distill, evaluate, inspect)
+frami.add_section("See and hear", report, listen)
 frami.add_section("Deployment", predict, export)
 frami.add_section("Recordings", data, soundscapes, moments)
 frami.add_section("Research", bench)

@@ -20,6 +20,7 @@ from frami.core.errors import OperationError, UsageError
 from frami.core.extension import extend_record
 from frami.core.meter import Meter
 from frami.core.settings import describe_differences
+from frami.core.trackers import LogCallback, ignore, pass_on
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 LOCK_FILE = "at-work"
@@ -66,6 +67,7 @@ class Run:
         more_steps: int = 0,
         writes: Sequence[str] = (),
         recordings: str = "",
+        log: LogCallback = ignore,
         **details: Any,
     ) -> None:
         """Start a run, or resume it.
@@ -79,6 +81,7 @@ class Run:
             more_steps: Extend a finished run by this number of steps; 0 leaves it finished.
             writes: Files that the work writes. Without a record, none of them may exist.
             recordings: Fingerprint of the training recordings.
+            log: Called with all values that the run logs.
             details: Further entries of the record.
 
         Raises:
@@ -88,7 +91,7 @@ class Run:
         self.folder = files.ensure_dir(folder)
         self._grows, self._keeps_state = grows, keeps_state or grows
         self._record = self.folder / "run.json"
-        self._saved = -float("inf")
+        self._saved, self._log = -float("inf"), log
         self._lock: int | None = None
         # In the form that JSON returns: a tuple becomes a list.
         settings = json.loads(json.dumps(dict(settings), default=str))
@@ -150,10 +153,11 @@ class Run:
             self._lock = None
 
     def log(self, **values: Any) -> None:
-        """Append one line to metrics.jsonl."""
+        """Append one line to metrics.jsonl, and pass it to the callback of the run."""
         path = self.folder / "metrics.jsonl"
         with files.reraise_os_errors(), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
+        pass_on(self._log, values)
 
     def rewind(self, counter: str, last: int) -> None:
         """Drop the lines of metrics.jsonl after a step or round: repeated work logs them again.

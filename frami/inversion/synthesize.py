@@ -17,6 +17,7 @@ from frami.core.run import Run, discard_record, is_finished
 from frami.core.run_choice import RECORD_KEY
 from frami.core.run_runtime import select_run_runtime
 from frami.core.settings import identity_fields
+from frami.core.trackers import LogCallback, check_log, ignore
 from frami.data.store import Store, store_run_folder
 from frami.data.writer import StoreWriter
 from frami.inversion import checks, targets
@@ -51,6 +52,7 @@ def synthesize(
     precision: str = "auto",
     report: ProgressCallback = silent,
     announce: Callable[[str], None] = lambda sentence: None,
+    log: LogCallback = ignore,
 ) -> Store:
     """Invert a teacher into a store of synthetic spectrograms; return the store, open for reading.
 
@@ -81,6 +83,7 @@ def synthesize(
         precision: ``auto``, ``float32`` or ``bfloat16``.
         report: Called with the number of finished clips.
         announce: Called with a sentence on what was chosen for ``minutes``.
+        log: Called with the number of a round, and what metrics.jsonl gets for it.
 
     Raises:
         UsageError: A method or setting does not exist, or is not allowed; the store was made with
@@ -88,6 +91,7 @@ def synthesize(
     """
     check_callback(report)
     n_clips = _check_samples(samples, minutes, batch_size)
+    check_log(log)
     teacher = as_model(teacher)
     out, seed = Path(out), seeds.check_seed(seed)
     parts = plan_parts(teacher, method, mix or {}, options or {}, moments)
@@ -128,7 +132,7 @@ def synthesize(
     )
     try:
         synthesis = Synthesis(plan, teacher, inversion, writer, runtime)
-        _run(synthesis, parts, out, n_clips, report, details)
+        _run(synthesis, parts, out, n_clips, report, log, details)
     finally:
         writer.close()
     return Store(out)
@@ -151,6 +155,7 @@ def _run(
     out: Path,
     samples: int,
     report: ProgressCallback,
+    log: LogCallback,
     details: Mapping[str, Any],
 ) -> None:
     """Run the rounds that a store still lacks, and record the run beside it."""
@@ -169,6 +174,7 @@ def _run(
         layout=synthesis.runtime.layout,
         teacher=teacher.fingerprint,
         active_losses=unique(checks.active_losses(teacher, part.settings) for part in parts),
+        log=log,
         warnings=unique(inversion_warnings(teacher, part.settings) for part in parts),
         **needs,
         **details,

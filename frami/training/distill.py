@@ -15,6 +15,7 @@ from frami.core.progress import ProgressCallback, check_callback, set_total, sil
 from frami.core.run import Run, read_record
 from frami.core.run_choice import RECORD_KEY
 from frami.core.run_runtime import select_run_runtime
+from frami.core.trackers import LogCallback, check_log, ignore
 from frami.data.store import Store
 from frami.evaluate import complexity
 from frami.models import bundle
@@ -52,6 +53,7 @@ def distill(
     threads: int | None = None,
     precision: str = "auto",
     report: ProgressCallback = silent,
+    log: LogCallback = ignore,
     warn: Callable[[str], None] = lambda sentence: None,
     announce: Callable[[str], None] = lambda sentence: None,
 ) -> Model:
@@ -98,6 +100,7 @@ def distill(
         threads: CPU threads; None leaves the choice to torch.
         precision: ``auto``, ``float32`` or ``bfloat16``.
         report: Called with the number of finished steps.
+        log: Called with the number of a step, and what metrics.jsonl gets for it.
         warn: Called with a sentence if the student is larger than its teacher.
         announce: Called with a sentence on what was chosen for ``minutes``.
 
@@ -109,6 +112,7 @@ def distill(
     """
     check_callback(report)
     _check_minutes(minutes, options or {})
+    check_log(log)
     teachers = load_teachers(teacher)
     if noise:
         options = {**noise_settings(teachers[0]), **(options or {})}
@@ -148,7 +152,7 @@ def distill(
         source = _noise(plan) if noise else source
         details = {RECORD_KEY: choice.to_json()}
         announce(choice.describe())
-    return _run(plan, source, folder, more_steps, report, warn, details)
+    return _run(plan, source, folder, more_steps, report, warn, log, details)
 
 
 def _check_minutes(minutes: float | None, options: Mapping[str, Any]) -> None:
@@ -172,6 +176,7 @@ def _run(
     more_steps: int,
     report: ProgressCallback,
     warn: Callable[[str], None],
+    log: LogCallback,
     details: Mapping[str, Any],
 ) -> Model:
     """Train the student of a plan in a run folder, or load it if the run is finished."""
@@ -196,6 +201,7 @@ def _run(
         layout=plan.runtime.layout,
         teacher=plan.teacher_id,
         missing=source.missing,
+        log=log,
         **details,
     ) as run:
         if not run.finished and clips is not None:

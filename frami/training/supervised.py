@@ -20,6 +20,7 @@ from frami.core.run_runtime import select_run_runtime
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import make_settings, setting, settings_to_json
+from frami.core.trackers import LogCallback, check_log, ignore
 from frami.data.clips import Spectrograms
 from frami.data.recordings import Recordings, Split, load_dataset
 from frami.data.splits import load_split, require_training_clips, split_for_task
@@ -89,6 +90,7 @@ def train(
     threads: int | None = None,
     precision: str = "auto",
     report: ProgressCallback = silent,
+    log: LogCallback = ignore,
 ) -> Model:
     """Train a network on the recordings outside the test fold; write its bundle and return it.
 
@@ -122,6 +124,7 @@ def train(
         threads: CPU threads; None leaves the choice to torch.
         precision: ``auto``, ``float32`` or ``bfloat16``.
         report: Called with the number of finished steps.
+        log: Called with the number of a step, and what metrics.jsonl gets for it.
 
     Raises:
         UsageError: The data set, fold, network or a setting is unknown, there are too few clips,
@@ -129,6 +132,7 @@ def train(
         OperationError: A recording cannot be read, the loss is not finite, or the disk is full.
     """
     check_callback(report)
+    check_log(log)
     settings, seed = make_settings(SupervisedSettings, options or {}), seeds.check_seed(seed)
     architecture = Architecture.from_options(network, width, depth, pooling)
     split = split_for_task(load_split(dataset, data, test_fold=test_fold, strict=strict), task)
@@ -162,6 +166,7 @@ def train(
         device=runtime.name,
         layout=runtime.layout,
         missing=split.missing,
+        log=log,
     ) as run:
         if not run.finished:
             model, n_clips = _fit(untrained, split, settings, runtime, seed, run, report)
