@@ -7,6 +7,7 @@
     stores       merge
     advice       advise
     moments      moments
+    audit        audit
     reports      evaluate, inspect
     prediction   predict
     export       export
@@ -35,6 +36,7 @@ import click
 
 from frami.cli.adoption import adopt
 from frami.cli.advice import advise
+from frami.cli.audit import audit
 from frami.cli.catalog import list_names
 from frami.cli.demo_bench import bench, demo
 from frami.cli.diagnosis import doctor
@@ -92,7 +94,7 @@ def frami(modules: tuple[str, ...]) -> None:
 frami.add_section("First steps", demo, list_names, doctor)
 frami.add_section("Pipeline", adopt, train, advise, synthesize, merge, distill, evaluate, inspect)
 frami.add_section("Deployment", predict, export)
-frami.add_section("Recordings", data, soundscapes, moments)
+frami.add_section("Recordings", data, soundscapes, moments, audit)
 frami.add_section("Research", bench)
 
 
