@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from frami.auditing.blind import blind_test, standardize, summary_features
+from frami.auditing.blind import blind_test, summary_features
 from frami.auditing.canaries import train_with_canaries
 from frami.auditing.evaluation import Finding, Scores, evaluate_all
 from frami.auditing.guarantee import Statement, describe
@@ -114,9 +114,9 @@ class Auditor:
     def run(self, notes: Sequence[str], report: ProgressCallback) -> dict[str, Any]:
         """Return the content of the result; stop early if nothing can be decided."""
         report(0)
-        features = standardize(summary_features(self.pool))
+        features = summary_features(self.pool)
         neighbors: dict[str, Any] = {}
-        if reason := self._too_few() or self._blind():
+        if reason := self._too_few() or self._blind(features):
             self._stop(reason)
         else:
             panel = self._panel(report)
@@ -152,26 +152,27 @@ class Auditor:
             if number < FEWEST_CLIPS or groups < FEWEST_GROUPS:
                 sizes = f"{count(number, name)} in {count(groups, 'group')}"
                 return (
-                    f"There are too few clips: {sizes}; at least {FEWEST_CLIPS} clips in "
+                    f"There are too few clips: {sizes}. At least {FEWEST_CLIPS} clips in "
                     f"{FEWEST_GROUPS} groups are needed on each side."
                 )
         return ""
 
-    def _blind(self) -> str:
+    def _blind(self, features: np.ndarray) -> str:
         """Test whether members and others differ without any model; return why they do."""
-        blind = blind_test(self.pool, self._rng(0))
+        blind = blind_test(self.pool, features, self._rng(0))
         self.validity.append(
             f"A blind classifier, which uses no model, has an area under the curve of "
-            f"{blind.area:.3f} (p = {blind.p_value:.2g}, {count(blind.clips, 'clip')}; members and "
-            f"others count as different below {self.settings.blind_level:g})."
+            f"{blind.area:.3f} (p = {blind.p_value:.2g}, {count(blind.clips, 'clip')}). The shares "
+            f"of the classes are those of chance with p = {blind.class_p_value:.2g}."
         )
-        if blind.p_value >= self.settings.blind_level:
+        if blind.smaller >= self.settings.blind_level:
             return ""
+        how = f"a blind classifier tells them apart without any model (p = {blind.p_value:.2g})"
+        if blind.class_p_value < blind.p_value:
+            how = f"their classes have other shares (p = {blind.class_p_value:.2g})"
         return (
-            f"Members and others are not exchangeable: a blind classifier tells them apart without "
-            f"any model (area under the curve {blind.area:.3f}, p = {blind.p_value:.2g}). An "
-            f"attack would measure that difference. Choose others that were recorded and selected "
-            f"like the members."
+            f"Members and others are not exchangeable: {how}. An attack would measure that "
+            f"difference. Choose others that were recorded and selected like the members."
         )
 
     def _panel(self, report: ProgressCallback) -> Panel:
@@ -219,10 +220,10 @@ class Auditor:
         settings, seed = self.settings, self.trainer.seed
         with self.trainer.runtime.placed(self.teacher.network):
             teacher = read_signal(make_predictor(self.teacher), self.pool.clips, settings, seed)
-        models = count(len(panel.references), "reference model")
+        models = _number(len(panel.references), "reference model")
         self._decide(TEACHER, direct_attacks(teacher, panel.references), models)
         if len(panel.shadows):
-            models += f", {count(len(panel.shadows), 'shadow pipeline')}"
+            models += f", {_number(len(panel.shadows), 'shadow pipeline')}"
         for student in self.students:
             clips = spectrograms_of(self.pool, self.teacher, student.predictor.front_end)
             signal = read_signal(student.predictor, clips, settings, seed)
@@ -247,13 +248,13 @@ class Auditor:
         attacks = [Scores("distance", vectors.distance_scores())]
         if len(panel.shadows):
             attacks += shadow_attacks(self._probe(report), panel.shadows)
-        models = count(len(panel.shadows), "shadow pipeline")
+        models = _number(len(panel.shadows), "shadow pipeline")
         self._decide(STORE, attacks, models)
         if not len(panel.shadows) and not any(f.leaks for f in self.findings[STORE]):
             self.verdicts[-1] = not_decidable(
                 STORE,
-                f"Without shadow pipelines, only distances to synthetic clips were tested; they "
-                f"found nothing, and are {NO_EVIDENCE}.",
+                f"Without `shadows`, only distances to synthetic clips were tested. They found "
+                f"nothing, and are {NO_EVIDENCE}.",
             )
         names = np.array(self.pool.names)
         arrays = {
@@ -310,7 +311,14 @@ class Auditor:
         found = evaluate_all(scores, canaries.is_in, groups, self.settings, self._rng(3))
         self.findings[CANARIES] = found
         half = self.work.canaries // 2
-        verdict = decide(CANARIES, found, self.settings, (half, half), "1 teacher with canaries")
+        verdict = decide(
+            CANARIES,
+            found,
+            self.settings,
+            (half, half),
+            "a teacher that was trained with them",
+            ("canary that was in training", "canaries that were in training", "other canaries"),
+        )
         self.verdicts.append(verdict)
 
     def _save_scores(self) -> None:
@@ -340,6 +348,10 @@ class Auditor:
             "fingerprint": pool.fingerprint,
             "notes": [*pool.notes, *([] if pool.named_groups else [no_groups]), *notes],
         }
+
+
+def _number(number: int, noun: str) -> str:
+    return count(number, noun) if number else f"no {noun}s"
 
 
 def epsilon_bound(findings: Sequence[Finding], delta: float) -> float:

@@ -30,63 +30,114 @@ class BlindTest:
     """The result of a blind test.
 
     Attributes:
-        area: Area under the curve of the better of two classifiers, out of fold.
+        area: Area under the curve of the better of two classifiers, out of fold. Without a
+            difference it can be below 1/2.
         p_value: Share of permutations of the groups with at least this area.
-        clips: Number of clips that it used.
+        class_p_value: Share of permutations after which the classes differ at least as much in
+            their share of members.
+        clips: Number of clips that the classifiers used.
     """
 
     area: float
     p_value: float
+    class_p_value: float
     clips: int
+
+    @property
+    def smaller(self) -> float:
+        """The p-value of both tests together (Bonferroni)."""
+        return min(1.0, 2 * min(self.p_value, self.class_p_value))
 
 
 def summary_features(pool: Pool) -> Floats:
-    """Return features of each clip that need no model, ``(S, 4F + 1 + K)``.
+    """Return features of each clip that need no model, ``(S, 4F + 1)``, without class means.
 
-    They are mean, deviation, 10th and 90th percentile of each band, the logarithm of the length,
-    and the label.
+    They are mean, deviation, 10th and 90th percentile of each band, and the logarithm of the
+    length. For clips with one label, the mean of their class is subtracted.
     """
     rows = []
     for index in range(len(pool)):
         mel = pool.clips.mel(index)
         percentiles = torch.quantile(mel, torch.tensor([0.1, 0.9]), dim=1)
         deviation = mel.std(dim=1, correction=0)
-        seconds = torch.tensor([float(np.log(mel.shape[1]))])
-        rows.append(torch.cat([mel.mean(dim=1), deviation, percentiles.flatten(), seconds]))
+        length = torch.tensor([float(np.log(mel.shape[1]))])
+        rows.append(torch.cat([mel.mean(dim=1), deviation, percentiles.flatten(), length]))
+    features = torch.stack(rows).double().numpy()
     targets = pool.clips.targets
-    labels = targets if targets.ndim > 1 else np.eye(int(targets.max()) + 1)[targets]
-    return np.column_stack([torch.stack(rows).double().numpy(), labels]).astype(np.float64)
+    for target in np.unique(targets) if targets.ndim == 1 else ():
+        features[targets == target] -= features[targets == target].mean(axis=0)
+    return standardize(features)
 
 
-def blind_test(pool: Pool, rng: Generator, permutations: int = PERMUTATIONS) -> BlindTest:
-    """Return whether two classifiers tell members from others by their features.
+def blind_test(
+    pool: Pool, features: Floats, rng: Generator, permutations: int = PERMUTATIONS
+) -> BlindTest:
+    """Return whether members differ from others by their classes or by their features.
 
-    The classifiers are ridge regressions of the membership, one linear and one with a Gaussian
-    kernel. Each clip is predicted by a regression on the other folds; a group is in one fold. Of a
-    large pool, a random part of its groups is used.
+    Two classifiers predict the membership from the features: ridge regressions, one linear and one
+    with a Gaussian kernel. Each clip is predicted by a regression on the other folds; a group is in
+    one fold. Groups are permuted within their class. Of a large pool, a random part is used.
+
+    Args:
+        pool: The clips.
+        features: The output of `summary_features`.
+        rng: Random numbers.
+        permutations: Number of permutations.
     """
     kept = _choose(pool.groups, rng)
-    features = standardize(summary_features(pool)[kept])
-    return blind_test_of(features, pool.is_member[kept], pool.groups[kept], rng, permutations)
-
-
-def blind_test_of(
-    features: Floats,
-    is_member: Flags,
-    groups: NDArray[np.int64],
-    rng: Generator,
-    permutations: int = PERMUTATIONS,
-) -> BlindTest:
-    """Return the blind test of standardized features ``(S, D)``."""
-    _, first, index = np.unique(groups, return_index=True, return_inverse=True)
-    sides = np.tile(is_member[first], (permutations + 1, 1))
-    sides[1:] = rng.permuted(sides[1:], axis=1)
-    members = sides[:, index].T.astype(np.float64)  # (S, 1 + permutations)
+    _, first, index = np.unique(pool.groups[kept], return_index=True, return_inverse=True)
+    sides = pool.is_member[kept][first]
+    targets = pool.clips.targets[kept]
+    drawn = _permute(sides, _strata(targets, index), rng, permutations)[:, index].T
     folds = rng.permutation(np.arange(len(first)) % FOLDS)[index]
     areas = np.max(
-        [_areas(_out_of_fold(k, members, folds), members) for k in _kernels(features)], axis=0
+        [_areas(_out_of_fold(k, drawn, folds), drawn) for k in _kernels(features[kept])], axis=0
     )
-    return BlindTest(float(areas[0]), p_value(areas[1:], float(areas[0])), len(features))
+    return BlindTest(
+        float(areas[0]),
+        p_value(areas[1:], float(areas[0])),
+        _test_classes(targets, index, sides, rng, permutations),
+        len(kept),
+    )
+
+
+def _strata(targets: np.ndarray, index: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the class of each group; -1 for a group of several classes, or with tags."""
+    n_groups = int(index.max()) + 1
+    if targets.ndim > 1:
+        return np.full(n_groups, -1)
+    lowest, highest = np.full(n_groups, np.iinfo(np.int64).max), np.full(n_groups, -1)
+    np.minimum.at(lowest, index, targets)
+    np.maximum.at(highest, index, targets)
+    return np.where(lowest == highest, lowest, -1)
+
+
+def _permute(sides: Flags, strata: NDArray[np.int64], rng: Generator, permutations: int) -> Floats:
+    """Return the sides of the groups, then permutations of them, ``(1 + P, G)``."""
+    drawn = np.tile(sides, (1 + permutations, 1)).astype(np.float64)
+    for stratum in np.unique(strata):
+        columns = np.flatnonzero(strata == stratum)
+        drawn[1:, columns] = rng.permuted(drawn[1:, columns], axis=1)
+    return drawn
+
+
+def _test_classes(
+    targets: np.ndarray,
+    index: NDArray[np.int64],
+    sides: Flags,
+    rng: Generator,
+    permutations: int,
+) -> float:
+    """Return the p-value of a chi-square statistic of classes and sides; groups are permuted."""
+    counts = targets if targets.ndim > 1 else np.eye(int(targets.max()) + 1)[targets]
+    per_group = np.zeros((len(sides), counts.shape[1]))
+    np.add.at(per_group, index, counts)
+    totals = np.maximum(per_group.sum(axis=0), 1e-9)
+    drawn = _permute(sides, np.zeros(len(sides), np.int64), rng, permutations)
+    members = drawn @ per_group  # (1 + P, K)
+    share = (drawn @ np.bincount(index))[:, None] / len(index)
+    chi_square = ((members - share * totals) ** 2 / (totals * share * (1 - share))).sum(axis=1)
+    return p_value(chi_square[1:], float(chi_square[0]))
 
 
 def standardize(features: Floats) -> Floats:

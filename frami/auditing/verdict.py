@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from frami.auditing.evaluation import Finding
 from frami.auditing.roc import Rate
 from frami.auditing.settings import AuditSettings
-from frami.core.text import count
 
 LEAKAGE = "leakage found"
 NONE_FOUND = "none found at this power"
@@ -51,12 +50,16 @@ def not_decidable(subject: str, reason: str) -> Verdict:
     return Verdict(subject, NOT_DECIDABLE, reason)
 
 
+MEMBER = ("member", "members", "others")  # one member, members, others
+
+
 def decide(
     subject: str,
     findings: Sequence[Finding],
     settings: AuditSettings,
     sizes: tuple[int, int],
     models: str,
+    nouns: tuple[str, str, str] = MEMBER,
 ) -> Verdict:
     """Return the verdict that follows from what the attacks found.
 
@@ -66,45 +69,45 @@ def decide(
         settings: Settings of the audit.
         sizes: Number of members and of others.
         models: What the attacks had, such as "4 reference models".
+        nouns: Words for a member, for members and for others.
     """
     leaks = [finding for finding in findings if finding.leaks]
     if leaks:
-        return Verdict(subject, LEAKAGE, _describe_leak(leaks, settings))
-    return Verdict(subject, NONE_FOUND, _describe_power(findings, settings, sizes, models))
+        return Verdict(subject, LEAKAGE, _describe_leak(leaks, settings, nouns))
+    reason = _describe_power(findings, settings, sizes, models, nouns)
+    return Verdict(subject, NONE_FOUND, reason)
 
 
-def strongest_rate(findings: Sequence[Finding]) -> tuple[Finding, Rate] | None:
+def _strongest_rate(findings: Sequence[Finding]) -> tuple[Finding, Rate] | None:
     """Return the attack and the rate with the highest bound on epsilon; None if all are 0."""
     pairs = [(f, rate) for f in findings for rate in f.rates if rate.epsilon > 0]
-    return max(pairs, key=lambda pair: pair[1].epsilon) if pairs else None
+    return max(pairs, key=lambda pair: pair[1].epsilon, default=None)
 
 
-def _describe_leak(leaks: Sequence[Finding], settings: AuditSettings) -> str:
-    best = strongest_rate(leaks)
-    names = ", ".join(finding.attack for finding in leaks)
+def _describe_leak(
+    leaks: Sequence[Finding], settings: AuditSettings, nouns: tuple[str, str, str]
+) -> str:
+    best = _strongest_rate(leaks)
+    end = (
+        f"The confidence is {percent(settings.confidence)} for all tests of this subject together. "
+        f"Attacks that found leakage: {', '.join(finding.attack for finding in leaks)}."
+    )
     if best is None:
         finding = max(leaks, key=lambda one: one.area_low)
         return (
-            f"The attack {finding.attack} gives a member a higher score than another clip with a "
-            f"probability of at least {finding.area_low:.3f} (measured {finding.area:.3f}, "
-            f"interval {finding.area_low:.3f} to {finding.area_high:.3f}; chance is 0.5). "
-            f"{_confidence(settings)} Attacks that found leakage: {names}."
+            f"The attack {finding.attack} gives a {nouns[0]} a higher score than one of the "
+            f"{nouns[2]} with a probability of at least {finding.area_low:.3f} (measured "
+            f"{finding.area:.3f}, interval {finding.area_low:.3f} to {finding.area_high:.3f}; "
+            f"chance is 0.5). {end}"
         )
     finding, rate = best
-    found, wrong = ("others", "members") if finding.reverse else ("members", "others")
+    found, wrong = (nouns[2], nouns[1]) if finding.reverse else nouns[1:]
     return (
         f"The attack {finding.attack} recognizes at least {percent(rate.tpr_low)} of the {found} "
-        f"(measured {percent(rate.tpr)}, interval {percent(rate.tpr_low)} to "
-        f"{percent(rate.tpr_high)}), while it mistakes at most {percent(rate.fpr_high)} of the "
+        f"as such (measured {percent(rate.tpr)}, interval {percent(rate.tpr_low)} to "
+        f"{percent(rate.tpr_high)}), while it is wrong for at most {percent(rate.fpr_high)} of the "
         f"{wrong} (measured {percent(rate.fpr)}). For differential privacy with delta 0, epsilon "
-        f"is at least {rate.epsilon:.2f}. {_confidence(settings)} Attacks that found leakage: "
-        f"{names}."
-    )
-
-
-def _confidence(settings: AuditSettings) -> str:
-    return (
-        f"The confidence is {percent(settings.confidence)} for all tests of this subject together."
+        f"is then at least {rate.epsilon:.2f}. {end}"
     )
 
 
@@ -113,22 +116,23 @@ def _describe_power(
     settings: AuditSettings,
     sizes: tuple[int, int],
     models: str,
+    nouns: tuple[str, str, str],
 ) -> str:
     # Every attack is a test of its own, so what the least sensitive one would have seen holds.
     area = max(finding.detectable_area for finding in findings)
     names = ", ".join(finding.attack for finding in findings)
-    direct = [finding for finding in findings if not finding.reverse]
+    direct = next(finding for finding in findings if not finding.reverse)
     rates = [
-        f"{percent(value)} of the members at a false-positive rate of {percent(rate.at)}"
-        for rate, value in zip(direct[0].rates, direct[0].detectable, strict=True)
+        f"{percent(value)} of the {nouns[1]} at a false-positive rate of {percent(rate.at)}"
+        for rate, value in zip(direct.rates, direct.detectable, strict=True)
         if value is not None
     ]
-    seen = f", or {' or '.join(rates)}" if rates else ""
+    seen = f", or {' or '.join(rates)}," if rates else ""
     return (
-        f"With {count(sizes[0], 'member')}, {count(sizes[1], 'other', 'others')}, {models} and the "
-        f"attacks {names}, an area under the curve of {area:.3f}{seen}, would have been seen with "
-        f"a probability of {settings.power:g}. Smaller leakage, and what a stronger attack would "
-        f"find, cannot be excluded."
+        f"With {sizes[0]:,} {nouns[1]}, {sizes[1]:,} {nouns[2]}, {models} and the attacks {names}, "
+        f"an area under the curve of {area:.3f}{seen} would have been seen with a probability of "
+        f"{settings.power:g}. Smaller leakage, and what a stronger attack would find, cannot be "
+        f"excluded."
     )
 
 

@@ -143,7 +143,7 @@ def audit(
     for sentence in [*result.content["recordings"]["notes"], *result.content["validity"]]:
         output.echo(sentence)
     for line in result.lines():
-        click.echo("\n" + textwrap.fill(line, 100))
+        output.echo("\n" + textwrap.fill(line, 100))
     click.echo(
         f"\nThe audit is in {Path(out) / DOCUMENT}, its numbers are in {Path(out) / RESULT}."
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 
 from frami.auditing.pool import Pool, load_pool
 from frami.auditing.sides import Side, Sides
-from frami.core.run import Run
 from frami.core.runtime import Runtime
 from frami.data.clips import Spectrograms
 from frami.data.recordings import Recordings
@@ -52,9 +50,7 @@ def noise_recordings(seed: int, number: int) -> Recordings:
     return Recordings(tuple(f"{seed}/{n}" for n in range(number)), targets, read)
 
 
-def noise_sides(
-    members: int, others: int, groups: Sequence[Sequence[str]] | None = None
-) -> Sides:
+def noise_sides(members: int, others: int, groups: Sequence[Sequence[str]] | None = None) -> Sides:
     """Return members and others of noise; without groups, each clip is one."""
     names = groups or [[""] * members, [""] * others]
     sides = [
