@@ -10,6 +10,7 @@ import numpy as np
 from frami.auditing.groups import groups_of
 from frami.core.errors import UsageError
 from frami.core.text import count, preview
+from frami.data.leakage import leakage_warning
 from frami.data.listing import find_table
 from frami.data.recordings import FileReader, Recordings
 from frami.data.splits import align_labels, find_data_folder, load_split, split_for_task
@@ -91,14 +92,10 @@ def clip_task(teacher: Model) -> str:
 
 
 def _from_dataset(teacher: Model, dataset: str, data: str | Path | None, fold: str) -> Sides:
-    split = split_for_task(load_split(dataset, data, test_fold=fold), clip_task(teacher))
-    split = align_labels(split, teacher.labels)
-    trained = teacher.provenance
-    if trained.get("dataset") == split.dataset and str(trained.get("test_fold")) != fold:
-        raise UsageError(
-            f"The teacher was trained with fold {trained.get('test_fold')} of {split.dataset} held "
-            f"out, so the clips of fold {fold} are members too. Pass that fold as `test_fold`."
-        )
+    split = load_split(dataset, data, test_fold=fold)
+    if warning := leakage_warning(teacher.provenance, split):
+        raise UsageError(f"{warning} Pass the fold that was held out as `test_fold`.")
+    split = align_labels(split_for_task(split, clip_task(teacher)), teacher.labels)
     groups = _table_groups(Path(data)) if dataset == "folder" and data else {}
     sides = []
     for recordings in (split.train.labeled(), split.test.labeled()):

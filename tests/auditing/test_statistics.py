@@ -120,11 +120,12 @@ def test_stated_power_is_that_of_simulated_audits(rng: Generator) -> None:
     assert detectable_rate(3, 40, f, confidence, power) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0.0, 1.0])
 def test_area_is_found_with_the_stated_power(rng: Generator, size: float) -> None:
     """Shift the members by what gives the detectable area, or not at all."""
     member, found, repetitions = sides(100, 100), 0, 60
-    settings = AuditSettings(permutations=999, bootstrap=20)
+    settings = AuditSettings(permutations=499, bootstrap=20)
     for _ in range(repetitions):
         scores = rng.standard_normal(200)
         target = evaluate_all([Scores("loss", scores)], member, np.arange(200), settings, rng)[0]
