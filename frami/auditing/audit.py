@@ -231,8 +231,8 @@ def training_steps(
 def _load_students(teacher: Model, student: ModelLike | Sequence[ModelLike]) -> list[Subject]:
     """Return the students; refuse one of other labels or another task."""
     students = [student] if isinstance(student, Model | str | Path) else list(student)
-    subjects = []
-    for one in students:
+    subjects: list[Subject] = []
+    for number, one in enumerate(students, 1):
         predictor = make_predictor(one)
         place = "The student" if isinstance(one, Model) else str(one)
         if predictor.labels != teacher.labels or predictor.task.name != teacher.task:
@@ -241,7 +241,7 @@ def _load_students(teacher: Model, student: ModelLike | Sequence[ModelLike]) -> 
                 f"this teacher."
             )
         file = find_model_file(one)
-        name = "student" if len(students) == 1 else f"student {place}"
+        name = "student" if len(students) == 1 else f"student {number}"
         subjects.append(Subject(name, predictor, _digest(file) if file else as_model(one)))
     return subjects
 

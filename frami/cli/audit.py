@@ -121,7 +121,7 @@ def audit(
     list_settings: bool,
     **arguments: Any,
 ) -> None:
-    """Measure what a teacher, its store and its student reveal of recordings.
+    """Measure what models reveal of recordings.
 
     Whoever holds the recordings runs it. Attacks try to tell members, which the teacher was trained
     on, from others. The verdict on each subject is one of three: leakage found, none found at this
