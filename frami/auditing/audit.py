@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from frami.auditing.auditor import Auditor, Subject, Work
-from frami.auditing.canaries import FEWEST as FEWEST_CANARIES
+from frami.auditing.arguments import (
+    check_numbers,
+    describe_count,
+    describe_store,
+    load_students,
+    open_store,
+)
+from frami.auditing.auditor import Auditor, Work
 from frami.auditing.document import write_document
 from frami.auditing.guarantee import find_statement
-from frami.auditing.pool import check_class_sides, load_pool
+from frami.auditing.pool import load_pool
+from frami.auditing.separation import check_class_sides
 from frami.auditing.settings import AuditSettings
 from frami.auditing.sides import clip_task, find_sides
 from frami.auditing.training import make_trainer
 from frami.auditing.verdict import NOT_DECIDABLE, Verdict
 from frami.core import files, seeds
 from frami.core.cache import private_work
-from frami.core.checks import check_integer
 from frami.core.errors import OperationError, UsageError
 from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run
 from frami.core.run_runtime import select_run_runtime
 from frami.core.runtime import CPU
 from frami.core.settings import make_settings
-from frami.data.store import Store
-from frami.models.model import Model, ModelLike, as_model
-from frami.prediction.exported import find_model_file
-from frami.prediction.loading import make_predictor
+from frami.models.model import ModelLike, as_model
 
 FORMAT = "frami audit 1"
 RESULT, DOCUMENT = "audit.json", "audit.md"
@@ -127,18 +129,18 @@ def audit(
     check_numbers(references, shadows, canaries)
     model, out = as_model(teacher), Path(out)
     statement = find_statement(model, epsilon, delta)
-    subjects = _load_students(model, student)
-    store = _open_store(model, samples) if samples is not None else None
+    subjects = load_students(model, student)
+    store = open_store(model, samples) if samples is not None else None
     runtime = select_run_runtime(out, device, threads, precision)
     trainer, note = make_trainer(model, clip_task(model), settings.reference_steps, runtime, seed)
     with private_work():
         sides = find_sides(model, members, others, dataset, data, test_fold)
         pool = load_pool(sides, model, strict=strict, report=report)
-    check_class_sides(pool, model.labels)
+    check_class_sides(pool.clips.targets, pool.is_member, model.labels)
     config = {
         "teacher": model.fingerprint,
         "students": {subject.name: subject.fingerprint for subject in subjects},
-        "store": _describe_store(store) if store else {},
+        "store": describe_store(store) if store else {},
         "references": references,
         "shadows": shadows,
         "canaries": canaries,
@@ -158,14 +160,11 @@ def audit(
         layout=runtime.layout,
     ) as run:
         if not run.finished:
+            notes = [note] if note and (references or canaries) else []
+            notes += describe_count(model, pool)
             work = Work(references, shadows, canaries, persons, statement)
             auditor = Auditor(model, subjects, store, pool, trainer, settings, work, out)
-            trained = references or canaries
-            content = {
-                "format": FORMAT,
-                **config,
-                **auditor.run([note] if note and trained else [], report),
-            }
+            content = {"format": FORMAT, **config, **auditor.run(notes, report)}
             files.write_bytes(out / DOCUMENT, write_document(content).encode())
             files.write_json(out / RESULT, content)
             run.finish(verdicts={one["subject"]: one["kind"] for one in content["verdicts"]})
@@ -190,26 +189,6 @@ def read_audit(folder: str | Path) -> Audit:
         raise OperationError(f"{path} is damaged ({error}). Run frami audit again.") from error
 
 
-def check_numbers(references: int, shadows: int, canaries: int) -> None:
-    """Refuse numbers of models and canaries that do not allow equal halves."""
-    for name, value in (("references", references), ("shadows", shadows), ("canaries", canaries)):
-        if check_integer(name, value, 0, 10_000) % 2:
-            raise UsageError(
-                f"`{name}` is {value}; an even number is needed, so that half of them have each "
-                f"clip."
-            )
-    if shadows > references:
-        raise UsageError(
-            f"`shadows` is {shadows}; it must be at most `references` ({references}), whose models "
-            f"are the teachers of the shadow pipelines."
-        )
-    if 0 < canaries < FEWEST_CANARIES:
-        raise UsageError(
-            f"`canaries` is {canaries}; it must be 0, or {FEWEST_CANARIES} or more: fewer decide "
-            f"nothing."
-        )
-
-
 def training_steps(
     teacher: ModelLike,
     references: int,
@@ -226,46 +205,3 @@ def training_steps(
     n_models = references + (canaries > 0)
     n_students = shadows + (samples and shadows > 0)
     return max(1, n_models * trainer.settings.steps + n_students * settings.shadow_steps)
-
-
-def _load_students(teacher: Model, student: ModelLike | Sequence[ModelLike]) -> list[Subject]:
-    """Return the students; refuse one of other labels or another task."""
-    students = [student] if isinstance(student, Model | str | Path) else list(student)
-    subjects: list[Subject] = []
-    for number, one in enumerate(students, 1):
-        predictor = make_predictor(one)
-        place = "The student" if isinstance(one, Model) else str(one)
-        if predictor.labels != teacher.labels or predictor.task.name != teacher.task:
-            raise UsageError(
-                f"{place} has other labels or another task than the teacher. Pass a student of "
-                f"this teacher."
-            )
-        file = find_model_file(one)
-        name = "student" if len(students) == 1 else f"student {number}"
-        subjects.append(Subject(name, predictor, _digest(file) if file else as_model(one)))
-    return subjects
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-
-
-def _open_store(teacher: Model, samples: str | Path) -> Store:
-    """Return a store; refuse one of another teacher or front end."""
-    store = Store(samples)
-    if store.front_end != teacher.front_end:
-        raise UsageError(
-            f"{store.path} was made for another front end than this teacher's. Pass the store of "
-            f"this teacher."
-        )
-    if store.teacher != teacher.fingerprint:
-        raise UsageError(
-            f"{store.path} was inverted from the teacher {store.teacher}, but this teacher is "
-            f"{teacher.fingerprint}. Pass the store of this teacher."
-        )
-    return store
-
-
-def _describe_store(store: Store) -> dict[str, Any]:
-    digest = hashlib.sha256(store.column("teacher_logits").tobytes()).hexdigest()[:16]
-    return {"clips": len(store), "method": store.method, "fingerprint": digest}

@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from frami.auditing.blind import blind_test, summary_features
+from frami.auditing.blind import summary_features
 from frami.auditing.canaries import train_with_canaries
 from frami.auditing.evaluation import Finding, Scores, evaluate_all
 from frami.auditing.guarantee import Statement, describe
 from frami.auditing.neighbors import Vectors
 from frami.auditing.pool import Pool, spectrograms_of
-from frami.auditing.references import Panel, References, load_arrays, save_arrays, train_panel
-from frami.auditing.resampling import permutation_test
+from frami.auditing.references import Panel, load_arrays, save_arrays, train_panel
 from frami.auditing.settings import AuditSettings
 from frami.auditing.shadows import distilled_signal
 from frami.auditing.signals import Signal, read_signal
 from frami.auditing.subjects import direct_attacks, shadow_attacks, student_attacks
 from frami.auditing.training import Trainer
+from frami.auditing.validity import Validity
 from frami.auditing.verdict import DERIVED, NO_EVIDENCE, PERSONS, Verdict, decide, not_decidable
 from frami.core.progress import ProgressCallback
 from frami.core.seeds import Stream, make_rng
@@ -32,7 +32,6 @@ from frami.models.model import Model
 from frami.prediction.loading import make_predictor
 from frami.prediction.predictor import Predictor
 
-FEWEST_CLIPS, FEWEST_GROUPS = 30, 10
 SCORES, NEIGHBORS, PROBE = "scores.npz", "neighbors.npz", "probe"
 TEACHER, STORE, CANARIES = "teacher", "store", "canaries"
 
@@ -101,7 +100,6 @@ class Auditor:
     out: Path
     verdicts: list[Verdict] = field(default_factory=list)
     findings: dict[str, list[Finding]] = field(default_factory=dict)
-    validity: list[str] = field(default_factory=list)
     scores: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
@@ -116,11 +114,12 @@ class Auditor:
         report(0)
         features = summary_features(self.pool)
         neighbors: dict[str, Any] = {}
-        if reason := self._too_few() or self._blind(features):
+        validity = Validity(self.pool, self.settings)
+        if reason := validity.too_few() or validity.blind(features, self._rng(0)):
             self._stop(reason)
         else:
             panel = self._panel(report)
-            if reason := self._unlike(panel.references):
+            if reason := validity.unlike(panel.references, self._rng(1)):
                 self._stop(reason)
             else:
                 self._attack_models(panel, features)
@@ -130,7 +129,7 @@ class Auditor:
         return {
             "verdicts": [asdict(verdict) for verdict in self.verdicts],
             "statements": self._statements(),
-            "validity": self.validity,
+            "validity": validity.sentences,
             "subjects": {n: [asdict(f) for f in found] for n, found in self.findings.items()},
             "neighbors": neighbors,
             "recordings": self._describe_pool(notes),
@@ -143,38 +142,6 @@ class Auditor:
     def _stop(self, reason: str) -> None:
         self.verdicts = [not_decidable(name, reason) for name in self.subjects]
 
-    def _too_few(self) -> str:
-        pool = self.pool
-        for number, groups, name in (
-            (pool.n_members, pool.groups_on(True), "member"),
-            (pool.n_others, pool.groups_on(False), "other"),
-        ):
-            if number < FEWEST_CLIPS or groups < FEWEST_GROUPS:
-                sizes = f"{count(number, name)} in {count(groups, 'group')}"
-                return (
-                    f"There are too few clips: {sizes}. At least {FEWEST_CLIPS} clips in "
-                    f"{FEWEST_GROUPS} groups are needed on each side."
-                )
-        return ""
-
-    def _blind(self, features: np.ndarray) -> str:
-        """Test whether members and others differ without any model; return why they do."""
-        blind = blind_test(self.pool, features, self._rng(0))
-        self.validity.append(
-            f"A blind classifier, which uses no model, has an area under the curve of "
-            f"{blind.area:.3f} (p = {blind.p_value:.2g}, {count(blind.clips, 'clip')}). The shares "
-            f"of the classes are those of chance with p = {blind.class_p_value:.2g}."
-        )
-        if blind.smaller >= self.settings.blind_level:
-            return ""
-        how = f"a blind classifier tells them apart without any model (p = {blind.p_value:.2g})"
-        if blind.class_p_value < blind.p_value:
-            how = f"their classes have other shares (p = {blind.class_p_value:.2g})"
-        return (
-            f"Members and others are not exchangeable: {how}. An attack would measure that "
-            f"difference. Choose others that were recorded and selected like the members."
-        )
-
     def _panel(self, report: ProgressCallback) -> Panel:
         return train_panel(
             self.pool,
@@ -184,36 +151,6 @@ class Auditor:
             self.work.shadows,
             self.settings,
             report,
-        )
-
-    def _unlike(self, references: References) -> str:
-        """Test whether one side is easier for models that did not see it; return why it is."""
-        if not len(references):
-            return ""
-        out = (~references.is_in).astype(np.float64)
-        loss = (references.loss * out).sum(axis=0) / out.sum(axis=0)
-        test = permutation_test(
-            -loss,
-            self.pool.is_member,
-            self.pool.groups,
-            self._rng(1),
-            self.settings.permutations,
-            two_sided=True,
-        )
-        self.validity.append(
-            f"Reference models that were not trained on a clip find members and others equally "
-            f"hard with p = {test.p_value:.2g}."
-        )
-        if test.p_value >= self.settings.blind_level:
-            return ""
-        self.validity[-1] = (
-            f"Reference models that were not trained on a clip do not find members and others "
-            f"equally hard (p = {test.p_value:.2g})."
-        )
-        return (
-            f"Members and others are not exchangeable: one side is easier for reference models "
-            f"that were trained on neither (p = {test.p_value:.2g}). Choose others that were "
-            f"recorded and selected like the members."
         )
 
     def _attack_models(self, panel: Panel, features: np.ndarray) -> None:

@@ -105,7 +105,7 @@ def memorizer(pool: Pool) -> Model:
 
 
 @pytest.fixture
-def folders(tmp_path: Path) -> dict[str, Path]:
+def folders(tmp_path: Path) -> dict[str, Any]:
     """The clips of the pool as files."""
     return {
         "members": write_noise(tmp_path / "members", 1, 100),

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from frami.auditing import auditor, references
+from frami.auditing import auditor, training
 from frami.auditing.attacks import loss_score, rmia_score
 from frami.auditing.audit import Audit, audit, read_audit
+from frami.auditing.blind import summary_features
 from frami.auditing.pool import Pool
 from frami.auditing.references import References
 from frami.auditing.resampling import permutation_test
@@ -45,7 +46,7 @@ def check_words(result: Audit, out: Path) -> None:
 
 @pytest.mark.slow
 def test_a_teacher_that_memorized_is_caught_with_its_student(
-    memorizer: Model, folders: dict[str, Path], tmp_path: Path
+    memorizer: Model, folders: dict[str, Any], tmp_path: Path
 ) -> None:
     store = tmp_path / "samples.h5"
     quick: dict[str, Any] = {"precision": "float32", "seed": 0}
@@ -99,8 +100,8 @@ def test_p_values_are_uniform_if_the_teacher_was_trained_without_the_members() -
         for name, values in scores.items():
             test = permutation_test(values, pool.is_member, pool.groups, rng, 499)
             p_values[name].append(test.p_value)
-    for name, values in p_values.items():
-        assert kstest(values, "uniform").pvalue > 0.01, name
+    for name, drawn in p_values.items():
+        assert kstest(drawn, "uniform").pvalue > 0.01, name
 
 
 def _quick_losses(clips: Spectrograms, pool: Pool, seed: int) -> np.ndarray:
@@ -109,7 +110,7 @@ def _quick_losses(clips: Spectrograms, pool: Pool, seed: int) -> np.ndarray:
 
 
 def test_a_teacher_of_other_recordings_gets_no_leakage(
-    teacher: Model, folders: dict[str, Path], tmp_path: Path
+    teacher: Model, folders: dict[str, Any], tmp_path: Path
 ) -> None:
     result = audit(teacher, tmp_path / "out", **folders, options=FAST_TESTS, precision="float32")
     check_words(result, tmp_path / "out")
@@ -120,13 +121,12 @@ def test_a_teacher_of_other_recordings_gets_no_leakage(
 
 
 def test_sides_that_differ_are_not_decidable(
-    memorizer: Model, folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    memorizer: Model, folders: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The members are louder, as if another microphone had recorded them."""
-    load = auditor.summary_features
 
     def shifted(pool: Pool) -> np.ndarray:
-        return load(pool) + 1.0 * pool.is_member[:, None]
+        return summary_features(pool) + 1.0 * pool.is_member[:, None]
 
     monkeypatch.setattr(auditor, "summary_features", shifted)
     result = audit(
@@ -140,10 +140,11 @@ def test_sides_that_differ_are_not_decidable(
 
 @pytest.mark.slow
 def test_an_interrupted_audit_goes_on_where_it_stopped(
-    memorizer: Model, folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    memorizer: Model, folders: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, trained = tmp_path / "out", []
-    train = references.Trainer.train
+    out = tmp_path / "out"
+    trained: list[str] = []
+    train = training.Trainer.train
 
     def counted(self: Any, *arguments: Any, **options: Any) -> Model:
         if len(trained) == 1:
@@ -152,7 +153,7 @@ def test_an_interrupted_audit_goes_on_where_it_stopped(
         trained.append("model")
         return train(self, *arguments, **options)
 
-    monkeypatch.setattr(references.Trainer, "train", counted)
+    monkeypatch.setattr(training.Trainer, "train", counted)
     words: dict[str, Any] = {**folders, "references": 2, "precision": "float32"}
     words["options"] = {**SMALL, "reference_steps": 2}
     with pytest.raises(KeyboardInterrupt):
@@ -180,7 +181,7 @@ def test_losses_are_the_cross_entropy_of_the_labels(pool: Pool, memorizer: Model
 
 @pytest.mark.slow
 def test_canaries_in_training_are_found(
-    memorizer: Model, folders: dict[str, Path], tmp_path: Path
+    memorizer: Model, folders: dict[str, Any], tmp_path: Path
 ) -> None:
     result = audit(
         memorizer, tmp_path / "out", **folders, canaries=60,
@@ -211,7 +212,7 @@ def test_lira_needs_sixteen_reference_models(pool: Pool, memorizer: Model) -> No
 
 
 def test_a_student_with_another_front_end_gets_its_own_spectrograms(
-    memorizer: Model, folders: dict[str, Path], tmp_path: Path
+    memorizer: Model, folders: dict[str, Any], tmp_path: Path
 ) -> None:
     wider = replace(memorizer, front_end=replace(memorizer.front_end, mean=2.0))
     result = audit(

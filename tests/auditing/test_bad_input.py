@@ -20,7 +20,7 @@ from frami.models.model import Model
 from tests.auditing.conftest import FAST_TESTS, noise_side, write_noise
 from tests.conftest import FAST
 
-Folders = dict[str, Path]
+Folders = dict[str, Any]
 
 
 def refuse(model: Model, out: Path, error: type[Exception] = UsageError, **arguments: Any) -> str:
