@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from frami.auditing.auditor import Subject
 from frami.auditing.canaries import FEWEST as FEWEST_CANARIES
 from frami.auditing.pool import Pool
+from frami.auditing.work import Subject
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError
 from frami.core.text import count

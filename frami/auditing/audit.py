@@ -15,7 +15,7 @@ from frami.auditing.arguments import (
     load_students,
     open_store,
 )
-from frami.auditing.auditor import Auditor, Work
+from frami.auditing.auditor import Auditor
 from frami.auditing.document import write_document
 from frami.auditing.guarantee import find_statement
 from frami.auditing.pool import load_pool
@@ -24,6 +24,7 @@ from frami.auditing.settings import AuditSettings
 from frami.auditing.sides import clip_task, find_sides
 from frami.auditing.training import make_trainer
 from frami.auditing.verdict import NOT_DECIDABLE, Verdict
+from frami.auditing.work import Work
 from frami.core import files, seeds
 from frami.core.cache import private_work
 from frami.core.errors import OperationError, UsageError

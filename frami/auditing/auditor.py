@@ -13,7 +13,7 @@ import numpy as np
 from frami.auditing.blind import summary_features
 from frami.auditing.canaries import train_with_canaries
 from frami.auditing.evaluation import Finding, Scores, evaluate_all
-from frami.auditing.guarantee import Statement, describe
+from frami.auditing.guarantee import describe, epsilon_bound
 from frami.auditing.neighbors import Vectors
 from frami.auditing.pool import Pool, spectrograms_of
 from frami.auditing.references import Panel, load_arrays, save_arrays, train_panel
@@ -24,55 +24,16 @@ from frami.auditing.subjects import direct_attacks, shadow_attacks, student_atta
 from frami.auditing.training import Trainer
 from frami.auditing.validity import Validity
 from frami.auditing.verdict import DERIVED, NO_EVIDENCE, PERSONS, Verdict, decide, not_decidable
+from frami.auditing.work import Subject, Work
 from frami.core.progress import ProgressCallback
 from frami.core.seeds import Stream, make_rng
 from frami.core.text import count
 from frami.data.store import Store
 from frami.models.model import Model
 from frami.prediction.loading import make_predictor
-from frami.prediction.predictor import Predictor
 
 SCORES, NEIGHBORS, PROBE = "scores.npz", "neighbors.npz", "probe"
 TEACHER, STORE, CANARIES = "teacher", "store", "canaries"
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A student to audit.
-
-    Attributes:
-        name: Its name in the verdict.
-        predictor: It.
-        identity: The model, or the digest of an exported file.
-    """
-
-    name: str
-    predictor: Predictor
-    identity: Model | str
-
-    @property
-    def fingerprint(self) -> str:
-        """16 hex digits of the model or the file."""
-        return self.identity if isinstance(self.identity, str) else self.identity.fingerprint
-
-
-@dataclass(frozen=True)
-class Work:
-    """What an audit does beside the attacks that need no training.
-
-    Attributes:
-        references: Number of reference models.
-        shadows: Number of shadow pipelines.
-        canaries: Number of canaries.
-        persons: Whether the classes are persons.
-        statement: The teacher's differential privacy, if it is stated.
-    """
-
-    references: int
-    shadows: int
-    canaries: int
-    persons: bool
-    statement: Statement | None
 
 
 @dataclass
@@ -289,9 +250,3 @@ class Auditor:
 
 def _number(number: int, noun: str) -> str:
     return count(number, noun) if number else f"no {noun}s"
-
-
-def epsilon_bound(findings: Sequence[Finding], delta: float) -> float:
-    """Return the largest lower bound on epsilon of some findings, for a delta; 0 if none."""
-    ratios = [(rate.tpr_low - delta) / rate.fpr_high for found in findings for rate in found.rates]
-    return max([0.0, *(float(np.log(ratio)) for ratio in ratios if ratio > 0)])

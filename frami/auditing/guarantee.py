@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from frami.auditing.evaluation import Finding
 from frami.core.errors import UsageError
 from frami.data.store import Store
 from frami.models.model import Model
@@ -77,3 +80,9 @@ def describe(statement: Statement, store: Store | None, bound: float) -> list[st
             f"not exchangeable."
         )
     return sentences
+
+
+def epsilon_bound(findings: Sequence[Finding], delta: float) -> float:
+    """Return the largest lower bound on epsilon of some findings, for a delta; 0 if none."""
+    ratios = [(rate.tpr_low - delta) / rate.fpr_high for found in findings for rate in found.rates]
+    return max([0.0, *(math.log(ratio) for ratio in ratios if ratio > 0)])

@@ -22,6 +22,7 @@ from frami.auditing.signals import Signal, clip_losses, subset
 from frami.auditing.subjects import direct_attacks
 from frami.auditing.training import halves
 from frami.data.clips import Spectrograms
+from frami.export.export import export_student
 from frami.inversion.synthesize import synthesize
 from frami.models.model import Model
 from frami.prediction.loading import make_predictor
@@ -221,3 +222,19 @@ def test_a_student_with_another_front_end_gets_its_own_spectrograms(
     )  # fmt: skip
     teacher, same, other = (found[0] for found in result.content["subjects"].values())
     assert same["area"] == teacher["area"] != other["area"]
+
+
+@pytest.mark.slow
+def test_an_exported_file_is_audited_like_its_model(
+    memorizer: Model, folders: dict[str, Any], tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime")
+    export_student(memorizer, tmp_path / "ship", threads=1)
+    file = tmp_path / "ship" / "model.onnx"
+    result = audit(
+        memorizer, tmp_path / "out", **folders, student=[memorizer, file],
+        options=FAST_TESTS, precision="float32",
+    )  # fmt: skip
+    areas = [found[0]["area"] for found in result.content["subjects"].values()]
+    assert areas == pytest.approx([areas[0]] * 3, abs=1e-3)
+    assert [verdict.kind for verdict in result.verdicts] == ["leakage found"] * 3
