@@ -28,10 +28,12 @@ def write_document(content: Mapping[str, Any]) -> str:
 
 def _describe_input(content: Mapping[str, Any]) -> list[str]:
     recordings = content["recordings"]
-    models = [f"Teacher {content['teacher']}."]
-    models += [f"Student {name}: {digits}." for name, digits in content["students"].items()]
+    models = [f"teacher: {content['teacher']}"]
+    models += [f"{name}: {digits}" for name, digits in content["students"].items()]
     if content["store"]:
-        models.append(f"Store with {content['store']['clips']} clips.")
+        models.append(
+            f"store: {content['store']['fingerprint']}, {content['store']['clips']} clips"
+        )
     return [
         *models,
         f"{recordings['members']} members in {recordings['member_groups']} groups, and "
