@@ -13,6 +13,7 @@ without its training data. Distillation trains a smaller classifier, the student
     frami.export_student  write a student for a device, as ONNX and in 8-bit integers
     frami.predict      classify sounds, tag them, or find their events
     frami.Stream       the same for a sound that comes in chunks
+    frami.audit        measure what models reveal of the recordings
     frami.inspect      describe a model, a store or a run, with pictures
     frami.report       show runs on one page, with pictures and sounds
     frami.load         load a model from its bundle, or a pretrained one: frami.load("digits")
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from frami.adoption.adopt import adopt
     from frami.adoption.advise import advise
     from frami.audio.frontend import FrontEnd
+    from frami.auditing.audit import audit
     from frami.core.errors import FramiError
     from frami.data.merge import merge
     from frami.data.store import Store
@@ -60,6 +62,7 @@ _PUBLIC = {
     "synthesize": "frami.inversion.synthesize",
     "merge": "frami.data.merge",
     "advise": "frami.adoption.advise",
+    "audit": "frami.auditing.audit",
     "distill": "frami.training.distill",
     "export_student": "frami.export.export",
     "inspect": "frami.reporting.inspect",
@@ -88,6 +91,7 @@ __all__ = [
     "__version__",
     "adopt",
     "advise",
+    "audit",
     "distill",
     "export_student",
     "inspect",

@@ -7,6 +7,7 @@
     stores       merge
     advice       advise
     moments      moments
+    audit        audit
     reports      evaluate, inspect
     report_page  report, listen
     prediction   predict
@@ -36,6 +37,7 @@ import click
 
 from frami.cli.adoption import adopt
 from frami.cli.advice import advise
+from frami.cli.audit import audit
 from frami.cli.catalog import list_names
 from frami.cli.demo_bench import bench, demo
 from frami.cli.diagnosis import doctor
@@ -95,7 +97,7 @@ frami.add_section("First steps", demo, list_names, doctor)
 frami.add_section("Pipeline", adopt, train, advise, synthesize, merge, distill, evaluate, inspect)
 frami.add_section("See and hear", report, listen)
 frami.add_section("Deployment", predict, export)
-frami.add_section("Recordings", data, soundscapes, moments)
+frami.add_section("Recordings", data, soundscapes, moments, audit)
 frami.add_section("Research", bench)
 
 
