@@ -90,7 +90,7 @@ class Settings(RunningTermSettings, WeakPriorSettings, ConditionSettings):
     max_frames: int = setting(
         80, "longest clip in frames, for single-label teachers; frame_range overrides it", low=1
     )
-    contrast: float = weight(0.2, "weight of the feature-invariant contrastive loss")
+    contrast: float = weight(0.05, "weight of the feature-invariant contrastive loss")
     contrast_every: int = setting(
         2, "steps for each computation of the contrastive loss; 1 is every step", low=1
     )
