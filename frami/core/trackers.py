@@ -6,6 +6,7 @@ frami.distill(..., log=log_to(wandb.init()))
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -71,13 +72,7 @@ def log_to_tensorboard(
     Raises:
         UsageError: The extra ``tensorboard`` is not installed.
     """
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UsageError(
-            f"TensorBoard is not installed. Install it: {install_command('tensorboard')}"
-        ) from error
-    writer, calls = SummaryWriter(str(folder)), 0
+    writer, calls = import_tensorboard().SummaryWriter(str(folder)), 0
 
     def log(step: int, values: Mapping[str, float], /) -> None:
         nonlocal calls
@@ -90,3 +85,18 @@ def log_to_tensorboard(
         writer.flush()
 
     return log
+
+
+def import_tensorboard() -> Any:
+    """Return the module torch.utils.tensorboard.
+
+    Raises:
+        UsageError: The extra ``tensorboard`` is not installed.
+    """
+    try:
+        return importlib.import_module("torch.utils.tensorboard")
+    except ImportError as error:
+        raise UsageError(
+            f"Logs for TensorBoard need tensorboard ({error}). "
+            f"Type: {install_command('tensorboard')}"
+        ) from error
