@@ -13,6 +13,7 @@ from frami.auditing.work import Subject
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError
 from frami.core.text import count
+from frami.data.identity import contents_fingerprint
 from frami.data.store import Store
 from frami.models.model import Model, ModelLike, as_model
 from frami.prediction.exported import find_model_file
@@ -89,7 +90,12 @@ def open_store(teacher: Model, samples: str | Path) -> Store:
     return store
 
 
+def exported(subjects: Sequence[Subject]) -> list[str]:
+    """Return the names of the students that are exported files."""
+    return [subject.name for subject in subjects if isinstance(subject.identity, str)]
+
+
 def describe_store(store: Store) -> dict[str, Any]:
     """Return what identifies a store."""
-    digest = hashlib.sha256(store.column("teacher_logits").tobytes()).hexdigest()[:16]
-    return {"clips": len(store), "method": store.method, "fingerprint": digest}
+    contents = contents_fingerprint(store)
+    return {"clips": len(store), "method": store.method, "fingerprint": contents}

@@ -12,12 +12,14 @@ from frami.auditing.arguments import (
     check_numbers,
     describe_count,
     describe_store,
+    exported,
     load_students,
     open_store,
 )
 from frami.auditing.auditor import Auditor
 from frami.auditing.document import write_document
 from frami.auditing.guarantee import find_statement
+from frami.auditing.pairs import write_pairs
 from frami.auditing.pool import load_pool
 from frami.auditing.separation import check_class_sides
 from frami.auditing.settings import AuditSettings
@@ -29,7 +31,7 @@ from frami.core import files, seeds
 from frami.core.cache import private_work
 from frami.core.errors import OperationError, UsageError
 from frami.core.progress import ProgressCallback, check_callback, silent
-from frami.core.run import Run
+from frami.core.run import Run, matching_record
 from frami.core.run_runtime import select_run_runtime
 from frami.core.runtime import CPU
 from frami.core.settings import make_settings
@@ -82,6 +84,7 @@ def audit(
     delta: float | None = None,
     options: Mapping[str, Any] | None = None,
     strict: bool = False,
+    recordings: bool = False,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -114,6 +117,7 @@ def audit(
         delta: Delta of it.
         options: Settings of `AuditSettings`, by name.
         strict: Refuse recordings that cannot be read, instead of leaving them out.
+        recordings: Keep spectrograms of the nearest recordings (``pairs.npz``), for a report.
         seed: Seed of all random numbers.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: Number of CPU threads; None keeps torch's choice.
@@ -128,20 +132,20 @@ def audit(
     check_callback(report)
     settings, seed = make_settings(AuditSettings, options or {}), seeds.check_seed(seed)
     check_numbers(references, shadows, canaries)
+    if recordings and samples is None:
+        raise UsageError("`recordings` needs `samples`: the store whose neighbors are kept.")
     model, out = as_model(teacher), Path(out)
     statement = find_statement(model, epsilon, delta)
     subjects = load_students(model, student)
     store = open_store(model, samples) if samples is not None else None
     runtime = select_run_runtime(out, device, threads, precision)
     trainer, note = make_trainer(model, clip_task(model), settings.reference_steps, runtime, seed)
-    with private_work():
-        sides = find_sides(model, members, others, dataset, data, test_fold)
-        pool = load_pool(sides, model, strict=strict, report=report)
-    check_class_sides(pool.clips.targets, pool.is_member, model.labels)
     config = {
         "teacher": model.fingerprint,
         "students": {subject.name: subject.fingerprint for subject in subjects},
         "store": describe_store(store) if store else {},
+        "dataset": dataset,
+        "test_fold": None if test_fold is None else str(test_fold),
         "references": references,
         "shadows": shadows,
         "canaries": canaries,
@@ -151,6 +155,11 @@ def audit(
         "seed": seed,
         "precision": runtime.precision,
     }
+    matching_record(out, config, (RESULT, DOCUMENT))  # before the recordings are read
+    with private_work():
+        sides = find_sides(model, members, others, dataset, data, test_fold)
+        pool = load_pool(sides, model, strict=strict, report=report)
+    check_class_sides(pool.clips.targets, pool.is_member, model.labels)
     with Run(
         out,
         "audit",
@@ -159,16 +168,20 @@ def audit(
         recordings=pool.fingerprint,
         device=runtime.name,
         layout=runtime.layout,
+        given=dict(options or {}),
     ) as run:
         if not run.finished:
             notes = [note] if note and (references or canaries) else []
             notes += describe_count(model, pool)
             work = Work(references, shadows, canaries, persons, statement)
             auditor = Auditor(model, subjects, store, pool, trainer, settings, work, out)
-            content = {"format": FORMAT, **config, **auditor.run(notes, report)}
+            result = auditor.run(notes, report)
+            content = {"format": FORMAT, **config, "exported": exported(subjects), **result}
             files.write_bytes(out / DOCUMENT, write_document(content).encode())
             files.write_json(out / RESULT, content)
             run.finish(verdicts={one["subject"]: one["kind"] for one in content["verdicts"]})
+    if recordings:
+        write_pairs(out, pool)
     return read_audit(out)
 
 

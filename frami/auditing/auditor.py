@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from frami.auditing import neighbors
 from frami.auditing.blind import summary_features
 from frami.auditing.canaries import train_with_canaries
 from frami.auditing.evaluation import Finding, Scores, evaluate_all
@@ -20,7 +21,7 @@ from frami.auditing.references import Panel, load_arrays, save_arrays, train_pan
 from frami.auditing.settings import AuditSettings
 from frami.auditing.shadows import distilled_signal
 from frami.auditing.signals import Signal, read_signal
-from frami.auditing.subjects import direct_attacks, shadow_attacks, student_attacks
+from frami.auditing.subjects import DESCRIPTIONS, direct_attacks, shadow_attacks, student_attacks
 from frami.auditing.training import Trainer
 from frami.auditing.validity import Validity
 from frami.auditing.verdict import DERIVED, NO_EVIDENCE, PERSONS, Verdict, decide, not_decidable
@@ -32,7 +33,7 @@ from frami.data.store import Store
 from frami.models.model import Model
 from frami.prediction.loading import make_predictor
 
-SCORES, NEIGHBORS, PROBE = "scores.npz", "neighbors.npz", "probe"
+SCORES, PROBE = "scores.npz", "probe"
 TEACHER, STORE, CANARIES = "teacher", "store", "canaries"
 
 
@@ -74,7 +75,7 @@ class Auditor:
         """Return the content of the result; stop early if nothing can be decided."""
         report(0)
         features = summary_features(self.pool)
-        neighbors: dict[str, Any] = {}
+        nearest: dict[str, Any] = {}
         validity = Validity(self.pool, self.settings)
         if reason := validity.too_few() or validity.blind(features, self._rng(0)):
             self._stop(reason)
@@ -84,7 +85,7 @@ class Auditor:
                 self._stop(reason)
             else:
                 self._attack_models(panel, features)
-                neighbors = self._attack_store(panel, report) if self.store is not None else {}
+                nearest = self._attack_store(panel, report) if self.store is not None else {}
                 self._attack_canaries(report)
                 self._save_scores()
         return {
@@ -92,8 +93,11 @@ class Auditor:
             "statements": self._statements(),
             "validity": validity.sentences,
             "subjects": {n: [asdict(f) for f in found] for n, found in self.findings.items()},
-            "neighbors": neighbors,
-            "recordings": self._describe_pool(notes),
+            "attacks": {
+                f.attack: DESCRIPTIONS[f.attack] for found in self.findings.values() for f in found
+            },
+            "neighbors": nearest,
+            "recordings": self.pool.describe(notes),
         }
 
     def _rng(self, *position: int) -> np.random.Generator:
@@ -162,11 +166,11 @@ class Auditor:
         }
         member = self.pool.is_member
         save_arrays(
-            self.out / NEIGHBORS,
+            self.out / neighbors.FILE,
             {**arrays, "member_names": names[member], "other_names": names[~member]},
         )
         ratios = vectors.median_ratios(self._rng(2))
-        return {"label": NO_EVIDENCE, "file": NEIGHBORS, "ratios": ratios}
+        return {"label": NO_EVIDENCE, "file": neighbors.FILE, "ratios": ratios}
 
     def _probe(self, report: ProgressCallback) -> Signal:
         """Return the losses of a student that is distilled from the store as a shadow is."""
@@ -231,21 +235,6 @@ class Auditor:
             bound = epsilon_bound(self.findings.get(TEACHER, []), self.work.statement.delta)
             sentences += describe(self.work.statement, self.store, bound)
         return sentences
-
-    def _describe_pool(self, notes: Sequence[str]) -> dict[str, Any]:
-        pool = self.pool
-        no_groups = (
-            "No two clips are known to share a speaker or a source, so each counts as independent. "
-            "If some do, name their groups in a table: the intervals are too narrow otherwise."
-        )
-        return {
-            "members": pool.n_members,
-            "others": pool.n_others,
-            "member_groups": pool.groups_on(True),
-            "other_groups": pool.groups_on(False),
-            "fingerprint": pool.fingerprint,
-            "notes": [*pool.notes, *([] if pool.named_groups else [no_groups]), *notes],
-        }
 
 
 def _number(number: int, noun: str) -> str:

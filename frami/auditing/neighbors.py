@@ -22,6 +22,7 @@ from frami.data.clips import Clips, batches_by_length
 from frami.models.model import Model
 from frami.models.network import frozen
 
+FILE = "neighbors.npz"
 INPUT_FRAMES = 16
 PAIRS = (("store", "members"), ("store", "others"), ("others", "members"))
 SPACES = ("input", "embedding")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +28,10 @@ from frami.data.grouping import connected_groups
 from frami.models.model import Model
 
 Read = Callable[[int, int], Tensor]
+NO_GROUPS = (
+    "No two clips are known to share a speaker or a source, so each counts as independent. If some "
+    "do, name their groups in a table: the intervals are too narrow otherwise."
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,17 @@ class Pool:
     def groups_on(self, member: bool) -> int:
         """Return the number of groups of one side."""
         return len(np.unique(self.groups[self.is_member == member]))
+
+    def describe(self, notes: Sequence[str] = ()) -> dict[str, Any]:
+        """Return numbers and notes on the recordings, with further notes."""
+        return {
+            "members": self.n_members,
+            "others": self.n_others,
+            "member_groups": self.groups_on(True),
+            "other_groups": self.groups_on(False),
+            "fingerprint": self.fingerprint,
+            "notes": [*self.notes, *([] if self.named_groups else [NO_GROUPS]), *notes],
+        }
 
 
 def load_pool(

@@ -106,6 +106,13 @@ NEXT_REFERENCES = 4
     default_text="that of its bundle, if any",
 )
 @options.settings_options
+@options.option(
+    "--recordings",
+    section="Output",
+    is_flag=True,
+    help="Keep spectrograms of the recordings nearest to synthetic clips, so that a report can "
+    "show and play them.",
+)
 @options.required_option(
     "--out",
     section="Output",
@@ -147,9 +154,22 @@ def audit(
     click.echo(
         f"\nThe audit is in {Path(out) / DOCUMENT}, its numbers are in {Path(out) / RESULT}."
     )
+    if arguments["recordings"]:
+        click.echo(_describe_pairs(Path(out)))
     click.echo(f"Keep {out} where the recordings are: its arrays describe single recordings.")
     if result.is_decided and not sizes["references"]:
         output.echo_next(*_stronger(teacher, out, arguments))
+
+
+def _describe_pairs(out: Path) -> str:
+    from frami.auditing.pairs import FILE
+
+    if not (out / FILE).is_file():
+        return "There are no nearest recordings to keep, because nothing could be decided."
+    return (
+        f"{out / FILE} holds spectrograms of recordings. They get into a page only with "
+        f"frami report --recordings."
+    )
 
 
 def _stronger(teacher: str, out: str, arguments: dict[str, Any]) -> list[object]:

@@ -17,6 +17,7 @@ class ReportArguments(TypedDict):
     out: str
     title: str
     clips: int
+    recordings: bool
     dataset: str | None
     data: str | None
     test_fold: str | None
@@ -51,6 +52,13 @@ class ReportArguments(TypedDict):
     default=2,
     help="Most clips of a class in the gallery.",
 )
+@options.option(
+    "--recordings",
+    section="Output",
+    is_flag=True,
+    help="Show and play the recordings nearest to synthetic clips, which frami audit --recordings "
+    "kept. The page then holds recordings.",
+)
 @options.required_option(
     "--out",
     section="Output",
@@ -70,7 +78,7 @@ def report(
     RUN is the folder of a model, of an export or of an audit, a store (.h5), the scores that
     evaluate wrote (.json), or bench.csv. The page needs no network: its pictures and sounds are
     part of it. With --dataset, recordings are points in the map; nothing else of them gets into the
-    page.
+    page unless you add --recordings.
     """
     from frami.core.progress import show_progress
     from frami.core.runtime import select_runtime
@@ -83,6 +91,8 @@ def report(
         path = write_report(runs_given, **arguments, report=progress)
     size = path.stat().st_size / 1e6
     click.echo(f"The report is in {path} ({size:.1f} MB). Open it with a browser.")
+    if arguments["recordings"]:
+        click.echo("It may hold recordings: keep it where they are kept.")
 
 
 @click.command(

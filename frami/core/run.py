@@ -95,14 +95,14 @@ class Run:
         self._lock: int | None = None
         # In the form that JSON returns: a tuple becomes a list.
         settings = json.loads(json.dumps(dict(settings), default=str))
-        work = (settings, writes, recordings)
-        previous = extend_record(self.folder, self._matching_record(*work), more_steps)
+        work = (self.folder, settings, writes, recordings)
+        previous = extend_record(self.folder, matching_record(*work), more_steps)
         if grows or previous is None or previous["status"] != "finished":
             self._lock = files.acquire_lock(self.folder / LOCK_FILE, f"is at work in {self.folder}")
         with ExitStack() as on_error:
             on_error.push(self)
             if self._lock is not None:  # another process may have finished it meanwhile
-                previous = extend_record(self.folder, self._matching_record(*work), more_steps)
+                previous = extend_record(self.folder, matching_record(*work), more_steps)
             self.finished = previous is not None and previous["status"] == "finished" and not grows
             self.content = previous or {
                 **{"command": command, "id": settings_id(settings), "settings": settings},
@@ -117,31 +117,6 @@ class Run:
                 self.content |= {"status": "running", **source, **details, **environment()}
                 files.write_json(self._record, self.content)
             on_error.pop_all()
-
-    def _matching_record(
-        self, settings: Mapping[str, Any], writes: Sequence[str], recordings: str
-    ) -> dict[str, Any] | None:
-        """Return the existing record, or None; refuse a record of different work."""
-        if not self._record.is_file():
-            foreign = [name for name in writes if (self.folder / name).exists()]
-            if foreign:
-                raise UsageError(
-                    f"{self.folder} holds {foreign[0]}, but no record of a run. "
-                    f"Choose another `out`, so that nothing is overwritten."
-                )
-            return None
-        record = read_record(self.folder)
-        if record["settings"] != settings:
-            raise UsageError(
-                f"{self.folder} holds a run with other settings "
-                f"({describe_differences(record['settings'], settings)}). "
-                f"Choose another `out`, or repeat those settings to resume the run."
-            )
-        if record.get("recordings", "") != recordings:
-            raise UsageError(
-                f"{self.folder} holds a run of other recordings than these. Choose another `out`."
-            )
-        return record
 
     def __enter__(self) -> Run:
         return self
@@ -203,6 +178,36 @@ class Run:
             (self.folder / "state.pt").unlink(missing_ok=True)
         self.finished = not self._grows
         (self.folder / LOCK_FILE).unlink(missing_ok=True)
+
+
+def matching_record(
+    folder: Path, settings: Mapping[str, Any], writes: Sequence[str], recordings: str | None = None
+) -> dict[str, Any] | None:
+    """Return the record in a folder, or None; refuse a record of different work.
+
+    Without ``recordings``, those of the record are not compared.
+    """
+    if not (folder / "run.json").is_file():
+        foreign = [name for name in writes if (folder / name).exists()]
+        if foreign:
+            raise UsageError(
+                f"{folder} holds {foreign[0]}, but no record of a run. "
+                f"Choose another `out`, so that nothing is overwritten."
+            )
+        return None
+    record = read_record(folder)
+    settings = json.loads(json.dumps(dict(settings), default=str))
+    if record["settings"] != settings:
+        raise UsageError(
+            f"{folder} holds a run with other settings "
+            f"({describe_differences(record['settings'], settings)}). "
+            f"Choose another `out`, or repeat those settings to resume the run."
+        )
+    if recordings is not None and record.get("recordings", "") != recordings:
+        raise UsageError(
+            f"{folder} holds a run of other recordings than these. Choose another `out`."
+        )
+    return record
 
 
 def make_record(

@@ -24,26 +24,36 @@ def check_together(runs: Sequence[FoundRun]) -> None:
     if derived:
         _require_teacher(derived[0], teacher_of[derived[0].path], models, teacher_of)
     _require_stores(runs)
+    _require_audited_stores(runs)
     for run in runs:
         known = students_of(run)
-        if models and known and not set(known) & set(models):
+        others = {
+            fingerprint
+            for fingerprint, model in models.items()
+            if run.kind != "audit" or teacher_fingerprint(model)
+        }
+        if others and known and not set(known) & others:
             raise UsageError(
                 f"{shown(run.path)} is of the model {known[0]}, but the models of this report are "
-                f"{' and '.join(models)}."
+                f"{' and '.join(sorted(others))}."
             )
 
 
 def teacher_fingerprint(run: FoundRun) -> str:
-    """Return the fingerprint of the teacher that a store or a student was made from; else empty."""
-    if run.kind == "store":
-        return shown(run.content["teacher"])
+    """Return the fingerprint of the teacher of a store, a student or an audit; else empty."""
+    if run.kind in ("store", "audit"):
+        return shown(run.content.get("teacher") or "")
     if run.kind == "model":
         return shown(mapping(run.content.get("provenance")).get("teacher", ""))
     return ""
 
 
 def students_of(run: FoundRun) -> list[str]:
-    """Return the fingerprints of the models that scores or an export are of."""
+    """Return the fingerprints of the models that scores, an export or an audit are of."""
+    if run.kind == "audit":
+        files = sequence(run.content.get("exported"))
+        students = mapping(run.content.get("students"))
+        return [shown(digits) for name, digits in students.items() if name not in files]
     if run.kind == "export":
         return [shown(run.content["fingerprint"])] if "fingerprint" in run.content else []
     fingerprints = mapping(run.record.get("settings")).get("fingerprints", [])
@@ -61,7 +71,7 @@ def _require_one_teacher(run: FoundRun, first: FoundRun, teacher_of: Mapping[Any
     mine, others = teacher_of[run.path], teacher_of[first.path]
     if not set(mine.split("+")) & set(others.split("+")):
         raise UsageError(
-            f"{shown(run.path)} was made from the teacher {mine}, but {shown(first.path)} from the "
+            f"{shown(run.path)} belongs to the teacher {mine}, but {shown(first.path)} to the "
             f"teacher {others}; make a report for each teacher."
         )
 
@@ -77,7 +87,7 @@ def _require_teacher(
     strangers = [one for one in models.values() if one.path not in teacher_of]
     if strangers and not expected & {one.fingerprint for one in strangers}:
         raise UsageError(
-            f"{shown(run.path)} was made from the teacher {fingerprint}, but "
+            f"{shown(run.path)} belongs to the teacher {fingerprint}, but "
             f"{shown(strangers[0].path)} is the model {strangers[0].fingerprint}."
         )
 
@@ -94,4 +104,17 @@ def _require_stores(runs: Sequence[FoundRun]) -> None:
             raise UsageError(
                 f"{shown(run.path)} was distilled from the store {fingerprint}, but "
                 f"{shown(next(iter(stores.values())).path)} is the store {next(iter(stores))}."
+            )
+
+
+def _require_audited_stores(runs: Sequence[FoundRun]) -> None:
+    """Refuse an audit of another store than those of the report."""
+    stores = {run.content["contents"]: run for run in runs if run.kind == "store"}
+    for run in runs:
+        audited = mapping(run.content.get("store")) if run.kind == "audit" else {}
+        if stores and audited and audited.get("fingerprint") not in stores:
+            raise UsageError(
+                f"{shown(run.path)} is of a store with the contents "
+                f"{shown(audited.get('fingerprint'))}, but those of "
+                f"{shown(next(iter(stores.values())).path)} are {next(iter(stores))}."
             )

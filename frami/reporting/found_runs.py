@@ -9,6 +9,7 @@ from typing import Any
 
 from frami.core.errors import UsageError
 from frami.core.run import settings_id
+from frami.data.identity import contents_fingerprint
 from frami.data.store import Store, store_run_folder
 from frami.models import bundle
 from frami.reporting import untrusted
@@ -90,7 +91,8 @@ def _find_folder(path: Path) -> FoundRun:
     log: dict[str, Any] = {"record": record, "losses": untrusted.read_losses(path)}
     for kind in ("audit", "export"):
         if (content := read_json(path, MARKS[kind])) is not None:
-            return FoundRun(path=path, kind=kind, content=content)
+            own = record if kind == "audit" else {}
+            return FoundRun(path=path, kind=kind, content=content, record=own)
     for name in DESCRIPTIONS:
         content = read_json(path, name)
         content = mapping(content).get(bundle.HUB_KEY, {}) if name != DESCRIPTIONS[0] else content
@@ -141,6 +143,7 @@ def _find_store(path: Path) -> FoundRun:
             "method": store.method,
             "clips": len(store),
             "settings": store.settings,
+            "contents": contents_fingerprint(store),
         }
     content["fingerprint"] = settings_fingerprint(content)
     return FoundRun(path=path, kind="store", content=content, record=record, losses=losses)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from frami.audio.compression import LOGARITHMS
 from frami.audio.frontend import FrontEnd
@@ -33,26 +34,26 @@ class Card:
     """One clip on the page.
 
     Attributes:
-        store: Name of the store.
-        label: Name of the class.
-        index: Index of the clip in the store.
+        label: Name of the class, or what the clip is.
+        index: Index of the clip in its set.
         picture: Address of the picture of the spectrogram.
         seconds: Length of the clip.
-        probability: The teacher's probability of the class.
         x_ticks: Ticks of the time (s).
         y_ticks: Ticks of the frequency (Hz), from the bottom; empty if rows are not bands.
         sound: Address of the sound; empty without one.
+        store: Name of the store, in a gallery.
+        probability: The teacher's probability of the class, in a gallery.
     """
 
-    store: str
     label: str
     index: int
     picture: str
     seconds: float
-    probability: float
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     sound: str
+    store: str = ""
+    probability: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -95,27 +96,34 @@ def draw_gallery(
 ) -> Gallery:
     """Return the clips with these classes and indices; ``report`` counts them."""
     front_end = store.front_end
-    values = [_levels(front_end, store.mel(index).numpy()) for _, index in chosen]
-    low, high = _color_range(front_end, values)
+    mels = [store.mel(index) for _, index in chosen]
+    low, high = color_range(front_end, [mel.numpy() for mel in mels])
     answers = probabilities(store)
     cards = []
-    for (k, index), levels in zip(chosen, values, strict=True):
-        card = Card(
-            shown(store.path.name),
-            shown(store.labels[k]),
-            index,
-            inline.to_png_address((levels - low) / max(high - low, 1e-9)),
-            front_end.seconds(levels.shape[1]),
-            float(answers[index, k]),
-            list(_time_ticks(front_end, levels.shape[1])),
-            list(_row_ticks(front_end)),
-            _sound(store, index),
-        )
-        cards.append(card)
+    for (k, index), mel in zip(chosen, mels, strict=True):
+        card = draw_card(front_end, mel, (low, high), shown(store.labels[k]), index)
+        name, probability = shown(store.path.name), float(answers[index, k])
+        cards.append(replace(card, store=name, probability=probability))
         report(len(cards))
     if not front_end.rows_are_bands:
         return Gallery(cards, "standardized", low, high)
     return Gallery(cards, "dB", low - high, 0.0)
+
+
+def draw_card(
+    front_end: FrontEnd, mel: Tensor, colors: tuple[float, float], label: str, index: int
+) -> Card:
+    """Return the card of a spectrogram ``(F, N)``, with the values of `color_range`."""
+    (low, high), levels = colors, _levels(front_end, mel.numpy())
+    return Card(
+        label,
+        index,
+        inline.to_png_address((levels - low) / max(high - low, 1e-9)),
+        front_end.seconds(levels.shape[1]),
+        list(_time_ticks(front_end, levels.shape[1])),
+        list(_row_ticks(front_end)),
+        _sound(front_end, mel),
+    )
 
 
 def _levels(front_end: FrontEnd, mel: NDArray[Any]) -> NDArray[np.float64]:
@@ -130,9 +138,9 @@ def _levels(front_end: FrontEnd, mel: NDArray[Any]) -> NDArray[np.float64]:
     return values * front_end.std / per_decibel
 
 
-def _color_range(front_end: FrontEnd, values: Sequence[NDArray[np.float64]]) -> tuple[float, float]:
+def color_range(front_end: FrontEnd, mels: Sequence[NDArray[Any]]) -> tuple[float, float]:
     """Return the values with the darkest and the brightest color; all clips share them."""
-    everything = np.concatenate([levels.flatten() for levels in values])
+    everything = np.concatenate([_levels(front_end, mel).flatten() for mel in mels])
     low, high = map(float, np.percentile(everything, COLOR_PERCENTILES))
     return (max(low, high - RANGE) if front_end.rows_are_bands else low), high
 
@@ -153,10 +161,9 @@ def _row_ticks(front_end: FrontEnd) -> Iterator[Tick]:
             yield (float(row) + 0.5) / front_end.n_mels, f"{hertz:.0f}"
 
 
-def _sound(store: Store, index: int) -> str:
+def _sound(front_end: FrontEnd, mel: Tensor) -> str:
     """Return the address of the sound of a clip; empty if the features have no inverse."""
-    front_end = store.front_end
     if front_end.function:
         return ""
-    mel = store.mel(index)[:, : front_end.n_frames(MAX_SECONDS)]
+    mel = mel[:, : front_end.n_frames(MAX_SECONDS)]
     return inline.to_address(*to_small_file(listenable(front_end, mel), front_end.sample_rate))

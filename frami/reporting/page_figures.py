@@ -23,13 +23,12 @@ from frami.models.network import frozen
 from frami.reporting import charts, cost_chart, event_rolls, feature_map
 from frami.reporting.found_runs import FoundRun
 from frami.reporting.inline import page_theme, to_svg
-from frami.reporting.page_tables import Table, find_tables, make_table
+from frami.reporting.page_tables import Table, make_table
 from frami.reporting.untrusted import MAX_LOSSES, is_number, mapping, sequence, shown
 
 MAX_POINTS = 400  # of a curve
 MAX_MATRIX = 60  # classes of a confusion matrix that are drawn
 MAX_COSTS = 12  # charts of accuracy against cost
-MAX_TEXTS = 100  # verdicts, or limits, of an audit
 N_EVENT_CLIPS = 3
 COST_GROUP = ("suite", "dataset", "fold", "teacher", "student")
 COST_COLUMNS = ("suite", "dataset", "fold", "teacher", "student", "source", "seed", "settings")
@@ -199,17 +198,3 @@ def cost_table(run: FoundRun) -> Table:
     names = [*COST_COLUMNS, *(name for name in (run.rows or [{}])[0] if name not in COST_COLUMNS)]
     rows = [{name: row.get(name) for name in names if name not in hidden} for row in run.rows]
     return make_table("Rows of the benchmark", rows)
-
-
-def audit_parts(run: FoundRun) -> dict[str, Any]:
-    """Return the verdicts, limits and tables of an audit."""
-    content = run.content
-    return {
-        "name": run.name,
-        "verdicts": [
-            {key: shown(row.get(key, ""), 2000) for key in ("subject", "verdict", "text")}
-            for row in map(mapping, sequence(content.get("verdicts"))[:MAX_TEXTS])
-        ],
-        "limits": [shown(text, 2000) for text in sequence(content.get("limits"))[:MAX_TEXTS]],
-        "tables": find_tables(content, ("verdicts", "limits")),
-    }

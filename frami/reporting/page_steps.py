@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from frami.reporting.belonging import store_of, students_of, teacher_fingerprint
 from frami.reporting.describe import format_front_end
 from frami.reporting.found_runs import FoundRun, settings_fingerprint
 from frami.reporting.inspect_store import describe_store
+from frami.reporting.page_audit import audit_facts
 from frami.reporting.page_tables import facts
 from frami.reporting.repeat import repeat_command
 from frami.reporting.untrusted import is_number, mapping, sequence, shown
@@ -106,7 +107,7 @@ def role_of(run: FoundRun) -> str:
 def _make_step(run: FoundRun, runs: Sequence[FoundRun]) -> Step:
     record = run.record if run.record else run.content
     role = role_of(run)
-    rows = {"model": _model_facts, "store": _store_facts}.get(run.kind, _other_facts)(run)
+    rows = FACTS.get(run.kind, _other_facts)(run)
     versions = {**mapping(record.get("versions")), **_present(record, ENVIRONMENT)}
     return Step(
         role,
@@ -135,7 +136,7 @@ def _sentence(run: FoundRun, role: str) -> str:
     sentences = {
         "export": "The student as files for a device, with the figures of each file.",
         "scores": f"Scores of {' with '.join(students_of(run)) or 'a model'} on recordings.",
-        "audit": "What the models and the clips leak of the recordings.",
+        "audit": f"What the models and the clips leak of the recordings.{took}",
         "bench": f"{count(len(run.rows), 'row')} of the benchmark.",
         "run": f"The command frami {shown(run.record.get('command', ''))}.{took}",
     }
@@ -206,6 +207,13 @@ def _store_facts(run: FoundRun) -> list[tuple[str, str]]:
 def _other_facts(run: FoundRun) -> list[tuple[str, str]]:
     models = students_of(run)
     return [("model", " with ".join(models)), *facts(mapping(run.record.get("scores")))]
+
+
+FACTS: Mapping[str, Callable[[FoundRun], list[tuple[str, str]]]] = {
+    "model": _model_facts,
+    "store": _store_facts,
+    "audit": audit_facts,
+}
 
 
 def _present(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from frami.reporting.untrusted import is_number, mapping, sequence, shown
+from frami.reporting.untrusted import is_number, shown
 
-MAX_ROWS, MAX_COLUMNS, MAX_TABLES = 400, 24, 20
+MAX_ROWS, MAX_COLUMNS = 400, 24
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,3 @@ def _to_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return shown(value if isinstance(value, str) else json.dumps(value, default=str))
-
-
-def find_tables(content: Mapping[str, Any], skip: Sequence[str] = ()) -> list[Table]:
-    """Return each list of flat objects in a mapping as a table."""
-    found = []
-    for name, value in content.items():
-        rows = [mapping(row) for row in sequence(value)]
-        if name not in skip and rows and all(rows):
-            found.append(make_table(shown(name).replace("_", " "), rows))
-    return found[:MAX_TABLES]

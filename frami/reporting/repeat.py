@@ -39,8 +39,10 @@ def repeat_command(run: FoundRun, runs: Sequence[FoundRun]) -> str:
         runs: All runs of the report.
     """
     names = _names(run, runs)
-    record = run.content if run.kind in ("export", "audit") else run.record
+    record = run.content if run.kind == "export" else run.record
     settings = mapping(record.get("settings"))
+    if run.kind == "audit":  # its settings that have their default lie above this module
+        settings = {**settings, "options": record.get("given")}
     words = WORDS.get(str(record.get("command")))
     if words is None or not settings:
         return ""
@@ -169,12 +171,28 @@ def _evaluate(settings: Mapping[str, Any], names: Names, out: str) -> Words:
     return [*words, *_recordings(settings), "--json", out]
 
 
+def _audit(settings: Mapping[str, Any], names: Names, out: str) -> Words:
+    words = ["audit", "--teacher", names.get("teacher", TEACHER)]
+    for fingerprint in mapping(settings.get("students")).values():
+        words += ["--student", names.get(str(fingerprint), "STUDENT")]
+    words += ["--samples", names.get("samples", SAMPLES)] if settings.get("store") else []
+    by_folds = settings.get("dataset") is not None
+    words += _recordings(settings) if by_folds else ["--members", "MEMBERS", "--others", "OTHERS"]
+    for name in ("references", "shadows", "canaries"):
+        words += _value(f"--{name}", settings.get(name), 0)
+    words += ["--persons"] if settings.get("persons") is True else []
+    for name, value in mapping(settings.get("statement")).items():
+        words += _value(f"--{shown(name)}", value) if name in ("epsilon", "delta") else []
+    return [*words, *_changed(settings.get("options"), None), *_common(settings), "--out", out]
+
+
 WORDS: Mapping[str, Callable[[Mapping[str, Any], Names, str], Words]] = {
     "train": _train,
     "synthesize": _synthesize,
     "distill": _distill,
     "export": _export,
     "evaluate": _evaluate,
+    "audit": _audit,
 }
 
 

@@ -11,27 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 from markupsafe import Markup
 
 from frami.core import files
 from frami.core.checks import check_integer
 from frami.core.environment import environment
 from frami.core.errors import UsageError
-from frami.core.progress import ProgressCallback, begin_stage, silent
+from frami.core.progress import ProgressCallback, silent
 from frami.core.runtime import select_runtime
 from frami.data.clips import Clips
 from frami.data.splits import align_labels, load_split, split_for_task
-from frami.data.store import Store
 from frami.models.model import Model, load
 from frami.reporting import page_figures
 from frami.reporting.belonging import check_together, teacher_fingerprint
 from frami.reporting.describe import load_test_clips
 from frami.reporting.found_runs import FoundRun, find_runs
-from frami.reporting.gallery import MAX_CLIPS, choose_cards, draw_gallery
-from frami.reporting.inline import to_png_address
-from frami.reporting.page_steps import TITLES, key_figures, make_steps, role_of
-from frami.reporting.untrusted import sequence, shown
+from frami.reporting.page_content import draw_recordings, draw_runs, draw_stores
+from frami.reporting.page_steps import key_figures, make_steps, role_of
+from frami.reporting.untrusted import shown
 
 PARTS = 3  # reading, clips, page
 TEMPLATES = "frami.reporting", "templates"
@@ -43,6 +40,7 @@ def report(
     *,
     title: str = "",
     clips: int = 2,
+    recordings: bool = False,
     dataset: str | None = None,
     data: str | Path | None = None,
     test_fold: str | int | None = None,
@@ -54,7 +52,8 @@ def report(
 
     The page needs no network: pictures and sounds are part of it. Its sounds and spectrograms are
     those of synthetic clips. Recordings are points in the map, and nothing else of them gets into
-    the page. No code of a run is executed, unless it is trusted (`frami.core.code`).
+    the page unless ``recordings`` is set. No code of a run is executed, unless it is trusted
+    (`frami.core.code`).
 
     Args:
         runs: Folders of models, of exports, of audits and of runs, stores (.h5), scores (.json) and
@@ -62,6 +61,8 @@ def report(
         out: The page to write, an .html file.
         title: Title of the page; by default it names the teacher.
         clips: Most clips of a class.
+        recordings: Show and play the nearest neighbors that an audit kept (``recordings`` of
+            `frami.audit`). The page then holds recordings: keep it where they are kept.
         dataset: A data set whose test fold is drawn in the map, too.
         data: Folder of the data set; by default ``FRAMI_DATA``.
         test_fold: The fold.
@@ -98,8 +99,9 @@ def report(
         "complexity": page_figures.complexity_table(
             {_model_name(found, key): model for key, model in models.items()}
         ),
-        **_draw_runs(found),
-        **_draw_stores(found, models, real, clips, notes, report),
+        **draw_runs(found, notes),
+        **draw_stores(found, models, real, clips, notes, report),
+        "pairs": draw_recordings(found, notes) if recordings else {},
     }
     report(2, "page")
     files.write_bytes(out, render(content).encode())
@@ -180,71 +182,3 @@ def _load_recordings(
     split = load_split(dataset, data, test_fold=str(test_fold), strict=strict)
     split = split_for_task(align_labels(split, model.labels), model.task)
     return load_test_clips(split, model.front_end, report)
-
-
-def _draw_runs(runs: Sequence[FoundRun]) -> dict[str, Any]:
-    """Return what a page shows of the small files of runs."""
-    labels = next((_labels(run) for run in runs if run.kind in ("model", "store")), [])
-    by_kind = {kind: [run for run in runs if run.kind == kind] for kind in ("scores", "export")}
-    benches = [run for run in runs if run.kind == "bench"]
-    return {
-        "losses": [
-            (f"{TITLES[role_of(run)]}: {run.name}", charts)
-            for run in runs
-            if (charts := page_figures.draw_losses(run))
-        ],
-        "scores": [
-            {
-                "name": run.name,
-                "tables": page_figures.score_tables(run),
-                "confusion": page_figures.draw_confusion(run.content, labels),
-            }
-            for run in by_kind["scores"]
-        ],
-        "exports": [(run.name, page_figures.export_tables(run)) for run in by_kind["export"]],
-        "costs": [chart for run in benches for chart in page_figures.draw_costs(run)],
-        "cost_tables": [page_figures.cost_table(run) for run in benches],
-        "audits": [page_figures.audit_parts(run) for run in runs if run.kind == "audit"],
-    }
-
-
-def _labels(run: FoundRun) -> list[str]:
-    return [shown(label) for label in sequence(run.content.get("labels"))]
-
-
-def _draw_stores(
-    runs: Sequence[FoundRun],
-    models: Mapping[str, Model],
-    real: Clips | None,
-    clips: int,
-    notes: list[str],
-    report: ProgressCallback,
-) -> dict[str, Any]:
-    """Return what a page shows of the clips of stores."""
-    paths = [run.path for run in runs if run.kind == "store" and run.content["clips"]]
-    galleries, maps, events = [], [], []
-    for path in paths:
-        with Store(path) as store:
-            chosen = choose_cards(store, clips, max(1, MAX_CLIPS // len(paths)))
-            name = shown(path.name)
-            stage = begin_stage(report, f"clips of {name}", len(chosen))
-            stage(0)
-            galleries.append(draw_gallery(store, chosen, stage))
-            teacher = models.get(store.teacher)
-            if teacher is None:
-                notes.append(
-                    f"There is no map of {name}: its teacher {shown(store.teacher)} is not among "
-                    f"the models that could be loaded."
-                )
-            else:
-                maps.append((name, page_figures.draw_map(teacher, store, real)))
-            if store.task == "sound-events":
-                students = [m for key, m in models.items() if key != store.teacher]
-                model = next(iter(students), teacher)
-                events.append((name, page_figures.draw_events(model, store)))
-    labels = [card.label for gallery in galleries for card in gallery.cards]
-    scale = to_png_address(np.linspace(0, 1, 60)[np.newaxis])
-    return {
-        **{"galleries": galleries, "maps": maps, "events": events},
-        **{"classes": list(dict.fromkeys(labels)), "scale": scale},
-    }

@@ -28,6 +28,20 @@ from tests.conftest import FAST, make_teacher
 SCRIPT = "<script>alert(1)</script>"
 TRAINING = {"steps": 2, "batch_size": 8}
 FLOAT: dict[str, Any] = {"precision": "float32", "seed": 0}
+FINDING = {
+    **{"attack": "loss", "reverse": True, "area": 0.61, "area_low": 0.52, "area_high": 0.7},
+    **{"p_value": 0.001, "rates": [{"at": 0.1, "tpr": 0.3, "tpr_low": 0.2, "tpr_high": 0.4}]},
+    **{"detectable_area": 0.58, "detectable": [None]},
+}
+AUDIT = {
+    "verdicts": [{"subject": "student", "kind": "leakage found", "reason": "At least 3 %."}],
+    "statements": ["Without `shadows`, nothing is known of the store."],
+    "validity": ["The sides look alike."],
+    "attacks": {"loss": "threshold on the loss"},
+    "subjects": {"student": [FINDING]},
+    "neighbors": {"ratios": {"input": 1.25}},
+    "recordings": {"members": 40, "member_groups": 40, "notes": ["Only 40 clips were tried."]},
+}
 
 
 class Outline(HTMLParser):
@@ -158,12 +172,7 @@ def test_report_shows_scores_export_audit_and_costs(tmp_path: Path) -> None:
     export = {"command": "export", "settings": {"student": "ab12"}, "figures": figures}
     (tmp_path / "ship/export.json").write_text(json.dumps(export | {"fingerprint": "ab12"}))
     (tmp_path / "audit").mkdir()
-    audit = {
-        "verdicts": [{"subject": "student", "verdict": "leakage found", "text": "At least 3 %."}],
-        "limits": ["Only 40 clips were tried."],
-        "attacks": [{"attack": "loss", "AUC": 0.61}],
-    }
-    (tmp_path / "audit/audit.json").write_text(json.dumps(audit))
+    (tmp_path / "audit/audit.json").write_text(json.dumps(AUDIT))
     head = "suite,dataset,fold,teacher,student,source,seed,machine,teacher_accuracy,accuracy,"
     costs = "synthesis_s,distillation_s,synthesis_cpu_s,distillation_cpu_s"
     rows = ["FRAMI,0,m,0.9,0.8,10,20,10,20", "noise,0,m,0.9,0.3,1,20,1,20"]
@@ -174,6 +183,9 @@ def test_report_shows_scores_export_audit_and_costs(tmp_path: Path) -> None:
     assert "12.5" in page.text and "M multiply-adds" in page.text
     assert "student: leakage found." in page.text and "At least 3 %." in page.text
     assert "Only 40 clips were tried." in page.text and "0.61" in page.text
+    assert "Without shadows, nothing" in page.text and "threshold on the loss" in page.text
+    assert "1.250 in input space" in page.text and "no evidence of absence" in page.text
+    assert "TNR at FNR 10 %" in page.text and "An audit can find leakage" in page.text
     charts = [one["aria-label"] or "" for one in page.named("svg")]
     assert "Accuracy against cost: cpu, tones, 0, resnet, small" in charts
     assert any(label.startswith("Confusion matrix") for label in charts)
@@ -297,7 +309,8 @@ def test_report_survives_records_of_any_type(bundle: Path, value: Any) -> None:
     (bundle / "run.json").write_text(json.dumps(dict.fromkeys(names, value)))
     (bundle / "metrics.jsonl").write_text(f"{json.dumps({'step': 1, 'loss': value})}\n{{\n[]\n")
     (bundle.parent / "audit").mkdir()
-    audit = dict.fromkeys(("verdicts", "limits", "attacks"), value)
+    names = ("verdicts", "validity", "attacks", "subjects", "recordings", "neighbors", "store")
+    audit = dict.fromkeys(names, value)
     (bundle.parent / "audit/audit.json").write_text(json.dumps(audit))
     assert "\x1b" not in write_page(bundle.parent, "teacher", "audit")
 

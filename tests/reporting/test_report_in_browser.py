@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from frami.inversion.synthesize import synthesize
@@ -81,10 +82,13 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options: dict[str, Any] = {"samples": 24, "batch_size": 8, "frame_range": (60, 60)}
     synthesize(teacher, folder / "samples.h5", method="noise", **options).close()
     (folder / "audit").mkdir()
-    verdict = {"subject": HOSTILE, "verdict": "leakage found", "text": HOSTILE}
-    attacks = [{"attack": HOSTILE, "AUC": 0.61}, {"attack": "loss", "AUC": 0.5}]
-    content = {"verdicts": [verdict], "limits": [HOSTILE], "attacks": attacks}
+    verdict = {"subject": HOSTILE, "kind": "leakage found", "reason": HOSTILE}
+    attacks = [{"attack": HOSTILE, "area": 0.61}, {"attack": "loss", "area": 0.5}]
+    content = {"verdicts": [verdict], "validity": [HOSTILE], "subjects": {HOSTILE: attacks}}
     (folder / "audit/audit.json").write_text(json.dumps(content))
+    rng = np.random.default_rng(0)
+    scores = {f"{HOSTILE}: {one['attack']}": rng.standard_normal(80) for one in attacks}
+    np.savez(folder / "audit/scores.npz", is_member=np.arange(80) < 40, **scores)
     rows = [f"s{k},{HOSTILE.replace(',', '')},{value}" for k, value in enumerate((9, 100, 20))]
     lines = ["student,settings,accuracy", *rows]
     (folder / "bench.csv").write_text("\n".join(lines) + "\n")
