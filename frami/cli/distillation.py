@@ -30,6 +30,7 @@ class DistillArguments(RuntimeArguments):
     more_steps: int
     any_teacher: bool
     strict: bool
+    stop_after: float | None
     out: str
     precision: str
 
@@ -111,6 +112,7 @@ class DistillArguments(RuntimeArguments):
     metavar="FOLDER",
     help="Folder to write the student to.",
 )
+@options.stop_option
 @options.settings_options
 @options.runtime_options
 @options.precision_option

@@ -22,6 +22,7 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
     pooling: str | None
     task: str | None
     more_steps: int
+    stop_after: float | None
     out: str
     precision: str
 
@@ -87,6 +88,7 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
     metavar="FOLDER",
     help="Folder to write the trained model to.",
 )
+@options.stop_option
 @options.settings_options
 @options.runtime_options
 @options.precision_option
