@@ -19,11 +19,15 @@ from pathlib import Path
 from frami.bench import foreign_page, plots, report
 from frami.bench.experiment import Experiment
 from frami.bench.measure import Bench
+from frami.bench.row_locks import RowLocks, row_number
 from frami.bench.rows import Row, main_measure
 from frami.bench.suites import SUITES
 from frami.core import files
 from frami.core.code import trusting_code
 from frami.core.errors import FramiError, OperationError, UsageError, unknown_name
+from frami.core.shards import Shard
+from frami.core.stopping import Stopped
+from frami.core.text import count
 from frami.data.recordings import load_dataset
 from frami.data.splits import find_data_folder, load_split
 from frami.evaluate import events
@@ -72,10 +76,23 @@ def missing_experiments(experiments: Iterable[Experiment], page: Path) -> list[E
     return [e for e in experiments if not _matches(rows.get(row_key(e)), e)]
 
 
+def own_experiments(experiments: Iterable[Experiment], shard: Shard | None) -> list[Experiment]:
+    """Return the experiments of a shard; all without one.
+
+    A row is dealt by its key columns, so it stays with its shard if a suite grows.
+    """
+    if shard is None:
+        return list(experiments)
+    return [e for e in experiments if row_number(row_key(e)) % shard.count == shard.index - 1]
+
+
 def run_bench(
     experiments: Sequence[Experiment], bench: Bench, page: Path, say: Callable[[str], None]
 ) -> None:
     """Measure experiments, and write the page again after each.
+
+    Several processes may share a page. A row that another live process has taken is passed over,
+    and looked at again at the end, since that process may have died.
 
     Args:
         experiments: What to measure.
@@ -86,29 +103,53 @@ def run_bench(
     Raises:
         UsageError: If recordings that an experiment needs are missing.
         OperationError: If some experiments failed; all others were measured.
+        Stopped: The time of the bench was over.
     """
     _check_recordings(experiments, bench.data)
     files.ensure_dir(page)
     read_rows(page)  # refuses a bench.csv of another kind before hours of work
-    failed = 0
-    for index, experiment in enumerate(experiments, 1):
-        title = f"{index}/{len(experiments)} {_describe(experiment)}"
-        try:
-            with trusting_code():  # of teachers that the suite foreign has adopted itself
-                row = {name: str(value) for name, value in bench.measure(experiment).items()}
-        except FramiError as error:
-            failed += 1
-            say(f"{title}: failed. {error}")
-            continue
-        # Another process may have added rows since, or be about to.
-        with files.exclusive(page):
-            write_report(page, read_rows(page) | {tuple(row[name] for name in KEY): row})
-        name = main_measure(row)
-        say(f"{title}: {measure_title(name)} {float(row[name]):.4f}")
+    left, failed = dict(enumerate(experiments, 1)), 0
+    with RowLocks(page) as locks:
+        for is_second_look in (False, True):
+            for index, experiment in list(left.items()):
+                title = f"{index}/{len(experiments)} {_describe(experiment)}"
+                if bench.deadline.has_passed:
+                    raise bench.deadline.stop(_rows_left(left, experiments))
+                if not locks.take(row_key(experiment)):
+                    if is_second_look:
+                        say(f"{title}: another process measures it.")
+                    continue
+                # Another process that had the lock until now may have measured the row.
+                if not (is_second_look and not missing_experiments([experiment], page)):
+                    try:
+                        _measure(experiment, bench, page, title, say)
+                    except Stopped as error:
+                        raise bench.deadline.stop(_rows_left(left, experiments)) from error
+                    except FramiError as error:
+                        failed += 1
+                        say(f"{title}: failed. {error}")
+                del left[index]
     if failed:
         raise OperationError(
             f"{failed} of {len(experiments)} rows could not be measured; the reasons are above."
         )
+
+
+def _rows_left(left: Collection[object], experiments: Collection[object]) -> str:
+    return f"{len(left):,} of {count(len(experiments), 'row')}"
+
+
+def _measure(
+    experiment: Experiment, bench: Bench, page: Path, title: str, say: Callable[[str], None]
+) -> None:
+    """Measure a row and write it to the page."""
+    with trusting_code():  # of teachers that the suite foreign has adopted itself
+        row = {name: str(value) for name, value in bench.measure(experiment).items()}
+    # Another process may have added rows since, or be about to.
+    with files.exclusive(page):
+        write_report(page, read_rows(page) | {tuple(row[name] for name in KEY): row})
+    name = main_measure(row)
+    say(f"{title}: {measure_title(name)} {float(row[name]):.4f}")
 
 
 def _describe(experiment: Experiment) -> str:

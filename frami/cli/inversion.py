@@ -190,8 +190,8 @@ def synthesize(
         click.echo(line)
     if own is not None:
         shards = shlex.quote(str(Path(arguments["out"]).with_suffix("")))
-        words = f"{shards}.shard-*-of-{own.count}.h5 --out {shlex.quote(arguments['out'])}"
-        click.echo(f"When all {own.count} shards are made: frami merge {words}")
+        files = f"{shards}.shard-*-of-{own.count}.h5 --out {shlex.quote(arguments['out'])}"
+        click.echo(f"When all {own.count} shards are made: frami merge {files}")
         return
     output.echo_next("inspect", out)
     budget = [] if minutes is None else ["--minutes", f"{minutes:g}"]

@@ -139,7 +139,7 @@ def synthesize(
         recordings=inversion.recordings,
         mix=[part.to_json() for part in parts[1:]],
         moments=moments_digest(parts[0].settings, teacher),
-        shard=own and {**asdict(own), "rounds": n_rounds},
+        shard={**asdict(own), "rounds": n_rounds} if own else None,
     )
     writer = StoreWriter(
         out,

@@ -144,7 +144,8 @@ class _Trainer:
             for step in range(start, self.last):
                 mel, target = self.augment(*next(ready), step)
                 losses = self.compute_losses(mel, target, teacher, step)
-                self.step(losses)
+                weights = self.recipe.weights
+                self.step(torch.stack([weights[name] * x for name, x in losses.items()]).sum())
                 done = step + 1
                 if done % LOG_EVERY == 0 or done == self.last:
                     self.record(losses, done, run, report)
@@ -194,12 +195,10 @@ class _Trainer:
             for name, loss in self.recipe.losses.items()
         }
 
-    def step(self, losses: Mapping[str, Tensor]) -> None:
-        """Take one optimizer step on the weighted sum of some losses."""
-        weights = self.recipe.weights
-        total = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+    def step(self, loss: Tensor) -> None:
+        """Take one optimizer step on a loss."""
         self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(total)
+        torch.autograd.backward(loss)
         self.optimizer.step()
         self.schedule.step()
         if self.ema_student is not None:
