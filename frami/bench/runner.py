@@ -19,8 +19,8 @@ from pathlib import Path
 from frami.bench import foreign_page, plots, report
 from frami.bench.experiment import Experiment
 from frami.bench.measure import Bench
-from frami.bench.row_locks import RowLocks, row_number
 from frami.bench.rows import Row, main_measure
+from frami.bench.sharing import row_number, take_turns
 from frami.bench.suites import SUITES
 from frami.core import files
 from frami.core.code import trusting_code
@@ -91,8 +91,7 @@ def run_bench(
 ) -> None:
     """Measure experiments, and write the page again after each.
 
-    Several processes may share a page. A row that another live process has taken is passed over,
-    and looked at again at the end, since that process may have died.
+    Several processes may share a page (`frami.bench.sharing`).
 
     Args:
         experiments: What to measure.
@@ -108,35 +107,30 @@ def run_bench(
     _check_recordings(experiments, bench.data)
     files.ensure_dir(page)
     read_rows(page)  # refuses a bench.csv of another kind before hours of work
-    left, failed = dict(enumerate(experiments, 1)), 0
-    with RowLocks(page) as locks:
-        for is_second_look in (False, True):
-            for index, experiment in list(left.items()):
-                title = f"{index}/{len(experiments)} {_describe(experiment)}"
-                if bench.deadline.has_passed:
-                    raise bench.deadline.stop(_rows_left(left, experiments))
-                if not locks.take(row_key(experiment)):
-                    if is_second_look:
-                        say(f"{title}: another process measures it.")
-                    continue
-                # Another process that had the lock until now may have measured the row.
-                if not (is_second_look and not missing_experiments([experiment], page)):
-                    try:
-                        _measure(experiment, bench, page, title, say)
-                    except Stopped as error:
-                        raise bench.deadline.stop(_rows_left(left, experiments)) from error
-                    except FramiError as error:
-                        failed += 1
-                        say(f"{title}: failed. {error}")
-                del left[index]
-    if failed:
+    total = len(experiments)
+    titles = [f"{index}/{total} {_describe(one)}" for index, one in enumerate(experiments, 1)]
+    n_failed = 0
+    turns = take_turns(
+        [row_key(experiment) for experiment in experiments],
+        page,
+        lambda index: not missing_experiments([experiments[index]], page),
+        lambda index: say(f"{titles[index]}: another process measures it."),
+    )
+    for n_done, index in enumerate(turns):
+        left = f"{total - n_done:,} of {count(total, 'row')}"
+        if bench.deadline.has_passed:
+            raise bench.deadline.stop(left)
+        try:
+            _measure(experiments[index], bench, page, titles[index], say)
+        except Stopped as error:
+            raise bench.deadline.stop(left) from error
+        except FramiError as error:
+            n_failed += 1
+            say(f"{titles[index]}: failed. {error}")
+    if n_failed:
         raise OperationError(
-            f"{failed} of {len(experiments)} rows could not be measured; the reasons are above."
+            f"{n_failed} of {total} rows could not be measured; the reasons are above."
         )
-
-
-def _rows_left(left: Collection[object], experiments: Collection[object]) -> str:
-    return f"{len(left):,} of {count(len(experiments), 'row')}"
 
 
 def _measure(

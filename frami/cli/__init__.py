@@ -18,6 +18,7 @@
     diagnosis    doctor
     help         sections and examples of all commands, and errors that name options
     options      options that commands share
+    cluster      options for several processes
     output       what commands print in common
     types        types of option values
 

@@ -7,11 +7,10 @@ from typing import Unpack
 
 import click
 
-from frami.cli import options, output, types
+from frami.cli import cluster, options, output, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
 from frami.core.errors import UsageError, unknown_name
-from frami.core.shards import make_shard
 from frami.core.stopping import make_deadline
 
 SUITES = (
@@ -151,8 +150,8 @@ def demo(task: str, out: str, data: str | None, **runtime: Unpack[RuntimeArgumen
     is_flag=True,
     help="Keep results with the same settings, even if their models are gone.",
 )
-@options.shard_option
-@options.stop_option
+@cluster.shard_option
+@cluster.stop_option
 @options.runtime_options
 def bench(
     suite: str,
@@ -195,9 +194,9 @@ def bench(
     if suite == "calibration":
         _measure_calibration(data, out, tasks, page, runtime)
         return
-    deadline, pair = make_deadline(stop_after), options.choose_shard(shard)
+    deadline = make_deadline(stop_after)
     experiments = runner.own_experiments(
-        runner.list_experiments(suite, tasks, seeds, seed), make_shard(pair) if pair else None
+        runner.list_experiments(suite, tasks, seeds, seed), cluster.choose_shard(shard)
     )
     if resume:
         experiments = runner.missing_experiments(experiments, page)

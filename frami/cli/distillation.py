@@ -6,7 +6,7 @@ from typing import Unpack
 
 import click
 
-from frami.cli import options, output, runs, types
+from frami.cli import cluster, options, output, runs, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
 from frami.core import registry
@@ -112,7 +112,7 @@ class DistillArguments(RuntimeArguments):
     metavar="FOLDER",
     help="Folder to write the student to.",
 )
-@options.stop_option
+@cluster.stop_option
 @options.settings_options
 @options.runtime_options
 @options.precision_option

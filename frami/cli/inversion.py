@@ -9,7 +9,7 @@ from typing import Any, Unpack
 
 import click
 
-from frami.cli import options, output, runs, types
+from frami.cli import cluster, options, output, runs, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
 from frami.core.text import count
@@ -110,8 +110,8 @@ class SynthesizeArguments(RuntimeArguments):
     help="Moments of recordings that 'frami moments' computed, as a prior for a teacher with few "
     "batch norms.",
 )
-@options.shard_option
-@options.stop_option
+@cluster.shard_option
+@cluster.stop_option
 @options.settings_options
 @options.runtime_options
 @options.precision_option
@@ -135,7 +135,6 @@ def synthesize(
     """
     output.import_torch("synthesis")
     from frami.core.progress import show_progress
-    from frami.core.shards import make_shard
     from frami.data.composition import describe_answers, describe_origins
     from frami.data.store import Store, store_run_folder
     from frami.inversion.checks import describe_priors, inversion_warnings
@@ -149,8 +148,7 @@ def synthesize(
     if options.print_settings(list_settings, load_method(method).Settings):
         return
     minutes = options.choose_minutes(minutes, quick, best)
-    pair = options.choose_shard(shard)
-    own = None if pair is None else make_shard(pair)
+    own = cluster.choose_shard(shard)
     model, shares = load(teacher), dict(mix)
     settings = _parse_settings(assignments, method, shares)
     parts = plan_parts(model, method, shares, settings, arguments["moments"])
@@ -173,7 +171,7 @@ def synthesize(
             model,
             **arguments,
             minutes=minutes,
-            shard=pair,
+            shard=own and (own.index, own.count),
             mix=shares,
             options=settings,
             report=report,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, TypedDict
@@ -12,7 +11,6 @@ import click
 from frami.cli import types
 from frami.cli.help import TRUST, Option, RequiredOption
 from frami.core.errors import UsageError
-from frami.core.shards import shard_of_environment
 from frami.core.time_budget import BEST, QUICK
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -102,21 +100,6 @@ budget_options = combine_options(
         metavar="MILLIONS",
         help="Fail if the model needs more multiply-adds for a clip of 1 s, in millions.",
     ),
-)
-shard_option = option(
-    "--shard",
-    section="Cluster",
-    type=types.SHARD,
-    metavar="I/N",
-    help="Do one part of the work of N processes, e.g. 2/4. auto takes I and N from RANK and "
-    "WORLD_SIZE (torchrun), or from a Slurm array.",
-)
-stop_option = option(
-    "--stop-after",
-    section="Cluster",
-    type=float,
-    metavar="MINUTES",
-    help="Stop at the next boundary after this time, with the state saved and exit code 75.",
 )
 minutes_options = combine_options(
     option(
@@ -240,15 +223,6 @@ def choose_minutes(minutes: float | None, quick: bool, best: bool) -> float | No
     if (minutes is not None) + quick + best > 1:
         raise UsageError("Give one of `minutes`, `quick` and `best`.")
     return QUICK if quick else BEST if best else minutes
-
-
-def choose_shard(shard: tuple[int, int] | str | None) -> tuple[int, int] | None:
-    """Return the pair of `shard_option`; print what ``auto`` took from the environment."""
-    if not isinstance(shard, str):
-        return shard
-    chosen, sentence = shard_of_environment(os.environ)
-    click.echo(sentence, err=True)
-    return chosen.index, chosen.count
 
 
 def print_settings(

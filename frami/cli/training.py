@@ -6,7 +6,7 @@ from typing import Unpack
 
 import click
 
-from frami.cli import options, output, runs, types
+from frami.cli import cluster, options, output, runs, types
 from frami.cli.help import Command
 from frami.cli.options import RecordingArguments, RuntimeArguments
 from frami.core import registry
@@ -88,7 +88,7 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
     metavar="FOLDER",
     help="Folder to write the trained model to.",
 )
-@options.stop_option
+@cluster.stop_option
 @options.settings_options
 @options.runtime_options
 @options.precision_option

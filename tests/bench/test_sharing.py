@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from frami.bench import runner
 from frami.bench.measure import Bench
-from frami.bench.row_locks import RowLocks, row_number
+from frami.bench.sharing import RowLocks, row_number
 from frami.core.shards import Shard
 from frami.core.stopping import Stopped, make_deadline
 
@@ -77,14 +78,14 @@ def test_rows_are_dealt_by_their_key_and_all_of_them() -> None:
 
 def test_lock_of_a_row_belongs_to_one_process_and_is_freed_by_its_death(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from frami.bench.row_locks import RowLocks\n"
-        "with RowLocks(Path(sys.argv[1])) as locks:\n"
-        "    print(locks.take(['a', 'b']), flush=True); input()"
+        "import sys; from pathlib import Path; from frami.bench.sharing import RowLocks\n"
+        "locks = RowLocks(Path(sys.argv[1]))\n"
+        "print(locks.take(['a', 'b']), flush=True); input()"
     )
     words = [sys.executable, "-c", code, str(tmp_path)]
     with (
         subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other,
-        RowLocks(tmp_path) as locks,
+        closing(RowLocks(tmp_path)) as locks,
     ):
         assert other.stdout is not None and other.stdout.readline() == b"True\n"
         assert not locks.take(["a", "b"]) and locks.take(["a", "c"])
