@@ -122,6 +122,7 @@ class Method:
         self.embedded.requires_grad_(settings.embedding == "learned")
         self.running = RunningMoments(settings.momentum)
         self.proxy = make_proxy(teacher, settings, runtime, seed)
+        self.generation = 0
         self._draw_generator(0)
 
     def _draw_generator(self, index: int) -> None:
@@ -134,7 +135,9 @@ class Method:
     def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
         """Return finished clips ``(B, F, n_frames)``, one for each target."""
         settings, runtime = self.settings, self.runtime
-        if index and index % settings.fresh == 0:
+        # A shard does not make every round, so that it can miss the multiples of ``fresh``.
+        if index // settings.fresh != self.generation:
+            self.generation = index // settings.fresh
             self._draw_generator(index)
         target, rng = target.to(runtime.device), seeds.make_rng(self.seed, Stream.ROUND, index)
         # How often the class of each clip occurs before it in the batch.
@@ -181,6 +184,7 @@ class Method:
         """Return everything the next round depends on."""
         return {
             "embedded": self.embedded.detach(),
+            "generation": self.generation,
             "generator": self.generator.state_dict(),
             "norm": self.norm.state_dict(),
             "running": self.running.state_dict(),
@@ -191,6 +195,7 @@ class Method:
         """Restore what `state_dict` returned."""
         with torch.no_grad():
             self.embedded.copy_(state["embedded"])
+        self.generation = state.get("generation", 0)
         self.generator.load_state_dict(state["generator"])
         self.norm.load_state_dict(state["norm"])
         self.running.load_state_dict(state["running"], self.runtime.device)

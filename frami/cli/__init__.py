@@ -18,6 +18,7 @@
     diagnosis    doctor
     help         sections and examples of all commands, and errors that name options
     options      options that commands share
+    cluster      options for several processes
     output       what commands print in common
     types        types of option values
 
@@ -54,6 +55,7 @@ from frami.cli.stores import merge
 from frami.cli.training import train
 from frami.core import registry
 from frami.core.errors import FramiError
+from frami.core.stopping import Stopped
 
 OUT_OF_MEMORY = (
     "Use smaller batches (synthesize: --batch-size; train and distill: --set batch_size=...) and "
@@ -120,7 +122,10 @@ def _user_code(error: Exception) -> str | None:
 
 
 def main() -> None:
-    """Run the command line. Exit with 0 (done), 1 (failed), 2 (wrong use) or 130 (Ctrl-C)."""
+    """Run the command line, and exit.
+
+    The codes are 0 (done), 1 (failed), 2 (wrong use), 75 (--stop-after) and 130 (Ctrl-C).
+    """
     command = shlex.join(["frami", *sys.argv[1:]])
     try:
         frami(prog_name="frami", standalone_mode=False)
@@ -134,6 +139,8 @@ def main() -> None:
         _stop(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):
         _stop(f"stopped. Finished work is kept. To continue, type: {command}", 130)
+    except Stopped as error:
+        _stop(f"{error} To continue, type: {command}", error.exit_code)
     except FramiError as error:
         _stop(str(error), error.exit_code)
     except OSError as error:

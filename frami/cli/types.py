@@ -78,7 +78,23 @@ class Share(StringParamType):
         return name, share
 
 
+class ShardPair(StringParamType):
+    """A part of the work, written ``I/N``; the value is the pair. ``auto`` stays as it is."""
+
+    name = "shard"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the pair or ``auto``, or refuse a text of another form."""
+        if isinstance(value, tuple) or value == "auto":
+            return value
+        index, slash, total = value.partition("/")
+        if not (index.isdecimal() and total.isdecimal()):
+            self.fail(f"{value!r} is not of the form I/N, such as 2/4, and not auto.", param, ctx)
+        return int(index), int(total)
+
+
 FOLDER = PathOption()
+SHARD = ShardPair()
 DATASET = Name(lambda: registry.names("datasets"))
 METHOD = Name(lambda: registry.names("generators"))
 NETWORK = Name(lambda: registry.names("teachers") + registry.names("students"))

@@ -20,6 +20,7 @@ from frami.core.errors import OperationError, UsageError
 from frami.core.extension import extend_record
 from frami.core.meter import Meter
 from frami.core.settings import describe_differences
+from frami.core.stopping import NEVER, Deadline
 from frami.core.trackers import LogCallback, ignore, pass_on
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
@@ -68,6 +69,7 @@ class Run:
         writes: Sequence[str] = (),
         recordings: str = "",
         log: LogCallback = ignore,
+        deadline: Deadline = NEVER,
         **details: Any,
     ) -> None:
         """Start a run, or resume it.
@@ -82,6 +84,7 @@ class Run:
             writes: Files that the work writes. Without a record, none of them may exist.
             recordings: Fingerprint of the training recordings.
             log: Called with all values that the run logs.
+            deadline: When `save` stops the work.
             details: Further entries of the record.
 
         Raises:
@@ -91,7 +94,7 @@ class Run:
         self.folder = files.ensure_dir(folder)
         self._grows, self._keeps_state = grows, keeps_state or grows
         self._record = self.folder / "run.json"
-        self._saved, self._log = -float("inf"), log
+        self._saved, self._log, self._deadline = -float("inf"), log, deadline
         self._lock: int | None = None
         # In the form that JSON returns: a tuple becomes a list.
         settings = json.loads(json.dumps(dict(settings), default=str))
@@ -146,9 +149,22 @@ class Run:
             rows = [row for row in read_metrics(self.folder) if row[counter] <= last]
             files.write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
-    def save(self, state: Callable[[], Mapping[str, Any]], *, always: bool = False) -> None:
-        """Write the state to resume from; at most every 20 s, unless ``always``."""
-        if not always and time.monotonic() - self._saved < SECONDS_BETWEEN_CHECKPOINTS:
+    def save(
+        self, state: Callable[[], Mapping[str, Any]], *, always: bool = False, left: str = ""
+    ) -> None:
+        """Write the state to resume from; at most every 20 s, unless ``always``.
+
+        Args:
+            state: Returns the state.
+            always: Write it, however short ago it was written.
+            left: What is left to do, in words; empty at the end.
+
+        Raises:
+            Stopped: The deadline has passed, and something is left to do. The state is saved.
+        """
+        stops = bool(left) and self._deadline.has_passed
+        since = time.monotonic() - self._saved
+        if not (always or stops) and since < SECONDS_BETWEEN_CHECKPOINTS:
             return
         buffer = io.BytesIO()
         torch.save(dict(state()), buffer)
@@ -156,6 +172,8 @@ class Run:
         self._saved = time.monotonic()
         self.content |= self._meter.read()
         files.write_json(self._record, self.content)
+        if stops:
+            raise self._deadline.stop(left)
 
     def state(self) -> dict[str, Any] | None:
         """Return the last saved state, or None."""

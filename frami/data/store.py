@@ -30,6 +30,7 @@ from torch import Tensor
 from frami.audio.frontend import FrontEnd
 from frami.core.errors import OperationError, UsageError
 from frami.core.settings import settings_from_json
+from frami.data import virtual_columns
 
 FORMAT = "frami store 1"
 HOLDOUT_FRACTION = 0.05
@@ -109,6 +110,7 @@ class Store:
             raise OperationError(
                 f"{self.path} is damaged: its columns differ in length. {_hint(self.path)}"
             )
+        virtual_columns.check_sources(self._file)
         # Looking a column up takes longer than reading a clip.
         self._columns = {name: self._file[name] for name in columns & {"mel", TIMELINE}}
         self.n_frames = self._file["n_frames"][:].astype(np.int64)

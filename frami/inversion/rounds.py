@@ -13,6 +13,7 @@ from torch import Tensor
 from frami.core.progress import ProgressCallback, set_total
 from frami.core.run import Run
 from frami.core.runtime import Runtime
+from frami.core.text import count
 from frami.data.writer import StoreWriter
 from frami.inversion import targets
 from frami.inversion.explicit_norms import explicit_batch_norms
@@ -40,9 +41,9 @@ class Synthesis:
         plan, batch = self.plan, self.plan.batch_size
         similarity = targets.class_similarity(self.teacher.network.head, plan.co_occurrence)
         sample_targets = targets.TARGET_SAMPLERS[self.teacher.task]
-        index = self._resume(run)
+        done = self._resume(run)
         set_total(report, samples)
-        if index * batch < samples:
+        if done * batch < samples:
             self.inversion.read_recordings(report)
         report(min(self.writer.rows, samples))
         with (
@@ -50,37 +51,39 @@ class Synthesis:
             frozen(network),
             explicit_batch_norms(),
         ):
-            if self.writer.losses and index * batch < samples:
+            if self.writer.losses and done * batch < samples:
                 n_mels, n_frames = self.teacher.front_end.n_mels, plan.frame_range[0]
                 require_gradient(network, n_mels, n_frames, plan.seed, self.runtime)
-            while index * batch < samples:
+            while done * batch < samples:
+                index = plan.round_index(done)
                 n_frames = targets.sample_round_frames(plan.frame_range, index, plan.seed)
                 target = sample_targets(similarity, batch, index, plan.seed, n_frames)
                 result = self.inversion.run_round(index, target, n_frames)
                 # The saved state can be some seconds older than the store: after a kill, the store
                 # already has the clips of the rounds that are repeated.
-                if (index + 1) * batch > self.writer.rows:
+                if (done + 1) * batch > self.writer.rows:
                     self._append(result, target, index)
-                index += 1
-                clips = index * batch
-                run.log(round=index, clips=clips, n_frames=n_frames, **result.losses)
-                run.save(partial(self._state, index), always=clips >= samples)
+                done += 1
+                clips = done * batch
+                run.log(round=done, clips=clips, n_frames=n_frames, **result.losses)
+                left = f"{samples - clips:,} of {count(samples, 'clip')}" if clips < samples else ""
+                run.save(partial(self._state, done), always=not left, left=left)
                 note = ", ".join(f"{name} {loss:.2f}" for name, loss in result.losses.items())
                 report(min(self.writer.rows, samples), note)
         run.finish(clips=self.writer.rows)
 
     def _resume(self, run: Run) -> int:
-        """Restore the saved state, if there is one; return the index of the next round."""
-        index, state = 0, run.state()
+        """Restore the saved state, if there is one; return the number of finished rounds."""
+        done, state = 0, run.state()
         # A state ahead of the store belongs to another store, which was deleted.
         if state is not None and state["round"] * self.plan.batch_size <= self.writer.rows:
-            index = state["round"]
+            done = state["round"]
             self.inversion.load_state_dict(state["method"])
-        run.rewind("round", index)
-        return index
+        run.rewind("round", done)
+        return done
 
-    def _state(self, index: int) -> dict[str, Any]:
-        return {"round": index, "method": self.inversion.state_dict()}
+    def _state(self, done: int) -> dict[str, Any]:
+        return {"round": done, "method": self.inversion.state_dict()}
 
     def _append(self, result: RoundResult, target: Tensor, index: int) -> None:
         """Store the clips of a round, with their targets and the teacher's logits."""

@@ -6,7 +6,7 @@ It draws targets and lengths, stores the clips, resumes interrupted work, and re
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from frami.core.run import Run, discard_record, is_finished
 from frami.core.run_choice import RECORD_KEY
 from frami.core.run_runtime import select_run_runtime
 from frami.core.settings import identity_fields
+from frami.core.shards import Shard, make_shard
+from frami.core.stopping import Deadline, make_deadline
+from frami.core.text import count
 from frami.core.trackers import LogCallback, check_log, ignore
 from frami.data.store import Store, store_run_folder
 from frami.data.writer import StoreWriter
@@ -46,6 +49,8 @@ def synthesize(
     co_occurrence: float = 0.0,
     options: Mapping[str, Any] | None = None,
     moments: str | Path | None = None,
+    shard: tuple[int, int] | None = None,
+    stop_after: float | None = None,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -77,6 +82,11 @@ def synthesize(
             ``synthesizer.balance``.
         moments: File of moments of recordings (`frami moments`), as a prior for a teacher with few
             batch norms, for the methods ``frami`` and ``deepinversion``.
+        shard: Make one of N shards of the plan, ``(I, N)`` with I from 1: the rounds that are I - 1
+            modulo N. The file is ``samples.shard-I-of-N.h5`` for an ``out`` of ``samples.h5``;
+            `frami.data.merge.merge` joins the shards. A shard carries weights and averages over
+            its own rounds only, so the clips of a method that does so depend on N.
+        stop_after: Minutes after which the work stops with the first round that ends; None: never.
         seed: Seed of all random numbers.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         threads: Number of CPU threads; None keeps torch's choice.
@@ -87,13 +97,20 @@ def synthesize(
 
     Raises:
         UsageError: A method or setting does not exist, or is not allowed; the store was made with
-            other settings; another process is writing to it; or the ``minutes`` are too few.
+            other settings; another process is writing to it; the ``minutes`` are too few; or the
+            plan has fewer rounds than shards.
+        Stopped: The time of ``stop_after`` was over. The same call continues.
     """
     check_callback(report)
+    deadline = make_deadline(stop_after)
     n_clips = _check_samples(samples, minutes, batch_size)
     check_log(log)
     teacher = as_model(teacher)
     out, seed = Path(out), seeds.check_seed(seed)
+    own, n_rounds = None, -(-n_clips // batch_size)
+    if shard is not None:
+        own = _check_shard(make_shard(shard), minutes, n_rounds, batch_size)
+        out, n_clips = own.path(out), batch_size * len(own.pieces(n_rounds))
     parts = plan_parts(teacher, method, mix or {}, options or {}, moments)
     if frame_range is None:
         frame_range = targets.default_frame_range(teacher, parts[0].settings)
@@ -109,7 +126,7 @@ def synthesize(
         choice, parts = plan_clips(minutes, *work, report)
         n_clips, details = choice.samples, {RECORD_KEY: choice.to_json()}
         announce(choice.describe())
-    check_turns(parts, n_clips, batch_size)
+    check_turns(parts, batch_size * n_rounds if own else n_clips, batch_size)
     inversion = Mixture(parts, sized, runtime, seed)
     plan = SynthesisPlan(
         method=parts[0].method,
@@ -122,6 +139,7 @@ def synthesize(
         recordings=inversion.recordings,
         mix=[part.to_json() for part in parts[1:]],
         moments=moments_digest(parts[0].settings, teacher),
+        shard={**asdict(own), "rounds": n_rounds} if own else None,
     )
     writer = StoreWriter(
         out,
@@ -132,7 +150,7 @@ def synthesize(
     )
     try:
         synthesis = Synthesis(plan, teacher, inversion, writer, runtime)
-        _run(synthesis, parts, out, n_clips, report, log, details)
+        _run(synthesis, parts, out, n_clips, report, log, deadline, details)
     finally:
         writer.close()
     return Store(out)
@@ -149,6 +167,22 @@ def _check_samples(samples: int | None, minutes: float | None, batch_size: int) 
     return n_clips
 
 
+def _check_shard(shard: Shard, minutes: float | None, rounds: int, batch_size: int) -> Shard:
+    """Return the shard, if the plan does not depend on this machine and has rounds for all."""
+    if minutes is not None:
+        raise UsageError(
+            "`minutes` is measured on each machine, but all shards need one plan. Give `samples` "
+            "with `shard`."
+        )
+    if shard.count > rounds:
+        raise UsageError(
+            f"`shard` asks for {shard.count} shards, but the plan has only "
+            f"{count(rounds, 'round')} of {count(batch_size, 'clip')}. Ask for fewer shards, more "
+            f"`samples` or a smaller `batch_size`."
+        )
+    return shard
+
+
 def _run(
     synthesis: Synthesis,
     parts: Sequence[Part],
@@ -156,6 +190,7 @@ def _run(
     samples: int,
     report: ProgressCallback,
     log: LogCallback,
+    deadline: Deadline,
     details: Mapping[str, Any],
 ) -> None:
     """Run the rounds that a store still lacks, and record the run beside it."""
@@ -175,6 +210,7 @@ def _run(
         teacher=teacher.fingerprint,
         active_losses=unique(checks.active_losses(teacher, part.settings) for part in parts),
         log=log,
+        deadline=deadline,
         warnings=unique(inversion_warnings(teacher, part.settings) for part in parts),
         **needs,
         **details,

@@ -17,6 +17,7 @@ from frami.data.clips import indices_of_class
 from frami.data.composition import describe_agreement, describe_coverage, describe_origins
 from frami.data.merge import MERGED
 from frami.data.recordings import Split
+from frami.data.shards import describe_shards
 from frami.data.splits import align_labels, split_for_task
 from frami.data.store import Store, store_run_folder
 from frami.models.model import ModelLike, as_model
@@ -102,6 +103,7 @@ def _describe_clips(store: Store) -> Rows:
         ("clips", f"{len(store):,}, {min(counts)} to {max(counts)} per class"),
         ("frame range", format_frame_range(store.front_end, frame_range)),
         ("composition", describe_origins(store)),
+        *[("plan", text) for text in filter(None, [describe_shards(store)])],
         *[("agreement", text) for text in filter(None, [describe_agreement(store)])],
         ("predicted", f"Classes that the teacher predicts: {describe_coverage(store)}"),
         ("confidence", f"{confidence:.2f}, mean of the teacher's highest probability per clip"),

@@ -114,7 +114,13 @@ def _train(settings: Mapping[str, Any], names: Names, out: str) -> Words:
 def _synthesize(settings: Mapping[str, Any], names: Names, out: str) -> Words:
     method = str(settings.get("method"))
     words = ["synthesize", "--teacher", names.get("teacher", TEACHER), "--method", shown(method)]
-    words += ["--samples", names.get("clips", "CLIPS")]
+    shard, samples = mapping(settings.get("shard")), names.get("clips", "CLIPS")
+    if shard:
+        index, total = (shown(shard.get(name)) for name in ("index", "count"))
+        words += ["--shard", f"{index}/{total}"]
+        samples = _product(shard.get("rounds"), settings.get("batch_size"))
+        out = out.replace(f".shard-{index}-of-{total}", "")
+    words += ["--samples", samples]
     assigned = _changed(settings.get("options"), _settings_class(method))
     for part in map(mapping, sequence(settings.get("mix"))):
         name = str(part.get("method"))
@@ -224,6 +230,10 @@ def _front_end(front_end: Any) -> Words:
 
 def _value(option: str, value: Any, default: Any = None) -> Words:
     return [] if value is None or value == default else [option, shown(value)]
+
+
+def _product(one: Any, other: Any) -> str:
+    return str(one * other) if isinstance(one, int) and isinstance(other, int) else "CLIPS"
 
 
 def _settings_class(method: str) -> type | None:

@@ -15,6 +15,7 @@ from frami.core.progress import ProgressCallback, check_callback, set_total, sil
 from frami.core.run import Run, read_record
 from frami.core.run_choice import RECORD_KEY
 from frami.core.run_runtime import select_run_runtime
+from frami.core.stopping import Deadline, make_deadline
 from frami.core.trackers import LogCallback, check_log, ignore
 from frami.data.store import Store
 from frami.evaluate import complexity
@@ -48,6 +49,7 @@ def distill(
     more_steps: int = 0,
     any_teacher: bool = False,
     strict: bool = False,
+    stop_after: float | None = None,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -95,6 +97,7 @@ def distill(
         any_teacher: Skip two safety checks: that the store was made from this teacher, and that the
             teacher was not trained on the test fold.
         strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
+        stop_after: Minutes after which the work stops, at a multiple of 20 steps; None: never.
         seed: Seed of the student's first weights, the order of the clips and their augmentation.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; None leaves the choice to torch.
@@ -102,15 +105,18 @@ def distill(
         report: Called with the number of finished steps.
         log: Called with the number of a step, and what metrics.jsonl gets for it.
         warn: Called with a sentence if the student is larger than its teacher.
-        announce: Called with a sentence on what was chosen for ``minutes``.
+        announce: Called with a sentence on what was chosen for ``minutes``, and with one on whether
+            a store that was made in shards is whole.
 
     Raises:
         UsageError: The student, recipe or a setting is unknown; not exactly one of ``samples``,
             ``dataset`` and ``noise`` is given; the teachers have different labels; the store has
             another teacher, front end, task or labels; or the ``minutes`` are too few.
         OperationError: The store has fewer than 4 clips.
+        Stopped: The time of ``stop_after`` was over. The same call continues.
     """
     check_callback(report)
+    deadline = make_deadline(stop_after)
     _check_minutes(minutes, options or {})
     check_log(log)
     teachers = load_teachers(teacher)
@@ -152,7 +158,9 @@ def distill(
         source = _noise(plan) if noise else source
         details = {RECORD_KEY: choice.to_json()}
         announce(choice.describe())
-    return _run(plan, source, folder, more_steps, report, warn, log, details)
+    if source.note:
+        announce(source.note)
+    return _run(plan, source, folder, more_steps, report, warn, log, deadline, details)
 
 
 def _check_minutes(minutes: float | None, options: Mapping[str, Any]) -> None:
@@ -177,6 +185,7 @@ def _run(
     report: ProgressCallback,
     warn: Callable[[str], None],
     log: LogCallback,
+    deadline: Deadline,
     details: Mapping[str, Any],
 ) -> Model:
     """Train the student of a plan in a run folder, or load it if the run is finished."""
@@ -202,6 +211,7 @@ def _run(
         teacher=plan.teacher_id,
         missing=source.missing,
         log=log,
+        deadline=deadline,
         **details,
     ) as run:
         if not run.finished and clips is not None:

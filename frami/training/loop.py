@@ -20,7 +20,9 @@ from frami.core.run import Run
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import setting
+from frami.core.text import count
 from frami.data.clips import Clips, infinite_batches
+from frami.data.read_ahead import read_ahead
 from frami.models import tasks
 from frami.models.model import Model, load
 from frami.models.network import Output, frozen
@@ -138,22 +140,31 @@ class _Trainer:
         start = self.resume(run) if run is not None else 0
         report(start - self.first)
         batches = infinite_batches(clips, self.settings.batch_size, self.seed, start)
-        for step in range(start, self.last):
-            mel, target = self.augment(*next(batches), step)
-            losses = self.compute_losses(mel, target, teacher, step)
-            weights = self.recipe.weights
-            self.step(torch.stack([weights[name] * loss for name, loss in losses.items()]).sum())
-            done = step + 1
-            if done % LOG_EVERY and done != self.last:
-                continue
-            values = _finite_values(losses, done)
-            report(
-                done - self.first,
-                ", ".join(f"{name} {value:.3f}" for name, value in values.items()),
-            )
-            if run is not None:
-                run.log(step=done, **values)
-                run.save(partial(self.state, done), always=done == self.last)
+        with read_ahead(batches) as ready:
+            for step in range(start, self.last):
+                mel, target = self.augment(*next(ready), step)
+                losses = self.compute_losses(mel, target, teacher, step)
+                weights = self.recipe.weights
+                self.step(torch.stack([weights[name] * x for name, x in losses.items()]).sum())
+                done = step + 1
+                if done % LOG_EVERY == 0 or done == self.last:
+                    self.record(losses, done, run, report)
+        if run is not None:
+            run.content["seconds_waiting_for_clips"] = round(ready.seconds_waiting, 3)
+
+    def record(
+        self, losses: Mapping[str, Tensor], done: int, run: Run | None, report: ProgressCallback
+    ) -> None:
+        """Report the losses of a step, and save the state after it."""
+        values = _finite_values(losses, done)
+        note = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+        report(done - self.first, note)
+        if run is None:
+            return
+        run.log(step=done, **values)
+        total = self.last - self.first
+        left = f"{self.last - done:,} of {count(total, 'step')}" if done < self.last else ""
+        run.save(partial(self.state, done), always=not left, left=left)
 
     def augment(self, mel: Tensor, target: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """Return a batch on the device, augmented for this step."""

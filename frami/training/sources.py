@@ -14,6 +14,7 @@ from frami.data.clips import Clips, Spectrograms
 from frami.data.leakage import leakage_warning
 from frami.data.noise import NoiseClips
 from frami.data.recordings import Split
+from frami.data.shards import describe_shards
 from frami.data.splits import load_split, match_labels, require_training_clips, split_for_task
 from frami.data.store import Store, train_holdout_split
 from frami.models.compatibility import distinct_front_ends
@@ -32,12 +33,14 @@ class TrainingSource:
             and the held-out clips of a store or None for recordings, whose test fold is held out.
         recordings: Fingerprint of the recordings; empty for a store.
         missing: Sentences on what is missing of the recordings (`Split.missing`).
+        note: A sentence on a store that was made in shards; empty for other clips.
     """
 
     origin: dict[str, Any]
     load: Callable[[ProgressCallback], tuple[Clips, Clips | None]]
     recordings: str = ""
     missing: str = ""
+    note: str = ""
 
 
 def read_once(source: TrainingSource) -> TrainingSource:
@@ -159,7 +162,8 @@ def _from_store(
         "settings": store.settings,
         "teacher": store.teacher,
     }
-    return TrainingSource(origin, lambda report: train_holdout_split(store))
+    note = describe_shards(store)
+    return TrainingSource(origin, lambda report: train_holdout_split(store), note=note)
 
 
 def _check_store(store: Store, teacher: Model, *, any_teacher: bool) -> None:

@@ -20,6 +20,7 @@ from frami.core.run_runtime import select_run_runtime
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import make_settings, setting, settings_to_json
+from frami.core.stopping import make_deadline
 from frami.core.trackers import LogCallback, check_log, ignore
 from frami.data.clips import Spectrograms
 from frami.data.recordings import Recordings, Split, load_dataset
@@ -85,6 +86,7 @@ def train(
     budget: str | complexity.Budget | None = None,
     more_steps: int = 0,
     strict: bool = False,
+    stop_after: float | None = None,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
@@ -119,6 +121,7 @@ def train(
             weights and the optimizer's state, with a new cycle of the learning rate. The same
             number again, once it is done, trains nothing.
         strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
+        stop_after: Minutes after which the work stops, at a multiple of 20 steps; None: never.
         seed: Seed of the first weights, the order of the clips and their augmentation.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; None leaves the choice to torch.
@@ -130,8 +133,10 @@ def train(
         UsageError: The data set, fold, network or a setting is unknown, there are too few clips,
             the network exceeds the budget, or the folder contains something else.
         OperationError: A recording cannot be read, the loss is not finite, or the disk is full.
+        Stopped: The time of ``stop_after`` was over. The same call continues.
     """
     check_callback(report)
+    deadline = make_deadline(stop_after)
     check_log(log)
     settings, seed = make_settings(SupervisedSettings, options or {}), seeds.check_seed(seed)
     architecture = Architecture.from_options(network, width, depth, pooling)
@@ -167,6 +172,7 @@ def train(
         layout=runtime.layout,
         missing=split.missing,
         log=log,
+        deadline=deadline,
     ) as run:
         if not run.finished:
             model, n_clips = _fit(untrained, split, settings, runtime, seed, run, report)

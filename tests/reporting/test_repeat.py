@@ -110,3 +110,16 @@ def test_command_of_a_stranger_is_one_line_for_the_shell(tmp_path: Path) -> None
 def test_a_record_of_another_command_has_no_command(tmp_path: Path) -> None:
     run = record(tmp_path / "run", "soundscapes", {"seed": 0})
     assert repeat_command(run, [run]) == ""
+
+
+def test_command_of_a_shard_names_the_plan_and_its_file(tmp_path: Path) -> None:
+    settings = {
+        "method": "noise",
+        "batch_size": 64,
+        "shard": {"index": 2, "count": 3, "rounds": 5},
+    }
+    run = record(tmp_path / "my samples.shard-2-of-3.run", "synthesize", settings)
+    words = shlex.split(join(repeat_command(run, [run])))
+    assert words[words.index("--shard") + 1] == "2/3"
+    assert words[words.index("--samples") + 1] == "320"
+    assert words[words.index("--out") + 1] == str(tmp_path / "my samples.h5")
