@@ -13,6 +13,7 @@ import soundfile
 
 from frami.audio import containers, streams
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import expand
 
 DECODING_ERRORS = (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError)
 # Bytes after the sound that are not missed: a tag of another format, or padding.
@@ -35,7 +36,7 @@ class Verdict:
 
 def check_file(path: str | Path) -> Path:
     """Return the path of a file that is not empty; ``~`` is the home folder."""
-    path = Path(path).expanduser()
+    path = expand(path)
     if not path.is_file():
         raise UsageError(f"There is no file {str(path)!r}.")
     if path.stat().st_size == 0:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import expand
 from frami.core.text import count, itemize, preview
 from frami.data.recordings import DatasetModule, Recordings, Split, load_dataset
 from frami.models import tasks
@@ -82,7 +83,7 @@ def find_data_folder(dataset: str, data: str | Path | None) -> Path:
     if not module.FOLDER:
         return Path()
     data = data if data is not None else os.environ.get("FRAMI_DATA")
-    data = Path(data).expanduser() if data else None
+    data = expand(data) if data else None
     if data is None:
         raise UsageError(
             f"`data` is required with {dataset}: pass the folder of its recordings, or set "
@@ -101,7 +102,7 @@ def _find_any_folder(dataset: str, data: str | Path | None) -> Path:
     """Return a folder that may have any name; the variable FRAMI_DATA names a folder of others."""
     if not data:
         raise UsageError(f"`data` is required with {dataset}: pass the folder of your recordings.")
-    data = Path(data).expanduser()
+    data = expand(data)
     if not Path(data).is_dir():
         problem = "is a file, not a folder" if Path(data).exists() else "is not there"
         raise UsageError(f"{data} {problem}. `data` must be the folder of your recordings.")

@@ -52,14 +52,14 @@ class UserClips:
         task: Name of the task that they are annotated for.
         group_column: Name of the column that the groups come from; empty if there is none.
         unusable: One sentence for each clip that was left out.
-        notes: Sentences on the folder.
+        unlisted: One sentence on audio files that the table does not list; empty if there are none.
     """
 
     clips: tuple[UserClip, ...]
     task: str = "single-label"
     group_column: str = ""
     unusable: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    unlisted: str = ""
 
 
 def fold_name(name: str) -> str:
@@ -163,14 +163,21 @@ def read_listed_clips(folder: Path, listing: Listing) -> UserClips:
         with faults.collect():
             clips.append(_merge_rows(listing.path, name, rows_of[name], task))
     faults.check()
-    unlisted = len(set(names) - rows_of.keys())
-    note = f"{unlisted} audio files are not listed in {listing.path.name}." if unlisted else ""
     return UserClips(
         tuple(clips),
         task,
         listing.columns.get("group", ""),
         tuple(absent.values()),
-        (note,) if note else (),
+        _describe_unlisted(listing.path, sorted(set(names) - rows_of.keys())),
+    )
+
+
+def _describe_unlisted(table: Path, names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    return (
+        f"{table.name} does not list {count(len(names), 'audio file')}, so they are not used "
+        f"({preview(names)})."
     )
 
 

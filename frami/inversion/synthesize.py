@@ -12,6 +12,7 @@ from typing import Any
 
 from frami.core import code, seeds, time_budget
 from frami.core.errors import UsageError
+from frami.core.files import expand
 from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, discard_record, is_finished
 from frami.core.run_choice import RECORD_KEY
@@ -89,7 +90,7 @@ def synthesize(
     check_callback(report)
     n_clips = _check_samples(samples, minutes, batch_size)
     teacher = as_model(teacher)
-    out, seed = Path(out), seeds.check_seed(seed)
+    out, seed = expand(out), seeds.check_seed(seed)
     parts = plan_parts(teacher, method, mix or {}, options or {}, moments)
     if frame_range is None:
         frame_range = targets.default_frame_range(teacher, parts[0].settings)

@@ -192,7 +192,7 @@ def test_ogg_without_an_end_mark_is_read(read: Callable[[bytes], torch.Tensor]) 
         read(whole[:last] + page[:-1])
 
 
-def ogg_crc(page: bytes) -> int:
+def ogg_crc(page: bytearray) -> int:
     crc = 0
     for byte in page:
         crc ^= byte << 24

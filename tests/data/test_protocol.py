@@ -70,7 +70,7 @@ def test_a_table_is_read_however_a_spreadsheet_saved_it(
         ([",1,0,dog,True"], "line 2: filename is empty"),
         (["1-10-A-0.wav,1,1,rooster,True"], "target is 1, but the name of the file .* says 0"),
         (["1-10-A-0.wav,3,0,dog,True"], "fold is 3, but the name of the file .* says 1"),
-        ([ROWS[0], "1-10-A-0.wav,1,0,dog,False"], "lines 2 and 3: .* is listed twice: flag True"),
+        ([ROWS[0], "1-10-A-0.wav,1,0,dog,False"], "lines 2 and 3: .* is listed twice: esc10 True"),
         (["x.wav,1,0,dog,True", "x.flac,2,0,dog,True"], "lines 2 and 3: x.flac is listed twice: "),
         (["1-10-A-0.wav,1,0.5,dog,True"], "target is '0.5'; it must be a whole number"),
         (["1-10-A-0.wav,one,0,dog,True"], "fold is 'one'; it must be a number"),

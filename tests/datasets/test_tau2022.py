@@ -71,7 +71,8 @@ def test_tau2022_row_given_twice_counts_once(folder: Path) -> None:
 
 
 def test_tau2022_flac_copy_with_other_suffixes_is_found(folder: Path) -> None:
-    for path, suffix in zip(sorted((folder / "audio").iterdir()), (".WAV", ".flac", ".Wav"), strict=False):
+    paths = sorted((folder / "audio").iterdir())
+    for path, suffix in zip(paths, (".WAV", ".flac", ".Wav"), strict=True):
         path.rename(path.with_suffix(suffix))
     write_sound(folder / "audio/extra.wav")
     split = load_split("tau2022", folder, test_fold="1")
