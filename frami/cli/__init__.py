@@ -10,7 +10,7 @@
     reports      evaluate, inspect
     prediction   predict
     export       export
-    recordings   data get, soundscapes
+    recordings   data get, data check, soundscapes
     demo_bench   demo, bench
     catalog      list
     diagnosis    doctor

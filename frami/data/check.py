@@ -12,7 +12,7 @@ from frami.core.errors import FramiError, UsageError
 from frami.core.progress import ProgressCallback, begin_stage, silent
 from frami.data.contents import Contents, check_files, walk_audio
 from frami.data.faults import Faults, faults_of
-from frami.data.recordings import FileReader, Recordings, Split, load_dataset
+from frami.data.recordings import DatasetModule, FileReader, Recordings, Split, load_dataset
 from frami.data.splits import check_split, find_data_folder
 
 
@@ -59,42 +59,70 @@ def check_data(
     folder = find_data_folder(dataset, data)
     names = list(walk_audio(folder))
     contents = check_files(folder, names, begin_stage(report, "reading recordings", len(names)))
-    kinds = ("tables", "recordings that cannot be used", "missing or not listed", "copies")
-    tables, unusable, missing, copies = (Faults() for _ in kinds)
-    notes: dict[str, None] = {}
-    folds: tuple[str, ...] = ()
+    found = _Found()
+    for each in contents.values():
+        if each.problem:
+            found.unusable.add(each.problem)
+    folds = _find_folds(module, folder, dataset, found)
+    for fold in folds:
+        _check_fold(module, folder, fold, contents, found)
+    return DataCheck(folder, len(names), folds, found.by_kind(), tuple(found.notes.found))
+
+
+class _Found:
+    """The faults of each kind."""
+
+    def __init__(self) -> None:
+        self.tables, self.unusable, self.missing, self.copies = (Faults() for _ in range(4))
+        self.notes = Faults()
+
+    def by_kind(self) -> dict[str, tuple[str, ...]]:
+        kinds = {
+            "tables": self.tables,
+            "recordings that cannot be used": self.unusable,
+            "missing or not listed": self.missing,
+            "copies": self.copies,
+        }
+        return {kind: tuple(each.found) for kind, each in kinds.items() if each.found}
+
+
+def _find_folds(
+    module: DatasetModule, folder: Path, dataset: str, found: _Found
+) -> tuple[str, ...]:
+    """Return the folds that can be held out; there are none if the tables are wrong."""
     try:
         folds = tuple(module.test_folds(folder))
-        if not folds:
-            tables.add(f"{folder} has no table of {dataset} from which a fold can be held out.")
     except FramiError as error:
-        _add(tables, error)
-    for fold in folds:
-        try:
-            split = module.split(folder, fold)
-            check_split(split)
-        except FramiError as error:
-            _add(tables, error)
-            continue
-        for sentence in split.unusable:
-            unusable.add(sentence)
-        for sentence in filter(None, (split.unlisted, "" if module.ANY_FOLDER else split.missing)):
-            missing.add(sentence)
-        if module.ANY_FOLDER:
-            notes |= dict.fromkeys(filter(None, [split.missing.partition("\n")[0]]))
-        for sentence in _shared_contents(folder, split, contents):
-            copies.add(sentence)
-    for found in contents.values():
-        if found.problem:
-            unusable.add(found.problem)
-    faults = zip(kinds, (tables, unusable, missing, copies), strict=True)
-    return DataCheck(
-        folder,
-        len(names),
-        folds,
-        {kind: tuple(each.found) for kind, each in faults if each.found},
-        tuple(notes),
-    )
+        _add(found.tables, error)
+        return ()
+    if not folds:
+        found.tables.add(f"{folder} has no table of {dataset} from which a fold can be held out.")
+    return folds
+
+
+def _check_fold(
+    module: DatasetModule,
+    folder: Path,
+    fold: str,
+    contents: Mapping[str, Contents],
+    found: _Found,
+) -> None:
+    """Add the faults of the split that holds out one fold."""
+    try:
+        split = module.split(folder, fold)
+        check_split(split)
+    except FramiError as error:
+        _add(found.tables, error)
+        return
+    for sentence in split.unusable:
+        found.unusable.add(sentence)
+    if split.unlisted:
+        found.missing.add(split.unlisted)
+    # Of the user's own folder, this says how it was divided, and repeats what is unusable.
+    if first := split.missing.partition("\n")[0]:
+        (found.notes if module.ANY_FOLDER else found.missing).add(first)
+    for sentence in _shared_contents(folder, split, contents):
+        found.copies.add(sentence)
 
 
 def _add(faults: Faults, error: FramiError) -> None:

@@ -71,7 +71,7 @@ def read_numbered_rows(
 def _find_delimiter(text: str, columns: Sequence[str], usual: str) -> str:
     """Return what separates the cells: a spreadsheet may have saved a table with semicolons."""
     header = text.partition("\n")[0]
-    for delimiter in (usual, *DELIMITERS):
+    for delimiter in usual + DELIMITERS:
         cells = {cell.strip().strip('"') for cell in header.split(delimiter)}
         if cells.issuperset(columns):
             return delimiter

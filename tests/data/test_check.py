@@ -68,9 +68,10 @@ def test_recordings_that_a_table_does_not_list_or_that_are_not_there(tmp_path: P
     table = "file,label\n" + "".join(f"{name}.wav,{name[0]}\n" for name in ("a1", "a2", "b1", "b2"))
     write_listed(tmp_path, table, ["a1.WAV", "a2.flac", "b1.wav", "extra.wav"])
     found = check_data(tmp_path)
-    assert "b2.wav (line 5 of labels.csv) is not there" in found.faults[
-        "recordings that cannot be used"
-    ][0]
+    assert (
+        "b2.wav (line 5 of labels.csv) is not there"
+        in found.faults["recordings that cannot be used"][0]
+    )
     assert "does not list 1 audio file" in found.faults["missing or not listed"][0]
     assert found.n_faults == 2
 
