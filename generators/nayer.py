@@ -37,6 +37,7 @@ from torch import Tensor, nn
 
 from frami.core import seeds
 from frami.core.errors import UsageError
+from frami.core.files import expand
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import setting
@@ -214,7 +215,7 @@ def class_embeddings(labels: tuple[str, ...], kind: str) -> Tensor:
         return F.normalize(torch.randn(len(labels), EMBEDDING_SIZE), dim=1)
     if kind == "names":
         return _hash_names(labels)
-    return F.normalize(_read_embeddings(Path(kind), len(labels)), dim=1)
+    return F.normalize(_read_embeddings(expand(kind), len(labels)), dim=1)
 
 
 def _hash_names(labels: tuple[str, ...]) -> Tensor:

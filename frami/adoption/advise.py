@@ -25,6 +25,7 @@ from frami.adoption.sources import (
 from frami.adoption.trials import Trials, run_stages
 from frami.core import files
 from frami.core.checks import check_integer
+from frami.core.files import expand
 from frami.core.progress import ProgressCallback, format_duration, silent
 from frami.core.run import Run
 from frami.core.runtime import select_runtime
@@ -139,7 +140,7 @@ def advise(
     Raises:
         UsageError: An argument is not allowed, or ``out`` holds advice with other arguments.
     """
-    model, folder = as_model(teacher), Path(out)
+    model, folder = as_model(teacher), expand(out)
     check_integer("minutes", minutes, 1, 10_000)
     runtime: RuntimeOptions = {"seed": seed, "device": device, "threads": threads}
     settings = {
@@ -161,7 +162,7 @@ def advise(
 
 def read_advice(folder: str | Path) -> Advice:
     """Return the advice that `advise` wrote into a folder."""
-    return Advice(**json.loads((Path(folder) / RESULT).read_text(encoding="utf-8")))
+    return Advice(**json.loads((expand(folder) / RESULT).read_text(encoding="utf-8")))
 
 
 def _plan(

@@ -12,7 +12,7 @@
     report_page  report, listen
     prediction   predict
     export       export
-    recordings   data get, soundscapes
+    recordings   data get, data check, soundscapes
     demo_bench   demo, bench
     catalog      list
     diagnosis    doctor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -37,10 +38,10 @@ class PathOption(click.Path):
     """A path that is not empty: an unset shell variable would mean the current folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path, or refuse an empty one."""
+        """Return the path with the home folder for ``~``, or refuse an empty one."""
         if value == "":
             self.fail("The path is empty; name a file or a folder.", param, ctx)
-        return super().convert(value, param, ctx)
+        return super().convert(os.path.expanduser(value), param, ctx)
 
 
 class Name(StringParamType):
@@ -50,6 +51,10 @@ class Name(StringParamType):
 
     def __init__(self, names: Callable[[], Iterable[str]], paths: bool = False) -> None:
         self._names, self._paths = names, paths
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name, or the path that stands in its place, with the home folder for ``~``."""
+        return os.path.expanduser(super().convert(value, param, ctx))
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

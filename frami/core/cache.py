@@ -17,6 +17,8 @@ from pathlib import Path
 
 import platformdirs
 
+from frami.core.files import expand
+
 VARIABLE = "FRAMI_CACHE"
 OFF = "off"
 MAX_BYTES = 4 * 10**9
@@ -30,7 +32,7 @@ def cache_folder() -> Path | None:
     value = os.environ.get(VARIABLE, "")
     if value == OFF or (not value and _keeps_nothing.get()):
         return None
-    return Path(value) if value else platformdirs.user_cache_path("frami", appauthor=False)
+    return expand(value) if value else platformdirs.user_cache_path("frami", appauthor=False)
 
 
 @contextmanager

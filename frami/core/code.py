@@ -25,6 +25,7 @@ from typing import Any
 
 from frami.core import registry
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import expand
 
 CODE_FOLDER = "code"  # in a bundle
 TEACHER_CODE = "teacher_code"  # in the record of a store: references of its teacher
@@ -98,7 +99,7 @@ def load_entry_point(entry: str) -> Reference:
             f"{entry!r} is not an entry point. Write package.module:function or file.py:function."
         )
     if place.endswith(".py"):
-        path = Path(place)
+        path = expand(place)
         if not path.is_file():
             raise UsageError(f"There is no file {place!r}.")
         return _register(_run_file(path), path.name, name, path.read_bytes())

@@ -16,6 +16,14 @@ from frami.core.errors import OperationError, UsageError
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def expand(path: str | Path) -> Path:
+    """Return a path that a user wrote; ``~`` at its begin is the home folder.
+
+    A shell does not replace it in ``--out=~/model``, in quotes, or in a file of settings.
+    """
+    return Path(os.path.expanduser(path))
+
+
 @contextmanager
 def reraise_os_errors() -> Iterator[None]:
     """Raise an OperationError for a disk error, such as a full disk or a missing permission."""
@@ -31,7 +39,7 @@ def reraise_os_errors() -> Iterator[None]:
 
 def ensure_dir(path: str | Path) -> Path:
     """Return ``path`` as an existing folder; create it if necessary."""
-    path = Path(path)
+    path = expand(path)
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file, but a folder is needed there. Choose another folder.")
     with reraise_os_errors():

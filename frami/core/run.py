@@ -18,6 +18,7 @@ from frami.core import files
 from frami.core.environment import environment
 from frami.core.errors import OperationError, UsageError
 from frami.core.extension import extend_record
+from frami.core.files import expand
 from frami.core.meter import Meter
 from frami.core.settings import describe_differences
 from frami.core.stopping import NEVER, Deadline
@@ -250,7 +251,7 @@ def make_record(
 
 def read_record(folder: str | Path) -> dict[str, Any]:
     """Return the record of a run folder."""
-    path = Path(folder) / "run.json"
+    path = expand(folder) / "run.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -267,7 +268,7 @@ def read_record(folder: str | Path) -> dict[str, Any]:
 
 def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
     """Return the lines of a run's metrics.jsonl; skip a last line that was cut off."""
-    path = Path(folder) / "metrics.jsonl"
+    path = expand(folder) / "metrics.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     rows = []
     for line in lines:

@@ -19,6 +19,7 @@ import numpy as np
 
 from frami.core import code, files
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import expand
 from frami.core.run import make_record, read_record
 from frami.data import row_order, shards, virtual_columns
 from frami.data.store import Store, store_run_folder
@@ -49,7 +50,7 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path, *, virtual: boo
             of another plan, other stores than shards are to be joined virtually, or ``out`` exists.
         OperationError: A store is damaged, incomplete or empty.
     """
-    start, out = time.monotonic(), Path(out)
+    start, out = time.monotonic(), expand(out)
     if isinstance(stores, str | Path | Store) or len(stores) < 2:
         raise UsageError("`stores` must be a list of two stores or more.")
     if out.exists():
@@ -94,7 +95,7 @@ def _teacher_code(sources: Sequence[Store]) -> list[str]:
 
 
 def _path(store: Store | str | Path) -> Path:
-    return store.path if isinstance(store, Store) else Path(store)
+    return store.path if isinstance(store, Store) else expand(store)
 
 
 def _check_match(sources: Sequence[Store]) -> None:

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import expand
 from frami.core.settings import settings_from_json
 from frami.data import virtual_columns
 
@@ -54,7 +55,7 @@ def store_run_folder(path: str | Path) -> Path:
     >>> store_run_folder("a/samples.h5").as_posix()
     'a/samples.run'
     """
-    return Path(path).with_suffix(".run")
+    return expand(path).with_suffix(".run")
 
 
 class Store:
@@ -79,7 +80,7 @@ class Store:
             UsageError: There is no such file.
             OperationError: The file is damaged, or is not a store.
         """
-        self.path = Path(path)
+        self.path = expand(path)
         self._file = _open(self.path)
         try:
             self._read()

@@ -12,6 +12,7 @@ from typing import Any
 
 from frami.core import code, seeds, time_budget
 from frami.core.errors import UsageError
+from frami.core.files import expand
 from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, discard_record, is_finished
 from frami.core.run_choice import RECORD_KEY
@@ -106,7 +107,7 @@ def synthesize(
     n_clips = _check_samples(samples, minutes, batch_size)
     check_log(log)
     teacher = as_model(teacher)
-    out, seed = Path(out), seeds.check_seed(seed)
+    out, seed = expand(out), seeds.check_seed(seed)
     own, n_rounds = None, -(-n_clips // batch_size)
     if shard is not None:
         own = _check_shard(make_shard(shard), minutes, n_rounds, batch_size)

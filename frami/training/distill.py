@@ -11,6 +11,7 @@ from frami.core import files, seeds, time_budget
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError
 from frami.core.extension import chain_of, current_steps, extend_record
+from frami.core.files import expand
 from frami.core.progress import ProgressCallback, check_callback, set_total, silent
 from frami.core.run import Run, read_record
 from frami.core.run_choice import RECORD_KEY
@@ -130,7 +131,7 @@ def distill(
         options=options or {},
         labeled=dataset is not None,
         seed=seeds.check_seed(seed),
-        runtime=select_run_runtime(Path(out), device, threads, precision),
+        runtime=select_run_runtime(expand(out), device, threads, precision),
     )
     source = sources.choose_source(
         teachers,
@@ -148,7 +149,7 @@ def distill(
         complexity.check_budget(budget, plan.student())
     more_steps = check_integer("more_steps", more_steps, 0)
     # A folder that cannot be written is reported before any clip is read.
-    folder, details = files.ensure_dir(Path(out)), {}
+    folder, details = files.ensure_dir(expand(out)), {}
     if minutes is not None:
         source = sources.read_once(source)  # to measure and to train
         choice = recorded_steps(folder, minutes) or choose_steps(

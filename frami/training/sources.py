@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import expand
 from frami.core.progress import ProgressCallback
 from frami.core.text import count, preview
 from frami.data.clips import Clips, Spectrograms
@@ -146,7 +147,7 @@ def _from_store(
     teachers: Sequence[Model], samples: Store | str | Path, *, any_teacher: bool
 ) -> TrainingSource:
     """Return the clips of a store; raise if they do not fit the teachers."""
-    store = samples if isinstance(samples, Store) else Store(Path(samples))
+    store = samples if isinstance(samples, Store) else Store(expand(samples))
     if not store.is_open:
         store = Store(store.path)
     if len(distinct_front_ends(teachers)) > 1:

@@ -14,6 +14,7 @@ from frami.audio.frontend import FrontEnd
 from frami.core import seeds
 from frami.core.checks import check_integer
 from frami.core.extension import chain_of
+from frami.core.files import expand
 from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run
 from frami.core.run_runtime import select_run_runtime
@@ -143,7 +144,7 @@ def train(
     split = split_for_task(load_split(dataset, data, test_fold=test_fold, strict=strict), task)
     split = replace(split, train=split.train.labeled())
     require_training_clips(split)
-    runtime = select_run_runtime(Path(out), device, threads, precision)
+    runtime = select_run_runtime(expand(out), device, threads, precision)
     config = {
         "dataset": dataset,
         "test_fold": str(test_fold),
@@ -161,7 +162,7 @@ def train(
     if budget:
         complexity.check_budget(budget, untrained)
     with Run(
-        Path(out),
+        expand(out),
         "train",
         config,
         keeps_state=True,
