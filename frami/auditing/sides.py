@@ -127,7 +127,7 @@ def _from_folder(teacher: Model, folder: Path) -> tuple[Side, list[str]]:
         targets = tuple(index[clip.labels[0]] for clip in user.clips)
     recordings = Recordings(names, targets, FileReader(tuple(folder / name for name in names)))
     groups = tuple(clip.group for clip in user.clips)
-    return Side(recordings, groups, f"{folder}/"), [*user.notes, *user.unusable]
+    return Side(recordings, groups, f"{folder}/"), [*filter(None, [user.unlisted]), *user.unusable]
 
 
 def _check_classes(teacher: Model, folder: Path, user: UserClips) -> None:
