@@ -163,6 +163,15 @@ def test_two_recordings_in_one_file_are_refused(
         read(once + once)
 
 
+def test_two_mp3_with_a_tag_between_them_are_refused(
+    read: Callable[[bytes], torch.Tensor],
+) -> None:
+    once = encode("MP3", None)
+    with pytest.raises(OperationError, match="holds"):
+        read(once + b"TAG" + bytes(125) + once)
+    assert len(read(once + b"TAG" + bytes(125))) == RATE
+
+
 def test_a_header_that_counts_half_of_the_sound_is_refused(
     read: Callable[[bytes], torch.Tensor],
 ) -> None:
