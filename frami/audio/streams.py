@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 BLOCK_BYTES = 1 << 20
 FLAC_STARTS = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22")
-FLAC_TAIL_BYTES = 1 << 19
+FLAC_TAIL_BYTES = 1 << 17
 # The first frame of a VBR or LAME file holds the number of its bytes instead of sound.
 XING = re.compile(rb"\xff[\xe2-\xff].{2}(?:.{9}|.{17}|.{32})(?:Xing|Info)", re.DOTALL)
 XING_FRAMES, XING_BYTES = 1, 2
