@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Literal
 
-# A recorder or a pipe that cannot go back to write a length leaves 0, or the largest number of a
-# type: ffmpeg 0xFFFFFFFF, arecord 0x80000000, sox 0x7FFFF000 (wav) and 0x7F000008 (aiff).
-UNKNOWN_LENGTH = 0x7F000000
+# A recorder or a pipe that cannot go back to write a length leaves 0, or about the largest number of
+# a type: ffmpeg 0xFFFFFFFF, arecord 0x80000000, sox 0x7FFFF000 (wav) and 0x7F000008 (aiff).
+UNKNOWN_LENGTHS = (0x7F000000, 0x7FFFF000, 0x80000000, 0xFFFFFFFF)
 UNKNOWN_LONG_LENGTH = 1 << 62
+HEADER_BYTES = 1 << 16  # a length may include the header, or lack it
+# A file of many more is not audio, but an attempt to keep the reader busy.
+MAX_CHUNKS = 100_000
 CHUNK_NAME = re.compile(rb"[ -~]{4}")
 
 
@@ -113,59 +116,73 @@ def _measure(
         position, length_bytes = long_sizes, 8
         length = int.from_bytes(file.read(8), "little")
     present = size - sound.start
-    if _is_unknown(length, length_bytes) and not (
-        length == 0 and _holds_chunks(file, format_, sound, size)
-    ):
-        number = present + format_.own_bytes
+    is_empty = length == 0 and _holds_chunks(file, format_, sound, size)
+    if _is_unknown(length, present) and not is_empty:
+        number = min(present + format_.own_bytes, (1 << 8 * length_bytes) - 1)
         patch = number.to_bytes(length_bytes, format_.order)
         return Layout(sound.start, None, present, size, {position: patch})
-    after = sound.start + length
-    end = size if after >= size else _end_of_chunks(file, format_, after, size)
+    end = size
+    if length < present:
+        end = _end_of_chunks(file, format_, replace(sound, length=length), size)
     return Layout(sound.start, length, min(present, length), end)
 
 
-def _is_unknown(length: int, length_bytes: int) -> bool:
-    return length <= 0 or length >= (UNKNOWN_LENGTH if length_bytes == 4 else UNKNOWN_LONG_LENGTH)
+def _is_unknown(length: int, present: int) -> bool:
+    """Return whether a length was not written; a file of gigabytes may have the length."""
+    if length <= 0 or length >= UNKNOWN_LONG_LENGTH:
+        return True
+    return length > present and any(abs(length - n) < HEADER_BYTES for n in UNKNOWN_LENGTHS)
 
 
-def _chunks(file: BinaryIO, format_: _Format, position: int, size: int) -> Iterator[_Chunk]:
+def _chunks(
+    file: BinaryIO, format_: _Format, position: int, size: int, padding: int = 0
+) -> Iterator[_Chunk]:
     """Yield the chunks from a position on, up to the end or to bytes that are no chunk."""
-    header_bytes = format_.name_bytes + format_.length_bytes
-    while position + header_bytes <= size:
-        file.seek(position)
-        header = file.read(header_bytes)
-        name = header[: format_.name_bytes]
-        if not CHUNK_NAME.match(name) or name[:4] in FORMATS:
+    for _ in range(MAX_CHUNKS):
+        # Some programs do not write the padding before a chunk.
+        candidates = dict.fromkeys((position + padding, position))
+        found = (_read_chunk(file, format_, at) for at in candidates if at < size)
+        chunk = next(filter(None, found), None)
+        if chunk is None:
             return
-        length = int.from_bytes(header[format_.name_bytes :], format_.order) - format_.own_bytes
-        start = position + header_bytes
-        yield _Chunk(name, position + format_.name_bytes, start, length)
-        position = start + max(0, length)
-        position += -position % format_.alignment
+        yield chunk
+        position = chunk.start + max(0, chunk.length)
+        padding = -chunk.length % format_.alignment
 
 
-def _end_of_chunks(file: BinaryIO, format_: _Format, position: int, size: int) -> int:
-    """Return where the chunks from a position on end."""
-    position += -position % format_.alignment
-    end = position
-    for chunk in _chunks(file, format_, position, size):
-        after = chunk.start + chunk.length
-        if after > size:
+def _read_chunk(file: BinaryIO, format_: _Format, position: int) -> _Chunk | None:
+    """Return the chunk at a position, or None if there is none."""
+    file.seek(position)
+    header = file.read(format_.name_bytes + format_.length_bytes)
+    name, number = header[: format_.name_bytes], header[format_.name_bytes :]
+    if len(number) < format_.length_bytes or not CHUNK_NAME.match(name) or name[:4] in FORMATS:
+        return None
+    length = int.from_bytes(number, format_.order) - format_.own_bytes
+    return _Chunk(name, position + len(name), position + len(header), length)
+
+
+def _end_of_chunks(file: BinaryIO, format_: _Format, sound: _Chunk, size: int) -> int:
+    """Return where the chunks after the sound end."""
+    padding = -sound.length % format_.alignment
+    end = sound.start + sound.length
+    for chunk in _chunks(file, format_, end, size, padding):
+        if chunk.start + chunk.length > size:
             break
-        end = after + -after % format_.alignment
-    return min(end, size)
+        end = chunk.start + max(0, chunk.length)
+        padding = -chunk.length % format_.alignment
+    return min(size, end + padding)
 
 
 def _holds_chunks(file: BinaryIO, format_: _Format, sound: _Chunk, size: int) -> bool:
     """Return whether other chunks, or nothing, follow a chunk of length 0: it is empty indeed."""
-    return _end_of_chunks(file, format_, sound.start, size) == size
+    return _end_of_chunks(file, format_, replace(sound, length=0), size) == size
 
 
 def _find_au(head: bytes, size: int) -> Layout:
     start, length = (int.from_bytes(head[at : at + 4], "big") for at in (4, 8))
     present = max(0, size - start)
-    if _is_unknown(length, 4):
-        return Layout(start, None, present, size, {8: present.to_bytes(4, "big")})
+    if _is_unknown(length, present):
+        return Layout(start, None, present, size, {8: min(present, 0xFFFFFFFF).to_bytes(4, "big")})
     return Layout(start, length, min(present, length), min(size, start + length))
 
 
@@ -187,7 +204,9 @@ def _find_nist(head: bytes, size: int) -> Layout | None:
 def _find_voc(file: BinaryIO, head: bytes, size: int) -> Layout:
     """Return the layout of a voc file: blocks with a type and a length, up to type 0."""
     start = position = int.from_bytes(head[20:22], "little")
-    while position < size:
+    for _ in range(MAX_CHUNKS):
+        if position >= size:
+            break
         file.seek(position)
         header = file.read(4)
         if header[0] == 0:

@@ -62,15 +62,12 @@ class Mixdown:
                 f"export it again."
             )
         if peak > MAX_PEAK:
-            is_pcm = peak > PCM_PEAK
+            digits, way_out = 1, "Export it at a lower level."
+            if peak > PCM_PEAK:
+                digits, way_out = 0, "If these are samples of 16 bits, divide them by 32768."
             raise self._error(
-                f"{self._name} has a peak of {peak:,.{0 if is_pcm else 1}f}; floats must be in "
-                f"[-1, 1]. "
-                + (
-                    "If these are samples of 16 bits, divide them by 32768."
-                    if is_pcm
-                    else "Export it at a lower level."
-                )
+                f"{self._name} has a peak of {peak:,.{digits}f}; floats must be in [-1, 1]. "
+                f"{way_out}"
             )
 
     def _check_cancellation(self, samples: Tensor, mono: Tensor) -> None:

@@ -10,10 +10,11 @@ from typing import BinaryIO
 
 BLOCK_BYTES = 1 << 20
 FLAC_STARTS = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22")
-FLAC_TAIL_BYTES = 1 << 19
+FLAC_TAIL_BYTES = 1 << 17
 # The first frame of a VBR or LAME file holds the number of its bytes instead of sound.
 XING = re.compile(rb"\xff[\xe2-\xff].{2}(?:.{9}|.{17}|.{32})(?:Xing|Info)", re.DOTALL)
 XING_FRAMES, XING_BYTES = 1, 2
+ID3V1_BYTES = 128
 
 
 def walk_ogg(file: BinaryIO, size: int) -> tuple[int, bool]:
@@ -77,7 +78,8 @@ def find_end_of_mp3(file: BinaryIO, size: int) -> int:
     if not flags & XING_BYTES or not length:
         return size
     file.seek(start + length)
-    rest = file.read(3)
+    rest = file.read(ID3V1_BYTES + 3)
+    rest = rest[ID3V1_BYTES:] if rest[:3] == b"TAG" else rest[:3]
     follows = rest == b"ID3" or (len(rest) == 3 and rest[0] == 0xFF and rest[1] >= 0xE2)
     return start + length if follows else size
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from frami.core.text import count, preview
@@ -55,12 +55,7 @@ class AudioIndex:
             for key, found in self._list(parent).items()
             if key not in listed
         )
-        if not unlisted:
-            return ""
-        return (
-            f"{dataset} does not list {count(len(unlisted), 'audio file')} of this copy, so they "
-            f"are not used ({preview(unlisted)})."
-        )
+        return describe_unlisted(unlisted, dataset)
 
     def _list(self, parent: str) -> dict[str, list[str]]:
         if parent not in self._listed:
@@ -72,6 +67,15 @@ class AudioIndex:
                 paths.sort(key=lambda path: (ORDER[PurePosixPath(path).suffix.lower()], path))
             self._listed[parent] = files
         return self._listed[parent]
+
+
+def describe_unlisted(names: Sequence[str], where: str) -> str:
+    """Return one sentence on audio files that a table or data set does not list; empty for none."""
+    if not names:
+        return ""
+    return (
+        f"Not listed in {where}, so left out: {count(len(names), 'audio file')} ({preview(names)})."
+    )
 
 
 def _audio_names(folder: Path) -> list[str]:

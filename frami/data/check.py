@@ -118,9 +118,10 @@ def _check_fold(
         found.unusable.add(sentence)
     if split.unlisted:
         found.missing.add(split.unlisted)
-    # Of the user's own folder, this says how it was divided, and repeats what is unusable.
-    if first := split.missing.partition("\n")[0]:
-        (found.notes if module.ANY_FOLDER else found.missing).add(first)
+    if split.missing and not module.ANY_FOLDER:
+        found.missing.add(split.missing)
+    elif split.missing and not split.unusable:  # how the clips were divided
+        found.notes.add(split.missing)
     for sentence in _shared_contents(folder, split, contents):
         found.copies.add(sentence)
 

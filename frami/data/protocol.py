@@ -27,7 +27,8 @@ class Table:
         label: Name of the column with the name of the class.
         flag: Name of a column of True and False; empty if there is none.
         file_name: Regular expression of the names of files without suffix. Its groups ``fold`` and
-            ``target`` are what a name says of the clip.
+            ``target`` are what a name says of the clip. Clips of one class with the same ``source``
+            must be in one fold.
     """
 
     path: str
@@ -93,12 +94,22 @@ def _parse(table: Table, path: Path, line: int, row: tables.Row) -> ProtocolClip
 
 
 def _other_names(table: Table, path: Path, lines: dict[ProtocolClip, int]) -> Iterator[str]:
-    """Yield one sentence for each file whose name says another fold or class than its row."""
+    """Yield one sentence for each file whose name contradicts its row, or that of another file."""
     if not table.file_name:
         return
+    sources: dict[tuple[str, int], ProtocolClip] = {}
     for clip, line in lines.items():
         named = re.fullmatch(table.file_name, Path(clip.file).stem)
-        for name, said in named.groupdict().items() if named else ():
+        groups = named.groupdict() if named else {}
+        if source := groups.pop("source", None):
+            first = sources.setdefault((source, clip.target), clip)
+            if first.fold != clip.fold:
+                yield (
+                    f"{path}, lines {lines[first]} and {line}: {first.file} and {clip.file} are of "
+                    f"one recording, but in the folds {first.fold} and {clip.fold}. Copy the table "
+                    f"again."
+                )
+        for name, said in groups.items():
             own = getattr(clip, name)
             if int(said) != int(own):
                 yield (

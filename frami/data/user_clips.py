@@ -12,6 +12,7 @@ from pathlib import Path
 from frami.core.errors import UsageError
 from frami.core.text import count, preview
 from frami.data.annotations import Event, add_event
+from frami.data.audio_files import describe_unlisted
 from frami.data.contents import AUDIO_SUFFIXES, is_audio, walk_audio
 from frami.data.faults import Faults
 from frami.data.listing import Listing, Row
@@ -168,16 +169,7 @@ def read_listed_clips(folder: Path, listing: Listing) -> UserClips:
         task,
         listing.columns.get("group", ""),
         tuple(absent.values()),
-        _describe_unlisted(listing.path, sorted(set(names) - rows_of.keys())),
-    )
-
-
-def _describe_unlisted(table: Path, names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    return (
-        f"{table.name} does not list {count(len(names), 'audio file')}, so they are not used "
-        f"({preview(names)})."
+        describe_unlisted(sorted(set(names) - rows_of.keys()), listing.path.name),
     )
 
 

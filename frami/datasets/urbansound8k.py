@@ -1,6 +1,7 @@
 """UrbanSound8K: 8,732 city sounds of up to 4 s in 10 classes and 10 folds.
 
-Published scores are means over all ten folds. All slices of a recording are in one fold.
+Published scores are means over all ten folds. All slices of a recording are in one fold, but for
+five with two classes: 77751, 106905, 132016, 176638 and 180937 are in one fold for each class.
 The license, CC BY-NC 3.0, forbids commercial use.
 Source: Salamon, Jacoby and Bello, "A Dataset and Taxonomy for Urban Sound Research", ACM
 Multimedia 2014.
@@ -30,7 +31,7 @@ TABLE = Table(
     fold="fold",
     target="classID",
     label="class",
-    file_name=r"\d+-(?P<target>\d+)-\d+-\d+",
+    file_name=r"(?P<source>\d+)-(?P<target>\d+)-\d+-\d+",
 )
 
 

@@ -93,7 +93,7 @@ def test_a_wav_whose_length_was_not_written_is_read_whole(
     assert_whole(read(riff(PCM, riff_length, length)))
 
 
-@pytest.mark.parametrize("length", [N + 44, 2_000_000_000])
+@pytest.mark.parametrize("length", [N + 44, 2_000_000_000, 3_000_000_000])
 def test_a_wav_that_announces_more_is_cut_off_or_has_a_wrong_header(
     length: int, read: Callable[[bytes], torch.Tensor]
 ) -> None:
@@ -163,6 +163,15 @@ def test_two_recordings_in_one_file_are_refused(
         read(once + once)
 
 
+def test_two_mp3_with_a_tag_between_them_are_refused(
+    read: Callable[[bytes], torch.Tensor],
+) -> None:
+    once = encode("MP3", None)
+    with pytest.raises(OperationError, match="holds"):
+        read(once + b"TAG" + bytes(125) + once)
+    assert len(read(once + b"TAG" + bytes(125))) == RATE
+
+
 def test_a_header_that_counts_half_of_the_sound_is_refused(
     read: Callable[[bytes], torch.Tensor],
 ) -> None:
@@ -176,6 +185,15 @@ def test_a_tag_or_padding_after_the_sound_is_ignored(
 ) -> None:
     for container in ("WAV", "FLAC", "AU"):
         assert_whole(read(encode(container) + trailer))
+
+
+def test_a_chunk_after_an_odd_length_without_padding_is_no_sound(
+    read: Callable[[bytes], torch.Tensor],
+) -> None:
+    note = b"LIST" + struct.pack("<I", 4001) + b"INFO" + b"x" * 3997
+    odd = riff(PCM + b"\0") + note
+    assert_whole(read(odd + note))
+    assert_whole(read(odd + b"\0" + note))
 
 
 def test_ogg_without_an_end_mark_is_read(read: Callable[[bytes], torch.Tensor]) -> None:

@@ -72,7 +72,7 @@ def test_recordings_that_a_table_does_not_list_or_that_are_not_there(tmp_path: P
         "b2.wav (line 5 of labels.csv) is not there"
         in found.faults["recordings that cannot be used"][0]
     )
-    assert "does not list 1 audio file" in found.faults["missing or not listed"][0]
+    assert "so left out: 1 audio file (extra.wav)" in found.faults["missing or not listed"][0]
     assert found.n_faults == 2
 
 
@@ -117,7 +117,7 @@ def test_command_lists_all_and_ends_with_status_1(esc50: Path) -> None:
     assert "has 7 faults (9 audio files, 2 folds)" in str(error)
     assert "recordings that cannot be used: 5 faults" in output
     assert "1 of 4 clips are not in this copy" in output
-    assert "does not list 6 audio files" in output
+    assert "so left out: 6 audio files" in output
 
 
 def test_command_says_that_nothing_is_wrong_and_what_is_next(esc50: Path) -> None:

@@ -254,7 +254,7 @@ def test_listed_files_that_are_missing_are_left_out_or_refused(tmp_path: Path) -
     assert sides(split) == (["a.wav", "b.wav"], ["c.wav"])
     assert "1 of 4 clips cannot be used" in split.missing
     assert "d.wav (line 5 of labels.csv) is not there." in split.missing
-    assert "labels.csv does not list 1 audio file, so" in split.missing
+    assert "Not listed in labels.csv, so left out: 1 audio file (" in split.missing
     with pytest.raises(OperationError, match="d.wav"):
         load_split("folder", tmp_path, test_fold="2", strict=True)
 

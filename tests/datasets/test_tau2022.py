@@ -77,6 +77,4 @@ def test_tau2022_flac_copy_with_other_suffixes_is_found(folder: Path) -> None:
     write_sound(folder / "audio/extra.wav")
     split = load_split("tau2022", folder, test_fold="1")
     assert (len(split.train), len(split.test)) == (2, 1)
-    assert split.missing == (
-        "tau2022 does not list 1 audio file of this copy, so they are not used (audio/extra.wav)."
-    )
+    assert split.missing == "Not listed in tau2022, so left out: 1 audio file (audio/extra.wav)."
