@@ -21,7 +21,7 @@ from frami.auditing.references import Panel, load_arrays, save_arrays, train_pan
 from frami.auditing.settings import AuditSettings
 from frami.auditing.shadows import distilled_signal
 from frami.auditing.signals import Signal, read_signal
-from frami.auditing.subjects import DESCRIPTIONS, direct_attacks, shadow_attacks, student_attacks
+from frami.auditing.subjects import DESCRIPTIONS, direct_attacks, probe_attacks, student_attacks
 from frami.auditing.training import Trainer
 from frami.auditing.validity import Validity
 from frami.auditing.verdict import DERIVED, NO_EVIDENCE, PERSONS, Verdict, decide, not_decidable
@@ -149,7 +149,7 @@ class Auditor:
         vectors = Vectors.compute(self.teacher, self.store, self.pool, self.trainer.runtime)
         attacks = [Scores("distance", vectors.distance_scores())]
         if len(panel.shadows):
-            attacks += shadow_attacks(self._probe(report), panel.shadows)
+            attacks += probe_attacks(self._probe(report), panel.shadows)
         models = _number(len(panel.shadows), "shadow pipeline")
         self._decide(STORE, attacks, models)
         if not len(panel.shadows) and not any(f.leaks for f in self.findings[STORE]):

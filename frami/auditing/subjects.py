@@ -23,6 +23,7 @@ DESCRIPTIONS = {
     "neighbors": "loss of similar clips of the class",
     "rmia shadows": "RMIA with students of shadow pipelines",
     "lira shadows": "online LiRA with students of shadow pipelines",
+    "probe": "loss of a student that the auditor distilled from the store",
     "distance": "distance to the nearest synthetic clip",
     "canaries": "loss of canaries",
 }
@@ -74,6 +75,16 @@ def student_attacks(
         near = attacks.neighbor_score(signal.loss, features, pool.clips.targets, settings.neighbors)
         scores.append(Scores("neighbors", near))
     return [*scores, *shadow_attacks(signal, shadows)]
+
+
+def probe_attacks(signal: Signal, shadows: References) -> list[Scores]:
+    """Return the scores of attacks on a store, through a student that the auditor distills from it.
+
+    Args:
+        signal: Losses of that student.
+        shadows: Losses of shadow students.
+    """
+    return [Scores("probe", attacks.loss_score(signal.loss)), *shadow_attacks(signal, shadows)]
 
 
 def shadow_attacks(signal: Signal, shadows: References) -> list[Scores]:

@@ -120,6 +120,7 @@ NEXT_REFERENCES = 4
     metavar="FOLDER",
     help="Folder for audit.json, audit.md and the numbers behind them.",
 )
+@options.precision_option
 @options.runtime_options
 def audit(
     teacher: str,

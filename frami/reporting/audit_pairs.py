@@ -25,6 +25,11 @@ from frami.reporting.untrusted_arrays import read_arrays
 FILE = "pairs.npz"
 MAX_PAIRS = 60
 NAMES = {"store": "synthetic clip", "members": "member", "others": "other"}
+FIRST = {
+    "store": "A synthetic clip",
+    "members": "A member",
+    "others": "One of the others",
+}
 SPACES = {"input": "spectrograms", "embedding": "embeddings"}
 COLUMNS = ("space", "source", "target", "source_index", "target_index", "distance")
 
@@ -93,7 +98,7 @@ def _draw(arrays: Mapping[str, NDArray[Any]], store: Store, run: FoundRun) -> li
             for end, mel in zip(("source", "target"), both, strict=True)
         ]
         title = (
-            f"A {NAMES[row['source']]} and the nearest {NAMES[row['target']]}, by "
+            f"{FIRST[row['source']]} and the nearest {NAMES[row['target']]}, by "
             f"{SPACES[row['space']]}: distance {row['distance']:.3g}"
         )
         pairs.append(Pair(title, (cards[0], cards[1])))

@@ -104,13 +104,13 @@ def _attack_table(content: Mapping[str, Any], found: Any) -> Table:
         rows.append(
             {
                 "attack": name,
-                "what it takes": descriptions.get(str(name)),
                 "measure": "area under the curve",
                 "value": one.get("area"),
                 "low end": one.get("area_low"),
                 "high end": one.get("area_high"),
                 "p-value": one.get("p_value"),
                 "would have been seen": one.get("detectable_area"),
+                "the attack": descriptions.get(str(name)),
             }
         )
         measure = "TNR at FNR" if one.get("reverse") is True else "TPR at FPR"

@@ -47,7 +47,7 @@ def _read(file: IO[bytes], size: int) -> NDArray[Any]:
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("an array has an unknown format")
     shape, by_column, dtype = np.lib.format.read_array_header_1_0(file)
-    if dtype.hasobject or by_column or math.prod(shape) * dtype.itemsize > size:
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize > size:
         raise ValueError("an array has another type or size than it states")
     values = np.frombuffer(file.read(size), dtype, math.prod(shape))
-    return values.reshape(shape)
+    return values.reshape(shape, order="F" if by_column else "C")

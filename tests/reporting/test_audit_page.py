@@ -132,7 +132,7 @@ def test_an_array_may_not_state_a_size_that_it_does_not_have(tmp_path: Path) -> 
     (tmp_path / "c.npz").symlink_to("/etc/hostname")
     with pytest.raises(UsageError, match="link out of its folder"):
         read_arrays(tmp_path, "c.npz")
-    values = {"x": np.arange(6.0).reshape(2, 3), "y": np.array(["a", "bc"])}
+    values = {"x": np.arange(6.0).reshape(3, 2).T, "y": np.array(["a", "bc"])}
     np.savez(tmp_path / "d.npz", **values)
     read = read_arrays(tmp_path, "d.npz")
     assert (read["x"] == values["x"]).all() and read["y"].tolist() == ["a", "bc"]
@@ -169,6 +169,7 @@ def test_the_command_of_an_audit_parses(audited: Path, tmp_path: Path) -> None:
         **{"teacher": content["teacher"], "students": {"student": "ab"}, "store": {"clips": 6}},
         **{"dataset": "fsdd", "test_fold": "takes", "references": 4, "shadows": 2, "canaries": 0},
         **{"persons": True, "statement": {"epsilon": 2.0, "delta": 1e-5}, "seed": 1},
+        "precision": "float32",
         "options": {"shadow_clips": 64, "shadow_steps": 400},
     }
     record = {"command": "audit", "settings": settings, "given": {"shadow_clips": 64}}
@@ -181,6 +182,7 @@ def test_the_command_of_an_audit_parses(audited: Path, tmp_path: Path) -> None:
         f"frami audit --teacher {tmp_path / 'teacher'} --student STUDENT --samples "
         f"{tmp_path / 'samples.h5'} --dataset fsdd --data DATA --test-fold takes --references 4 "
         f"--shadows 2 --persons --epsilon 2.0 --delta 1e-05 --set shadow_clips=64 --seed 1 "
+        f"--precision float32 "
         f"--out {audited}"
     )
     settings["dataset"] = None
