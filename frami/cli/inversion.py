@@ -171,7 +171,7 @@ def synthesize(
             model,
             **arguments,
             minutes=minutes,
-            shard=own and (own.index, own.count),
+            shard=(own.index, own.count) if own else None,
             mix=shares,
             options=settings,
             report=report,
