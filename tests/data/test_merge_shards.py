@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,17 @@ def test_stores_that_are_not_one_whole_plan_are_refused(
         with pytest.raises(UsageError, match=message):
             merge(paths, tmp_path / "joined.h5")
         assert not list(tmp_path.glob("*joined*"))
+
+
+@pytest.mark.slow
+def test_memory_of_a_merge_does_not_grow_with_the_store(teacher: Model, tmp_path: Path) -> None:
+    plan = {"samples": 1536, "batch_size": 128, "frame_range": (800, 800)}
+    shards = make_shards(teacher, tmp_path / "samples.h5", 2, **plan)
+    tracemalloc.start()
+    with merge(shards, tmp_path / "joined.h5"):
+        _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (tmp_path / "joined.h5").stat().st_size > 58e6 and peak < 30e6
 
 
 def test_virtual_store_reads_as_a_copy_and_is_refused_without_its_sources(
