@@ -63,7 +63,11 @@ def write(folder: Path, clips: int, steps: int, slow_ms: float) -> Result:
                 noise.roll(number, 2),
                 target=np.arange(BATCH) % timing.CLASSES,
                 teacher_logits=rng.standard_normal((BATCH, timing.CLASSES)),
-                **{"method": b"noise", "seed": 0, "round": number, "step": 0, "losses": np.nan},
+                method=b"noise",
+                seed=0,
+                round=number,
+                step=0,
+                losses=np.nan,
             )
         writer.close()
     return {"clips": total * BATCH}
