@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Literal
 
-# A recorder or a pipe that cannot go back to write a length leaves 0, or about the largest number of
-# a type: ffmpeg 0xFFFFFFFF, arecord 0x80000000, sox 0x7FFFF000 (wav) and 0x7F000008 (aiff).
+# A recorder or a pipe that cannot go back to write a length leaves 0, or about the largest number
+# of a type: ffmpeg 0xFFFFFFFF, arecord 0x80000000, sox 0x7FFFF000 (wav) and 0x7F000008 (aiff).
 UNKNOWN_LENGTHS = (0x7F000000, 0x7FFFF000, 0x80000000, 0xFFFFFFFF)
 UNKNOWN_LONG_LENGTH = 1 << 62
 HEADER_BYTES = 1 << 16  # a length may include the header, or lack it
