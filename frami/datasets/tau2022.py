@@ -87,9 +87,11 @@ def _read_table(
         name, scene, place = row["filename"], row["scene_label"], f"{table.name}, line {line}"
         named = Path(name).name.partition("-")[0]
         if scene not in LABELS:
-            faults.add(f"{place}: {table} has the scene {scene!r}. Allowed: {', '.join(LABELS)}.")
+            faults.add(f"{place} has the scene {scene!r}. Allowed: {', '.join(LABELS)}.")
         elif named in LABELS and named != scene:
-            faults.add(f"{place}: scene_label is {scene}, but the name of the file {name} differs.")
+            faults.add(
+                f"{place}: scene_label is {scene}, but the name of the file {name} says {named}."
+            )
         first = listed.setdefault(name, (scene, place))
         if first[0] != scene or name not in scenes and first[1] != place:
             faults.add(
