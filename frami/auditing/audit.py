@@ -39,6 +39,11 @@ from frami.models.model import ModelLike, as_model
 
 FORMAT = "frami audit 1"
 RESULT, DOCUMENT = "audit.json", "audit.md"
+NOT_PRIVATE = (
+    "Reference models, and the teacher with canaries, are trained without differential privacy. "
+    "They predict the losses of this teacher less well, so the attacks are weaker; canaries do not "
+    "measure its training."
+)
 
 
 @dataclass(frozen=True)
@@ -172,6 +177,7 @@ def audit(
     ) as run:
         if not run.finished:
             notes = [note] if note and (references or canaries) else []
+            notes += [NOT_PRIVATE] if statement and (references or canaries) else []
             notes += describe_count(model, pool)
             work = Work(references, shadows, canaries, persons, statement)
             auditor = Auditor(model, subjects, store, pool, trainer, settings, work, out)

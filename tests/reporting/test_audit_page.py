@@ -48,8 +48,8 @@ def test_error_rates_are_drawn_on_logarithmic_axes() -> None:
     curve = roc_curve(rng.standard_normal(5000), np.arange(5000) < 2500)
     (ax,) = draw_curves({"loss": curve}, 1 / 2500).axes
     assert ax.get_xscale() == ax.get_yscale() == "log" and ax.get_xlim() == (1 / 2500, 1)
-    line = ax.lines[1]
-    assert len(line.get_xdata()) <= 301 and tuple(line.get_xydata()[-1]) == (1, 1)
+    points = np.asarray(ax.lines[1].get_xydata())
+    assert len(points) <= 301 and points[-1].tolist() == [1, 1]
 
 
 @pytest.fixture
@@ -65,7 +65,8 @@ def audited(bundle: Path, teacher: Model, tmp_path: Path) -> Path:
         subjects={"teacher": [{**FINDING, "reverse": False}]},
     )
     member = np.arange(60) < 30
-    np.savez(folder / "scores.npz", **{"is_member": member, "teacher: loss": member * 1.0})
+    scores: dict[str, Any] = {"is_member": member, "teacher: loss": member * 1.0}
+    np.savez(folder / "scores.npz", **scores)
     pairs: dict[str, Any] = {
         **{"space": ["input", "embedding"], "source": ["store", "others"]},
         **{"target": ["members", "members"], "source_index": [5, 0], "target_index": [2, 2]},
@@ -132,7 +133,7 @@ def test_an_array_may_not_state_a_size_that_it_does_not_have(tmp_path: Path) -> 
     (tmp_path / "c.npz").symlink_to("/etc/hostname")
     with pytest.raises(UsageError, match="link out of its folder"):
         read_arrays(tmp_path, "c.npz")
-    values = {"x": np.arange(6.0).reshape(3, 2).T, "y": np.array(["a", "bc"])}
+    values: dict[str, Any] = {"x": np.arange(6.0).reshape(3, 2).T, "y": np.array(["a", "bc"])}
     np.savez(tmp_path / "d.npz", **values)
     read = read_arrays(tmp_path, "d.npz")
     assert (read["x"] == values["x"]).all() and read["y"].tolist() == ["a", "bc"]

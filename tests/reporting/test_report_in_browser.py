@@ -87,7 +87,9 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content = {"verdicts": [verdict], "validity": [HOSTILE], "subjects": {HOSTILE: attacks}}
     (folder / "audit/audit.json").write_text(json.dumps(content))
     rng = np.random.default_rng(0)
-    scores = {f"{HOSTILE}: {one['attack']}": rng.standard_normal(80) for one in attacks}
+    scores: dict[str, Any] = {
+        f"{HOSTILE}: {one['attack']}": rng.standard_normal(80) for one in attacks
+    }
     np.savez(folder / "audit/scores.npz", is_member=np.arange(80) < 40, **scores)
     rows = [f"s{k},{HOSTILE.replace(',', '')},{value}" for k, value in enumerate((9, 100, 20))]
     lines = ["student,settings,accuracy", *rows]
