@@ -15,9 +15,10 @@ import frami
 from frami.core import files
 from frami.core.progress import show_progress
 from frami.core.run import read_record
+from frami.core.time_budget import BEST, QUICK
 from frami.reporting.cost_chart import Panel, quality_against_cost
 
-NAMES = {2: "--quick", 40: "--best"}
+NAMES = {QUICK: "--quick", BEST: "--best"}
 COLUMNS = ("minutes", "clips", "siblings", "steps", "wall-clock seconds", "CPU seconds", "accuracy")
 
 parser = argparse.ArgumentParser()

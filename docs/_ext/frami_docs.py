@@ -302,8 +302,7 @@ def resolve_error(
     """Link the short name of an error to its entry."""
     if node["reftype"] != "exc" or "." in node["reftarget"]:
         return None
-    module = "stopping" if node["reftarget"] == "Stopped" else "errors"
-    name = f"frami.core.{module}.{node['reftarget']}"
+    name = f"frami.core.errors.{node['reftarget']}"
     domain = env.domains.python_domain
     return domain.resolve_xref(env, node["refdoc"], app.builder, "exc", name, node, text)
 

@@ -32,10 +32,12 @@ from frami.core.runtime import select_runtime
 from frami.core.text import WIDTH, count, format_table
 from frami.data.store import Store
 from frami.evaluate.agreement import balanced_agreement
+from frami.inversion.synthesize import SAMPLES
 from frami.models.model import Model, ModelLike, as_model, load
+from frami.training.norms import DistillSettings
 
 RESULT = "advice.json"
-SAMPLES, STEPS = 4000, 4000  # the defaults of synthesize and distill
+STEPS = DistillSettings().steps
 TOLERANCE = 0.05  # chance of stores and of a few hundred test clips
 FEWEST_KINDS = 2
 NOISE = tuple(source.name for source in SOURCES if source.families == ("noise",))

@@ -68,7 +68,7 @@ def _gains(values: Pairs, name: str) -> list[float]:
 
 
 def _clause(name: str, rival: str, values: Pairs) -> tuple[str, str]:
-    """Return whether FRAMI loses or leads, and in which measure, to whom and by how much."""
+    """Return the verdict on FRAMI in one measure, and the clause that says it."""
     gain = statistics.mean(_gains(values, name))
     verdict, to = (
         ("loses", "to") if gain < 0 else ("leads", "over") if gain else ("is level", "with")

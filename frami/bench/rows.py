@@ -84,8 +84,8 @@ def fold_title(fold: str) -> str:
 
 def pairs(rows: Iterable[Row], others: Iterable[Row], name: str) -> Pairs:
     """Return the values of a measure in rows of one student, fold, seed and teacher."""
-    by_pair = {pair_key(row): row for row in others if row.get(name)}
-    found = [(row, by_pair.get(pair_key(row))) for row in rows if row.get(name)]
+    partners = by_pair(row for row in others if row.get(name))
+    found = [(row, partners.get(pair_key(row))) for row in rows if row.get(name)]
     return [
         (float(row[name]), float(other[name]))
         for row, other in found

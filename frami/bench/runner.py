@@ -24,9 +24,8 @@ from frami.bench.sharing import row_number, take_turns
 from frami.bench.suites import SUITES
 from frami.core import files
 from frami.core.code import trusting_code
-from frami.core.errors import FramiError, OperationError, UsageError, unknown_name
+from frami.core.errors import FramiError, OperationError, Stopped, UsageError, unknown_name
 from frami.core.shards import Shard
-from frami.core.stopping import Stopped
 from frami.core.text import count
 from frami.data.recordings import load_dataset
 from frami.data.splits import find_data_folder, load_split

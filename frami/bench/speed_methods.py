@@ -79,8 +79,7 @@ def time_inversion(model: Model, runtime: Runtime, one_pass: float) -> list[Timi
         options = {**ALL_LOSSES, **changes}
         return extrapolated_round_seconds(model, step_runtime, "frami", options, steps) / steps
 
-    # The second view has half of the frames.
-    passes_by_default = 1 + 0.5 / frami.Settings().contrast_every
+    passes_by_default = passes_per_step(frami.Settings())
     own_passes = f"the {passes_by_default:g} such passes that it needs"
     for name, changes, passes, reference in (
         ("by default", {"adversary": 0.0}, passes_by_default, own_passes),
@@ -99,6 +98,11 @@ def time_inversion(model: Model, runtime: Runtime, one_pass: float) -> list[Timi
         title = "the same in float32, channels first"
         rows.append(TimingRow(title, cost, "ms", cost / rows[-1].value, "that step"))
     return rows
+
+
+def passes_per_step(settings: frami.Settings) -> float:
+    """Return the teacher passes of a step: the second view of the contrast has half the frames."""
+    return 1 + 0.5 / settings.contrast_every
 
 
 def time_methods(model: Model, runtime: Runtime) -> list[TimingRow]:
@@ -127,7 +131,7 @@ def _time_frami_clips(model: Model, runtime: Runtime) -> tuple[list[TimingRow], 
     """Return the costs of a round and of a clip of FRAMI, each in default and in full length."""
     settings = frami.Settings()
     optimized = -(-timing.BATCH_SIZE // (1 + settings.siblings))
-    passes = settings.steps * (1 + 0.5 / settings.contrast_every)
+    passes = settings.steps * passes_per_step(settings)
     reference = f"its {passes:g} passes of {optimized} clips through the teacher"
     rounds, clips = [], []
     for n_frames in (min(timing.FRAMES, settings.max_frames), timing.FRAMES):

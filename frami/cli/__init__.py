@@ -54,8 +54,7 @@ from frami.cli.reports import evaluate, inspect
 from frami.cli.stores import merge
 from frami.cli.training import train
 from frami.core import registry
-from frami.core.errors import FramiError
-from frami.core.stopping import Stopped
+from frami.core.errors import FramiError, Stopped
 
 OUT_OF_MEMORY = (
     "Use smaller batches (synthesize: --batch-size; train and distill: --set batch_size=...) and "
@@ -97,7 +96,7 @@ def frami(modules: tuple[str, ...]) -> None:
 
 frami.add_section("First steps", demo, list_names, doctor)
 frami.add_section("Pipeline", adopt, train, advise, synthesize, merge, distill, evaluate, inspect)
-frami.add_section("See and hear", report, listen)
+frami.add_section("Results", report, listen)
 frami.add_section("Deployment", predict, export)
 frami.add_section("Recordings", data, soundscapes, moments, audit)
 frami.add_section("Research", bench)

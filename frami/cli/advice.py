@@ -59,10 +59,11 @@ def advise(teacher: str, out: str, **arguments: Unpack[AdviseArguments]) -> None
     tested on clips of the other sources. The table shows their agreement with the teacher, and what
     each source costs on this machine. If the command was interrupted, run it again to continue.
     """
-    from frami.adoption.advise import RESULT, SAMPLES, STEPS
+    from frami.adoption.advise import RESULT, STEPS
     from frami.adoption.advise import advise as run_advise
     from frami.adoption.sources import FEWEST_CLIPS, find_source
     from frami.core.progress import show_progress
+    from frami.inversion.synthesize import SAMPLES
 
     output.echo(
         f"The trials take about {arguments['minutes']} min. Each source makes {FEWEST_CLIPS} clips "

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from frami.evaluate.complexity import Budget
     from frami.models.model import Model
 
-
 SECONDS_OF_SILENCE = 1.5
 
 

@@ -1,4 +1,4 @@
-"""The commands to see and hear results: `report` and `listen`."""
+"""The commands that show results: `report` writes a page, `listen` writes sounds."""
 
 from __future__ import annotations
 

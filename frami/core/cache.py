@@ -23,7 +23,6 @@ VARIABLE = "FRAMI_CACHE"
 OFF = "off"
 MAX_BYTES = 4 * 10**9
 
-
 _keeps_nothing = ContextVar("keeps_nothing", default=False)
 
 

@@ -1,6 +1,6 @@
 """Error classes. A message names the wrong value, what is allowed, and how to correct it.
 
-The library raises both kinds of error. The command line prints them without a traceback.
+The library raises these errors. The command line prints them without a traceback.
 """
 
 from __future__ import annotations
@@ -27,6 +27,12 @@ class UsageError(FramiError, ValueError):
 
 class OperationError(FramiError, RuntimeError):
     """The arguments are fine, but a file, a disk or a download failed."""
+
+
+class Stopped(FramiError):
+    """The work ended because its time was over. Its state is saved; the same call continues it."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again
 
 
 def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> UsageError:

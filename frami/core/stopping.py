@@ -6,15 +6,9 @@ import time
 from dataclasses import dataclass, field
 
 from frami.core.checks import check_number
-from frami.core.errors import FramiError
+from frami.core.errors import Stopped
 
 LEAST_MINUTES, MOST_MINUTES = 0.001, 100_000.0
-
-
-class Stopped(FramiError):
-    """The work ended because its time was over. Its state is saved; the same call continues it."""
-
-    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again
 
 
 @dataclass(frozen=True)
@@ -31,7 +25,7 @@ class Deadline:
     @property
     def has_passed(self) -> bool:
         """Whether the time is over."""
-        return self.minutes is not None and self.minutes_left == 0
+        return self.minutes_left == 0
 
     @property
     def minutes_left(self) -> float | None:

@@ -23,13 +23,13 @@ from frami.models.model import Model
 from frami.models.network import Output
 
 PROJECTION_SIZE = 128
-QUEUES = ("queue_before", "queue_after", "queue_classes")
 
 
 class ContrastiveHead(nn.Module):
     """Two projections of a teacher's output to the unit sphere, and queues of past clips.
 
-    The first projects the hidden state before statistics pooling, the second the statistics.
+    The first projects the hidden state before statistics pooling, the second the statistics. The
+    queues hold the features of both, and the classes.
     Negatives are clips that share a class: the class prior already separates the classes.
 
     Args:
@@ -52,9 +52,8 @@ class ContrastiveHead(nn.Module):
             nn.Linear(PROJECTION_SIZE, PROJECTION_SIZE),
         )
         self.size = size
-        self.queue_before = torch.zeros(0, PROJECTION_SIZE)
-        self.queue_after = torch.zeros(0, PROJECTION_SIZE)
-        self.queue_classes = torch.zeros(0, classes)
+        widths = PROJECTION_SIZE, PROJECTION_SIZE, classes
+        self.queues = [torch.zeros(0, width) for width in widths]
 
     def forward(self, output: Output) -> tuple[Tensor, Tensor]:
         """Return the features before and after pooling, ``(B, PROJECTION_SIZE)`` each."""
@@ -70,16 +69,15 @@ class ContrastiveHead(nn.Module):
             classes: The classes of the clips, ``(B, K)``, above 0 where a clip has a class.
             temperature: Temperature of the loss.
         """
-        device = classes.device
-        candidates = torch.cat([classes, self.queue_classes.to(device)])
-        negatives = classes @ candidates.T > 0
-        features = zip(self(view), self(anchor), (self.queue_before, self.queue_after), strict=True)
+        *past, past_classes = (queue.to(classes.device) for queue in self.queues)
+        negatives = classes @ torch.cat([classes, past_classes]).T > 0
+        features = zip(self(view), self(anchor), past, strict=True)
         return torch.stack(
             [
                 losses.info_nce(
                     of_view,
                     of_anchor,
-                    queue.to(device),
+                    queue,
                     temperature=temperature,
                     negatives=negatives,
                 )
@@ -90,13 +88,11 @@ class ContrastiveHead(nn.Module):
     @torch.no_grad()
     def enqueue(self, anchor: Output, classes: Tensor) -> None:
         """Put the features and classes of a round into the queues; the oldest are dropped."""
-        before, after = self(anchor)
-        self.queue_before = self._with_latest(before, self.queue_before)
-        self.queue_after = self._with_latest(after, self.queue_after)
-        self.queue_classes = self._with_latest(classes, self.queue_classes)
-
-    def _with_latest(self, latest: Tensor, queue: Tensor) -> Tensor:
-        return torch.cat([latest, queue.to(latest.device)])[: self.size]
+        latest = (*self(anchor), classes)
+        self.queues = [
+            torch.cat([own, queue.to(own.device)])[: self.size]
+            for own, queue in zip(latest, self.queues, strict=True)
+        ]
 
 
 class Contrast:
@@ -189,13 +185,12 @@ class Contrast:
         """Return everything the next round depends on."""
         return {
             "head": self.head.state_dict(),
-            "queues": [getattr(self.head, name) for name in QUEUES],
+            "queues": self.head.queues,
             "optimizer": self.optimizer.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
         self.head.load_state_dict(state["head"])
-        for name, queue in zip(QUEUES, state["queues"], strict=True):
-            setattr(self.head, name, queue)
+        self.head.queues = state["queues"]
         self.optimizer.load_state_dict(state["optimizer"])

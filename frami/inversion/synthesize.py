@@ -123,8 +123,9 @@ def synthesize(
     sized = replace(teacher, frame_range=frame_range)
     details: dict[str, Any] = {}
     if minutes is not None:
-        work = (sized, parts, options or {}, out, runtime, batch_size, seed)
-        choice, parts = plan_clips(minutes, *work, report)
+        choice, parts = plan_clips(
+            minutes, sized, parts, options or {}, out, runtime, batch_size, seed, report
+        )
         n_clips, details = choice.samples, {RECORD_KEY: choice.to_json()}
         announce(choice.describe())
     check_turns(parts, batch_size * n_rounds if own else n_clips, batch_size)

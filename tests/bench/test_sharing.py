@@ -15,8 +15,9 @@ import pytest
 from frami.bench import runner
 from frami.bench.measure import Bench
 from frami.bench.sharing import RowLocks, row_number
+from frami.core.errors import Stopped
 from frami.core.shards import Shard
-from frami.core.stopping import Stopped, make_deadline
+from frami.core.stopping import make_deadline
 
 # Measures each row by taking a template, and logs what was begun and what was measured.
 WORKER = """

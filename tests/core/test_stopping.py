@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from frami.core.errors import UsageError
+from frami.core.errors import Stopped, UsageError
 from frami.core.run import Run, read_record
-from frami.core.stopping import NEVER, Deadline, Stopped, make_deadline
+from frami.core.stopping import NEVER, Deadline, make_deadline
 
 
 def test_deadline_passes_after_its_minutes() -> None:

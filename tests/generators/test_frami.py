@@ -119,7 +119,7 @@ def test_queue_has_a_fixed_length(teacher: Model, runtime: Runtime) -> None:
     inversion = make_frami(teacher, runtime, siblings=0, queue=8)
     for index in range(3):
         inversion.run_round(index, TARGET, 16)
-    assert len(inversion.contrast.head.queue_before) == 8
+    assert [len(queue) for queue in inversion.contrast.head.queues] == [8, 8, 8]
 
 
 def test_level_makes_clips_differ(teacher: Model, runtime: Runtime) -> None:

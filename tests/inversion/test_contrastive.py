@@ -29,7 +29,7 @@ def test_clips_of_other_classes_are_no_negatives() -> None:
     head.enqueue(random_output(seed=3), one_hot(0, 1, 1))
     value = head.loss(view, anchor, one_hot(0, 1, 0), 0.1)
     negatives = torch.tensor([[1, 0, 1, 1, 0, 0], [0, 1, 0, 0, 1, 1], [1, 0, 1, 1, 0, 0]]).bool()
-    queues = head.queue_before, head.queue_after
+    queues = head.queues[:2]
     expected = sum(
         info_nce(u, v, queue, temperature=0.1, negatives=negatives)
         for u, v, queue in zip(head(view), head(anchor), queues, strict=True)
@@ -53,8 +53,8 @@ def test_queues_keep_the_latest_clips_and_their_classes() -> None:
     head = make_head(outputs[0], size=4)
     for output, classes in zip(outputs, (one_hot(0, 0, 0), one_hot(1, 1, 1)), strict=True):
         head.enqueue(output, classes)
-    assert head.queue_classes.argmax(dim=1).tolist() == [1, 1, 1, 0]
-    torch.testing.assert_close(head.queue_after[:3], head(outputs[1])[1].detach())
+    assert head.queues[2].argmax(dim=1).tolist() == [1, 1, 1, 0]
+    torch.testing.assert_close(head.queues[1][:3], head(outputs[1])[1].detach())
 
 
 @torch.no_grad()

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from frami.core.errors import UsageError
+from frami.core.errors import Stopped, UsageError
 from frami.core.runtime import Runtime
-from frami.core.stopping import Stopped
 from frami.data.store import Store
 from frami.generators import nayer
 from frami.inversion.rounds import Synthesis
