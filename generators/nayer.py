@@ -37,6 +37,7 @@ from torch import Tensor, nn
 
 from frami.core import seeds
 from frami.core.errors import UsageError
+from frami.core.memory import raise_unless_damaged
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import setting
@@ -231,6 +232,7 @@ def _read_embeddings(path: Path, classes: int) -> Tensor:
     try:
         rows = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
+        raise_unless_damaged(error, path)
         raise UsageError(f"{path} is not a .npy file of numbers ({error}).") from error
     if rows.dtype.kind not in "fiu" or not np.isfinite(rows).all():
         raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -14,6 +15,7 @@ from frami.adoption.checks import Check
 from frami.adoption.trace import trace
 from frami.adoption.trial import Trial, features_of
 from frami.audio.synthesizer import random_sounds
+from frami.core.memory import raise_if_full
 from frami.inversion.hooks import BatchNormStats, never_updated, record_batch_norm_inputs
 from frami.models import axes
 from frami.models.foreign import Adoption, undo_activation
@@ -22,7 +24,9 @@ EARLY = 3  # batch norms that are compared
 # Divergence from which on the values differ from those of training. A front end of another library
 # or logarithm gives 0.6 to 50, the right one less than 0.2, for recordings and for random sounds.
 FAR = 0.5
+CLOSE = 0.1  # divergence below which another front end is not looked for
 VAR_FLOOR = 1e-5
+LIBROSA_RANGE = 80.0  # dB
 N_SOUNDS = 24  # of one second
 
 
@@ -100,19 +104,45 @@ def _front_end_doubts(trial: Trial, adoption: Adoption, checks: Sequence[Check])
     """Yield a sentence if the values at the early batch norms are not like those of training."""
     rate = trial.front_end.sample_rate
     sounds = random_sounds(np.random.default_rng(trial.seed), N_SOUNDS, rate, rate)
-    found = [
-        distance
-        for waveforms in (sounds, *(check.waveform.unsqueeze(0) for check in checks))
-        if (distance := _moment_distance(trial, adoption, waveforms)) is not None
-    ]
-    if not found:
+    clips = [sounds, *(check.waveform.unsqueeze(0) for check in checks)]
+    found = _nearest(trial, adoption, clips)
+    if found is None:
         return
-    divergence, name, deviations, spread = min(found)  # that of the sounds most like the training's
+    divergence, name, deviations, spread = found
+    yield from _range_doubts(trial, adoption, clips, divergence)
     if divergence > FAR:
         yield (
             f"`front_end` probably differs from that of training: the values at the batch norm "
             f"{name} are {deviations:.1f} deviations away from its running mean, and vary "
             f"{spread:.2g} times as much as in training."
+        )
+
+
+def _nearest(
+    trial: Trial, adoption: Adoption, clips: Sequence[Tensor]
+) -> tuple[float, str, float, float] | None:
+    """Return the `_moment_distance` of the sounds that are most like those of training."""
+    distances = [_moment_distance(trial, adoption, waveforms) for waveforms in clips]
+    return min(filter(None, distances), default=None)
+
+
+def _range_doubts(
+    trial: Trial, adoption: Adoption, clips: Sequence[Tensor], divergence: float
+) -> Iterator[str]:
+    """Yield a sentence if the batch norms fit librosa's limit of 80 dB better, or its absence.
+
+    `librosa.power_to_db` limits values to 80 dB below the highest of a clip by default.
+    """
+    front_end = trial.front_end
+    if front_end.function or front_end.mfcc_bands:
+        return
+    other = 0.0 if front_end.top_db else LIBROSA_RANGE
+    found = _nearest(replace(trial, front_end=replace(front_end, top_db=other)), adoption, clips)
+    if found is not None and divergence > CLOSE and found[0] < divergence / 2:
+        yield (
+            f"The values at the batch norm {found[1]} fit top_db={other:g} better than the front "
+            f"end's top_db={front_end.top_db:g}. If training used librosa.power_to_db with its "
+            f"default, top_db is 80."
         )
 
 
@@ -133,7 +163,8 @@ def _moment_distance(
     with record_batch_norm_inputs(trial.module) as stats:
         try:
             trial.module(_input(trial, adoption, adoption.layout, waveforms).to(device))
-        except Exception:  # the comparison with the bundle names it
+        except Exception as error:  # the comparison with the bundle names it
+            raise_if_full(error)
             return None
     known = (name for name in stats.batch if not never_updated(trial.module.get_submodule(name)))
     return max((_divergence(stats, name) for name in islice(known, EARLY)), default=None)

@@ -12,6 +12,7 @@ from torch import Tensor
 from frami.audio import _torchaudio
 from frami.audio.frontend import SAMPLE_RATE_RANGE
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import reraise_os_errors
 from frami.core.text import count
 
 MIN_SECONDS = 0.02
@@ -76,7 +77,9 @@ def check_file(path: str | Path) -> Path:
     path = Path(path)
     if not path.is_file():
         raise UsageError(f"There is no file {str(path)!r}.")
-    if path.stat().st_size == 0:
+    with reraise_os_errors("read"), path.open("rb") as file:  # the decoder names no cause
+        is_empty = not file.read(1)
+    if is_empty:
         raise OperationError(f"{path} is an empty file: fetch it again.")
     return path
 

@@ -18,7 +18,9 @@ from frami.core import files
 from frami.core.environment import environment
 from frami.core.errors import OperationError, UsageError
 from frami.core.extension import extend_record
+from frami.core.memory import raise_unless_damaged
 from frami.core.meter import Meter
+from frami.core.run_identity import check_same_data, warn_of_other_machine
 from frami.core.settings import describe_differences
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
@@ -78,7 +80,7 @@ class Run:
             keeps_state: Keep the last state, so that a finished run can be extended.
             more_steps: Extend a finished run by this number of steps; 0 leaves it finished.
             writes: Files that the work writes. Without a record, none of them may exist.
-            recordings: Fingerprint of the training recordings.
+            recordings: Fingerprint of the training recordings, or of the clips of a store.
             details: Further entries of the record.
 
         Raises:
@@ -98,7 +100,7 @@ class Run:
             self._lock = files.acquire_lock(self.folder / LOCK_FILE, f"is at work in {self.folder}")
         with ExitStack() as on_error:
             on_error.push(self)
-            if self._lock is not None:  # another process may have finished it meanwhile
+            if self._lock is not None:  # another process may have finished it
                 previous = extend_record(self.folder, self._matching_record(*work), more_steps)
             self.finished = previous is not None and previous["status"] == "finished" and not grows
             self.content = previous or {
@@ -111,7 +113,9 @@ class Run:
             )
             if not self.finished:
                 source = {"recordings": recordings} if recordings else {}
-                self.content |= {"status": "running", **source, **details, **environment()}
+                present = environment()
+                warn_of_other_machine(self.folder, self.content, present)
+                self.content |= {"status": "running", **source, **details, **present}
                 files.write_json(self._record, self.content)
             on_error.pop_all()
 
@@ -134,10 +138,7 @@ class Run:
                 f"({describe_differences(record['settings'], settings)}). "
                 f"Choose another `out`, or repeat those settings to resume the run."
             )
-        if record.get("recordings", "") != recordings:
-            raise UsageError(
-                f"{self.folder} holds a run of other recordings than these. Choose another `out`."
-            )
+        check_same_data(self.folder, record.get("recordings", ""), recordings)
         return record
 
     def __enter__(self) -> Run:
@@ -186,8 +187,9 @@ class Run:
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
+            raise_unless_damaged(error, path)
             raise OperationError(
-                f"{path} cannot be read ({error}). Delete it to start again."
+                f"{path} is damaged ({error}). Delete it to start again."
             ) from error
         return state
 
@@ -226,8 +228,10 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / "run.json"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(f"There is no run in {folder}: it has no run.json.") from error
+    except OSError as error:
+        raise OperationError(files.describe_os_error(error, "read", path)) from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise OperationError(f"{path} is not readable JSON ({error}).") from error
     required = {"settings", "status", "command", "seconds"}

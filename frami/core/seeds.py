@@ -51,6 +51,7 @@ class Stream(IntEnum):
     GRADIENT_CHECK = 60
     FITNESS = 61
     RANDOM_SOUNDS = 62
+    ANSWER_CHECK = 70
 
 
 def make_rng(seed: int, stream: Stream, *position: int) -> torch.Generator:

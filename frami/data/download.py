@@ -16,6 +16,7 @@ import pooch
 import requests
 
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import describe_os_error
 from frami.data.recordings import Archive, DatasetModule, load_dataset
 
 BLOCK_BYTES = 1 << 16
@@ -57,9 +58,7 @@ def download_dataset(
         archives = [_fetch(archive, out, base_url, progress) for archive in module.ARCHIVES]
         _unpack_all(module, archives, folder)
     except OSError as error:
-        raise OperationError(
-            f"{out} cannot be written ({error}). Free disk space, or choose another `out`."
-        ) from error
+        raise OperationError(f"{describe_os_error(error)} The folder is `out`, {out}.") from error
     return folder
 
 

@@ -70,13 +70,18 @@ def batch_norm_loss(
             var = (1 - momentum) * var + momentum * past[name].var
         mean_gap, var_gap = (mean - reference.mean).norm(), (var - reference.var).norm()
         if relative:
-            mean_gap = mean_gap / reference.var.sum().sqrt()
-            var_gap = var_gap / reference.var.norm()
+            mean_gap = mean_gap / _positive(reference.var.sum().sqrt())
+            var_gap = var_gap / _positive(reference.var.norm())
         gaps[moments.pooled].append(mean_gap + var_gap)
     groups = [torch.stack(group) for group in gaps.values() if group]
     if not groups:
         return torch.zeros(())
     return torch.stack([group.mean() if relative else group.sum() for group in groups]).sum()
+
+
+def _positive(spread: Tensor) -> Tensor:
+    """Return a spread to divide by: 1 where every channel was constant in training."""
+    return spread.where(spread > 0, 1.0)
 
 
 def info_nce(

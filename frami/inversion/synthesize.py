@@ -17,6 +17,8 @@ from frami.core.run import Run, discard_record, is_finished
 from frami.core.run_choice import RECORD_KEY
 from frami.core.run_runtime import select_run_runtime
 from frami.core.settings import identity_fields
+from frami.core.warn import warn_all
+from frami.data.composition import target_warnings
 from frami.data.store import Store, store_run_folder
 from frami.data.writer import StoreWriter
 from frami.inversion import checks, targets
@@ -54,7 +56,8 @@ def synthesize(
 ) -> Store:
     """Invert a teacher into a store of synthetic spectrograms; return the store, open for reading.
 
-    An existing store made with the same settings is continued where it stopped.
+    An existing store made with the same settings is continued where it stopped. A `FramiWarning`
+    tells of a teacher that is hard to invert, and of clips that do not get their target class.
 
     Args:
         teacher: A model, a bundle's folder, or the name of a pretrained model. It is not changed.
@@ -96,6 +99,7 @@ def synthesize(
     frame_range = checks.check_frame_range(frame_range)
     for part in parts:
         checks.check_teacher(teacher, part.settings, co_occurrence)
+        warn_all(inversion_warnings(teacher, part.settings))
     runtime = select_run_runtime(store_run_folder(out), device, threads, precision)
     # Generators of a fixed size are built for the clips of this synthesis.
     sized = replace(teacher, frame_range=frame_range)
@@ -131,7 +135,9 @@ def synthesize(
         _run(synthesis, parts, out, n_clips, report, details)
     finally:
         writer.close()
-    return Store(out)
+    store = Store(out)
+    warn_all(target_warnings(store))
+    return store
 
 
 def _check_samples(samples: int | None, minutes: float | None, batch_size: int) -> int:

@@ -19,10 +19,11 @@ from frami.core.errors import OperationError, UsageError
 from frami.core.settings import settings_to_json
 from frami.core.text import count
 from frami.models import bundle, hub_layout, loading, tasks
-from frami.models.architecture import Architecture, check_architecture
+from frami.models.architecture import Architecture, check_architecture, check_rebuilt
 from frami.models.bundle import list_pretrained as list_pretrained
 from frami.models.bundle import resolve_bundle as resolve_bundle
 from frami.models.foreign import Adoption
+from frami.models.intake import take_in
 from frami.models.network import Classifier, Output, frozen
 from frami.models.pooling import ATTENTION
 
@@ -31,7 +32,8 @@ from frami.models.pooling import ATTENTION
 class Model:
     """A classifier of sounds, used as a teacher or as a student.
 
-    Creating a model sets the ``task`` of its network, which adds it to every output.
+    Creating a model sets the ``task`` of its network, which adds it to every output, removes
+    wrappers such as DataParallel from it, and brings it to float32.
 
     Attributes:
         architecture: Name and arguments of the network.
@@ -60,6 +62,7 @@ class Model:
 
     def __post_init__(self) -> None:
         check_architecture(self.architecture)
+        object.__setattr__(self, "network", take_in(self.network))
         classes = self.network.classes
         if isinstance(self.labels, str) or len(self.labels) != classes:
             raise UsageError(
@@ -140,7 +143,10 @@ class Model:
         """Write the bundle, ``model.json`` and ``weights.safetensors``, and return its folder.
 
         The source files of functions of the user's own are copied into its folder ``code``.
+
+        It raises a `UsageError` if the architecture builds another network.
         """
+        check_rebuilt(self.architecture, self.network, self.front_end.n_mels, self.task)
         description = self._description() | {
             "frame_range": list(self.frame_range),
             "provenance": dict(self.provenance) | provenance,

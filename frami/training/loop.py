@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,38 +11,25 @@ import torch
 from torch import Tensor, nn
 
 from frami.core import seeds
-from frami.core.errors import OperationError
 from frami.core.extension import current_steps
 from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
-from frami.core.settings import setting
 from frami.data.clips import Clips, infinite_batches
 from frami.models import tasks
+from frami.models.answers import check_answers
 from frami.models.model import Model, load
 from frami.models.network import Output, frozen
 from frami.training import augment
+from frami.training.loop_settings import TrainingSettings as TrainingSettings
 from frami.training.optimizer import make_optimizer, make_schedule
 from frami.training.recipes import Recipe
+from frami.training.setbacks import NotFiniteError, Setbacks, check_inputs, finite_values
 from frami.training.student import ProjectedStudent, make_ema_student, project_student
 
+CHECKED_CLIPS = 8
 LOG_EVERY = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSettings(augment.AugmentSettings):
-    """Settings of the training loop, with those of the augmentation."""
-
-    steps: int = setting(2000, "number of steps", low=1)
-    batch_size: int = setting(64, "clips per step", low=2)
-    learning_rate: float = setting(
-        3e-3, "peak learning rate; it rises and falls to 0 along cosines", low=0
-    )
-    weight_decay: float = setting(0.05, "weight decay of AdamW", low=0)
-    warmup: float = setting(
-        0.1, "share of the steps in which the learning rate rises", low=0, high=1
-    )
 
 
 def fit(
@@ -77,7 +62,7 @@ def fit(
         report: Called with the number of finished steps.
 
     Raises:
-        OperationError: The loss is not finite.
+        OperationError: The teacher's answers are wrong, or the loss is not finite twice.
     """
     with seeds.seeded(seed, Stream.PROJECTION):
         projected = project_student(student, teacher, recipe, bands or [student.front_end.n_mels])
@@ -90,6 +75,9 @@ def fit(
         if teacher is not None:
             network = stack.enter_context(runtime.placed(teacher.network))
             stack.enter_context(frozen(network))
+            shape = CHECKED_CLIPS, sum(projected.bands), int(clips.n_frames.min())
+            noise = torch.randn(shape, generator=seeds.make_rng(seed, Stream.ANSWER_CHECK))
+            check_answers(network, noise.to(runtime.device))
         trainer.run(clips, network, run, report)
     student.network.eval().requires_grad_(False)
     return student
@@ -104,6 +92,7 @@ class _Trainer:
         optimizer: AdamW.
         first: Step that this work starts after: 0, unless it extends a run.
         schedule: The learning rate over the steps of this work.
+        setbacks: The last good state.
     """
 
     def __init__(
@@ -119,6 +108,7 @@ class _Trainer:
         self.runtime, self.seed = runtime, seed
         self.first, self.last = steps[0], sum(steps)
         self.optimizer = make_optimizer(student, settings.learning_rate, settings.weight_decay)
+        self.setbacks = Setbacks()
         self._restart_schedule()
         uses_average = any(loss.reference == "ema_student" for loss in recipe.losses.values())
         self.ema_student = make_ema_student(student) if uses_average else None
@@ -135,8 +125,21 @@ class _Trainer:
         report: ProgressCallback,
     ) -> None:
         """Train from the last saved state to the last step."""
-        start = self.resume(run) if run is not None else 0
-        report(start - self.first)
+        done = self.resume(run) if run is not None else 0
+        report(done - self.first)
+        while done < self.last:
+            done = self._run_from(done, clips, teacher, run, report)
+
+    def _run_from(
+        self,
+        start: int,
+        clips: Clips,
+        teacher: nn.Module | None,
+        run: Run | None,
+        report: ProgressCallback,
+    ) -> int:
+        """Train from a step on; return the last step, or the one that the training went back to."""
+        self.setbacks.keep(self.state(start))
         batches = infinite_batches(clips, self.settings.batch_size, self.seed, start)
         for step in range(start, self.last):
             mel, target = self.augment(*next(batches), step)
@@ -146,14 +149,24 @@ class _Trainer:
             done = step + 1
             if done % LOG_EVERY and done != self.last:
                 continue
-            values = _finite_values(losses, done)
+            try:
+                values = finite_values(losses, self.student)
+            except NotFiniteError as error:
+                reason = f"{error} at step {done} (seed {self.seed})"
+                check_inputs(reason, teacher, mel)
+                done = self.setbacks.step_back(reason, self._load, self.optimizer)
+                if run is not None:
+                    run.rewind("step", done)
+                return done
             report(
                 done - self.first,
                 ", ".join(f"{name} {value:.3f}" for name, value in values.items()),
             )
+            self.setbacks.keep(self.state(done))
             if run is not None:
                 run.log(step=done, **values)
                 run.save(partial(self.state, done), always=done == self.last)
+        return self.last
 
     def augment(self, mel: Tensor, target: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """Return a batch on the device, augmented for this step."""
@@ -201,6 +214,7 @@ class _Trainer:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "ema_student": self.ema_student.state_dict() if self.ema_student is not None else None,
+            **({"setbacks": self.setbacks.sentences} if self.setbacks.sentences else {}),
         }
 
     def resume(self, run: Run) -> int:
@@ -216,22 +230,16 @@ class _Trainer:
             self.student.network.load_state_dict(weights)
         if state is None:
             return step
-        self.student.load_state_dict(state["student"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if step > self.first:
-            self.schedule.load_state_dict(state["schedule"])
-        else:
+        self._load(state)
+        if step == self.first:
             self._restart_schedule()
-        if self.ema_student is not None:
-            self.ema_student.load_state_dict(state["ema_student"])
+        self.setbacks.sentences = list(state.get("setbacks", []))
         return step
 
-
-def _finite_values(losses: Mapping[str, Tensor], step: int) -> dict[str, float]:
-    """Return the losses as numbers; raise if any is not finite."""
-    values = {name: float(loss.detach()) for name, loss in losses.items()}
-    if not all(map(math.isfinite, values.values())):
-        raise OperationError(
-            f"The loss is not finite at step {step} ({values}). Lower the setting learning_rate."
-        )
-    return values
+    def _load(self, state: Mapping[str, Any]) -> None:
+        """Load a state of this training."""
+        self.student.load_state_dict(state["student"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        if self.ema_student is not None:
+            self.ema_student.load_state_dict(state["ema_student"])

@@ -10,7 +10,9 @@ from typing import Any
 from frami.core.errors import OperationError, UsageError
 from frami.core.progress import ProgressCallback
 from frami.core.text import count, preview
+from frami.core.warn import warn_all
 from frami.data.clips import Clips, Spectrograms
+from frami.data.composition import target_warnings
 from frami.data.leakage import leakage_warning
 from frami.data.noise import NoiseClips
 from frami.data.recordings import Split
@@ -30,7 +32,7 @@ class TrainingSource:
         origin: Where the clips come from, for the student's record.
         load: Reads the clips; takes the progress of the distillation. Returns the training clips,
             and the held-out clips of a store or None for recordings, whose test fold is held out.
-        recordings: Fingerprint of the recordings; empty for a store.
+        recordings: Fingerprint of the recordings, or of the clips of a store.
         missing: Sentences on what is missing of the recordings (`Split.missing`).
     """
 
@@ -153,13 +155,16 @@ def _from_store(
         )
     is_of_teachers = store.teacher in [teacher.fingerprint for teacher in teachers]
     _check_store(store, teachers[0], any_teacher=any_teacher or is_of_teachers)
+    warn_all(target_warnings(store))
     origin = {
         "method": store.method,
         "clips": len(store),
         "settings": store.settings,
         "teacher": store.teacher,
     }
-    return TrainingSource(origin, lambda report: train_holdout_split(store))
+    return TrainingSource(
+        origin, lambda report: train_holdout_split(store), f"-{store.contents_digest}"
+    )
 
 
 def _check_store(store: Store, teacher: Model, *, any_teacher: bool) -> None:

@@ -1,0 +1,42 @@
+"""Whether the run in a folder used the recordings, clips and machine that are there now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from frami.core.errors import UsageError
+from frami.core.warn import warn
+
+
+def is_same_data(recorded: str, present: str) -> bool:
+    """Return whether the fingerprint of a record is that of the present recordings or clips.
+
+    Earlier versions recorded the part before the dash alone, which has no contents.
+
+    >>> is_same_data("5d41402a", "5d41402a-b1946ac9"), is_same_data("1-2", "1-3")
+    (True, False)
+    """
+    return recorded == present or ("-" not in recorded and present.startswith(f"{recorded}-"))
+
+
+def check_same_data(folder: Path, recorded: str, present: str) -> None:
+    """Refuse a run of other recordings or clips, though they may have the same names."""
+    if not is_same_data(recorded, present):
+        raise UsageError(
+            f"{folder} holds a run of other recordings than these, or of other clips, perhaps with "
+            f"the same names. Choose another `out`, or restore them to resume the run."
+        )
+
+
+def warn_of_other_machine(
+    folder: Path, record: Mapping[str, Any], present: Mapping[str, Any]
+) -> None:
+    """Warn if a run goes on with another number of threads, or on another kind of processor."""
+    before, now = record.get("machine"), present["machine"]
+    if before is not None and before != now:
+        warn(
+            f"The run in {folder} began on {before} and goes on with {now}. They round sums "
+            f"differently, so the result is not bit for bit that of an undisturbed run."
+        )
