@@ -6,7 +6,7 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -138,3 +138,16 @@ def write_parts(path: Path, parts: Iterable[bytes]) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file atomically."""
     write_bytes(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_tree(folder: Path) -> dict[str, bytes]:
+    """Return the contents of all files below a folder, by their paths in it."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def write_tree(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write what `read_tree` returned."""
+    for name, content in contents.items():
+        ensure_dir((folder / name).parent)
+        write_bytes(folder / name, content)

@@ -22,6 +22,11 @@ SIGNS = (
     "std::bad_alloc",
     "failed to allocate memory",
 )
+# Errors that say nothing about the contents of a file; EINVAL comes of a file that is cut off.
+OF_THE_SYSTEM = (
+    *(errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
+    *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOLCK, errno.ENOENT, errno.EISDIR),
+)
 AMOUNT = re.compile(r"tried to allocate ([\d.]+) ?(bytes|[KMGT]i?B)?", re.IGNORECASE)
 
 
@@ -58,5 +63,5 @@ def raise_if_full(error: BaseException) -> None:
 def raise_unless_damaged(error: BaseException, path: str | Path) -> None:
     """Raise an OperationError if the system could not read a file, which may then be whole."""
     raise_if_full(error)
-    if isinstance(error, OSError) and error.errno:
+    if isinstance(error, OSError) and error.errno in OF_THE_SYSTEM:
         raise OperationError(describe_os_error(error, "read", path)) from error

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
 from frami.audio.waveform import as_waveform
-from frami.core import code
+from frami.core import code, files
 from frami.core.checks import check_frame_range
 from frami.core.errors import OperationError, UsageError
 from frami.core.settings import settings_to_json
@@ -133,6 +134,14 @@ class Model:
             **({"adoption": settings_to_json(adoption)} if adoption is not None else {}),
         }
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Have a model of the user's own code pickled as a bundle with that code."""
+        return (_unpickle, (self._files(),)) if self.code else super().__reduce_ex__(protocol)
+
+    def _files(self) -> dict[str, bytes]:
+        with tempfile.TemporaryDirectory() as folder:
+            return files.read_tree(self.save(folder))
+
     @property
     def code(self) -> list[str]:
         """References of the user's functions that the model needs (`frami.core.code`)."""
@@ -237,6 +246,13 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
     """
     with code.trusting_code(trust_code):
         return _load(resolve_bundle(model))
+
+
+def _unpickle(contents: Mapping[str, bytes]) -> Model:
+    """Return a model from the files of its bundle; a pickle is trusted, because it runs code."""
+    with tempfile.TemporaryDirectory() as folder:
+        files.write_tree(Path(folder), contents)
+        return load(folder, trust_code=True)
 
 
 def _load(folder: Path) -> Model:

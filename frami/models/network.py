@@ -67,7 +67,8 @@ def _flatten(output: Output) -> tuple[list[Tensor | None], str]:
 
 
 def _unflatten(parts: Iterable[Any], task: str) -> Output:
-    return Output(*parts, task=find_task(task))
+    logits, hidden, stats, embedding, frame_logits = parts
+    return Output(logits, hidden, stats, embedding, frame_logits, find_task(task))
 
 
 pytree.register_pytree_node(

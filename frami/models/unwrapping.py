@@ -17,7 +17,7 @@ def unwrap(module: nn.Module) -> nn.Module:
     for name, child in module.named_children():
         if (inner := unwrap(child)) is not child:
             setattr(module, name, inner)
-    if isinstance(module, WRAPPERS) and isinstance(inner := module.module, nn.Module):
-        return unwrap(inner)
+    if isinstance(module, WRAPPERS):
+        return unwrap(module.get_submodule("module"))
     compiled = getattr(module, "_orig_mod", None)
     return unwrap(compiled) if isinstance(compiled, nn.Module) else module

@@ -32,7 +32,8 @@ def make_store(path: Path, target: np.ndarray, logits: np.ndarray, losses: float
 
 
 def one_hot(classes: np.ndarray) -> np.ndarray:
-    return np.eye(10)[classes]
+    rows: np.ndarray = np.eye(10)[classes]
+    return rows
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_an_inversion_near_chance_is_told(right: int, failed: bool, tmp_path: Pa
     answers = np.where(np.arange(80) < right, target, (target + 1) % 10)
     with make_store(tmp_path / "a.h5", target, one_hot(answers)) as store:
         found = answers_to_targets(store)
-        assert (found.share, found.chance) == (pytest.approx(right / 80), 0.1)
+        assert found.share == pytest.approx(right / 80) and found.chance == 0.1
         assert [text.startswith("The inversion failed. ") for text in target_warnings(store)] == (
             [True] if failed else []
         )

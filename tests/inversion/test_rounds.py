@@ -119,7 +119,7 @@ def test_a_teacher_with_wrong_answers_is_refused_at_the_start(
 
 def test_a_teacher_that_gives_probabilities_gets_a_warning(teacher: Model, tmp_path: Path) -> None:
     layer = last_layer(teacher)
-    layer.forward = lambda x: nn.functional.linear(x, layer.weight, layer.bias).softmax(1)  # type: ignore[method-assign]
+    layer.forward = lambda x: nn.functional.linear(x, layer.weight, layer.bias).softmax(1)  # type: ignore[method-assign, assignment]
     with pytest.warns(FramiWarning, match="returns probabilities in place of logits"):
         synthesize(teacher, tmp_path / "a.h5", samples=4, batch_size=4, method="noise")
 

@@ -6,9 +6,10 @@ import io
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any, cast
 
 import pytest
 import torch
@@ -36,7 +37,13 @@ class Encoder(nn.Module):
         self.layers = nn.Sequential(nn.Conv2d(1, 6, 3, 2, 1), norm(6), nn.ReLU())
 
     def forward(self, mel: Tensor) -> Tensor:
-        return self.layers(mel).mean(dim=2)
+        hidden: Tensor = self.layers(mel)
+        return hidden.mean(dim=2)
+
+
+def compiled(module: nn.Module) -> nn.Module:
+    wrapped: Any = torch.compile(module, backend="eager")
+    return cast(nn.Module, wrapped)
 
 
 def build(bands: int, classes: int) -> Network:
@@ -44,7 +51,7 @@ def build(bands: int, classes: int) -> Network:
 
 
 @pytest.fixture
-def module(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def module(monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of an imported module of the user's own that builds the network."""
     own = ModuleType("mylab_intake.net")
     own.build = build  # type: ignore[attr-defined]
@@ -59,23 +66,23 @@ def make_model(module: str, network: nn.Module) -> Model:
 @pytest.mark.parametrize(
     "wrap",
     [
-        nn.DataParallel,
+        lambda module: nn.DataParallel(module),
         AveragedModel,
-        lambda module: torch.compile(module, backend="eager"),
-        lambda module: nn.DataParallel(torch.compile(module, backend="eager")),
+        lambda module: compiled(module),
+        lambda module: nn.DataParallel(compiled(module)),
     ],
 )
 @pytest.mark.parametrize("whole", [False, True])
 def test_wrapped_networks_are_saved_without_the_prefix(
-    wrap: Norm, whole: bool, module: str, tmp_path: Path
+    wrap: Callable[[nn.Module], nn.Module], whole: bool, module: str, tmp_path: Path
 ) -> None:
     plain = build(24, 3).eval()
     wrapped: nn.Module = build(24, 3).eval()
     wrapped.load_state_dict(plain.state_dict())
     if whole:
-        wrapped = wrap(wrapped)  # type: ignore[arg-type]
+        wrapped = wrap(wrapped)
     else:
-        wrapped.encoder = wrap(wrapped.encoder)  # type: ignore[arg-type, assignment]
+        wrapped.encoder = wrap(wrapped.get_submodule("encoder"))
     model = make_model(module, wrapped)
     assert model.fingerprint == make_model(module, plain).fingerprint
     loaded = frami.load(model.save(tmp_path / "teacher"))
@@ -131,7 +138,7 @@ def test_norms_of_the_batch_are_named(module: str) -> None:
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_layers_inside_torchscript_are_named() -> None:
     network = build(24, 3).eval()
-    network.encoder = torch.jit.trace(network.encoder, torch.zeros(2, 1, 24, 20))
+    network.encoder = torch.jit.trace(network.encoder, torch.zeros(2, 1, 24, 20))  # type: ignore[no-untyped-call]
     (sentence,) = describe_norms(network)
     assert "Layers inside TorchScript (encoder, encoder.layers, " in sentence
     assert not list(describe_norms(build(24, 3)))

@@ -27,7 +27,7 @@ from frami.models.network import Output
 from frami.training import augment, loop, losses
 from frami.training.losses import Loss, logits_loss
 from frami.training.recipes import find_recipe
-from tests.conftest import make_teacher
+from tests.conftest import last_layer, make_teacher
 
 
 def test_fit_ema_loss_compares_with_moving_average(
@@ -215,7 +215,7 @@ def test_fit_names_the_teacher_whose_answer_is_not_finite(
         [torch.randn(front_end.n_mels, 16)] * 8, np.full(8, 16), np.zeros(8, dtype=np.int64)
     )
     with torch.no_grad():
-        teacher.network.get_submodule("head.classifier").weight.fill_(torch.inf)
+        last_layer(teacher).weight.fill_(torch.inf)
     settings = loop.TrainingSettings(steps=1, batch_size=8)
     student = make_teacher(front_end, "small")
     with pytest.raises(OperationError, match="3 of 3 classes .*output of 'head.classifier'"):
