@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -14,6 +13,8 @@ from frami.adoption.calling import Calling
 from frami.adoption.checks import Check
 from frami.adoption.trace import trace
 from frami.adoption.trial import Trial, features_of
+from frami.audio.frontend import FrontEnd
+from frami.audio.presets import PRESETS
 from frami.audio.synthesizer import random_sounds
 from frami.core.memory import raise_if_full
 from frami.inversion.hooks import BatchNormStats, never_updated, record_batch_norm_inputs
@@ -24,9 +25,8 @@ EARLY = 3  # batch norms that are compared
 # Divergence from which on the values differ from those of training. A front end of another library
 # or logarithm gives 0.6 to 50, the right one less than 0.2, for recordings and for random sounds.
 FAR = 0.5
-CLOSE = 0.1  # divergence below which another front end is not looked for
 VAR_FLOOR = 1e-5
-LIBROSA_RANGE = 80.0  # dB
+LIBROSA_BANKS, LIBROSA_FLOOR = ("librosa", "slaney"), 1e-10
 N_SOUNDS = 24  # of one second
 
 
@@ -104,12 +104,15 @@ def _front_end_doubts(trial: Trial, adoption: Adoption, checks: Sequence[Check])
     """Yield a sentence if the values at the early batch norms are not like those of training."""
     rate = trial.front_end.sample_rate
     sounds = random_sounds(np.random.default_rng(trial.seed), N_SOUNDS, rate, rate)
-    clips = [sounds, *(check.waveform.unsqueeze(0) for check in checks)]
-    found = _nearest(trial, adoption, clips)
-    if found is None:
+    yield from _range_doubt(trial.front_end)
+    found = [
+        distance
+        for waveforms in (sounds, *(check.waveform.unsqueeze(0) for check in checks))
+        if (distance := _moment_distance(trial, adoption, waveforms)) is not None
+    ]
+    if not found:
         return
-    divergence, name, deviations, spread = found
-    yield from _range_doubts(trial, adoption, clips, divergence)
+    divergence, name, deviations, spread = min(found)  # that of the sounds most like the training's
     if divergence > FAR:
         yield (
             f"`front_end` probably differs from that of training: the values at the batch norm "
@@ -118,31 +121,15 @@ def _front_end_doubts(trial: Trial, adoption: Adoption, checks: Sequence[Check])
         )
 
 
-def _nearest(
-    trial: Trial, adoption: Adoption, clips: Sequence[Tensor]
-) -> tuple[float, str, float, float] | None:
-    """Return the `_moment_distance` of the sounds that are most like those of training."""
-    distances = [_moment_distance(trial, adoption, waveforms) for waveforms in clips]
-    return min(filter(None, distances), default=None)
-
-
-def _range_doubts(
-    trial: Trial, adoption: Adoption, clips: Sequence[Tensor], divergence: float
-) -> Iterator[str]:
-    """Yield a sentence if the batch norms fit librosa's limit of 80 dB better, or its absence.
-
-    `librosa.power_to_db` limits values to 80 dB below the highest of a clip by default.
-    """
-    front_end = trial.front_end
-    if front_end.function or front_end.mfcc_bands:
-        return
-    other = 0.0 if front_end.top_db else LIBROSA_RANGE
-    found = _nearest(replace(trial, front_end=replace(front_end, top_db=other)), adoption, clips)
-    if found is not None and divergence > CLOSE and found[0] < divergence / 2:
+def _range_doubt(front_end: FrontEnd) -> Iterator[str]:
+    """Yield a sentence if a front end is that of librosa, but for its limit of 80 dB."""
+    is_librosa = front_end.filterbank in LIBROSA_BANKS and front_end.power_floor == LIBROSA_FLOOR
+    own = front_end.unstandardized
+    if is_librosa and not front_end.top_db and own not in PRESETS.values():
         yield (
-            f"The values at the batch norm {found[1]} fit top_db={other:g} better than the front "
-            f"end's top_db={front_end.top_db:g}. If training used librosa.power_to_db with its "
-            f"default, top_db is 80."
+            "`front_end` has the bands and the floor of librosa, and no top_db. By default "
+            "librosa.power_to_db limits values to 80 dB below the highest of a clip: if training "
+            "used that default, set top_db=80."
         )
 
 
