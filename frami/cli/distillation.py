@@ -136,8 +136,6 @@ def distill(
     from frami.core.progress import show_progress
     from frami.core.run import read_record
     from frami.core.settings import make_settings
-    from frami.data.composition import describe_answers
-    from frami.data.store import Store
     from frami.evaluate.complexity import find_budget
     from frami.training.distill import distill as run_distill
     from frami.training.norms import DistillSettings
@@ -155,10 +153,6 @@ def distill(
     out = arguments["out"]
     planned = runs.planned_steps(out, steps, arguments["more_steps"])
     runs.check_recordings(arguments["dataset"], arguments["data"])
-    if arguments["samples"]:
-        with Store(arguments["samples"]) as store:
-            for line in describe_answers(store):
-                click.echo(line)
     # With minutes, the number of steps is measured first.
     total = planned if minutes is None else None
     with show_progress("distillation", total) as report:

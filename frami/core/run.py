@@ -189,7 +189,7 @@ class Run:
         except Exception as error:
             raise_unless_damaged(error, path)
             raise OperationError(
-                f"{path} is damaged ({error}). Delete it to start again."
+                f"{path} cannot be read ({error}). Delete it to start again."
             ) from error
         return state
 

@@ -11,7 +11,7 @@ from frami.data.store import Store
 
 MOST_FREQUENT = 3
 NEAR_CHANCE = 0.1
-FEWEST_CLIPS, FEWEST_OF_CLASS = 32, 4  # that a warning needs
+FEWEST_CLIPS, FEWEST_OF_CLASS = 32, 8  # that a warning needs
 
 
 @dataclass(frozen=True)

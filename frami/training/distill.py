@@ -15,6 +15,7 @@ from frami.core.progress import ProgressCallback, check_callback, set_total, sil
 from frami.core.run import Run, read_record
 from frami.core.run_choice import RECORD_KEY
 from frami.core.run_runtime import select_run_runtime
+from frami.core.warn import warn_all
 from frami.data.store import Store
 from frami.evaluate import complexity
 from frami.models import bundle
@@ -99,7 +100,8 @@ def distill(
         precision: ``auto``, ``float32`` or ``bfloat16``.
         report: Called with the number of finished steps.
         warn: Called with a sentence if the student is larger than its teacher.
-        announce: Called with a sentence on what was chosen for ``minutes``.
+        announce: Called with sentences on what the teacher answers to the clips of a store, and on
+            what was chosen for ``minutes``.
 
     Raises:
         UsageError: The student, recipe or a setting is unknown; not exactly one of ``samples``,
@@ -139,6 +141,9 @@ def distill(
     more_steps = check_integer("more_steps", more_steps, 0)
     # A folder that cannot be written is reported before any clip is read.
     folder, details = files.ensure_dir(Path(out)), {}
+    for note in source.notes:
+        announce(note)
+    warn_all(source.warnings)
     if minutes is not None:
         source = sources.read_once(source)  # to measure and to train
         choice = recorded_steps(folder, minutes) or choose_steps(

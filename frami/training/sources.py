@@ -10,9 +10,8 @@ from typing import Any
 from frami.core.errors import OperationError, UsageError
 from frami.core.progress import ProgressCallback
 from frami.core.text import count, preview
-from frami.core.warn import warn_all
 from frami.data.clips import Clips, Spectrograms
-from frami.data.composition import target_warnings
+from frami.data.composition import describe_answers, target_warnings
 from frami.data.leakage import leakage_warning
 from frami.data.noise import NoiseClips
 from frami.data.recordings import Split
@@ -34,12 +33,16 @@ class TrainingSource:
             and the held-out clips of a store or None for recordings, whose test fold is held out.
         recordings: Fingerprint of the recordings, or of the clips of a store.
         missing: Sentences on what is missing of the recordings (`Split.missing`).
+        notes: Sentences on what the teacher answers to the clips of a store.
+        warnings: Sentences on clips that do not get their target class.
     """
 
     origin: dict[str, Any]
     load: Callable[[ProgressCallback], tuple[Clips, Clips | None]]
     recordings: str = ""
     missing: str = ""
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def read_once(source: TrainingSource) -> TrainingSource:
@@ -155,7 +158,6 @@ def _from_store(
         )
     is_of_teachers = store.teacher in [teacher.fingerprint for teacher in teachers]
     _check_store(store, teachers[0], any_teacher=any_teacher or is_of_teachers)
-    warn_all(target_warnings(store))
     origin = {
         "method": store.method,
         "clips": len(store),
@@ -163,7 +165,11 @@ def _from_store(
         "teacher": store.teacher,
     }
     return TrainingSource(
-        origin, lambda report: train_holdout_split(store), f"-{store.contents_digest}"
+        origin,
+        lambda report: train_holdout_split(store),
+        f"-{store.contents_digest}",
+        notes=tuple(describe_answers(store)),
+        warnings=tuple(target_warnings(store)),
     )
 
 

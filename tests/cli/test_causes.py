@@ -84,7 +84,7 @@ def test_distill_tells_what_the_teacher_answers_to_the_clips(
     with Store(artifacts / "samples.h5") as store:
         share = f"{100 * store.target_agreement():.1f} %"
     assert result.code == 0
-    assert f"The teacher predicts the target class for {share} of the clips." in result.out
+    assert f"The teacher predicts the target class for {share} of the clips." in result.err
 
 
 @pytest.mark.slow
