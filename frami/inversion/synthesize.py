@@ -13,8 +13,9 @@ from typing import Any
 from frami.core import code, seeds, time_budget
 from frami.core.errors import UsageError
 from frami.core.progress import ProgressCallback, check_callback, silent
-from frami.core.run import Run, discard_record, is_finished
+from frami.core.run import Run, discard_record, is_finished, read_record
 from frami.core.run_choice import RECORD_KEY
+from frami.core.run_identity import check_same_data
 from frami.core.run_runtime import select_run_runtime
 from frami.core.settings import identity_fields
 from frami.core.warn import warn_all
@@ -162,6 +163,8 @@ def _run(
     """Run the rounds that a store still lacks, and record the run beside it."""
     folder, teacher = store_run_folder(out), synthesis.teacher
     if synthesis.writer.rows >= samples and is_finished(folder):
+        recorded = read_record(folder).get("recordings", "")
+        check_same_data(folder, recorded, synthesis.inversion.contents)
         return
     if not synthesis.writer.rows:  # a record without clips belongs to a store that was deleted
         discard_record(folder)
@@ -171,6 +174,7 @@ def _run(
         "synthesize",
         synthesis.plan.to_json(),
         grows=True,
+        recordings=synthesis.inversion.contents,
         device=synthesis.runtime.name,
         layout=synthesis.runtime.layout,
         teacher=teacher.fingerprint,

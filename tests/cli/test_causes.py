@@ -132,3 +132,22 @@ def test_recordings_exchanged_under_the_same_names_are_refused(call: Frami, tmp_
     (tmp_path / "kept").rename(one)
     again = call(*words)
     assert again.code == 0 and "nothing was trained" in again.out
+
+
+@pytest.mark.slow
+def test_a_store_of_recordings_exchanged_under_the_same_names_is_refused(
+    call: Frami, artifacts: Path, tmp_path: Path
+) -> None:
+    rng, folder = np.random.default_rng(0), tmp_path / "recordings"
+    folder.mkdir()
+    for digit, name in ((digit, name) for digit in range(10) for name in ("jackson", "theo")):
+        noise = rng.uniform(-0.5, 0.5, 4000)
+        soundfile.write(folder / f"{digit}_{name}_9.wav", noise, 8000)
+    words = ["synthesize", "--teacher", artifacts / "teacher", "--method", "recordings"]
+    words += ["--set", "dataset=fsdd", "--set", f"data={tmp_path}", "--batch-size", "4"]
+    words += ["--samples", "4", "--threads", "1", "--out", tmp_path / "samples.h5"]
+    assert call(*words).code == call(*words).code == 0
+    for path in folder.iterdir():
+        soundfile.write(path, rng.uniform(-0.5, 0.5, 4000), 8000)
+    refused = call(*words)
+    assert refused.code == 2 and "perhaps with the same names" in refused.err
