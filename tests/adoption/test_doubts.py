@@ -232,9 +232,8 @@ def test_the_range_of_librosa_is_asked_for(
     change: dict[str, Any], said: bool, given: FrontEnd
 ) -> None:
     doubts = list(_range_doubt(replace(given, **change)))
-    assert [doubt.endswith("used that default, set top_db=80.") for doubt in doubts] == [
-        True
-    ] * said
+    assert len(doubts) == said
+    assert all(doubt.endswith("used that default, set top_db=80.") for doubt in doubts)
 
 
 @pytest.mark.parametrize("name", list(PRESETS))
