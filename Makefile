@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INPUTS := setup.cfg pyproject.toml constraints.txt
 
-.PHONY: demo check test lint coverage slow docs build smoke golden bench clean
+.PHONY: demo check test lint coverage slow docs build smoke golden bench cluster clean
 
 # torch comes first and alone: once it is there, no other package pulls in a larger build of it.
 $(VENV)/core: $(INPUTS)
@@ -57,6 +57,10 @@ golden: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(BIN)/frami bench --suite all --page evaluate --resume
+
+# Two processes on two free cores: their speed, and that a kill -9 loses nothing.
+cluster: $(VENV)/dev
+	$(BIN)/python -m tests.cluster
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info docs/_build demo runs

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from frami.core.errors import UsageError
+from frami.core.files import expand
 from frami.core.progress import ProgressCallback, silent
 from frami.core.text import preview
 from frami.data.recordings import load_dataset
@@ -54,7 +55,7 @@ def score_all_folds(
         fold: path
         for fold, paths in models.items()
         for name, path in zip(names, paths, strict=True)
-        if PLACEHOLDER in name and not (Path(path) / DESCRIPTION_FILE).is_file()
+        if PLACEHOLDER in name and not (expand(path) / DESCRIPTION_FILE).is_file()
     }
     if len(missing) == len(folds):
         raise UsageError(

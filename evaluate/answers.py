@@ -97,5 +97,5 @@ def worst_mistakes(split: Split, probabilities: Tensor, count: int = 5) -> list[
         if targets[i, k] >= THRESHOLD
         else Mistake(names[i], NOTHING, labels[k], float(values[i, k]))
         for i, k in places
-        if (values[i, k] >= THRESHOLD) != (targets[i, k] >= THRESHOLD)
+        if error[i, k] and (values[i, k] >= THRESHOLD) != (targets[i, k] >= THRESHOLD)
     ]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, f1_score
 
+from frami.core.errors import UsageError
 from frami.evaluate.metric import Measure, Predictions
 
 TASK = "single-label"
@@ -35,7 +36,12 @@ def classification_scores(
     Returns:
         ``accuracy``, ``macro_f1``, ``per_class`` (clips, recall and precision by label), and
         ``confusion`` ``(K, K)``, the number of clips with the true class by row.
+
+    Raises:
+        UsageError: Two classes have the same name.
     """
+    if len(set(labels)) < len(labels):
+        raise UsageError(f"`labels` are {', '.join(labels)}; each class must have its own name.")
     counts = confusion_matrix(targets, predicted, labels=np.arange(len(labels)))
     occurring = np.flatnonzero(counts.sum(axis=1))
     per_class = {

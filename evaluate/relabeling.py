@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from frami.core.errors import UsageError
+from frami.core.files import expand
 from frami.core.text import count, preview
 from frami.data.clips import TimedEvent
 from frami.data.recordings import Split
@@ -123,7 +124,7 @@ def _read_map(labels: LabelMap | None) -> dict[str, str]:
         return {}
     if isinstance(labels, Mapping):
         return dict(labels)
-    path = Path(labels)
+    path = expand(labels)
     if not path.is_file():
         raise UsageError(f"There is no table {str(path)!r}. Pass a csv file as `labels`.")
     header, rows = read_spreadsheet(path)

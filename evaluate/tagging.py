@@ -38,7 +38,8 @@ def tagging_scores(
 
     Args:
         labels: Tags, by index.
-        targets: 1 where a clip has the tag, else 0, ``(S, K)``.
+        targets: 1 where a clip has the tag, else 0, ``(S, K)``. Where it is NaN, the tag is
+            unknown, and the clip does not count for it.
         logits: The model's logits, ``(S, K)``; only their order counts.
 
     Raises:
@@ -49,8 +50,9 @@ def tagging_scores(
     challenge's tool skips those below 0.01 and ends at recall 1 and precision 0, which gives up to
     0.02 less. Do not compare with scores of the challenge.
     """
-    n_positive = targets.sum(axis=0)
-    ranked = np.flatnonzero((n_positive > 0) & (n_positive < len(targets)))
+    known = ~np.isnan(targets)
+    n_positive = np.nansum(targets, axis=0)
+    ranked = np.flatnonzero((n_positive > 0) & (n_positive < known.sum(axis=0)))
     if not len(ranked):
         raise OperationError(
             "No tag can be ranked: each tag is on all of the test clips or on none of them."
@@ -58,16 +60,18 @@ def tagging_scores(
     per_class = {
         labels[index]: {
             "clips": int(n_positive[index]),
-            "auprc": _auprc(targets[:, index], logits[:, index]),
+            "auprc": _auprc(targets[rows, index], logits[rows, index]),
             "average_precision": float(
-                average_precision_score(targets[:, index], logits[:, index])
+                average_precision_score(targets[rows, index], logits[rows, index])
             ),
         }
-        for index in ranked
+        for index, rows in ((index, known[:, index]) for index in ranked)
     }
     figures = per_class.values()
     return {
-        "micro_auprc": _auprc(targets[:, ranked].ravel(), logits[:, ranked].ravel()),
+        "micro_auprc": _auprc(
+            targets[:, ranked][known[:, ranked]], logits[:, ranked][known[:, ranked]]
+        ),
         "macro_auprc": float(np.mean([figure["auprc"] for figure in figures])),
         "mean_average_precision": float(
             np.mean([figure["average_precision"] for figure in figures])

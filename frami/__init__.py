@@ -13,7 +13,9 @@ without its training data. Distillation trains a smaller classifier, the student
     frami.export_student  write a student for a device, as ONNX and in 8-bit integers
     frami.predict      classify sounds, tag them, or find their events
     frami.Stream       the same for a sound that comes in chunks
+    frami.audit        measure what models reveal of the recordings
     frami.inspect      describe a model, a store or a run, with pictures
+    frami.report       show runs on one page, with pictures and sounds
     frami.load         load a model from its bundle, or a pretrained one: frami.load("digits")
 
 Each function does the same as the command of its name; `frami.score` is ``frami evaluate``
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from frami.adoption.adopt import adopt
     from frami.adoption.advise import advise
     from frami.audio.frontend import FrontEnd
+    from frami.auditing.audit import audit
     from frami.core.errors import FramiError
     from frami.data.merge import merge
     from frami.data.store import Store
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from frami.prediction.results import Prediction
     from frami.prediction.streaming import Stream
     from frami.reporting.inspect import inspect
+    from frami.reporting.report import report
     from frami.training.distill import distill
     from frami.training.supervised import train
 
@@ -58,9 +62,11 @@ _PUBLIC = {
     "synthesize": "frami.inversion.synthesize",
     "merge": "frami.data.merge",
     "advise": "frami.adoption.advise",
+    "audit": "frami.auditing.audit",
     "distill": "frami.training.distill",
     "export_student": "frami.export.export",
     "inspect": "frami.reporting.inspect",
+    "report": "frami.reporting.report",
     "score": "frami.evaluate.scores",
     "predict": "frami.prediction.predict",
     "Prediction": "frami.prediction.results",
@@ -85,12 +91,14 @@ __all__ = [
     "__version__",
     "adopt",
     "advise",
+    "audit",
     "distill",
     "export_student",
     "inspect",
     "load",
     "merge",
     "predict",
+    "report",
     "score",
     "synthesize",
     "train",

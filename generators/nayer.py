@@ -37,6 +37,7 @@ from torch import Tensor, nn
 
 from frami.core import seeds
 from frami.core.errors import UsageError
+from frami.core.files import expand
 from frami.core.memory import raise_unless_damaged
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
@@ -123,6 +124,7 @@ class Method:
         self.embedded.requires_grad_(settings.embedding == "learned")
         self.running = RunningMoments(settings.momentum)
         self.proxy = make_proxy(teacher, settings, runtime, seed)
+        self.generation = 0
         self._draw_generator(0)
 
     def _draw_generator(self, index: int) -> None:
@@ -135,7 +137,9 @@ class Method:
     def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
         """Return finished clips ``(B, F, n_frames)``, one for each target."""
         settings, runtime = self.settings, self.runtime
-        if index and index % settings.fresh == 0:
+        # A shard does not make every round, so that it can miss the multiples of ``fresh``.
+        if index // settings.fresh != self.generation:
+            self.generation = index // settings.fresh
             self._draw_generator(index)
         target, rng = target.to(runtime.device), seeds.make_rng(self.seed, Stream.ROUND, index)
         # How often the class of each clip occurs before it in the batch.
@@ -182,6 +186,7 @@ class Method:
         """Return everything the next round depends on."""
         return {
             "embedded": self.embedded.detach(),
+            "generation": self.generation,
             "generator": self.generator.state_dict(),
             "norm": self.norm.state_dict(),
             "running": self.running.state_dict(),
@@ -192,6 +197,7 @@ class Method:
         """Restore what `state_dict` returned."""
         with torch.no_grad():
             self.embedded.copy_(state["embedded"])
+        self.generation = state.get("generation", 0)
         self.generator.load_state_dict(state["generator"])
         self.norm.load_state_dict(state["norm"])
         self.running.load_state_dict(state["running"], self.runtime.device)
@@ -210,7 +216,7 @@ def class_embeddings(labels: tuple[str, ...], kind: str) -> Tensor:
         return F.normalize(torch.randn(len(labels), EMBEDDING_SIZE), dim=1)
     if kind == "names":
         return _hash_names(labels)
-    return F.normalize(_read_embeddings(Path(kind), len(labels)), dim=1)
+    return F.normalize(_read_embeddings(expand(kind), len(labels)), dim=1)
 
 
 def _hash_names(labels: tuple[str, ...]) -> Tensor:

@@ -20,7 +20,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from numpy.typing import NDArray
 
 from frami.audio.io import read_audio
 from frami.audio.pieces import augmented_clip, generated_recording
+from frami.core.files import expand
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream, make_rng
 from frami.core.settings import setting
@@ -58,7 +58,7 @@ class Method(WaveformMethod):
         rate = teacher.front_end.sample_rate
         self.recordings = None
         if settings.file:
-            path = Path(settings.file)
+            path = expand(settings.file)
             recording: NDArray[np.float32] = read_audio(path, rate).numpy()
             digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
             seconds = round(len(recording) / rate, 3)

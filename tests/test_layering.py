@@ -19,6 +19,7 @@ FLOORS = (
     "training inversion",
     "generators reporting",
     "adoption export prediction",
+    "auditing",
     "demos",
     "bench",
     "cli",

@@ -20,8 +20,9 @@ def notebook(request: pytest.FixtureRequest) -> nbformat.NotebookNode:
     return contents
 
 
-def test_notebooks_folder_has_the_three_notebooks() -> None:
-    assert {path.stem for path in NOTEBOOKS} >= {"own_classifier", "spectrograms", "workflow"}
+def test_notebooks_folder_has_the_four_notebooks() -> None:
+    names = {"own_classifier", "spectrograms", "what_does_it_sound_like", "workflow"}
+    assert {path.stem for path in NOTEBOOKS} >= names
 
 
 def test_notebook_is_valid_and_has_no_output(notebook: nbformat.NotebookNode) -> None:

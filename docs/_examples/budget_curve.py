@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import frami
-from frami.bench.plots import accuracy_against_cost
 from frami.core import files
 from frami.core.progress import show_progress
 from frami.core.run import read_record
+from frami.reporting.cost_chart import Panel, quality_against_cost
 
 NAMES = {2: "--quick", 40: "--best"}
 COLUMNS = ("minutes", "clips", "siblings", "steps", "wall-clock seconds", "CPU seconds", "accuracy")
@@ -90,6 +90,7 @@ teacher = frami.score(arguments.teacher, arguments.dataset, **recordings)["accur
 print(f"The teacher's accuracy is {teacher:.3f}.")
 if arguments.picture:
     buffer = io.BytesIO()
-    figure = accuracy_against_cost(points, teacher, "CPU seconds")
+    panel = Panel("accuracy on held-out recordings", points, teacher)
+    figure = quality_against_cost([panel], "CPU seconds")
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     files.write_bytes(arguments.picture, buffer.getvalue())

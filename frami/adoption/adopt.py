@@ -29,6 +29,7 @@ from frami.audio.synthesizer import random_sounds
 from frami.core import code
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError
+from frami.core.files import expand
 from frami.core.runtime import select_runtime
 from frami.core.text import count
 from frami.generators.frami import Settings as FRAMI
@@ -144,7 +145,7 @@ def adopt(
 
 
 def _free_folder(out: str | Path) -> Path:
-    out = Path(out)
+    out = expand(out)
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise UsageError(f"{out} exists. Choose another `out`, so that nothing is overwritten.")
     return out

@@ -25,6 +25,7 @@ from frami.adoption.sources import (
 from frami.adoption.trials import Trials, run_stages
 from frami.core import files
 from frami.core.checks import check_integer
+from frami.core.files import expand
 from frami.core.progress import ProgressCallback, format_duration, silent
 from frami.core.run import Run
 from frami.core.runtime import select_runtime
@@ -34,7 +35,7 @@ from frami.evaluate.agreement import balanced_agreement
 from frami.models.model import Model, ModelLike, as_model, load
 
 RESULT = "advice.json"
-SAMPLES, STEPS = 4000, 2000  # the defaults of synthesize and distill
+SAMPLES, STEPS = 4000, 4000  # the defaults of synthesize and distill
 TOLERANCE = 0.05  # chance of stores and of a few hundred test clips
 FEWEST_KINDS = 2
 NOISE = tuple(source.name for source in SOURCES if source.families == ("noise",))
@@ -139,7 +140,7 @@ def advise(
     Raises:
         UsageError: An argument is not allowed, or ``out`` holds advice with other arguments.
     """
-    model, folder = as_model(teacher), Path(out)
+    model, folder = as_model(teacher), expand(out)
     check_integer("minutes", minutes, 1, 10_000)
     runtime: RuntimeOptions = {"seed": seed, "device": device, "threads": threads}
     settings = {
@@ -161,7 +162,7 @@ def advise(
 
 def read_advice(folder: str | Path) -> Advice:
     """Return the advice that `advise` wrote into a folder."""
-    return Advice(**json.loads((Path(folder) / RESULT).read_text(encoding="utf-8")))
+    return Advice(**json.loads((expand(folder) / RESULT).read_text(encoding="utf-8")))
 
 
 def _plan(

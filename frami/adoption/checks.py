@@ -10,6 +10,7 @@ from torch import Tensor
 
 from frami.audio.io import read_audio
 from frami.core.errors import UsageError, unknown_name
+from frami.core.files import expand
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def _read_check(check: str | Path | Tensor, labels: Sequence[str], sample_rate: 
             raise UsageError("`check` is digital silence, which tells nothing; give a sound.")
         return Check("the waveform", waveform)
     path, label = str(check), ""
-    if not Path(path).is_file() and "=" in path:  # the name of a file may hold one, too
+    if not expand(path).is_file() and "=" in path:  # the name of a file may hold one, too
         path, _, label = path.rpartition("=")
         if label not in labels:
             raise unknown_name("class", label, labels)
-    return Check(Path(path).name, read_audio(path, sample_rate), label)
+    return Check(expand(path).name, read_audio(path, sample_rate), label)

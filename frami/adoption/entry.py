@@ -12,6 +12,7 @@ from frami.audio.frontend import FrontEnd
 from frami.audio.named import FILE_SUFFIX, named_front_end
 from frami.core import code
 from frami.core.errors import UsageError
+from frami.core.files import expand
 from frami.models.state_dicts import refuse_other_formats
 
 Builder = Callable[[], Any]
@@ -28,7 +29,7 @@ def find_builder(source: str | Builder) -> tuple[str, Builder]:
         UsageError: There is no such function, or it cannot be found again by its name.
     """
     if isinstance(source, str):
-        path = Path(source)
+        path = expand(source)
         if path.is_file() and path.suffix != ".py":
             refuse_other_formats(path)
         entry = source

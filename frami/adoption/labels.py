@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from frami.core.errors import UsageError
+from frami.core.files import expand
 from frami.core.text import preview
 from frami.data.tables import plain_header, read_spreadsheet, read_text
 
@@ -26,7 +27,7 @@ def read_labels(labels: str | Path | Sequence[str]) -> tuple[str, ...]:
         UsageError: There is no such file, it holds no names, or a name occurs twice.
     """
     if isinstance(labels, str | Path):
-        names, source = _read_file(Path(labels)), str(labels)
+        names, source = _read_file(expand(labels)), str(labels)
     else:
         names, source = [str(label) for label in labels], "`labels`"
     if not names or not all(names):

@@ -20,7 +20,7 @@ from frami.training.sources import fresh_noise
 BATCH_SIZE = 64
 TEST_CLIPS = 256
 # As many clips for each step as the defaults of synthesize and distill have.
-CLIPS_PER_STEP = 2.0
+CLIPS_PER_STEP = 1.0
 FEWEST_CLIPS, MOST_CLIPS = 256, 4096
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from frami.audio import io
+from frami.audio.decoding import DECODING_ERRORS, check_file, open_audio, reading_error
+from frami.audio.levels import Mixdown
 from frami.core.errors import OperationError
 
 BLOCK_SECONDS = 10.0
@@ -75,23 +77,18 @@ def read_blocks(
 
     Raises:
         UsageError: The file does not exist.
-        OperationError: The file is not audio, empty, cut off or shorter than 20 ms, it contains
-            NaN, or it has more than two channels.
+        OperationError: The file cannot be used, as for `frami.audio.io.read_audio`. Channels that
+            cancel are refused at the first block up to which they do.
     """
-    path = io.check_file(path)
-    try:
-        file = soundfile.SoundFile(path)
-    except io.DECODING_ERRORS as error:
-        raise io.decoding_error(path, error, opened=False) from error
-    with file:
-        if io.is_cut_off(path):
-            raise OperationError(f"{path} is cut off: fetch it again.")
+    path = check_file(path)
+    mixdown = Mixdown(str(path), OperationError)
+    with open_audio(path) as file:
         rate, n_read = file.samplerate, 0
         io.check_format(path, file.frames, file.channels, rate)
         resampler = Resampler(rate, sample_rate)
         while len(samples := _read(path, file, round(seconds * rate))):
             n_read += len(samples)
-            yield resampler.feed(io.mix_channels(path, samples))
+            yield resampler.feed(mixdown.mix(samples))
         if n_read < file.frames:
             raise OperationError(f"{path} is cut off after {n_read / rate:.2f} s: fetch it again.")
         yield resampler.finish()
@@ -101,5 +98,5 @@ def _read(path: Path, file: soundfile.SoundFile, n_samples: int) -> Tensor:
     """Return the next samples of an open file, ``(n_samples, channels)``; fewer at its end."""
     try:
         return torch.from_numpy(file.read(n_samples, "float32", always_2d=True))
-    except io.DECODING_ERRORS as error:
-        raise io.decoding_error(path, error, opened=True) from error
+    except DECODING_ERRORS as error:
+        raise reading_error(path) from error

@@ -9,6 +9,7 @@ from typing import Any
 from frami.audio.frontend import FrontEnd
 from frami.audio.presets import find_preset
 from frami.core.errors import UsageError
+from frami.core.files import expand
 from frami.core.settings import make_settings, settings_to_json
 
 FILE_SUFFIX = ".json"
@@ -26,7 +27,7 @@ def named_front_end(name: str) -> FrontEnd:
         UsageError: There is no such preset or file, or the file holds an unknown name or a wrong
             value.
     """
-    return _read(Path(name)) if name.endswith(FILE_SUFFIX) else find_preset(name)
+    return _read(expand(name)) if name.endswith(FILE_SUFFIX) else find_preset(name)
 
 
 def _read(path: Path) -> FrontEnd:

@@ -11,14 +11,13 @@ from torch import Tensor
 
 from frami.audio.frontend import SAMPLE_RATE_RANGE
 from frami.audio.io import MIN_SECONDS, read_audio, resample
+from frami.audio.levels import Mixdown
 from frami.core.checks import check_integer
 from frami.core.errors import OperationError, UsageError
 from frami.core.text import count
 
 # Integer samples are divided by their full scale.
 FULL_SCALE = {torch.int16: 2.0**15, torch.int32: 2.0**31}
-# Floats may exceed full scale, as after a filter. Samples in units of 16 bits exceed this.
-MAX_PEAK = 8.0
 
 
 def as_waveform(sound: Any, sample_rate: int | None, new_rate: int) -> Tensor:
@@ -59,15 +58,17 @@ def check_rate(sample_rate: Any, default: int) -> int:
     return check_integer("sample_rate", sample_rate, *SAMPLE_RATE_RANGE)
 
 
-def as_mono(samples: Any) -> Tensor:
+def as_mono(samples: Any, mixdown: Mixdown | None = None) -> Tensor:
     """Return samples as one channel ``(T,)`` of float32 in [-1, 1] on the CPU.
 
     Args:
         samples: Tensor or array ``(T,)``, ``(1, T)`` or ``(2, T)``; the channels are averaged.
             Floats have full scale 1 and are clipped to it. int16 and int32 are scaled.
+        mixdown: What measures the sound, if the samples are a part of it.
 
     Raises:
-        UsageError: The samples have another type or shape, or are not finite or far above 1.
+        UsageError: The samples have another type or shape, are not finite or far above 1, or two
+            channels cancel.
     """
     tensor = _as_tensor(samples)
     if tensor.dtype in FULL_SCALE:
@@ -77,16 +78,8 @@ def as_mono(samples: Any) -> Tensor:
             f"The waveform has samples of type {tensor.dtype}; floats in [-1, 1], int16 and int32 "
             f"are allowed."
         )
-    mono = _mix_down(tensor).float()
-    if not bool(mono.isfinite().all()):
-        raise UsageError("The waveform contains samples that are not numbers (NaN or infinity).")
-    peak = float(mono.abs().max()) if len(mono) else 0.0
-    if peak > MAX_PEAK:
-        raise UsageError(
-            f"The waveform has a peak of {peak:.4g}; floats must be in [-1, 1]. If these are "
-            f"samples of 16 bits, divide them by 32768."
-        )
-    return mono.clamp(-1, 1)
+    mixdown = mixdown or Mixdown("The waveform", UsageError)
+    return mixdown.mix(_samples_first(tensor).float())
 
 
 def _as_tensor(samples: Any) -> Tensor:
@@ -107,12 +100,12 @@ def _as_tensor(samples: Any) -> Tensor:
         ) from error
 
 
-def _mix_down(samples: Tensor) -> Tensor:
-    """Return the mean of the channels, ``(T,)``."""
+def _samples_first(samples: Tensor) -> Tensor:
+    """Return samples ``(T,)``, ``(1, T)`` or ``(2, T)`` as ``(T, channels)``."""
     if samples.dim() == 1:
-        return samples
+        return samples[:, None]
     if samples.dim() == 2 and samples.shape[0] in (1, 2):
-        return samples.mean(dim=0)
+        return samples.T
     transposed = samples.dim() == 2 and samples.shape[1] in (1, 2)
     advice = "The channels come first: transpose it." if transposed else "Pass one clip at a time."
     raise UsageError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from frami.bench import foreign_teachers
 from frami.bench.experiment import Experiment, TeacherSpec
 from frami.core import files
 from frami.core.progress import show_progress
+from frami.core.stopping import LEAST_MINUTES, NEVER, Deadline
 from frami.data.soundscapes import make_soundscapes
+from frami.data.store import store_run_folder
 from frami.models.model import Model
 
 
@@ -25,12 +28,19 @@ class Artifacts:
         out: Folder for teachers, stores and students.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: Number of CPU threads; None is torch's choice.
+        deadline: When the work stops.
     """
 
     data: str | None
     out: Path
     device: str = "auto"
     threads: int | None = None
+    deadline: Deadline = NEVER
+
+    @property
+    def _stop_after(self) -> float | None:
+        left = self.deadline.minutes_left
+        return None if left is None else max(left, LEAST_MINUTES)
 
     def teacher(self, experiment: Experiment, spec: TeacherSpec) -> Model:
         """Return a teacher of an experiment; train it if it is missing."""
@@ -39,13 +49,13 @@ class Artifacts:
             return foreign_teachers.adopted_teacher(
                 task, recordings, self.teacher_folder(experiment, spec), experiment.seed
             )
-        title = f"{task.name}: {spec.folder_name}"
-        with show_progress(title, task.teacher_steps) as report:
+        title, out = f"{task.name}: {spec.folder_name}", self.teacher_folder(experiment, spec)
+        with _alone(out), show_progress(title, task.teacher_steps) as report:
             return frami.train(
                 task.dataset,
                 recordings,
                 test_fold=task.fold,
-                out=self.teacher_folder(experiment, spec),
+                out=out,
                 network=task.network,
                 width=spec.width,
                 filterbank=None if spec.filterbank == "mel" else spec.filterbank,
@@ -55,6 +65,7 @@ class Artifacts:
                 seed=experiment.seed + spec.seed,
                 device=self.device,
                 threads=self.threads,
+                stop_after=self._stop_after,
                 report=report,
             )
 
@@ -69,7 +80,7 @@ class Artifacts:
         if source.method == "recordings" and self.data:
             options["data"] = self.data
         title = f"{task.name}: {source.name}, {task.samples} clips"
-        with show_progress(title, task.samples) as report:
+        with _alone(store_run_folder(path)), show_progress(title, task.samples) as report:
             frami.synthesize(
                 teacher,
                 path,
@@ -81,6 +92,7 @@ class Artifacts:
                 seed=experiment.seed,
                 device=self.device,
                 threads=self.threads,
+                stop_after=self._stop_after,
                 report=report,
             ).close()
         return path
@@ -100,7 +112,7 @@ class Artifacts:
         other = source.embedding_teacher
         embedding_teacher = self.teacher(experiment, other) if other else None
         title = f"{task.name}: {experiment.student.name} from {source.name}"
-        with show_progress(title, task.steps) as report:
+        with _alone(out), show_progress(title, task.steps) as report:
             frami.distill(
                 teachers,
                 **data,
@@ -114,6 +126,7 @@ class Artifacts:
                 seed=experiment.seed,
                 device=self.device,
                 threads=self.threads,
+                stop_after=self._stop_after,
                 report=report,
             )
         return out
@@ -151,6 +164,13 @@ class Artifacts:
                 report=report,
             )
         return str(out)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run's folder; rows of other processes can need the same run."""
+    with files.exclusive(files.ensure_dir(folder)):
+        yield
 
 
 def _frame_range(teacher: Model, limit: int) -> tuple[int, int] | None:

@@ -20,10 +20,14 @@ from frami.bench import foreign_page, plots, report
 from frami.bench.experiment import Experiment
 from frami.bench.measure import Bench
 from frami.bench.rows import Row, main_measure
+from frami.bench.sharing import row_number, take_turns
 from frami.bench.suites import SUITES
 from frami.core import files
 from frami.core.code import trusting_code
 from frami.core.errors import FramiError, OperationError, UsageError, unknown_name
+from frami.core.shards import Shard
+from frami.core.stopping import Stopped
+from frami.core.text import count
 from frami.data.recordings import load_dataset
 from frami.data.splits import find_data_folder, load_split
 from frami.evaluate import events
@@ -72,10 +76,22 @@ def missing_experiments(experiments: Iterable[Experiment], page: Path) -> list[E
     return [e for e in experiments if not _matches(rows.get(row_key(e)), e)]
 
 
+def own_experiments(experiments: Iterable[Experiment], shard: Shard | None) -> list[Experiment]:
+    """Return the experiments of a shard; all without one.
+
+    A row is dealt by its key columns, so it stays with its shard if a suite grows.
+    """
+    if shard is None:
+        return list(experiments)
+    return [e for e in experiments if row_number(row_key(e)) % shard.count == shard.index - 1]
+
+
 def run_bench(
     experiments: Sequence[Experiment], bench: Bench, page: Path, say: Callable[[str], None]
 ) -> None:
     """Measure experiments, and write the page again after each.
+
+    Several processes may share a page (`frami.bench.sharing`).
 
     Args:
         experiments: What to measure.
@@ -86,29 +102,48 @@ def run_bench(
     Raises:
         UsageError: If recordings that an experiment needs are missing.
         OperationError: If some experiments failed; all others were measured.
+        Stopped: The time of the bench was over.
     """
     _check_recordings(experiments, bench.data)
     files.ensure_dir(page)
     read_rows(page)  # refuses a bench.csv of another kind before hours of work
-    failed = 0
-    for index, experiment in enumerate(experiments, 1):
-        title = f"{index}/{len(experiments)} {_describe(experiment)}"
+    total = len(experiments)
+    titles = [f"{index}/{total} {_describe(one)}" for index, one in enumerate(experiments, 1)]
+    n_failed = 0
+    turns = take_turns(
+        [row_key(experiment) for experiment in experiments],
+        page,
+        lambda index: not missing_experiments([experiments[index]], page),
+        lambda index: say(f"{titles[index]}: another process measures it."),
+    )
+    for n_done, index in enumerate(turns):
+        left = f"{total - n_done:,} of {count(total, 'row')}"
+        if bench.deadline.has_passed:
+            raise bench.deadline.stop(left)
         try:
-            with trusting_code():  # of teachers that the suite foreign has adopted itself
-                row = {name: str(value) for name, value in bench.measure(experiment).items()}
+            _measure(experiments[index], bench, page, titles[index], say)
+        except Stopped as error:
+            raise bench.deadline.stop(left) from error
         except FramiError as error:
-            failed += 1
-            say(f"{title}: failed. {error}")
-            continue
-        # Another process may have added rows since, or be about to.
-        with files.exclusive(page):
-            write_report(page, read_rows(page) | {tuple(row[name] for name in KEY): row})
-        name = main_measure(row)
-        say(f"{title}: {measure_title(name)} {float(row[name]):.4f}")
-    if failed:
+            n_failed += 1
+            say(f"{titles[index]}: failed. {error}")
+    if n_failed:
         raise OperationError(
-            f"{failed} of {len(experiments)} rows could not be measured; the reasons are above."
+            f"{n_failed} of {total} rows could not be measured; the reasons are above."
         )
+
+
+def _measure(
+    experiment: Experiment, bench: Bench, page: Path, title: str, say: Callable[[str], None]
+) -> None:
+    """Measure a row and write it to the page."""
+    with trusting_code():  # of teachers that the suite foreign has adopted itself
+        row = {name: str(value) for name, value in bench.measure(experiment).items()}
+    # Another process may have added rows since, or be about to.
+    with files.exclusive(page):
+        write_report(page, read_rows(page) | {tuple(row[name] for name in KEY): row})
+    name = main_measure(row)
+    say(f"{title}: {measure_title(name)} {float(row[name]):.4f}")
 
 
 def _describe(experiment: Experiment) -> str:

@@ -79,7 +79,8 @@ def time_inversion(model: Model, runtime: Runtime, one_pass: float) -> list[Timi
         options = {**ALL_LOSSES, **changes}
         return extrapolated_round_seconds(model, step_runtime, "frami", options, steps) / steps
 
-    passes_by_default = 1 + 1 / frami.Settings().contrast_every
+    # The second view has half of the frames.
+    passes_by_default = 1 + 0.5 / frami.Settings().contrast_every
     own_passes = f"the {passes_by_default:g} such passes that it needs"
     for name, changes, passes, reference in (
         ("by default", {"adversary": 0.0}, passes_by_default, own_passes),
@@ -126,8 +127,8 @@ def _time_frami_clips(model: Model, runtime: Runtime) -> tuple[list[TimingRow], 
     """Return the costs of a round and of a clip of FRAMI, each in default and in full length."""
     settings = frami.Settings()
     optimized = -(-timing.BATCH_SIZE // (1 + settings.siblings))
-    passes = round(settings.steps * (1 + 1 / settings.contrast_every))
-    reference = f"its {passes} passes of {optimized} clips through the teacher"
+    passes = settings.steps * (1 + 0.5 / settings.contrast_every)
+    reference = f"its {passes:g} passes of {optimized} clips through the teacher"
     rounds, clips = [], []
     for n_frames in (min(timing.FRAMES, settings.max_frames), timing.FRAMES):
         cost = 1000 * round_seconds(model, runtime, "frami", {}, n_frames=n_frames)
@@ -182,9 +183,8 @@ def _step_parts(model: Model, runtime: Runtime) -> dict[str, Callable[[], object
 
     def contrast() -> None:
         view = mel.clone().requires_grad_(True)
-        with runtime.autocast():
-            view_out = model.network(view)
-        torch.autograd.backward(generator.contrast.loss(view_out, teacher_out, 0.1))
+        generator.contrast.start_round()
+        torch.autograd.backward(generator.contrast.loss(view, teacher_out, target, rng))
 
     def proxy_forward() -> None:
         view = mel.clone().requires_grad_(True)

@@ -18,7 +18,7 @@ ABLATIONS = (
     DataSource("with adversarial loss", "frami", synthesis={"adversary": 2.0}),
     DataSource("batch-norm statistics of one round", "frami", synthesis={"momentum": 0.0}),
     DataSource("no siblings", "frami", synthesis={"siblings": 0}),
-    DataSource("half the steps", "frami", synthesis={"steps": 10}),
+    DataSource("twice the steps", "frami", synthesis={"steps": 20}),
     DataSource("clips as long as recordings", "frami", max_frames=1000),
     DataSource("batch-norm loss not relative", "frami", synthesis={"relative": False}),
     DataSource(

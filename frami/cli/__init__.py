@@ -7,15 +7,18 @@
     stores       merge
     advice       advise
     moments      moments
+    audit        audit
     reports      evaluate, inspect
+    report_page  report, listen
     prediction   predict
     export       export
-    recordings   data get, soundscapes
+    recordings   data get, data check, soundscapes
     demo_bench   demo, bench
     catalog      list
     diagnosis    doctor
     help         sections and examples of all commands, and errors that name options
     options      options that commands share
+    cluster      options for several processes
     output       what commands print in common
     types        types of option values
 
@@ -36,6 +39,7 @@ import click
 
 from frami.cli.adoption import adopt
 from frami.cli.advice import advise
+from frami.cli.audit import audit
 from frami.cli.catalog import list_names
 from frami.cli.demo_bench import bench, demo
 from frami.cli.diagnosis import doctor
@@ -47,11 +51,13 @@ from frami.cli.moments import moments
 from frami.cli.output import show_library_warnings
 from frami.cli.prediction import predict
 from frami.cli.recordings import data, soundscapes
+from frami.cli.report_page import listen, report
 from frami.cli.reports import evaluate, inspect
 from frami.cli.stores import merge
 from frami.cli.training import train
 from frami.core import memory, registry
 from frami.core.errors import FramiError
+from frami.core.stopping import Stopped
 
 OUT_OF_MEMORY = (
     "Use smaller batches (synthesize: --batch-size; train and distill: --set batch_size=...) and "
@@ -94,8 +100,9 @@ def frami(modules: tuple[str, ...]) -> None:
 
 frami.add_section("First steps", demo, list_names, doctor)
 frami.add_section("Pipeline", adopt, train, advise, synthesize, merge, distill, evaluate, inspect)
+frami.add_section("See and hear", report, listen)
 frami.add_section("Deployment", predict, export)
-frami.add_section("Recordings", data, soundscapes, moments)
+frami.add_section("Recordings", data, soundscapes, moments, audit)
 frami.add_section("Research", bench)
 
 
@@ -118,7 +125,10 @@ def _user_code(error: Exception) -> str | None:
 
 
 def main() -> None:
-    """Run the command line. Exit with 0 (done), 1 (failed), 2 (wrong use) or 130 (Ctrl-C)."""
+    """Run the command line, and exit.
+
+    The codes are 0 (done), 1 (failed), 2 (wrong use), 75 (--stop-after) and 130 (Ctrl-C).
+    """
     command = shlex.join(["frami", *sys.argv[1:]])
     for stream in (sys.stdout, sys.stderr):  # a terminal may lack letters of a label or a path
         if isinstance(stream, io.TextIOWrapper):
@@ -135,6 +145,8 @@ def main() -> None:
         _stop(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):
         _stop(f"stopped. Finished work is kept. To continue, type: {command}", 130)
+    except Stopped as error:
+        _stop(f"{error} To continue, type: {command}", error.exit_code)
     except FramiError as error:
         _stop(str(error), error.exit_code)
     except BrokenPipeError:  # the program that reads the output has ended, such as head

@@ -7,10 +7,11 @@ from typing import Unpack
 
 import click
 
-from frami.cli import options, output, types
+from frami.cli import cluster, options, output, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
 from frami.core.errors import UsageError, unknown_name
+from frami.core.stopping import make_deadline
 
 SUITES = (
     "quick",
@@ -149,6 +150,8 @@ def demo(task: str, out: str, data: str | None, **runtime: Unpack[RuntimeArgumen
     is_flag=True,
     help="Keep results with the same settings, even if their models are gone.",
 )
+@cluster.shard_option
+@cluster.stop_option
 @options.runtime_options
 def bench(
     suite: str,
@@ -158,13 +161,16 @@ def bench(
     out: Path,
     page: Path | None,
     resume: bool,
+    shard: tuple[int, int] | str | None,
+    stop_after: float | None,
     **runtime: Unpack[RuntimeArguments],
 ) -> None:
     """Compare methods on several data sets and seeds.
 
     All methods of a suite get the same number of synthetic clips and of training steps. The results
     are written as a table and as charts after each experiment. Finished experiments are not
-    repeated, so a bench can be interrupted.
+    repeated, so a bench can be interrupted. Several processes may share a page: each takes rows
+    that no other one has taken. With --shard, each has rows of its own.
     """
     from frami.bench import runner
     from frami.bench.measure import Bench
@@ -175,6 +181,8 @@ def bench(
         runtime["device"],
         runtime["threads"],
     )
+    if suite in ("speed", "calibration") and (shard or stop_after):
+        raise UsageError(f"The suite {suite} has neither `shard` nor `stop_after`.")
     if suite == "speed":
         if tasks or seeds or seed or resume or data:
             raise UsageError(
@@ -186,10 +194,13 @@ def bench(
     if suite == "calibration":
         _measure_calibration(data, out, tasks, page, runtime)
         return
-    experiments = runner.list_experiments(suite, tasks, seeds, seed)
+    deadline = make_deadline(stop_after)
+    experiments = runner.own_experiments(
+        runner.list_experiments(suite, tasks, seeds, seed), cluster.choose_shard(shard)
+    )
     if resume:
         experiments = runner.missing_experiments(experiments, page)
-    runner.run_bench(experiments, Bench(data, out, device, threads), page, output.echo)
+    runner.run_bench(experiments, Bench(data, out, device, threads, deadline), page, output.echo)
     click.echo(f"The table is in {page / 'bench.md'}, its numbers in {page / 'bench.csv'}.")
     output.echo_next("bench", "--suite", "release" if suite == "quick" else suite, "--data", "DIR")
 

@@ -69,6 +69,9 @@ FEATURES = {
         "dp_accounting",
         "frami.adoption.privacy:import_accounting",
     ),
+    "tensorboard": Feature(
+        "logs for TensorBoard", "tensorboard", "frami.core.trackers:import_tensorboard"
+    ),
 }
 
 

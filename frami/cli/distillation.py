@@ -6,7 +6,7 @@ from typing import Unpack
 
 import click
 
-from frami.cli import options, output, runs, types
+from frami.cli import cluster, options, output, runs, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
 from frami.core import registry
@@ -30,6 +30,7 @@ class DistillArguments(RuntimeArguments):
     more_steps: int
     any_teacher: bool
     strict: bool
+    stop_after: float | None
     out: str
     precision: str
 
@@ -111,6 +112,7 @@ class DistillArguments(RuntimeArguments):
     metavar="FOLDER",
     help="Folder to write the student to.",
 )
+@cluster.stop_option
 @options.settings_options
 @options.runtime_options
 @options.precision_option

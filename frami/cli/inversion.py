@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
 import click
 
-from frami.cli import options, output, runs, types
+from frami.cli import cluster, options, output, runs, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
 from frami.core.text import count
@@ -25,6 +26,7 @@ class SynthesizeArguments(RuntimeArguments):
     co_occurrence: float
     precision: str
     moments: str | None
+    stop_after: float | None
 
 
 @click.command(
@@ -108,6 +110,8 @@ class SynthesizeArguments(RuntimeArguments):
     help="Moments of recordings that 'frami moments' computed, as a prior for a teacher with few "
     "batch norms.",
 )
+@cluster.shard_option
+@cluster.stop_option
 @options.settings_options
 @options.runtime_options
 @options.precision_option
@@ -116,6 +120,7 @@ def synthesize(
     mix: tuple[tuple[str, float], ...],
     assignments: tuple[str, ...],
     list_settings: bool,
+    shard: tuple[int, int] | str | None,
     minutes: float | None,
     quick: bool,
     best: bool,
@@ -125,7 +130,8 @@ def synthesize(
 
     The teacher stays frozen. The store is one HDF5 file with clips of every class. If the command
     was interrupted, run it again to continue. To add clips later, run it again with more --samples.
-    With --minutes, the speed of this machine decides how many clips there are.
+    With --minutes, the speed of this machine decides how many clips there are. With --shard I/N,
+    N processes share the work; frami merge joins their stores.
     """
     output.import_torch("synthesis")
     from frami.core.progress import show_progress
@@ -142,6 +148,7 @@ def synthesize(
     if options.print_settings(list_settings, load_method(method).Settings):
         return
     minutes = options.choose_minutes(minutes, quick, best)
+    own = cluster.choose_shard(shard)
     model, shares = load(teacher), dict(mix)
     settings = _parse_settings(assignments, method, shares)
     parts = plan_parts(model, method, shares, settings, arguments["moments"])
@@ -149,6 +156,8 @@ def synthesize(
         if dataset := getattr(part.settings, "dataset", None):
             runs.check_recordings(dataset, getattr(part.settings, "data", None))
     out, n_before = Path(arguments["out"]), 0
+    if own is not None:
+        out = own.path(out)
     if out.is_file():
         with Store(out) as store:
             n_before = len(store)
@@ -160,6 +169,7 @@ def synthesize(
             model,
             **arguments,
             minutes=minutes,
+            shard=(own.index, own.count) if own else None,
             mix=shares,
             options=settings,
             report=report,
@@ -174,6 +184,11 @@ def synthesize(
     output.echo(describe_priors(model, parts[0].settings))
     for line in describe_answers(store):
         click.echo(line)
+    if own is not None:
+        shards = shlex.quote(str(Path(arguments["out"]).with_suffix("")))
+        files = f"{shards}.shard-*-of-{own.count}.h5 --out {shlex.quote(arguments['out'])}"
+        click.echo(f"When all {own.count} shards are made: frami merge {files}")
+        return
     output.echo_next("inspect", out)
     budget = [] if minutes is None else ["--minutes", f"{minutes:g}"]
     words = ["--teacher", teacher, "--samples", out, "--student", "small", *budget]

@@ -1,4 +1,4 @@
-"""The commands that provide recordings: `data get` downloads them, `soundscapes` mixes them."""
+"""The commands on recordings: `data get` and `data check`, and `soundscapes`, which mixes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from frami.cli.options import RecordingArguments, RuntimeArguments
 
 @click.group(cls=Group)
 def data() -> None:
-    """Download data sets of recordings."""
+    """Download and check data sets of recordings."""
 
 
 @data.command(
@@ -66,6 +66,50 @@ def get(dataset: str, out: str, base_url: str | None, **runtime: Unpack[RuntimeA
     click.echo(f"{dataset} is in {folder}.{record}")
     fold = load_dataset(dataset).test_folds(folder)[-1]
     recordings = output.recording_words(dataset, str(folder), fold)
+    output.echo_next("train", *recordings, "--out", "TEACHER")
+
+
+@data.command(
+    examples={
+        "Check your own recordings in the folder DIR.": "frami data check DIR",
+        "Check a copy of ESC-50.": "frami data check DIR --dataset esc50",
+    }
+)
+@click.argument("folder", type=types.FOLDER)
+@options.option(
+    "--dataset",
+    section="Input",
+    type=types.DATASET,
+    default="folder",
+    help="Data set that the folder holds. 'frami list datasets' shows all.",
+)
+def check(folder: str, dataset: str) -> None:
+    """List everything that is wrong with a folder of recordings.
+
+    Every audio file is read. The tables are compared with themselves, with the names of the files
+    and with the files that are there. The exit status is 1 if anything is wrong.
+    """
+    output.import_torch("check")
+    from frami.core.errors import OperationError
+    from frami.core.progress import show_stages
+    from frami.core.text import count
+    from frami.data.check import check_data
+
+    with show_stages() as report:
+        found = check_data(folder, dataset, report=report)
+    for kind, faults in found.faults.items():
+        click.echo(f"{kind}: {count(len(faults), 'fault')}")
+        for sentence in faults:
+            click.echo(f"  {sentence}")
+    for note in found.notes:
+        click.echo(note)
+    what = f"{count(found.n_files, 'audio file')}, {count(len(found.folds), 'fold')}"
+    if found.n_faults:
+        raise OperationError(
+            f"{found.folder} has {count(found.n_faults, 'fault')} ({what}); see above."
+        )
+    click.echo(f"{found.folder} has no faults ({what}).")
+    recordings = output.recording_words(dataset, folder, found.folds[-1])
     output.echo_next("train", *recordings, "--out", "TEACHER")
 
 

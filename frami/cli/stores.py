@@ -13,7 +13,8 @@ from frami.core.text import count
     cls=Command,
     examples={
         "Join two stores of one teacher.": "frami merge inverted.h5 sounds.h5 --out both.h5",
-        "Join stores of three seeds.": "frami merge seed-0.h5 seed-1.h5 seed-2.h5 --out all.h5",
+        "Join the shards of a plan.": "frami merge samples.shard-1-of-2.h5 "
+        "samples.shard-2-of-2.h5 --out samples.h5",
     },
 )
 @click.argument("stores", nargs=-1, required=True, type=types.FOLDER, metavar="STORE...")
@@ -24,18 +25,31 @@ from frami.core.text import count
     metavar="FILE",
     help="Store to write, a new file that ends in .h5.",
 )
-def merge(stores: tuple[str, ...], out: str) -> None:
+@options.option(
+    "--virtual",
+    section="Output",
+    is_flag=True,
+    help="Refer to the shards of a plan instead of copying their clips. They must then stay where "
+    "they are.",
+)
+def merge(stores: tuple[str, ...], out: str, virtual: bool) -> None:
     """Join stores of one teacher into a new one.
 
     The stores must have the same teacher, front end and labels. Methods, seeds and lengths of clips
     may differ; each clip keeps its method, seed and round. The stores are interleaved, so that the
     clips that distillation holds out come from all of them.
+
+    The shards of a plan (frami synthesize --shard) are joined in the order of their rounds, and
+    only if none is missing.
     """
     from frami.data.composition import describe_origins
     from frami.data.merge import merge as run_merge
+    from frami.data.shards import describe_shards
 
-    with run_merge(list(stores), out) as store:
+    with run_merge(list(stores), out, virtual=virtual) as store:
         click.echo(f"{out} holds {count(len(store), 'clip')}: {describe_origins(store)}.")
+        if sentence := describe_shards(store):
+            click.echo(sentence)
     output.echo_next("inspect", out)
     output.echo_next(
         "distill",

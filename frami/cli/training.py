@@ -6,7 +6,7 @@ from typing import Unpack
 
 import click
 
-from frami.cli import options, output, runs, types
+from frami.cli import cluster, options, output, runs, types
 from frami.cli.help import Command
 from frami.cli.options import RecordingArguments, RuntimeArguments
 from frami.core import registry
@@ -22,6 +22,7 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
     pooling: str | None
     task: str | None
     more_steps: int
+    stop_after: float | None
     out: str
     precision: str
 
@@ -87,6 +88,7 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
     metavar="FOLDER",
     help="Folder to write the trained model to.",
 )
+@cluster.stop_option
 @options.settings_options
 @options.runtime_options
 @options.precision_option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -37,10 +38,10 @@ class PathOption(click.Path):
     """A path that is not empty: an unset shell variable would mean the current folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path, or refuse an empty one."""
+        """Return the path with the home folder for ``~``, or refuse an empty one."""
         if value == "":
             self.fail("The path is empty; name a file or a folder.", param, ctx)
-        return super().convert(value, param, ctx)
+        return super().convert(os.path.expanduser(value), param, ctx)
 
 
 class Name(StringParamType):
@@ -50,6 +51,10 @@ class Name(StringParamType):
 
     def __init__(self, names: Callable[[], Iterable[str]], paths: bool = False) -> None:
         self._names, self._paths = names, paths
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name, or the path that stands in its place, with the home folder for ``~``."""
+        return os.path.expanduser(super().convert(value, param, ctx))
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -78,7 +83,23 @@ class Share(StringParamType):
         return name, share
 
 
+class ShardPair(StringParamType):
+    """A part of the work, written ``I/N``; the value is the pair. ``auto`` stays as it is."""
+
+    name = "shard"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the pair or ``auto``, or refuse a text of another form."""
+        if isinstance(value, tuple) or value == "auto":
+            return value
+        index, slash, total = value.partition("/")
+        if not (index.isdecimal() and total.isdecimal()):
+            self.fail(f"{value!r} is not of the form I/N, such as 2/4, and not auto.", param, ctx)
+        return int(index), int(total)
+
+
 FOLDER = PathOption()
+SHARD = ShardPair()
 DATASET = Name(lambda: registry.names("datasets"))
 METHOD = Name(lambda: registry.names("generators"))
 NETWORK = Name(lambda: registry.names("teachers") + registry.names("students"))

@@ -12,21 +12,37 @@ import os
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 import platformdirs
+
+from frami.core.files import expand
 
 VARIABLE = "FRAMI_CACHE"
 OFF = "off"
 MAX_BYTES = 4 * 10**9
 
 
+_keeps_nothing = ContextVar("keeps_nothing", default=False)
+
+
 def cache_folder() -> Path | None:
     """Return the cache folder, which may not exist yet, or None if nothing is to be kept."""
     value = os.environ.get(VARIABLE, "")
-    if value == OFF:
+    if value == OFF or (not value and _keeps_nothing.get()):
         return None
-    return Path(value) if value else platformdirs.user_cache_path("frami", appauthor=False)
+    return expand(value) if value else platformdirs.user_cache_path("frami", appauthor=False)
+
+
+@contextmanager
+def private_work() -> Iterator[None]:
+    """Keep nothing within the block, unless the user named a cache folder."""
+    token = _keeps_nothing.set(True)
+    try:
+        yield
+    finally:
+        _keeps_nothing.reset(token)
 
 
 def digest_of(*parts: object) -> str:

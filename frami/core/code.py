@@ -25,6 +25,7 @@ from typing import Any
 
 from frami.core import registry
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import expand
 from frami.core.memory import raise_if_full
 
 CODE_FOLDER = "code"  # in a bundle
@@ -99,7 +100,7 @@ def load_entry_point(entry: str) -> Reference:
             f"{entry!r} is not an entry point. Write package.module:function or file.py:function."
         )
     if place.endswith(".py"):
-        path = Path(place)
+        path = expand(place)
         if not path.is_file():
             raise UsageError(f"There is no file {place!r}.")
         return _register(_run_file(path), path.name, name, path.read_bytes())

@@ -27,6 +27,14 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 LOCKS_VARIABLE = "FRAMI_LOCKS"  # "off" works without locks
 
 
+def expand(path: str | Path) -> Path:
+    """Return a path that a user wrote; ``~`` at its begin is the home folder.
+
+    A shell does not replace it in ``--out=~/model``, in quotes, or in a file of settings.
+    """
+    return Path(os.path.expanduser(path))
+
+
 @contextmanager
 def reraise_os_errors(verb: str = "write") -> Iterator[None]:
     """Raise an OperationError for a disk error, such as a full disk or a missing permission.
@@ -50,7 +58,7 @@ def describe_os_error(error: OSError, verb: str = "write", path: str | Path = ""
 
 def ensure_dir(path: str | Path) -> Path:
     """Return ``path`` as an existing folder; create it if necessary."""
-    path = Path(path)
+    path = expand(path)
     if path.exists() and not path.is_dir():
         raise UsageError(f"{path} is a file, but a folder is needed there. Choose another folder.")
     with reraise_os_errors():

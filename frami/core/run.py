@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +15,23 @@ import torch
 
 from frami.core import files
 from frami.core.environment import environment
-from frami.core.errors import OperationError, UsageError
+from frami.core.errors import OperationError
 from frami.core.extension import extend_record
 from frami.core.memory import raise_unless_damaged
 from frami.core.meter import Meter
-from frami.core.run_identity import check_same_data, warn_of_other_machine
-from frami.core.settings import describe_differences
+from frami.core.run_identity import matching_record as matching_record
+from frami.core.run_identity import warn_of_other_machine
+from frami.core.run_record import discard_record as discard_record
+from frami.core.run_record import is_finished as is_finished
+from frami.core.run_record import make_record as make_record
+from frami.core.run_record import read_metrics as read_metrics
+from frami.core.run_record import read_record as read_record
+from frami.core.run_record import settings_id as settings_id
+from frami.core.stopping import NEVER, Deadline
+from frami.core.trackers import LogCallback, ignore, pass_on
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 LOCK_FILE = "at-work"
-
-
-def settings_id(settings: Mapping[str, Any]) -> str:
-    """Return 8 hex digits that identify settings; equal settings have equal digits."""
-    text = json.dumps(settings, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def is_finished(folder: Path) -> bool:
-    """Return whether a folder holds a finished run."""
-    return (folder / "run.json").is_file() and read_record(folder)["status"] == "finished"
-
-
-def discard_record(folder: Path) -> None:
-    """Delete the record of a run whose results no longer exist."""
-    for name in ("run.json", "metrics.jsonl", "state.pt"):
-        (folder / name).unlink(missing_ok=True)
 
 
 class Run:
@@ -68,6 +58,8 @@ class Run:
         more_steps: int = 0,
         writes: Sequence[str] = (),
         recordings: str = "",
+        log: LogCallback = ignore,
+        deadline: Deadline = NEVER,
         **details: Any,
     ) -> None:
         """Start a run, or resume it.
@@ -81,6 +73,8 @@ class Run:
             more_steps: Extend a finished run by this number of steps; 0 leaves it finished.
             writes: Files that the work writes. Without a record, none of them may exist.
             recordings: Fingerprint of the training recordings, or of the clips of a store.
+            log: Called with all values that the run logs.
+            deadline: When `save` stops the work.
             details: Further entries of the record.
 
         Raises:
@@ -90,18 +84,18 @@ class Run:
         self.folder = files.ensure_dir(folder)
         self._grows, self._keeps_state = grows, keeps_state or grows
         self._record = self.folder / "run.json"
-        self._saved = -float("inf")
+        self._saved, self._log, self._deadline = -float("inf"), log, deadline
         self._lock: int | None = None
         # In the form that JSON returns: a tuple becomes a list.
         settings = json.loads(json.dumps(dict(settings), default=str))
-        work = (settings, writes, recordings)
-        previous = extend_record(self.folder, self._matching_record(*work), more_steps)
+        work = (self.folder, settings, writes, recordings)
+        previous = extend_record(self.folder, matching_record(*work), more_steps)
         if grows or previous is None or previous["status"] != "finished":
             self._lock = files.acquire_lock(self.folder / LOCK_FILE, f"is at work in {self.folder}")
         with ExitStack() as on_error:
             on_error.push(self)
-            if self._lock is not None:  # another process may have finished it
-                previous = extend_record(self.folder, self._matching_record(*work), more_steps)
+            if self._lock is not None:  # another process may have finished it meanwhile
+                previous = extend_record(self.folder, matching_record(*work), more_steps)
             self.finished = previous is not None and previous["status"] == "finished" and not grows
             self.content = previous or {
                 **{"command": command, "id": settings_id(settings), "settings": settings},
@@ -119,28 +113,6 @@ class Run:
                 files.write_json(self._record, self.content)
             on_error.pop_all()
 
-    def _matching_record(
-        self, settings: Mapping[str, Any], writes: Sequence[str], recordings: str
-    ) -> dict[str, Any] | None:
-        """Return the existing record, or None; refuse a record of different work."""
-        if not self._record.is_file():
-            foreign = [name for name in writes if (self.folder / name).exists()]
-            if foreign:
-                raise UsageError(
-                    f"{self.folder} holds {foreign[0]}, but no record of a run. "
-                    f"Choose another `out`, so that nothing is overwritten."
-                )
-            return None
-        record = read_record(self.folder)
-        if record["settings"] != settings:
-            raise UsageError(
-                f"{self.folder} holds a run with other settings "
-                f"({describe_differences(record['settings'], settings)}). "
-                f"Choose another `out`, or repeat those settings to resume the run."
-            )
-        check_same_data(self.folder, record.get("recordings", ""), recordings)
-        return record
-
     def __enter__(self) -> Run:
         return self
 
@@ -151,10 +123,11 @@ class Run:
             self._lock = None
 
     def log(self, **values: Any) -> None:
-        """Append one line to metrics.jsonl."""
+        """Append one line to metrics.jsonl, and pass it to the callback of the run."""
         path = self.folder / "metrics.jsonl"
         with files.reraise_os_errors(), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
+        pass_on(self._log, values)
 
     def rewind(self, counter: str, last: int) -> None:
         """Drop the lines of metrics.jsonl after a step or round: repeated work logs them again.
@@ -168,9 +141,22 @@ class Run:
             rows = [row for row in read_metrics(self.folder) if row[counter] <= last]
             files.write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
-    def save(self, state: Callable[[], Mapping[str, Any]], *, always: bool = False) -> None:
-        """Write the state to resume from; at most every 20 s, unless ``always``."""
-        if not always and time.monotonic() - self._saved < SECONDS_BETWEEN_CHECKPOINTS:
+    def save(
+        self, state: Callable[[], Mapping[str, Any]], *, always: bool = False, left: str = ""
+    ) -> None:
+        """Write the state to resume from; at most every 20 s, unless ``always``.
+
+        Args:
+            state: Returns the state.
+            always: Write it, however short ago it was written.
+            left: What is left to do, in words; empty at the end.
+
+        Raises:
+            Stopped: The deadline has passed, and something is left to do. The state is saved.
+        """
+        stops = bool(left) and self._deadline.has_passed
+        since = time.monotonic() - self._saved
+        if not (always or stops) and since < SECONDS_BETWEEN_CHECKPOINTS:
             return
         buffer = io.BytesIO()
         torch.save(dict(state()), buffer)
@@ -178,6 +164,8 @@ class Run:
         self._saved = time.monotonic()
         self.content |= self._meter.read()
         files.write_json(self._record, self.content)
+        if stops:
+            raise self._deadline.stop(left)
 
     def state(self) -> dict[str, Any] | None:
         """Return the last saved state, or None."""
@@ -201,53 +189,3 @@ class Run:
             (self.folder / "state.pt").unlink(missing_ok=True)
         self.finished = not self._grows
         (self.folder / LOCK_FILE).unlink(missing_ok=True)
-
-
-def make_record(
-    command: str, settings: Mapping[str, Any], start: float, **details: Any
-) -> dict[str, Any]:
-    """Return the record of a command without a run folder.
-
-    Args:
-        command: Name of the command.
-        settings: Settings of the command.
-        start: When it started, from `time.monotonic`.
-        details: Further entries of the record.
-    """
-    record = {
-        "command": command,
-        "id": settings_id(settings),
-        "settings": dict(settings),
-        "status": "finished",
-    }
-    return record | {"seconds": time.monotonic() - start, **details, **environment()}
-
-
-def read_record(folder: str | Path) -> dict[str, Any]:
-    """Return the record of a run folder."""
-    path = Path(folder) / "run.json"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UsageError(f"There is no run in {folder}: it has no run.json.") from error
-    except OSError as error:
-        raise OperationError(files.describe_os_error(error, "read", path)) from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise OperationError(f"{path} is not readable JSON ({error}).") from error
-    required = {"settings", "status", "command", "seconds"}
-    if not isinstance(record, dict) or not required <= record.keys():
-        raise OperationError(
-            f"{path} is not the record of a run: it lacks settings, status, command or seconds."
-        )
-    return record
-
-
-def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's metrics.jsonl; skip a last line that was cut off."""
-    path = Path(folder) / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    rows = []
-    for line in lines:
-        with suppress(json.JSONDecodeError):
-            rows.append(json.loads(line))
-    return rows

@@ -51,7 +51,13 @@ class Stream(IntEnum):
     GRADIENT_CHECK = 60
     FITNESS = 61
     RANDOM_SOUNDS = 62
-    ANSWER_CHECK = 70
+    ANSWER_CHECK = 63
+    # Audits
+    AUDIT_TESTS = 70
+    AUDIT_HALVES = 71
+    AUDIT_CROPS = 72
+    AUDIT_TRAINING = 73
+    CANARIES = 74
 
 
 def make_rng(seed: int, stream: Stream, *position: int) -> torch.Generator:

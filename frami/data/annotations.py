@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
-
-from frami.core.errors import OperationError, UsageError
+from frami.audio.decoding import open_audio
+from frami.core.errors import UsageError
 from frami.data import tables
+from frami.data.faults import Faults
 
 # A part is a folder below audio/ and a table below metadata/.
 DESED_SYNTHETIC = "train/synthetic21_train/soundscapes"
@@ -45,16 +45,19 @@ def read_strong_labels(path: Path) -> dict[str, list[Event]]:
             two events of one label overlap.
     """
     events_of: dict[str, list[Event]] = {}
+    faults = Faults()
     for line, row in _numbered_rows(path, COLUMNS):
         events = events_of.setdefault(row["filename"], [])
         place = f"{path}, line {line}, {row['filename']}"
         if row["event_label"]:
-            add_event(events, row["onset"], row["offset"], row["event_label"], place)
+            with faults.collect():
+                add_event(events, row["onset"], row["offset"], row["event_label"], place)
         elif row["onset"] or row["offset"]:
-            raise UsageError(
+            faults.add(
                 f"{place}: the row has times but no event_label. Add the label, or "
                 f"remove the times."
             )
+    faults.check()
     return events_of
 
 
@@ -158,19 +161,18 @@ def check_events_within_clips(
             not the annotated one, by more than `TOLERANCE_SECONDS`.
         OperationError: A file cannot be read as audio.
     """
+    faults = Faults()
     for name, events in annotated.items():
         duration = (durations or {}).get(name)
         if events or duration is not None:
-            _check_clip(folder / name, events, duration)
+            with faults.collect():
+                _check_clip(folder / name, events, duration)
+    faults.check()
 
 
 def _check_clip(path: Path, events: list[Event], duration: float | None) -> None:
-    try:
-        seconds = soundfile.info(path).duration
-    except soundfile.SoundFileError as error:
-        raise OperationError(
-            f"{path} cannot be read as audio ({error}). Copy the file again."
-        ) from error
+    with open_audio(path) as file:
+        seconds = file.frames / file.samplerate
     if duration is not None and abs(duration - seconds) > TOLERANCE_SECONDS:
         raise UsageError(
             f"{path} lasts {seconds:.2f} s, but its annotated duration is {duration:.2f} s. "

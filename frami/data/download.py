@@ -16,7 +16,7 @@ import pooch
 import requests
 
 from frami.core.errors import OperationError, UsageError
-from frami.core.files import WAYS_OUT
+from frami.core.files import WAYS_OUT, expand
 from frami.data.recordings import Archive, DatasetModule, load_dataset
 
 BLOCK_BYTES = 1 << 16
@@ -48,7 +48,7 @@ def download_dataset(
         hint = "its web page explains how to get it" if module.FOLDER else "use it without `data`"
         hint = "pass your own folder as `data`" if module.ANY_FOLDER else hint
         raise UsageError(f"{dataset} has no files to download; {hint}.")
-    out, folder = Path(out), Path(out) / module.FOLDER
+    out, folder = expand(out), expand(out) / module.FOLDER
     if is_downloaded(dataset, out):
         if problem := _find_problem(module, folder):
             raise UsageError(f"{folder} is in the way: move it, or choose another `out`. {problem}")

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frami.core.errors import UsageError
-from frami.data import tables
-from frami.data.recordings import SUFFIXES, Recordings, Split, find_audio_file
+from frami.data import protocol
+from frami.data.audio_files import AudioIndex
+from frami.data.protocol import ProtocolClip, Table
+from frami.data.recordings import SUFFIXES, Recordings, Split
 
 
 @dataclass(frozen=True)
@@ -35,34 +37,24 @@ class ListedClip:
         return self.part or self.fold
 
 
-def read_protocol(
-    dataset: str, folder: Path, table: str, columns: tuple[str, ...], target: str, flag: str = ""
-) -> list[tables.Row]:
-    """Return the rows of a data set's csv file; the cells of the column ``target`` are integers.
-
-    Args:
-        dataset: Name of the data set.
-        folder: Its folder.
-        table: Path of the csv file below ``folder``.
-        columns: Names of the columns to read.
-        target: Name of the column with the class index.
-        flag: Name of a column of ``True`` and ``False``, if there is one.
+def read_protocol(dataset: str, folder: Path, table: Table) -> list[ProtocolClip]:
+    """Return the rows of a data set's table, checked as by `frami.data.protocol.read_protocol`.
 
     Raises:
-        UsageError: There is no such file, it lacks one of ``columns``, or a target is not a number.
+        UsageError: There is no such file, it lacks a column, a cell is wrong, or rows contradict
+            each other.
     """
-    absent = f"{folder} is not a folder of {dataset}: it has no {table}. {_another_folder(dataset)}"
-    rows = tables.read_numbered_rows(folder / table, columns, absent=absent)
-    for line, row in rows:
-        row[target] = str(int(tables.parse_number(row[target], target, folder / table, line)))
-        if flag:
-            row[flag] = str(tables.parse_flag(row[flag], flag, folder / table, line))
-    return [row for _, row in rows]
+    absent = (
+        f"{folder} is not a folder of {dataset}: it has no {table.path}. {_another_folder(dataset)}"
+    )
+    return protocol.read_protocol(table, folder, absent)
 
 
 def available_folds(dataset: str, folder: Path, clips: list[ListedClip]) -> list[str]:
     """Return the folds that have at least one clip in this copy, in the protocol's order."""
-    return _folds_of([clip for clip, _ in _available_clips(dataset, folder, clips)])
+    return _folds_of(
+        [clip for clip, _ in _available_clips(dataset, folder, clips, AudioIndex(folder))]
+    )
 
 
 def hold_out_fold(
@@ -73,6 +65,7 @@ def hold_out_fold(
     fold: str,
     *,
     parts: str = "folds",
+    listed: Sequence[str] = (),
 ) -> Split:
     """Return the split that tests on one fold and trains on all others in this copy.
 
@@ -83,11 +76,13 @@ def hold_out_fold(
         labels: Class names, by class index.
         fold: The fold to hold out.
         parts: What the clips' ``part`` is, in the plural, for ``Split.missing``.
+        listed: Stems of other clips that the data set lists; they are not reported as unlisted.
 
     Raises:
         UsageError: The copy has none of the clips, or none of this fold.
     """
-    pairs = _available_clips(dataset, folder, clips)
+    index = AudioIndex(folder)
+    pairs = _available_clips(dataset, folder, clips, index)
     available = [clip for clip, _ in pairs]
     test = [(name, clip.target) for clip, name in pairs if clip.fold == fold]
     if not test:
@@ -100,6 +95,7 @@ def hold_out_fold(
         train=Recordings.from_files(folder, train),
         test=Recordings.from_files(folder, test),
         missing=_describe_missing(clips, available, parts),
+        unlisted=index.describe_unlisted([*listed, *(clip.stem for clip in clips)], dataset),
     )
 
 
@@ -128,10 +124,10 @@ def _folds_of(clips: list[ListedClip]) -> list[str]:
 
 
 def _available_clips(
-    dataset: str, folder: Path, clips: list[ListedClip]
+    dataset: str, folder: Path, clips: list[ListedClip], index: AudioIndex
 ) -> list[tuple[ListedClip, str]]:
     """Return the clips that this copy has, each with its name below ``folder``."""
-    candidates = [(clip, find_audio_file(folder, clip.stem)) for clip in clips]
+    candidates = [(clip, index.find(clip.stem)) for clip in clips]
     available = [(clip, name) for clip, name in candidates if name is not None]
     if not available:
         example = f" (such as {clips[0].stem}, as {', '.join(SUFFIXES)})" if clips else ""

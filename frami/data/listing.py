@@ -8,11 +8,13 @@ many ways: other names of columns, semicolons between cells, ``TRUE`` or ``1.0``
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from frami.core.errors import UsageError
+from frami.data.faults import Faults
 from frami.data.tables import parse_number, plain_header, read_spreadsheet
 
 TABLE_SUFFIXES = (".csv", ".tsv")
@@ -106,15 +108,18 @@ def read_listing(path: Path) -> Listing:
     """
     header, lines = read_spreadsheet(path)
     columns = _find_columns(path, header)
-    rows = []
+    rows, faults = [], Faults()
     for line, cells in lines:
         if len(cells) != len(header):
-            raise UsageError(
+            faults.add(
                 f"{path}, line {line} has {len(cells)} cells, but the header has {len(header)}; "
                 f"correct this line."
             )
+            continue
         named = {role: cells[header.index(name)] for role, name in columns.items()}
-        rows.append(_parse_row(path, line, named))
+        with faults.collect():
+            rows.append(_parse_row(path, line, named))
+    faults.check()
     if not rows:
         raise UsageError(f"{path} has no rows below its header; add one for each file.")
     return Listing(path, tuple(rows), columns)
@@ -185,4 +190,4 @@ def _plain(cell: str) -> str:
     if cell in ("TRUE", "FALSE", "True", "False"):
         return cell.lower()
     number = re.fullmatch(r"(\d+)\.0+", cell)
-    return number[1] if number else cell
+    return number[1] if number else unicodedata.normalize("NFC", cell)

@@ -1,33 +1,39 @@
-"""Join stores of one teacher into a new one; every clip keeps its method, seed and round."""
+"""Join stores of one teacher into a new one; every clip keeps its method, seed and round.
+
+The shards of one plan are put in the order of their rounds, as if one process had written them.
+Other stores are interleaved.
+"""
 
 from __future__ import annotations
 
 import itertools
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from frami.core import code, files
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import expand
 from frami.core.run import make_record, read_record
+from frami.data import row_order, shards, virtual_columns
 from frami.data.store import Store, store_run_folder
 
-ROWS_PER_BLOCK = 256
 MERGED = "merged"
 
 
-def merge(stores: Sequence[Store | str | Path], out: str | Path) -> Store:
+def merge(stores: Sequence[Store | str | Path], out: str | Path, *, virtual: bool = False) -> Store:
     """Write the clips of several stores into a new one; return it, open for reading.
 
     The clips of the stores are interleaved in proportion to their numbers, so the clips that
-    distillation holds out, the last 5 %, come from every store in the same proportion. Shorter
+    distillation holds out, the last 5 %, come from every store in the same proportion. The shards
+    of one plan (`frami.data.shards`) are joined only as a whole, in the order of their rounds;
+    ``out`` then does not depend on the order in which they are given. Shorter
     clips are padded as in any store. A loss that a store does not have is NaN for its clips. After
     an interruption, ``out`` does not exist.
 
@@ -35,13 +41,16 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path) -> Store:
         stores: Two stores or more of one teacher, with one front end, task and list of labels. They
             may themselves be merged.
         out: The HDF5 file to write. It must not exist.
+        virtual: Refer to the files of the shards instead of copying their clips. The shards must
+            then stay where they are, seen from ``out``.
 
     Raises:
         UsageError: Fewer than two stores are given, a store is given twice or shares rounds with
-            another one, a store is made from another teacher or front end, or ``out`` exists.
-        OperationError: A store is damaged or empty.
+            another one, a store is made from another teacher or front end, a shard is missing or
+            of another plan, other stores than shards are to be joined virtually, or ``out`` exists.
+        OperationError: A store is damaged, incomplete or empty.
     """
-    start, out = time.monotonic(), Path(out)
+    start, out = time.monotonic(), expand(out)
     if isinstance(stores, str | Path | Store) or len(stores) < 2:
         raise UsageError("`stores` must be a list of two stores or more.")
     if out.exists():
@@ -51,10 +60,18 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path) -> Store:
     with ExitStack() as stack:
         sources = [stack.enter_context(Store(_path(store))) for store in stores]
         _check_match(sources)
+        is_plan = any(map(shards.shard_of, sources))
+        if is_plan:
+            sources = shards.whole_plan(sources)
+        elif virtual:
+            raise UsageError("`virtual` joins the shards of one plan, but these are other stores.")
         _check_distinct(sources)
+        settings = (
+            shards.plan_settings(sources[0]) if is_plan else {MERGED: list(_provenance(sources))}
+        )
         files.ensure_dir(out.parent)
-        _write(sources, out)
-        settings = {MERGED: list(_provenance(sources))}
+        with _written_whole(out) as file:
+            _write(sources, file, settings, virtual=virtual)
         references = _teacher_code(sources)
         record = make_record(
             "merge",
@@ -78,7 +95,7 @@ def _teacher_code(sources: Sequence[Store]) -> list[str]:
 
 
 def _path(store: Store | str | Path) -> Path:
-    return store.path if isinstance(store, Store) else Path(store)
+    return store.path if isinstance(store, Store) else expand(store)
 
 
 def _check_match(sources: Sequence[Store]) -> None:
@@ -137,22 +154,14 @@ def _provenance(sources: Sequence[Store]) -> Iterator[dict[str, Any]]:
             yield {"method": store.method, "clips": len(store), "settings": store.settings}
 
 
-def _write(sources: Sequence[Store], out: Path) -> None:
-    """Write the merged file under another name, then rename it."""
+@contextmanager
+def _written_whole(out: Path) -> Iterator[h5py.File]:
+    """Open a file under another name, and rename it at the end of the block."""
     temporary = out.with_name(f".{out.name}.part")
-    losses = list(dict.fromkeys(itertools.chain(*(store.loss_names for store in sources))))
     try:
-        with files.reraise_os_errors(), ExitStack() as stack:
-            inputs = [stack.enter_context(h5py.File(store.path, "r")) for store in sources]
+        with files.reraise_os_errors():
             with h5py.File(temporary, "w") as file:
-                file.attrs.update(_attributes(sources, losses))
-                fill = {"mel": sources[0].front_end.value_range[0], "losses": np.nan}
-                for name in inputs[0]:
-                    column = _create_column(file, name, inputs, losses)
-                    where = (
-                        [_loss_positions(s, losses) for s in sources] if name == "losses" else None
-                    )
-                    _copy_column(column, [each[name] for each in inputs], fill.get(name, 0), where)
+                yield file
             temporary.replace(out)
     except BaseException:
         with suppress(OSError):
@@ -160,7 +169,29 @@ def _write(sources: Sequence[Store], out: Path) -> None:
         raise
 
 
-def _attributes(sources: Sequence[Store], losses: list[str]) -> dict[str, str]:
+def _write(
+    sources: Sequence[Store], file: h5py.File, settings: Mapping[str, Any], *, virtual: bool
+) -> None:
+    """Write the attributes and columns of the merged store."""
+    losses = list(dict.fromkeys(itertools.chain(*(store.loss_names for store in sources))))
+    file.attrs.update(_attributes(sources, losses, settings))
+    with ExitStack() as stack:
+        inputs = [stack.enter_context(h5py.File(store.path, "r")) for store in sources]
+        batch = settings.get("batch_size", 0)
+        if virtual:
+            virtual_columns.write_columns(file, inputs, batch)
+            return
+        fill = {"mel": sources[0].front_end.value_range[0], "losses": np.nan}
+        for name in inputs[0]:
+            column = _create_column(file, name, inputs, losses)
+            where = [_loss_positions(s, losses) for s in sources] if name == "losses" else None
+            columns = [each[name] for each in inputs]
+            _copy_column(column, columns, fill.get(name, 0), where, batch)
+
+
+def _attributes(
+    sources: Sequence[Store], losses: list[str], settings: Mapping[str, Any]
+) -> dict[str, str]:
     methods = itertools.chain(*(store.method.split("+") for store in sources))
     return {
         **{
@@ -169,7 +200,7 @@ def _attributes(sources: Sequence[Store], losses: list[str]) -> dict[str, str]:
         },
         "method": "+".join(dict.fromkeys(methods)),
         "loss_names": json.dumps(losses),
-        "settings": json.dumps({MERGED: list(_provenance(sources))}),
+        "settings": json.dumps(settings),
     }
 
 
@@ -197,10 +228,11 @@ def _copy_column(
     columns: Sequence[h5py.Dataset],
     fill: float,
     positions: Sequence[list[int]] | None,
+    batch: int,
 ) -> None:
-    """Copy the rows of all stores, interleaved; ``fill`` pads rows that are narrower."""
+    """Copy the rows of all stores; ``fill`` pads rows that are narrower."""
     done = [0] * len(columns)
-    for start, owners in interleaved([len(column) for column in columns]):
+    for start, owners in row_order.blocks([len(column) for column in columns], batch):
         shape = (len(owners), *merged.shape[1:])
         block = np.full(shape, fill if merged.dtype.kind in "fiu" else b"", merged.dtype)
         for number, column in enumerate(columns):
@@ -213,16 +245,3 @@ def _copy_column(
                 narrower: Any = (rows, *map(slice, values.shape[1:]))
                 block[narrower] = values
         merged[start : start + len(owners)] = block
-
-
-def interleaved(counts: Sequence[int]) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Yield blocks of rows: the first row of the block, and the store of each row.
-
-    Rows of a store keep their order. Row i of n is placed at the fraction (i + 1/2) / n, so each
-    part of the whole holds every store in proportion.
-    """
-    owners = np.repeat(np.arange(len(counts)), counts)
-    places = np.concatenate([(np.arange(n) + 0.5) / n for n in counts])
-    order = owners[np.argsort(places, kind="stable")]
-    for start in range(0, len(order), ROWS_PER_BLOCK):
-        yield start, order[start : start + ROWS_PER_BLOCK]

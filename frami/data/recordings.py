@@ -62,9 +62,9 @@ class Recordings:
         return len(self.names)
 
     def labeled(self) -> Recordings:
-        """Return the clips that have labels."""
+        """Return the clips that have labels; of several tags, some may be unknown."""
         unknown = np.isnan(np.asarray(self.targets, dtype=np.float32))
-        known = ~unknown.any(axis=1) if unknown.ndim > 1 else ~unknown
+        known = ~unknown.all(axis=1) if unknown.ndim > 1 else ~unknown
         return self if known.all() else self.subset(np.flatnonzero(known).tolist())
 
     def waveforms(self, sample_rate: int) -> Iterator[Tensor]:
@@ -118,6 +118,7 @@ class Split:
         task: Name of a task in `frami.models.tasks`: the kind of annotation.
         missing: One sentence on the clips of the protocol that this copy lacks, or on how the clips
             were split; empty if the split is the complete protocol.
+        unlisted: One sentence on audio files in this copy that the protocol does not list.
         mixed_from: For synthetic mixtures, the ``dataset`` and ``test_fold`` of the recordings that
             they were mixed from. Empty otherwise.
         unusable: One sentence for each clip that was left out because it cannot be used, such as a
@@ -133,6 +134,7 @@ class Split:
     test: Recordings
     task: str = "single-label"
     missing: str = ""
+    unlisted: str = ""
     mixed_from: Mapping[str, str] = field(default_factory=dict)
     unusable: tuple[str, ...] = ()
     clip_format: ClipFormat | None = None
@@ -194,19 +196,6 @@ def sample_ids(ids: Sequence[str]) -> str:
 def short_id(clip_id: str) -> str:
     """Return the digits of an identifier that a sample keeps: the last, which are not sorted."""
     return clip_id[-8:]
-
-
-def find_audio_file(folder: Path, stem: str) -> str | None:
-    """Return the name below ``folder`` of the audio file ``stem``, or None if there is none.
-
-    Args:
-        folder: Folder to search.
-        stem: Path of the file below ``folder``, without its suffix.
-    """
-    for suffix in (*SUFFIXES, *map(str.upper, SUFFIXES)):  # some recorders write .WAV
-        if (folder / (stem + suffix)).is_file():
-            return stem + suffix
-    return None
 
 
 class DatasetModule(Protocol):

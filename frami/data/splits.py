@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import expand
 from frami.core.text import count, itemize, preview
 from frami.data.recordings import DatasetModule, Recordings, Split, load_dataset
 from frami.models import tasks
@@ -41,6 +42,9 @@ def load_split(
     """
     module = load_dataset(dataset)
     split = module.split(find_data_folder(dataset, data), str(test_fold))
+    check_split(split)
+    notes = " ".join(filter(None, (split.unlisted, split.missing)))  # `missing` may end in a list
+    split = replace(split, missing=notes, unlisted="")
     if strict and split.unusable:
         pronoun = "it" if len(split.unusable) == 1 else "them"
         raise OperationError(
@@ -48,6 +52,20 @@ def load_split(
             f"`strict` to train and test without {pronoun}:{itemize(split.unusable)}"
         )
     return split
+
+
+def check_split(split: Split) -> None:
+    """Raise `UsageError` if the sides of a split share a clip, or two classes have one name."""
+    shared = sorted(set(split.train.names) & set(split.test.names))
+    if shared:
+        raise UsageError(
+            f"{split.dataset} has {count(len(shared), 'clip')} on both sides of the split, in "
+            f"training and in test ({preview(shared)}). Remove them from one of the sides."
+        )
+    for label in split.labels:
+        if not label or split.labels.count(label) > 1:
+            problem = "a class without a name" if not label else f"two classes called {label!r}"
+            raise UsageError(f"{split.dataset} has {problem}. Give each class its own name.")
 
 
 def find_data_folder(dataset: str, data: str | Path | None) -> Path:
@@ -65,7 +83,8 @@ def find_data_folder(dataset: str, data: str | Path | None) -> Path:
     if not module.FOLDER:
         return Path()
     data = data if data is not None else os.environ.get("FRAMI_DATA")
-    if not data:
+    data = expand(data) if data else None
+    if data is None:
         raise UsageError(
             f"`data` is required with {dataset}: pass the folder of its recordings, or set "
             f"FRAMI_DATA.{_download_hint(dataset, module)}"
@@ -83,6 +102,7 @@ def _find_any_folder(dataset: str, data: str | Path | None) -> Path:
     """Return a folder that may have any name; the variable FRAMI_DATA names a folder of others."""
     if not data:
         raise UsageError(f"`data` is required with {dataset}: pass the folder of your recordings.")
+    data = expand(data)
     if not Path(data).is_dir():
         problem = "is a file, not a folder" if Path(data).exists() else "is not there"
         raise UsageError(f"{data} {problem}. `data` must be the folder of your recordings.")

@@ -29,8 +29,10 @@ from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
 from frami.core.errors import OperationError
+from frami.core.files import expand
 from frami.core.memory import raise_unless_damaged
 from frami.core.settings import settings_from_json
+from frami.data import virtual_columns
 from frami.data.store_file import open_file, way_out
 
 FORMAT = "frami store 1"
@@ -55,7 +57,7 @@ def store_run_folder(path: str | Path) -> Path:
     >>> store_run_folder("a/samples.h5").as_posix()
     'a/samples.run'
     """
-    return Path(path).with_suffix(".run")
+    return expand(path).with_suffix(".run")
 
 
 class Store:
@@ -80,7 +82,7 @@ class Store:
             UsageError: There is no such file.
             OperationError: The file is damaged, or is not a store.
         """
-        self.path = Path(path)
+        self.path = expand(path)
         self._file = open_file(self.path)
         try:
             self._read()
@@ -115,6 +117,7 @@ class Store:
             raise OperationError(
                 f"{self.path} is damaged: its columns differ in length. {way_out(self.path)}"
             )
+        virtual_columns.check_sources(self._file)
         # Looking a column up takes longer than reading a clip.
         self._columns = {name: self._file[name] for name in columns & {"mel", TIMELINE}}
         self.n_frames = self._file["n_frames"][:].astype(np.int64)

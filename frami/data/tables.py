@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from frami.core.errors import UsageError
+from frami.data.faults import Faults
 
 Row = dict[str, str]
+DELIMITERS = "\t;,"
 
 
 class _TabSeparated(csv.excel_tab):
@@ -36,7 +38,8 @@ def read_numbered_rows(
         path: A table with a header.
         columns: Names of the columns to read.
         absent: Error message for a table that does not exist.
-        delimiter: Character between two cells: a comma or a tab.
+        delimiter: Usual character between two cells: a comma or a tab. A spreadsheet may have
+            written another.
 
     Raises:
         UsageError: There is no such file, it is not text, it has no rows or lacks a column, or a
@@ -44,21 +47,44 @@ def read_numbered_rows(
     """
     if not path.is_file():
         raise UsageError(absent)
+    text, skipped = _without_separator_line(read_text(path))
+    delimiter = _find_delimiter(text, columns, delimiter)
     dialect = _TabSeparated if delimiter == "\t" else csv.excel
     try:
-        reader = csv.DictReader(io.StringIO(read_text(path), newline=""), dialect=dialect)
+        reader = csv.DictReader(io.StringIO(text, newline=""), dialect=dialect, delimiter=delimiter)
         _check_columns(path, columns, reader.fieldnames or ())
-        rows = [(reader.line_num, row) for row in reader]
+        rows = [(reader.line_num + skipped, row) for row in reader]
     except csv.Error as error:
         raise UsageError(f"{path} is not a table ({error}). Copy the file again.") from error
     if not rows:
         raise UsageError(f"{path} has no rows below its header. Copy the file again.")
+    faults = Faults()
     for line, row in rows:
         if None in row or None in row.values():
-            raise UsageError(
+            faults.add(
                 f"{path}, line {line} does not have as many cells as the header; correct this line."
             )
+    faults.check()
     return [(line, {name: _unquote(row[name]) for name in columns}) for line, row in rows]
+
+
+def _find_delimiter(text: str, columns: Sequence[str], usual: str) -> str:
+    """Return what separates the cells: a spreadsheet may have saved a table with semicolons."""
+    header = text.partition("\n")[0]
+    for delimiter in usual + DELIMITERS:
+        cells = {cell.strip().strip('"') for cell in header.split(delimiter)}
+        if cells.issuperset(columns):
+            return delimiter
+    return usual
+
+
+def _without_separator_line(text: str) -> tuple[str, int]:
+    """Return a text without the first line ``sep=;``, and the number of lines left out.
+
+    Some programs write this line for Excel.
+    """
+    first, _, rest = text.partition("\n")
+    return (rest, 1) if re.fullmatch(r"sep=.\s*", first) else (text, 0)
 
 
 def _check_columns(path: Path, columns: tuple[str, ...], header: Sequence[str]) -> None:
@@ -88,12 +114,9 @@ def read_spreadsheet(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]
     Raises:
         UsageError: The file is not text, or not a table.
     """
-    text = read_text(path)
-    first, _, rest = text.partition("\n")
-    skipped = int(re.fullmatch(r"sep=.\s*", first) is not None)
-    text = rest if skipped else text
+    text, skipped = _without_separator_line(read_text(path))
     header = text.partition("\n")[0]
-    delimiter = max("\t;,", key=header.count)
+    delimiter = max(DELIMITERS, key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         rows = [(reader.line_num + skipped, [cell.strip() for cell in row]) for row in reader]
@@ -130,6 +153,14 @@ def parse_flag(cell: str, column: str, path: Path, line: int) -> bool:
     if cell.lower() not in values:
         raise UsageError(f"{path}, line {line}: {column} is {cell!r}; it must be True or False.")
     return values[cell.lower()]
+
+
+def parse_integer(cell: str, column: str, path: Path, line: int) -> int:
+    """Return the whole number in a cell, such as ``3`` or ``3.0``; an error names its place."""
+    number = parse_number(cell, column, path, line)
+    if not number.is_integer():
+        raise UsageError(f"{path}, line {line}: {column} is {cell!r}; it must be a whole number.")
+    return int(number)
 
 
 def parse_number(cell: str, column: str, path: Path, line: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from pathlib import Path
 from frami.core.errors import UsageError
 from frami.core.text import count, preview
 from frami.data.annotations import Event, add_event
+from frami.data.audio_files import describe_unlisted
 from frami.data.contents import AUDIO_SUFFIXES, is_audio, walk_audio
+from frami.data.faults import Faults
 from frami.data.listing import Listing, Row
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -50,14 +53,14 @@ class UserClips:
         task: Name of the task that they are annotated for.
         group_column: Name of the column that the groups come from; empty if there is none.
         unusable: One sentence for each clip that was left out.
-        notes: Sentences on the folder.
+        unlisted: One sentence on audio files that the table does not list; empty if there are none.
     """
 
     clips: tuple[UserClip, ...]
     task: str = "single-label"
     group_column: str = ""
     unusable: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    unlisted: str = ""
 
 
 def fold_name(name: str) -> str:
@@ -100,7 +103,11 @@ def read_class_folders(folder: Path) -> UserClips:
     depth = 2 if len(top) > 1 and all(map(_usual_fold_name, top)) else 1
     _check_depth(folder, parts, depth)
     clips = [
-        UserClip(name, (path[-2],), fold=fold_name(path[0]) if depth == 2 else "")
+        UserClip(
+            name,
+            (unicodedata.normalize("NFC", path[-2]),),
+            fold=fold_name(path[0]) if depth == 2 else "",
+        )
         for name, path in zip(names, parts, strict=True)
         if len(path) == depth + 1
     ]
@@ -135,28 +142,34 @@ def read_listed_clips(folder: Path, listing: Listing) -> UserClips:
     find = _file_finder(folder, names, listing.path)
     rows_of: dict[str, list[Row]] = defaultdict(list)
     absent: dict[str, str] = {}
+    faults = Faults()
     for row in listing.rows:
-        name = find(row)
+        name = None
+        with faults.collect():
+            name = find(row)
         if name:
             rows_of[name].append(row)
         else:
             place = f"line {row.line} of {listing.path.name}"
             absent.setdefault(row.file, f"{folder / row.file} ({place}) is not there.")
     if not rows_of:
+        faults.check()
         raise UsageError(
             f"None of the {count(len(absent), 'file')} in {listing.path} is in {folder} (such as "
             f"{next(iter(absent))}). Write the paths below that folder."
         )
     task = _find_task(listing)
-    clips = [_merge_rows(listing.path, name, rows_of[name], task) for name in sorted(rows_of)]
-    unlisted = len(set(names) - rows_of.keys())
-    note = f"{unlisted} audio files are not listed in {listing.path.name}." if unlisted else ""
+    clips = []
+    for name in sorted(rows_of):
+        with faults.collect():
+            clips.append(_merge_rows(listing.path, name, rows_of[name], task))
+    faults.check()
     return UserClips(
         tuple(clips),
         task,
         listing.columns.get("group", ""),
         tuple(absent.values()),
-        (note,) if note else (),
+        describe_unlisted(sorted(set(names) - rows_of.keys()), listing.path.name),
     )
 
 
@@ -190,8 +203,9 @@ def _file_finder(folder: Path, names: Sequence[str], table: Path) -> Callable[[R
 
 
 def _stem(name: str) -> str:
-    """Return a name in lower case, without the suffix of an audio file."""
-    return (name[: name.rindex(".")] if is_audio(name) else name).lower()
+    """Return a composed name (NFC) in lower case, without the suffix of an audio file."""
+    stem = name[: name.rindex(".")] if is_audio(name) else name
+    return unicodedata.normalize("NFC", stem.lower())
 
 
 def _merge_rows(table: Path, name: str, rows: Sequence[Row], task: str) -> UserClip:

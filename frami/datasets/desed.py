@@ -34,6 +34,7 @@ from frami.data.annotations import (
     read_strong_labels,
     read_weak_labels,
 )
+from frami.data.audio_files import AudioIndex
 from frami.data.folds import check_fold
 from frami.data.leakage import held_out_folds
 from frami.data.recordings import FileReader, Recordings, Split
@@ -66,18 +67,20 @@ def test_folds(folder: Path) -> list[str]:
 def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on one official set and trains on all training clips."""
     check_fold("desed", fold, tuple(DESED_FOLDS))
-    test = _read_events(folder, DESED_FOLDS[fold], folder / DESED_DURATIONS[fold])
+    index = AudioIndex(folder / "audio")
+    test = _read_events(folder, index, DESED_FOLDS[fold], folder / DESED_DURATIONS[fold])
     # An auditor's copy may hold the test clips alone.
     synthetic = {}
     if _table(folder, DESED_SYNTHETIC).is_file():
-        synthetic = _read_events(folder, DESED_SYNTHETIC)
-    weak = _read_weak_labels(folder)
+        synthetic = _read_events(folder, index, DESED_SYNTHETIC)
+    weak = _read_weak_labels(folder, index)
     # Without soundscapes, the weak labels and the test set define the classes.
     labels = _class_names(synthetic or {**test, **weak})
     if not labels:
         table = _table(folder, DESED_SYNTHETIC if synthetic else DESED_FOLDS[fold])
         raise UsageError(f"{table} has no events; at least one is required.")
-    train, missing_train = _recordings(folder, {**synthetic, **weak, **_unlabeled(folder)}, labels)
+    training = {**synthetic, **weak, **_unlabeled(folder, index)}
+    train, missing_train = _recordings(folder, training, labels)
     held_out, missing_test = _recordings(folder, test, labels)
     if not len(train) + len(held_out):
         raise UsageError(
@@ -92,6 +95,7 @@ def split(folder: Path, fold: str) -> Split:
         train,
         held_out,
         task="sound-events",
+        unlisted=index.describe_unlisted([*training, *test], "desed"),
         missing=f"{absent} of the {listed} listed clips are not in this copy." if absent else "",
         mixed_from=_mixed_from(folder),
     )
@@ -101,13 +105,20 @@ def _table(folder: Path, part: str) -> Path:
     return folder / "metadata" / f"{part}.tsv"
 
 
-def _read_events(folder: Path, part: str, durations: Path | None = None) -> dict[str, Annotation]:
+def _read_events(
+    folder: Path, index: AudioIndex, part: str, durations: Path | None = None
+) -> dict[str, Annotation]:
     """Return the annotations of a part by name below audio/, checked against its audio files."""
-    events_of = {f"{part}/{n}": e for n, e in read_strong_labels(_table(folder, part)).items()}
+    events_of = {
+        _locate(index, part, name): events
+        for name, events in read_strong_labels(_table(folder, part)).items()
+    }
     available = {n: e for n, e in events_of.items() if (folder / "audio" / n).is_file()}
     lengths = {}
     if durations is not None and durations.is_file():
-        lengths = {f"{part}/{name}": length for name, length in read_durations(durations).items()}
+        lengths = {
+            _locate(index, part, name): length for name, length in read_durations(durations).items()
+        }
     check_events_within_clips(folder / "audio", available, lengths)
     return {
         name: Annotation([event.label for event in events], events)
@@ -115,20 +126,27 @@ def _read_events(folder: Path, part: str, durations: Path | None = None) -> dict
     }
 
 
-def _read_weak_labels(folder: Path) -> dict[str, Annotation]:
+def _locate(index: AudioIndex, part: str, name: str) -> str:
+    """Return the path of a listed file below audio/; as it is listed, if it is not there."""
+    return index.find(f"{part}/{name}") or f"{part}/{name}"
+
+
+def _read_weak_labels(folder: Path, index: AudioIndex) -> dict[str, Annotation]:
     table = _table(folder, WEAK)
     labels_of = read_weak_labels(table) if table.is_file() else {}
-    return {f"{WEAK}/{name}": Annotation(labels, None) for name, labels in labels_of.items()}
+    return {
+        _locate(index, WEAK, name): Annotation(labels, None) for name, labels in labels_of.items()
+    }
 
 
-def _unlabeled(folder: Path) -> dict[str, Annotation]:
+def _unlabeled(folder: Path, index: AudioIndex) -> dict[str, Annotation]:
     """Return the clips without labels: those in their table, or, without one, in their folder."""
     table = _table(folder, UNLABELED)
+    names = index.names(UNLABELED)
     if table.is_file():
-        names = [row["filename"] for row in read_annotation_rows(table, ("filename",))]
-    else:
-        names = sorted(path.name for path in (folder / "audio" / UNLABELED).glob("[!.]*.wav"))
-    return {f"{UNLABELED}/{name}": Annotation(None, None) for name in names}
+        rows = read_annotation_rows(table, ("filename",))
+        names = [_locate(index, UNLABELED, row["filename"]) for row in rows]
+    return {name: Annotation(None, None) for name in names}
 
 
 def _class_names(annotations: dict[str, Annotation]) -> tuple[str, ...]:

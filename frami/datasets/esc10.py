@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from frami.data import folds
+from frami.data.protocol import ProtocolClip
 from frami.data.recordings import Split
 from frami.datasets import esc50
 
@@ -20,13 +21,18 @@ ARCHIVES = esc50.ARCHIVES
 
 def test_folds(folder: Path) -> list[str]:
     """Return the official folds in this copy: ``1`` to ``5``."""
-    return folds.available_folds(
-        "esc10", folder, esc50.listed_clips("esc10", folder, esc10=True)[0]
-    )
+    rows = esc50.read_table("esc10", folder)
+    return folds.available_folds("esc10", folder, _subset(rows)[0])
 
 
 def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on one official fold and trains on the other four."""
+    rows = esc50.read_table("esc10", folder)
     return folds.hold_out_fold(
-        "esc10", folder, *esc50.listed_clips("esc10", folder, esc10=True), fold
+        "esc10", folder, *_subset(rows), fold, listed=[esc50.stem(row) for row in rows]
     )
+
+
+def _subset(rows: list[ProtocolClip]) -> tuple[list[folds.ListedClip], tuple[str, ...]]:
+    """Return the clips of the subset; their targets are the indices of its ten labels."""
+    return esc50.listed_clips([row for row in rows if row.flag])

@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from frami.data import folds
+from frami.data.protocol import ProtocolClip, Table
 from frami.data.recordings import Archive, Split
 
 SECONDS = 5.0
@@ -22,40 +23,43 @@ FOLDER = "esc50"
 ARCHIVES = (
     Archive("ESC-50-master.zip", "https://github.com/karoldvl/ESC-50/archive/master.zip", None),
 )
-COLUMNS = ("filename", "fold", "target", "category", "esc10")
+TABLE = Table(
+    "meta/esc50.csv",
+    file="filename",
+    fold="fold",
+    target="target",
+    label="category",
+    flag="esc10",
+    file_name=r"(?P<fold>\d+)-\d+-\w+-(?P<target>\d+)",
+)
 
 
 def test_folds(folder: Path) -> list[str]:
     """Return the official folds in this copy: ``1`` to ``5``."""
-    return folds.available_folds("esc50", folder, listed_clips("esc50", folder)[0])
+    return folds.available_folds("esc50", folder, listed_clips(read_table("esc50", folder))[0])
 
 
 def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on one official fold and trains on the other four."""
-    return folds.hold_out_fold("esc50", folder, *listed_clips("esc50", folder), fold)
+    return folds.hold_out_fold("esc50", folder, *listed_clips(read_table("esc50", folder)), fold)
 
 
-def listed_clips(
-    dataset: str, folder: Path, *, esc10: bool = False
-) -> tuple[list[folds.ListedClip], tuple[str, ...]]:
-    """Return the clips in the csv file, folds in order, and the labels in the order of its targets.
+def read_table(dataset: str, folder: Path) -> list[ProtocolClip]:
+    """Return the rows of ESC-50's table, for the data set of this name."""
+    return folds.read_protocol(dataset, folder, TABLE)
 
-    Args:
-        dataset: Name of the data set, for error messages.
-        folder: Folder of ESC-50.
-        esc10: Keep the ESC-10 subset only. Targets are then the indices of its ten labels.
-    """
-    rows = folds.read_protocol(dataset, folder, "meta/esc50.csv", COLUMNS, "target", "esc10")
-    rows = sorted(
-        (row for row in rows if row["esc10"] == "True" or not esc10),
-        key=lambda row: row["filename"],
-    )
-    labels = dict(sorted((int(row["target"]), row["category"]) for row in rows))
+
+def listed_clips(rows: list[ProtocolClip]) -> tuple[list[folds.ListedClip], tuple[str, ...]]:
+    """Return clips, folds in order, and their labels in the order of the targets."""
+    labels = dict(sorted((row.target, row.label) for row in rows))
     index = {target: position for position, target in enumerate(labels)}
     clips = [
-        folds.ListedClip(
-            f"audio/{Path(row['filename']).stem}", index[int(row["target"])], row["fold"]
-        )
-        for row in rows
+        folds.ListedClip(stem(row), index[row.target], row.fold)
+        for row in sorted(rows, key=lambda row: row.file)
     ]
     return clips, tuple(labels.values())
+
+
+def stem(row: ProtocolClip) -> str:
+    """Return the path of a clip below the folder, without its suffix."""
+    return f"audio/{Path(row.file).stem}"

@@ -52,7 +52,6 @@ def split(folder: Path, fold: str) -> Split:
     tested = set(recordings.subset(test).ids)
     train = [index for index in others if recordings.ids[index] not in tested]
     notes = [
-        *divided.user.notes,
         divided.note,
         _describe_copies(len(others) - len(train)),
         _describe_untrained(divided, train, test),
@@ -66,6 +65,7 @@ def split(folder: Path, fold: str) -> Split:
         recordings.subset(test),
         task=divided.user.task,
         missing=" ".join(filter(None, notes)),
+        unlisted=divided.user.unlisted,
         unusable=divided.user.unusable,
         clip_format=estimate_format(divided.contents),
     )

@@ -2,8 +2,9 @@
 
 Three volunteers annotated each training recording. It has every tag that at least one of them gave.
 Where the authors agreed on its tags (annotator 0), it has theirs alone, as in the challenge's
-baseline. So has a recording of ``validate``, the only fold. Unpack the folders ``train`` and
-``validate`` beside ``annotations.csv``, as in version 1. License: CC BY 4.0.
+baseline. So has a recording of ``validate``, the only fold. A tag of -1, as in version 2, is one
+that nobody was asked for: it is unknown. Unpack the folders ``train`` and ``validate`` beside
+``annotations.csv``, as in version 1. License: CC BY 4.0.
 Source: Cartwright et al., "SONYC Urban Sound Tagging (SONYC-UST)", DCASE Workshop 2019.
 """
 
@@ -15,6 +16,8 @@ import numpy as np
 
 from frami.core.errors import UsageError
 from frami.data import tables
+from frami.data.audio_files import AudioIndex
+from frami.data.faults import Faults
 from frami.data.folds import check_fold
 from frami.data.recordings import FileReader, Recordings, Split
 
@@ -45,7 +48,7 @@ def test_folds(folder: Path) -> list[str]:
 def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on one official set and trains on ``train``."""
     check_fold("sonyc", fold, FOLDS)
-    rows = _rows(folder)
+    rows, index = _rows(folder), AudioIndex(folder)
     agreed = {row["audio_filename"] for row in rows if row["annotator_id"] == AUTHORS}
     of_train = [
         row
@@ -54,8 +57,8 @@ def split(folder: Path, fold: str) -> Split:
         and (row["annotator_id"] == AUTHORS or row["audio_filename"] not in agreed)
     ]
     by_authors = [row for row in rows if row["split"] == fold and row["annotator_id"] == AUTHORS]
-    train, missing_train = _recordings(folder, of_train, "train")
-    test, missing_test = _recordings(folder, by_authors, fold)
+    train, missing_train = _recordings(folder, index, of_train, "train")
+    test, missing_test = _recordings(folder, index, by_authors, fold)
     if not len(train) + len(test):
         raise UsageError(
             f"{folder}/train and {folder}/{fold} have none of the annotated recordings. "
@@ -63,32 +66,52 @@ def split(folder: Path, fold: str) -> Split:
         )
     absent = missing_train + missing_test
     missing = f"{absent} annotated recordings have no audio in this copy." if absent else ""
-    return Split("sonyc", fold, LABELS, train, test, task="multi-label", missing=missing)
+    listed = {f"{row['split']}/{row['audio_filename']}" for row in rows}
+    unlisted = index.describe_unlisted(listed, "sonyc")
+    return Split(
+        "sonyc", fold, LABELS, train, test, task="multi-label", missing=missing, unlisted=unlisted
+    )
 
 
 def _rows(folder: Path) -> list[tables.Row]:
+    """Return the rows of the table; a cell of a tag is ``1`` (present), ``0`` or ``-1``."""
+    path, faults = folder / TABLE, Faults()
     absent = f"{folder} is not a folder of sonyc: it has no {TABLE}. Pass another folder as `data`."
     rows = tables.read_numbered_rows(
-        folder / TABLE, ("split", "audio_filename", "annotator_id", *COLUMNS), absent=absent
+        path, ("split", "audio_filename", "annotator_id", *COLUMNS), absent=absent
     )
+    first_of: dict[str, tuple[int, str]] = {}
     for line, row in rows:
-        for column in COLUMNS:
-            row[column] = str(tables.parse_number(row[column] or "0", column, folder / TABLE, line))
+        for column in (*COLUMNS, "annotator_id"):
+            with faults.collect():
+                row[column] = str(tables.parse_integer(row[column] or "0", column, path, line))
+        first, part = first_of.setdefault(row["audio_filename"], (line, row["split"]))
+        if part != row["split"]:
+            faults.add(
+                f"{path}, lines {first} and {line}: {row['audio_filename']} is in {part} and in "
+                f"{row['split']}. The sides of a split share no clip: remove one of the lines."
+            )
+    faults.check()
     return [row for _, row in rows]
 
 
-def _recordings(folder: Path, rows: list[tables.Row], part: str) -> tuple[Recordings, int]:
+def _recordings(
+    folder: Path, index: AudioIndex, rows: list[tables.Row], part: str
+) -> tuple[Recordings, int]:
     """Return the recordings of some rows, and the number of those without audio.
 
-    A recording has every tag that at least one of its rows has.
+    A recording has every tag that at least one of its rows has. It lacks a tag that none has, and
+    at least one row was asked for. In other cases the tag is unknown (NaN).
     """
     tags: dict[str, np.ndarray] = {}
     for row in rows:
-        row_tags = np.array([float(row[column]) > 0 for column in COLUMNS], dtype=np.float32)
+        values = np.array([int(row[column]) for column in COLUMNS])
+        row_tags = np.where(values < 0, np.nan, values > 0).astype(np.float32)
         name = row["audio_filename"]
-        tags[name] = np.maximum(tags.get(name, row_tags), row_tags)
-    names = [name for name in sorted(tags) if (folder / part / name).is_file()]
+        tags[name] = np.fmax(tags.get(name, row_tags), row_tags)  # a number wins over NaN
+    found = {name: index.find(f"{part}/{name}") for name in sorted(tags)}
+    paths = {name: path for name, path in found.items() if path}
 
-    read = FileReader(tuple(folder / part / name for name in names))
-    targets = np.array([tags[name] for name in names], np.float32).reshape(len(names), len(LABELS))
-    return Recordings(tuple(names), targets, read), len(tags) - len(names)
+    read = FileReader(tuple(folder / path for path in paths.values()))
+    targets = np.array([tags[name] for name in paths], np.float32).reshape(len(paths), len(LABELS))
+    return Recordings(tuple(paths), targets, read), len(tags) - len(paths)

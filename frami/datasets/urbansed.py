@@ -13,6 +13,8 @@ import numpy as np
 
 from frami.core.errors import UsageError
 from frami.data.annotations import check_events_within_clips, read_event_file
+from frami.data.audio_files import AudioIndex
+from frami.data.faults import Faults
 from frami.data.folds import check_fold
 from frami.data.recordings import FileReader, Recordings, Split
 
@@ -46,8 +48,9 @@ def test_folds(folder: Path) -> list[str]:
 def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on one official set and trains on ``train``."""
     check_fold("urbansed", fold, FOLDS)
-    train, missing_train = _recordings(folder, "train")
-    test, missing_test = _recordings(folder, fold)
+    index = AudioIndex(folder)
+    train, missing_train = _recordings(folder, index, "train")
+    test, missing_test = _recordings(folder, index, fold)
     if not len(train) + len(test):
         raise UsageError(
             f"{folder} has no soundscapes in audio/train or audio/{fold} with annotations in "
@@ -55,18 +58,35 @@ def split(folder: Path, fold: str) -> Split:
         )
     absent = missing_train + missing_test
     missing = f"{absent} annotated soundscapes have no audio in this copy." if absent else ""
-    return Split("urbansed", fold, LABELS, train, test, task="sound-events", missing=missing)
+    return Split(
+        "urbansed",
+        fold,
+        LABELS,
+        train,
+        test,
+        task="sound-events",
+        missing=missing,
+        unlisted=index.describe_unlisted(
+            [stem for part in ("train", fold) for stem in _listed(folder, part)], "urbansed"
+        ),
+    )
 
 
-def _recordings(folder: Path, part: str) -> tuple[Recordings, int]:
+def _listed(folder: Path, part: str) -> dict[str, Path]:
+    """Return the table of each annotated soundscape, by its path without suffix."""
+    found = sorted((folder / "annotations" / part).glob(TABLES))
+    return {f"audio/{part}/{path.stem}": path for path in found}
+
+
+def _recordings(folder: Path, index: AudioIndex, part: str) -> tuple[Recordings, int]:
     """Return the annotated soundscapes of a part, and the number of those without audio."""
-    tables = sorted((folder / "annotations" / part).glob(TABLES))
-    candidates = [(f"audio/{part}/{path.stem}.wav", path) for path in tables]
-    annotated = {
-        name: read_event_file(path, LABELS)
-        for name, path in candidates
-        if (folder / name).is_file()
-    }
+    tables, faults = _listed(folder, part), Faults()
+    annotated = {}
+    for stem, path in tables.items():
+        if name := index.find(stem):
+            with faults.collect():
+                annotated[name] = read_event_file(path, LABELS)
+    faults.check()
     check_events_within_clips(folder, annotated)
     names = tuple(annotated)
     tags = [

@@ -1,6 +1,7 @@
 """UrbanSound8K: 8,732 city sounds of up to 4 s in 10 classes and 10 folds.
 
-Published scores are means over all ten folds. All slices of a recording are in one fold.
+Published scores are means over all ten folds. All slices of a recording are in one fold, but for
+five with two classes: 77751, 106905, 132016, 176638 and 180937 are in one fold for each class.
 The license, CC BY-NC 3.0, forbids commercial use.
 Source: Salamon, Jacoby and Bello, "A Dataset and Taxonomy for Urban Sound Research", ACM
 Multimedia 2014.
@@ -11,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from frami.data import folds
+from frami.data.protocol import Table
 from frami.data.recordings import Archive, Split
 
 SECONDS = 4.0
@@ -23,8 +25,14 @@ ARCHIVES = (
         "md5:9aa69802bbf37fb986f71ec1483a196e",
     ),
 )
-TABLE = "metadata/UrbanSound8K.csv"
-COLUMNS = ("slice_file_name", "fold", "classID", "class")
+TABLE = Table(
+    "metadata/UrbanSound8K.csv",
+    file="slice_file_name",
+    fold="fold",
+    target="classID",
+    label="class",
+    file_name=r"(?P<source>\d+)-(?P<target>\d+)-\d+-\d+",
+)
 
 
 def test_folds(folder: Path) -> list[str]:
@@ -39,17 +47,12 @@ def split(folder: Path, fold: str) -> Split:
 
 def _clips(folder: Path) -> tuple[list[folds.ListedClip], tuple[str, ...]]:
     """Return the clips in the csv file, folds in order, and the labels in the order of classID."""
-    rows = folds.read_protocol("urbansound8k", folder, TABLE, COLUMNS, "classID")
-    # Fold 10 comes after fold 9.
-    rows.sort(key=lambda row: (len(row["fold"]), row["fold"], row["slice_file_name"]))
-    labels = dict(sorted((int(row["classID"]), row["class"]) for row in rows))
+    rows = folds.read_protocol("urbansound8k", folder, TABLE)
+    rows.sort(key=lambda row: (int(row.fold), row.file))
+    labels = dict(sorted((row.target, row.label) for row in rows))
     index = {target: position for position, target in enumerate(labels)}
     clips = [
-        folds.ListedClip(
-            f"audio/fold{row['fold']}/{Path(row['slice_file_name']).stem}",
-            index[int(row["classID"])],
-            row["fold"],
-        )
+        folds.ListedClip(f"audio/fold{row.fold}/{Path(row.file).stem}", index[row.target], row.fold)
         for row in rows
     ]
     return clips, tuple(labels.values())

@@ -38,8 +38,12 @@ def read(path):
     waveform = samples.mean(axis=1)
     if not len(waveform):
         raise ValueError("it holds no samples")
-    if not np.isfinite(waveform).all():
+    if not np.isfinite(samples).all():
         raise ValueError("it holds samples that are not numbers")
+    if np.abs(samples).max() > 2:
+        raise ValueError("its samples are far above 1; export it within [-1, 1]")
+    if waveform.var() < 0.01 * samples.var(axis=0).mean():
+        raise ValueError("its channels cancel, because they have opposite phase")
     if rate != SAMPLE_RATE:  # in the frequency domain: no aliases
         length = max(1, round(len(waveform) * SAMPLE_RATE / rate))
         waveform = np.fft.irfft(np.fft.rfft(waveform), length) * (length / len(waveform))

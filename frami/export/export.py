@@ -8,6 +8,7 @@ from pathlib import Path
 
 from frami.core.checks import check_number
 from frami.core.errors import OperationError, UsageError, unknown_name
+from frami.core.files import expand
 from frami.core.progress import ProgressCallback, silent
 from frami.core.run import make_record
 from frami.core.runtime import select_runtime
@@ -89,14 +90,14 @@ def export_student(
     refuse_adopted(student)  # before its code must be trusted
     model = as_model(student)
     export_form(model)  # refuses a foreign model before anything is read
-    check_folder(Path(out))
+    check_folder(expand(out))
     clips = None if samples is None else open_store(samples, model, check_seed(seed))
     job = Job.load(
         model, clips, (dataset, data, test_fold), teacher, runtime, report, strict=strict
     )
-    with new_folder(Path(out)) as folder:
+    with new_folder(expand(out)) as folder:
         exported = job.run(folder, int8=int8, target=target, report=report)
-        exported = replace(exported, folder=Path(out))
+        exported = replace(exported, folder=expand(out))
         _check_drop(exported.drop, max_drop)
         _check_size(folder, max_kb, int8=int8)
         settings = job.describe() | {

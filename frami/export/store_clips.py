@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import expand
 from frami.core.seeds import Stream, make_rng
 from frami.core.text import count, preview
 from frami.data.clips import Clips, crop_or_tile
@@ -75,7 +76,7 @@ def open_store(samples: Store | str | Path, model: Model, seed: int = 0) -> Stor
 
 
 def _path(samples: Store | str | Path) -> Path:
-    return samples.path if isinstance(samples, Store) else Path(samples)
+    return samples.path if isinstance(samples, Store) else expand(samples)
 
 
 def _check(store: Store, model: Model) -> None:

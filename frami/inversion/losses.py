@@ -85,20 +85,26 @@ def _positive(spread: Tensor) -> Tensor:
 
 
 def info_nce(
-    features: Tensor, anchors: Tensor, queue: Tensor | None = None, *, temperature: float = 0.1
+    features: Tensor,
+    anchors: Tensor,
+    queue: Tensor | None = None,
+    *,
+    temperature: float = 0.1,
+    negatives: Tensor | None = None,
 ) -> Tensor:
     """Return the InfoNCE loss between two views of each clip.
 
         mean over i of -log( exp(u_i . v_i / t) / sum over j of exp(u_i . v_j / t) )
 
-    with ``u`` the features of one view and ``v`` the anchors of the batch and of the queue. The
-    other clips of the batch and of the queue are negatives. Only ``u`` carries a gradient.
+    with ``u`` the features of one view and ``v`` the anchors of the batch and of the queue.
+    All others are negatives by default. Only ``u`` carries a gradient.
 
     Args:
         features: Features of one view, of unit length, ``(N, C)``.
         anchors: Features of the other view, of unit length, ``(N, C)``.
         queue: Features of earlier clips, of unit length, ``(M, C)``.
         temperature: t > 0.
+        negatives: Which candidates count besides a clip's anchor, bool ``(N, N + M)``; None: all.
 
     Source: Fang et al., "Contrastive Model Inversion", IJCAI 2021, arXiv:2105.08584, as in the
     authors' code. Differs: rows of the queue are negatives only; their own loss does not reach the
@@ -106,7 +112,11 @@ def info_nce(
     """
     candidates = anchors if queue is None else torch.cat([anchors, queue])
     similarity = features @ candidates.detach().T / temperature
-    return F.cross_entropy(similarity, torch.arange(len(features), device=features.device))
+    own = torch.arange(len(features), device=features.device)
+    if negatives is not None:
+        counted = negatives.index_put((own, own), torch.ones_like(own, dtype=torch.bool))
+        similarity = similarity.masked_fill(~counted, -math.inf)
+    return F.cross_entropy(similarity, own)
 
 
 def onehot_loss(output: Output) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from frami.core import files
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import expand
 from frami.core.memory import raise_unless_damaged
 from frami.inversion.hooks import Moments
 from frami.models.model import Model
@@ -62,7 +63,7 @@ class MomentFile:
         }
         metadata = {"format": FORMAT, "content": json.dumps(content)}
         plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        files.write_bytes(Path(path), safetensors.torch.save(plain, metadata))
+        files.write_bytes(expand(path), safetensors.torch.save(plain, metadata))
 
 
 def load_moments(path: str | Path, teacher: Model) -> MomentFile:
@@ -72,7 +73,7 @@ def load_moments(path: str | Path, teacher: Model) -> MomentFile:
         UsageError: There is no such file, or it is of another teacher.
         OperationError: The file is damaged, or holds something else.
     """
-    path = Path(path)
+    path = expand(path)
     if not path.is_file():
         raise UsageError(f"There is no file of moments {str(path)!r}. 'frami moments' writes one.")
     content, tensors = _read(path)

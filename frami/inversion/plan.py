@@ -16,6 +16,7 @@ class SynthesisPlan:
         recordings: Provenance of the recordings, if the method uses any; a list of them for a mix.
         mix: Name, share and settings of each further method.
         moments: Digest of the file of moments, if the method uses one.
+        shard: Number of the shard, of shards, and of rounds of the whole plan; None: all rounds.
     """
 
     method: str
@@ -28,14 +29,21 @@ class SynthesisPlan:
     recordings: Mapping[str, Any] | list[Mapping[str, Any]] | None = None
     mix: Sequence[Mapping[str, Any]] = ()
     moments: str = ""
+    shard: Mapping[str, int] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as they are recorded."""
         settings = asdict(self)
-        for name in ("recordings", "mix", "moments"):
+        for name in ("recordings", "mix", "moments", "shard"):
             if not settings[name]:
                 del settings[name]
         return settings
+
+    def round_index(self, number: int) -> int:
+        """Return the index, in the whole plan, of the round with this number in the store."""
+        if self.shard is None:
+            return number
+        return number * self.shard["count"] + self.shard["index"] - 1
 
     @property
     def methods(self) -> str:

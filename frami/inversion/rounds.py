@@ -16,6 +16,7 @@ from frami.core.progress import ProgressCallback, set_total
 from frami.core.run import Run
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
+from frami.core.text import count
 from frami.core.warn import warn
 from frami.data.writer import StoreWriter
 from frami.inversion import targets
@@ -49,9 +50,9 @@ class Synthesis:
         plan, batch = self.plan, self.plan.batch_size
         similarity = targets.class_similarity(self.teacher.network.head, plan.co_occurrence)
         sample_targets = targets.TARGET_SAMPLERS[self.teacher.task]
-        index, setbacks = self._resume(run)
+        done, setbacks = self._resume(run)
         set_total(report, samples)
-        if index * batch < samples:
+        if done * batch < samples:
             self.inversion.read_recordings(report)
         report(min(self.writer.rows, samples))
         with (
@@ -59,22 +60,24 @@ class Synthesis:
             frozen(network),
             explicit_batch_norms(),
         ):
-            if index * batch < samples:
+            if done * batch < samples:
                 self._check_teacher(network)
-            while index * batch < samples:
+            while done * batch < samples:
+                index = plan.round_index(done)
                 n_frames = targets.sample_round_frames(plan.frame_range, index, plan.seed)
                 target = sample_targets(similarity, batch, index, plan.seed, n_frames)
                 result = self._run_round(network, index, target, n_frames)
                 setbacks += self._describe_setback(network, result.setback, index, setbacks)
                 # The saved state can be some seconds older than the store: after a kill, the store
                 # already has the clips of the rounds that are repeated.
-                if (index + 1) * batch > self.writer.rows:
+                if (done + 1) * batch > self.writer.rows:
                     self._append(result, target, index)
-                index += 1
-                clips = index * batch
+                done += 1
+                clips = done * batch
                 went_back = {"setback": setbacks[-1]} if result.setback else {}
-                run.log(round=index, clips=clips, n_frames=n_frames, **result.losses, **went_back)
-                run.save(partial(self._state, index, setbacks), always=clips >= samples)
+                run.log(round=done, clips=clips, n_frames=n_frames, **result.losses, **went_back)
+                left = f"{samples - clips:,} of {count(samples, 'clip')}" if clips < samples else ""
+                run.save(partial(self._state, done, setbacks), always=not left, left=left)
                 note = ", ".join(f"{name} {loss:.2f}" for name, loss in result.losses.items())
                 report(min(self.writer.rows, samples), note)
         run.finish(clips=self.writer.rows)
@@ -121,19 +124,19 @@ class Synthesis:
         return [sentence]
 
     def _resume(self, run: Run) -> tuple[int, list[str]]:
-        """Restore the saved state, if any; return the next round and the setbacks before it."""
-        index, state = 0, run.state()
+        """Restore the saved state, if any; return how many rounds are done, and the setbacks."""
+        done, state = 0, run.state()
         setbacks: list[str] = []
         # A state ahead of the store belongs to another store, which was deleted.
         if state is not None and state["round"] * self.plan.batch_size <= self.writer.rows:
-            index = state["round"]
+            done = state["round"]
             self.inversion.load_state_dict(state["method"])
             setbacks = list(state.get("setbacks", []))
-        run.rewind("round", index)
-        return index, setbacks
+        run.rewind("round", done)
+        return done, setbacks
 
-    def _state(self, index: int, setbacks: list[str]) -> dict[str, Any]:
-        state = {"round": index, "method": self.inversion.state_dict()}
+    def _state(self, done: int, setbacks: list[str]) -> dict[str, Any]:
+        state = {"round": done, "method": self.inversion.state_dict()}
         return state | ({"setbacks": setbacks} if setbacks else {})
 
     def _append(self, result: RoundResult, target: Tensor, index: int) -> None:

@@ -6,18 +6,23 @@ It draws targets and lengths, stores the clips, resumes interrupted work, and re
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from frami.core import code, seeds, time_budget
 from frami.core.errors import UsageError
+from frami.core.files import expand
 from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, discard_record, is_finished, read_record
 from frami.core.run_choice import RECORD_KEY
 from frami.core.run_identity import check_same_data
 from frami.core.run_runtime import select_run_runtime
 from frami.core.settings import identity_fields
+from frami.core.shards import Shard, make_shard
+from frami.core.stopping import Deadline, make_deadline
+from frami.core.text import count
+from frami.core.trackers import LogCallback, check_log, ignore
 from frami.core.warn import warn_all
 from frami.data.composition import target_warnings
 from frami.data.store import Store, store_run_folder
@@ -48,12 +53,15 @@ def synthesize(
     co_occurrence: float = 0.0,
     options: Mapping[str, Any] | None = None,
     moments: str | Path | None = None,
+    shard: tuple[int, int] | None = None,
+    stop_after: float | None = None,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
     precision: str = "auto",
     report: ProgressCallback = silent,
     announce: Callable[[str], None] = lambda sentence: None,
+    log: LogCallback = ignore,
 ) -> Store:
     """Invert a teacher into a store of synthetic spectrograms; return the store, open for reading.
 
@@ -79,21 +87,35 @@ def synthesize(
             ``synthesizer.balance``.
         moments: File of moments of recordings (`frami moments`), as a prior for a teacher with few
             batch norms, for the methods ``frami`` and ``deepinversion``.
+        shard: Make one of N shards of the plan, ``(I, N)`` with I from 1: the rounds that are I - 1
+            modulo N. The file is ``samples.shard-I-of-N.h5`` for an ``out`` of ``samples.h5``;
+            `frami.data.merge.merge` joins the shards. A shard carries weights and averages over
+            its own rounds only, so the clips of a method that does so depend on N.
+        stop_after: Minutes after which the work stops with the first round that ends; None: never.
         seed: Seed of all random numbers.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         threads: Number of CPU threads; None keeps torch's choice.
         precision: ``auto``, ``float32`` or ``bfloat16``.
         report: Called with the number of finished clips.
         announce: Called with a sentence on what was chosen for ``minutes``.
+        log: Called with the number of a round, and what metrics.jsonl gets for it.
 
     Raises:
         UsageError: A method or setting does not exist, or is not allowed; the store was made with
-            other settings; another process is writing to it; or the ``minutes`` are too few.
+            other settings; another process is writing to it; the ``minutes`` are too few; or the
+            plan has fewer rounds than shards.
+        Stopped: The time of ``stop_after`` was over. The same call continues.
     """
     check_callback(report)
+    deadline = make_deadline(stop_after)
     n_clips = _check_samples(samples, minutes, batch_size)
+    check_log(log)
     teacher = as_model(teacher)
-    out, seed = Path(out), seeds.check_seed(seed)
+    out, seed = expand(out), seeds.check_seed(seed)
+    own, n_rounds = None, -(-n_clips // batch_size)
+    if shard is not None:
+        own = _check_shard(make_shard(shard), minutes, n_rounds, batch_size)
+        out, n_clips = own.path(out), batch_size * len(own.pieces(n_rounds))
     parts = plan_parts(teacher, method, mix or {}, options or {}, moments)
     if frame_range is None:
         frame_range = targets.default_frame_range(teacher, parts[0].settings)
@@ -110,7 +132,7 @@ def synthesize(
         choice, parts = plan_clips(minutes, *work, report)
         n_clips, details = choice.samples, {RECORD_KEY: choice.to_json()}
         announce(choice.describe())
-    check_turns(parts, n_clips, batch_size)
+    check_turns(parts, batch_size * n_rounds if own else n_clips, batch_size)
     inversion = Mixture(parts, sized, runtime, seed)
     plan = SynthesisPlan(
         method=parts[0].method,
@@ -123,6 +145,7 @@ def synthesize(
         recordings=inversion.recordings,
         mix=[part.to_json() for part in parts[1:]],
         moments=moments_digest(parts[0].settings, teacher),
+        shard={**asdict(own), "rounds": n_rounds} if own else None,
     )
     writer = StoreWriter(
         out,
@@ -133,7 +156,7 @@ def synthesize(
     )
     try:
         synthesis = Synthesis(plan, teacher, inversion, writer, runtime)
-        _run(synthesis, parts, out, n_clips, report, details)
+        _run(synthesis, parts, out, n_clips, report, log, deadline, details)
     finally:
         writer.close()
     store = Store(out)
@@ -152,12 +175,30 @@ def _check_samples(samples: int | None, minutes: float | None, batch_size: int) 
     return n_clips
 
 
+def _check_shard(shard: Shard, minutes: float | None, rounds: int, batch_size: int) -> Shard:
+    """Return the shard, if the plan does not depend on this machine and has rounds for all."""
+    if minutes is not None:
+        raise UsageError(
+            "`minutes` is measured on each machine, but all shards need one plan. Give `samples` "
+            "with `shard`."
+        )
+    if shard.count > rounds:
+        raise UsageError(
+            f"`shard` asks for {shard.count} shards, but the plan has only "
+            f"{count(rounds, 'round')} of {count(batch_size, 'clip')}. Ask for fewer shards, more "
+            f"`samples` or a smaller `batch_size`."
+        )
+    return shard
+
+
 def _run(
     synthesis: Synthesis,
     parts: Sequence[Part],
     out: Path,
     samples: int,
     report: ProgressCallback,
+    log: LogCallback,
+    deadline: Deadline,
     details: Mapping[str, Any],
 ) -> None:
     """Run the rounds that a store still lacks, and record the run beside it."""
@@ -179,6 +220,8 @@ def _run(
         layout=synthesis.runtime.layout,
         teacher=teacher.fingerprint,
         active_losses=unique(checks.active_losses(teacher, part.settings) for part in parts),
+        log=log,
+        deadline=deadline,
         warnings=unique(inversion_warnings(teacher, part.settings) for part in parts),
         **needs,
         **details,

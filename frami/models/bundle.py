@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from frami.core import code, files
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import expand
 from frami.core.memory import raise_unless_damaged
 from frami.models.state_dicts import holds_graph
 
@@ -78,7 +79,7 @@ def resolve_bundle(model: str | Path) -> Path:
             f"A model is needed, the folder of its bundle, or one of: "
             f"{', '.join(list_pretrained())}; it is {model!r}."
         )
-    folder = Path(model)
+    folder = expand(model)
     # A folder with the name of a pretrained model may hold anything else.
     if not is_bundle(folder) and str(model) in list_pretrained():
         folder = Path(str(resources.files("frami.bundles").joinpath(str(model))))

@@ -17,6 +17,7 @@ from frami.audio.waveform import as_waveform
 from frami.core import code, files
 from frami.core.checks import check_frame_range
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import expand
 from frami.core.settings import settings_to_json
 from frami.core.text import count
 from frami.models import bundle, hub_layout, loading, tasks
@@ -162,7 +163,7 @@ class Model:
             "parameters": self.parameters,
             "fingerprint": self.fingerprint,
         }
-        return bundle.write(Path(folder), description, self.network, self.code)
+        return bundle.write(expand(folder), description, self.network, self.code)
 
     def save_pretrained(self, folder: str | Path, *, card: str | None = None) -> Path:
         """Write the bundle in the layout of the Hugging Face Hub, and return its folder.
@@ -200,7 +201,7 @@ class Model:
             UsageError: The source does not exist, or the extra ``hub`` is not installed.
             OperationError: The bundle is broken, or the Hub cannot be reached.
         """
-        if not Path(source).is_dir() and str(source) not in list_pretrained():
+        if not expand(source).is_dir() and str(source) not in list_pretrained():
             source = hub_layout.import_hub().download(str(source), revision, **options)
         return load(source, trust_code=trust_code)
 

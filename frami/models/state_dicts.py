@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import expand
 from frami.core.memory import raise_unless_damaged
 from frami.core.text import count, preview
 from frami.models.checkpoints import SAVE_STATE_DICT, find_weights
@@ -45,7 +46,7 @@ def read_weights(path: str | Path, key: str = "") -> tuple[dict[str, Tensor], li
         UsageError: There is no such file, or it has another format.
         OperationError: It is cut off.
     """
-    path = Path(path)
+    path = expand(path)
     if not path.is_file():
         raise UsageError(f"There is no file {str(path)!r}.")
     refuse_other_formats(path)

@@ -13,6 +13,7 @@ from frami.audio.frontend import FrontEnd
 from frami.core import code
 from frami.core.checks import check_frame_range
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import expand
 from frami.core.settings import settings_from_json
 from frami.models.onnx_network import OnnxNetwork
 from frami.models.tasks import find_task
@@ -34,7 +35,7 @@ def find_model_file(model: object) -> Path | None:
     """
     if not isinstance(model, str | Path):
         return None
-    path = Path(model)
+    path = expand(model)
     if path.suffix == SUFFIX:
         if not path.is_file():
             raise UsageError(f"There is no file {str(model)!r}.")

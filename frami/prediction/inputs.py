@@ -13,6 +13,7 @@ from torch import Tensor
 
 from frami.core.checks import check_integer
 from frami.core.errors import OperationError, UsageError, unknown_name
+from frami.core.files import expand
 from frami.core.text import preview
 from frami.data.contents import AUDIO_SUFFIXES
 
@@ -37,7 +38,7 @@ def find_sounds(words: Sequence[str]) -> list[Path]:
 
 
 def _expand(word: str) -> list[Path]:
-    path = Path(word).expanduser()
+    path = expand(word)
     if path.is_dir():
         files = sorted(each for each in path.rglob("*") if _is_audio(each))
         if not files:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from frami.audio.blocks import Resampler
 from frami.audio.io import MIN_SECONDS
+from frami.audio.levels import Mixdown
 from frami.audio.waveform import as_mono, check_rate
 from frami.core.checks import check_number
 from frami.core.errors import OperationError, UsageError
@@ -65,7 +66,9 @@ class Stream:
     ) -> None:
         self.predictor = make_predictor(model)
         self._rate = self.predictor.front_end.sample_rate
-        self._resampler = Resampler(check_rate(sample_rate, self._rate), self._rate)
+        rate = check_rate(sample_rate, self._rate)
+        self._resampler = Resampler(rate, self._rate)
+        self._mixdown = Mixdown("The sound", UsageError, judged_from=rate)
         self._threshold = check_number("threshold", threshold, 0, 1)
         self._hop = hop
         self._whole: list[Tensor] = []  # the sound so far, while there are no windows
@@ -94,7 +97,7 @@ class Stream:
         """
         if self._is_finished:
             raise UsageError("The stream is finished. Make a new one for another sound.")
-        return self._feed(self._resampler.feed(as_mono(chunk)))
+        return self._feed(self._resampler.feed(as_mono(chunk, self._mixdown)))
 
     def finish(self) -> list[Prediction]:
         """Return the predictions that are left at the end of the sound.

@@ -24,6 +24,7 @@ def event_rolls(
     labels: Sequence[str],
     annotated: Mapping[str, Events],
     detected: Mapping[str, Events],
+    titles: tuple[str, str] = ("annotated", "detected"),
 ) -> Figure:
     """Return spectrograms with the annotated and the detected events below them.
 
@@ -33,6 +34,7 @@ def event_rolls(
         labels: Class names; those with an event are shown.
         annotated: Events (onset s, offset s, label) of each clip, by name.
         detected: Events that a model detects, in the same form.
+        titles: Names of both in the legend.
     """
     figure = Figure(figsize=(5 * len(clips), 6), layout="constrained")
     axes = figure.subplots(2, len(clips), squeeze=False, sharex="col", height_ratios=(2, 3))
@@ -40,8 +42,8 @@ def event_rolls(
         draw_spectrogram(upper, mel, front_end, _shorten(Path(name).name))
         used = {label for *_, label in (*annotated[name], *detected[name])}
         shown = [label for label in labels if label in used]
-        _draw_bars(lower, annotated[name], shown, BAR_SHIFT, "C0", "annotated")
-        _draw_bars(lower, detected[name], shown, -BAR_SHIFT, "C1", "detected")
+        _draw_bars(lower, annotated[name], shown, BAR_SHIFT, "C0", titles[0])
+        _draw_bars(lower, detected[name], shown, -BAR_SHIFT, "C1", titles[1])
         lower.set_yticks(range(len(shown)), [escape_text(label) for label in shown])
         lower.set(
             xlabel="time (s)",

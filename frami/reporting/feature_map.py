@@ -75,7 +75,8 @@ def _draw_points(
         x, y = projection.transform(stats).T
         colors = [color[int(k)] for k in targets]
         ax.scatter(x, y, s=MARKER_SIZE, c=colors, marker=MARKERS[name], alpha=0.6)
-        ax.scatter([], [], s=MARKER_SIZE, color="black", marker=MARKERS[name], label=name)
+        text_color = matplotlib.rcParams["text.color"]
+        ax.scatter([], [], s=MARKER_SIZE, color=text_color, marker=MARKERS[name], label=name)
     for k in classes:
         ax.scatter([], [], s=40, color=color[k], marker="s", label=escape_text(labels[k]))
     first, second = 100 * projection.explained_variance_ratio_

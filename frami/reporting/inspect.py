@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from frami.core import code
 from frami.core.errors import UsageError
+from frami.core.files import expand
 from frami.core.progress import ProgressCallback, begin_stage, format_duration, silent
 from frami.core.run import read_metrics, read_record
 from frami.core.runtime import Runtime, select_runtime
@@ -75,7 +76,7 @@ def inspect(
     split = None
     if dataset is not None:
         split = load_split(dataset, data, test_fold=str(test_fold), strict=strict)
-    path, out = Path(path), None if out is None else Path(out)
+    path, out = expand(path), None if out is None else expand(out)
     if teacher is not None and not path.is_file():
         raise UsageError(f"`teacher` is for a store; {path} is not a store.")
     is_run = (path / "run.json").is_file()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import torch
 from numpy.typing import NDArray
 
@@ -20,6 +17,7 @@ from frami.data.clips import indices_of_class
 from frami.data.composition import describe_agreement, describe_coverage, describe_origins
 from frami.data.merge import MERGED
 from frami.data.recordings import Split
+from frami.data.shards import describe_shards
 from frami.data.splits import align_labels, split_for_task
 from frami.data.store import Store, store_run_folder
 from frami.models.model import ModelLike, as_model
@@ -32,9 +30,9 @@ from frami.reporting.describe import (
     loss_plot,
     write_files,
 )
+from frami.reporting.sounds import file_label, listenable, to_wav
 
 LAST_ROUNDS = 5
-LABEL_LENGTH = 40  # of the names of sounds
 
 
 def describe_store(
@@ -98,13 +96,14 @@ def _describe_clips(store: Store) -> Rows:
     if not len(store):
         return [("clips", "none yet")]
     counts = [len(indices_of_class(store, k)) for k in range(len(store.labels))]
-    confidence = _probabilities(store).max(axis=1).mean()
+    confidence = probabilities(store).max(axis=1).mean()
     frame_range = (int(store.n_frames.min()), int(store.n_frames.max()))
     losses = format_mapping(_recent_losses(store)) or "none"
     return [
         ("clips", f"{len(store):,}, {min(counts)} to {max(counts)} per class"),
         ("frame range", format_frame_range(store.front_end, frame_range)),
         ("composition", describe_origins(store)),
+        *[("plan", text) for text in filter(None, [describe_shards(store)])],
         *[("agreement", text) for text in filter(None, [describe_agreement(store)])],
         ("predicted", f"Classes that the teacher predicts: {describe_coverage(store)}"),
         ("confidence", f"{confidence:.2f}, mean of the teacher's highest probability per clip"),
@@ -123,7 +122,7 @@ def _recent_losses(store: Store) -> dict[str, float]:
     return dict(zip(names, np.nanmean(recent[:, used], axis=0).tolist(), strict=True))
 
 
-def _probabilities(store: Store) -> NDArray[Any]:
+def probabilities(store: Store) -> NDArray[Any]:
     """Return the teacher's probabilities ``(S, K)``."""
     logits = torch.from_numpy(store.column("teacher_logits")).double()
     probabilities = logits.softmax(dim=1) if store.targets.ndim == 1 else logits.sigmoid()
@@ -132,16 +131,13 @@ def _probabilities(store: Store) -> NDArray[Any]:
 
 def _class_sounds(store: Store) -> dict[str, bytes]:
     """Return WAV files by name: per class the clip with the teacher's highest probability."""
-    probabilities, sounds = _probabilities(store), {}
+    of_class, sounds = probabilities(store), {}
     for k, label in enumerate(store.labels):
         indices = indices_of_class(store, k)
         if not len(indices):
             continue
-        best = int(indices[probabilities[indices, k].argmax()])
-        waveform = store.front_end.to_waveform(store.mel(best))
-        buffer = io.BytesIO()
-        soundfile.write(buffer, waveform.numpy(), store.front_end.sample_rate, format="WAV")
-        # A label may be any text, even a path.
-        safe = re.sub(r"[^A-Za-z0-9-]+", "_", label)[:LABEL_LENGTH]
-        sounds[f"{k:02}_{safe}.wav"] = buffer.getvalue()
+        best = int(indices[of_class[indices, k].argmax()])
+        sound = listenable(store.front_end, store.mel(best))
+        name = f"{k:02}_{file_label(label)}.wav"
+        sounds[name] = to_wav(sound, store.front_end.sample_rate)
     return sounds

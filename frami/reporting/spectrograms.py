@@ -136,11 +136,16 @@ def draw_spectrogram(
 
 
 def _set_frequency_ticks(ax: Axes, front_end: FrontEnd) -> None:
+    rows, ticks = frequency_ticks(front_end)
+    ax.set_yticks(rows, [f"{hz / 1000:.3g}" for hz in ticks])
+
+
+def frequency_ticks(front_end: FrontEnd) -> tuple[NDArray[Any], list[float]]:
+    """Return the rows, in fractions of a band, and the frequencies (Hz) of the ticks."""
     centers = filterbanks.center_frequencies(front_end).numpy()
     octaves = [hz for hz in OCTAVES if centers[0] <= hz <= centers[-1]]
-    ticks = octaves if len(octaves) > 1 else [centers[0], centers[-1]]
-    rows = np.interp(ticks, centers, np.arange(len(centers)))
-    ax.set_yticks(rows, [f"{hz / 1000:.3g}" for hz in ticks])
+    ticks = [float(hz) for hz in octaves] if len(octaves) > 1 else [*map(float, centers[[0, -1]])]
+    return np.interp(ticks, centers, np.arange(len(centers))), ticks
 
 
 def row_label(front_end: FrontEnd) -> str:

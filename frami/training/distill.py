@@ -11,10 +11,13 @@ from frami.core import files, seeds, time_budget
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError
 from frami.core.extension import chain_of, current_steps, extend_record
+from frami.core.files import expand
 from frami.core.progress import ProgressCallback, check_callback, set_total, silent
 from frami.core.run import Run, read_record
 from frami.core.run_choice import RECORD_KEY
 from frami.core.run_runtime import select_run_runtime
+from frami.core.stopping import Deadline, make_deadline
+from frami.core.trackers import LogCallback, check_log, ignore
 from frami.core.warn import warn_all
 from frami.data.store import Store
 from frami.evaluate import complexity
@@ -48,11 +51,13 @@ def distill(
     more_steps: int = 0,
     any_teacher: bool = False,
     strict: bool = False,
+    stop_after: float | None = None,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
     precision: str = "auto",
     report: ProgressCallback = silent,
+    log: LogCallback = ignore,
     warn: Callable[[str], None] = lambda sentence: None,
     announce: Callable[[str], None] = lambda sentence: None,
 ) -> Model:
@@ -94,23 +99,28 @@ def distill(
         any_teacher: Skip two safety checks: that the store was made from this teacher, and that the
             teacher was not trained on the test fold.
         strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
+        stop_after: Minutes after which the work stops, at a multiple of 20 steps; None: never.
         seed: Seed of the student's first weights, the order of the clips and their augmentation.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; None leaves the choice to torch.
         precision: ``auto``, ``float32`` or ``bfloat16``.
         report: Called with the number of finished steps.
+        log: Called with the number of a step, and what metrics.jsonl gets for it.
         warn: Called with a sentence if the student is larger than its teacher.
-        announce: Called with sentences on what the teacher answers to the clips of a store, and on
-            what was chosen for ``minutes``.
+        announce: Called with sentences on a store: what the teacher answers to its clips, and
+            whether it is whole if it was made in shards; and on what was chosen for ``minutes``.
 
     Raises:
         UsageError: The student, recipe or a setting is unknown; not exactly one of ``samples``,
             ``dataset`` and ``noise`` is given; the teachers have different labels; the store has
             another teacher, front end, task or labels; or the ``minutes`` are too few.
         OperationError: The store has fewer than 4 clips.
+        Stopped: The time of ``stop_after`` was over. The same call continues.
     """
     check_callback(report)
+    deadline = make_deadline(stop_after)
     _check_minutes(minutes, options or {})
+    check_log(log)
     teachers = load_teachers(teacher)
     if noise:
         options = {**noise_settings(teachers[0]), **(options or {})}
@@ -122,7 +132,7 @@ def distill(
         options=options or {},
         labeled=dataset is not None,
         seed=seeds.check_seed(seed),
-        runtime=select_run_runtime(Path(out), device, threads, precision),
+        runtime=select_run_runtime(expand(out), device, threads, precision),
     )
     source = sources.choose_source(
         teachers,
@@ -140,7 +150,7 @@ def distill(
         complexity.check_budget(budget, plan.student())
     more_steps = check_integer("more_steps", more_steps, 0)
     # A folder that cannot be written is reported before any clip is read.
-    folder, details = files.ensure_dir(Path(out)), {}
+    folder, details = files.ensure_dir(expand(out)), {}
     for note in source.notes:
         announce(note)
     warn_all(source.warnings)
@@ -153,7 +163,7 @@ def distill(
         source = _noise(plan) if noise else source
         details = {RECORD_KEY: choice.to_json()}
         announce(choice.describe())
-    return _run(plan, source, folder, more_steps, report, warn, details)
+    return _run(plan, source, folder, more_steps, report, warn, log, deadline, details)
 
 
 def _check_minutes(minutes: float | None, options: Mapping[str, Any]) -> None:
@@ -177,6 +187,8 @@ def _run(
     more_steps: int,
     report: ProgressCallback,
     warn: Callable[[str], None],
+    log: LogCallback,
+    deadline: Deadline,
     details: Mapping[str, Any],
 ) -> Model:
     """Train the student of a plan in a run folder, or load it if the run is finished."""
@@ -201,6 +213,8 @@ def _run(
         layout=plan.runtime.layout,
         teacher=plan.teacher_id,
         missing=source.missing,
+        log=log,
+        deadline=deadline,
         **details,
     ) as run:
         if not run.finished and clips is not None:

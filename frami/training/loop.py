@@ -16,7 +16,9 @@ from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
+from frami.core.text import count
 from frami.data.clips import Clips, infinite_batches
+from frami.data.read_ahead import read_ahead
 from frami.models import tasks
 from frami.models.answers import check_answers
 from frami.models.model import Model, load
@@ -141,32 +143,46 @@ class _Trainer:
         """Train from a step on; return the last step, or the one that the training went back to."""
         self.setbacks.keep(self.state(start))
         batches = infinite_batches(clips, self.settings.batch_size, self.seed, start)
-        for step in range(start, self.last):
-            mel, target = self.augment(*next(batches), step)
-            losses = self.compute_losses(mel, target, teacher, step)
-            weights = self.recipe.weights
-            self.step(torch.stack([weights[name] * loss for name, loss in losses.items()]).sum())
-            done = step + 1
-            if done % LOG_EVERY and done != self.last:
-                continue
-            try:
-                values = finite_values(losses, self.student)
-            except NotFiniteError as error:
-                reason = f"{error} at step {done} (seed {self.seed})"
-                check_inputs(reason, teacher, mel)
-                done = self.setbacks.step_back(reason, self._load, self.optimizer)
-                if run is not None:
-                    run.rewind("step", done)
-                return done
-            report(
-                done - self.first,
-                ", ".join(f"{name} {value:.3f}" for name, value in values.items()),
-            )
-            self.setbacks.keep(self.state(done))
-            if run is not None:
-                run.log(step=done, **values)
-                run.save(partial(self.state, done), always=done == self.last)
+        with read_ahead(batches) as ready:
+            for step in range(start, self.last):
+                mel, target = self.augment(*next(ready), step)
+                losses = self.compute_losses(mel, target, teacher, step)
+                weights = self.recipe.weights
+                self.step(torch.stack([weights[name] * x for name, x in losses.items()]).sum())
+                done = step + 1
+                if done % LOG_EVERY and done != self.last:
+                    continue
+                try:
+                    values = finite_values(losses, self.student)
+                except NotFiniteError as error:
+                    reason = f"{error} at step {done} (seed {self.seed})"
+                    check_inputs(reason, teacher, mel)
+                    return self._step_back(reason, run)
+                self.record(values, done, run, report)
+        if run is not None:
+            run.content["seconds_waiting_for_clips"] = round(ready.seconds_waiting, 3)
         return self.last
+
+    def _step_back(self, reason: str, run: Run | None) -> int:
+        """Return to the last good state; return its step."""
+        done = self.setbacks.step_back(reason, self._load, self.optimizer)
+        if run is not None:
+            run.rewind("step", done)
+        return done
+
+    def record(
+        self, values: Mapping[str, float], done: int, run: Run | None, report: ProgressCallback
+    ) -> None:
+        """Report the losses of a step, and save the state after it."""
+        self.setbacks.keep(self.state(done))
+        note = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+        report(done - self.first, note)
+        if run is None:
+            return
+        run.log(step=done, **values)
+        total = self.last - self.first
+        left = f"{self.last - done:,} of {count(total, 'step')}" if done < self.last else ""
+        run.save(partial(self.state, done), always=not left, left=left)
 
     def augment(self, mel: Tensor, target: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """Return a batch on the device, augmented for this step."""

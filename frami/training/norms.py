@@ -38,6 +38,7 @@ REESTIMATION_BATCHES = 100
 class DistillSettings(loop.TrainingSettings):
     """Settings of distillation: those of the training loop, and of batch norms."""
 
+    steps: int = setting(4000, "number of steps", low=1)
     teacher_norm: str = setting(
         "stored",
         "statistics of the teacher's batch norms: stored, or those of each batch (batch)",

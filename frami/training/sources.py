@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import expand
 from frami.core.progress import ProgressCallback
 from frami.core.text import count, preview
 from frami.data.clips import Clips, Spectrograms
@@ -15,6 +16,7 @@ from frami.data.composition import describe_answers, target_warnings
 from frami.data.leakage import leakage_warning
 from frami.data.noise import NoiseClips
 from frami.data.recordings import Split
+from frami.data.shards import describe_shards
 from frami.data.splits import load_split, match_labels, require_training_clips, split_for_task
 from frami.data.store import Store, train_holdout_split
 from frami.models.compatibility import distinct_front_ends
@@ -33,7 +35,8 @@ class TrainingSource:
             and the held-out clips of a store or None for recordings, whose test fold is held out.
         recordings: Fingerprint of the recordings, or of the clips of a store.
         missing: Sentences on what is missing of the recordings (`Split.missing`).
-        notes: Sentences on what the teacher answers to the clips of a store.
+        notes: Sentences on a store: whether it is whole if it was made in shards, and what the
+            teacher answers to its clips.
         warnings: Sentences on clips that do not get their target class.
     """
 
@@ -148,7 +151,7 @@ def _from_store(
     teachers: Sequence[Model], samples: Store | str | Path, *, any_teacher: bool
 ) -> TrainingSource:
     """Return the clips of a store; raise if they do not fit the teachers."""
-    store = samples if isinstance(samples, Store) else Store(Path(samples))
+    store = samples if isinstance(samples, Store) else Store(expand(samples))
     if not store.is_open:
         store = Store(store.path)
     if len(distinct_front_ends(teachers)) > 1:
@@ -168,7 +171,7 @@ def _from_store(
         origin,
         lambda report: train_holdout_split(store),
         f"-{store.contents_digest}",
-        notes=tuple(describe_answers(store)),
+        notes=(*filter(None, [describe_shards(store)]), *describe_answers(store)),
         warnings=tuple(target_warnings(store)),
     )
 

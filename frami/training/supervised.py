@@ -14,12 +14,15 @@ from frami.audio.frontend import FrontEnd
 from frami.core import seeds
 from frami.core.checks import check_integer
 from frami.core.extension import chain_of
+from frami.core.files import expand
 from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run
 from frami.core.run_runtime import select_run_runtime
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import make_settings, setting, settings_to_json
+from frami.core.stopping import make_deadline
+from frami.core.trackers import LogCallback, check_log, ignore
 from frami.data.clips import Spectrograms
 from frami.data.recordings import Recordings, Split, load_dataset
 from frami.data.splits import load_split, require_training_clips, split_for_task
@@ -84,11 +87,13 @@ def train(
     budget: str | complexity.Budget | None = None,
     more_steps: int = 0,
     strict: bool = False,
+    stop_after: float | None = None,
     seed: int = 0,
     device: str = "auto",
     threads: int | None = None,
     precision: str = "auto",
     report: ProgressCallback = silent,
+    log: LogCallback = ignore,
 ) -> Model:
     """Train a network on the recordings outside the test fold; write its bundle and return it.
 
@@ -117,24 +122,29 @@ def train(
             weights and the optimizer's state, with a new cycle of the learning rate. The same
             number again, once it is done, trains nothing.
         strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
+        stop_after: Minutes after which the work stops, at a multiple of 20 steps; None: never.
         seed: Seed of the first weights, the order of the clips and their augmentation.
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: CPU threads; None leaves the choice to torch.
         precision: ``auto``, ``float32`` or ``bfloat16``.
         report: Called with the number of finished steps.
+        log: Called with the number of a step, and what metrics.jsonl gets for it.
 
     Raises:
         UsageError: The data set, fold, network or a setting is unknown, there are too few clips,
             the network exceeds the budget, or the folder contains something else.
         OperationError: A recording cannot be read, the loss is not finite, or the disk is full.
+        Stopped: The time of ``stop_after`` was over. The same call continues.
     """
     check_callback(report)
+    deadline = make_deadline(stop_after)
+    check_log(log)
     settings, seed = make_settings(SupervisedSettings, options or {}), seeds.check_seed(seed)
     architecture = Architecture.from_options(network, width, depth, pooling)
     split = split_for_task(load_split(dataset, data, test_fold=test_fold, strict=strict), task)
     split = replace(split, train=split.train.labeled())
     require_training_clips(split)
-    runtime = select_run_runtime(Path(out), device, threads, precision)
+    runtime = select_run_runtime(expand(out), device, threads, precision)
     config = {
         "dataset": dataset,
         "test_fold": str(test_fold),
@@ -152,7 +162,7 @@ def train(
     if budget:
         complexity.check_budget(budget, untrained)
     with Run(
-        Path(out),
+        expand(out),
         "train",
         config,
         keeps_state=True,
@@ -162,6 +172,8 @@ def train(
         device=runtime.name,
         layout=runtime.layout,
         missing=split.missing,
+        log=log,
+        deadline=deadline,
     ) as run:
         if not run.finished:
             model, n_clips = _fit(untrained, split, settings, runtime, seed, run, report)

@@ -10,6 +10,7 @@ from typing import Any
 
 from frami.core import time_budget
 from frami.core.errors import UsageError
+from frami.core.files import expand
 from frami.core.progress import ProgressCallback, begin_stage, format_duration
 from frami.core.run_choice import recorded_choice
 from frami.core.text import count
@@ -52,7 +53,7 @@ def seconds_of_clips(samples: Store | str | Path | None, minutes: float) -> floa
     """
     if samples is None:
         return 0.0
-    path = samples.path if isinstance(samples, Store) else Path(samples)
+    path = samples.path if isinstance(samples, Store) else expand(samples)
     planned = recorded_choice(store_run_folder(path))
     if planned.get("minutes") == minutes:
         return float(planned["samples"] * planned["seconds_per_clip"])

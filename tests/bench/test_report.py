@@ -11,8 +11,8 @@ import pytest
 
 from frami.bench import report, runner
 from frami.bench.comparison import lead_sentence
-from frami.bench.plots import Panel, quality_against_cost
 from frami.bench.rows import Row
+from frami.reporting.cost_chart import Panel, quality_against_cost
 
 UPPER_BOUND = "recordings (upper bound)"
 COSTS = (

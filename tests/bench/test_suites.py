@@ -54,7 +54,8 @@ def test_release_compares_every_control_and_main_rival_at_one_budget() -> None:
     folds |= {("fsdd", speaker, 0) for speaker in release_suite.SPEAKERS}
     seeded = {("fsdd", "takes"), ("esc10", "5"), ("urbansound8k", "3")}
     everywhere = folds | {(*place, seed) for place in seeded for seed in range(3)}
-    controls = {source.name for source in sources.CONTROLS} | {"recordings", "other recordings"}
+    controls = {source.name for source in sources.CONTROLS}
+    controls |= {"FRAMI, no siblings", "recordings", "other recordings"}
     for name in ("FRAMI", "FastMeta", "NAYER", "CMI", "DeepInversion", *controls):
         assert places[name] == everywhere
     budgets = {(e.task.dataset, e.task.samples, e.task.steps) for e in rows}

@@ -193,7 +193,7 @@ def test_train_names_a_recording_that_cannot_be_read(call: Frami, tmp_path: Path
     broken.write_bytes(broken.read_bytes()[:-99])
     words = ["train", "--dataset", "fsdd", "--data", tmp_path, "--test-fold", "takes", *TRAINING]
     failed = call(*words, "--out", tmp_path / "out")
-    assert failed.code == 1 and f"{broken} is cut off after 0.49 s" in failed.err
+    assert failed.code == 1 and f"{broken} is cut off" in failed.err
     assert failed.err.count("\n") == 1
 
 

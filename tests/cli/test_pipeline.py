@@ -137,7 +137,7 @@ def test_evaluate_without_json_writes_scores_to_runs(
 @pytest.mark.parametrize(
     "words, expected",
     [
-        ("synthesize", "contrast = 0.2   weight of the feature-invariant contrast"),
+        ("synthesize", "contrast = 0.05   weight of the feature-invariant contrast"),
         ("synthesize --method cmi", "bank = "),
         ("distill --recipe embedding", "cross_entropy = 1.0   weight"),
         ("distill --recipe embedding --samples any", "cross_entropy = 0.0   weight"),

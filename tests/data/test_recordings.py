@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from frami.core.errors import UsageError
-from frami.data.recordings import Recordings, find_audio_file, load_dataset
+from frami.data.audio_files import find_audio_file
+from frami.data.recordings import Recordings, load_dataset
 from frami.data.splits import load_split
 from tests.datasets.layouts import write_clips
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from frami.data.recordings import Recordings, Split
 from frami.data.splits import (
     align_labels,
     check_labels,
+    check_split,
     find_data_folder,
     load_split,
     match_labels,
@@ -136,3 +138,19 @@ def test_split_fingerprint_changes_with_the_annotations() -> None:
     assert len(split.fingerprint) == 8 and split.fingerprint == make_split().fingerprint
     changed = replace(split, train=replace(split.train, targets=(1, 0)))
     assert changed.fingerprint != split.fingerprint
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({}, "has 2 clips on both sides of the split, in training and in test \\(1, 2\\)"),
+        ({"labels": ("a", "a")}, "two classes called 'a'"),
+        ({"labels": ("a", "")}, "a class without a name"),
+    ],
+)
+def test_a_split_that_contradicts_itself_is_refused(change: dict[str, Any], words: str) -> None:
+    split = make_split()
+    if change:
+        split = replace(split, test=split.test.subset([]), **change)
+    with pytest.raises(UsageError, match=words):
+        check_split(split)

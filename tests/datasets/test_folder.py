@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -252,7 +254,7 @@ def test_listed_files_that_are_missing_are_left_out_or_refused(tmp_path: Path) -
     assert sides(split) == (["a.wav", "b.wav"], ["c.wav"])
     assert "1 of 4 clips cannot be used" in split.missing
     assert "d.wav (line 5 of labels.csv) is not there." in split.missing
-    assert "1 audio files are not listed in labels.csv." in split.missing
+    assert "Not listed in labels.csv, so left out: 1 audio file (" in split.missing
     with pytest.raises(OperationError, match="d.wav"):
         load_split("folder", tmp_path, test_fold="2", strict=True)
 
@@ -316,3 +318,26 @@ def test_leakage_is_found_by_contents(tmp_path: Path) -> None:
     for sound, path in enumerate(sorted(other.rglob("*.wav"))):
         write_sound(path, 500 + sound)
     assert leakage_warning(trained, load_split("folder", other, test_fold="2")) == ""
+
+
+@pytest.mark.parametrize("in_table, on_disk", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_composed_and_decomposed_letters_are_the_same(
+    in_table: Literal["NFC", "NFD"], on_disk: Literal["NFC", "NFD"], tmp_path: Path
+) -> None:
+    table = unicodedata.normalize(in_table, "file,label\nMöwe 1.wav,Möwe\nb.wav,é\nc.wav,é\n")
+    table += unicodedata.normalize(on_disk, "Möwe 2.wav,Möwe\n")
+    names = [unicodedata.normalize(on_disk, name) for name in ("Möwe 1.wav", "Möwe 2.wav")]
+    write_listed(tmp_path, table, [*names, "b.wav", "c.wav"])
+    (tmp_path / "._b.wav").write_bytes(b"macOS")
+    split = load_split("folder", tmp_path, test_fold="1")
+    assert len(split.train) + len(split.test) == 4 and not split.unusable
+    assert split.labels == ("Möwe", "é")
+
+
+def test_folders_of_one_class_in_composed_and_decomposed_letters(tmp_path: Path) -> None:
+    forms: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+    for index, form in enumerate(forms):
+        folder = tmp_path / ("fold1", "fold2")[index] / unicodedata.normalize(form, "Möwe")
+        write_sound(folder / "a.wav", index)
+        write_sound(folder.with_name("dog") / "a.wav", 10 + index)
+    assert load_split("folder", tmp_path, test_fold="1").labels == ("Möwe", "dog")

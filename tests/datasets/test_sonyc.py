@@ -77,3 +77,22 @@ def test_sonyc_without_a_column_is_refused(folder: Path) -> None:
     (folder / "annotations.csv").write_text("split,audio_filename\n")
     with pytest.raises(UsageError, match="has no column annotator_id"):
         load_split("sonyc", folder, test_fold="validate")
+
+
+def test_sonyc_tag_that_nobody_was_asked_for_is_unknown(folder: Path) -> None:
+    with (folder / "annotations.csv").open("a") as file:
+        file.write("train,1,c.wav,-1,-1,-1,0,-1,1,-1,0,-1\n")
+        file.write("train,1,c.wav,5,-1,0,-1,-1,-1,-1,1,-1\n")
+    write_sound(folder / "train" / "c.wav")
+    split = load_split("sonyc", folder, test_fold="validate")
+    nan = np.nan
+    expected = [[1, 0, 0, 0, 0, 0, 1, 0], [nan, 0, 0, nan, 1, nan, 1, nan]]
+    np.testing.assert_array_equal(np.asarray(split.train.targets), expected)
+    assert len(split.train.labeled()) == 2
+
+
+def test_sonyc_recording_in_two_sets_is_refused(folder: Path) -> None:
+    with (folder / "annotations.csv").open("a") as file:
+        file.write("validate,1,a.wav,0,0,0,1,0,0,0,0,0\n")
+    with pytest.raises(UsageError, match=r"lines 2 and 6: a\.wav is in train and in validate"):
+        load_split("sonyc", folder, test_fold="validate")

@@ -51,6 +51,9 @@ def test_tau2022_without_tables_is_refused(folder: Path) -> None:
         ([HEADER], "has no rows below its header"),
         (["name\tscene", "audio/x.wav\tbus"], "no column filename, scene_label"),
         ([HEADER, "audio/x.wav\tmoon"], "the scene 'moon'"),
+        ([HEADER, "audio/bus-lyon-9-9-s1.wav\tbus"], r"train.csv, line 2 .*evaluate.csv, line 2"),
+        ([HEADER, "audio/x.wav\tbus", "audio/x.wav\ttram"], r"line 2 \(bus\) and .*line 3 \(tram"),
+        ([HEADER, "audio/bus-1.wav\ttram"], "scene_label is tram, but the name of the file"),
     ],
 )
 def test_tau2022_with_a_wrong_table_is_refused(
@@ -59,3 +62,19 @@ def test_tau2022_with_a_wrong_table_is_refused(
     write_lines(folder / tau2022.SETUP.format("train"), lines)
     with pytest.raises(UsageError, match=message):
         load_split("tau2022", folder, test_fold="1")
+
+
+def test_tau2022_row_given_twice_counts_once(folder: Path) -> None:
+    path = folder / tau2022.SETUP.format("evaluate")
+    path.write_text(path.read_text() + path.read_text().splitlines()[1] + "\n")
+    assert len(load_split("tau2022", folder, test_fold="1").test) == 1
+
+
+def test_tau2022_flac_copy_with_other_suffixes_is_found(folder: Path) -> None:
+    paths = sorted((folder / "audio").iterdir())
+    for path, suffix in zip(paths, (".WAV", ".flac", ".Wav"), strict=True):
+        path.rename(path.with_suffix(suffix))
+    write_sound(folder / "audio/extra.wav")
+    split = load_split("tau2022", folder, test_fold="1")
+    assert (len(split.train), len(split.test)) == (2, 1)
+    assert split.missing == "Not listed in tau2022, so left out: 1 audio file (audio/extra.wav)."

@@ -23,3 +23,13 @@ def test_urbansound8k_holds_out_one_official_fold(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match="has no fold '10'. Its folds are: 1, 2, 3"):
         load_split("urbansound8k", tmp_path, test_fold=10)
+
+
+def test_urbansound8k_slices_of_one_recording_in_two_folds_are_refused(tmp_path: Path) -> None:
+    write_urbansound8k(tmp_path, range(1, 2))
+    table = tmp_path / "metadata/UrbanSound8K.csv"
+    table.write_text(
+        table.read_text().replace("1000-0-0-1.wav,1,0.0,4.0,1,1", "1000-0-0-1.wav,1,0.0,4.0,1,2")
+    )
+    with pytest.raises(UsageError, match="1000-0-0-0.wav and 1000-0-0-1.wav are of one recording"):
+        load_split("urbansound8k", tmp_path, test_fold=1)

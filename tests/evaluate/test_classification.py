@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from frami.core.errors import UsageError
 from frami.evaluate.classification import classification_scores
 
 
@@ -30,3 +31,8 @@ def test_classification_scores_known_mistakes() -> None:
         "b": {"clips": 1, "recall": 0.0, "precision": 0.0},
     }
     assert scores["confusion"] == [[2, 1, 0], [0, 0, 1], [0, 0, 0]]
+
+
+def test_classes_with_one_name_are_refused() -> None:
+    with pytest.raises(UsageError, match="each class must have its own name"):
+        classification_scores(("dog", "dog"), np.array([0, 1]), np.array([1, 1]))

@@ -34,3 +34,15 @@ def test_tagging_scores_leave_out_tags_without_positive_clip() -> None:
     assert list(tagging_scores(("a", "b"), targets, TARGETS)["per_class"]) == ["a"]
     with pytest.raises(OperationError, match="No tag can be ranked"):
         tagging_scores(("a", "b"), 0 * targets, TARGETS)
+
+
+def test_tagging_scores_leave_out_unknown_tags() -> None:
+    targets = np.array([[1, 0], [0, 1], [1, np.nan], [0, 1], [np.nan, 0]], np.float32)
+    logits = np.array([[2, 1], [1, 3], [0, 9], [-1, 2], [9, 0]], np.float32)
+    first = tagging_scores(("a",), targets[:4, :1], logits[:4, :1])
+    scores = tagging_scores(("a", "b"), targets, logits)
+    assert scores["per_class"]["a"] == first["per_class"]["a"]
+    assert scores["per_class"]["b"]["auprc"] == 1
+    known = ~np.isnan(targets)
+    together = tagging_scores(("all",), targets[known][:, None], logits[known][:, None])
+    assert scores["micro_auprc"] == together["micro_auprc"]

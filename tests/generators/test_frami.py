@@ -119,7 +119,7 @@ def test_queue_has_a_fixed_length(teacher: Model, runtime: Runtime) -> None:
     inversion = make_frami(teacher, runtime, siblings=0, queue=8)
     for index in range(3):
         inversion.run_round(index, TARGET, 16)
-    assert len(inversion.contrast.queue_before) == len(inversion.contrast.queue_after) == 8
+    assert len(inversion.contrast.head.queue_before) == 8
 
 
 def test_level_makes_clips_differ(teacher: Model, runtime: Runtime) -> None:
@@ -138,13 +138,13 @@ def test_contrast_is_computed_in_some_steps_only(
     every: int, expected: int, teacher: Model, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inversion = make_frami(teacher, runtime, steps=5, contrast_every=every)
-    values, compute = [], inversion.contrast.loss
+    values, compute = [], inversion.contrast.head.loss
 
     def record(*arguments: Any) -> Tensor:
         values.append(compute(*arguments))
         return values[-1]
 
-    monkeypatch.setattr(inversion.contrast, "loss", record)
+    monkeypatch.setattr(inversion.contrast.head, "loss", record)
     for index in range(2):
         result = inversion.run_round(index, torch.tensor([0, 1]), 24)
         assert len(values) == (1 + index) * expected

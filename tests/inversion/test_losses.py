@@ -100,6 +100,18 @@ def test_info_nce_counts_batch_and_queue_as_negatives(queued: int) -> None:
     assert value.item() == pytest.approx(total / 3, rel=1e-5)
 
 
+def test_info_nce_counts_only_the_negatives_that_it_is_given() -> None:
+    features, anchors, queue = unit_rows(1, 3), unit_rows(2, 3), unit_rows(3, 2)
+    negatives = torch.tensor([[0, 1, 0, 1, 0], [0, 0, 0, 0, 0], [1, 1, 1, 1, 1]]).bool()
+    candidates, total = anchors.tolist() + queue.tolist(), 0.0
+    for index, u in enumerate(features.tolist()):
+        powers = [math.exp(sum(a * b for a, b in zip(u, v, strict=True)) / 0.2) for v in candidates]
+        counted = [p for j, p in enumerate(powers) if j == index or negatives[index, j]]
+        total -= math.log(powers[index] / sum(counted))
+    value = info_nce(features, anchors, queue, temperature=0.2, negatives=negatives)
+    assert value.item() == pytest.approx(total / 3, rel=1e-5)
+
+
 def test_info_nce_gives_anchors_no_gradient() -> None:
     features, anchors = unit_rows(1, 3).requires_grad_(True), unit_rows(2, 3).requires_grad_(True)
     torch.autograd.backward(info_nce(features, anchors))

@@ -133,7 +133,8 @@ def test_priors_lower_their_losses_and_are_recorded(
 
 def test_priors_in_words(transformer: Model, teacher: Model) -> None:
     assert describe_priors(teacher, frami_method.Settings()) == (
-        "Active priors, with their weights: class prior 1, batch norm 10 at 10 batch norms."
+        "Active priors, with their weights: class prior 1, batch norm 10 at 10 batch norms, "
+        "contrast 0.05."
     )
     sentence = describe_priors(transformer, frami_method.Settings().for_teacher(transformer))
     assert "batch norm" not in sentence and "patch entropy 0.5, input statistics 1" in sentence

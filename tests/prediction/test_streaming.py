@@ -249,3 +249,13 @@ def test_a_stream_ends_once_and_needs_sound(model: Model) -> None:
 def test_a_window_shorter_than_an_output_frame_is_refused(front_end: FrontEnd) -> None:
     with pytest.raises(UsageError, match="shorter than an output frame"):
         Stream(make_detector(front_end), window=0.02)
+
+
+def test_a_stream_with_channels_in_opposite_phase_is_refused_within_a_second() -> None:
+    stream = Stream("digits", sample_rate=8000, window=0.5)
+    sound = 0.3 * torch.sin(torch.arange(8000) / 5)
+    both = torch.stack([sound, -0.98 * sound])
+    for start in range(0, 7200, 800):
+        stream.feed(both[:, start : start + 800])
+    with pytest.raises(UsageError, match="The sound is almost silent as mono"):
+        stream.feed(both[:, 7200:])

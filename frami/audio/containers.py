@@ -1,0 +1,215 @@
+"""How many bytes of sound a file announces, and how many it has: wav, aiff, au, caf and others.
+
+The decoder, libsndfile, reads what is there and reports no difference. It also refuses some files,
+or reads nothing of them, whose program could not go back to write the length into the header.
+`frami.audio.streams` does the same for files without such a length: ogg, flac and mp3.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO, Literal
+
+# A recorder or a pipe that cannot go back to write a length leaves 0, or about the largest number
+# of a type: ffmpeg 0xFFFFFFFF, arecord 0x80000000, sox 0x7FFFF000 (wav) and 0x7F000008 (aiff).
+UNKNOWN_LENGTHS = (0x7F000000, 0x7FFFF000, 0x80000000, 0xFFFFFFFF)
+UNKNOWN_LONG_LENGTH = 1 << 62
+HEADER_BYTES = 1 << 16  # a length may include the header, or lack it
+# A file of many more is not audio, but an attempt to keep the reader busy.
+MAX_CHUNKS = 100_000
+CHUNK_NAME = re.compile(rb"[ -~]{4}")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the sound of a file is.
+
+    Attributes:
+        start: Position of its first byte.
+        announced: Number of its bytes by the header; None if the header does not give it.
+        present: Number of its bytes in the file.
+        end: Position after the last part that belongs to the file's format.
+        patches: Bytes to write over the header, by position, so that it gives the right length.
+    """
+
+    start: int
+    announced: int | None
+    present: int
+    end: int
+    patches: Mapping[int, bytes] = field(default_factory=dict)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether bytes of sound are missing; some programs do not write a padding byte."""
+        return self.announced is not None and self.announced > self.present + 1
+
+
+@dataclass(frozen=True)
+class _Format:
+    """How a format writes its chunks: a name, a length, and that many bytes."""
+
+    first: int
+    order: Literal["little", "big"]
+    sound: tuple[bytes, ...] = (b"data",)
+    name_bytes: int = 4
+    length_bytes: int = 4
+    own_bytes: int = 0  # bytes of name and length that the length includes
+    alignment: int = 2
+
+
+FORMATS = {
+    b"RIFF": _Format(12, "little"),
+    b"RIFX": _Format(12, "big"),
+    b"RF64": _Format(12, "little"),
+    b"FORM": _Format(12, "big", (b"SSND", b"BODY")),
+    b"riff": _Format(40, "little", name_bytes=16, length_bytes=8, own_bytes=24, alignment=8),
+    b"caff": _Format(8, "big", length_bytes=8, alignment=1),
+}
+# RIFF is the format of other files as well, such as videos.
+SUBTYPES = {b"RIFF": b"WAVE", b"RIFX": b"WAVE", b"RF64": b"WAVE"}
+MAGIC = (*FORMATS, b".snd", b"Crea", b"NIST", b"OggS", b"fLaC", b"ID3\x02", b"ID3\x03", b"ID3\x04")
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    name: bytes
+    field: int  # position of its length
+    start: int
+    length: int
+
+
+def find_sound(file: BinaryIO, size: int) -> Layout | None:
+    """Return the layout of an open file of ``size`` bytes; None if its format is another one."""
+    file.seek(0)
+    head = file.read(1024)
+    magic = head[:4]
+    if magic == b".snd":
+        return _find_au(head, size)
+    if magic == b"NIST":
+        return _find_nist(head, size)
+    if head.startswith(b"Creative Voice File"):
+        return _find_voc(file, head, size)
+    if magic in FORMATS and SUBTYPES.get(magic, head[8:12]) == head[8:12]:
+        return _find_chunk(file, FORMATS[magic], size, is_long=magic == b"RF64")
+    return None
+
+
+def _find_chunk(file: BinaryIO, format_: _Format, size: int, is_long: bool) -> Layout | None:
+    """Return the layout of a file that consists of chunks."""
+    long_sizes = None
+    for chunk in _chunks(file, format_, format_.first, size):
+        if is_long and chunk.name == b"ds64":
+            long_sizes = chunk.start + 8
+        elif chunk.name[:4] in format_.sound:
+            return _measure(file, format_, chunk, size, long_sizes)
+    return None
+
+
+def _measure(
+    file: BinaryIO, format_: _Format, sound: _Chunk, size: int, long_sizes: int | None
+) -> Layout:
+    position, length_bytes, length = sound.field, format_.length_bytes, sound.length
+    if long_sizes is not None and length == 0xFFFFFFFF:
+        file.seek(long_sizes)
+        position, length_bytes = long_sizes, 8
+        length = int.from_bytes(file.read(8), "little")
+    present = size - sound.start
+    is_empty = length == 0 and _holds_chunks(file, format_, sound, size)
+    if _is_unknown(length, present) and not is_empty:
+        number = min(present + format_.own_bytes, (1 << 8 * length_bytes) - 1)
+        patch = number.to_bytes(length_bytes, format_.order)
+        return Layout(sound.start, None, present, size, {position: patch})
+    end = size
+    if length < present:
+        end = _end_of_chunks(file, format_, replace(sound, length=length), size)
+    return Layout(sound.start, length, min(present, length), end)
+
+
+def _is_unknown(length: int, present: int) -> bool:
+    """Return whether a length was not written; a file of gigabytes may have the length."""
+    if length <= 0 or length >= UNKNOWN_LONG_LENGTH:
+        return True
+    return length > present and any(abs(length - n) < HEADER_BYTES for n in UNKNOWN_LENGTHS)
+
+
+def _chunks(
+    file: BinaryIO, format_: _Format, position: int, size: int, padding: int = 0
+) -> Iterator[_Chunk]:
+    """Yield the chunks from a position on, up to the end or to bytes that are no chunk."""
+    for _ in range(MAX_CHUNKS):
+        # Some programs do not write the padding before a chunk.
+        candidates = dict.fromkeys((position + padding, position))
+        found = (_read_chunk(file, format_, at) for at in candidates if at < size)
+        chunk = next(filter(None, found), None)
+        if chunk is None:
+            return
+        yield chunk
+        position = chunk.start + max(0, chunk.length)
+        padding = -chunk.length % format_.alignment
+
+
+def _read_chunk(file: BinaryIO, format_: _Format, position: int) -> _Chunk | None:
+    """Return the chunk at a position, or None if there is none."""
+    file.seek(position)
+    header = file.read(format_.name_bytes + format_.length_bytes)
+    name, number = header[: format_.name_bytes], header[format_.name_bytes :]
+    if len(number) < format_.length_bytes or not CHUNK_NAME.match(name) or name[:4] in FORMATS:
+        return None
+    length = int.from_bytes(number, format_.order) - format_.own_bytes
+    return _Chunk(name, position + len(name), position + len(header), length)
+
+
+def _end_of_chunks(file: BinaryIO, format_: _Format, sound: _Chunk, size: int) -> int:
+    """Return where the chunks after the sound end."""
+    padding = -sound.length % format_.alignment
+    end = sound.start + sound.length
+    for chunk in _chunks(file, format_, end, size, padding):
+        if chunk.start + chunk.length > size:
+            break
+        end = chunk.start + max(0, chunk.length)
+        padding = -chunk.length % format_.alignment
+    return min(size, end + padding)
+
+
+def _holds_chunks(file: BinaryIO, format_: _Format, sound: _Chunk, size: int) -> bool:
+    """Return whether other chunks, or nothing, follow a chunk of length 0: it is empty indeed."""
+    return _end_of_chunks(file, format_, replace(sound, length=0), size) == size
+
+
+def _find_au(head: bytes, size: int) -> Layout:
+    start, length = (int.from_bytes(head[at : at + 4], "big") for at in (4, 8))
+    present = max(0, size - start)
+    if _is_unknown(length, present):
+        return Layout(start, None, present, size, {8: min(present, 0xFFFFFFFF).to_bytes(4, "big")})
+    return Layout(start, length, min(present, length), min(size, start + length))
+
+
+def _find_nist(head: bytes, size: int) -> Layout | None:
+    """Return the layout of a NIST SPHERE file: its header is text, with the number of samples."""
+    start = re.match(rb"NIST_1A\s+(\d+)", head)
+    numbers = [
+        re.search(rb"\b%s -i (\d+)" % name, head)
+        for name in (b"sample_count", b"channel_count", b"sample_n_bytes")
+    ]
+    if start is None or None in numbers or b"embedded" in head:
+        return None
+    first, length = int(start[1]), 1
+    for number in numbers:
+        length *= int(number[1]) if number else 1
+    return Layout(first, length, min(length, max(0, size - first)), min(size, first + length))
+
+
+def _find_voc(file: BinaryIO, head: bytes, size: int) -> Layout:
+    """Return the layout of a voc file: blocks with a type and a length, up to type 0."""
+    start = position = int.from_bytes(head[20:22], "little")
+    for _ in range(MAX_CHUNKS):
+        if position >= size:
+            break
+        file.seek(position)
+        header = file.read(4)
+        if header[0] == 0:
+            return Layout(start, position - start, position - start, position + 1)
+        position += 4 + int.from_bytes(header[1:], "little")
+    return Layout(start, position - start, size - start, size)

@@ -1,0 +1,146 @@
+"""Open audio files, and refuse those that are cut off or hold more than the decoder reads."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import soundfile
+
+from frami.audio import containers, streams
+from frami.core.errors import OperationError, UsageError
+from frami.core.files import expand, reraise_os_errors
+
+DECODING_ERRORS = (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError)
+# Bytes after the sound that are not missed: a tag of another format, or padding.
+TRAILER_BYTES = 256
+TRAILER_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the bytes of a file say before it is decoded.
+
+    Attributes:
+        problem: One sentence on why it would not be read whole; else empty.
+        patches: Bytes that correct its header, by position.
+    """
+
+    problem: str = ""
+    patches: Mapping[int, bytes] = field(default_factory=dict)
+
+
+def check_file(path: str | Path) -> Path:
+    """Return the path of a file that is not empty; ``~`` is the home folder."""
+    path = expand(path)
+    if not path.is_file():
+        raise UsageError(f"There is no file {str(path)!r}.")
+    with reraise_os_errors("read"), path.open("rb") as file:  # the decoder names no cause
+        is_empty = not file.read(1)
+    if is_empty:
+        raise OperationError(f"{path} is an empty file: fetch it again.")
+    return path
+
+
+@contextmanager
+def open_audio(path: Path) -> Iterator[soundfile.SoundFile]:
+    """Open an audio file that is whole.
+
+    Raises:
+        OperationError: The file is not audio, is cut off, or holds several recordings.
+    """
+    verdict = examine(path)
+    if verdict.problem:
+        raise OperationError(verdict.problem)
+    with _Patched(path, verdict.patches) as patched:
+        try:
+            file = soundfile.SoundFile(patched if verdict.patches else path)
+        except DECODING_ERRORS as error:
+            raise _opening_error(path, error) from error
+        with file:
+            yield file
+
+
+def reading_error(path: Path) -> OperationError:
+    """Return the error for a file that the decoder opened, but could not read to its end."""
+    # A flac file does not show where it ends.
+    return OperationError(f"{path} is cut off or damaged: fetch it again, or convert it to wav.")
+
+
+def _opening_error(path: Path, error: Exception) -> OperationError:
+    with path.open("rb") as file:
+        if file.read(4) in containers.MAGIC:
+            return OperationError(f"{path} is not audio, or is cut off: fetch it again.")
+    return OperationError(f"{path} is not audio that can be read ({error}). Use wav, flac or ogg.")
+
+
+def examine(path: Path) -> Verdict:
+    """Return whether the bytes that a file announces are there, and whether others follow them."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        magic, patches = file.read(4), {}
+        if magic == b"OggS":
+            end, is_whole = streams.walk_ogg(file, size)
+            if not is_whole:
+                return Verdict(f"{path} is cut off within its last page: fetch it again.")
+        elif magic == b"fLaC":
+            end = streams.find_second_flac(file, size)
+            patches = streams.patch_flac(file, end)
+        elif layout := containers.find_sound(file, size):
+            if layout.is_cut_off:
+                return Verdict(_describe_cut(path, layout, magic))
+            end, patches = layout.end, dict(layout.patches)
+        else:
+            end = streams.find_end_of_mp3(file, size)
+        return Verdict(_describe_rest(path, file, end, size), patches)
+
+
+def _describe_cut(path: Path, layout: containers.Layout, magic: bytes) -> str:
+    way_out = "write the header anew: sox --ignore-length OLD.wav NEW.wav"
+    if magic not in containers.SUBTYPES:
+        way_out = "export it again."
+    return (
+        f"{path} is cut off, or its header is wrong: the header announces {layout.announced:,} "
+        f"bytes of sound, but {max(0, layout.present):,} are there. Fetch it again; if the sound "
+        f"is whole, {way_out}"
+    )
+
+
+def _describe_rest(path: Path, file: BinaryIO, end: int, size: int) -> str:
+    """Return a sentence on the bytes after the end of the sound; empty if they are not missed."""
+    rest = size - end
+    if rest in (0, size):  # nothing, or not a single page: the decoder tells why
+        return ""
+    file.seek(end)
+    begin = file.read(1 << 16)
+    is_recording = begin[:4] in containers.MAGIC or begin[:1] == b"\xff" and begin[1:2] >= b"\xe2"
+    if not is_recording and (rest <= max(TRAILER_BYTES, TRAILER_SHARE * size) or not any(begin)):
+        return ""
+    what = "another recording" if is_recording else f"{rest:,} bytes that its header does not count"
+    return (
+        f"{path} holds {what} after the end of its sound (byte {end:,}), which would not be read: "
+        f"split it there, or export it again as one recording."
+    )
+
+
+class _Patched(io.FileIO):
+    """A file whose header reads as corrected; the file itself is not changed."""
+
+    def __init__(self, path: Path, patches: Mapping[int, bytes]) -> None:
+        super().__init__(path)
+        self._patches = patches
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read bytes into a buffer; return their number."""
+        begin = self.tell()
+        n_bytes = super().readinto(buffer)
+        view = memoryview(buffer).cast("B")
+        for position, content in self._patches.items():
+            for offset, byte in enumerate(content, position - begin):
+                if 0 <= offset < (n_bytes or 0):
+                    view[offset] = byte
+        return n_bytes

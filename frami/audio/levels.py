@@ -1,0 +1,88 @@
+"""Mix the channels of a sound down, and refuse samples that cannot be a recording.
+
+Every reader of files, arrays and streams passes its samples through a `Mixdown`, block by block.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from frami.core.errors import FramiError
+
+# Full scale is 1. A lossy decoder or a filter may exceed it: of 6,648 Ogg files, the highest peak
+# was 1.37. Samples in units of 16 bits, or after a gain of 10, exceed this.
+MAX_PEAK = 2.0
+PCM_PEAK = 100.0
+# Lowest power of the mean of two channels, as a part of the mean power of the channels: -20 dB. It
+# is -3 dB for unrelated channels, and -20 dB if one channel is -0.82 times the other.
+MIN_MEAN_POWER = 0.01
+
+
+class Mixdown:
+    """The channels of one sound, mixed down block by block and measured.
+
+    Args:
+        name: What the sentences of errors call the sound: a file or ``The waveform``.
+        error: Class of the errors.
+        judged_from: Number of samples from which two channels are compared. A short chunk of a
+            stream may cancel by chance.
+    """
+
+    def __init__(self, name: str, error: type[FramiError], judged_from: int = 0) -> None:
+        self._name, self._error = name, error
+        self._judged_from = judged_from
+        self._n_samples = 0
+        self._mean_energy = 0.0
+        self._energy = 0.0
+
+    def mix(self, samples: Tensor) -> Tensor:
+        """Return the mean of the channels of ``samples`` (T, channels), clipped to [-1, 1].
+
+        Raises:
+            FramiError: Of the class ``error``: samples are not finite, a peak is above `MAX_PEAK`,
+                or two channels cancel in all blocks so far.
+        """
+        self._check_peak(samples)
+        if samples.shape[1] == 1:
+            return samples[:, 0].clamp(-1, 1)
+        mono = (samples[:, 0] + samples[:, 1]) * 0.5  # six times as fast as `mean`
+        self._check_cancellation(samples, mono)
+        return mono.clamp(-1, 1)
+
+    def _check_peak(self, samples: Tensor) -> None:
+        if not samples.numel():
+            return
+        # One pass over the samples. NaN is both the smallest and the largest.
+        lowest, highest = (float(value) for value in torch.aminmax(samples))
+        peak = max(abs(lowest), abs(highest))
+        if not peak < float("inf"):
+            raise self._error(
+                f"{self._name} contains samples that are not numbers (NaN or infinity); "
+                f"export it again."
+            )
+        if peak > MAX_PEAK:
+            digits, way_out = 1, "Export it at a lower level."
+            if peak > PCM_PEAK:
+                digits, way_out = 0, "If these are samples of 16 bits, divide them by 32768."
+            raise self._error(
+                f"{self._name} has a peak of {peak:,.{digits}f}; floats must be in [-1, 1]. "
+                f"{way_out}"
+            )
+
+    def _check_cancellation(self, samples: Tensor, mono: Tensor) -> None:
+        """Refuse channels in opposite phase: their mean is rounding errors and noise."""
+        # The power of the channels is that of half their sum and of half their difference.
+        # Without the means: a constant offset is no sound.
+        half_difference = samples[:, 0] - mono
+        mean_energy = float(mono.var(correction=0)) * len(mono)
+        self._mean_energy += mean_energy
+        self._energy += mean_energy + float(half_difference.var(correction=0)) * len(mono)
+        self._n_samples += len(mono)
+        if self._n_samples < self._judged_from:
+            return
+        if self._energy and self._mean_energy < MIN_MEAN_POWER * self._energy:
+            raise self._error(
+                f"{self._name} is almost silent as mono: its two channels cancel, because they "
+                f"have opposite phase. Use one channel alone, or change the sign of one."
+            )

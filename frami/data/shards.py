@@ -1,0 +1,128 @@
+"""The shards of one plan of synthesis: whether they are whole, and the order of their clips.
+
+A shard's settings have the entry ``shard`` with its number, the number of shards, and the number of
+rounds of the whole plan. The joined store has the settings of the plan, and the number of its
+shards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from frami.core.errors import OperationError, UsageError
+from frami.core.settings import describe_differences
+from frami.core.shards import Shard
+from frami.core.text import count, preview
+from frami.data.store import Store
+
+SHARD, SHARDS = "shard", "shards"
+
+
+def shard_of(store: Store) -> Shard | None:
+    """Return the shard that a store is; None for another store.
+
+    Raises:
+        OperationError: The settings of the store are damaged.
+    """
+    entry = store.settings.get(SHARD)
+    if entry is None:
+        return None
+    try:
+        shard, rounds = Shard(int(entry["index"]), int(entry["count"])), int(entry["rounds"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise OperationError(f"{store.path} is damaged: its shard is {entry!r}.") from error
+    if not 1 <= shard.index <= shard.count <= rounds:
+        raise OperationError(f"{store.path} is damaged: its shard is {entry!r}.")
+    return shard
+
+
+def plan_settings(store: Store) -> dict[str, Any]:
+    """Return the settings of the whole plan, for the store that joins its shards."""
+    settings = {name: value for name, value in store.settings.items() if name != SHARD}
+    return {**settings, SHARDS: store.settings[SHARD]["count"]}
+
+
+def whole_plan(stores: Sequence[Store]) -> list[Store]:
+    """Return the shards of one plan in their order; raise if they are not exactly one whole plan.
+
+    Raises:
+        UsageError: A store is not a shard, is a shard of another plan, or is given twice; or a
+            shard is missing.
+        OperationError: A shard does not have all its clips.
+    """
+    first = next(store for store in stores if shard_of(store))
+    by_index: dict[int, Store] = {}
+    for store in stores:
+        shard = _shard_of_plan(store, first)
+        if shard.index in by_index:
+            raise UsageError(
+                f"{by_index[shard.index].path} and {store.path} are both {shard}. Name each shard "
+                f"once."
+            )
+        by_index[shard.index] = store
+    total = first.settings[SHARD]["count"]
+    if missing := [str(index) for index in range(1, total + 1) if index not in by_index]:
+        raise UsageError(
+            f"The plan has {total} shards, but {len(missing)} of them are missing: "
+            f"{preview(missing)}. Name them all. To make one, run frami synthesize with `shard` "
+            f"{missing[0]}/{total}."
+        )
+    ordered = [by_index[index] for index in sorted(by_index)]
+    for store in ordered:
+        _check_rounds(store)
+    return ordered
+
+
+def _shard_of_plan(store: Store, first: Store) -> Shard:
+    """Return the shard that a store is; raise unless it belongs to the plan of another shard."""
+    shard = shard_of(store)
+    if shard is None:
+        raise UsageError(
+            f"{store.path} is not a shard, but {first.path} is. Merge the shards of a plan first, "
+            f"and then the result with other stores."
+        )
+    plan, own = (
+        each.settings | {SHARD: each.settings[SHARD] | {"index": 0}} for each in (first, store)
+    )
+    if own != plan:
+        raise UsageError(
+            f"{store.path} is a shard of another plan than {first.path} "
+            f"({describe_differences(plan, own, limit=3)}). Merge the shards of each plan first, "
+            f"and then the results."
+        )
+    return shard
+
+
+def _check_rounds(store: Store) -> None:
+    """Raise unless a shard has exactly the rounds of its plan that are its own."""
+    shard, batch = shard_of(store), store.settings["batch_size"]
+    assert shard is not None
+    own = shard.pieces(store.settings[SHARD]["rounds"])
+    if len(store) < batch * len(own):
+        raise OperationError(
+            f"{store.path} has {len(store):,} of its {count(batch * len(own), 'clip')}. Run its "
+            f"frami synthesize again to complete it."
+        )
+    if not np.array_equal(store.column("round"), np.repeat(own, batch)):
+        raise OperationError(
+            f"{store.path} is damaged: its rounds are not those of {shard}. Delete it, and run its "
+            f"frami synthesize again."
+        )
+
+
+def describe_shards(store: Store) -> str:
+    """Return in a sentence whether a store is a whole plan; empty if one process made it."""
+    if shards := store.settings.get(SHARDS):
+        return f"{store.path.name} is whole: it has all {count(shards, 'shard')} of its plan."
+    shard = shard_of(store)
+    if shard is None:
+        return ""
+    rounds = store.settings[SHARD]["rounds"]
+    own = len(store) // store.settings["batch_size"]
+    return (
+        f"{store.path.name} is {shard}: it has {own:,} of the {count(rounds, 'round')} of its "
+        f"plan. frami merge joins the shards."
+    )

@@ -1,0 +1,260 @@
+"""The command that repeats a run, from its record."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from frami.audio.presets import PRESETS
+from frami.core.errors import FramiError
+from frami.core.settings import describe_settings, settings_to_json
+from frami.inversion.method import load_method
+from frami.models.bundle import list_pretrained, resolve_bundle
+from frami.reporting.belonging import store_of, teacher_fingerprint
+from frami.reporting.found_runs import FoundRun, settings_fingerprint
+from frami.reporting.untrusted import mapping, sequence, shown
+from frami.training.norms import DistillSettings
+from frami.training.recipes import RECIPES
+from frami.training.supervised import SupervisedSettings
+
+# What stands for something that the record does not name.
+DATA, TEACHER, SAMPLES, MOMENTS, FRONT_END = "DATA", "TEACHER", "SAMPLES.h5", "MOMENTS", "FILE.json"
+
+WIDTH = 76  # columns of a command
+
+Words = list[str]
+Names = Mapping[str, str]  # of `_names`
+
+
+def repeat_command(run: FoundRun, runs: Sequence[FoundRun]) -> str:
+    """Return the line to type that repeats a run; empty if its record does not give one.
+
+    Settings with the default of this version are left out. A word in capitals stands for a path
+    that is not part of the report.
+
+    Args:
+        run: The run.
+        runs: All runs of the report.
+    """
+    names = _names(run, runs)
+    record = run.content if run.kind == "export" else run.record
+    settings = mapping(record.get("settings"))
+    if run.kind == "audit":  # its settings that have their default lie above this module
+        settings = {**settings, "options": record.get("given")}
+    words = WORDS.get(str(record.get("command")))
+    if words is None or not settings:
+        return ""
+    out = shown(run.path.with_suffix(".h5") if run.path.suffix == ".run" else run.path, 4096)
+    return wrap_words(["frami", *words(settings, names, out)])
+
+
+def wrap_words(words: Sequence[str]) -> str:
+    r"""Return a line to type in rows that a shell reads as one; an option keeps its value.
+
+    >>> print(wrap_words(["frami", "merge", "a b.h5", "--out", "x" * 70]))
+    frami merge 'a b.h5' \
+        --out xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+    """
+    parts: list[str] = []
+    for word in words:
+        if word.startswith("--") or not parts:
+            parts.append(shlex.quote(word))
+        else:
+            parts[-1] += f" {shlex.quote(word)}"
+    rows = parts[:1]
+    for part in parts[1:]:
+        if len(rows[-1]) + len(part) < WIDTH:
+            rows[-1] += f" {part}"
+        else:
+            rows.append(f"    {part}")
+    return " \\\n".join(rows)
+
+
+def _names(run: FoundRun, runs: Sequence[FoundRun]) -> dict[str, str]:
+    """Return the paths of the models by fingerprint, and what else the command needs by word."""
+    names = {one.fingerprint: _typed(one) for one in runs if one.kind == "model"}
+    if run.kind == "store":
+        names["clips"] = str(run.content["clips"])
+    if (teacher := names.get(teacher_fingerprint(run))) is not None:
+        names["teacher"] = teacher
+    source = store_of(run)
+    stores = [one for one in runs if one.kind == "store"]
+    if source is not None:
+        stores = [one for one in stores if one.fingerprint == settings_fingerprint(source)]
+    if len(stores) == 1:
+        names["samples"] = shown(stores[0].path, 4096)
+    return names
+
+
+def _typed(run: FoundRun) -> str:
+    """Return what to type for a model: the name of one of the package, or its path."""
+    name = run.path.name
+    pretrained = name in list_pretrained() and resolve_bundle(name) == run.path
+    return name if pretrained else shown(run.path, 4096)
+
+
+def _train(settings: Mapping[str, Any], names: Names, out: str) -> Words:
+    return [
+        "train",
+        *_recordings(settings),
+        *_value("--task", settings.get("task")),
+        *_value("--network", settings.get("network")),
+        *_size(settings),
+        *_front_end(settings.get("front_end")),
+        *_value("--filterbank", settings.get("filterbank")),
+        *_value("--pooling", settings.get("pooling")),
+        *_changed(settings.get("options"), SupervisedSettings),
+        *_common(settings),
+        *("--out", out),
+    ]
+
+
+def _synthesize(settings: Mapping[str, Any], names: Names, out: str) -> Words:
+    method = str(settings.get("method"))
+    words = ["synthesize", "--teacher", names.get("teacher", TEACHER), "--method", shown(method)]
+    shard, samples = mapping(settings.get("shard")), names.get("clips", "CLIPS")
+    if shard:
+        index, total = (shown(shard.get(name)) for name in ("index", "count"))
+        words += ["--shard", f"{index}/{total}"]
+        samples = _product(shard.get("rounds"), settings.get("batch_size"))
+        out = out.replace(f".shard-{index}-of-{total}", "")
+    words += ["--samples", samples]
+    assigned = _changed(settings.get("options"), _settings_class(method))
+    for part in map(mapping, sequence(settings.get("mix"))):
+        name = str(part.get("method"))
+        words += ["--mix", f"{shown(name)}={part.get('share')}"]
+        assigned += _changed(part.get("options"), _settings_class(name), f"{name}.")
+    frames = sequence(settings.get("frame_range"))
+    words += ["--frame-range", *map(str, frames)] if len(frames) == 2 else []
+    words += _value("--batch-size", settings.get("batch_size"), 64)
+    words += _value("--co-occurrence", settings.get("co_occurrence"), 0.0)
+    words += ["--moments", MOMENTS] if settings.get("moments") else []
+    return [*words, *assigned, *_common(settings), "--out", out]
+
+
+def _distill(settings: Mapping[str, Any], names: Names, out: str) -> Words:
+    source = mapping(settings.get("source"))
+    teachers = str(settings.get("teacher", "")).split("+")
+    words = ["distill"]
+    for teacher in teachers:
+        words += ["--teacher", names.get(teacher, TEACHER)]
+    if "embedding_teacher" in settings:
+        words += ["--embedding-teacher", names.get(str(settings["embedding_teacher"]), TEACHER)]
+    if "dataset" in source:
+        words += _recordings(source)
+    elif source.get("method") == "fresh noise":
+        words += ["--noise"]
+    else:
+        words += ["--samples", names.get("samples", SAMPLES)]
+    words += _value("--student", settings.get("student"))
+    words += _size(settings)
+    words += _value("--recipe", settings.get("recipe"))
+    options = {**mapping(settings.get("options")), **mapping(settings.get("weights"))}
+    words += _changed(options, DistillSettings, recipe=str(settings.get("recipe")))
+    return [*words, *_common(settings), "--out", out]
+
+
+def _export(settings: Mapping[str, Any], names: Names, out: str) -> Words:
+    words = ["export", names.get(str(settings.get("student")), "STUDENT")]
+    words += ["--samples", names.get("samples", SAMPLES)] if settings.get("samples") else []
+    if settings.get("teacher"):
+        words += ["--teacher", names.get(str(settings["teacher"]), TEACHER)]
+    words += _recordings(settings) if settings.get("dataset") else []
+    words += ["--int8"] if settings.get("int8") else []
+    words += _value("--max-drop", settings.get("max_drop"))
+    words += _value("--max-kb", settings.get("max_kb"))
+    words += _value("--target", settings.get("target"), "onnx")
+    return [*words, *_value("--seed", settings.get("seed"), 0), "--out", out]
+
+
+def _evaluate(settings: Mapping[str, Any], names: Names, out: str) -> Words:
+    models = [str(one) for one in sequence(settings.get("fingerprints"))]
+    words = ["evaluate", names.get(models[0], "MODEL") if models else "MODEL"]
+    for other in models[1:]:
+        words += ["--with", names.get(other, "MODEL")]
+    return [*words, *_recordings(settings), "--json", out]
+
+
+def _audit(settings: Mapping[str, Any], names: Names, out: str) -> Words:
+    words = ["audit", "--teacher", names.get("teacher", TEACHER)]
+    for fingerprint in mapping(settings.get("students")).values():
+        words += ["--student", names.get(str(fingerprint), "STUDENT")]
+    words += ["--samples", names.get("samples", SAMPLES)] if settings.get("store") else []
+    by_folds = settings.get("dataset") is not None
+    words += _recordings(settings) if by_folds else ["--members", "MEMBERS", "--others", "OTHERS"]
+    for name in ("references", "shadows", "canaries"):
+        words += _value(f"--{name}", settings.get(name), 0)
+    words += ["--persons"] if settings.get("persons") is True else []
+    for name, value in mapping(settings.get("statement")).items():
+        words += _value(f"--{shown(name)}", value) if name in ("epsilon", "delta") else []
+    return [*words, *_changed(settings.get("options"), None), *_common(settings), "--out", out]
+
+
+WORDS: Mapping[str, Callable[[Mapping[str, Any], Names, str], Words]] = {
+    "train": _train,
+    "synthesize": _synthesize,
+    "distill": _distill,
+    "export": _export,
+    "evaluate": _evaluate,
+    "audit": _audit,
+}
+
+
+def _recordings(settings: Mapping[str, Any]) -> Words:
+    words = _value("--dataset", settings.get("dataset"))
+    words += [] if settings.get("dataset") == "tones" else ["--data", DATA]
+    return [*words, *_value("--test-fold", settings.get("test_fold"))]
+
+
+def _size(settings: Mapping[str, Any]) -> Words:
+    sizes = mapping(settings.get("arguments"))
+    return [*_value("--width", sizes.get("width")), *_value("--depth", sizes.get("depth"))]
+
+
+def _common(settings: Mapping[str, Any]) -> Words:
+    """Return the words for seed and precision; the precision depends on the machine if left out."""
+    return [
+        *_value("--seed", settings.get("seed"), 0),
+        *_value("--precision", settings.get("precision")),
+    ]
+
+
+def _front_end(front_end: Any) -> Words:
+    if not isinstance(front_end, Mapping):
+        return []
+    found = (name for name, one in PRESETS.items() if settings_to_json(one) == dict(front_end))
+    return ["--front-end", next(found, FRONT_END)]
+
+
+def _value(option: str, value: Any, default: Any = None) -> Words:
+    return [] if value is None or value == default else [option, shown(value)]
+
+
+def _product(one: Any, other: Any) -> str:
+    return str(one * other) if isinstance(one, int) and isinstance(other, int) else "CLIPS"
+
+
+def _settings_class(method: str) -> type | None:
+    """Return the class of the settings of a method of frami; a stranger's is not imported."""
+    try:
+        return None if "." in method else load_method(method).Settings
+    except FramiError:
+        return None
+
+
+def _changed(options: Any, cls: type | None, prefix: str = "", recipe: str = "") -> Words:
+    """Return the words that set the options without the default of their class."""
+    defaults = {} if cls is None else {name: value for name, value, _ in describe_settings(cls)}
+    defaults |= _weights(recipe)
+    words: Words = []
+    for name, value in mapping(options).items():
+        if name not in defaults or value != defaults[name]:
+            written = value if isinstance(value, str) else json.dumps(value)
+            words += ["--set", shown(f"{prefix}{name}={written}")]
+    return words
+
+
+def _weights(recipe: str) -> dict[str, Any]:
+    return dict(RECIPES[recipe].weights) if recipe in RECIPES else {}

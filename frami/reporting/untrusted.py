@@ -1,0 +1,152 @@
+"""Read the files of a run that may come from a stranger: within its folder, and of limited size."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from frami.core.errors import OperationError, UsageError
+
+MAX_BYTES = 32_000_000  # of a text file
+MAX_WEIGHTS = 2_000_000_000  # bytes of the weights of a model
+MAX_LOSSES = 40
+MAX_LETTERS = 200  # of a text on the page
+MAX_CLIPS, MAX_CLASSES, MAX_VALUES = 1_000_000, 10_000, 50_000_000
+MAX_CLIP = 20_000_000  # values of one spectrogram, bands times frames
+
+
+def find_file(folder: Path, name: str, max_bytes: int = MAX_BYTES) -> Path | None:
+    """Return a file of a folder, or None if there is none.
+
+    Raises:
+        UsageError: The file is a link to a place outside of the folder, or it is too large.
+    """
+    path = folder / name
+    target = path.resolve()
+    if not target.is_relative_to(folder.resolve()):
+        raise UsageError(f"{path} is a link out of its folder, and such links are not followed.")
+    if not target.is_file():  # also false for a pipe, which would never end
+        return None
+    if target.stat().st_size > max_bytes:
+        raise UsageError(
+            f"{path} has {target.stat().st_size / 1e6:,.0f} MB; a report takes up to "
+            f"{max_bytes / 1e6:,.0f} MB."
+        )
+    return path
+
+
+def read_json(folder: Path, name: str) -> dict[str, Any] | None:
+    """Return the object in a JSON file of a folder, or None if there is no such file.
+
+    Raises:
+        UsageError: See `find_file`.
+        OperationError: The file does not hold a JSON object.
+    """
+    path = find_file(folder, name)
+    if path is None:
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise OperationError(f"{path} is not readable JSON ({shown(str(error))}).") from error
+    if not isinstance(content, dict):
+        raise OperationError(f"{path} does not hold a JSON object.")
+    return content
+
+
+def read_losses(folder: Path) -> list[dict[str, float]]:
+    """Return the finite numbers in each line of metrics.jsonl; skip lines that are not objects."""
+    path = find_file(folder, "metrics.jsonl")
+    rows: list[dict[str, float]] = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path else []:
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        names = list(mapping(values))[:MAX_LOSSES]
+        numbers = {shown(name): float(values[name]) for name in names if is_number(values[name])}
+        if numbers:
+            rows.append(numbers)
+    return rows
+
+
+def read_csv(folder: Path, name: str) -> list[dict[str, str]]:
+    """Return the rows of a CSV file with a header; a cell that is missing is empty."""
+    path = find_file(folder, name)
+    if path is None:
+        return []
+    try:
+        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")), restval="")
+        return [{str(key): str(value) for key, value in row.items()} for row in reader]
+    except (ValueError, csv.Error) as error:
+        raise OperationError(f"{path} is not a readable table ({shown(str(error))}).") from error
+
+
+def check_store_file(path: Path) -> None:
+    """Refuse a store whose data lie in other files, or whose sizes are out of bounds.
+
+    Raises:
+        UsageError: The store refers to another file, or it is too large for a report.
+    """
+    try:
+        file = h5py.File(path, "r")
+    except OSError:
+        return  # `Store` explains what is wrong
+    with file:
+        for name in file:
+            link = file.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink) or _lies_elsewhere(file[name]):
+                raise UsageError(
+                    f"{path} refers to data in another file ({shown(name)}); they are not read."
+                )
+        shapes = {name: file[name].shape for name in file if isinstance(file[name], h5py.Dataset)}
+    mel, logits = shapes.get("mel", (0, 0, 0)), shapes.get("teacher_logits", (0, 0))
+    largest = max((math.prod(s) for name, s in shapes.items() if not _is_per_clip(name)), default=0)
+    fits = len(mel) == 3 and len(logits) == 2 and mel[0] <= MAX_CLIPS and logits[1] <= MAX_CLASSES
+    if not fits or math.prod(mel[1:]) > MAX_CLIP or largest > MAX_VALUES:
+        raise UsageError(f"{path} has columns of other shapes or sizes than a report takes.")
+
+
+def _is_per_clip(name: str) -> bool:
+    """Return whether a column is read clip by clip, and not as a whole."""
+    return name in ("mel", "timeline")
+
+
+def _lies_elsewhere(item: h5py.Dataset | h5py.Group) -> bool:
+    return isinstance(item, h5py.Dataset) and bool(item.is_virtual or item.external)
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return a value if it is a mapping; else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def sequence(value: Any) -> list[Any]:
+    """Return a value if it is a list; else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a finite number."""
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:  # an integer beyond the range of floats
+        return False
+
+
+def shown(text: Any, limit: int = MAX_LETTERS) -> str:
+    """Return a text as it is shown: letters that can be printed, and not too many of them.
+
+    >>> shown("a\\nb"), shown("abcdef", 4)
+    ('a b', 'abc…')
+    """
+    letters = str(text)[: limit + 1]
+    printable = "".join(letter if letter.isprintable() else " " for letter in letters)
+    return printable if len(printable) <= limit else f"{printable[: limit - 1]}…"

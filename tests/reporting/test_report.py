@@ -1,0 +1,333 @@
+"""The page of `report`: its content, runs that do not belong together, runs of a stranger."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from frami.core.errors import OperationError, UsageError
+from frami.data.store import Store, store_run_folder
+from frami.inversion.synthesize import synthesize
+from frami.models.architecture import Architecture
+from frami.models.model import Model
+from frami.reporting.report import report
+from frami.training.distill import distill
+from tests.conftest import FAST, make_teacher
+
+SCRIPT = "<script>alert(1)</script>"
+TRAINING = {"steps": 2, "batch_size": 8}
+FLOAT: dict[str, Any] = {"precision": "float32", "seed": 0}
+FINDING = {
+    **{"attack": "loss", "reverse": True, "area": 0.61, "area_low": 0.52, "area_high": 0.7},
+    **{"p_value": 0.001, "rates": [{"at": 0.1, "tpr": 0.3, "tpr_low": 0.2, "tpr_high": 0.4}]},
+    **{"detectable_area": 0.58, "detectable": [None]},
+}
+AUDIT = {
+    "verdicts": [{"subject": "student", "kind": "leakage found", "reason": "At least 3 %."}],
+    "statements": ["Without `shadows`, nothing is known of the store."],
+    "validity": ["The sides look alike."],
+    "attacks": {"loss": "threshold on the loss"},
+    "subjects": {"student": [FINDING]},
+    "neighbors": {"ratios": {"input": 1.25}},
+    "recordings": {"members": 40, "member_groups": 40, "notes": ["Only 40 clips were tried."]},
+}
+
+
+class Outline(HTMLParser):
+    """The elements of a page, and the text outside of its script and style."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag
+
+    def handle_data(self, data: str) -> None:
+        if self._inside not in ("script", "style"):
+            self.text += data
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        """Return the attributes of all elements of a kind."""
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture
+def runs(teacher: Model, tmp_path: Path) -> Path:
+    """A folder with a teacher whose second label is a script, its store and a student."""
+    hostile = replace(teacher, labels=("rise", SCRIPT, "a_label"))
+    hostile.save(tmp_path / "teacher", dataset="tones", test_fold="0")
+    store = synthesize(
+        tmp_path / "teacher",
+        tmp_path / "samples.h5",
+        samples=16,
+        batch_size=8,
+        options=FAST,
+        **FLOAT,
+    )
+    distill(
+        tmp_path / "teacher",
+        samples=store,
+        out=tmp_path / "student",
+        width=4,
+        options=TRAINING,
+        **FLOAT,
+    )
+    store.close()
+    return tmp_path
+
+
+def write_page(folder: Path, *names: str, **options: Any) -> str:
+    """Return the page on some runs of a folder."""
+    path = report([folder / name for name in names], folder / "page.html", **options)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_report_shows_teacher_store_and_student(runs: Path) -> None:
+    text = write_page(runs, "teacher", "samples.h5", "student")
+    page = Outline(text)
+    teacher = json.loads((runs / "teacher/model.json").read_text())["fingerprint"]
+    assert f"Report on teacher {teacher}" in page.text
+    assert "trained on recordings of tones, fold 0 held out" in page.text
+    assert "16 clips, made from the teacher alone by the method frami." in page.text
+    assert "distilled with the recipe frami on 16 synthetic clips" in page.text
+    cards = [one for one in page.named("li") if one.get("class") == "card"]
+    assert [card["data-class"] for card in cards] == 2 * ["rise"] + 2 * [SCRIPT] + 2 * ["a_label"]
+    assert len(page.named("audio")) == 6 and len(page.named("image")) == 6
+    charts = [one["aria-label"] or "" for one in page.named("svg")]
+    assert any(label.startswith("Map of pooled features") for label in charts)
+    assert any(label.startswith("logits by step, from ") for label in charts)
+    assert any(label.startswith("batch norm by round, from ") for label in charts)
+    assert "M multiply-adds for 1 s" in page.text
+    assert "No audit is part of this report." in page.text
+
+
+@pytest.mark.slow
+def test_report_loads_nothing_and_escapes_labels(runs: Path) -> None:
+    text = write_page(runs, "teacher", "samples.h5", "student", title=SCRIPT)
+    page = Outline(text)
+    assert SCRIPT not in text and SCRIPT in page.text
+    assert len(page.named("script")) == 1
+    addresses = [
+        str(value)
+        for _, attributes in page.elements
+        for name, value in attributes.items()
+        if name in ("src", "href", "xlink:href", "srcset", "data", "action")
+    ]
+    assert all(address.startswith(("data:", "#")) for address in addresses)
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", text.lower()).replace("http-equiv", "")
+    [policy] = [one["content"] for one in page.named("meta") if "http-equiv" in one]
+    assert policy is not None and policy.startswith("default-src 'none'")
+
+
+@pytest.mark.slow
+def test_report_labels_a_spectrogram_in_hertz_seconds_and_decibels(store: Store) -> None:
+    store.close()
+    page = Outline(write_page(store.path.parent, "samples.h5", clips=1))
+    assert "4000 Hz" in page.text or "2000 Hz" in page.text
+    assert re.search(r"\d s\b", page.text)
+    assert "0 dB" in page.text
+    assert "There is no map of samples.h5" in page.text
+
+
+@pytest.mark.slow
+def test_report_of_a_detector_shows_events(front_end: Any, tmp_path: Path) -> None:
+    architecture = Architecture("crnn", {"width": 4, "depth": 3})
+    model = Model.build(
+        architecture, front_end, ("rise", "fall", "pulse"), "sound-events", frame_range=(12, 24)
+    )
+    model.network.eval().requires_grad_(False)
+    model.save(tmp_path / "teacher")
+    synthesize(model, tmp_path / "samples.h5", method="noise", samples=8, batch_size=8).close()
+    page = Outline(write_page(tmp_path, "teacher", "samples.h5", clips=1))
+    assert "target" in page.text and "detected" in page.text
+    assert "Events in synthetic clips" in page.text
+
+
+def test_report_shows_scores_export_audit_and_costs(tmp_path: Path) -> None:
+    counts = [[3, 1], [0, 4]]
+    classes = {"<b>": {"clips": 4, "recall": 0.75}, "fall": {"clips": 4, "recall": 1.0}}
+    record = {"command": "evaluate", "settings": {"fingerprints": ["ab12"], "dataset": "tones"}}
+    scores = {"accuracy": 0.875, "clips": 8, "per_class": classes, "confusion": counts}
+    (tmp_path / "scores.json").write_text(json.dumps(scores | {"run": record}))
+    (tmp_path / "ship").mkdir()
+    figures = [{"name": "student, INT8", "bytes": 12500, "multiply_adds": 2_000_000}]
+    export = {"command": "export", "settings": {"student": "ab12"}, "figures": figures}
+    (tmp_path / "ship/export.json").write_text(json.dumps(export | {"fingerprint": "ab12"}))
+    (tmp_path / "audit").mkdir()
+    (tmp_path / "audit/audit.json").write_text(json.dumps(AUDIT))
+    head = "suite,dataset,fold,teacher,student,source,seed,machine,teacher_accuracy,accuracy,"
+    costs = "synthesis_s,distillation_s,synthesis_cpu_s,distillation_cpu_s"
+    rows = ["FRAMI,0,m,0.9,0.8,10,20,10,20", "noise,0,m,0.9,0.3,1,20,1,20"]
+    lines = [head + costs, *(f"cpu,tones,0,resnet,small,{row}" for row in rows)]
+    (tmp_path / "bench.csv").write_text("\n".join(lines) + "\n")
+    page = Outline(write_page(tmp_path, "scores.json", "ship", "audit", "bench.csv"))
+    assert "87.5 %" in page.text and "0.75" in page.text
+    assert "12.5" in page.text and "M multiply-adds" in page.text
+    assert "student: leakage found." in page.text and "At least 3 %." in page.text
+    assert "Only 40 clips were tried." in page.text and "0.61" in page.text
+    assert "Without shadows, nothing" in page.text and "threshold on the loss" in page.text
+    assert "1.250 in input space" in page.text and "no evidence of absence" in page.text
+    assert "TNR at FNR 10 %" in page.text and "An audit can find leakage" in page.text
+    charts = [one["aria-label"] or "" for one in page.named("svg")]
+    assert "Accuracy against cost: cpu, tones, 0, resnet, small" in charts
+    assert any(label.startswith("Confusion matrix") for label in charts)
+    assert "No audit is part" not in page.text
+
+
+def test_report_refuses_a_store_of_another_teacher(store: Store, tmp_path: Path) -> None:
+    store.close()
+    other = replace(make_teacher(store.front_end), labels=("x", "y", "z"))
+    other.save(tmp_path / "other")
+    with pytest.raises(UsageError, match=f"teacher {store.teacher}, but .*{other.fingerprint}"):
+        write_page(tmp_path, "samples.h5", "other")
+    synthesize(
+        other, tmp_path / "other.h5", method="noise", samples=8, batch_size=8, **FLOAT
+    ).close()
+    with pytest.raises(UsageError, match=f"{other.fingerprint}, but .*{store.teacher}"):
+        write_page(tmp_path, "samples.h5", "other.h5")
+    assert not (tmp_path / "page.html").exists()
+
+
+@pytest.mark.slow
+def test_report_refuses_a_student_of_another_store(runs: Path) -> None:
+    synthesize(
+        runs / "teacher", runs / "second.h5", method="noise", samples=8, batch_size=8, **FLOAT
+    ).close()
+    with pytest.raises(UsageError, match=r"from the store \w{8}, but .* is the store \w{8}\."):
+        write_page(runs, "teacher", "second.h5", "student")
+    assert "second.h5" in write_page(runs, "teacher", "second.h5", "samples.h5", "student", clips=1)
+
+
+def test_report_refuses_an_export_of_another_model(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "ship").mkdir()
+    (tmp_path / "ship/export.json").write_text(json.dumps({"fingerprint": "ab12", "settings": {}}))
+    with pytest.raises(UsageError, match="is of the model ab12, but the models"):
+        write_page(tmp_path, "teacher", "ship")
+
+
+def drop(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+
+
+MISSING: dict[str, Callable[[Path], Any]] = {
+    "There is no run": lambda folder: shutil.rmtree(folder),
+    "holds nothing that a report shows": lambda folder: drop(folder, "model.json"),
+    "is missing. A bundle is": lambda folder: drop(folder, "weights.safetensors"),
+    "not readable JSON": lambda folder: (folder / "run.json").write_text("{"),
+    "does not hold a JSON object": lambda folder: (folder / "run.json").write_text("[]"),
+    "link out of its folder": lambda folder: (folder / "run.json").symlink_to("/etc/hostname"),
+    "of its folder, and such": lambda folder: (folder / "metrics.jsonl").symlink_to("/etc/passwd"),
+    "a report takes up to 32 MB": lambda folder: os.truncate(folder / "model.json", 33_000_000),
+}
+
+
+@pytest.mark.parametrize("sentence", MISSING)
+def test_report_refuses_a_broken_run_in_one_sentence(bundle: Path, sentence: str) -> None:
+    MISSING[sentence](bundle)
+    with pytest.raises((UsageError, OperationError), match=re.escape(sentence)) as error:
+        write_page(bundle.parent, "teacher")
+    assert "\n" not in str(error.value) and not (bundle.parent / "page.html").exists()
+
+
+def test_report_does_not_follow_a_link_to_weights(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    weights = bundle / "weights.safetensors"
+    weights.rename(tmp_path / "elsewhere/w")
+    weights.symlink_to(tmp_path / "elsewhere/w")
+    with pytest.raises(UsageError, match="link out of its folder"):
+        write_page(tmp_path, "teacher")
+
+
+def test_report_does_not_follow_a_store_into_other_files(store: Store, tmp_path: Path) -> None:
+    store.close()
+    secret = tmp_path / "secret.h5"
+    with h5py.File(secret, "w") as file:
+        file["mel"] = np.zeros((16, 24, 24), np.float16)
+    with h5py.File(store.path, "r+") as file:
+        del file["mel"]
+        file["mel"] = h5py.ExternalLink("secret.h5", "/mel")
+    with pytest.raises(UsageError, match=r"refers to data in another file \(mel\)"):
+        write_page(tmp_path, "samples.h5")
+    with h5py.File(store.path, "r+") as file:
+        del file["mel"]
+        layout = h5py.VirtualLayout((16, 24, 24), np.float16)
+        layout[:] = h5py.VirtualSource(str(secret), "mel", (16, 24, 24))
+        file.create_virtual_dataset("mel", layout)
+    with pytest.raises(UsageError, match=r"refers to data in another file \(mel\)"):
+        write_page(tmp_path, "samples.h5")
+
+
+def test_report_does_not_follow_the_folder_of_a_store(store: Store, tmp_path: Path) -> None:
+    store.close()
+    folder = store_run_folder(store.path)
+    shutil.rmtree(folder)
+    folder.symlink_to("/etc")
+    with pytest.raises(UsageError, match="link out of its folder"):
+        write_page(tmp_path, "samples.h5")
+
+
+def test_report_refuses_a_store_of_absurd_size(store: Store, tmp_path: Path) -> None:
+    store.close()
+    with h5py.File(store.path, "r+") as file:
+        del file["mel"]
+        file.create_dataset("mel", (16, 100_000, 100_000), np.float16, chunks=(1, 100, 100))
+    with pytest.raises(UsageError, match="other shapes or sizes"):
+        write_page(tmp_path, "samples.h5")
+
+
+def test_report_runs_no_code_of_a_bundle(bundle: Path, tmp_path: Path) -> None:
+    path = bundle / "model.json"
+    description = json.loads(path.read_text())
+    (tmp_path / "mylab.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    path.write_text(json.dumps(description | {"network": "mylab.net"}))
+    page = Outline(write_page(tmp_path, "teacher"))
+    assert "teacher is described, but not run" in page.text
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("value", ["text", 7, None, ["a"], {"a": {"b": [1, {}]}}, "\x1b[31m"])
+def test_report_survives_records_of_any_type(bundle: Path, value: Any) -> None:
+    names = ("settings", "scores", "versions", "seconds", "command", "machine", "warnings")
+    (bundle / "run.json").write_text(json.dumps(dict.fromkeys(names, value)))
+    (bundle / "metrics.jsonl").write_text(f"{json.dumps({'step': 1, 'loss': value})}\n{{\n[]\n")
+    (bundle.parent / "audit").mkdir()
+    names = ("verdicts", "validity", "attacks", "subjects", "recordings", "neighbors", "store")
+    audit = dict.fromkeys(names, value)
+    (bundle.parent / "audit/audit.json").write_text(json.dumps(audit))
+    assert "\x1b" not in write_page(bundle.parent, "teacher", "audit")
+
+
+@pytest.mark.slow
+def test_report_of_a_stranger_has_a_limited_size(bundle: Path) -> None:
+    many = {str(k): {str(n): "x" * 1000 for n in range(100)} for k in range(100)}
+    record = {"settings": many, "versions": many, "scores": many, "command": "train"}
+    (bundle / "run.json").write_text(json.dumps(record))
+    rows = [json.dumps({"step": k, f"loss {k}": 1.0}) for k in range(500)]
+    (bundle / "metrics.jsonl").write_text("\n".join(rows))
+    text = write_page(bundle.parent, "teacher")
+    assert len(text) < 2_000_000 and text.count("<svg") == 40
+
+
+def test_report_page_must_be_html(bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"ends in \.html"):
+        report([bundle], tmp_path / "page.pdf")
+    with pytest.raises(UsageError, match="at least one run"):
+        report([], tmp_path / "page.html")
