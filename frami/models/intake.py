@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
@@ -63,3 +63,13 @@ def describe_norms(network: nn.Module) -> Iterator[str]:
             f"Layers inside TorchScript ({preview(scripted)}) cannot be examined: the moments of "
             f"batch norms in them cannot guide an inversion. Build the model from its Python code."
         )
+
+
+def check_labels(labels: Sequence[str], classes: int) -> tuple[str, ...]:
+    """Return the labels of a network, one for each of its classes."""
+    if isinstance(labels, str) or len(labels) != classes:
+        raise UsageError(
+            f"A network of {count(classes, 'class')} needs {count(classes, 'label')}, not "
+            f"{labels!r}."
+        )
+    return tuple(labels)
