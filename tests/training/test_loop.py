@@ -24,9 +24,10 @@ from frami.inversion.synthesize import synthesize
 from frami.models.architecture import Architecture
 from frami.models.model import Model
 from frami.models.network import Output
-from frami.training import augment, loop, losses
+from frami.training import augment, loop, losses, trainer
 from frami.training.losses import Loss, logits_loss
 from frami.training.recipes import find_recipe
+from frami.training.trainer import Trainer
 from tests.conftest import last_layer, make_teacher
 
 
@@ -38,11 +39,11 @@ def test_fit_ema_loss_compares_with_moving_average(
     networks = [copy.deepcopy(student.network)]
     average_logits: list[Tensor] = []
     batches: list[tuple[Tensor, Tensor]] = []
-    step, augment_batch = loop._Trainer.step, augment.augment
+    step, augment_batch = Trainer.step, augment.augment
 
-    def record_network(trainer: loop._Trainer, loss: Tensor) -> None:
-        step(trainer, loss)
-        networks.append(copy.deepcopy(trainer.student.network))
+    def record_network(one: Trainer, loss: Tensor) -> None:
+        step(one, loss)
+        networks.append(copy.deepcopy(one.student.network))
 
     def record_reference(reference: Output, student_out: Output, target: Tensor) -> Tensor:
         average_logits.append(reference.logits.clone())
@@ -52,7 +53,7 @@ def test_fit_ema_loss_compares_with_moving_average(
         batches.append(augment_batch(*arguments, **options))
         return batches[-1]
 
-    monkeypatch.setattr(loop._Trainer, "step", record_network)
+    monkeypatch.setattr(Trainer, "step", record_network)
     ema_loss = Loss(record_reference, reference="ema_student")
     monkeypatch.setattr(losses, "LOSSES", {**losses.LOSSES, "ema_student": ema_loss})
     monkeypatch.setattr(augment, "augment", record_batch)
@@ -79,7 +80,7 @@ def test_fit_resumed_equals_uninterrupted(
     one_thread: None,
 ) -> None:
     monkeypatch.setattr(run_module, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr(loop, "LOG_EVERY", 2)
+    monkeypatch.setattr(trainer, "LOG_EVERY", 2)
     clips = train_holdout_split(store)[0]
     settings = loop.TrainingSettings(steps=7, batch_size=8)
 
@@ -124,15 +125,15 @@ def diverge(monkeypatch: pytest.MonkeyPatch) -> Callable[[set[int]], None]:
     """Return a function that makes the update of some steps infinite, when they are first made."""
 
     def set_steps(steps: set[int]) -> None:
-        left, step = set(steps), loop._Trainer.step
+        left, step = set(steps), Trainer.step
 
-        def spoil(trainer: loop._Trainer, loss: Tensor) -> None:
-            count = trainer.schedule.last_epoch
+        def spoil(one: Trainer, loss: Tensor) -> None:
+            count = one.schedule.last_epoch
             factor = torch.inf if count in left else 1.0
             left.discard(count)
-            step(trainer, loss * factor)
+            step(one, loss * factor)
 
-        monkeypatch.setattr(loop._Trainer, "step", spoil)
+        monkeypatch.setattr(Trainer, "step", spoil)
 
     return set_steps
 
@@ -145,7 +146,7 @@ def test_fit_steps_back_once_with_a_smaller_step(
     monkeypatch: pytest.MonkeyPatch,
     diverge: Callable[[set[int]], None],
 ) -> None:
-    monkeypatch.setattr(loop, "LOG_EVERY", 2)
+    monkeypatch.setattr(trainer, "LOG_EVERY", 2)
     clips, settings = train_holdout_split(store)[0], loop.TrainingSettings(steps=8, batch_size=8)
     recipe, rates = find_recipe("kd"), []
 
@@ -185,7 +186,7 @@ def test_fit_after_a_step_back_resumes_to_the_bit(
     one_thread: None,
 ) -> None:
     monkeypatch.setattr(run_module, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr(loop, "LOG_EVERY", 2)
+    monkeypatch.setattr(trainer, "LOG_EVERY", 2)
     clips, settings = train_holdout_split(store)[0], loop.TrainingSettings(steps=8, batch_size=8)
 
     def stop_at_six(done: int, note: str = "") -> None:
