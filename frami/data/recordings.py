@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frami.core import registry
+from frami.core.run_record import settings_id
 from frami.data.file_reader import FileReader as FileReader
 
 SUFFIXES = (".wav", ".flac", ".ogg")
@@ -176,6 +177,13 @@ class Split:
         if train.ids:
             annotated = *annotated, train.ids
         return hashlib.sha256(repr(annotated).encode()).hexdigest()[:8]
+
+
+def fingerprint_of_both_sides(split: Split) -> str:
+    """Return digits of the training and the test clips: their annotations and their contents."""
+    names = settings_id({"train": split.annotations_id, "validation": split.test.names})
+    contents = [contents_digest(side) for side in (split.train, split.test)]
+    return f"{names}-{settings_id({'contents': contents})}"
 
 
 def contents_digest(recordings: Recordings) -> str:

@@ -40,12 +40,12 @@ import torch
 from frami.core import files
 from frami.core.errors import UsageError
 from frami.core.progress import ProgressCallback, check_callback, silent
-from frami.core.run import Run, settings_id
+from frami.core.run import Run
 from frami.core.runtime import select_runtime
 from frami.core.seeds import Stream, make_rng
 from frami.core.settings import make_settings
 from frami.data.annotations import DESED_DURATIONS, DESED_FOLDS, DESED_SYNTHETIC, Event
-from frami.data.recordings import Recordings, Split, contents_digest
+from frami.data.recordings import Recordings, Split, fingerprint_of_both_sides
 from frami.data.scenes import SoundscapeSettings, check_settings, draw_events, mix
 from frami.data.splits import load_split
 
@@ -147,7 +147,7 @@ def make_soundscapes(
         "soundscapes",
         {**choices, **counts, "seed": seed, **asdict(settings)},
         writes=("audio", "metadata"),
-        recordings=_recordings_id(split),
+        recordings=fingerprint_of_both_sides(split),
         missing=split.missing,
         origin=split.origin,
     ) as run:
@@ -159,13 +159,6 @@ def make_soundscapes(
                 _write_subset(run, plan, tables, done, report)
             run.finish(soundscapes=train + validation)
         return run.folder
-
-
-def _recordings_id(split: Split) -> str:
-    """Return digits of the recordings of both subsets: their annotations and their contents."""
-    names = settings_id({"train": split.annotations_id, "validation": split.test.names})
-    contents = [contents_digest(side) for side in (split.train, split.test)]
-    return f"{names}-{settings_id({'contents': contents})}"
 
 
 def _check_counts(counts: dict[str, int]) -> None:
