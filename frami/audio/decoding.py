@@ -53,7 +53,8 @@ def open_audio(path: Path) -> Iterator[soundfile.SoundFile]:
     Raises:
         OperationError: The file is not audio, is cut off, or holds several recordings.
     """
-    verdict = examine(path)
+    with reraise_os_errors("read"):
+        verdict = examine(path)
     if verdict.problem:
         raise OperationError(verdict.problem)
     with _Patched(path, verdict.patches) as patched:
@@ -72,7 +73,7 @@ def reading_error(path: Path) -> OperationError:
 
 
 def _opening_error(path: Path, error: Exception) -> OperationError:
-    with path.open("rb") as file:
+    with reraise_os_errors("read"), path.open("rb") as file:  # the decoder names no cause
         if file.read(4) in containers.MAGIC:
             return OperationError(f"{path} is not audio, or is cut off: fetch it again.")
     return OperationError(f"{path} is not audio that can be read ({error}). Use wav, flac or ogg.")
