@@ -35,7 +35,7 @@ def test_report_draws_recordings_as_points_alone(artifacts: Path, tmp_path: Path
 
 
 BAD = {
-    ("other_teacher.h5", "samples.h5"): "was made from the teacher",
+    ("other_teacher.h5", "samples.h5"): "belongs to the teacher",
     ("samples.h5", "truncated.h5"): "truncated or not an HDF5 file",
     ("layout",): "holds nothing that a report shows",
     ("nothing",): "There is no run",
