@@ -42,7 +42,7 @@ def teacher() -> Model:
 
 def write(folder: Path, clips: int, steps: int, slow_ms: float) -> Result:
     """Write the shards of a plan."""
-    model, total = teacher(), clips // BATCH
+    model, total = teacher(), -(-clips // BATCH)
     rng = np.random.default_rng(0)
     noise = torch.from_numpy(
         rng.standard_normal((BATCH, model.front_end.n_mels, timing.FRAMES), np.float32)
@@ -87,7 +87,7 @@ def inspect(folder: Path, clips: int, steps: int, slow_ms: float) -> Result:
         start = time.monotonic()
         text = str(frami.inspect(folder / "large.h5"))
         seconds.append(time.monotonic() - start)
-    assert f"{clips // BATCH * BATCH:,}" in text
+    assert f"{-(-clips // BATCH) * BATCH:,}" in text
     return {"first_seconds": seconds[0], "inspect_seconds": seconds[1]}
 
 

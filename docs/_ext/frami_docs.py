@@ -302,7 +302,8 @@ def resolve_error(
     """Link the short name of an error to its entry."""
     if node["reftype"] != "exc" or "." in node["reftarget"]:
         return None
-    name = f"frami.core.errors.{node['reftarget']}"
+    module = "stopping" if node["reftarget"] == "Stopped" else "errors"
+    name = f"frami.core.{module}.{node['reftarget']}"
     domain = env.domains.python_domain
     return domain.resolve_xref(env, node["refdoc"], app.builder, "exc", name, node, text)
 

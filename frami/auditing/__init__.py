@@ -17,6 +17,7 @@ subjects     the attacks on each model
 verdict      the three verdicts, in words
 guarantee    what follows from a teacher's differential privacy
 neighbors    nearest neighbors, as an illustration
+pairs        spectrograms of the nearest pairs, for a page on request
 document     audit.md
 settings     settings of an audit
 """

@@ -39,6 +39,11 @@ from frami.models.model import ModelLike, as_model
 
 FORMAT = "frami audit 1"
 RESULT, DOCUMENT = "audit.json", "audit.md"
+NOT_PRIVATE = (
+    "Reference models, and the teacher with canaries, are trained without differential privacy. "
+    "They predict the losses of this teacher less well, so the attacks are weaker; canaries do not "
+    "measure its training."
+)
 
 
 @dataclass(frozen=True)
@@ -140,16 +145,14 @@ def audit(
     store = open_store(model, samples) if samples is not None else None
     runtime = select_run_runtime(out, device, threads, precision)
     trainer, note = make_trainer(model, clip_task(model), settings.reference_steps, runtime, seed)
+    work = Work(references, shadows, canaries, persons, statement)
     config = {
         "teacher": model.fingerprint,
         "students": {subject.name: subject.fingerprint for subject in subjects},
         "store": describe_store(store) if store else {},
         "dataset": dataset,
         "test_fold": None if test_fold is None else str(test_fold),
-        "references": references,
-        "shadows": shadows,
-        "canaries": canaries,
-        "persons": persons,
+        **asdict(work),
         "statement": asdict(statement) if statement else {},
         "options": asdict(settings),
         "seed": seed,
@@ -172,8 +175,8 @@ def audit(
     ) as run:
         if not run.finished:
             notes = [note] if note and (references or canaries) else []
+            notes += [NOT_PRIVATE] if statement and (references or canaries) else []
             notes += describe_count(model, pool)
-            work = Work(references, shadows, canaries, persons, statement)
             auditor = Auditor(model, subjects, store, pool, trainer, settings, work, out)
             result = auditor.run(notes, report)
             content = {"format": FORMAT, **config, "exported": exported(subjects), **result}
