@@ -38,7 +38,7 @@ from frami.core.errors import unknown_name
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import loss_weights, setting, weight
-from frami.inversion import losses
+from frami.inversion import losses, smoothness
 from frami.inversion.decoder import clamp_to_range
 from frami.inversion.hooks import ForwardPass
 from frami.inversion.loop import LossTerms, RoundResult, optimize_clips
@@ -64,8 +64,8 @@ class Form:
 
 FORMS = MappingProxyType(
     {
-        "deepinversion": Form(losses.total_variation, (0.9, 0.999)),
-        "cmi": Form(losses.mean_total_variation, (0.5, 0.99)),
+        "deepinversion": Form(smoothness.total_variation, (0.9, 0.999)),
+        "cmi": Form(smoothness.mean_total_variation, (0.5, 0.99)),
     }
 )
 

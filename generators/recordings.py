@@ -25,7 +25,7 @@ from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import setting
 from frami.data.clips import Spectrograms, crop_or_tile
-from frami.data.recordings import Recordings, load_dataset
+from frami.data.recordings import Recordings, contents_digest, load_dataset
 from frami.data.splits import find_data_folder, load_split
 from frami.inversion.loop import RoundResult
 from frami.inversion.method import MethodSettings
@@ -63,7 +63,8 @@ class Method:
                 f"This copy of {settings.dataset} has no clips outside fold {folds[-1]}. "
                 f"{split.missing}"
             )
-        self.recordings = {**split.origin, "fingerprint": split.fingerprint}
+        self.recordings = {**split.origin, "fingerprint": split.annotations_id}
+        self.contents = contents_digest(split.train)
         self._train: Recordings = split.train
         self._clips: Spectrograms | None = None
 

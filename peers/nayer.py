@@ -9,7 +9,7 @@ from adapt import Authors, TeacherLogits, fit_size, on_cpu, range_normalizer
 from harness import Clips, Method, Order, Report, main
 from torch import Tensor, nn
 
-from frami.generators.nayer import class_embeddings
+from frami.inversion.class_embeddings import class_embeddings
 from frami.models.model import Model
 
 # As in scripts/nayer_100.sh for CIFAR-10. A generator makes ten rounds an epoch until the warm-up

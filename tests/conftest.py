@@ -40,6 +40,11 @@ FAST: dict[str, Any] = {
 }
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # Untrained teachers are rightly warned of. Tests of warnings turn them into errors again.
+    config.addinivalue_line("filterwarnings", "ignore::frami.core.warn.FramiWarning")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not os.environ.get("FRAMI_DATA"):
         skip = pytest.mark.skip(reason="FRAMI_DATA is not set to a folder of recordings")

@@ -13,7 +13,10 @@ from frami.adoption.calling import Calling
 from frami.adoption.checks import Check
 from frami.adoption.trace import trace
 from frami.adoption.trial import Trial, features_of
+from frami.audio.frontend import FrontEnd
+from frami.audio.presets import PRESETS
 from frami.audio.synthesizer import random_sounds
+from frami.core.memory import raise_if_full
 from frami.inversion.hooks import BatchNormStats, never_updated, record_batch_norm_inputs
 from frami.models import axes
 from frami.models.foreign import Adoption, undo_activation
@@ -23,6 +26,7 @@ EARLY = 3  # batch norms that are compared
 # or logarithm gives 0.6 to 50, the right one less than 0.2, for recordings and for random sounds.
 FAR = 0.5
 VAR_FLOOR = 1e-5
+LIBROSA_BANKS, LIBROSA_FLOOR = ("librosa", "slaney"), 1e-10
 N_SOUNDS = 24  # of one second
 
 
@@ -100,6 +104,7 @@ def _front_end_doubts(trial: Trial, adoption: Adoption, checks: Sequence[Check])
     """Yield a sentence if the values at the early batch norms are not like those of training."""
     rate = trial.front_end.sample_rate
     sounds = random_sounds(np.random.default_rng(trial.seed), N_SOUNDS, rate, rate)
+    yield from _range_doubt(trial.front_end)
     found = [
         distance
         for waveforms in (sounds, *(check.waveform.unsqueeze(0) for check in checks))
@@ -113,6 +118,18 @@ def _front_end_doubts(trial: Trial, adoption: Adoption, checks: Sequence[Check])
             f"`front_end` probably differs from that of training: the values at the batch norm "
             f"{name} are {deviations:.1f} deviations away from its running mean, and vary "
             f"{spread:.2g} times as much as in training."
+        )
+
+
+def _range_doubt(front_end: FrontEnd) -> Iterator[str]:
+    """Yield a sentence if a front end is that of librosa, but for its limit of 80 dB."""
+    is_librosa = front_end.filterbank in LIBROSA_BANKS and front_end.power_floor == LIBROSA_FLOOR
+    own = front_end.unstandardized
+    if is_librosa and not front_end.top_db and own not in PRESETS.values():
+        yield (
+            "`front_end` has the bands and the floor of librosa, and no top_db. By default "
+            "librosa.power_to_db limits values to 80 dB below the highest of a clip: if training "
+            "used that default, set top_db=80."
         )
 
 
@@ -133,7 +150,8 @@ def _moment_distance(
     with record_batch_norm_inputs(trial.module) as stats:
         try:
             trial.module(_input(trial, adoption, adoption.layout, waveforms).to(device))
-        except Exception:  # the comparison with the bundle names it
+        except Exception as error:  # the comparison with the bundle names it
+            raise_if_full(error)
             return None
     known = (name for name in stats.batch if not never_updated(trial.module.get_submodule(name)))
     return max((_divergence(stats, name) for name in islice(known, EARLY)), default=None)

@@ -12,12 +12,14 @@ from frami.adoption import probes, rendered
 from frami.adoption.failures import user_error
 from frami.adoption.findings import IMPOSSIBLE, RENDERED, WEAK, WORKS, Fitness
 from frami.core import seeds
+from frami.core.memory import raise_if_full
 from frami.core.runtime import select_runtime
 from frami.core.seeds import Stream
 from frami.generators import frami as method
 from frami.inversion import targets
 from frami.inversion.explicit_norms import explicit_batch_norms
 from frami.inversion.gradients import GradientCheck, batch_dependence, check_gradient
+from frami.models.intake import low_precision
 from frami.models.model import Model, ModelLike, as_model
 from frami.models.network import frozen
 
@@ -43,7 +45,7 @@ def check_fitness(
     findings = Fitness(
         classes=len(model.labels),
         single_label=model.task == "single-label",
-        low_precision=probes.find_low_precision(model.network),
+        low_precision=low_precision(model.network),
         wrappers=probes.find_wrappers(model.network),
         norms=probes.find_norms(model.network),
     )
@@ -65,6 +67,7 @@ def _run(model: Model, findings: Fitness, seed: int, device: str, threads: int |
         try:
             check = check_gradient(network, mel[:GRADIENT_CLIPS], rng, runtime)
         except Exception as error:  # whatever code of the user's own raises
+            raise_if_full(error)
             check = GradientCheck(math.nan, math.nan, FAILED, detail=user_error(error))
             return replace(findings, gradient=check)
         findings = replace(findings, gradient=check)

@@ -18,6 +18,7 @@ from frami.generators import frami as method
 from frami.inversion import targets
 from frami.inversion.hooks import batch_norms, never_updated
 from frami.inversion.losses import class_prior_loss
+from frami.models.answers import are_probabilities as are_probabilities
 from frami.models.model import Model
 from frami.models.network import Classifier
 
@@ -76,16 +77,6 @@ def find_wrappers(network: nn.Module) -> tuple[str, ...]:
     )
 
 
-def find_low_precision(network: nn.Module) -> str:
-    """Return the type of weights that are not float32 or float64, or an empty text."""
-    types = {
-        tensor.dtype
-        for tensor in network.state_dict().values()
-        if tensor.is_floating_point() and tensor.dtype not in (torch.float32, torch.float64)
-    }
-    return ", ".join(sorted(str(kind).removeprefix("torch.") for kind in types))
-
-
 @dataclass(frozen=True)
 class Answers:
     """What a teacher answers to clips that are no recordings.
@@ -119,14 +110,6 @@ def summarize_answers(model: Model, logits: Tensor) -> Answers:
         entropy=float(entropies.mean() / torch.tensor(log_probabilities.shape[2]).log()),
         confidence=float(probabilities.amax(dim=1).mean()),
     )
-
-
-def are_probabilities(task: str, logits: Tensor) -> bool:
-    """Return whether logits ``(B, K)`` are the outputs of a softmax, or of sigmoids."""
-    inside = bool(((logits >= 0) & (logits <= 1)).all())
-    if task == "single-label":
-        return inside and bool((logits.sum(dim=1) - 1).abs().max() < 1e-3)
-    return inside
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from frami.core.errors import UsageError
+from frami.core.memory import raise_if_full
 from frami.core.text import preview
 from frami.models import axes
 from frami.models.hooks import Selector, find_module, flat_tensors, forward_hooks, pre_hooks
@@ -79,6 +80,7 @@ def trace(network: nn.Module, x: Tensor) -> Trace:
             result = flat_tensors(network(x))
             tensors |= {keys or ".": copy(part) for keys, part in result.items()}
         except Exception as raised:
+            raise_if_full(raised)
             error = raised
     return Trace(list(started), list(ended), tensors, error)
 

@@ -13,7 +13,7 @@ import soundfile
 
 from frami.audio import containers, streams
 from frami.core.errors import OperationError, UsageError
-from frami.core.files import expand
+from frami.core.files import expand, reraise_os_errors
 
 DECODING_ERRORS = (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError)
 # Bytes after the sound that are not missed: a tag of another format, or padding.
@@ -39,7 +39,9 @@ def check_file(path: str | Path) -> Path:
     path = expand(path)
     if not path.is_file():
         raise UsageError(f"There is no file {str(path)!r}.")
-    if path.stat().st_size == 0:
+    with reraise_os_errors("read"), path.open("rb") as file:  # the decoder names no cause
+        is_empty = not file.read(1)
+    if is_empty:
         raise OperationError(f"{path} is an empty file: fetch it again.")
     return path
 
@@ -51,7 +53,8 @@ def open_audio(path: Path) -> Iterator[soundfile.SoundFile]:
     Raises:
         OperationError: The file is not audio, is cut off, or holds several recordings.
     """
-    verdict = examine(path)
+    with reraise_os_errors("read"):
+        verdict = examine(path)
     if verdict.problem:
         raise OperationError(verdict.problem)
     with _Patched(path, verdict.patches) as patched:
@@ -70,7 +73,7 @@ def reading_error(path: Path) -> OperationError:
 
 
 def _opening_error(path: Path, error: Exception) -> OperationError:
-    with path.open("rb") as file:
+    with reraise_os_errors("read"), path.open("rb") as file:  # the decoder names no cause
         if file.read(4) in containers.MAGIC:
             return OperationError(f"{path} is not audio, or is cut off: fetch it again.")
     return OperationError(f"{path} is not audio that can be read ({error}). Use wav, flac or ogg.")

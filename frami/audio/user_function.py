@@ -14,6 +14,7 @@ from torch import Tensor
 from frami.audio.front_end_settings import Settings
 from frami.core import code
 from frami.core.errors import OperationError
+from frami.core.memory import raise_if_full
 from frami.core.text import count
 
 # What a function takes for one waveform (T,).
@@ -58,6 +59,7 @@ def call(reference: str, function_input: str, waveform: Tensor) -> Tensor:
     try:
         return as_matrix(function(INPUTS[function_input](waveform)))
     except Exception as error:
+        raise_if_full(error)
         raise OperationError(code.describe_error(error, source_of(function))) from error
 
 

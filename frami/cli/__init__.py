@@ -27,6 +27,7 @@ A command imports the library when it runs, so that help is fast.
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import sys
@@ -47,13 +48,14 @@ from frami.cli.export import export
 from frami.cli.help import Group, Option
 from frami.cli.inversion import synthesize
 from frami.cli.moments import moments
+from frami.cli.output import show_library_warnings
 from frami.cli.prediction import predict
 from frami.cli.recordings import data, soundscapes
 from frami.cli.report_page import listen, report
 from frami.cli.reports import evaluate, inspect
 from frami.cli.stores import merge
 from frami.cli.training import train
-from frami.core import registry
+from frami.core import memory, registry
 from frami.core.errors import FramiError, Stopped
 
 OUT_OF_MEMORY = (
@@ -88,6 +90,7 @@ def frami(modules: tuple[str, ...]) -> None:
     frami inverts a frozen teacher into synthetic spectrograms and trains a small student on them.
     Neither step reads a recording. To see it work, type: frami demo
     """
+    show_library_warnings(click.get_current_context())
     if os.getcwd() not in sys.path:  # the user's own modules are usually in this folder
         sys.path.append(os.getcwd())
     for name in modules:
@@ -126,6 +129,9 @@ def main() -> None:
     The codes are 0 (done), 1 (failed), 2 (wrong use), 75 (--stop-after) and 130 (Ctrl-C).
     """
     command = shlex.join(["frami", *sys.argv[1:]])
+    for stream in (sys.stdout, sys.stderr):  # a terminal may lack letters of a label or a path
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         frami(prog_name="frami", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -142,14 +148,16 @@ def main() -> None:
         _stop(f"{error} To continue, type: {command}", error.exit_code)
     except FramiError as error:
         _stop(str(error), error.exit_code)
-    except OSError as error:
-        _stop(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.", 1)
+    except BrokenPipeError:  # the program that reads the output has ended, such as head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except Exception as error:
+        if memory.is_full(error):
+            _stop(f"{memory.describe_full(error)} {OUT_OF_MEMORY}", 1)
+        if isinstance(error, OSError):
+            _stop(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.", 1)
         if os.environ.get("FRAMI_TRACEBACK"):
             raise
-        # By its name, because torch may not be imported.
-        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-            _stop(f"{str(error).split('. ')[0] or 'The memory is full'}. {OUT_OF_MEMORY}", 1)
         origin = _user_code(error) or "This is a bug in frami"
         hint = "set FRAMI_TRACEBACK=1 to see the traceback"
         _stop(f"{type(error).__name__}: {error}. {origin}; {hint}.", 1)

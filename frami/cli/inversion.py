@@ -137,9 +137,9 @@ def synthesize(
     from frami.core.progress import show_progress
     from frami.data.composition import describe_answers, describe_origins
     from frami.data.store import Store, store_run_folder
-    from frami.inversion.checks import describe_priors, inversion_warnings
+    from frami.inversion.checks import describe_priors
     from frami.inversion.method import load_method
-    from frami.inversion.mixture import plan_parts, unique
+    from frami.inversion.mixture import plan_parts
     from frami.inversion.synthesize import SAMPLES
     from frami.inversion.synthesize import synthesize as run_synthesize
     from frami.models.model import load
@@ -155,8 +155,6 @@ def synthesize(
     for part in parts:
         if dataset := getattr(part.settings, "dataset", None):
             runs.check_recordings(dataset, getattr(part.settings, "data", None))
-    for warning in unique(inversion_warnings(model, part.settings) for part in parts):
-        output.echo(warning, err=True)
     out, n_before = Path(arguments["out"]), 0
     if own is not None:
         out = own.path(out)

@@ -54,7 +54,8 @@ runtime_options = combine_options(
         section="Runtime",
         type=types.Integer(0, types.MAX_SEED),
         default=0,
-        help="Seed of all random numbers.",
+        help="Seed of all random numbers. Equal seeds give equal bytes with equal --threads on one "
+        "machine; other thread counts round sums differently.",
     ),
     option(
         "--device",

@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib
 import shlex
 import threading
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from frami.cli.help import name_options
 from frami.core import code
+from frami.core.warn import FramiWarning
 
 if TYPE_CHECKING:
     from frami.evaluate.complexity import Budget
@@ -39,6 +41,22 @@ def import_torch(title: str) -> None:
 def echo_note(message: str) -> None:
     """Print a text of the library on standard error, beside the progress."""
     echo(message, err=True)
+
+
+def show_library_warnings(context: click.Context) -> None:
+    """Print warnings of the library as sentences on standard error, until the command ends."""
+    context.with_resource(warnings.catch_warnings())
+    warnings.simplefilter("always", FramiWarning)
+    show_others, shown = warnings.showwarning, set[str]()
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
+        if not issubclass(category, FramiWarning):
+            show_others(message, category, *place, **options)
+        elif str(message) not in shown:
+            shown.add(str(message))
+            echo_note(f"Warning: {message}")
+
+    warnings.showwarning = show
 
 
 def echo_budget(budget: Budget | None, *models: Model) -> None:

@@ -50,12 +50,17 @@ def digest_of(*parts: object) -> str:
 
 
 def file_key(path: Path) -> str:
-    """Return the digest of a file's path, size and time of change; empty if it is not there."""
+    """Return the digest of a file's path, size, inode and times; empty if it is not there.
+
+    Files of one archive can have the same size and time of modification. When two of them exchange
+    their names, their inodes and times of change tell.
+    """
     try:
         status = path.stat()
     except OSError:
         return ""
-    return digest_of(str(path.absolute()), status.st_size, status.st_mtime_ns)
+    times = status.st_mtime_ns, status.st_ctime_ns
+    return digest_of(str(path.absolute()), status.st_size, status.st_ino, times)
 
 
 class Pack:

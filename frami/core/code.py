@@ -26,6 +26,7 @@ from typing import Any
 from frami.core import registry
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
+from frami.core.memory import raise_if_full
 
 CODE_FOLDER = "code"  # in a bundle
 TEACHER_CODE = "teacher_code"  # in the record of a store: references of its teacher
@@ -131,6 +132,7 @@ def _run_file(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
+        raise_if_full(error)
         raise UsageError(describe_error(error, path)) from error
     return module
 

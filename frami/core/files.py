@@ -6,14 +6,25 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from frami.core.errors import OperationError, UsageError
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = "Free space there, or name another place."
+_OPEN_FILES = "Too many files are open: close other programs, or raise the limit with ulimit -n."
+_MEMORY = "The memory is full: close other programs, or take smaller batches."
+_DEVICE = "The disk or the network failed: check it, and try again. The file may be whole."
+WAYS_OUT = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _FULL),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), _OPEN_FILES),
+    errno.ENOMEM: _MEMORY,
+    **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ETIMEDOUT), _DEVICE),
+}
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+LOCKS_VARIABLE = "FRAMI_LOCKS"  # "off" works without locks
 
 
 def expand(path: str | Path) -> Path:
@@ -25,16 +36,24 @@ def expand(path: str | Path) -> Path:
 
 
 @contextmanager
-def reraise_os_errors() -> Iterator[None]:
-    """Raise an OperationError for a disk error, such as a full disk or a missing permission."""
+def reraise_os_errors(verb: str = "write") -> Iterator[None]:
+    """Raise an OperationError for a disk error, such as a full disk or a missing permission.
+
+    Args:
+        verb: What is done with the files: ``write`` or ``read``.
+    """
     try:
         yield
     except OSError as error:
-        path = f" {error.filename}" if error.filename else ""
-        way_out = "Free space there, or name" if error.errno in FULL else "Name"
-        raise OperationError(
-            f"Cannot write{path}: {error.strerror or error}. {way_out} another place."
-        ) from error
+        raise OperationError(describe_os_error(error, verb)) from error
+
+
+def describe_os_error(error: OSError, verb: str = "write", path: str | Path = "") -> str:
+    """Return a sentence on an error of the system, and the way out that fits its cause."""
+    place = f" {path or error.filename}" if path or error.filename else ""
+    default = "Name another place." if verb == "write" else "Correct that, and try again."
+    way_out = WAYS_OUT.get(error.errno or 0, default)
+    return f"Cannot {verb}{place}: {error.strerror or error}. {way_out}"
 
 
 def ensure_dir(path: str | Path) -> Path:
@@ -59,14 +78,35 @@ def acquire_lock(lock: Path, activity: str) -> int:
     """
     with reraise_os_errors():
         descriptor = os.open(lock, os.O_CREAT | os.O_RDWR)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(descriptor)
-            raise UsageError(
-                f"Another process {activity}. Wait for it, or choose another `out`."
-            ) from error
+    try:
+        _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, lock.parent)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise UsageError(
+            f"Another process {activity}. Wait for it, or choose another `out`."
+        ) from error
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
+
+
+def _lock(descriptor: int, flags: int, folder: Path) -> None:
+    """Lock a file; without locks, two processes could write the same file and destroy it."""
+    if os.environ.get(LOCKS_VARIABLE, "") == "off":
+        return
+    try:
+        fcntl.flock(descriptor, flags)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise OperationError(describe_os_error(error, "lock", folder)) from error
+        raise OperationError(
+            f"The file system of {folder} has no locks ({error.strerror or error}), which keep two "
+            f"processes from writing to one file. Choose a place on a local disk, or set "
+            f"{LOCKS_VARIABLE}=off if no other process works there."
+        ) from error
 
 
 @contextmanager
@@ -75,8 +115,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     with reraise_os_errors():
         descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with reraise_os_errors():
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor, fcntl.LOCK_EX, folder)
         yield
     finally:
         os.close(descriptor)
@@ -107,3 +146,16 @@ def write_parts(path: Path, parts: Iterable[bytes]) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file atomically."""
     write_bytes(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_tree(folder: Path) -> dict[str, bytes]:
+    """Return the contents of all files below a folder, by their paths in it."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def write_tree(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write what `read_tree` returned."""
+    for name, content in contents.items():
+        ensure_dir((folder / name).parent)
+        write_bytes(folder / name, content)

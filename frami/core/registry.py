@@ -15,6 +15,7 @@ from types import FunctionType, ModuleType
 from typing import Any, TypeVar, overload
 
 from frami.core.errors import UsageError, unknown_name
+from frami.core.memory import raise_if_full
 
 T = TypeVar("T")
 
@@ -111,6 +112,7 @@ def import_user_module(name: str) -> ModuleType:
             f"The module {name!r} is not valid Python ({error}); correct it."
         ) from error
     except Exception as error:
+        raise_if_full(error)
         raise UsageError(
             f"The module {name!r} cannot be imported ({type(error).__name__}: {error}); correct it."
         ) from error

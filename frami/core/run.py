@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,33 +15,23 @@ import torch
 
 from frami.core import files
 from frami.core.environment import environment
-from frami.core.errors import OperationError, UsageError
+from frami.core.errors import OperationError
 from frami.core.extension import extend_record
-from frami.core.files import expand
+from frami.core.memory import raise_unless_damaged
 from frami.core.meter import Meter
-from frami.core.settings import describe_differences
+from frami.core.run_identity import matching_record as matching_record
+from frami.core.run_identity import warn_of_other_machine
+from frami.core.run_record import discard_record as discard_record
+from frami.core.run_record import is_finished as is_finished
+from frami.core.run_record import make_record as make_record
+from frami.core.run_record import read_metrics as read_metrics
+from frami.core.run_record import read_record as read_record
+from frami.core.run_record import settings_id as settings_id
 from frami.core.stopping import NEVER, Deadline
 from frami.core.trackers import LogCallback, ignore, pass_on
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 LOCK_FILE = "at-work"
-
-
-def settings_id(settings: Mapping[str, Any]) -> str:
-    """Return 8 hex digits that identify settings; equal settings have equal digits."""
-    text = json.dumps(settings, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def is_finished(folder: Path) -> bool:
-    """Return whether a folder holds a finished run."""
-    return (folder / "run.json").is_file() and read_record(folder)["status"] == "finished"
-
-
-def discard_record(folder: Path) -> None:
-    """Delete the record of a run whose results no longer exist."""
-    for name in ("run.json", "metrics.jsonl", "state.pt"):
-        (folder / name).unlink(missing_ok=True)
 
 
 class Run:
@@ -83,7 +72,7 @@ class Run:
             keeps_state: Keep the last state, so that a finished run can be extended.
             more_steps: Extend a finished run by this number of steps; 0 leaves it finished.
             writes: Files that the work writes. Without a record, none of them may exist.
-            recordings: Fingerprint of the training recordings.
+            recordings: Fingerprint of the training recordings, or of the clips of a store.
             log: Called with all values that the run logs.
             deadline: When `save` stops the work.
             details: Further entries of the record.
@@ -118,7 +107,9 @@ class Run:
             )
             if not self.finished:
                 source = {"recordings": recordings} if recordings else {}
-                self.content |= {"status": "running", **source, **details, **environment()}
+                present = environment()
+                warn_of_other_machine(self.folder, self.content, present)
+                self.content |= {"status": "running", **source, **details, **present}
                 files.write_json(self._record, self.content)
             on_error.pop_all()
 
@@ -184,6 +175,7 @@ class Run:
         try:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
+            raise_unless_damaged(error, path)
             raise OperationError(
                 f"{path} cannot be read ({error}). Delete it to start again."
             ) from error
@@ -197,81 +189,3 @@ class Run:
             (self.folder / "state.pt").unlink(missing_ok=True)
         self.finished = not self._grows
         (self.folder / LOCK_FILE).unlink(missing_ok=True)
-
-
-def matching_record(
-    folder: Path, settings: Mapping[str, Any], writes: Sequence[str], recordings: str | None = None
-) -> dict[str, Any] | None:
-    """Return the record in a folder, or None; refuse a record of different work.
-
-    Without ``recordings``, those of the record are not compared.
-    """
-    if not (folder / "run.json").is_file():
-        foreign = [name for name in writes if (folder / name).exists()]
-        if foreign:
-            raise UsageError(
-                f"{folder} holds {foreign[0]}, but no record of a run. "
-                f"Choose another `out`, so that nothing is overwritten."
-            )
-        return None
-    record = read_record(folder)
-    settings = json.loads(json.dumps(dict(settings), default=str))
-    if record["settings"] != settings:
-        raise UsageError(
-            f"{folder} holds a run with other settings "
-            f"({describe_differences(record['settings'], settings)}). "
-            f"Choose another `out`, or repeat those settings to resume the run."
-        )
-    if recordings is not None and record.get("recordings", "") != recordings:
-        raise UsageError(
-            f"{folder} holds a run of other recordings than these. Choose another `out`."
-        )
-    return record
-
-
-def make_record(
-    command: str, settings: Mapping[str, Any], start: float, **details: Any
-) -> dict[str, Any]:
-    """Return the record of a command without a run folder.
-
-    Args:
-        command: Name of the command.
-        settings: Settings of the command.
-        start: When it started, from `time.monotonic`.
-        details: Further entries of the record.
-    """
-    record = {
-        "command": command,
-        "id": settings_id(settings),
-        "settings": dict(settings),
-        "status": "finished",
-    }
-    return record | {"seconds": time.monotonic() - start, **details, **environment()}
-
-
-def read_record(folder: str | Path) -> dict[str, Any]:
-    """Return the record of a run folder."""
-    path = expand(folder) / "run.json"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"There is no run in {folder}: it has no run.json.") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise OperationError(f"{path} is not readable JSON ({error}).") from error
-    required = {"settings", "status", "command", "seconds"}
-    if not isinstance(record, dict) or not required <= record.keys():
-        raise OperationError(
-            f"{path} is not the record of a run: it lacks settings, status, command or seconds."
-        )
-    return record
-
-
-def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's metrics.jsonl; skip a last line that was cut off."""
-    path = expand(folder) / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    rows = []
-    for line in lines:
-        with suppress(json.JSONDecodeError):
-            rows.append(json.loads(line))
-    return rows

@@ -51,6 +51,7 @@ class Stream(IntEnum):
     GRADIENT_CHECK = 60
     FITNESS = 61
     RANDOM_SOUNDS = 62
+    ANSWER_CHECK = 63
     # Audits
     AUDIT_TESTS = 70
     AUDIT_HALVES = 71

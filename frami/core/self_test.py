@@ -21,6 +21,7 @@ from torch import nn
 from frami.core import files
 from frami.core.cache import cache_folder, digest_of
 from frami.core.errors import OperationError
+from frami.core.memory import raise_if_full
 
 # Precision, and whether the layout is channels last. Each must take at most this part of the time
 # of the one before it, so that noise does not decide.
@@ -139,7 +140,8 @@ def _measure_times() -> dict[tuple[str, bool], float]:
                 start = time.perf_counter()
                 try:
                     _step(network, mel, candidate[0])
-                except RuntimeError:  # this torch cannot compute with it
+                except RuntimeError as error:  # this torch cannot compute with it
+                    raise_if_full(error)
                     continue
                 seconds = time.perf_counter() - start
                 times[candidate] = min(seconds, times.get(candidate, seconds))

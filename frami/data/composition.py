@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from frami.core.text import count
+from frami.core.text import count, preview
 from frami.data.store import Store
 
 MOST_FREQUENT = 3
+NEAR_CHANCE = 0.1
+FEWEST_CLIPS, FEWEST_OF_CLASS = 32, 8  # that a warning needs
 
 
 @dataclass(frozen=True)
@@ -63,17 +65,85 @@ def describe_coverage(store: Store) -> str:
 
 
 def describe_agreement(store: Store) -> str:
-    """Return how many clips the teacher answers as targeted; empty if no clip had a target."""
+    """Return how many clips the teacher answers as targeted; empty if no clip had a target.
+
+    Of tags, it is the F1 score of the tags asked for: their absences are easy, and dominate the
+    share of all tags.
+    """
     rows = store.optimized()
     if not rows.any():
         return ""
-    share = f"{100 * store.target_agreement(rows):.1f} %"
     clips = "clips" if rows.all() else f"{count(int(rows.sum()), 'clip')} that were optimized"
+    answered = answers_to_targets(store)
     if store.targets.ndim == 1:
+        share = f"{100 * answered.share:.1f} %"
         return f"The teacher predicts the target class for {share} of the {clips}."
     return (
-        f"The teacher predicts {share} of the tags of the {clips}, present or absent, as targeted."
+        f"The teacher finds the tags asked for in the {clips} with an F1 score of "
+        f"{answered.share:.3f}."
     )
+
+
+@dataclass(frozen=True)
+class TargetAnswers:
+    """How well a teacher's answers to optimized clips meet their targets.
+
+    Attributes:
+        share: Share of the clips that get their class; for tags the F1 score, in [0, 1].
+        chance: The same of answers that do not depend on the clips.
+        n_clips: Number of clips.
+        failed: Labels of the classes that none of their clips gets.
+    """
+
+    share: float
+    chance: float
+    n_clips: int
+    failed: tuple[str, ...]
+
+    @property
+    def is_near_chance(self) -> bool:
+        """Whether the share is less than a tenth of the way from chance to 1."""
+        return self.share < self.chance + NEAR_CHANCE * (1 - self.chance)
+
+
+def answers_to_targets(store: Store) -> TargetAnswers:
+    """Return how well the teacher's answers to optimized clips of a store meet their targets."""
+    rows = store.optimized()
+    logits, targets = store.column("teacher_logits")[rows], store.targets[rows]
+    n_classes = logits.shape[1]
+    if targets.ndim == 1:
+        asked = targets[:, None] == np.arange(n_classes)
+        found = logits.argmax(axis=1)[:, None] == np.arange(n_classes)
+        chance = 1 / n_classes
+    else:
+        asked, found = targets > 0.5, logits > 0
+        base = float(asked.mean()) if asked.size else 0.0
+        chance = 2 * base / (1 + base)  # of all tags in every clip
+    hits = (asked & found).sum(axis=0)
+    positives = asked.sum() + found.sum()
+    share = 2 * float(hits.sum()) / float(positives) if positives else 1.0
+    failed = np.flatnonzero((hits == 0) & (asked.sum(axis=0) >= FEWEST_OF_CLASS))
+    return TargetAnswers(share, chance, len(targets), tuple(store.labels[k] for k in failed))
+
+
+def target_warnings(store: Store) -> list[str]:
+    """Return a sentence if the inversion failed, and one on the classes that it failed for."""
+    if not store.optimized().any():
+        return []
+    answers = answers_to_targets(store)
+    if answers.is_near_chance and answers.n_clips >= FEWEST_CLIPS:
+        return [
+            f"The inversion failed. {describe_agreement(store)} Chance alone gives "
+            f"{answers.chance:.3f}, and students of these clips learn little. Check the teacher's "
+            f"front end and weights, take more steps, or compare sources of clips: frami advise."
+        ]
+    if answers.failed and not answers.is_near_chance:
+        verb = "is" if len(answers.failed) == 1 else "are"
+        return [
+            f"{count(len(answers.failed), 'class')} of {len(store.labels)} {verb} not inverted "
+            f"({preview(answers.failed)}): the teacher gives none of their clips this class."
+        ]
+    return []
 
 
 def describe_answers(store: Store) -> list[str]:

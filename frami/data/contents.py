@@ -18,6 +18,7 @@ import torch
 from frami.audio.io import read_original_audio
 from frami.core.cache import Pack, file_key
 from frami.core.errors import FramiError
+from frami.core.files import describe_os_error
 from frami.core.progress import ProgressCallback, silent
 from frami.data.recordings import ClipFormat
 from frami.data.spectrogram_cache import code_digest
@@ -77,11 +78,13 @@ def is_audio(name: str) -> bool:
 def check_file(path: Path) -> Contents:
     """Return what is in an audio file; each version of a file is decoded once."""
     try:
-        status = path.stat()
-    except OSError:
+        path.stat()
+    except FileNotFoundError:
         what = "is a link to a file that is not there" if path.is_symlink() else "is not there"
         return Contents(problem=f"{path} {what}.")
-    return _decode(path.absolute(), status.st_size, status.st_mtime_ns)
+    except OSError as error:  # such as a missing permission
+        return Contents(problem=describe_os_error(error, "read", path))
+    return _decode(path.absolute(), file_key(path))
 
 
 def check_files(
@@ -114,7 +117,7 @@ def check_files(
 
 
 @cache
-def _decode(path: Path, size: int, modified: int) -> Contents:
+def _decode(path: Path, key: str) -> Contents:
     try:
         waveform, rate = read_original_audio(path)
     except FramiError as error:

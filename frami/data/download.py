@@ -16,7 +16,7 @@ import pooch
 import requests
 
 from frami.core.errors import OperationError, UsageError
-from frami.core.files import expand
+from frami.core.files import WAYS_OUT, expand
 from frami.data.recordings import Archive, DatasetModule, load_dataset
 
 BLOCK_BYTES = 1 << 16
@@ -58,9 +58,8 @@ def download_dataset(
         archives = [_fetch(archive, out, base_url, progress) for archive in module.ARCHIVES]
         _unpack_all(module, archives, folder)
     except OSError as error:
-        raise OperationError(
-            f"{out} cannot be written ({error}). Free disk space, or choose another `out`."
-        ) from error
+        way_out = WAYS_OUT.get(error.errno or 0, "Correct that, or choose another `out`.")
+        raise OperationError(f"{out} cannot be written ({error}). {way_out}") from error
     return folder
 
 

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frami.audio.io import read_audio
 from frami.core import registry
+from frami.core.run_record import settings_id
+from frami.data.file_reader import FileReader as FileReader
 
 SUFFIXES = (".wav", ".flac", ".ogg")
 SAMPLED_IDS = 64
@@ -33,25 +34,6 @@ class Archive:
     name: str
     url: str
     checksum: str | None
-
-
-@dataclass(frozen=True)
-class FileReader:
-    """Reads whole files: a clip is what its file holds, so that it can be cached.
-
-    Attributes:
-        paths: One file per clip.
-    """
-
-    paths: tuple[Path, ...]
-
-    def __call__(self, index: int, sample_rate: int) -> Tensor:
-        """Return a clip as a mono waveform ``(T,)``."""
-        return read_audio(self.paths[index], sample_rate)
-
-    def subset(self, indices: Sequence[int]) -> FileReader:
-        """Return the reader of the clips with these indices."""
-        return FileReader(tuple(self.paths[index] for index in indices))
 
 
 @dataclass(frozen=True)
@@ -170,9 +152,20 @@ class Split:
 
     @property
     def fingerprint(self) -> str:
+        """Return digits that identify the training clips: their annotations and their contents.
+
+        They are 8 hex digits of the labels and of the clips' names and annotations, and 8 of the
+        bytes of their files. The second part is left out if the clips come from no files. Where
+        the ids of the clips are known, they stand for the contents.
+        """
+        contents = "" if self.train.ids else contents_digest(self.train)
+        return "-".join(filter(None, [self.annotations_id, contents]))
+
+    @property
+    def annotations_id(self) -> str:
         """Return 8 hex digits of the labels and of the training clips' names and annotations.
 
-        Where the contents of the clips are known, they count as well.
+        Where the ids of the clips are known, they count as well.
         """
         train = self.train
         annotated: tuple[object, ...] = (
@@ -184,6 +177,19 @@ class Split:
         if train.ids:
             annotated = *annotated, train.ids
         return hashlib.sha256(repr(annotated).encode()).hexdigest()[:8]
+
+
+def fingerprint_of_both_sides(split: Split) -> str:
+    """Return digits of the training and the test clips: their annotations and their contents."""
+    names = settings_id({"train": split.annotations_id, "validation": split.test.names})
+    contents = [contents_digest(side) for side in (split.train, split.test)]
+    return f"{names}-{settings_id({'contents': contents})}"
+
+
+def contents_digest(recordings: Recordings) -> str:
+    """Return 8 hex digits of the bytes of the recordings' files; empty if they come from none."""
+    read = recordings.read
+    return read.contents_digest() if isinstance(read, FileReader) else ""
 
 
 def sample_ids(ids: Sequence[str]) -> str:

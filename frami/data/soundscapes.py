@@ -40,12 +40,12 @@ import torch
 from frami.core import files
 from frami.core.errors import UsageError
 from frami.core.progress import ProgressCallback, check_callback, silent
-from frami.core.run import Run, settings_id
+from frami.core.run import Run
 from frami.core.runtime import select_runtime
 from frami.core.seeds import Stream, make_rng
 from frami.core.settings import make_settings
 from frami.data.annotations import DESED_DURATIONS, DESED_FOLDS, DESED_SYNTHETIC, Event
-from frami.data.recordings import Recordings, Split
+from frami.data.recordings import Recordings, Split, fingerprint_of_both_sides
 from frami.data.scenes import SoundscapeSettings, check_settings, draw_events, mix
 from frami.data.splits import load_split
 
@@ -147,7 +147,7 @@ def make_soundscapes(
         "soundscapes",
         {**choices, **counts, "seed": seed, **asdict(settings)},
         writes=("audio", "metadata"),
-        recordings=settings_id({"train": split.fingerprint, "validation": split.test.names}),
+        recordings=fingerprint_of_both_sides(split),
         missing=split.missing,
         origin=split.origin,
     ) as run:

@@ -1,6 +1,6 @@
 """Spectrograms of recordings, from the cache folder where it has them; see `frami.core.cache`.
 
-The key of a spectrogram is the path, the size and the time of change of its file. All of a pack
+The key of a spectrogram is the path, the size, the inode and the times of its file. All of a pack
 belong to one front end, and to one version of the code that computes them. The cache keeps values
 that are not standardized, so models with the same features share them.
 """

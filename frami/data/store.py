@@ -18,20 +18,22 @@ Its attributes describe the run. Those that are not text are JSON.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
-from frami.core.errors import OperationError, UsageError
+from frami.core.errors import OperationError
 from frami.core.files import expand
+from frami.core.memory import raise_unless_damaged
 from frami.core.settings import settings_from_json
 from frami.data import virtual_columns
+from frami.data.store_file import open_file, way_out
 
 FORMAT = "frami store 1"
 HOLDOUT_FRACTION = 0.05
@@ -81,11 +83,14 @@ class Store:
             OperationError: The file is damaged, or is not a store.
         """
         self.path = expand(path)
-        self._file = _open(self.path)
+        self._file = open_file(self.path)
         try:
             self._read()
         except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
-            raise OperationError(f"{self.path} is damaged ({error}). {_hint(self.path)}") from error
+            raise_unless_damaged(error, self.path)
+            raise OperationError(
+                f"{self.path} is damaged ({error}). {way_out(self.path)}"
+            ) from error
 
     def _read(self) -> None:
         """Read everything but the spectrograms and the columns that few callers need."""
@@ -105,11 +110,12 @@ class Store:
         missing = sorted(columns - set(self._file))
         if missing:
             raise OperationError(
-                f"{self.path} is damaged: it has no column {', '.join(missing)}. {_hint(self.path)}"
+                f"{self.path} is damaged: it has no column {', '.join(missing)}. "
+                f"{way_out(self.path)}"
             )
         if len({len(self._file[name]) for name in columns}) != 1:
             raise OperationError(
-                f"{self.path} is damaged: its columns differ in length. {_hint(self.path)}"
+                f"{self.path} is damaged: its columns differ in length. {way_out(self.path)}"
             )
         virtual_columns.check_sources(self._file)
         # Looking a column up takes longer than reading a clip.
@@ -181,6 +187,13 @@ class Store:
         return known
 
     @property
+    def contents_digest(self) -> str:
+        """Return 8 hex digits of the targets and the teacher's logits, which tell clips apart."""
+        digest = hashlib.sha256(self.n_frames.tobytes() + self.targets.tobytes())
+        digest.update(self.column("teacher_logits").tobytes())
+        return digest.hexdigest()[:8]
+
+    @property
     def is_open(self) -> bool:
         """Tell whether clips can be read."""
         return bool(self._file)
@@ -224,25 +237,3 @@ def train_holdout_split(store: Store) -> tuple[StoreSubset, StoreSubset]:
     held_out = max(1, round(HOLDOUT_FRACTION * len(store)))
     indices = np.arange(len(store))
     return StoreSubset(store, indices[:-held_out]), StoreSubset(store, indices[-held_out:])
-
-
-def _open(path: Path) -> h5py.File:
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder, but a store is a file whose name ends in .h5.")
-    if not path.is_file():
-        raise UsageError(
-            f"There is no store {str(path)!r}. To make one, run: {_synthesize_command(path)}"
-        )
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        problem = "is empty" if path.stat().st_size == 0 else "is truncated or not an HDF5 file"
-        raise OperationError(f"{path} {problem}. {_hint(path)}") from error
-
-
-def _hint(path: Path) -> str:
-    return f"Copy the file again, or delete it and run: {_synthesize_command(path)}"
-
-
-def _synthesize_command(path: Path) -> str:
-    return f"frami synthesize --teacher TEACHER --out {path}"

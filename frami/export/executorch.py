@@ -23,6 +23,7 @@ from torch import Tensor
 from frami.core import files
 from frami.core.environment import install_command
 from frami.core.errors import OperationError, UsageError
+from frami.core.memory import raise_if_full
 from frami.export.network import export_form
 from frami.models.model import Model
 
@@ -68,6 +69,7 @@ def write_program(
             program = torch.export.export(form, (example,), dynamic_shapes=sizes)
             content = _lower(program)
         except Exception as error:
+            raise_if_full(error)
             raise OperationError(
                 f"ExecuTorch cannot convert the network {model.architecture.network!r}: "
                 f"{str(error).strip().splitlines()[0]}"

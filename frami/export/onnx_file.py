@@ -16,6 +16,7 @@ from torch import Tensor
 from frami.core import files
 from frami.core.environment import install_command
 from frami.core.errors import OperationError, UsageError
+from frami.core.memory import raise_if_full
 from frami.core.settings import settings_to_json
 from frami.export.network import ExportForm, export_form
 from frami.models.model import Model
@@ -61,6 +62,7 @@ def write_onnx(model: Model, path: Path) -> None:
             # torch 2.13's exporter cannot convert a recurrent layer of dynamic length.
             content = (_trace if form.is_recurrent else _export)(form, example)
         except Exception as error:
+            raise_if_full(error)
             raise OperationError(
                 f"torch cannot export the network {model.architecture.network!r} to ONNX: "
                 f"{str(error).strip().splitlines()[0]}"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from frami.core.errors import OperationError
+from frami.core.memory import raise_if_full
 from frami.models.onnx_network import INPUT
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")
@@ -72,6 +73,7 @@ def prepare(path: Path, out: Path) -> None:
         try:
             quant_pre_process(path, out, skip_symbolic_shape=True)
         except Exception as error:
+            raise_if_full(error)
             raise OperationError(f"onnxruntime cannot prepare {path}: {error}") from error
 
 
@@ -105,6 +107,7 @@ def quantize(
                 calibrate_method=getattr(quantization.CalibrationMethod, method),
             )
         except Exception as error:
+            raise_if_full(error)
             raise OperationError(
                 f"onnxruntime cannot quantize {path} with the method {method}: {error}"
             ) from error

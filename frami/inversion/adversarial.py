@@ -22,7 +22,13 @@ from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import loss_weights, setting
 from frami.inversion.hooks import ForwardPass, forward_with_stats
-from frami.inversion.loop import LossTerms, RoundResult, optimize_clips
+from frami.inversion.loop import (
+    LossTerms,
+    NotFiniteError,
+    RoundResult,
+    Setback,
+    optimize_clips,
+)
 from frami.inversion.proxy import ProxyStudent, StudentLoss, soft_kl
 from frami.inversion.upsampler import Upsampler
 from frami.inversion.views import ViewSettings, get_views
@@ -86,6 +92,7 @@ class AdversarialGenerator:
         The targets are ignored: the generator chooses the classes.
         """
         rng = seeds.make_rng(self.seed, Stream.ROUND, index)
+        setbacks: list[Setback] = []
         for _ in range(self.settings.iterations):
             result = optimize_clips(
                 lambda: self._render(len(target), n_frames, rng),
@@ -94,12 +101,15 @@ class AdversarialGenerator:
                 self.optimizer,
                 1,
             )
+            setbacks += [result.setback] if result.setback else []
+            if len(setbacks) > 1:
+                raise NotFiniteError(setbacks[-1])
             for _ in range(self.settings.student_steps):
                 with torch.no_grad():
                     mel = self._render(len(target), n_frames, rng)
                 self.proxy.step(mel, self._teacher_logits(mel))
         classes = self.teacher.network.task.decide(self._teacher_logits(result.mel))
-        return replace(result, target=classes)
+        return replace(result, target=classes, setback=setbacks[0] if setbacks else None)
 
     def _render(self, batch: int, n_frames: int, rng: Generator) -> Tensor:
         with self.runtime.autocast():

@@ -8,12 +8,13 @@ from typing import Any
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError
 from frami.core.settings import loss_weights
-from frami.core.text import count
+from frami.core.text import count, preview
 from frami.inversion import image_views
-from frami.inversion.hooks import batch_norms
+from frami.inversion.hooks import batch_norms, constant_channels, untrained_norms
 from frami.inversion.method import MethodSettings
 from frami.inversion.views import ViewSettings
 from frami.inversion.weak_priors import moments_path
+from frami.models.intake import describe_norms, low_precision
 from frami.models.model import Model
 
 MAX_FRAMES = 100_000
@@ -53,6 +54,8 @@ def check_teacher(teacher: Model, settings: MethodSettings, co_occurrence: float
             f"`co_occurrence` is {co_occurrence}, but this teacher predicts one class per clip. "
             "Leave it out, or use a teacher of tags or sound events."
         )
+    if kinds := low_precision(teacher.network):
+        raise UsageError(f"The teacher's weights are {kinds}. Call .float() on its network.")
     if weighted_losses(settings) and not active_losses(teacher, settings):
         raise UsageError(
             "This teacher has no batch norm, and no other loss has a weight. Set the weight of "
@@ -71,9 +74,11 @@ def inversion_warnings(teacher: Model, settings: MethodSettings) -> list[str]:
     if active != weighted_losses(settings):
         remaining = ", ".join(active).replace("_", " ") or "none"
         warnings.append(
-            "This teacher has no batch norm, so batch-norm moments cannot guide the inversion. "
-            f"Remaining losses: {remaining}."
+            "This teacher has no batch norm with running moments that can be read, so none guide "
+            f"the inversion. Remaining losses: {remaining}."
         )
+    if "batch_norm" in weighted_losses(settings) and not moments_path(settings):
+        warnings += _norm_warnings(teacher)
     low, high = teacher.front_end.value_range
     if high - low > MAX_VALUE_RANGE:
         warnings.append(
@@ -82,6 +87,22 @@ def inversion_warnings(teacher: Model, settings: MethodSettings) -> list[str]:
         )
     if _uses_image_views(settings):
         warnings.append(image_views.WARNING)
+    return warnings
+
+
+def _norm_warnings(teacher: Model) -> list[str]:
+    """Return warnings about the moments that guide an inversion."""
+    warnings = list(describe_norms(teacher.network))
+    if norms := constant_channels(teacher.network):
+        warnings.append(
+            f"Some channels of batch norms have the variance 0 ({preview(norms)}): they were "
+            f"constant in training, and small changes of their input are magnified."
+        )
+    if norms := untrained_norms(teacher.network):
+        warnings.append(
+            f"Some batch norms have the moments of an untrained layer, mean 0 and variance 1 "
+            f"({preview(norms)}). Load the teacher's weights with their buffers."
+        )
     return warnings
 
 

@@ -103,10 +103,26 @@ def batch_norms(network: nn.Module) -> dict[str, nn.Module]:
     }
 
 
+def constant_channels(network: nn.Module) -> list[str]:
+    """Return the names of batch norms with channels of variance 0, constant in training."""
+    return [
+        name
+        for name, layer in network.named_modules()
+        if isinstance(var := getattr(layer, "running_var", None), Tensor)
+        and not isinstance(layer, torch.jit.ScriptModule)
+        and not bool(var.all())
+    ]
+
+
 def never_updated(layer: nn.Module) -> bool:
     """Return whether a batch norm's running moments are the initial ones: mean 0, variance 1."""
     stored = stored_moments(layer)
     return not bool(stored.mean.any()) and bool((stored.var == 1).all())
+
+
+def untrained_norms(network: nn.Module) -> list[str]:
+    """Return the names of the batch norms that training never updated."""
+    return [name for name, layer in batch_norms(network).items() if never_updated(layer)]
 
 
 def stored_moments(layer: nn.Module) -> Moments:

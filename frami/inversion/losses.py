@@ -70,13 +70,18 @@ def batch_norm_loss(
             var = (1 - momentum) * var + momentum * past[name].var
         mean_gap, var_gap = (mean - reference.mean).norm(), (var - reference.var).norm()
         if relative:
-            mean_gap = mean_gap / reference.var.sum().sqrt()
-            var_gap = var_gap / reference.var.norm()
+            mean_gap = mean_gap / _positive(reference.var.sum().sqrt())
+            var_gap = var_gap / _positive(reference.var.norm())
         gaps[moments.pooled].append(mean_gap + var_gap)
     groups = [torch.stack(group) for group in gaps.values() if group]
     if not groups:
         return torch.zeros(())
     return torch.stack([group.mean() if relative else group.sum() for group in groups]).sum()
+
+
+def _positive(spread: Tensor) -> Tensor:
+    """Return a spread to divide by: 1 where every channel was constant in training."""
+    return spread.where(spread > 0, 1.0)
 
 
 def info_nce(
@@ -150,42 +155,6 @@ def activation_loss(output: Output) -> Tensor:
     an image.
     """
     return -output.stats.abs().mean()
-
-
-def total_variation(mel: Tensor) -> Tensor:
-    """Return the sum of the norms of differences between neighbors in time, frequency, diagonals.
-
-    Args:
-        mel: Clips ``(B, F, N)``.
-
-    Source: Yin et al., as `class_prior_loss`, R_TV; as in the authors' code, each norm is taken
-    over the whole batch.
-    """
-    return torch.stack([gap.norm() for gap in _neighbor_gaps(mel)]).sum()
-
-
-def mean_total_variation(mel: Tensor) -> Tensor:
-    """Return the sum of the mean absolute differences between neighbors, as `total_variation`.
-
-    For 64 clips of 64 bands and 160 frames of N(0, 1), it is 1,000 times smaller than the sum of
-    the norms, so the two forms need different weights.
-
-    Args:
-        mel: Clips ``(B, F, N)``.
-
-    Source: the authors' code of Fang et al., "Contrastive Model Inversion", for DeepInversion; also
-    the second form of the authors' code of Yin et al.
-    """
-    return torch.stack([gap.abs().mean() for gap in _neighbor_gaps(mel)]).sum()
-
-
-def _neighbor_gaps(mel: Tensor) -> list[Tensor]:
-    return [
-        mel[:, :, :-1] - mel[:, :, 1:],
-        mel[:, :-1] - mel[:, 1:],
-        mel[:, :-1, :-1] - mel[:, 1:, 1:],
-        mel[:, 1:, :-1] - mel[:, :-1, 1:],
-    ]
 
 
 def neg_kl(teacher: Output, student: Output) -> Tensor:

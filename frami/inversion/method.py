@@ -66,7 +66,9 @@ class UsesRecordings(Protocol):
 
     Attributes:
         recordings: Provenance of the recordings: ``dataset``, ``test_fold`` (the fold left out) and
-            ``fingerprint``. The store and all students distilled from it keep it.
+            ``fingerprint``. The store and all students distilled from it keep it. A method whose
+            recordings are files may also have ``contents``, a digest of them
+            (`frami.data.recordings.contents_digest`): a store of other files is then refused.
     """
 
     recordings: Mapping[str, Any]

@@ -154,6 +154,12 @@ class Mixture:
         ]
         return used[0] if len(used) == 1 else used or None
 
+    @cached_property
+    def contents(self) -> str:
+        """Digests of the files that the methods read, each after a dash; empty without any."""
+        digests = [getattr(method, "contents", "") for method in self.methods.values()]
+        return "".join(f"-{digest}" for digest in digests if digest)
+
     def read_recordings(self, report: ProgressCallback) -> None:
         """Have the methods read their recordings."""
         for method in self.methods.values():

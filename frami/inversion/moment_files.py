@@ -17,6 +17,7 @@ from torch import Tensor
 from frami.core import files
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
+from frami.core.memory import raise_unless_damaged
 from frami.inversion.hooks import Moments
 from frami.models.model import Model
 
@@ -101,6 +102,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
         content = json.loads(metadata.get("content", "null"))
     except (SafetensorError, OSError, ValueError) as error:
+        raise_unless_damaged(error, path)
         raise OperationError(
             f"{path} is truncated or not a file of moments ({error}). Copy it again."
         ) from error

@@ -14,14 +14,17 @@ from frami.core import code, seeds, time_budget
 from frami.core.errors import UsageError
 from frami.core.files import expand
 from frami.core.progress import ProgressCallback, check_callback, silent
-from frami.core.run import Run, discard_record, is_finished
+from frami.core.run import Run, discard_record, is_finished, read_record
 from frami.core.run_choice import RECORD_KEY
+from frami.core.run_identity import check_same_data
 from frami.core.run_runtime import select_run_runtime
 from frami.core.settings import identity_fields
 from frami.core.shards import Shard, make_shard
 from frami.core.stopping import Deadline, make_deadline
 from frami.core.text import count
 from frami.core.trackers import LogCallback, check_log, ignore
+from frami.core.warn import warn_all
+from frami.data.composition import target_warnings
 from frami.data.store import Store, store_run_folder
 from frami.data.writer import StoreWriter
 from frami.inversion import checks, targets
@@ -62,7 +65,8 @@ def synthesize(
 ) -> Store:
     """Invert a teacher into a store of synthetic spectrograms; return the store, open for reading.
 
-    An existing store made with the same settings is continued where it stopped.
+    An existing store made with the same settings is continued where it stopped. A `FramiWarning`
+    tells of a teacher that is hard to invert, and of clips that do not get their target class.
 
     Args:
         teacher: A model, a bundle's folder, or the name of a pretrained model. It is not changed.
@@ -118,6 +122,7 @@ def synthesize(
     frame_range = checks.check_frame_range(frame_range)
     for part in parts:
         checks.check_teacher(teacher, part.settings, co_occurrence)
+        warn_all(inversion_warnings(teacher, part.settings))
     runtime = select_run_runtime(store_run_folder(out), device, threads, precision)
     # Generators of a fixed size are built for the clips of this synthesis.
     sized = replace(teacher, frame_range=frame_range)
@@ -155,7 +160,9 @@ def synthesize(
         _run(synthesis, parts, out, n_clips, report, log, deadline, details)
     finally:
         writer.close()
-    return Store(out)
+    store = Store(out)
+    warn_all(target_warnings(store))
+    return store
 
 
 def _check_samples(samples: int | None, minutes: float | None, batch_size: int) -> int:
@@ -198,6 +205,8 @@ def _run(
     """Run the rounds that a store still lacks, and record the run beside it."""
     folder, teacher = store_run_folder(out), synthesis.teacher
     if synthesis.writer.rows >= samples and is_finished(folder):
+        recorded = read_record(folder).get("recordings", "")
+        check_same_data(folder, recorded, synthesis.inversion.contents)
         return
     if not synthesis.writer.rows:  # a record without clips belongs to a store that was deleted
         discard_record(folder)
@@ -207,6 +216,7 @@ def _run(
         "synthesize",
         synthesis.plan.to_json(),
         grows=True,
+        recordings=synthesis.inversion.contents,
         device=synthesis.runtime.name,
         layout=synthesis.runtime.layout,
         teacher=teacher.fingerprint,

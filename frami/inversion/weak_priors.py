@@ -16,7 +16,7 @@ from frami.audio.frontend import FrontEnd
 from frami.core.errors import UsageError, unknown_name
 from frami.core.runtime import Runtime
 from frami.core.settings import setting, weight
-from frami.inversion import losses, transformer_losses
+from frami.inversion import smoothness, transformer_losses
 from frami.inversion.attention import AttentionRecord, record_attention
 from frami.inversion.hooks import (
     FEW_BATCH_NORMS,
@@ -188,7 +188,7 @@ class WeakPriors:
             "input_statistics": lambda: transformer_losses.input_statistics_loss(
                 mel, _statistics(self.front_end, mel.device)
             ),
-            "total_variation": lambda: losses.total_variation(mel),
+            "total_variation": lambda: smoothness.total_variation(mel),
         }
 
 

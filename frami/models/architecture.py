@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import nn
 
-from frami.core import registry
+from frami.core import registry, seeds
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError, unknown_name
+from frami.core.memory import raise_if_full
+from frami.core.seeds import Stream
+from frami.core.text import count
 from frami.models import bundle
 from frami.models.heads import FrameHead, Head
 from frami.models.network import Network, NetworkModule
@@ -69,6 +74,7 @@ class Architecture:
         try:
             network = build(bands, classes, **self.arguments)
         except (TypeError, ValueError, RuntimeError) as error:
+            raise_if_full(error)
             raise UsageError(
                 f"The network {self.network!r} does not take these arguments: "
                 f"{dict(self.arguments)} ({error})."
@@ -112,6 +118,33 @@ def check_architecture(architecture: object) -> None:
             if isinstance(architecture, str)
             else f"`architecture` is {architecture!r}; it must be a frami.Architecture."
         )
+
+
+def check_rebuilt(architecture: Architecture, network: nn.Module, bands: int, task: str) -> None:
+    """Refuse to save a network that its architecture would not build again.
+
+    A network of another name than frami's is only built if its module is imported.
+    """
+    name = architecture.network
+    if isinstance(network, Network) and ("." not in name or name in sys.modules):
+        with seeds.seeded(0, Stream.LOADING) if "." in name else torch.device("meta"):
+            built = architecture.build(bands, network.classes, task)
+        own, expected = _shapes(network), _shapes(built)
+        wrong = [key for key in sorted(own | expected) if own.get(key) != expected.get(key)]
+        if wrong:
+            one = wrong[0]
+            raise UsageError(
+                f"The network cannot be saved, because {name!r} builds another one: "
+                f"{count(len(wrong), 'tensor')} differ, such as {one} (here {own.get(one)}, there "
+                f"{expected.get(one)}). Have its function build return this network, with its "
+                f"wrappers and layers."
+            )
+
+
+def _shapes(network: nn.Module) -> dict[str, str]:
+    """Return the shape and the type of each tensor that is saved, as text."""
+    state = network.state_dict()
+    return {key: f"{tuple(tensor.shape)} {tensor.dtype}" for key, tensor in state.items()}
 
 
 def _add_projection(network: Network, channels: int, task: str) -> None:

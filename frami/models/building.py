@@ -12,7 +12,9 @@ from torch import nn
 
 from frami.core import code
 from frami.core.errors import FramiError, UsageError
+from frami.core.memory import raise_if_full
 from frami.core.seeds import Stream, seeded
+from frami.models.unwrapping import unwrap
 
 
 @contextmanager
@@ -23,6 +25,7 @@ def naming_lines(function: Callable[..., Any]) -> Iterator[None]:
     except FramiError:
         raise
     except Exception as error:
+        raise_if_full(error)
         raise UsageError(code.describe_error(error, source_file(function))) from error
 
 
@@ -52,14 +55,3 @@ def build_module(build: Callable[[], Any]) -> nn.Module:
             f"The entry point returns {type(module).__name__}; it must return a torch.nn.Module."
         )
     return unwrap(module).float().eval().requires_grad_(False)
-
-
-def unwrap(module: nn.Module) -> nn.Module:
-    """Return a module without the wrappers of parallel training and of torch.compile."""
-    for name, child in module.named_children():
-        if (inner := unwrap(child)) is not child:
-            setattr(module, name, inner)
-    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
-        return unwrap(module.module)
-    compiled = getattr(module, "_orig_mod", None)
-    return unwrap(compiled) if isinstance(compiled, nn.Module) else module

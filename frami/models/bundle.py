@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from frami.core import code, files
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
+from frami.core.memory import raise_unless_damaged
 from frami.models.state_dicts import holds_graph
 
 BUNDLE_FILES = DESCRIPTION_FILE, WEIGHTS_FILE = "model.json", "weights.safetensors"
@@ -157,6 +158,7 @@ def read_description(path: Path) -> dict[str, Any]:
     try:
         description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
+        raise_unless_damaged(error, path)
         raise OperationError(
             f"{path} is not readable JSON ({error}). Copy the bundle again."
         ) from error
@@ -210,6 +212,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
+        raise_unless_damaged(error, path)
         # Checked only now: the length of its header can give a valid file these first bytes, too.
         with path.open("rb") as file:
             head = file.read(2)

@@ -216,6 +216,11 @@ class ForeignNetwork(Classifier):
         hidden = read(adoption.frames, adoption.frames_axes)
         embedding = read(adoption.embedding, adoption.embedding_axes)
         logits = recorded[adoption.logits].float().reshape(clips, -1)
+        if logits.shape[1] != self.classes:
+            raise OperationError(
+                f"The module gives {logits.shape[1]} logits for a clip, but it has "
+                f"{self.classes} labels. Adopt it again with its own labels."
+            )
         stats = recorded[adoption.stats].float().reshape(clips, -1) if adoption.stats else None
         frame_logits = None
         if adoption.frame_logits:

@@ -11,6 +11,7 @@ from huggingface_hub import ModelHubMixin, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import WAYS_OUT, describe_os_error
 from frami.models import bundle
 
 # What a bundle may consist of. Code is downloaded, but only a caller that trusts it runs it.
@@ -82,6 +83,8 @@ def _one_sentence(source: str) -> Iterator[None]:
         ) from error
     # LocalEntryNotFoundError and OfflineModeIsEnabled are OSErrors.
     except (HfHubHTTPError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in WAYS_OUT:  # of this machine
+            raise OperationError(describe_os_error(error)) from error
         reason = str(error).strip().split("\n")[0]
         raise OperationError(
             f"The Hugging Face Hub cannot be used for {source} ({reason}). Check the name and the "

@@ -107,3 +107,13 @@ def _load_foreign_network(
     bundle.check_tensors(folder, network.state_dict(), tensors)
     network.load_state_dict(tensors)  # copied, so that tied weights stay tied
     return network.eval().requires_grad_(False)
+
+
+def check_fingerprint(folder: Path, expected: str, found: str) -> None:
+    """Refuse a bundle whose weights belong to another description."""
+    if found != expected:
+        raise OperationError(
+            f"The bundle {folder} was changed: model.json and weights.safetensors do not belong "
+            f"together (fingerprint {expected} expected, {found} found). Restore both, or train "
+            f"again."
+        )

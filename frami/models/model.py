@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from numpy.typing import NDArray
@@ -13,26 +14,25 @@ from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
 from frami.audio.waveform import as_waveform
-from frami.core import code
+from frami.core import code, files
 from frami.core.checks import check_frame_range
-from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
-from frami.core.settings import settings_to_json
-from frami.core.text import count
 from frami.models import bundle, hub_layout, loading, tasks
-from frami.models.architecture import Architecture, check_architecture
+from frami.models.architecture import Architecture, check_architecture, check_rebuilt
 from frami.models.bundle import list_pretrained as list_pretrained
 from frami.models.bundle import resolve_bundle as resolve_bundle
+from frami.models.description import describe_model
 from frami.models.foreign import Adoption
+from frami.models.intake import check_labels, take_in
 from frami.models.network import Classifier, Output, frozen
-from frami.models.pooling import ATTENTION
 
 
 @dataclass(frozen=True)
 class Model:
     """A classifier of sounds, used as a teacher or as a student.
 
-    Creating a model sets the ``task`` of its network, which adds it to every output.
+    Creating a model sets the ``task`` of its network, which adds it to every output, removes
+    wrappers such as DataParallel from it, and brings it to float32.
 
     Attributes:
         architecture: Name and arguments of the network.
@@ -61,13 +61,8 @@ class Model:
 
     def __post_init__(self) -> None:
         check_architecture(self.architecture)
-        classes = self.network.classes
-        if isinstance(self.labels, str) or len(self.labels) != classes:
-            raise UsageError(
-                f"A network of {count(classes, 'class')} needs {count(classes, 'label')}, not "
-                f"{self.labels!r}."
-            )
-        object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "network", take_in(self.network))
+        object.__setattr__(self, "labels", check_labels(self.labels, self.network.classes))
         object.__setattr__(self, "frame_range", check_frame_range(self.frame_range))
         self.network.task = tasks.find_task(self.task)
 
@@ -118,18 +113,16 @@ class Model:
 
     def _description(self) -> dict[str, Any]:
         """Return the part of model.json that identifies the model, apart from its weights."""
-        pooling, adoption = self.architecture.pooling, self.adoption
-        return {
-            "format": bundle.FORMAT,
-            "network": self.architecture.network,
-            "arguments": dict(self.architecture.arguments),
-            "projection": self.architecture.projection,
-            **({"pooling": pooling} if pooling != ATTENTION else {}),
-            "front_end": settings_to_json(self.front_end),
-            "labels": list(self.labels),
-            "task": self.task,
-            **({"adoption": settings_to_json(adoption)} if adoption is not None else {}),
-        }
+        parts = self.architecture, self.front_end, self.labels, self.task
+        return describe_model(*parts, self.adoption)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Have a model of the user's own code pickled as a bundle with that code."""
+        return (_unpickle, (self._files(),)) if self.code else super().__reduce_ex__(protocol)
+
+    def _files(self) -> dict[str, bytes]:
+        with tempfile.TemporaryDirectory() as folder:
+            return files.read_tree(self.save(folder))
 
     @property
     def code(self) -> list[str]:
@@ -141,7 +134,10 @@ class Model:
         """Write the bundle, ``model.json`` and ``weights.safetensors``, and return its folder.
 
         The source files of functions of the user's own are copied into its folder ``code``.
+
+        It raises a `UsageError` if the architecture builds another network.
         """
+        check_rebuilt(self.architecture, self.network, self.front_end.n_mels, self.task)
         description = self._description() | {
             "frame_range": list(self.frame_range),
             "provenance": dict(self.provenance) | provenance,
@@ -234,13 +230,16 @@ def load(model: str | Path, *, trust_code: bool = False) -> Model:
         return _load(resolve_bundle(model))
 
 
+def _unpickle(contents: Mapping[str, bytes]) -> Model:
+    """Return a model from the files of its bundle; a pickle is trusted, because it runs code."""
+    with tempfile.TemporaryDirectory() as folder:
+        files.write_tree(Path(folder), contents)
+        return load(folder, trust_code=True)
+
+
 def _load(folder: Path) -> Model:
     parts, expected = loading.read_parts(folder)
     loaded = Model(**parts)
-    if expected is not None and expected != (fingerprint := loaded.fingerprint):
-        raise OperationError(
-            f"The bundle {folder} was changed: model.json and weights.safetensors do not belong "
-            f"together (fingerprint {expected} expected, {fingerprint} found). Restore both, or "
-            f"train again."
-        )
+    if expected is not None:
+        loading.check_fingerprint(folder, expected, loaded.fingerprint)
     return loaded

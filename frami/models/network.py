@@ -6,18 +6,19 @@ pooling), D channels, E embedding, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from frami.core.errors import UsageError
 from frami.models.heads import FrameHead, Head
 from frami.models.pooling import statistics_pooling
-from frami.models.tasks import SINGLE_LABEL, Task
+from frami.models.tasks import SINGLE_LABEL, Task, find_task
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -57,6 +58,22 @@ class Output:
         if self.frame_logits is None:
             return self.logits
         return torch.cat([self.logits.unsqueeze(2), self.frame_logits], dim=2)
+
+
+def _flatten(output: Output) -> tuple[list[Tensor | None], str]:
+    """Return the tensors of an output and the name of its task, for torch.export."""
+    parts = [output.logits, output.hidden, output.stats, output.embedding, output.frame_logits]
+    return parts, output.task.name
+
+
+def _unflatten(parts: Iterable[Any], task: str) -> Output:
+    logits, hidden, stats, embedding, frame_logits = parts
+    return Output(logits, hidden, stats, embedding, frame_logits, find_task(task))
+
+
+pytree.register_pytree_node(
+    Output, _flatten, _unflatten, serialized_type_name="frami.models.network.Output"
+)
 
 
 class Classifier(nn.Module):

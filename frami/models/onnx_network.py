@@ -11,6 +11,7 @@ from torch import Tensor
 
 from frami.core.environment import install_command
 from frami.core.errors import OperationError, UsageError
+from frami.core.memory import raise_if_full
 
 INPUT = "features"
 
@@ -50,6 +51,7 @@ class OnnxNetwork:
                 path, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime's errors share no base class
+            raise_if_full(error)
             raise OperationError(f"onnxruntime cannot open {path}: {error}") from error
         return cls(path, session)
 
@@ -68,5 +70,6 @@ class OnnxNetwork:
         try:
             outputs: list[np.ndarray] = self.session.run(None, {INPUT: values})
         except Exception as error:
+            raise_if_full(error)
             raise OperationError(f"{self.path} cannot take {values.shape}: {error}") from error
         return outputs

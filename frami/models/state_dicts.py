@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
+from frami.core.memory import raise_unless_damaged
 from frami.core.text import count, preview
 from frami.models.checkpoints import SAVE_STATE_DICT, find_weights
 
@@ -53,6 +54,7 @@ def read_weights(path: str | Path, key: str = "") -> tuple[dict[str, Tensor], li
         try:
             content: Any = safetensors.torch.load_file(path)
         except (SafetensorError, OSError) as error:
+            raise_unless_damaged(error, path)
             raise OperationError(
                 f"{path} is cut off or not a safetensors file ({error})."
             ) from error
@@ -124,6 +126,7 @@ def _load_torch_file(path: Path) -> Any:
             f"run code. {SAVE_STATE_DICT}."
         ) from error
     except Exception as error:  # a file of another kind can raise anything
+        raise_unless_damaged(error, path)
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise OperationError(f"{path} is cut off or not a torch file ({reason}).") from error
 

@@ -68,6 +68,10 @@ class Task:
     class_probabilities: Callable[[Tensor], Tensor] = torch.sigmoid
     to_logits: Callable[[Tensor], Tensor] = _sigmoid_inverse
 
+    def __reduce__(self) -> tuple[Callable[[str], Task], tuple[str]]:
+        """Have a task pickled by its name: its functions cannot be."""
+        return find_task, (self.name,)
+
     def cross_entropy(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the cross-entropy of logits and a target, summed over choices, mean over B.
 

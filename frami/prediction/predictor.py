@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
+from frami.core.warn import warn
+from frami.models.answers import PROBABILITIES, look_like_probabilities
 from frami.models.tasks import Task, frames_per_output
 
 BATCH = 32  # windows in one call of the network
@@ -53,7 +55,10 @@ class Predictor:
             mel = self.front_end(batch)
             logits.append(self.run(mel))
             n_frames = mel.shape[-1]
-        return self.task.class_probabilities(torch.cat(logits).double()), n_frames
+        joined = torch.cat(logits)
+        if look_like_probabilities(self.task.name, joined):
+            warn(PROBABILITIES)
+        return self.task.class_probabilities(joined.double()), n_frames
 
     def step(self, n_frames: int, n_outputs: int) -> int:
         """Return the samples that an output frame covers, for a spectrogram of ``n_frames``."""

@@ -8,6 +8,7 @@ sources      the clips to distill from: a store, or recordings
 recipes      published methods as named loss weights
 losses       the losses of a student
 loop         the training loop
+trainer      a student in training: its steps and its state
 student      projections and moving average of the student during training
 ensemble     several teachers as one
 augment      augmentation of clips and their targets

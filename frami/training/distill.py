@@ -18,6 +18,7 @@ from frami.core.run_choice import RECORD_KEY
 from frami.core.run_runtime import select_run_runtime
 from frami.core.stopping import Deadline, make_deadline
 from frami.core.trackers import LogCallback, check_log, ignore
+from frami.core.warn import warn_all
 from frami.data.store import Store
 from frami.evaluate import complexity
 from frami.models import bundle
@@ -106,8 +107,8 @@ def distill(
         report: Called with the number of finished steps.
         log: Called with the number of a step, and what metrics.jsonl gets for it.
         warn: Called with a sentence if the student is larger than its teacher.
-        announce: Called with a sentence on what was chosen for ``minutes``, and with one on whether
-            a store that was made in shards is whole.
+        announce: Called with sentences on a store: what the teacher answers to its clips, and
+            whether it is whole if it was made in shards; and on what was chosen for ``minutes``.
 
     Raises:
         UsageError: The student, recipe or a setting is unknown; not exactly one of ``samples``,
@@ -150,6 +151,9 @@ def distill(
     more_steps = check_integer("more_steps", more_steps, 0)
     # A folder that cannot be written is reported before any clip is read.
     folder, details = files.ensure_dir(expand(out)), {}
+    for note in source.notes:
+        announce(note)
+    warn_all(source.warnings)
     if minutes is not None:
         source = sources.read_once(source)  # to measure and to train
         choice = recorded_steps(folder, minutes) or choose_steps(
@@ -159,8 +163,6 @@ def distill(
         source = _noise(plan) if noise else source
         details = {RECORD_KEY: choice.to_json()}
         announce(choice.describe())
-    if source.note:
-        announce(source.note)
     return _run(plan, source, folder, more_steps, report, warn, log, deadline, details)
 
 

@@ -12,6 +12,7 @@ from frami.core.files import expand
 from frami.core.progress import ProgressCallback
 from frami.core.text import count, preview
 from frami.data.clips import Clips, Spectrograms
+from frami.data.composition import describe_answers, target_warnings
 from frami.data.leakage import leakage_warning
 from frami.data.noise import NoiseClips
 from frami.data.recordings import Split
@@ -32,16 +33,19 @@ class TrainingSource:
         origin: Where the clips come from, for the student's record.
         load: Reads the clips; takes the progress of the distillation. Returns the training clips,
             and the held-out clips of a store or None for recordings, whose test fold is held out.
-        recordings: Fingerprint of the recordings; empty for a store.
+        recordings: Fingerprint of the recordings, or of the clips of a store.
         missing: Sentences on what is missing of the recordings (`Split.missing`).
-        note: A sentence on a store that was made in shards; empty for other clips.
+        notes: Sentences on a store: whether it is whole if it was made in shards, and what the
+            teacher answers to its clips.
+        warnings: Sentences on clips that do not get their target class.
     """
 
     origin: dict[str, Any]
     load: Callable[[ProgressCallback], tuple[Clips, Clips | None]]
     recordings: str = ""
     missing: str = ""
-    note: str = ""
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def read_once(source: TrainingSource) -> TrainingSource:
@@ -163,8 +167,13 @@ def _from_store(
         "settings": store.settings,
         "teacher": store.teacher,
     }
-    note = describe_shards(store)
-    return TrainingSource(origin, lambda report: train_holdout_split(store), note=note)
+    return TrainingSource(
+        origin,
+        lambda report: train_holdout_split(store),
+        f"-{store.contents_digest}",
+        notes=(*filter(None, [describe_shards(store)]), *describe_answers(store)),
+        warnings=tuple(target_warnings(store)),
+    )
 
 
 def _check_store(store: Store, teacher: Model, *, any_teacher: bool) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -205,3 +208,22 @@ def test_named_parts(adopt: Adopt, given: FrontEnd, clips: Tensor, file: Path) -
     # fc1 is recorded before the in-place ReLU after it
     torch.testing.assert_close(F.relu(output.stats), output.embedding)
     assert bool((output.stats < 0).any())
+
+
+@pytest.mark.slow
+def test_an_adopted_model_is_pickled_with_its_code(
+    adopt: Adopt, given: FrontEnd, tmp_path: Path
+) -> None:
+    model, mel = adopt("Plain"), torch.randn(2, given.n_mels, 30)
+    (tmp_path / "model").write_bytes(pickle.dumps(model))
+    torch.save(mel, tmp_path / "mel")
+    read = (
+        f"import pickle, torch; model = pickle.load(open({str(tmp_path / 'model')!r}, 'rb')); "
+        f"mel = torch.load({str(tmp_path / 'mel')!r}); "
+        f"print(model.fingerprint, float(model.network(mel).logits.sum()))"
+    )
+    words = [sys.executable, "-c", read]
+    result = subprocess.run(words, capture_output=True, text=True, check=True, cwd=tmp_path.parent)
+    fingerprint, total = result.stdout.split()
+    assert fingerprint == model.fingerprint
+    assert float(total) == pytest.approx(float(model.network(mel).logits.sum()), rel=1e-5)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ import soundfile
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from frami.adoption.doubts import _divergence
+from frami.adoption.doubts import _divergence, _range_doubt
 from frami.audio.frontend import FrontEnd
+from frami.audio.presets import PRESETS
 from frami.audio.synthesizer import random_sounds
 from frami.core.errors import OperationError, UsageError
 from frami.inversion.hooks import BatchNormStats, Moments
@@ -213,3 +216,26 @@ def test_length_of_clips_and_own_features_are_said(adopt: Adopt, tmp_path: Path)
     assert any("they need --trust-code, too" in line for line in lines)
     assert not any("are assumed" in line for line in lines)
     assert any("the network, which still receives the raw values." in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"filterbank": "slaney", "power_floor": 1e-10}, True),
+        ({"filterbank": "librosa", "power_floor": 1e-10, "log": "dB", "clamp_power": True}, True),
+        ({"filterbank": "slaney", "power_floor": 1e-10, "top_db": 80.0}, False),
+        ({"filterbank": "slaney"}, False),
+        ({"power_floor": 1e-10}, False),
+    ],
+)
+def test_the_range_of_librosa_is_asked_for(
+    change: dict[str, Any], said: bool, given: FrontEnd
+) -> None:
+    doubts = list(_range_doubt(replace(given, **change)))
+    assert len(doubts) == said
+    assert all(doubt.endswith("used that default, set top_db=80.") for doubt in doubts)
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_the_range_of_a_preset_is_known(name: str) -> None:
+    assert not list(_range_doubt(replace(PRESETS[name], mean=-20.0, std=30.0)))

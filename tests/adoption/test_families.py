@@ -79,6 +79,9 @@ def save_weights(name: str, front_end: FrontEnd, layout: str, path: Path) -> Non
         np.random.default_rng(3), 6, 2 * front_end.sample_rate, front_end.sample_rate
     )[:, :12000]
     inputs = sounds if takes_waveform(layout) else front_end(sounds)[..., :90]
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
+            layer.momentum = None  # a mean over all passes; some families have a momentum of 0.01
     with torch.no_grad():
         for _ in range(8):
             network.train()(to_layout(inputs, layout))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import itertools
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -231,3 +235,25 @@ def test_flac_of_a_pipe_is_read_whole(
     assert len(read(piped)) == n_samples
     with pytest.raises(OperationError, match="is cut off or damaged"):
         read(piped[:-40])
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(("content", "failing"), [(riff(PCM), 2), (b"RIFF no sound at all", 3)])
+def test_an_error_of_the_disk_is_not_called_damage(
+    content: bytes,
+    failing: int,
+    reader: Callable[[Path, int], torch.Tensor],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path, open_path, n_opened = tmp_path / "a.wav", Path.open, itertools.count(1)
+    path.write_bytes(content)
+
+    def fail(file: Path, mode: str = "r") -> Any:
+        if next(n_opened) == failing:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(file))
+        return open_path(file, mode)
+
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(OperationError, match="Cannot read .*a.wav: Input/output error"):
+        reader(path, RATE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -61,6 +62,31 @@ def test_acquire_lock_held_by_another_is_refused_until_it_is_released(tmp_path: 
 def test_acquire_lock_in_a_missing_folder_is_an_operation_error(tmp_path: Path) -> None:
     with pytest.raises(OperationError, match="Cannot write .*absent/lock: No such file"):
         files.acquire_lock(tmp_path / "absent" / "lock", "writes samples.h5")
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_named_and_can_be_used(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, flags: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(OperationError, match=r"has no locks \(.*set FRAMI_LOCKS=off if no other"):
+        files.acquire_lock(tmp_path / "lock", "writes samples.h5")
+    with pytest.raises(OperationError, match="has no locks"), files.exclusive(tmp_path):
+        pass
+    monkeypatch.setenv("FRAMI_LOCKS", "off")
+    os.close(files.acquire_lock(tmp_path / "lock", "writes samples.h5"))
+
+
+def test_each_cause_of_a_disk_error_has_its_own_way_out() -> None:
+    sentences = {
+        number: files.describe_os_error(OSError(number, os.strerror(number), "f"))
+        for number in (errno.ENOSPC, errno.EMFILE, errno.ENOMEM, errno.EIO, errno.EACCES)
+    }
+    assert len({text.partition(". ")[2] for text in sentences.values()}) == 5
+    assert sentences[errno.EACCES] == "Cannot write f: Permission denied. Name another place."
 
 
 def test_exclusive_releases_the_folder_after_the_block(tmp_path: Path) -> None:

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from frami.core.errors import OperationError, UsageError
-from frami.core.run import (
-    Run,
-    discard_record,
-    is_finished,
-    make_record,
-    read_metrics,
-    read_record,
-    settings_id,
-)
+from frami.core.run import Run, is_finished, read_metrics, read_record
 
 SETTINGS = {"steps": 5, "frame_range": (12, 24)}
 
@@ -97,46 +88,8 @@ def test_run_rewind_drops_later_lines(tmp_path: Path) -> None:
     assert [row["step"] for row in read_metrics(tmp_path)] == [1, 2]
 
 
-def test_read_metrics_skips_a_line_that_was_cut_off(tmp_path: Path) -> None:
-    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"ste')
-    assert read_metrics(tmp_path) == [{"step": 1}, {"step": 2}]
-    assert read_metrics(tmp_path / "absent") == []
-
-
 def test_run_state_that_is_damaged_is_an_operation_error(tmp_path: Path) -> None:
     with Run(tmp_path, "train", SETTINGS) as run:
         (tmp_path / "state.pt").write_bytes(b"damaged")
         with pytest.raises(OperationError, match="Delete it to start again"):
             run.state()
-
-
-def test_discard_record_deletes_the_record_only(tmp_path: Path) -> None:
-    with Run(tmp_path, "train", SETTINGS) as run:
-        run.log(step=1)
-        run.save(lambda: {})
-        run.finish()
-    (tmp_path / "model.json").touch()
-    discard_record(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
-
-
-@pytest.mark.parametrize("content", ["{", "[]", '{"settings": {}}', '"run"'])
-def test_read_record_that_is_damaged_is_an_operation_error(content: str, tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text(content)
-    with pytest.raises(OperationError, match="run.json is not"):
-        read_record(tmp_path)
-
-
-def test_read_record_without_a_run_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="There is no run in"):
-        read_record(tmp_path)
-
-
-def test_settings_id_depends_on_values_and_not_on_their_order() -> None:
-    assert settings_id({"a": 1, "b": 2}) == settings_id({"b": 2, "a": 1})
-    assert settings_id({"a": 1}) != settings_id({"a": 2})
-
-
-def test_make_record_can_be_written_as_json() -> None:
-    record = json.loads(json.dumps(make_record("evaluate", {"test_fold": "0"}, 0.0, scores={})))
-    assert record["status"] == "finished" and record["id"] == settings_id({"test_fold": "0"})

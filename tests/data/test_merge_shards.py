@@ -80,7 +80,7 @@ def test_distillation_tells_whether_its_store_is_whole(
             options={"steps": 1, "batch_size": 4},
             announce=sentences.append,
         )
-    assert sentences == [
+    assert [sentence for sentence in sentences if "shard" in sentence] == [
         "joined.h5 is whole: it has all 3 shards of its plan.",
         "samples.shard-2-of-3.h5 is shard 2 of 3: it has 2 of the 7 rounds of its plan. frami "
         "merge joins the shards.",

@@ -15,7 +15,7 @@ import torch
 from frami.audio import io
 from frami.audio.frontend import FrontEnd
 from frami.core.progress import show_progress
-from frami.data import contents, recordings, spectrogram_cache
+from frami.data import contents, file_reader, spectrogram_cache
 from frami.data.clips import Spectrograms
 from frami.data.contents import check_files
 from frami.data.recordings import Recordings
@@ -42,7 +42,7 @@ def read_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(Path(path).name)
         return read_audio(path, rate)
 
-    monkeypatch.setattr(recordings, "read_audio", counted)
+    monkeypatch.setattr(file_reader, "read_audio", counted)
     return names
 
 
@@ -122,13 +122,13 @@ def test_reading_shows_progress_before_the_work_it_is_for(
 ) -> None:
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    read = recordings.FileReader.__call__
+    read = file_reader.FileReader.__call__
 
-    def slow(reader: recordings.FileReader, index: int, rate: int) -> torch.Tensor:
+    def slow(reader: file_reader.FileReader, index: int, rate: int) -> torch.Tensor:
         now[0] += 2.0
         return read(reader, index, rate)
 
-    monkeypatch.setattr(recordings.FileReader, "__call__", slow)
+    monkeypatch.setattr(file_reader.FileReader, "__call__", slow)
     with show_progress("training", 5) as report:
         for _ in range(2):  # the second time from the cache, in no time
             Spectrograms.from_recordings(

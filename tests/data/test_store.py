@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -119,6 +121,44 @@ def test_store_truncated_is_refused(size: int, store: Store) -> None:
         OperationError, match=r"samples\.h5 is truncated or not an HDF5 file.* frami synth"
     ):
         Store(store.path)
+
+
+def test_store_open_for_writing_elsewhere_is_not_called_damaged(store: Store) -> None:
+    store.close()
+    with store.path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # as HDF5 does to a file open for writing
+        with pytest.raises(OperationError, match="Another process has .* open for writing") as got:
+            Store(store.path)
+    assert "delete" not in str(got.value)
+    Store(store.path).close()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ENOLCK])
+def test_store_that_the_system_does_not_open_is_not_called_damaged(
+    number: int, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(number, f"unable to lock file, errno = {number}")
+
+    monkeypatch.setattr("h5py.File", refuse)
+    with pytest.raises(OperationError) as got:
+        Store(store.path)
+    assert "damaged" not in str(got.value) and "delete" not in str(got.value)
+    assert ("HDF5_USE_FILE_LOCKING=FALSE" in str(got.value)) == (number == errno.ENOLCK)
+
+
+def test_store_digest_depends_on_the_clips_alone(store: Store, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.h5"
+    store.close()
+    copy.write_bytes(store.path.read_bytes())
+    with h5py.File(copy, "r+") as file:
+        file.attrs["more"] = "text"
+    with Store(store.path) as one, Store(copy) as other:
+        assert one.contents_digest == other.contents_digest
+    with h5py.File(copy, "r+") as file:
+        file["teacher_logits"][0] += 1
+    with Store(store.path) as one, Store(copy) as other:
+        assert one.contents_digest != other.contents_digest
 
 
 def test_store_empty_file_is_refused(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_synthesize_clip_lengths_follow_training_and_method(
     ) as store:
         assert set(store.n_frames) == lengths
     detector = Model.build(
-        Architecture("crnn", {"width": 4}),
+        Architecture("resnet", {"width": 4}),
         teacher.front_end,
         LABELS,
         "sound-events",
@@ -87,7 +87,7 @@ def test_store_grown_in_several_runs_equals_one_longer_run(
     teacher = make_teacher(front_end)
     if task != "single-label":
         teacher = Model.build(
-            Architecture("secrnn", {"width": 4}), front_end, LABELS, task, frame_range=(16, 24)
+            Architecture("resnet", {"width": 4}), front_end, LABELS, task, frame_range=(16, 24)
         )
         teacher.network.eval().requires_grad_(False)
     synthesize_store(teacher, tmp_path / "once.h5", 24).close()

@@ -14,7 +14,7 @@ from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.generators.deepinversion import Method, Settings
 from frami.inversion.decoder import clamp_to_range
-from frami.inversion.losses import mean_total_variation, total_variation
+from frami.inversion.smoothness import mean_total_variation, total_variation
 from frami.models.model import Model
 
 ONLY_VARIATION = {"class_prior": 0.0, "batch_norm": 0.0, "total_variation": 1.0}

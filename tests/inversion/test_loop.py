@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from frami.core.errors import OperationError
 from frami.inversion.hooks import BatchNormStats, ForwardPass
-from frami.inversion.loop import LossTerms, RoundResult, optimize_clips
+from frami.inversion.loop import LossTerms, NotFiniteError, RoundResult, optimize_clips
 from tests.reference import random_output
 
 
@@ -46,5 +45,47 @@ def test_optimize_clips_without_a_weight_returns_the_first_clips() -> None:
 
 
 def test_optimize_clips_with_a_loss_that_is_not_finite_is_an_error() -> None:
-    with pytest.raises(OperationError, match="not finite at step 0"):
+    message = "The loss skipped is not finite at step 0 of the inversion. Lower the learning rates."
+    with pytest.raises(NotFiniteError, match=message) as got:
         optimize(0.25, 3, {"square": 1.0, "skipped": 1.0})
+    assert got.value.setback.losses == ("skipped",) and float(got.value.setback.mel) == 3.0
+
+
+def optimize_with_a_pole(
+    poles: set[int], steps: int, rate: float = 0.25
+) -> tuple[RoundResult, list[float], Tensor]:
+    """Minimize ``x^2`` from 8 with momentum; some steps have a loss that is not finite."""
+    values, seen = torch.full((1, 1, 1), 8.0, requires_grad=True), list[float]()
+
+    def compute_losses(mel: Tensor) -> tuple[LossTerms, None]:
+        seen.append(float(mel.detach()))
+        factor = torch.inf if len(seen) - 1 in poles else 1.0
+        return {"square": lambda: mel.square().sum(), "pole": lambda: factor * mel.sum()}, None
+
+    optimizer = torch.optim.SGD([values], lr=rate, momentum=0.5)
+    weights = {"square": 1.0, "pole": 1.0}
+    return (
+        optimize_clips(lambda: values * 1, compute_losses, weights, optimizer, steps),
+        seen,
+        values,
+    )
+
+
+def test_optimize_clips_steps_back_once_and_goes_on_with_a_smaller_step() -> None:
+    _, usual, _ = optimize_with_a_pole(set(), 5)
+    result, seen, values = optimize_with_a_pole({2}, 5)
+    # Step 3 repeats the clips of step 1, from which the last update was made.
+    assert seen[:3] == usual[:3] and seen[3] == seen[1]
+    slope = 2 * seen[3] + 1
+    assert seen[4] == pytest.approx(seen[3] - 0.025 * slope)
+    assert result.setback is not None and result.setback.step == 2
+    assert result.setback.losses == ("pole",) and bool(values.isfinite().all())
+    with pytest.raises(NotFiniteError, match="pole is not finite at step 4"):
+        optimize_with_a_pole({2, 4}, 6)
+
+
+def test_optimize_clips_leaves_finite_parameters_after_the_last_step() -> None:
+    result, _, values = optimize_with_a_pole(set(), 1, rate=3e38)
+    assert result.setback is not None and result.setback.losses == ()
+    assert "The update after step 0" in str(result.setback)
+    assert float(values.detach()) == 8.0

@@ -18,11 +18,9 @@ from frami.inversion.losses import (
     class_prior_loss,
     info_nce,
     jensen_shannon_gap,
-    mean_total_variation,
     neg_kl,
     neg_l1,
     onehot_loss,
-    total_variation,
 )
 from frami.models import tasks
 from frami.models.network import Output
@@ -192,32 +190,3 @@ def random_tags(task: tasks.Task, seed: int, n_frames: int) -> Output:
     rng = torch.Generator().manual_seed(seed)
     frame_logits = torch.randn(3, 4, n_frames, generator=rng) if n_frames else None
     return replace(random_output(seed=seed), task=task, frame_logits=frame_logits)
-
-
-def neighbor_gaps(mel: Tensor) -> list[list[float]]:
-    """Return the differences between neighbors in each of the four directions."""
-    _, bands, frames = mel.shape
-    return [
-        [
-            clip[band][frame] - clip[band + down][frame + right]
-            for clip in mel.tolist()
-            for band in range(bands - down)
-            for frame in range(max(0, -right), frames - max(0, right))
-        ]
-        for down, right in ((0, 1), (1, 0), (1, 1), (1, -1))
-    ]
-
-
-def test_total_variation_sums_the_norms_of_four_directions() -> None:
-    mel = torch.randn(2, 4, 5, generator=torch.Generator().manual_seed(0))
-    total = sum(math.hypot(*gaps) for gaps in neighbor_gaps(mel))
-    assert total_variation(mel).item() == pytest.approx(total, rel=1e-5)
-
-
-def test_mean_total_variation_sums_the_mean_magnitudes_of_four_directions() -> None:
-    mel = torch.randn(2, 4, 5, generator=torch.Generator().manual_seed(0))
-    total = sum(sum(map(abs, gaps)) / len(gaps) for gaps in neighbor_gaps(mel))
-    assert mean_total_variation(mel).item() == pytest.approx(total, rel=1e-5)
-    # The expected difference of two values of N(0, 1) is 2 / sqrt(pi), here in four directions.
-    noise = torch.randn(64, 64, 160, generator=torch.Generator().manual_seed(0))
-    assert mean_total_variation(noise).item() == pytest.approx(8 / math.sqrt(math.pi), rel=0.01)

@@ -15,14 +15,14 @@ from frami.core.errors import UsageError
 from frami.core.run import read_metrics, read_record
 from frami.data.store import Store
 from frami.models.model import Model
-from frami.training import loop
+from frami.training import trainer
 
 STEPS = 4
 
 
 @pytest.fixture(autouse=True)
 def save_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    monkeypatch.setattr(trainer, "LOG_EVERY", 1)
     monkeypatch.setattr(core_run, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
 
 
@@ -108,7 +108,7 @@ def test_extension_without_a_state_starts_from_the_weights(
     first = frami.distill(**arguments, out=out)
     (out / "state.pt").unlink()
     # A learning rate of 0 keeps the weights; the buffers of batch norm still move.
-    monkeypatch.setattr(loop, "make_schedule", lambda optimizer, *_: _NoSchedule(optimizer))
+    monkeypatch.setattr(trainer, "make_schedule", lambda optimizer, *_: _NoSchedule(optimizer))
     extended = frami.distill(**arguments, out=out, more_steps=1)
     weights, kept = (dict(model.network.named_parameters()) for model in (first, extended))
     assert all(torch.equal(kept[name], weight) for name, weight in weights.items())

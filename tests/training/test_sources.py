@@ -128,7 +128,7 @@ def test_choose_source_recordings_without_labels_serve_a_teacher_only(
         "options": {"steps": 2, "batch_size": 6},
         "precision": "float32",
     }
-    teacher = frami.train("desed", out=tmp_path / "teacher", network="secrnn", **common)
+    teacher = frami.train("desed", out=tmp_path / "teacher", network="resnet", **common)
     frami.distill(
         teacher,
         dataset="desed",

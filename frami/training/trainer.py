@@ -1,0 +1,206 @@
+"""A student in training: its steps, its state, and the way back from a loss that is not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from frami.core import seeds
+from frami.core.progress import ProgressCallback
+from frami.core.run import Run
+from frami.core.runtime import Runtime
+from frami.core.seeds import Stream
+from frami.core.text import count
+from frami.data.clips import Clips, infinite_batches
+from frami.data.read_ahead import read_ahead
+from frami.models import tasks
+from frami.models.model import load
+from frami.models.network import Output
+from frami.training import augment
+from frami.training.loop_settings import TrainingSettings
+from frami.training.optimizer import make_optimizer, make_schedule
+from frami.training.recipes import Recipe
+from frami.training.setbacks import NotFiniteError, Setbacks, check_inputs, finite_values
+from frami.training.student import ProjectedStudent, make_ema_student
+
+LOG_EVERY = 20
+
+
+class Trainer:
+    """A student in training, with everything that its next step depends on.
+
+    Attributes:
+        student: The projected student, in training mode.
+        ema_student: The moving average of the student; None if the recipe does not compare with it.
+        optimizer: AdamW.
+        first: Step that this work starts after: 0, unless it extends a run.
+        schedule: The learning rate over the steps of this work.
+        setbacks: The last good state.
+    """
+
+    def __init__(
+        self,
+        student: ProjectedStudent,
+        recipe: Recipe,
+        settings: TrainingSettings,
+        steps: tuple[int, int],
+        runtime: Runtime,
+        seed: int,
+    ) -> None:
+        self.student, self.recipe, self.settings = student, recipe, settings
+        self.runtime, self.seed = runtime, seed
+        self.first, self.last = steps[0], sum(steps)
+        self.optimizer = make_optimizer(student, settings.learning_rate, settings.weight_decay)
+        self.setbacks = Setbacks()
+        self._restart_schedule()
+        uses_average = any(loss.reference == "ema_student" for loss in recipe.losses.values())
+        self.ema_student = make_ema_student(student) if uses_average else None
+
+    def _restart_schedule(self) -> None:
+        rates = self.settings.learning_rate, self.settings.warmup
+        self.schedule = make_schedule(self.optimizer, *rates, self.last - self.first)
+
+    def run(
+        self,
+        clips: Clips,
+        teacher: nn.Module | None,
+        run: Run | None,
+        report: ProgressCallback,
+    ) -> None:
+        """Train from the last saved state to the last step."""
+        done = self.resume(run) if run is not None else 0
+        report(done - self.first)
+        while done < self.last:
+            done = self._run_from(done, clips, teacher, run, report)
+
+    def _run_from(
+        self,
+        start: int,
+        clips: Clips,
+        teacher: nn.Module | None,
+        run: Run | None,
+        report: ProgressCallback,
+    ) -> int:
+        """Train from a step on; return the last step, or the one that the training went back to."""
+        self.setbacks.keep(self.state(start))
+        batches = infinite_batches(clips, self.settings.batch_size, self.seed, start)
+        with read_ahead(batches) as ready:
+            for step in range(start, self.last):
+                mel, target = self.augment(*next(ready), step)
+                losses = self.compute_losses(mel, target, teacher, step)
+                weights = self.recipe.weights
+                self.step(torch.stack([weights[name] * x for name, x in losses.items()]).sum())
+                done = step + 1
+                if done % LOG_EVERY and done != self.last:
+                    continue
+                try:
+                    values = finite_values(losses, self.student)
+                except NotFiniteError as error:
+                    reason = f"{error} at step {done} (seed {self.seed})"
+                    check_inputs(reason, teacher, mel)
+                    return self._step_back(reason, run)
+                self.record(values, done, run, report)
+        if run is not None:
+            run.content["seconds_waiting_for_clips"] = round(ready.seconds_waiting, 3)
+        return self.last
+
+    def _step_back(self, reason: str, run: Run | None) -> int:
+        """Return to the last good state; return its step."""
+        done = self.setbacks.step_back(reason, self._load, self.optimizer)
+        if run is not None:
+            run.rewind("step", done)
+        return done
+
+    def record(
+        self, values: Mapping[str, float], done: int, run: Run | None, report: ProgressCallback
+    ) -> None:
+        """Report the losses of a step, and save the state after it."""
+        self.setbacks.keep(self.state(done))
+        note = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+        report(done - self.first, note)
+        if run is None:
+            return
+        run.log(step=done, **values)
+        total = self.last - self.first
+        left = f"{self.last - done:,} of {count(total, 'step')}" if done < self.last else ""
+        run.save(partial(self.state, done), always=not left, left=left)
+
+    def augment(self, mel: Tensor, target: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """Return a batch on the device, augmented for this step."""
+        target = tasks.as_class_values(target, self.student.network.classes)
+        return augment.augment(
+            mel.to(self.runtime.device),
+            target.to(self.runtime.device),
+            self.settings,
+            seeds.make_rng(self.seed, Stream.AUGMENTATION, step),
+            bands=self.student.bands,
+            labeled=bool(self.recipe.weights.get("cross_entropy")),
+        )
+
+    def compute_losses(
+        self, mel: Tensor, target: Tensor, teacher: nn.Module | None, step: int
+    ) -> dict[str, Tensor]:
+        """Return the unweighted losses of a batch, by name."""
+        references: dict[str, Output] = {}
+        with seeds.seeded(self.seed, Stream.DROPOUT, step), self.runtime.autocast():
+            student_out = self.student(mel)
+            with torch.no_grad():
+                if teacher is not None:
+                    references["teacher"] = teacher(mel)
+                if self.ema_student is not None:
+                    references["ema_student"] = self.ema_student(mel)
+        return {
+            name: loss(references.get(loss.reference), student_out, target)
+            for name, loss in self.recipe.losses.items()
+        }
+
+    def step(self, loss: Tensor) -> None:
+        """Take one optimizer step on a loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        self.optimizer.step()
+        self.schedule.step()
+        if self.ema_student is not None:
+            self.ema_student.update_parameters(self.student)
+
+    def state(self, step: int) -> dict[str, Any]:
+        """Return the state after ``step`` steps, to resume from."""
+        return {
+            "step": step,
+            "student": self.student.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "ema_student": self.ema_student.state_dict() if self.ema_student is not None else None,
+            **({"setbacks": self.setbacks.sentences} if self.setbacks.sentences else {}),
+        }
+
+    def resume(self, run: Run) -> int:
+        """Load the last state of an interrupted or extended run; return its step.
+
+        Without a state, an extension starts from the weights of the bundle.
+        """
+        state = run.state()
+        step = int(state["step"]) if state else self.first
+        run.rewind("step", step)
+        if state is None and self.first:
+            weights = load(run.folder, trust_code=True).network.state_dict()
+            self.student.network.load_state_dict(weights)
+        if state is None:
+            return step
+        self._load(state)
+        if step == self.first:
+            self._restart_schedule()
+        self.setbacks.sentences = list(state.get("setbacks", []))
+        return step
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        """Load a state of this training."""
+        self.student.load_state_dict(state["student"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        if self.ema_student is not None:
+            self.ema_student.load_state_dict(state["ema_student"])
