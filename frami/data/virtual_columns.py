@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -47,26 +48,30 @@ def check_sources(file: h5py.File) -> None:
         OperationError: A file is missing, cannot be read, or has another number of rows.
     """
     path = Path(file.filename)
+    rows_of: dict[str, dict[str, int]] = defaultdict(dict)
     for column in file.values():
         for source in column.virtual_sources() if column.is_virtual else ():
             size = math.prod(column.shape[1:])
             rows = source.vspace.get_select_npoints() // max(1, size)
-            _check_source(path, source.file_name, source.dset_name, rows)
+            rows_of[source.file_name][source.dset_name] = rows
+    for name, expected in rows_of.items():
+        _check_source(path, path.resolve().parent / name, expected)
 
 
-def _check_source(path: Path, name: str, column: str, rows: int) -> None:
-    other = path.resolve().parent / name
+def _check_source(path: Path, other: Path, expected: Mapping[str, int]) -> None:
+    """Raise unless a file has the expected numbers of rows, by column."""
     try:
         with h5py.File(other, "r") as file:
-            found = len(file[column])
+            found = {column: len(file[column]) for column in expected}
     except (OSError, KeyError) as error:
         problem = "is damaged" if other.is_file() else "is missing"
         raise OperationError(
             f"{path} refers to the clips of {other}, which {problem}. Put that file back, or merge "
             f"the shards again."
         ) from error
-    if found != rows:
-        raise OperationError(
-            f"{path} refers to {rows:,} clips of {other}, which has {found:,}. Merge the shards "
-            f"again."
-        )
+    for column, rows in expected.items():
+        if found[column] != rows:
+            raise OperationError(
+                f"{path} refers to {rows:,} clips of {other}, which has {found[column]:,}. Merge "
+                f"the shards again."
+            )
