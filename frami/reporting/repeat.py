@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from frami.audio.presets import PRESETS
-from frami.core.errors import FramiError
-from frami.core.settings import describe_settings, settings_to_json
-from frami.inversion.method import load_method
 from frami.models.bundle import list_pretrained, resolve_bundle
 from frami.reporting.belonging import store_of, teacher_fingerprint
 from frami.reporting.found_runs import FoundRun, settings_fingerprint
+from frami.reporting.repeat_words import (
+    Words,
+    changed_settings,
+    clips_of_plan,
+    common_words,
+    front_end_words,
+    option,
+    recording_words,
+    settings_class,
+    size_words,
+)
 from frami.reporting.untrusted import mapping, sequence, shown
 from frami.training.norms import DistillSettings
-from frami.training.recipes import RECIPES
 from frami.training.supervised import SupervisedSettings
 
 # What stands for something that the record does not name.
-DATA, TEACHER, SAMPLES, MOMENTS, FRONT_END = "DATA", "TEACHER", "SAMPLES.h5", "MOMENTS", "FILE.json"
+TEACHER, SAMPLES, MOMENTS = "TEACHER", "SAMPLES.h5", "MOMENTS"
 
 WIDTH = 76  # columns of a command
 
-Words = list[str]
 Names = Mapping[str, str]  # of `_names`
 
 
@@ -98,15 +102,15 @@ def _typed(run: FoundRun) -> str:
 def _train(settings: Mapping[str, Any], names: Names, out: str) -> Words:
     return [
         "train",
-        *_recordings(settings),
-        *_value("--task", settings.get("task")),
-        *_value("--network", settings.get("network")),
-        *_size(settings),
-        *_front_end(settings.get("front_end")),
-        *_value("--filterbank", settings.get("filterbank")),
-        *_value("--pooling", settings.get("pooling")),
-        *_changed(settings.get("options"), SupervisedSettings),
-        *_common(settings),
+        *recording_words(settings),
+        *option("--task", settings.get("task")),
+        *option("--network", settings.get("network")),
+        *size_words(settings),
+        *front_end_words(settings.get("front_end")),
+        *option("--filterbank", settings.get("filterbank")),
+        *option("--pooling", settings.get("pooling")),
+        *changed_settings(settings.get("options"), SupervisedSettings),
+        *common_words(settings),
         *("--out", out),
     ]
 
@@ -118,20 +122,20 @@ def _synthesize(settings: Mapping[str, Any], names: Names, out: str) -> Words:
     if shard:
         index, total = (shown(shard.get(name)) for name in ("index", "count"))
         words += ["--shard", f"{index}/{total}"]
-        samples = _product(shard.get("rounds"), settings.get("batch_size"))
+        samples = clips_of_plan(shard.get("rounds"), settings.get("batch_size"))
         out = out.replace(f".shard-{index}-of-{total}", "")
     words += ["--samples", samples]
-    assigned = _changed(settings.get("options"), _settings_class(method))
+    assigned = changed_settings(settings.get("options"), settings_class(method))
     for part in map(mapping, sequence(settings.get("mix"))):
         name = str(part.get("method"))
         words += ["--mix", f"{shown(name)}={part.get('share')}"]
-        assigned += _changed(part.get("options"), _settings_class(name), f"{name}.")
+        assigned += changed_settings(part.get("options"), settings_class(name), f"{name}.")
     frames = sequence(settings.get("frame_range"))
     words += ["--frame-range", *map(str, frames)] if len(frames) == 2 else []
-    words += _value("--batch-size", settings.get("batch_size"), 64)
-    words += _value("--co-occurrence", settings.get("co_occurrence"), 0.0)
+    words += option("--batch-size", settings.get("batch_size"), 64)
+    words += option("--co-occurrence", settings.get("co_occurrence"), 0.0)
     words += ["--moments", MOMENTS] if settings.get("moments") else []
-    return [*words, *assigned, *_common(settings), "--out", out]
+    return [*words, *assigned, *common_words(settings), "--out", out]
 
 
 def _distill(settings: Mapping[str, Any], names: Names, out: str) -> Words:
@@ -143,17 +147,17 @@ def _distill(settings: Mapping[str, Any], names: Names, out: str) -> Words:
     if "embedding_teacher" in settings:
         words += ["--embedding-teacher", names.get(str(settings["embedding_teacher"]), TEACHER)]
     if "dataset" in source:
-        words += _recordings(source)
+        words += recording_words(source)
     elif source.get("method") == "fresh noise":
         words += ["--noise"]
     else:
         words += ["--samples", names.get("samples", SAMPLES)]
-    words += _value("--student", settings.get("student"))
-    words += _size(settings)
-    words += _value("--recipe", settings.get("recipe"))
+    words += option("--student", settings.get("student"))
+    words += size_words(settings)
+    words += option("--recipe", settings.get("recipe"))
     options = {**mapping(settings.get("options")), **mapping(settings.get("weights"))}
-    words += _changed(options, DistillSettings, recipe=str(settings.get("recipe")))
-    return [*words, *_common(settings), "--out", out]
+    words += changed_settings(options, DistillSettings, recipe=str(settings.get("recipe")))
+    return [*words, *common_words(settings), "--out", out]
 
 
 def _export(settings: Mapping[str, Any], names: Names, out: str) -> Words:
@@ -161,12 +165,12 @@ def _export(settings: Mapping[str, Any], names: Names, out: str) -> Words:
     words += ["--samples", names.get("samples", SAMPLES)] if settings.get("samples") else []
     if settings.get("teacher"):
         words += ["--teacher", names.get(str(settings["teacher"]), TEACHER)]
-    words += _recordings(settings) if settings.get("dataset") else []
+    words += recording_words(settings) if settings.get("dataset") else []
     words += ["--int8"] if settings.get("int8") else []
-    words += _value("--max-drop", settings.get("max_drop"))
-    words += _value("--max-kb", settings.get("max_kb"))
-    words += _value("--target", settings.get("target"), "onnx")
-    return [*words, *_value("--seed", settings.get("seed"), 0), "--out", out]
+    words += option("--max-drop", settings.get("max_drop"))
+    words += option("--max-kb", settings.get("max_kb"))
+    words += option("--target", settings.get("target"), "onnx")
+    return [*words, *option("--seed", settings.get("seed"), 0), "--out", out]
 
 
 def _evaluate(settings: Mapping[str, Any], names: Names, out: str) -> Words:
@@ -174,7 +178,7 @@ def _evaluate(settings: Mapping[str, Any], names: Names, out: str) -> Words:
     words = ["evaluate", names.get(models[0], "MODEL") if models else "MODEL"]
     for other in models[1:]:
         words += ["--with", names.get(other, "MODEL")]
-    return [*words, *_recordings(settings), "--json", out]
+    return [*words, *recording_words(settings), "--json", out]
 
 
 def _audit(settings: Mapping[str, Any], names: Names, out: str) -> Words:
@@ -183,13 +187,21 @@ def _audit(settings: Mapping[str, Any], names: Names, out: str) -> Words:
         words += ["--student", names.get(str(fingerprint), "STUDENT")]
     words += ["--samples", names.get("samples", SAMPLES)] if settings.get("store") else []
     by_folds = settings.get("dataset") is not None
-    words += _recordings(settings) if by_folds else ["--members", "MEMBERS", "--others", "OTHERS"]
+    words += (
+        recording_words(settings) if by_folds else ["--members", "MEMBERS", "--others", "OTHERS"]
+    )
     for name in ("references", "shadows", "canaries"):
-        words += _value(f"--{name}", settings.get(name), 0)
+        words += option(f"--{name}", settings.get(name), 0)
     words += ["--persons"] if settings.get("persons") is True else []
     for name, value in mapping(settings.get("statement")).items():
-        words += _value(f"--{shown(name)}", value) if name in ("epsilon", "delta") else []
-    return [*words, *_changed(settings.get("options"), None), *_common(settings), "--out", out]
+        words += option(f"--{shown(name)}", value) if name in ("epsilon", "delta") else []
+    return [
+        *words,
+        *changed_settings(settings.get("options"), None),
+        *common_words(settings),
+        "--out",
+        out,
+    ]
 
 
 WORDS: Mapping[str, Callable[[Mapping[str, Any], Names, str], Words]] = {
@@ -200,61 +212,3 @@ WORDS: Mapping[str, Callable[[Mapping[str, Any], Names, str], Words]] = {
     "evaluate": _evaluate,
     "audit": _audit,
 }
-
-
-def _recordings(settings: Mapping[str, Any]) -> Words:
-    words = _value("--dataset", settings.get("dataset"))
-    words += [] if settings.get("dataset") == "tones" else ["--data", DATA]
-    return [*words, *_value("--test-fold", settings.get("test_fold"))]
-
-
-def _size(settings: Mapping[str, Any]) -> Words:
-    sizes = mapping(settings.get("arguments"))
-    return [*_value("--width", sizes.get("width")), *_value("--depth", sizes.get("depth"))]
-
-
-def _common(settings: Mapping[str, Any]) -> Words:
-    """Return the words for seed and precision; the precision depends on the machine if left out."""
-    return [
-        *_value("--seed", settings.get("seed"), 0),
-        *_value("--precision", settings.get("precision")),
-    ]
-
-
-def _front_end(front_end: Any) -> Words:
-    if not isinstance(front_end, Mapping):
-        return []
-    found = (name for name, one in PRESETS.items() if settings_to_json(one) == dict(front_end))
-    return ["--front-end", next(found, FRONT_END)]
-
-
-def _value(option: str, value: Any, default: Any = None) -> Words:
-    return [] if value is None or value == default else [option, shown(value)]
-
-
-def _product(one: Any, other: Any) -> str:
-    return str(one * other) if isinstance(one, int) and isinstance(other, int) else "CLIPS"
-
-
-def _settings_class(method: str) -> type | None:
-    """Return the class of the settings of a method of frami; a stranger's is not imported."""
-    try:
-        return None if "." in method else load_method(method).Settings
-    except FramiError:
-        return None
-
-
-def _changed(options: Any, cls: type | None, prefix: str = "", recipe: str = "") -> Words:
-    """Return the words that set the options without the default of their class."""
-    defaults = {} if cls is None else {name: value for name, value, _ in describe_settings(cls)}
-    defaults |= _weights(recipe)
-    words: Words = []
-    for name, value in mapping(options).items():
-        if name not in defaults or value != defaults[name]:
-            written = value if isinstance(value, str) else json.dumps(value)
-            words += ["--set", shown(f"{prefix}{name}={written}")]
-    return words
-
-
-def _weights(recipe: str) -> dict[str, Any]:
-    return dict(RECIPES[recipe].weights) if recipe in RECIPES else {}
