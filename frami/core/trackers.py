@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from frami.core.environment import install_command
+from frami.core.environment import needs_extra
 from frami.core.errors import UsageError
 
 COUNTERS = ("step", "round")  # what the lines of metrics.jsonl are counted by
@@ -93,10 +93,5 @@ def import_tensorboard() -> Any:
     Raises:
         UsageError: The extra ``tensorboard`` is not installed.
     """
-    try:
+    with needs_extra("tensorboard", "Logs for TensorBoard need tensorboard"):
         return importlib.import_module("torch.utils.tensorboard")
-    except ImportError as error:
-        raise UsageError(
-            f"Logs for TensorBoard need tensorboard ({error}). "
-            f"Type: {install_command('tensorboard')}"
-        ) from error
