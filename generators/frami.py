@@ -28,11 +28,10 @@ half longer; students gain on spoken digits and lose on ESC-50 (`evaluate/tried.
 starting from meta-learned weights (first-order MAML, as FastMeta: Fang et al., AAAI 2022,
 arXiv:2112.06253).
 
-**Siblings.** A round optimizes only some of its clips. The others (``siblings``) are decoded from
-their own latents by the optimized decoder, at the cost of decoding alone. A store then comes from
-many decoders optimized on few clips each, instead of few decoders optimized on many. For a store of
-some hundred clips, most students learn more if every clip is optimized (``siblings=0``), at two to
-three times the cost; for thousands of clips they do not (one seed, `evaluate/bench.md`).
+**Siblings.** The first thousand clips of a store (``siblings_start``) are all optimized. After
+them, a round optimizes only some of its clips. The others (``siblings``) are decoded from their own
+latents by the optimized decoder, at the cost of decoding alone, which makes a clip two to three
+times cheaper. Students of some hundred clips learn more from optimized ones (`evaluate/tried.md`).
 
 **Diversity.** A decoder that is kept between rounds tends to collapse to one clip per class. To
 keep clips diverse, each receives a random level, frequency response and envelope, with which the
@@ -80,10 +79,11 @@ class Settings(RunningTermSettings, WeakPriorSettings, ConditionSettings):
     steps: int = setting(10, "optimization steps per round", low=1)
     siblings: int = setting(
         3,
-        "extra clips decoded beside each optimized clip; 0 is better below about 1,000 clips, at "
-        "two to three times the cost",
+        "extra clips decoded beside each optimized clip; 0 optimizes all, at two to three times "
+        "the cost",
         low=0,
     )
+    siblings_start: int = setting(1000, "clips of a store before siblings are decoded", low=0)
     relative: bool = setting(
         True, "divide the batch-norm distance by the teacher's spread", omit_default=True
     )
@@ -142,10 +142,7 @@ class Method:
         rng = seeds.make_rng(self.seed, Stream.ROUND, index)
         decoder = self.meta.start_round()
         self.contrast.start_round()
-        # A single clip has no variance over the batch.
-        optimized, *siblings = torch.split(
-            target, max(2, -(-len(target) // (1 + settings.siblings)))
-        )
+        optimized, *siblings = torch.split(target, self._n_optimized(index, len(target)))
         inputs = self._sample_inputs(decoder, len(optimized), n_frames, rng)
         groups = [
             {"params": decoder.parameters(), "lr": settings.learning_rate},
@@ -168,6 +165,13 @@ class Method:
         self.meta.finish_round(decoder)
         self._update(result, optimized, index)
         return result
+
+    def _n_optimized(self, index: int, n_clips: int) -> int:
+        """Return how many clips of a round are optimized; the others are their siblings."""
+        begun = index * n_clips >= self.settings.siblings_start
+        siblings = self.settings.siblings if begun else 0
+        # A single clip has no variance over the batch.
+        return max(2, -(-n_clips // (1 + siblings)))
 
     def _sample_inputs(
         self, decoder: Decoder, batch: int, n_frames: int, rng: torch.Generator

@@ -19,7 +19,7 @@ from frami.core.time_budget import BEST, QUICK
 from frami.reporting.cost_chart import Panel, quality_against_cost
 
 NAMES = {QUICK: "--quick", BEST: "--best"}
-COLUMNS = ("minutes", "clips", "siblings", "steps", "wall-clock seconds", "CPU seconds", "accuracy")
+COLUMNS = ("minutes", "clips", "steps", "wall-clock seconds", "CPU seconds", "accuracy")
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--teacher", required=True)
@@ -64,7 +64,6 @@ def measure(minutes: float, seed: int) -> dict[str, Any]:
     values = (
         minutes,
         clips["samples"],
-        clips["siblings"],
         steps["steps"],
         sum(record["seconds"] for record in records),
         sum(record["cpu_seconds"] for record in records),

@@ -98,7 +98,8 @@ class Advice:
             f"columns show its agreement with the teacher on clips of other sources, as a mean "
             f"over classes; on clips like its own it is in parentheses. The score is the "
             f"part that it reaches there of the agreement of students of those clips. The last "
-            f"columns are the time for 1,000 clips, and for {SAMPLES:,} clips and {STEPS:,} steps."
+            f"columns are the time for 1,000 clips, and at most for {SAMPLES:,} clips and "
+            f"{STEPS:,} steps."
         )
         return textwrap.wrap(text, WIDTH)
 

@@ -61,7 +61,6 @@ class Source:
 SOUNDS = ("synthesizer", "one clip")
 SOURCES = (
     Source("frami", ("frami",), "frami"),
-    Source("frami, no siblings", ("frami",), "frami", options={"siblings": 0}),
     Source("mix", ("frami", *SOUNDS), "frami", {"synthesizer": 0.3}),
     Source("synthesizer", SOUNDS, "synthesizer"),
     Source("one clip", SOUNDS, "one_clip"),

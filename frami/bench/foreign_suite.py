@@ -17,7 +17,7 @@ MIXED = DataSource("FRAMI, 30 % synthesizer", "frami", RECIPE, mix=(("synthesize
 SYNTHESIZER = DataSource("synthesizer", "synthesizer", RECIPE)
 NOISE = DataSource("noise", "noise", RECIPE)
 SOURCES = (RECORDINGS, FRAMI, MIXED, SYNTHESIZER, NOISE)
-# As the help of the settings advises: for a store of about 1,000 clips, and for words.
+# All clips are optimized, as the first thousand of a store are by default.
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "fsdd": {"siblings": 0, "adversary": 2.0},
     "esc10": {"siblings": 0},

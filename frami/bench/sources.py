@@ -9,7 +9,6 @@ from typing import Any
 from frami.bench.experiment import DataSource
 
 FRAMI = DataSource("FRAMI", "frami")
-NO_SIBLINGS = replace(FRAMI, name="FRAMI, no siblings", synthesis={"siblings": 0})
 RECORDINGS = DataSource("recordings (upper bound)", None)
 LABELS = DataSource("recordings, labels only", None, "labels")
 SYNTHESIZER = DataSource("synthesizer", "synthesizer")

@@ -15,9 +15,6 @@ from frami.core.errors import UsageError
 QUICK, BEST = 2.0, 40.0
 # Clips take 0.15 to 0.28 of the CPU seconds in the suite main (evaluate/bench.csv, student small).
 CLIPS_SHARE = 0.2
-# Below, students learn more from as many clips without siblings (512 clips: README.md; 3,072 clips:
-# "A larger store" in evaluate/tried.md). At equal cost, this was not measured.
-FEWEST_WITH_SIBLINGS = 1000
 # Bounds the size of a store of random sounds or noise, which take about a millisecond per clip.
 MOST_CLIPS = 16_384
 # Not measured: two sizes of the measurement itself.

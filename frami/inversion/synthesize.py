@@ -74,8 +74,8 @@ def synthesize(
         samples: Number of clips; None is 4,000, unless ``minutes`` are given. The last batch is
             complete, so the store can have up to ``batch_size - 1`` more.
         minutes: Time for clips and distillation together on this machine, in place of ``samples``.
-            A measurement of some seconds chooses the number of clips and their siblings. The run's
-            record keeps the choice, so that the same call continues an interrupted run.
+            A measurement of some seconds chooses the number of clips. The run's record keeps the
+            choice, so that the same call continues an interrupted run.
         method: Name of a module of `frami.generators`, or of a module of your own with a dot.
         mix: Shares of the rounds that other methods make, by name: ``{"synthesizer": 0.3}``. The
             column ``method`` of the store has the method of each clip.
@@ -128,9 +128,7 @@ def synthesize(
     sized = replace(teacher, frame_range=frame_range)
     details: dict[str, Any] = {}
     if minutes is not None:
-        choice, parts = plan_clips(
-            minutes, sized, parts, options or {}, out, runtime, batch_size, seed, report
-        )
+        choice = plan_clips(minutes, sized, parts, out, runtime, batch_size, seed, report)
         n_clips, details = choice.samples, {RECORD_KEY: choice.to_json()}
         announce(choice.describe())
     check_turns(parts, batch_size * n_rounds if own else n_clips, batch_size)

@@ -56,7 +56,7 @@ def seconds_of_clips(samples: Store | str | Path | None, minutes: float) -> floa
     path = samples.path if isinstance(samples, Store) else expand(samples)
     planned = recorded_choice(store_run_folder(path))
     if planned.get("minutes") == minutes:
-        return float(planned["samples"] * planned["seconds_per_clip"])
+        return float(planned["seconds"])
     return time_budget.CLIPS_SHARE * 60 * minutes
 
 

@@ -55,7 +55,7 @@ def test_release_compares_every_control_and_main_rival_at_one_budget() -> None:
     seeded = {("fsdd", "takes"), ("esc10", "5"), ("urbansound8k", "3")}
     everywhere = folds | {(*place, seed) for place in seeded for seed in range(3)}
     controls = {source.name for source in sources.CONTROLS}
-    controls |= {"FRAMI, no siblings", "recordings", "other recordings"}
+    controls |= {"recordings", "other recordings"}
     for name in ("FRAMI", "FastMeta", "NAYER", "CMI", "DeepInversion", *controls):
         assert places[name] == everywhere
     budgets = {(e.task.dataset, e.task.samples, e.task.steps) for e in rows}

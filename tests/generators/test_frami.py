@@ -27,6 +27,9 @@ TARGET = torch.tensor([0, 1, 2, 1, 0, 2])
 WEIGHTS = [field.name for field in fields(Settings) if field.metadata.get("loss")]
 
 
+DECODE = Method._decode
+
+
 def make_frami(teacher: Model, runtime: Runtime, **options: Any) -> Method:
     return Method(teacher, make_settings(Settings, FAST | options), runtime, 0)
 
@@ -103,7 +106,8 @@ def test_siblings_are_of_their_class_without_being_optimized(
 
     monkeypatch.setattr(losses, "class_prior_loss", record_batch_size)
     others = {name: 0.0 for name in WEIGHTS if name != "class_prior"}
-    inversion = make_frami(teacher, runtime, siblings=siblings, steps=5, sounds=0.0, **others)
+    others |= {"siblings": siblings, "siblings_start": 0, "steps": 5, "sounds": 0.0}
+    inversion = make_frami(teacher, runtime, **others)
     target, correct = TARGET.repeat(4), []
     for index in range(30):
         mel = inversion.run_round(index, target, 16).mel
@@ -113,6 +117,22 @@ def test_siblings_are_of_their_class_without_being_optimized(
     assert batch_sizes == {optimized}
     # The last six clips of a round are only optimized if all are.
     assert float(torch.stack(correct[20:])[:, -6:].float().mean()) > 0.7
+
+
+@pytest.mark.parametrize(("index", "expected"), [(0, 24), (1, 24), (2, 6)])
+def test_siblings_begin_after_the_first_clips(
+    index: int, expected: int, teacher: Model, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    def decode(self: Method, decoder: object, target: Tensor, inputs: object) -> Tensor:
+        sizes.append(len(target))
+        return DECODE(self, decoder, target, inputs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Method, "_decode", decode)
+    inversion = make_frami(teacher, runtime, siblings=3, siblings_start=30, steps=1)
+    inversion.run_round(index, TARGET.repeat(4), 16)
+    assert sizes[0] == expected and sum(sizes) == 24
 
 
 def test_queue_has_a_fixed_length(teacher: Model, runtime: Runtime) -> None:

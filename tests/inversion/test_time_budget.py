@@ -1,4 +1,4 @@
-"""The number of clips by the minutes: what fits, with or without siblings, and what is kept."""
+"""The number of clips by the minutes: what fits, and what is kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import torch
 
 from frami.core.errors import UsageError
 from frami.core.run import read_record
-from frami.core.time_budget import CLIPS_SHARE, FEWEST_WITH_SIBLINGS, MOST_CLIPS
+from frami.core.time_budget import CLIPS_SHARE, MOST_CLIPS
+from frami.generators.frami import Settings
 from frami.inversion import cost
 from frami.inversion.mixture import Part, make_parts
 from frami.inversion.synthesize import synthesize
@@ -22,16 +23,16 @@ from tests.conftest import FAST
 FLOAT: dict[str, Any] = {"batch_size": 8, "precision": "float32"}
 
 
-def choose(minutes: float, seconds: float, *, fixed: bool = False) -> ClipBudget:
-    """Return the choice where a clip costs ``seconds``, and three times as much on its own."""
+def choose(minutes: float, seconds: float) -> ClipBudget:
+    """Return the choice where a clip costs ``seconds``, or three times that without siblings."""
 
     def measure(parts: Sequence[Part], batch: int, rounds: int) -> float:
         settings: Any = parts[0].settings
         assert (batch, rounds) == ((64, 2) if settings.siblings else (16, 1))
+        assert not settings.siblings or settings.siblings_start == 0
         return seconds if settings.siblings else 3 * seconds
 
-    parts = make_parts("frami", {}, {})
-    return choose_clips(minutes, parts, measure, batch_size=64, fixed=fixed)
+    return choose_clips(minutes, make_parts("frami", {}, {}), measure, batch_size=64)
 
 
 def stub(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
@@ -39,22 +40,14 @@ def stub(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 def test_clips_take_their_share_of_the_minutes() -> None:
-    choice = choose(10, 0.04)
-    assert choice.siblings == 3
-    assert choice.samples % 64 == 0
-    assert choice.samples <= 600 * CLIPS_SHARE / 0.04 < choice.samples + 2 * 64
-    assert choose(20, 0.04).samples == pytest.approx(2 * choice.samples, abs=128)
+    share, first = 600 * CLIPS_SHARE, Settings().siblings_start
+    few = choose(10, share / (3 * 500))  # for 500 clips, before siblings begin
+    assert few.samples == 448
+    assert few.seconds == pytest.approx(448 / 500 * share)
+    many = choose(10, share / (3 * first + 1000))
+    assert many.samples == (first + 1000) // 64 * 64
+    assert many.seconds == pytest.approx(share, rel=0.02)
     assert choose(10_000, 0.04).samples == MOST_CLIPS
-
-
-def test_few_clips_have_no_siblings() -> None:
-    seconds = 600 * CLIPS_SHARE / (FEWEST_WITH_SIBLINGS - 64)
-    choice = choose(10, seconds)
-    assert choice.siblings == 0
-    assert choice.seconds_per_clip == 3 * seconds
-    assert choice.samples <= 600 * CLIPS_SHARE / (3 * seconds) < choice.samples + 2 * 64
-    kept = choose(10, seconds, fixed=True)
-    assert kept.siblings == 3 and kept.samples > choice.samples
 
 
 def test_minutes_too_few_for_a_round_name_those_that_are_enough() -> None:
@@ -62,18 +55,15 @@ def test_minutes_too_few_for_a_round_name_those_that_are_enough() -> None:
         UsageError, match=r"`minutes` is 0\.5, too few for a round of 64 clips"
     ) as e:
         choose(0.5, 0.5)
-    # A round of 64 clips takes 32 s, which are a fifth of 2 min 40 s.
-    assert "Allow 2.7 or more." in str(e.value)
-    assert choose(2.7, 0.5).samples == 64
+    # A round of 64 clips takes 96 s, which are a fifth of 8 min.
+    assert "Allow 8 or more." in str(e.value) or "Allow 8.1 or more." in str(e.value)
+    assert choose(8.1, 0.5).samples == 64
 
 
 def test_description_says_what_was_chosen() -> None:
-    assert ClipBudget(10, 3072, 0.04, 3).describe() == (
-        "10 min on this machine: 3,072 clips with 3 siblings to each optimized clip, in about "
-        "2 min 03 s. The rest is for distillation."
+    assert ClipBudget(10, 3072, 122.9).describe() == (
+        "10 min on this machine: 3,072 clips, in about 2 min 03 s. The rest is for distillation."
     )
-    assert "640 clips with no siblings" in ClipBudget(2.5, 640, 0.04, 0).describe()
-    assert "640 clips, in about" in ClipBudget(2.5, 640, 0.04, None).describe()
 
 
 def test_interrupted_store_keeps_its_choice(
@@ -97,33 +87,26 @@ def test_interrupted_store_keeps_its_choice(
     stub(monkeypatch, 0.25)  # the machine is faster now
     assert make(1) == 16  # 12 s are enough for 24 clips, less the time of measuring
     record = read_record(tmp_path / "samples.run")
-    assert record["time_budget"] == ClipBudget(1, 16, 0.5, 0).to_json()
-    assert record["settings"]["options"]["siblings"] == 0
+    assert record["time_budget"] == ClipBudget(1, 16, 8.0).to_json()
     assert said[0] == said[1]
 
 
-def test_other_minutes_extend_a_store_with_its_siblings(
+def test_other_minutes_extend_a_store(
     teacher: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = tmp_path / "samples.h5"
-    first = synthesize(teacher, out, samples=8, options={"steps": 1, "siblings": 1}, **FLOAT)
-    first.close()
+    out, options = tmp_path / "samples.h5", {"steps": 1, "siblings": 1}
+    synthesize(teacher, out, samples=8, options=options, **FLOAT).close()
     stub(monkeypatch, 0.7)
-    with synthesize(teacher, out, minutes=1, options={"steps": 1}, **FLOAT) as store:
+    with synthesize(teacher, out, minutes=1, options=options, **FLOAT) as store:
         assert len(store) == 16
-        assert store.settings["options"]["siblings"] == 1
 
 
-def test_method_without_siblings_and_siblings_of_the_user(
+def test_a_method_without_siblings_takes_minutes(
     teacher: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stub(monkeypatch, 0.7)
     synthesize(teacher, tmp_path / "noise.h5", minutes=1, method="noise", **FLOAT).close()
-    record = read_record(tmp_path / "noise.run")
-    assert record["time_budget"]["samples"] == 16 and record["time_budget"]["siblings"] is None
-    options = {"steps": 1, "siblings": 1}
-    synthesize(teacher, tmp_path / "mine.h5", minutes=1, options=options, **FLOAT).close()
-    assert read_record(tmp_path / "mine.run")["settings"]["options"]["siblings"] == 1
+    assert read_record(tmp_path / "noise.run")["time_budget"]["samples"] == 16
 
 
 @pytest.mark.parametrize("minutes", [0, -1, float("nan"), "ten", True])
@@ -144,9 +127,7 @@ def test_measured_cost_leaves_the_teacher_and_the_clips_alone(
     choice = {"minutes": 20, "options": FAST, **FLOAT}
     monkeypatch.setattr("frami.core.time_budget.MOST_CLIPS", 16)
     by_minutes = synthesize(teacher, tmp_path / "minutes.h5", **choice)
-    siblings = by_minutes.settings["options"]["siblings"]
-    options = {**FAST, "siblings": siblings}
-    by_samples = synthesize(teacher, tmp_path / "samples.h5", samples=16, options=options, **FLOAT)
+    by_samples = synthesize(teacher, tmp_path / "samples.h5", samples=16, options=FAST, **FLOAT)
     assert teacher.fingerprint == before
     assert len(by_minutes) == 16
     assert all(torch.equal(by_minutes.mel(k), by_samples.mel(k)) for k in range(16))
@@ -162,5 +143,5 @@ def test_a_slow_measurement_leaves_half_of_the_share(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("frami.inversion.time_budget.time.monotonic", lambda: clock)
     parts = make_parts("noise", {}, {})
-    choice = choose_clips(10, parts, measure, batch_size=64, fixed=False)
+    choice = choose_clips(10, parts, measure, batch_size=64)
     assert choice.samples == 1152  # 60 s, in whole rounds

@@ -40,7 +40,7 @@ def test_store_leaves_what_its_clips_did_not_take(store: Store, tmp_path: Path) 
     assert seconds_of_clips(None, 10) == 0
     assert seconds_of_clips(store, 10) == seconds_of_clips(store.path, 10) == 600 * CLIPS_SHARE
     record = tmp_path / "samples.run" / "run.json"
-    choice = {"minutes": 10, "samples": 640, "seconds_per_clip": 0.1, "siblings": 3}
+    choice = {"minutes": 10, "samples": 640, "seconds": 64}
     files.write_json(record, read_record(record.parent) | {"time_budget": choice})
     assert seconds_of_clips(store, 10) == pytest.approx(64)
     assert seconds_of_clips(store, 20) == 1200 * CLIPS_SHARE
