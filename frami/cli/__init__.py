@@ -4,7 +4,7 @@
     adoption     adopt
     inversion    synthesize
     distillation distill
-    stores       merge
+    stores       merge, repair
     advice       advise
     moments      moments
     reports      evaluate, inspect
@@ -46,7 +46,7 @@ from frami.cli.moments import moments
 from frami.cli.prediction import predict
 from frami.cli.recordings import data, soundscapes
 from frami.cli.reports import evaluate, inspect
-from frami.cli.stores import merge
+from frami.cli.stores import merge, repair
 from frami.cli.training import train
 from frami.core import registry
 from frami.core.errors import FramiError
@@ -90,7 +90,9 @@ def frami(modules: tuple[str, ...]) -> None:
 
 
 frami.add_section("First steps", demo, list_names, doctor)
-frami.add_section("Pipeline", adopt, train, advise, synthesize, merge, distill, evaluate, inspect)
+frami.add_section(
+    "Pipeline", adopt, train, advise, synthesize, merge, repair, distill, evaluate, inspect
+)
 frami.add_section("Deployment", predict, export)
 frami.add_section("Recordings", data, soundscapes, moments)
 frami.add_section("Research", bench)

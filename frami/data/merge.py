@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from frami.core import code, files
 from frami.core.errors import OperationError, UsageError
 from frami.core.run import make_record, read_record
+from frami.data.checksums import CHECKSUM, attributes_checksum
 from frami.data.store import Store, store_run_folder
+from frami.data.writer import write_checksums
 
 ROWS_PER_BLOCK = 256
 MERGED = "merged"
@@ -142,17 +144,17 @@ def _write(sources: Sequence[Store], out: Path) -> None:
     temporary = out.with_name(f".{out.name}.part")
     losses = list(dict.fromkeys(itertools.chain(*(store.loss_names for store in sources))))
     try:
-        with files.reraise_os_errors(), ExitStack() as stack:
-            inputs = [stack.enter_context(h5py.File(store.path, "r")) for store in sources]
+        with files.reraise_os_errors():
             with h5py.File(temporary, "w") as file:
                 file.attrs.update(_attributes(sources, losses))
                 fill = {"mel": sources[0].front_end.value_range[0], "losses": np.nan}
-                for name in inputs[0]:
-                    column = _create_column(file, name, inputs, losses)
+                for name in sources[0].columns:
+                    column = _create_column(file, name, sources, losses)
                     where = (
                         [_loss_positions(s, losses) for s in sources] if name == "losses" else None
                     )
-                    _copy_column(column, [each[name] for each in inputs], fill.get(name, 0), where)
+                    _copy_column(column, name, sources, fill.get(name, 0), where)
+                write_checksums(file)
             temporary.replace(out)
     except BaseException:
         with suppress(OSError):
@@ -162,7 +164,7 @@ def _write(sources: Sequence[Store], out: Path) -> None:
 
 def _attributes(sources: Sequence[Store], losses: list[str]) -> dict[str, str]:
     methods = itertools.chain(*(store.method.split("+") for store in sources))
-    return {
+    attributes = {
         **{
             name: sources[0].attributes[name]
             for name in ("format", "teacher", "front_end", "labels")
@@ -171,19 +173,20 @@ def _attributes(sources: Sequence[Store], losses: list[str]) -> dict[str, str]:
         "loss_names": json.dumps(losses),
         "settings": json.dumps({MERGED: list(_provenance(sources))}),
     }
+    return {**attributes, CHECKSUM: attributes_checksum(attributes)}
 
 
 def _create_column(
-    file: h5py.File, name: str, inputs: Sequence[h5py.File], losses: list[str]
+    file: h5py.File, name: str, sources: Sequence[Store], losses: list[str]
 ) -> h5py.Dataset:
     """Create a column for all rows, as wide as that of the widest store."""
-    columns = [each[name] for each in inputs]
+    columns = [store.columns[name] for store in sources]
     shape = tuple(max(sizes) for sizes in zip(*(c.shape[1:] for c in columns), strict=True))
     if name == "losses":
         shape = (max(1, len(losses)),)
     rows = sum(len(column) for column in columns)
     dtype = max((column.dtype for column in columns), key=lambda kind: kind.itemsize)
-    chunks = (columns[0].chunks[0], *shape)
+    chunks = (columns[0].chunk, *shape)
     return file.create_dataset(name, (rows, *shape), dtype, maxshape=(None, *shape), chunks=chunks)
 
 
@@ -194,18 +197,19 @@ def _loss_positions(store: Store, losses: list[str]) -> list[int]:
 
 def _copy_column(
     merged: h5py.Dataset,
-    columns: Sequence[h5py.Dataset],
+    name: str,
+    sources: Sequence[Store],
     fill: float,
     positions: Sequence[list[int]] | None,
 ) -> None:
     """Copy the rows of all stores, interleaved; ``fill`` pads rows that are narrower."""
-    done = [0] * len(columns)
-    for start, owners in interleaved([len(column) for column in columns]):
+    done = [0] * len(sources)
+    for start, owners in interleaved([len(store) for store in sources]):
         shape = (len(owners), *merged.shape[1:])
         block = np.full(shape, fill if merged.dtype.kind in "fiu" else b"", merged.dtype)
-        for number, column in enumerate(columns):
+        for number, store in enumerate(sources):
             rows = np.flatnonzero(owners == number)
-            values = column[done[number] : done[number] + len(rows)]
+            values = store.rows(name, done[number], done[number] + len(rows))
             done[number] += len(rows)
             if positions is not None:
                 block[rows[:, None], positions[number]] = values[:, : len(positions[number])]

@@ -1,5 +1,7 @@
 """Read ``samples.h5``: synthetic spectrograms with the origin of each. Plain h5py reads it, too.
 
+A store may come from a stranger: `frami.data.hdf5` says how it is read.
+
 The file has one row per clip in every column, and these columns:
 
     mel             (S, F, N)   spectrogram, float16; frames after the end of a clip are silent
@@ -12,24 +14,28 @@ The file has one row per clip in every column, and these columns:
     step            (S,)        optimization step of the round that gave the clip
     losses          (S, L)      values of the losses, in the order of the attribute ``loss_names``
     timeline        (S, K, N)   1 where a class should be active; only for sound-event detectors
+    checksum        (S, C)      checksum of each row of the other columns (`frami.data.checksums`)
 
 Its attributes describe the run. Those that are not text are JSON.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
-from frami.core.errors import OperationError, UsageError
+from frami.core.errors import OperationError
+from frami.core.json_files import parse_object, parse_texts
 from frami.core.settings import settings_from_json
+from frami.data.checksums import CHECKSUM
+from frami.data.columns import Column
+from frami.data.store_file import StoreFile, damaged
 
 FORMAT = "frami store 1"
 HOLDOUT_FRACTION = 0.05
@@ -44,6 +50,21 @@ COLUMNS = {
     "round": "int32",
     "step": "int32",
     "losses": "float32",
+}
+ATTRIBUTES = {"format", "front_end", "teacher", "labels", "method", "settings", "loss_names"}
+# The types and the numbers of axes that each column may have.
+LAYOUT: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
+    "mel": (("f2",), (3,)),
+    TIMELINE: (("u1",), (3,)),
+    CHECKSUM: (("u4",), (2,)),
+    "n_frames": (("i4",), (1,)),
+    "target": (("i4", "f4"), (1, 2)),
+    "teacher_logits": (("f4",), (2,)),
+    "method": (("S",), (1,)),
+    "seed": (("i8",), (1,)),
+    "round": (("i4",), (1,)),
+    "step": (("i4",), (1,)),
+    "losses": (("f4",), (2,)),
 }
 
 
@@ -79,16 +100,37 @@ class Store:
             OperationError: The file is damaged, or is not a store.
         """
         self.path = Path(path)
-        self._file = _open(self.path)
+        self._file = StoreFile(self.path)
         try:
             self._read()
-        except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
-            raise OperationError(f"{self.path} is damaged ({error}). {_hint(self.path)}") from error
+        except ValueError as error:
+            self.close()
+            raise damaged(self.path, error) from error
+        except BaseException:
+            self.close()
+            raise
 
     def _read(self) -> None:
         """Read everything but the spectrograms and the columns that few callers need."""
-        attributes = self.attributes
-        written = str(attributes.get("format"))
+        self._check_format()
+        self._file.open_columns()
+        _check_columns(self._file.columns)
+        source, attributes = str(self.path), self.attributes
+        self.n_frames = self.column("n_frames").astype(np.int64)
+        targets = self.column("target")
+        self.targets = targets.astype(np.int64 if targets.ndim == 1 else np.float32)
+        self.front_end = settings_from_json(
+            FrontEnd, parse_object(attributes["front_end"], source), source
+        )
+        self.teacher, self.method = attributes["teacher"], attributes["method"]
+        self.labels = parse_texts(attributes["labels"], source)
+        self.settings: dict[str, Any] = parse_object(attributes["settings"], source)
+        self.loss_names = list(parse_texts(attributes["loss_names"], source))
+        self._check_values()
+
+    def _check_format(self) -> None:
+        """Raise if the file is not a store, or one of another version of frami."""
+        written = self.attributes.get("format", "")
         if written != FORMAT and written.startswith(FORMAT.rstrip("1")):
             raise OperationError(
                 f"{self.path} has the format {written!r} of another version of frami; this version "
@@ -99,37 +141,37 @@ class Store:
                 f"{self.path} is an HDF5 file but not a store of frami: its attributes do not "
                 f"have the format {FORMAT!r}."
             )
-        columns = {"mel", *COLUMNS, *({TIMELINE} & set(self._file))}
-        missing = sorted(columns - set(self._file))
-        if missing:
-            raise OperationError(
-                f"{self.path} is damaged: it has no column {', '.join(missing)}. {_hint(self.path)}"
-            )
-        if len({len(self._file[name]) for name in columns}) != 1:
-            raise OperationError(
-                f"{self.path} is damaged: its columns differ in length. {_hint(self.path)}"
-            )
-        # Looking a column up takes longer than reading a clip.
-        self._columns = {name: self._file[name] for name in columns & {"mel", TIMELINE}}
-        self.n_frames = self._file["n_frames"][:].astype(np.int64)
-        targets = self._file["target"][:]
-        self.targets = targets.astype(np.int64 if targets.ndim == 1 else np.float32)
-        self.front_end = settings_from_json(
-            FrontEnd, json.loads(attributes["front_end"]), str(self.path)
-        )
-        self.teacher = str(attributes["teacher"])
-        self.labels = tuple(json.loads(attributes["labels"]))
-        self.method = str(attributes["method"])
-        self.settings: dict[str, Any] = json.loads(attributes["settings"])
-        self.loss_names = list(json.loads(attributes["loss_names"]))
+        if missing := sorted(ATTRIBUTES - self.attributes.keys()):
+            raise ValueError(f"it has no attribute {', '.join(missing)}")
+
+    def _check_values(self) -> None:
+        """Raise if values are out of range: they would fail later, or be read as others."""
+        classes, columns = len(self.labels), self._file.columns
+        n_frames, bands = columns["mel"].shape[2], self.front_end.n_mels
+        shapes = {
+            "mel": (bands, n_frames),
+            TIMELINE: (classes, n_frames),
+            "teacher_logits": (classes,),
+            "target": () if self.targets.ndim == 1 else (classes,),
+        }
+        for name, shape in shapes.items():
+            if name in columns and columns[name].shape[1:] != shape:
+                raise ValueError(f"a row of {name} has the shape {columns[name].shape[1:]}")
+        if columns["losses"].shape[1] != max(1, len(self.loss_names)):
+            raise ValueError("its losses and their names differ in number")
+        if not ((self.n_frames >= 1) & (self.n_frames <= n_frames)).all():
+            raise ValueError("a clip has an impossible number of frames")
+        limit = classes - 1 if self.targets.ndim == 1 else 1
+        if not ((self.targets >= 0) & (self.targets <= limit)).all():
+            raise ValueError("a clip has an impossible target")
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self._file.columns["target"])
 
     @property
     def attributes(self) -> dict[str, Any]:
         """Return the attributes of the file, as they are written."""
-        return dict(self._file.attrs)
+        return dict(self._file.attributes)
 
     def mel(self, index: int) -> Tensor:
         """Return the spectrogram of a clip, ``(F, N)`` float32, valid frames only."""
@@ -137,25 +179,43 @@ class Store:
 
     def target(self, index: int) -> Tensor:
         """Return the target that a clip was optimized for; see `frami.data.clips.Clips`."""
-        if TIMELINE in self._columns:
+        if TIMELINE in self._file.columns:
             return self._valid_frames(TIMELINE, index)
         return torch.as_tensor(self.targets[index])
 
     def _valid_frames(self, column: str, index: int) -> Tensor:
-        values = self._columns[column][index, :, : int(self.n_frames[index])]
+        index = int(index) % len(self)
+        values = self._file.rows(column, index, index + 1)[0, :, : int(self.n_frames[index])]
         return torch.from_numpy(values).float()
 
     @property
     def task(self) -> str:
         """Return the task of the models that can be trained on the clips."""
-        if TIMELINE in self._file:
+        if TIMELINE in self._file.columns:
             return "sound-events"
         return "single-label" if self.targets.ndim == 1 else "multi-label"
 
     def column(self, name: str) -> np.ndarray:
-        """Return a whole column, such as ``teacher_logits`` (S, K) or ``losses`` (S, L)."""
-        values: np.ndarray = self._file[name][:]
-        return values
+        """Return a whole column, such as ``teacher_logits`` (S, K) or ``losses`` (S, L).
+
+        Raises:
+            OperationError: A row differs from its checksum.
+        """
+        return self.rows(name, 0, len(self))
+
+    def rows(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Return rows of a column; it raises the errors of `column`."""
+        return self._file.rows(name, start, stop)
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """Return the columns but the checksums, unchecked."""
+        return {name: c for name, c in self._file.columns.items() if name != CHECKSUM}
+
+    @property
+    def has_checksums(self) -> bool:
+        """Tell whether damage would be noticed; stores of earlier versions have no checksums."""
+        return self._file.has_checksums
 
     def target_agreement(self, rows: np.ndarray | slice = slice(None)) -> float:
         """Return the part of clips for which the teacher predicts the target class, in [0, 1].
@@ -180,7 +240,7 @@ class Store:
     @property
     def is_open(self) -> bool:
         """Tell whether clips can be read."""
-        return bool(self._file)
+        return self._file.is_open
 
     def close(self) -> None:
         """Close the file."""
@@ -223,23 +283,17 @@ def train_holdout_split(store: Store) -> tuple[StoreSubset, StoreSubset]:
     return StoreSubset(store, indices[:-held_out]), StoreSubset(store, indices[-held_out:])
 
 
-def _open(path: Path) -> h5py.File:
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder, but a store is a file whose name ends in .h5.")
-    if not path.is_file():
-        raise UsageError(
-            f"There is no store {str(path)!r}. To make one, run: {_synthesize_command(path)}"
-        )
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        problem = "is empty" if path.stat().st_size == 0 else "is truncated or not an HDF5 file"
-        raise OperationError(f"{path} {problem}. {_hint(path)}") from error
-
-
-def _hint(path: Path) -> str:
-    return f"Copy the file again, or delete it and run: {_synthesize_command(path)}"
-
-
-def _synthesize_command(path: Path) -> str:
-    return f"frami synthesize --teacher TEACHER --out {path}"
+def _check_columns(columns: Mapping[str, Column]) -> None:
+    """Raise if columns are missing or differ in length, or have other values than documented."""
+    if missing := sorted({"mel", *COLUMNS} - columns.keys()):
+        raise ValueError(f"it has no column {', '.join(missing)}")
+    if unknown := sorted(columns.keys() - {"mel", TIMELINE, CHECKSUM, *COLUMNS}):
+        raise ValueError(f"it has the unknown column {', '.join(unknown)}")
+    if len({len(column) for column in columns.values()}) != 1:
+        raise ValueError("its columns differ in length")
+    for name, column in columns.items():
+        kinds, axes = LAYOUT[name]
+        if column.dtype.str[1:3] not in kinds and column.dtype.kind not in kinds:
+            raise ValueError(f"the column {name} has values of the type {column.dtype}")
+        if len(column.shape) not in axes:
+            raise ValueError(f"the column {name} has {len(column.shape)} axes")

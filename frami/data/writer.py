@@ -24,6 +24,7 @@ from torch import Tensor
 from frami.core import files
 from frami.core.errors import UsageError
 from frami.core.settings import describe_differences, settings_to_json
+from frami.data.checksums import CHECKSUM, attributes_checksum, batch_checksums, checked_columns
 from frami.data.store import COLUMNS, FORMAT, TIMELINE, Store, store_run_folder
 
 MARGIN = 1 << 20  # bytes that a batch may take in addition to its spectrograms
@@ -84,6 +85,7 @@ class StoreWriter:
             name: value if isinstance(value, str) else json.dumps(value, default=settings_to_json)
             for name, value in description.items()
         } | {"format": FORMAT, "loss_names": json.dumps(losses)}
+        self._attributes[CHECKSUM] = attributes_checksum(self._attributes)
         try:
             self.rows = self._check_existing() if path.exists() else self._create()
         except BaseException:
@@ -135,7 +137,8 @@ class StoreWriter:
             layout["target"] = ("float32", (classes,), ROWS_PER_CHUNK)
         if self._has_timeline:
             layout[TIMELINE] = ("uint8", (classes, max_frames), 1)
-        return {"mel": ("float16", (self.front_end.n_mels, max_frames), 1), **layout}
+        layout["mel"] = ("float16", (self.front_end.n_mels, max_frames), 1)
+        return layout | {CHECKSUM: ("uint32", (len(layout),), ROWS_PER_CHUNK)}
 
     def append(self, mel: Tensor, timeline: Tensor | None = None, **columns: Any) -> None:
         """Append a batch of clips.
@@ -163,7 +166,7 @@ class StoreWriter:
             self._refresh_spare(size)
             _reserve(self._spare, size)
             with h5py.File(self._spare, "r+") as file:
-                _extend(file, arrays, batch)
+                _extend(file, _with_checksums(file, arrays, batch), batch)
                 file.flush()
             _swap(self.path, self._spare)
         self.rows += batch
@@ -199,6 +202,34 @@ def _extend(file: h5py.File, columns: Mapping[str, Any], batch: int) -> None:
         column = file[name]
         column.resize(len(column) + batch, axis=0)
         column[len(column) - batch :] = columns[name]
+
+
+def _with_checksums(file: h5py.File, columns: Mapping[str, Any], batch: int) -> dict[str, Any]:
+    """Return a batch as it is stored, with the checksums of its rows.
+
+    A store of an earlier version has no checksums, and gets none.
+    """
+    stored = {
+        name: np.broadcast_to(
+            np.asarray(columns[name]).astype(file[name].dtype), (batch, *file[name].shape[1:])
+        )
+        for name in file
+        if name != CHECKSUM
+    }
+    return {**stored, CHECKSUM: batch_checksums(stored)} if CHECKSUM in file else stored
+
+
+def write_checksums(file: h5py.File) -> None:
+    """Add the column of checksums to a file whose other columns are written."""
+    names = checked_columns(file)
+    rows = len(file[names[0]])
+    width = len(names)
+    column = file.create_dataset(
+        CHECKSUM, (rows, width), "uint32", maxshape=(None, width), chunks=(ROWS_PER_CHUNK, width)
+    )
+    for start in range(0, rows, ROWS_PER_CHUNK):
+        part = slice(start, min(start + ROWS_PER_CHUNK, rows))
+        column[part] = batch_checksums({name: file[name][part] for name in names})
 
 
 def _reserve(path: Path, size: int) -> None:

@@ -1,0 +1,182 @@
+"""The file of a store: its attributes and columns, read without the HDF5 library."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frami.core.errors import OperationError, UsageError
+from frami.data.checksums import CHECKSUM, attributes_checksum, checked_columns, row_checksums
+from frami.data.columns import Column, check_disjoint, read_column
+from frami.data.hdf5 import (
+    ATTRIBUTE,
+    SYMBOL_TABLE,
+    Hdf5Error,
+    Source,
+    TruncatedError,
+    read_attributes,
+    read_members,
+    read_messages,
+    read_superblock,
+)
+
+ROWS_PER_BLOCK = 256
+
+
+class StoreFile:
+    """An open file, locked against writers; `close` releases it.
+
+    Attributes:
+        path: Path of the file.
+        attributes: Its attributes.
+        columns: Its columns by name. A lenient reader leaves out those that cannot be read.
+    """
+
+    def __init__(self, path: Path, *, lenient: bool = False) -> None:
+        """Open a file.
+
+        Args:
+            path: The file.
+            lenient: Accept a file that was cut off and columns that are damaged.
+
+        Raises:
+            UsageError: There is no such file, or another process writes to it.
+            OperationError: The file is damaged, or was not written by frami.
+        """
+        self.path, self._lenient = path, lenient
+        self._descriptor = _open(path)
+        try:
+            self._source = Source(self._descriptor, os.fstat(self._descriptor).st_size)
+            self._group = read_superblock(self._source, lenient=lenient)
+            header = read_messages(self._source, self._group.header)
+            if header.keys() - {ATTRIBUTE} != {SYMBOL_TABLE}:
+                raise Hdf5Error("it has links, or other properties that frami does not write")
+            self.attributes = read_attributes(self._source, header.get(ATTRIBUTE, []))
+            self.columns: dict[str, Column] = {}
+        except ValueError as error:
+            self.close()
+            raise damaged(path, error) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def open_columns(self) -> None:
+        """Find all columns.
+
+        Raises:
+            ValueError: One is damaged.
+        """
+        for name, address in read_members(self._source, self._group).items():
+            try:
+                self.columns[name] = read_column(self._source, address, lenient=self._lenient)
+            except ValueError:
+                if not self._lenient:
+                    raise
+        if not self._lenient:
+            check_disjoint(self.columns.values())
+            self.check_checksums()
+
+    def check_checksums(self) -> None:
+        """Raise unless the file has both kinds of checksums, or neither, as older files."""
+        has_rows, expected = CHECKSUM in self.columns, self.attributes.get(CHECKSUM)
+        if has_rows != (expected is not None):
+            raise Hdf5Error("it lacks a part of its checksums")
+        if expected is None:
+            return
+        if expected != attributes_checksum(self.attributes):
+            raise Hdf5Error("its attributes do not have their checksum")
+        column = self.columns[CHECKSUM]
+        if column.shape[1:] != (len(self.columns) - 1,) or column.dtype != np.uint32:
+            raise Hdf5Error("its checksums do not fit its columns")
+
+    @property
+    def has_checksums(self) -> bool:
+        """Whether rows can be checked."""
+        return CHECKSUM in self.columns
+
+    def damaged_rows(self, name: str, start: int, values: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the numbers of those rows that differ from their checksum.
+
+        Args:
+            name: Name of the column.
+            start: Number of the first row.
+            values: Rows of the column, as they were read.
+        """
+        if not self.has_checksums:
+            return np.zeros(0, np.int64)
+        place = checked_columns(self.columns).index(name)
+        expected = self.columns[CHECKSUM].rows(start, start + len(values))[:, place]
+        return start + np.flatnonzero(row_checksums(values) != expected)
+
+    def rows(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Return rows of a column, checked.
+
+        Raises:
+            OperationError: A row differs from its checksum.
+        """
+        try:
+            values = self.columns[name].rows(start, stop)
+            wrong = self.damaged_rows(name, start, values)
+        except Hdf5Error as error:
+            raise damaged(self.path, error) from error
+        if len(wrong):
+            raise damaged(self.path, f"clip {wrong[0]} differs from its checksum in {name}")
+        return values
+
+    @property
+    def is_open(self) -> bool:
+        """Whether rows can be read."""
+        return self._descriptor >= 0
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def _open(path: Path) -> int:
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder, but a store is a file whose name ends in .h5.")
+    if not path.is_file():
+        raise UsageError(
+            f"There is no store {str(path)!r}. To make one, run: {_synthesize_command(path)}"
+        )
+    if path.stat().st_size == 0:
+        raise OperationError(f"{path} is empty. {_hint(path)}")
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise OperationError(f"{path} cannot be opened: {error.strerror}.") from error
+    try:
+        # The lock that the HDF5 library takes, so that a writer leaves this file as it is.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise UsageError(f"Another process is writing to {path}. Wait for it.") from error
+    except OSError:  # a file system without locks
+        pass
+    return descriptor
+
+
+def damaged(path: Path, problem: object) -> OperationError:
+    """Return the error for a store that is damaged, with the ways out."""
+    if isinstance(problem, TruncatedError):
+        return OperationError(f"{path} is truncated or not an HDF5 file. {_hint(path)}")
+    return OperationError(f"{path} is damaged ({problem}). {_hint(path)}")
+
+
+def _hint(path: Path) -> str:
+    return (
+        f"Copy the file again, keep its good clips with frami repair {path} --out NEW.h5, or "
+        f"delete it and run: {_synthesize_command(path)}"
+    )
+
+
+def _synthesize_command(path: Path) -> str:
+    return f"frami synthesize --teacher TEACHER --out {path}"
