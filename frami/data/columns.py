@@ -6,7 +6,7 @@ import math
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from frami.data.hdf5 import (
     DATATYPE,
     FILL,
     LAYOUT,
-    MAX_LEVELS,
     TIME,
     UNDEFINED,
     Hdf5Error,
@@ -34,8 +33,9 @@ NUMBERS = {
     "11201f000400000000002000170800177f000000": "<f4",
 }
 TEXT = bytes.fromhex("13010000")
-MAX_CHUNKS = 10**7
+MAX_CHUNKS, MAX_LEVELS = 10**7, 8
 ENTRIES_PER_NODE = 64
+BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Column:
             if self.places[number] < 0:
                 raise Hdf5Error(f"row {start} is missing")
             place = int(self.places[number]) + offset * self.row_bytes
-            parts.append(self.source.read(place, count * self.row_bytes))
+            parts.append(self.source.read_data(place, count * self.row_bytes))
             start += count
         values = np.frombuffer(bytearray().join(parts), self.dtype)
         return values.reshape(-1, *self.shape[1:])
@@ -151,29 +151,50 @@ def _find_chunks(
     )
     places = np.full(count, -1, np.int64)
     nodes = [] if tree == UNDEFINED else [(tree, MAX_LEVELS)]
+    before = Node(MAX_LEVELS, UNDEFINED, UNDEFINED, UNDEFINED, np.zeros(0, entry))
     for number, (address, above) in enumerate(nodes):  # grows below
-        if (number + 1) * ENTRIES_PER_NODE * entry.itemsize > source.end and number:
+        if number and (number + 1) * ENTRIES_PER_NODE * entry.itemsize > source.end:
             raise Hdf5Error("the index of a column is damaged")
         try:
-            level, entries = _read_node(source, address, entry)
-            if level >= above or entries["mask"].any():
+            node = _read_node(source, address, entry)
+            is_next = (node.left, before.right) == (before.address, address)
+            is_first = (node.left, before.right) == (UNDEFINED, UNDEFINED)
+            follows = is_next if node.level == before.level else is_first
+            if node.level >= above or node.entries["mask"].any() or not (follows or lenient):
                 raise Hdf5Error("the index of a column is damaged")
-            if level:
-                nodes += [(int(child), level) for child in entries["child"]]
+            if node.level:
+                nodes += [(int(child), node.level) for child in node.entries["child"]]
             else:
-                _place(source, places, entries, rows, size, lenient)
+                _place(source, places, node.entries, rows, size, lenient)
+            before = node
         except Hdf5Error:
             if not lenient:
                 raise
+    if before.right != UNDEFINED and not lenient:
+        raise Hdf5Error("the index of a column is damaged")
     return places
 
 
-def _read_node(source: Source, address: int, entry: np.dtype[Any]) -> tuple[int, NDArray[np.void]]:
-    """Return the level and the entries of a node of a B-tree."""
-    magic, kind, level, used = struct.unpack("<4sBBH", source.read(address, 8))
+class Node(NamedTuple):
+    """A node of a B-tree of chunks, with the addresses of its neighbors on the same level."""
+
+    level: int
+    address: int
+    left: int
+    right: int
+    entries: NDArray[np.void]
+
+
+def _read_node(source: Source, address: int, entry: np.dtype[Any]) -> Node:
+    # After the entries comes one more key.
+    size = 24 + ENTRIES_PER_NODE * entry.itemsize + entry.itemsize - 8
+    block = source.read(address, size)
+    magic, kind, level, used, left, right = struct.unpack_from("<4sBBHQQ", block)
     if magic != b"TREE" or kind != 1 or used > ENTRIES_PER_NODE:
         raise Hdf5Error("the index of a column is damaged")
-    return level, np.frombuffer(source.read(address + 24, used * entry.itemsize), entry)
+    if any(block[24 + used * entry.itemsize + entry.itemsize - 8 :]):
+        raise Hdf5Error("the index of a column is damaged")
+    return Node(level, address, left, right, np.frombuffer(block, entry, used, offset=24))
 
 
 def _place(
@@ -207,3 +228,26 @@ def check_disjoint(columns: Iterable[Column]) -> None:
     starts, sizes = starts[order], sizes[order]
     if (starts[:-1] + sizes[:-1] > starts[1:]).any():
         raise Hdf5Error("two of its parts overlap")
+
+
+def has_stray_bytes(source: Source, columns: Iterable[Column]) -> bool:
+    """Return whether bytes outside all structures and rows differ from zero.
+
+    The HDF5 library leaves zeros there, so that other values are damage.
+    """
+    starts, sizes = [np.zeros((0,), np.int64)], [np.zeros((0,), np.int64)]
+    for column in columns:
+        rows = np.full(len(column.places), column.chunk, np.int64)
+        rows[-1:] = len(column) - column.chunk * (len(rows) - 1)
+        starts.append(column.places)
+        sizes.append(rows * column.row_bytes)
+    read = np.array(source.structures, np.int64).reshape(-1, 2)
+    begins, lengths = np.concatenate([*starts, read[:, 0]]), np.concatenate([*sizes, read[:, 1]])
+    order = np.argsort(begins)
+    ends = np.maximum.accumulate(begins[order] + lengths[order])
+    gaps = zip(ends.tolist(), [*begins[order][1:].tolist(), source.end], strict=True)
+    return source.has_stray_bytes or any(
+        any(source.read_data(at, min(BLOCK, stop - at)))
+        for start, stop in gaps
+        for at in range(start, stop, BLOCK)
+    )

@@ -17,16 +17,15 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 UNDEFINED = 2**64 - 1
 MAX_BLOCKS, MAX_BLOCK_BYTES = 64, 1 << 20  # of an object header
 MAX_HEAP_BYTES = 1 << 26
 MAX_ENTRIES = 64  # attributes, and columns
-MAX_LEVELS = 8
 NIL, DATASPACE, DATATYPE, FILL, LAYOUT, ATTRIBUTE = 0x00, 0x01, 0x03, 0x05, 0x08, 0x0C
 CONTINUATION, SYMBOL_TABLE, TIME = 0x10, 0x11, 0x12
 # A text of variable length in UTF-8, and a scalar: what h5py writes for an attribute.
@@ -42,20 +41,29 @@ class TruncatedError(Hdf5Error):
     """The file is shorter than it says, or is not an HDF5 file."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Source:
     """A file that is read at checked places.
 
     Attributes:
         descriptor: Descriptor of the open file.
         end: Number of bytes that may be read.
+        structures: Address and size of every structure that was read.
+        has_stray_bytes: Whether an unused part of a structure is not zero.
     """
 
     descriptor: int
     end: int
+    structures: list[tuple[int, int]] = field(default_factory=list)
+    has_stray_bytes: bool = False
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes; raise if they are not all in the file."""
+        """Return the bytes of a structure; raise if they are not all in the file."""
+        self.structures.append((address, size))
+        return self.read_data(address, size)
+
+    def read_data(self, address: int, size: int) -> bytes:
+        """Return bytes of rows; raise if they are not all in the file."""
         if not 0 <= address <= address + size <= self.end:
             raise Hdf5Error(f"it refers to byte {address + size}, but it has {self.end} bytes")
         parts = []
@@ -118,6 +126,8 @@ def read_messages(source: Source, address: int) -> dict[int, list[bytes]]:
                 blocks.append(_unpack("<QQ", body))
             elif kind != NIL:
                 found.setdefault(kind, []).append(body)
+            elif any(body):
+                source.has_stray_bytes = True
     if total != count:
         raise Hdf5Error(f"an object header has {total} messages in place of {count}")
     return found
@@ -134,8 +144,8 @@ def _split(block: bytes) -> Iterator[tuple[int, bytes]]:
         at += size
 
 
-def _unpack(layout: str, data: bytes) -> tuple[int, ...]:
-    """Return the integers at the start of some bytes."""
+def _unpack(layout: str, data: bytes) -> tuple[Any, ...]:
+    """Return the values at the start of some bytes."""
     if len(data) < struct.calcsize(layout):
         raise Hdf5Error("a structure is cut off")
     return struct.unpack_from(layout, data)
@@ -180,6 +190,8 @@ def _read_global_heap(source: Source, address: int) -> dict[int, bytes]:
     while at + 16 <= size:
         index, length = _unpack("<H6xQ", block[at : at + 16])
         if index == 0:  # the free rest
+            if any(block[at + 16 :]):
+                raise Hdf5Error("its texts are damaged")
             break
         at += 16
         if at + length > size or index in objects:
@@ -196,17 +208,14 @@ def read_members(source: Source, group: Group) -> dict[str, int]:
     """
     names = _read_names(source, group.heap)
     members: dict[str, int] = {}
-    nodes = [(group.tree, MAX_LEVELS)]
-    for count, (address, above) in enumerate(nodes):  # grows below
-        magic, kind, level, used = struct.unpack("<4sBBH", source.read(address, 8))
-        if magic != b"TREE" or kind != 0 or level >= above or used > 32 or count > MAX_ENTRIES:
-            raise Hdf5Error("its list of columns is damaged")
-        entries = struct.unpack(f"<{2 * used}Q", source.read(address + 24, 16 * used))
-        if level:
-            nodes += [(child, level) for child in entries[1::2]]
-            continue
-        for child in entries[1::2]:
-            members |= _read_symbols(source, child, names, members)
+    node = source.read(group.tree, 544)
+    magic, kind, level, used, *siblings = _unpack("<4sBBHQQ", node)
+    is_known = (magic, kind, level, *siblings) == (b"TREE", 0, 0, UNDEFINED, UNDEFINED)
+    if not is_known or used > 32 or any(node[32 + 16 * used :]):
+        raise Hdf5Error("its list of columns is damaged")
+    entries = struct.unpack_from(f"<{2 * used}Q", node, 24)
+    for child in entries[1::2]:
+        members |= _read_symbols(source, child, names, members)
     return members
 
 
@@ -228,13 +237,13 @@ def _read_names(source: Source, address: int) -> bytes:
 def _read_symbols(
     source: Source, address: int, names: bytes, known: dict[str, int]
 ) -> dict[str, int]:
-    magic, version, count = struct.unpack("<4sBxH", source.read(address, 8))
-    if magic != b"SNOD" or version != 1 or count > 8:
+    node = source.read(address, 328)
+    magic, version, count = _unpack("<4sBxH", node)
+    if magic != b"SNOD" or version != 1 or count > 8 or any(node[8 + 40 * count :]):
         raise Hdf5Error("its list of columns is damaged")
     members: dict[str, int] = {}
     for number in range(count):
-        entry = source.read(address + 8 + 40 * number, 40)
-        place, header, kind = struct.unpack("<QQI", entry[:20])
+        place, header, kind = struct.unpack_from("<QQI", node, 8 + 40 * number)
         name = names[place:].partition(b"\0")[0].decode()
         if kind != 0 or name in known or name in members:
             raise Hdf5Error(f"its column {name!r} is a link, or is there twice")

@@ -73,6 +73,8 @@ def verify(store: str | Path, report: ProgressCallback = silent) -> Condition:
     try:
         file.open_columns()
         condition = _check(file, report)
+        if file.has_checksums and file.has_stray_bytes():
+            raise ValueError("bytes that belong to no clip were changed")
     except ValueError as error:
         raise damaged(path, error) from error
     finally:

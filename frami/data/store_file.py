@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from frami.core.errors import OperationError, UsageError
 from frami.data.checksums import CHECKSUM, attributes_checksum, checked_columns, row_checksums
-from frami.data.columns import Column, check_disjoint, read_column
+from frami.data.columns import Column, check_disjoint, has_stray_bytes, read_column
 from frami.data.hdf5 import (
     ATTRIBUTE,
     SYMBOL_TABLE,
@@ -98,6 +98,10 @@ class StoreFile:
     def has_checksums(self) -> bool:
         """Whether rows can be checked."""
         return CHECKSUM in self.columns
+
+    def has_stray_bytes(self) -> bool:
+        """Return whether bytes that belong to nothing were changed."""
+        return has_stray_bytes(self._source, self.columns.values())
 
     def damaged_rows(self, name: str, start: int, values: NDArray[Any]) -> NDArray[np.int64]:
         """Return the numbers of those rows that differ from their checksum.
