@@ -50,6 +50,7 @@ from frami.cli.stores import merge, repair
 from frami.cli.training import train
 from frami.core import registry
 from frami.core.errors import FramiError
+from frami.core.text import make_printable
 
 OUT_OF_MEMORY = (
     "Use smaller batches (synthesize: --batch-size; train and distill: --set batch_size=...) and "
@@ -99,7 +100,9 @@ frami.add_section("Research", bench)
 
 
 def _stop(message: str, code: int) -> NoReturn:
-    click.echo(f"frami: {message}", err=True)
+    # A message may quote a file from an unknown source, which must not control the terminal.
+    lines = [make_printable(line) for line in message.split("\n")]
+    click.echo("frami: " + "\n".join(lines), err=True)
     sys.exit(code)
 
 

@@ -216,9 +216,10 @@ def is_needed_by(path: Path) -> bool:
     if path.suffix == ".h5":
         return bool(_read_object(path.with_suffix(".run") / "run.json").get(TEACHER_CODE))
     folder = path.parent if path.suffix == ".onnx" else path
-    hub = _read_object(folder / "config.json").get("frami", {})
+    hub = _as_object(_read_object(folder / "config.json").get("frami"))
     for description in (_read_object(folder / "model.json"), hub):
-        if "adoption" in description or (description.get("front_end") or {}).get("function"):
+        front_end = _as_object(description.get("front_end"))
+        if "adoption" in description or front_end.get("function"):
             return True
     return bool(_read_object(folder / "front_end.json").get("function"))
 
@@ -227,8 +228,12 @@ def _read_object(path: Path) -> dict[str, Any]:
     """Return the content of a JSON file; nothing if it cannot be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
+    return _as_object(content)
+
+
+def _as_object(content: Any) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 

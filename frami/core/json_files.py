@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +15,14 @@ MAX_BYTES = 1 << 26
 NAMES = {
     bool: "true or false",
     int: "an integer",
-    float: "a number",
+    float: "a finite number",
     str: "a text",
     list: "a list",
     dict: "an object",
     type(None): "null",
 }
+
+NOTHING: Mapping[str, Any] = types.MappingProxyType({})
 
 
 def parse_json(text: str, source: str) -> Any:
@@ -35,7 +38,7 @@ def parse_json(text: str, source: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise OperationError(f"{source} holds text that is not JSON ({error}).") from error
+        raise OperationError(f"{source} is not readable JSON ({error}). Copy it again.") from error
 
 
 def read_json(path: Path) -> Any:
@@ -53,10 +56,12 @@ def read_json(path: Path) -> Any:
     except OSError as error:
         raise OperationError(f"{path} cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError as error:
-        raise OperationError(f"{path} holds text that is not JSON ({error}).") from error
+        raise OperationError(f"{path} is not readable JSON ({error}). Copy it again.") from error
 
 
-def read_object(path: Path, required: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
+def read_object(
+    path: Path, required: Mapping[str, Any], optional: Mapping[str, Any] = NOTHING
+) -> dict[str, Any]:
     """Return a JSON object with checked entries.
 
     Args:
@@ -68,11 +73,13 @@ def read_object(path: Path, required: Mapping[str, Any], **optional: Any) -> dic
         OperationError: The file cannot be read, or an entry is missing or has another type.
     """
     content = read_json(path)
-    check_entries(content, str(path), required, **optional)
+    check_entries(content, str(path), required, optional)
     return dict(content)
 
 
-def check_entries(content: Any, source: str, required: Mapping[str, Any], **optional: Any) -> None:
+def check_entries(
+    content: Any, source: str, required: Mapping[str, Any], optional: Mapping[str, Any] = NOTHING
+) -> None:
     """Raise an OperationError unless a JSON object has entries of these types."""
     check_type(content, dict, source, "content")
     if missing := sorted(required.keys() - content.keys()):
@@ -101,32 +108,39 @@ def check_type(value: Any, kind: Any, source: str, name: str) -> None:
 
     Args:
         value: The value.
-        kind: ``bool``, ``int``, ``float`` (an integer also counts), ``str``, ``None``, ``list``,
-            ``dict``, ``list[kind]``, ``dict[str, kind]``, ``kind | kind`` or ``Any``.
+        kind: ``bool``, ``int``, ``float`` (finite; an integer also counts), ``str``, ``None``,
+            ``list``, ``dict``, ``list[kind]``, ``dict[str, kind]``, ``kind | kind`` or ``Any``.
         source: Name of the file, for the error message.
         name: Name of the value, for the error message.
     """
-    if not _has_type(value, kind):
-        text = repr(value)
-        text = text if len(text) <= 60 else f"{text[:57]}..."
+    if not has_type(value, kind):
         raise OperationError(
-            f"{source} is damaged: its {name} is {text}; it must be {_describe(kind)}."
+            f"{source} is damaged: its {name} is {shorten(value)}; it must be {_describe(kind)}."
         )
 
 
-def _has_type(value: Any, kind: Any) -> bool:
+def shorten(value: Any) -> str:
+    """Return a value as text of at most 60 characters, for an error message."""
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def has_type(value: Any, kind: Any) -> bool:
+    """Return whether a JSON value has a type; see `check_type`."""
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
         return True
     if origin in (Union, types.UnionType):
-        return any(_has_type(value, one) for one in arguments)
+        return any(has_type(value, one) for one in arguments)
     if origin is list:
-        return isinstance(value, list) and all(_has_type(one, arguments[0]) for one in value)
+        return isinstance(value, list) and all(has_type(one, arguments[0]) for one in value)
     if origin is dict:
-        return isinstance(value, dict) and all(_has_type(v, arguments[1]) for v in value.values())
+        return isinstance(value, dict) and all(has_type(v, arguments[1]) for v in value.values())
     if isinstance(value, bool):
         return kind is bool
-    return isinstance(value, int | float if kind is float else kind or type(None))
+    if kind is float:
+        return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    return isinstance(value, kind or type(None))
 
 
 def _describe(kind: Any) -> str:

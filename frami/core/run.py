@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from frami.core.environment import environment
 from frami.core.errors import OperationError, UsageError
 from frami.core.extension import extend_record
 from frami.core.meter import Meter
+from frami.core.run_files import read_metrics as read_metrics
+from frami.core.run_files import read_record as read_record
 from frami.core.settings import describe_differences
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
@@ -164,7 +166,7 @@ class Run:
         """
         path = self.folder / "metrics.jsonl"
         if path.is_file():
-            rows = [row for row in read_metrics(self.folder) if row[counter] <= last]
+            rows = [row for row in read_metrics(self.folder) if row.get(counter, last + 1) <= last]
             files.write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
     def save(self, state: Callable[[], Mapping[str, Any]], *, always: bool = False) -> None:
@@ -219,31 +221,3 @@ def make_record(
         "status": "finished",
     }
     return record | {"seconds": time.monotonic() - start, **details, **environment()}
-
-
-def read_record(folder: str | Path) -> dict[str, Any]:
-    """Return the record of a run folder."""
-    path = Path(folder) / "run.json"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"There is no run in {folder}: it has no run.json.") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise OperationError(f"{path} is not readable JSON ({error}).") from error
-    required = {"settings", "status", "command", "seconds"}
-    if not isinstance(record, dict) or not required <= record.keys():
-        raise OperationError(
-            f"{path} is not the record of a run: it lacks settings, status, command or seconds."
-        )
-    return record
-
-
-def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's metrics.jsonl; skip a last line that was cut off."""
-    path = Path(folder) / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    rows = []
-    for line in lines:
-        with suppress(json.JSONDecodeError):
-            rows.append(json.loads(line))
-    return rows

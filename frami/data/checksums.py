@@ -13,10 +13,12 @@ import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 CHECKSUM = "checksum"
+ROWS_PER_CHUNK = 256
 
 
 def checked_columns(names: Iterable[str]) -> list[str]:
@@ -29,7 +31,7 @@ def row_checksums(rows: NDArray[Any]) -> NDArray[np.uint32]:
     # Bytes, since an array of texts has no buffer; little-endian, as in the file.
     contiguous = np.ascontiguousarray(rows)
     size = contiguous.nbytes // max(len(rows), 1)
-    flat = memoryview(contiguous.reshape(-1).view(np.uint8))
+    flat = contiguous.tobytes()
     values = [zlib.crc32(flat[at : at + size]) for at in range(0, len(flat), max(size, 1))]
     return np.array(values, np.uint32)
 
@@ -44,3 +46,31 @@ def attributes_checksum(attributes: Mapping[str, str]) -> str:
     """Return 64 hex digits of all attributes but the checksum."""
     others = {name: text for name, text in attributes.items() if name != CHECKSUM}
     return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
+
+
+def with_checksums(file: h5py.File, columns: Mapping[str, Any], batch: int) -> dict[str, Any]:
+    """Return a batch as it is stored, with the checksums of its rows.
+
+    A store of an earlier version has no checksums, and gets none.
+    """
+    stored = {
+        name: np.broadcast_to(
+            np.asarray(columns[name]).astype(file[name].dtype), (batch, *file[name].shape[1:])
+        )
+        for name in file
+        if name != CHECKSUM
+    }
+    return {**stored, CHECKSUM: batch_checksums(stored)} if CHECKSUM in file else stored
+
+
+def write_checksums(file: h5py.File) -> None:
+    """Add the column of checksums to a file whose other columns are written."""
+    names = checked_columns(file)
+    rows = len(file[names[0]])
+    width = len(names)
+    column = file.create_dataset(
+        CHECKSUM, (rows, width), "uint32", maxshape=(None, width), chunks=(ROWS_PER_CHUNK, width)
+    )
+    for start in range(0, rows, ROWS_PER_CHUNK):
+        part = slice(start, min(start + ROWS_PER_CHUNK, rows))
+        column[part] = batch_checksums({name: file[name][part] for name in names})

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from frami.core import code, files
 from frami.core.errors import OperationError, UsageError
 from frami.core.run import make_record, read_record
-from frami.data.checksums import CHECKSUM, attributes_checksum
+from frami.data.checksums import CHECKSUM, attributes_checksum, write_checksums
 from frami.data.store import Store, store_run_folder
-from frami.data.writer import write_checksums
 
 ROWS_PER_BLOCK = 256
 MERGED = "merged"

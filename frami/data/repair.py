@@ -18,12 +18,11 @@ from frami.core.errors import OperationError, UsageError
 from frami.core.progress import ProgressCallback, set_total, silent
 from frami.core.run import make_record
 from frami.core.text import count
-from frami.data.checksums import CHECKSUM, attributes_checksum, checked_columns
+from frami.data.checksums import CHECKSUM, attributes_checksum, checked_columns, write_checksums
 from frami.data.columns import Column
 from frami.data.hdf5 import Hdf5Error
 from frami.data.store import ATTRIBUTES, COLUMNS, FORMAT, TIMELINE, Store, store_run_folder
 from frami.data.store_file import ROWS_PER_BLOCK, StoreFile, damaged
-from frami.data.writer import write_checksums
 
 
 @dataclass(frozen=True)

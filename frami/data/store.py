@@ -21,12 +21,12 @@ Its attributes describe the run. Those that are not text are JSON.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
@@ -35,37 +35,14 @@ from frami.core.json_files import parse_object, parse_texts
 from frami.core.settings import settings_from_json
 from frami.data.checksums import CHECKSUM
 from frami.data.columns import Column
+from frami.data.store_checks import COLUMNS as COLUMNS
+from frami.data.store_checks import TIMELINE as TIMELINE
+from frami.data.store_checks import check_columns, check_values, read_settings
 from frami.data.store_file import StoreFile, damaged
 
 FORMAT = "frami store 1"
 HOLDOUT_FRACTION = 0.05
-TIMELINE = "timeline"
-# The dtype of each column but mel and timeline. Tags change target to float32.
-COLUMNS = {
-    "n_frames": "int32",
-    "target": "int32",
-    "teacher_logits": "float32",
-    "method": "S32",
-    "seed": "int64",
-    "round": "int32",
-    "step": "int32",
-    "losses": "float32",
-}
 ATTRIBUTES = {"format", "front_end", "teacher", "labels", "method", "settings", "loss_names"}
-# The types and the numbers of axes that each column may have.
-LAYOUT: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
-    "mel": (("f2",), (3,)),
-    TIMELINE: (("u1",), (3,)),
-    CHECKSUM: (("u4",), (2,)),
-    "n_frames": (("i4",), (1,)),
-    "target": (("i4", "f4"), (1, 2)),
-    "teacher_logits": (("f4",), (2,)),
-    "method": (("S",), (1,)),
-    "seed": (("i8",), (1,)),
-    "round": (("i4",), (1,)),
-    "step": (("i4",), (1,)),
-    "losses": (("f4",), (2,)),
-}
 
 
 def store_run_folder(path: str | Path) -> Path:
@@ -114,19 +91,26 @@ class Store:
         """Read everything but the spectrograms and the columns that few callers need."""
         self._check_format()
         self._file.open_columns()
-        _check_columns(self._file.columns)
+        check_columns(self._file.columns)
         source, attributes = str(self.path), self.attributes
         self.n_frames = self.column("n_frames").astype(np.int64)
         targets = self.column("target")
-        self.targets = targets.astype(np.int64 if targets.ndim == 1 else np.float32)
+        self.targets: NDArray[Any] = targets.astype(np.int64 if targets.ndim == 1 else np.float32)
         self.front_end = settings_from_json(
             FrontEnd, parse_object(attributes["front_end"], source), source
         )
         self.teacher, self.method = attributes["teacher"], attributes["method"]
         self.labels = parse_texts(attributes["labels"], source)
-        self.settings: dict[str, Any] = parse_object(attributes["settings"], source)
+        self.settings = read_settings(attributes["settings"], source)
         self.loss_names = list(parse_texts(attributes["loss_names"], source))
-        self._check_values()
+        check_values(
+            self._file.columns,
+            self.n_frames,
+            self.targets,
+            bands=self.front_end.n_mels,
+            classes=len(self.labels),
+            losses=len(self.loss_names),
+        )
 
     def _check_format(self) -> None:
         """Raise if the file is not a store, or one of another version of frami."""
@@ -143,27 +127,6 @@ class Store:
             )
         if missing := sorted(ATTRIBUTES - self.attributes.keys()):
             raise ValueError(f"it has no attribute {', '.join(missing)}")
-
-    def _check_values(self) -> None:
-        """Raise if values are out of range: they would fail later, or be read as others."""
-        classes, columns = len(self.labels), self._file.columns
-        n_frames, bands = columns["mel"].shape[2], self.front_end.n_mels
-        shapes = {
-            "mel": (bands, n_frames),
-            TIMELINE: (classes, n_frames),
-            "teacher_logits": (classes,),
-            "target": () if self.targets.ndim == 1 else (classes,),
-        }
-        for name, shape in shapes.items():
-            if name in columns and columns[name].shape[1:] != shape:
-                raise ValueError(f"a row of {name} has the shape {columns[name].shape[1:]}")
-        if columns["losses"].shape[1] != max(1, len(self.loss_names)):
-            raise ValueError("its losses and their names differ in number")
-        if not ((self.n_frames >= 1) & (self.n_frames <= n_frames)).all():
-            raise ValueError("a clip has an impossible number of frames")
-        limit = classes - 1 if self.targets.ndim == 1 else 1
-        if not ((self.targets >= 0) & (self.targets <= limit)).all():
-            raise ValueError("a clip has an impossible target")
 
     def __len__(self) -> int:
         return len(self._file.columns["target"])
@@ -281,19 +244,3 @@ def train_holdout_split(store: Store) -> tuple[StoreSubset, StoreSubset]:
     held_out = max(1, round(HOLDOUT_FRACTION * len(store)))
     indices = np.arange(len(store))
     return StoreSubset(store, indices[:-held_out]), StoreSubset(store, indices[-held_out:])
-
-
-def _check_columns(columns: Mapping[str, Column]) -> None:
-    """Raise if columns are missing or differ in length, or have other values than documented."""
-    if missing := sorted({"mel", *COLUMNS} - columns.keys()):
-        raise ValueError(f"it has no column {', '.join(missing)}")
-    if unknown := sorted(columns.keys() - {"mel", TIMELINE, CHECKSUM, *COLUMNS}):
-        raise ValueError(f"it has the unknown column {', '.join(unknown)}")
-    if len({len(column) for column in columns.values()}) != 1:
-        raise ValueError("its columns differ in length")
-    for name, column in columns.items():
-        kinds, axes = LAYOUT[name]
-        if column.dtype.str[1:3] not in kinds and column.dtype.kind not in kinds:
-            raise ValueError(f"the column {name} has values of the type {column.dtype}")
-        if len(column.shape) not in axes:
-            raise ValueError(f"the column {name} has {len(column.shape)} axes")

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from frami.core.errors import OperationError, UsageError
 from frami.data.checksums import CHECKSUM, attributes_checksum, checked_columns, row_checksums
-from frami.data.columns import Column, check_disjoint, has_stray_bytes, read_column
+from frami.data.columns import Column, read_column
+from frami.data.extents import check_disjoint, has_stray_bytes
 from frami.data.hdf5 import (
     ATTRIBUTE,
     SYMBOL_TABLE,

@@ -24,11 +24,10 @@ from torch import Tensor
 from frami.core import files
 from frami.core.errors import UsageError
 from frami.core.settings import describe_differences, settings_to_json
-from frami.data.checksums import CHECKSUM, attributes_checksum, batch_checksums, checked_columns
+from frami.data.checksums import CHECKSUM, ROWS_PER_CHUNK, attributes_checksum, with_checksums
 from frami.data.store import COLUMNS, FORMAT, TIMELINE, Store, store_run_folder
 
 MARGIN = 1 << 20  # bytes that a batch may take in addition to its spectrograms
-ROWS_PER_CHUNK = 256
 # A store can only grow with a description that is equal in these attributes.
 IDENTITY = ("teacher", "front_end", "method", "settings")
 
@@ -166,7 +165,7 @@ class StoreWriter:
             self._refresh_spare(size)
             _reserve(self._spare, size)
             with h5py.File(self._spare, "r+") as file:
-                _extend(file, _with_checksums(file, arrays, batch), batch)
+                _extend(file, with_checksums(file, arrays, batch), batch)
                 file.flush()
             _swap(self.path, self._spare)
         self.rows += batch
@@ -202,34 +201,6 @@ def _extend(file: h5py.File, columns: Mapping[str, Any], batch: int) -> None:
         column = file[name]
         column.resize(len(column) + batch, axis=0)
         column[len(column) - batch :] = columns[name]
-
-
-def _with_checksums(file: h5py.File, columns: Mapping[str, Any], batch: int) -> dict[str, Any]:
-    """Return a batch as it is stored, with the checksums of its rows.
-
-    A store of an earlier version has no checksums, and gets none.
-    """
-    stored = {
-        name: np.broadcast_to(
-            np.asarray(columns[name]).astype(file[name].dtype), (batch, *file[name].shape[1:])
-        )
-        for name in file
-        if name != CHECKSUM
-    }
-    return {**stored, CHECKSUM: batch_checksums(stored)} if CHECKSUM in file else stored
-
-
-def write_checksums(file: h5py.File) -> None:
-    """Add the column of checksums to a file whose other columns are written."""
-    names = checked_columns(file)
-    rows = len(file[names[0]])
-    width = len(names)
-    column = file.create_dataset(
-        CHECKSUM, (rows, width), "uint32", maxshape=(None, width), chunks=(ROWS_PER_CHUNK, width)
-    )
-    for start in range(0, rows, ROWS_PER_CHUNK):
-        part = slice(start, min(start + ROWS_PER_CHUNK, rows))
-        column[part] = batch_checksums({name: file[name][part] for name in names})
 
 
 def _reserve(path: Path, size: int) -> None:
