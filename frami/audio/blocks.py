@@ -87,6 +87,7 @@ def read_blocks(
         if io.is_cut_off(path):
             raise OperationError(f"{path} is cut off: fetch it again.")
         rate, n_read = file.samplerate, 0
+        io.check_size(path, file.frames * file.channels)
         io.check_format(path, file.frames, file.channels, rate)
         resampler = Resampler(rate, sample_rate)
         while len(samples := _read(path, file, round(seconds * rate))):

@@ -20,6 +20,8 @@ MIN_SECONDS = 0.02
 # the lower rate, and suppress an alias from 0.51 of it by 8 dB only.
 FILTER_ZEROS = 64
 FILTER_CUTOFF = 0.96
+# Most samples of a file: so many, and so many more for each of its bytes.
+SAMPLES_OF_ANY_FILE, SAMPLES_PER_BYTE = 1 << 26, 128
 DECODING_ERRORS = (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError)
 
 
@@ -87,6 +89,7 @@ def _decode(path: Path) -> tuple[Tensor, int]:
     try:
         with soundfile.SoundFile(path) as file:
             expected, rate = file.frames, file.samplerate
+            check_size(path, file.frames * file.channels)
             samples = file.read(dtype="float32", always_2d=True)
     except DECODING_ERRORS as error:
         raise decoding_error(path, error, opened=expected is not None) from error
@@ -107,6 +110,19 @@ def decoding_error(path: Path, error: Exception, *, opened: bool) -> OperationEr
             f"{path} is cut off or damaged: fetch it again, or convert it to wav."
         )
     return OperationError(f"{path} is not audio that can be read ({error}). Use wav, flac or ogg.")
+
+
+def check_size(path: Path, n_samples: int) -> None:
+    """Refuse a small file that would fill the memory, such as hours of compressed silence.
+
+    Speech at the lowest bit rate of Opus has about 64 samples per byte.
+    """
+    limit = SAMPLES_OF_ANY_FILE + SAMPLES_PER_BYTE * path.stat().st_size
+    if n_samples > limit:
+        raise OperationError(
+            f"{path} says that it has {n_samples:,} samples, too many for a file of its size: cut "
+            f"it into pieces, or convert it to wav."
+        )
 
 
 def check_format(path: Path, length: int, channels: int, rate: int) -> None:

@@ -50,7 +50,7 @@ def acquire_lock(lock: Path, activity: str) -> int:
         UsageError: Another process holds the lock.
     """
     with reraise_os_errors():
-        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR)
+        descriptor = open_below(lock, os.O_CREAT | os.O_RDWR)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -59,6 +59,26 @@ def acquire_lock(lock: Path, activity: str) -> int:
                 f"Another process {activity}. Wait for it, or choose another `out`."
             ) from error
     return descriptor
+
+
+def ensure_below(folder: Path, name: str | Path) -> Path:
+    """Return a folder below another one as an existing folder; create it if necessary.
+
+    Raises:
+        UsageError: A part of the path below ``folder`` is a link, which could lead anywhere.
+    """
+    path = ensure_dir(folder)
+    for part in Path(name).parts:
+        path = path / part
+        if path.is_symlink():
+            raise UsageError(f"{path} is a link, and frami writes only below {folder}. Remove it.")
+        ensure_dir(path)
+    return path
+
+
+def open_below(path: str | Path, flags: int) -> int:
+    """Return the descriptor of a file that is not a link; an opener for `open`."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
 @contextmanager
@@ -84,7 +104,7 @@ def write_parts(path: Path, parts: Iterable[bytes]) -> None:
     temporary = path.with_name(f".{path.name}.part")
     with reraise_os_errors():
         try:
-            with temporary.open("wb") as file:
+            with open(temporary, "wb", opener=open_below) as file:
                 for part in parts:
                     file.write(part)
                 file.flush()

@@ -154,7 +154,10 @@ class Run:
     def log(self, **values: Any) -> None:
         """Append one line to metrics.jsonl."""
         path = self.folder / "metrics.jsonl"
-        with files.reraise_os_errors(), path.open("a", encoding="utf-8") as file:
+        with (
+            files.reraise_os_errors(),
+            open(path, "a", encoding="utf-8", opener=files.open_below) as file,
+        ):
             file.write(json.dumps(values) + "\n")
 
     def rewind(self, counter: str, last: int) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path, PureWindowsPath
 import pooch
 import requests
 
+from frami.core import files
 from frami.core.errors import OperationError, UsageError
 from frami.data.recordings import Archive, DatasetModule, load_dataset
 
@@ -120,7 +121,7 @@ def _append(url: str, part: Path, progress: Progress | None) -> None:
         done = done if resumed else 0
         length = response.headers.get("Content-Length")
         total = done + int(length) if length is not None else 0
-        with part.open("ab" if resumed else "wb") as file:
+        with open(part, "ab" if resumed else "wb", opener=files.open_below) as file:
             for block in response.iter_content(BLOCK_BYTES):
                 file.write(block)
                 done += len(block)

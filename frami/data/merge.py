@@ -53,7 +53,7 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path) -> Store:
         sources = [stack.enter_context(Store(_path(store))) for store in stores]
         _check_match(sources)
         _check_distinct(sources)
-        files.ensure_dir(out.parent)
+        run_folder = files.ensure_below(out.parent, store_run_folder(out).name)
         _write(sources, out)
         settings = {MERGED: list(_provenance(sources))}
         references = _teacher_code(sources)
@@ -64,7 +64,7 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path) -> Store:
             teacher=sources[0].teacher,
             **({code.TEACHER_CODE: references} if references else {}),
         )
-        files.write_json(files.ensure_dir(store_run_folder(out)) / "run.json", record)
+        files.write_json(run_folder / "run.json", record)
     return Store(out)
 
 
@@ -144,6 +144,7 @@ def _write(sources: Sequence[Store], out: Path) -> None:
     losses = list(dict.fromkeys(itertools.chain(*(store.loss_names for store in sources))))
     try:
         with files.reraise_os_errors():
+            temporary.unlink(missing_ok=True)  # it may be a link
             with h5py.File(temporary, "w") as file:
                 file.attrs.update(_attributes(sources, losses))
                 fill = {"mel": sources[0].front_end.value_range[0], "losses": np.nan}

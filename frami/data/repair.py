@@ -113,13 +113,13 @@ def repair(store: str | Path, out: str | Path, report: ProgressCallback = silent
         good = np.setdiff1d(np.arange(condition.clips), condition.lost)
         if not len(good):
             raise OperationError(f"{store} has no clip that is whole. Copy the file again.")
-        files.ensure_dir(out.parent)
+        run_folder = files.ensure_below(out.parent, store_run_folder(out).name)
         _copy(file, good, out)
     finally:
         file.close()
     settings = {"store": str(store), "clips": condition.clips, "lost": condition.lost.tolist()}
     record = make_record("repair", settings, start, teacher=file.attributes["teacher"])
-    files.write_json(files.ensure_dir(store_run_folder(out)) / "run.json", record)
+    files.write_json(run_folder / "run.json", record)
     return condition
 
 
@@ -193,6 +193,7 @@ def _copy(file: StoreFile, good: NDArray[np.int64], out: Path) -> None:
     attributes = {name: text for name, text in file.attributes.items() if name in ATTRIBUTES}
     try:
         with files.reraise_os_errors():
+            temporary.unlink(missing_ok=True)  # it may be a link
             with h5py.File(temporary, "w") as new:
                 new.attrs.update(attributes, **{CHECKSUM: attributes_checksum(attributes)})
                 for name in names:

@@ -11,7 +11,7 @@ from pathlib import Path
 from frami.core.errors import UsageError
 from frami.core.text import count, preview
 from frami.data.annotations import Event, add_event
-from frami.data.contents import AUDIO_SUFFIXES, is_audio, walk_audio
+from frami.data.contents import AUDIO_SUFFIXES, is_audio, is_inside, may_follow, walk_audio
 from frami.data.listing import Listing, Row
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -176,7 +176,8 @@ def _file_finder(folder: Path, names: Sequence[str], table: Path) -> Callable[[R
 
     def find(row: Row) -> str | None:
         path = Path(row.file)
-        if (folder / path).is_file():
+        # A table from a stranger must not name files elsewhere.
+        if (folder / path).is_file() and (may_follow() or is_inside(folder, folder / path)):
             return path.as_posix()
         found = by_path.get(_stem(path.as_posix())) or by_name.get(_stem(path.name), [])
         if len(found) > 1:

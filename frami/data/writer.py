@@ -74,7 +74,7 @@ class StoreWriter:
             raise UsageError(
                 f"A store cannot be written to {str(path)!r}; name a file that ends in .h5."
             )
-        folder = files.ensure_dir(store_run_folder(path))
+        folder = files.ensure_below(path.parent, store_run_folder(path).name)
         self._spare = folder / "spare.h5"
         self._lock = files.acquire_lock(folder / "lock", f"is writing to {path}")
         # A process that died while writing leaves files that may open and still be wrong.

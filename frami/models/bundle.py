@@ -146,7 +146,7 @@ def write(
     files.ensure_dir(folder)
     for reference in references:
         for name, source in code.save_source(folder, reference).items():
-            files.ensure_dir((folder / name).parent)
+            files.ensure_below(folder, Path(name).parent)
             files.write_bytes(folder / name, source)
     files.write_bytes(folder / WEIGHTS_FILE, safetensors.torch.save(state_tensors(network)))
     files.write_json(folder / DESCRIPTION_FILE, description)
