@@ -5,7 +5,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import lzma
 import os
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +17,11 @@ from typing import Any
 
 from frami.core.errors import OperationError, UsageError
 
+# What reading a damaged zip file can raise; UnicodeDecodeError is a ValueError.
+ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError),
+    *(OSError, RuntimeError, OverflowError, MemoryError, IndexError, KeyError),
+)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -27,6 +36,14 @@ def reraise_os_errors() -> Iterator[None]:
         raise OperationError(
             f"Cannot write{path}: {error.strerror or error}. {way_out} another place."
         ) from error
+
+
+def is_zip(path: Path) -> bool:
+    """Return whether a file ends as a zip file."""
+    try:
+        return zipfile.is_zipfile(path)
+    except ZIP_ERRORS:
+        return False
 
 
 def ensure_dir(path: str | Path) -> Path:

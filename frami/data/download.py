@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PureWindowsPath
@@ -136,7 +136,7 @@ def _unpack_all(module: DatasetModule, archives: list[Path], folder: Path) -> No
         root.mkdir()
         try:
             for archive in archives:
-                _unpack(archive, root)
+                unpack(archive, root)
             entries = list(root.iterdir())
             root = entries[0] if len(entries) == 1 and entries[0].is_dir() else root
             if problem := _find_problem(module, root):
@@ -154,10 +154,10 @@ def _unpack_all(module: DatasetModule, archives: list[Path], folder: Path) -> No
         archive.unlink()
 
 
-def _unpack(archive: Path, folder: Path) -> None:
+def unpack(archive: Path, folder: Path) -> None:
     """Unpack a zip or tar file; refuse one with a path outside ``folder``."""
     try:
-        if zipfile.is_zipfile(archive):
+        if files.is_zip(archive):
             with zipfile.ZipFile(archive) as file:
                 outside = [name for name in file.namelist() if _is_outside(name)]
                 if outside:
@@ -168,7 +168,9 @@ def _unpack(archive: Path, folder: Path) -> None:
                 file.extractall(folder, filter="data")
     except tarfile.FilterError as error:
         raise _unsafe_error(archive, error.tarinfo.name) from error
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+    except (tarfile.TarError, *files.ZIP_ERRORS) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # of the disk
+            raise
         raise OperationError(f"{archive.name} is damaged ({error}). Download it again.") from error
 
 
