@@ -18,8 +18,9 @@ import numpy as np
 import soundfile
 import torch
 
-from frami.adoption.advise import NOISE, SOURCES, TESTS, Advice, read_advice
+from frami.adoption.advise import Advice, read_advice
 from frami.adoption.labels import read_labels
+from frami.adoption.sources import NOISE, SOURCES, TESTS
 from frami.audio.blocks import read_blocks
 from frami.audio.io import read_audio
 from frami.audio.named import named_front_end
@@ -27,7 +28,8 @@ from frami.core import code
 from frami.core.errors import OperationError
 from frami.core.run import make_record, read_metrics
 from frami.core.settings import settings_to_json
-from frami.data import annotations, download
+from frami.data import annotations as events
+from frami.data import download
 from frami.data.listing import read_listing
 from frami.data.repair import repair, verify
 from frami.data.store import Store
@@ -283,10 +285,10 @@ def make_tables(root: Path) -> Iterator[Sample]:
 
 def read_table(path: Path) -> None:
     readers: dict[str, Callable[[Path], object]] = {
-        "strong.tsv": annotations.read_strong_labels,
-        "weak.tsv": annotations.read_weak_labels,
-        "durations.tsv": annotations.read_durations,
-        "events.txt": lambda p: annotations.read_event_file(p, ("dog", "cat")),
+        "strong.tsv": events.read_strong_labels,
+        "weak.tsv": events.read_weak_labels,
+        "durations.tsv": events.read_durations,
+        "events.txt": lambda p: events.read_event_file(p, ("dog", "cat")),
     }
     readers.get(path.name, read_listing)(path)
 
