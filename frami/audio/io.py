@@ -91,6 +91,8 @@ def _decode(path: Path) -> tuple[Tensor, int]:
             expected, rate = file.frames, file.samplerate
             check_size(path, file.frames * file.channels)
             samples = file.read(dtype="float32", always_2d=True)
+    except OperationError:  # it is a RuntimeError, as those of the decoder
+        raise
     except DECODING_ERRORS as error:
         raise decoding_error(path, error, opened=expected is not None) from error
     if len(samples) < expected or is_cut_off(path):

@@ -167,6 +167,8 @@ def unpack(archive: Path, folder: Path) -> None:
         else:
             with tarfile.open(archive) as file:
                 file.extractall(folder, filter="data")
+    except OperationError:  # it is a RuntimeError, which damage can raise, too
+        raise
     except tarfile.FilterError as error:
         raise _unsafe_error(archive, error.tarinfo.name) from error
     except (tarfile.TarError, *files.ZIP_ERRORS) as error:

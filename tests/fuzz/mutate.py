@@ -95,7 +95,7 @@ def _mutate_json(content: bytes, rng: Random) -> bytes | None:
         elif rng.random() < 0.3:
             parent[key] = [parent[key]] if rng.random() < 0.5 else {"a": parent[key]}
         elif isinstance(parent[key], int | float) and rng.random() < 0.5:
-            parent[key] = rng.choice((-parent[key], parent[key] * 1000, parent[key] + 0.5))
+            parent[key] = rng.choice((-parent[key], parent[key] * 1000, parent[key] + 1, 0.5))
         elif isinstance(parent[key], str) and parent[key][:1] in ("{", "[") and rng.random() < 0.7:
             inner = _mutate_json(parent[key].encode(), rng)
             parent[key] = parent[key] if inner is None else inner.decode(errors="replace")

@@ -82,9 +82,12 @@ class Worker:
         start = time.monotonic()
         answer = self._answer(allowed)
         if answer is None:
-            status = self._process.poll()
-            self.close()
             seconds = time.monotonic() - start
+            try:
+                status: int | None = self._process.wait(1)
+            except subprocess.TimeoutExpired:
+                status = None
+            self.close()
             return f"hung for {seconds:.0f} s" if status is None else f"crashed with {status}"
         self._known.add(kind)
         return answer
