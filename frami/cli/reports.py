@@ -122,9 +122,8 @@ class InspectArguments(TypedDict):
     cls=Command,
     examples={
         "Describe the model that ships with frami.": "frami inspect digits",
-        "Draw the clips of a store and write their sounds.": "frami inspect samples.h5 "
-        "--out pictures",
-        "Compare all clips of a store with their checksums.": "frami inspect samples.h5 --verify",
+        "Check all clips of a store, draw them and write their sounds.": "frami inspect "
+        "samples.h5 --verify --out pictures",
     },
 )
 @click.argument("path", type=types.FOLDER)

@@ -84,13 +84,12 @@ def ensure_below(folder: Path, name: str | Path) -> Path:
     Raises:
         UsageError: A part of the path below ``folder`` is a link, which could lead anywhere.
     """
-    path = ensure_dir(folder)
+    path = folder
     for part in Path(name).parts:
         path = path / part
         if path.is_symlink():
             raise UsageError(f"{path} is a link, and frami writes only below {folder}. Remove it.")
-        ensure_dir(path)
-    return path
+    return ensure_dir(path)
 
 
 def open_below(path: str | Path, flags: int) -> int:

@@ -172,7 +172,7 @@ def unpack(archive: Path, folder: Path) -> None:
     except tarfile.FilterError as error:
         raise _unsafe_error(archive, error.tarinfo.name) from error
     except (tarfile.TarError, *files.ZIP_ERRORS) as error:
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # of the disk
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # of the disk
             raise
         raise OperationError(f"{archive.name} is damaged ({error}). Download it again.") from error
 

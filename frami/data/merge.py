@@ -53,7 +53,7 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path) -> Store:
         sources = [stack.enter_context(Store(_path(store))) for store in stores]
         _check_match(sources)
         _check_distinct(sources)
-        run_folder = files.ensure_below(out.parent, store_run_folder(out).name)
+        files.ensure_dir(out.parent)
         _write(sources, out)
         settings = {MERGED: list(_provenance(sources))}
         references = _teacher_code(sources)
@@ -64,6 +64,7 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path) -> Store:
             teacher=sources[0].teacher,
             **({code.TEACHER_CODE: references} if references else {}),
         )
+        run_folder = files.ensure_below(out.parent, store_run_folder(out).name)
         files.write_json(run_folder / "run.json", record)
     return Store(out)
 
@@ -124,7 +125,7 @@ def _check_distinct(sources: Sequence[Store]) -> None:
 
 def _rounds(store: Store) -> set[tuple[str, int, int]]:
     """Return method, seed and round of every clip."""
-    methods = [method.decode() for method in store.column("method")]
+    methods = [method.decode(errors="replace") for method in store.column("method")]
     seeds, rounds = store.column("seed").tolist(), store.column("round").tolist()
     return set(zip(methods, seeds, rounds, strict=True))
 

@@ -113,12 +113,13 @@ def repair(store: str | Path, out: str | Path, report: ProgressCallback = silent
         good = np.setdiff1d(np.arange(condition.clips), condition.lost)
         if not len(good):
             raise OperationError(f"{store} has no clip that is whole. Copy the file again.")
-        run_folder = files.ensure_below(out.parent, store_run_folder(out).name)
+        files.ensure_dir(out.parent)
         _copy(file, good, out)
     finally:
         file.close()
     settings = {"store": str(store), "clips": condition.clips, "lost": condition.lost.tolist()}
     record = make_record("repair", settings, start, teacher=file.attributes["teacher"])
+    run_folder = files.ensure_below(out.parent, store_run_folder(out).name)
     files.write_json(run_folder / "run.json", record)
     return condition
 

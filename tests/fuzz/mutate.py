@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from random import Random
@@ -100,7 +101,7 @@ def _mutate_json(content: bytes, rng: Random) -> bytes | None:
             inner = _mutate_json(parent[key].encode(), rng)
             parent[key] = parent[key] if inner is None else inner.decode(errors="replace")
         else:
-            parent[key] = rng.choice(VALUES)
+            parent[key] = copy.deepcopy(rng.choice(VALUES))
     if rng.random() < 0.01:
         return b"[" * 100_000
     return json.dumps(tree).encode()

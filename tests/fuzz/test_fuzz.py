@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from frami.core.errors import FramiError
 from tests.fuzz import pool
 from tests.fuzz.kinds import KINDS, Kind
 from tests.fuzz.mutate import mutate
@@ -41,19 +40,3 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
         counts.get("refused", 0) + counts.get("read", 0) == 60 for counts in state.counts.values()
     )
     assert pool.State.load(path) == state  # another call goes on there
-
-
-# Inputs that once hung, crashed or ended in an error of Python, by kind and number.
-REGRESSIONS = [("archive", 70), ("archive", 92), ("archive", 574), ("checkpoint", 0)]
-REGRESSIONS += [("checkpoint", 5), ("checkpoint", 52), ("checkpoint", 126)]
-
-
-@pytest.mark.parametrize(("name", "number"), REGRESSIONS)
-def test_inputs_that_once_failed(name: str, number: int, tmp_path: Path) -> None:
-    from tests.fuzz.worker import damaged
-
-    kind = KINDS[NAMES.index(name)]
-    sample, content = damaged(kind, samples_of(kind, tmp_path), number)
-    (sample.folder / sample.target).write_bytes(content)
-    with pytest.raises(FramiError):
-        kind.read(sample.folder / sample.target)
