@@ -6,8 +6,8 @@ outside its memory. A child process with limits could end a loop, but it would c
 store, would still run that library on hostile bytes, and could not protect the process that opens
 the store afterwards. This reader takes a few milliseconds. It knows one version of ten structures,
 which is all that h5py writes for a store. It follows no link, visits a limited number of
-structures, and reads no byte outside the file. So only a file that this process has checked reaches the HDF5 library, and
-only to be extended.
+structures, and reads no byte outside the file. So only a file that this process has checked reaches
+the HDF5 library, and only to be extended.
 
 The structures are those of the HDF5 File Format Specification, version 3.0.
 """
