@@ -63,14 +63,23 @@ def with_checksums(file: h5py.File, columns: Mapping[str, Any], batch: int) -> d
     return {**stored, CHECKSUM: batch_checksums(stored)} if CHECKSUM in file else stored
 
 
-def write_checksums(file: h5py.File) -> None:
-    """Add the column of checksums to a file whose other columns are written."""
-    names = checked_columns(file)
-    rows = len(file[names[0]])
-    width = len(names)
+def small_first(names: Iterable[str]) -> list[str]:
+    """Return the columns in the order to write them: a file that is cut off loses spectrograms."""
+    return sorted(names, key=lambda name: (name in ("timeline", "mel"), name))
+
+
+def reserve_checksums(file: h5py.File, names: Iterable[str], rows: int) -> None:
+    """Add the column of checksums to a file, before its spectrograms are written."""
+    width = len(checked_columns(names))
     column = file.create_dataset(
         CHECKSUM, (rows, width), "uint32", maxshape=(None, width), chunks=(ROWS_PER_CHUNK, width)
     )
-    for start in range(0, rows, ROWS_PER_CHUNK):
-        part = slice(start, min(start + ROWS_PER_CHUNK, rows))
+    column[:] = 0
+
+
+def write_checksums(file: h5py.File) -> None:
+    """Fill the column of checksums of a file whose other columns are written."""
+    names, column = checked_columns(file), file[CHECKSUM]
+    for start in range(0, len(column), ROWS_PER_CHUNK):
+        part = slice(start, min(start + ROWS_PER_CHUNK, len(column)))
         column[part] = batch_checksums({name: file[name][part] for name in names})

@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 from frami.core import code, files
 from frami.core.errors import OperationError, UsageError
 from frami.core.run import make_record, read_record
-from frami.data.checksums import CHECKSUM, attributes_checksum, write_checksums
+from frami.data.checksums import (
+    CHECKSUM,
+    attributes_checksum,
+    reserve_checksums,
+    small_first,
+    write_checksums,
+)
 from frami.data.store import Store, store_run_folder
 
 ROWS_PER_BLOCK = 256
@@ -149,7 +155,8 @@ def _write(sources: Sequence[Store], out: Path) -> None:
             with h5py.File(temporary, "w") as file:
                 file.attrs.update(_attributes(sources, losses))
                 fill = {"mel": sources[0].front_end.value_range[0], "losses": np.nan}
-                for name in sources[0].columns:
+                reserve_checksums(file, sources[0].columns, sum(map(len, sources)))
+                for name in small_first(sources[0].columns):
                     column = _create_column(file, name, sources, losses)
                     where = (
                         [_loss_positions(s, losses) for s in sources] if name == "losses" else None

@@ -18,7 +18,14 @@ from frami.core.errors import OperationError, UsageError
 from frami.core.progress import ProgressCallback, set_total, silent
 from frami.core.run import make_record
 from frami.core.text import count
-from frami.data.checksums import CHECKSUM, attributes_checksum, checked_columns, write_checksums
+from frami.data.checksums import (
+    CHECKSUM,
+    attributes_checksum,
+    checked_columns,
+    reserve_checksums,
+    small_first,
+    write_checksums,
+)
 from frami.data.columns import Column
 from frami.data.hdf5 import Hdf5Error
 from frami.data.store import ATTRIBUTES, COLUMNS, FORMAT, TIMELINE, Store, store_run_folder
@@ -197,7 +204,8 @@ def _copy(file: StoreFile, good: NDArray[np.int64], out: Path) -> None:
             temporary.unlink(missing_ok=True)  # it may be a link
             with h5py.File(temporary, "w") as new:
                 new.attrs.update(attributes, **{CHECKSUM: attributes_checksum(attributes)})
-                for name in names:
+                reserve_checksums(new, names, len(good))
+                for name in small_first(names):
                     column, shape = file.columns[name], file.columns[name].shape[1:]
                     copy = new.create_dataset(
                         name,

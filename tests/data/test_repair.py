@@ -169,3 +169,11 @@ def test_no_damage_is_read_as_good(kind: str, path: Path) -> None:
         except FramiError:
             refused += 1
     assert refused == 40 or (kind == "flip" and refused > 4)
+
+
+def test_repaired_store_that_is_cut_off_loses_spectrograms_only(path: Path, tmp_path: Path) -> None:
+    repair(path, tmp_path / "first.h5")
+    content = (tmp_path / "first.h5").read_bytes()
+    (tmp_path / "cut.h5").write_bytes(content[: chunk_of(tmp_path / "first.h5", 20)])
+    condition = repair(tmp_path / "cut.h5", tmp_path / "second.h5")
+    assert list(condition.damaged) == ["mel"] and condition.lost.tolist() == [20, 21, 22, 23]
