@@ -171,7 +171,7 @@ def read_attributes(source: Source, messages: list[bytes]) -> dict[str, str]:
         if length and address not in heaps:
             heaps[address] = _read_global_heap(source, address)
         text = heaps[address].get(index, b"") if length else b""
-        if len(text) != length:
+        if len(text) != length or b"\0" in text:  # h5py writes no text with a NUL
             raise Hdf5Error(f"its attribute {name!r} is damaged")
         attributes[name] = text.decode()
     return attributes

@@ -16,6 +16,7 @@ import torch
 
 from frami.core.errors import FramiError, OperationError
 from frami.data.download import unpack
+from frami.data.repair import repair
 from frami.models.state_dicts import holds_graph, read_weights
 from frami.reporting.inspect import inspect
 from tests.fuzz.kinds import KINDS, Sample, read_bundle
@@ -93,6 +94,14 @@ def test_method_that_is_not_text_is_shown(tmp_path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file["method"][3] = b"\xc0\xff"
     assert "clips" in inspect(path)
+
+
+def test_attribute_with_a_nul_is_refused(tmp_path: Path) -> None:
+    sample = samples_of_kind("store", tmp_path)[1]
+    path = sample.folder / sample.target
+    path.write_bytes(path.read_bytes().replace(b'"rise"', b'"ri\0e"'))
+    with pytest.raises(OperationError, match="its attribute 'labels' is damaged"):
+        repair(path, tmp_path / "good.h5")
 
 
 @pytest.mark.parametrize("change", [{"labels": [1, 2]}, {"labels": "abc"}, {"projection": 2.5}])
