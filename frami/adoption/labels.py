@@ -51,7 +51,7 @@ def _read_file(path: Path) -> list[str]:
 def _from_json(path: Path, text: str) -> list[str]:
     try:
         content: Any = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON ({error}).") from error
     if isinstance(content, Mapping):
         content = content.get("id2label", content)

@@ -35,7 +35,7 @@ def _read(path: Path) -> FrontEnd:
         raise UsageError(f"There is no file {str(path)!r}.")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON ({error}).") from error
     if isinstance(content, dict):
         content = content.get("front_end", content)

@@ -18,6 +18,7 @@ COLORMAP = "viridis"
 COUNTERS = {"step": ("step",), "round": ("round", "clips", "n_frames")}
 SMALL = 7.5  # pt
 DOTS_PER_INCH = 120
+MAX_PANELS = 30
 
 
 def loss_curves(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
@@ -29,7 +30,7 @@ def loss_curves(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
     Raises:
         UsageError: If no row contains a loss.
     """
-    names = loss_names(run_metrics)
+    names = loss_names(run_metrics)[:MAX_PANELS]
     if not names:
         raise UsageError("There are no losses to draw: the run has not logged any.")
     time = next((counter for counter in COUNTERS if counter in run_metrics[0]), "line")
