@@ -29,8 +29,8 @@ from frami.core.text import count
     "--virtual",
     section="Output",
     is_flag=True,
-    help="Refer to the shards of a plan instead of copying their clips. They must then stay where "
-    "they are.",
+    help="Refer to the shards of a plan instead of copying their clips. They must lie in the "
+    "folder of the new store, or below it, and stay there.",
 )
 def merge(stores: tuple[str, ...], out: str, virtual: bool) -> None:
     """Join stores of one teacher into a new one.

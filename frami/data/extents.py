@@ -14,10 +14,10 @@ BLOCK = 1 << 20
 
 def check_disjoint(columns: Iterable[Column]) -> None:
     """Raise if two chunks overlap: a small file could stand for any number of rows."""
-    columns = list(columns)
-    starts = np.concatenate([column.places for column in columns])
+    columns, none = list(columns), np.zeros(0, np.int64)
+    starts = np.concatenate([none, *(column.places for column in columns)])
     sizes = np.concatenate(
-        [np.full(len(c.places), c.chunk * c.row_bytes, np.int64) for c in columns]
+        [none, *(np.full(len(c.places), c.chunk * c.row_bytes, np.int64) for c in columns)]
     )
     order = np.argsort(starts)
     starts, sizes = starts[order], sizes[order]

@@ -21,6 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from frami.core.errors import OperationError
+from frami.core.files import describe_os_error
+
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 UNDEFINED = 2**64 - 1
 MAX_BLOCKS, MAX_BLOCK_BYTES = 64, 1 << 20  # of an object header
@@ -46,12 +49,14 @@ class Source:
     """A file that is read at checked places.
 
     Attributes:
+        path: Path of the file.
         descriptor: Descriptor of the open file.
         end: Number of bytes that may be read.
         structures: Address and size of every structure that was read.
         has_stray_bytes: Whether an unused part of a structure is not zero.
     """
 
+    path: Path
     descriptor: int
     end: int
     structures: list[tuple[int, int]] = field(default_factory=list)
@@ -68,7 +73,10 @@ class Source:
             raise Hdf5Error(f"it refers to byte {address + size}, but it has {self.end} bytes")
         parts = []
         while size:
-            part = os.pread(self.descriptor, min(size, 1 << 30), address)
+            try:
+                part = os.pread(self.descriptor, min(size, 1 << 30), address)
+            except OSError as error:  # of the disk: the file may be whole
+                raise OperationError(describe_os_error(error, "read", self.path)) from error
             if not part:
                 raise Hdf5Error("it became shorter while it was read")
             parts.append(part)

@@ -41,12 +41,13 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path, *, virtual: boo
             may themselves be merged.
         out: The HDF5 file to write. It must not exist.
         virtual: Refer to the files of the shards instead of copying their clips. The shards must
-            then stay where they are, seen from ``out``.
+            lie in the folder of ``out`` or below it, and stay there.
 
     Raises:
         UsageError: Fewer than two stores are given, a store is given twice or shares rounds with
             another one, a store is made from another teacher or front end, a shard is missing or
-            of another plan, other stores than shards are to be joined virtually, or ``out`` exists.
+            of another plan, other stores than shards are to be joined virtually, a shard lies
+            elsewhere than ``virtual`` allows, or ``out`` exists.
         OperationError: A store is damaged, incomplete or empty.
     """
     start, out = time.monotonic(), expand(out)

@@ -61,7 +61,7 @@ class StoreFile:
         self._shards: list[StoreFile] = []
         self._descriptor = _open(path)
         try:
-            self._source = Source(self._descriptor, os.fstat(self._descriptor).st_size)
+            self._source = Source(path, self._descriptor, os.fstat(self._descriptor).st_size)
             self._group = read_superblock(self._source, lenient=lenient)
             header = read_messages(self._source, self._group.header)
             if header.keys() - {ATTRIBUTE} != {SYMBOL_TABLE}:

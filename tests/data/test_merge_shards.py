@@ -9,18 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
+import torch
 
 import frami
 from frami.core.errors import OperationError, UsageError
 from frami.core.run import read_record
 from frami.data.merge import merge
+from frami.data.repair import verify
 from frami.data.shards import describe_shards
 from frami.data.store import Store
 from frami.inversion.synthesize import synthesize
 from frami.models.model import Model
 from tests.conftest import make_teacher
-from tests.data.stores import read_columns
+from tests.data.stores import forget_checksums, read_columns
 
 PLAN: dict[str, Any] = {
     "samples": 28,
@@ -108,6 +111,7 @@ def _incomplete(path: Path) -> Path:
 
 def _renumbered(path: Path) -> Path:
     with h5py.File(path, "r+") as file:
+        forget_checksums(file)
         file["round"][:4] = 3
     return path
 
@@ -172,11 +176,16 @@ def test_virtual_store_reads_as_a_copy_and_is_refused_without_its_sources(
     teacher: Model, shards: list[Path], tmp_path: Path
 ) -> None:
     merge(shards, tmp_path / "copy.h5").close()
-    (tmp_path / "elsewhere").mkdir()
-    virtual = tmp_path / "elsewhere" / "virtual.h5"
-    merge(shards, virtual, virtual=True).close()
-    assert read_columns(virtual) == read_columns(tmp_path / "copy.h5")
+    virtual = tmp_path / "virtual.h5"
+    with merge(shards, virtual, virtual=True) as joined, Store(tmp_path / "copy.h5") as copy:
+        assert joined.columns.keys() == copy.columns.keys()
+        for name in copy.columns:
+            np.testing.assert_array_equal(joined.column(name), copy.column(name))
+        assert torch.equal(joined.mel(9), copy.mel(9))
+        np.testing.assert_array_equal(joined.rows("round", 3, 18), copy.rows("round", 3, 18))
+        assert joined.settings == copy.settings and joined.has_checksums
     assert virtual.stat().st_size < shards[0].stat().st_size
+    assert verify(virtual).describe() == "All 28 clips have their checksums."
     moved = tmp_path / "moved.h5"
     shards[1].rename(moved)
     with pytest.raises(OperationError, match="shard-2-of-3.h5, which is missing"):
@@ -187,7 +196,7 @@ def test_virtual_store_reads_as_a_copy_and_is_refused_without_its_sources(
     with pytest.raises(OperationError, match=r"refers to 8 clips of .*, which has 4"):
         Store(virtual)
     shards[1].write_text("no store")
-    with pytest.raises(OperationError, match="which is damaged"):
+    with pytest.raises(OperationError, match="shard-2-of-3.h5 is truncated or not an HDF5 file"):
         Store(virtual)
     stores = []
     for seed in (5, 6):
