@@ -122,5 +122,5 @@ def test_lines_say_whether_noise_is_enough(teacher: Model) -> None:
 def test_wrong_minutes_are_refused(teacher: Model, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="`minutes` is 0"):
         advise(teacher, tmp_path, minutes=0)
-    with pytest.raises(OperationError, match=r"advice\.json cannot be read"):
+    with pytest.raises(OperationError, match=r"Cannot read .*advice\.json"):
         read_advice(tmp_path)

@@ -8,12 +8,9 @@ import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 import soundfile
 import torch
@@ -24,141 +21,31 @@ from frami.adoption.sources import NOISE, SOURCES, TESTS
 from frami.audio.blocks import read_blocks
 from frami.audio.io import read_audio
 from frami.audio.named import named_front_end
+from frami.auditing.audit import read_audit
+from frami.auditing.verdict import Verdict
 from frami.core import code
-from frami.core.errors import OperationError
 from frami.core.run import make_record, read_metrics
 from frami.core.settings import settings_to_json
 from frami.data import annotations as events
 from frami.data import download
 from frami.data.listing import read_listing
-from frami.data.repair import repair, verify
-from frami.data.store import Store
 from frami.inversion.hooks import Moments
 from frami.inversion.moment_files import MomentFile, load_moments
 from frami.models.model import Model, load
 from frami.models.state_dicts import read_weights
 from frami.reporting import charts
 from frami.reporting.inspect import inspect
-from tests.conftest import make_front_end, make_teacher
-from tests.data.stores import append_batch, forget_checksums, open_writer
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A folder with a file to damage.
-
-    Attributes:
-        folder: The folder; `Kind.read` gets a copy of it.
-        target: Name of the file in it.
-    """
-
-    folder: Path
-    target: str
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of file.
-
-    Attributes:
-        name: Name of the kind.
-        make: Writes the samples, each into a folder of its own below the given one.
-        read: Reads the file as frami does; takes its path.
-    """
-
-    name: str
-    make: Callable[[Path], Iterator[Sample]]
-    read: Callable[[Path], object]
-
-
-def _file(folder: Path, name: str, content: bytes | str) -> Sample:
-    folder.mkdir(parents=True)
-    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    return Sample(folder, name)
-
-
-def _teacher() -> Model:
-    return make_teacher(make_front_end())
-
-
-def make_stores(root: Path) -> Iterator[Sample]:
-    for name in ("new", "old"):
-        folder = root / name
-        folder.mkdir()
-        writer = open_writer(_teacher(), folder / "samples.h5")
-        for value in range(3):
-            append_batch(writer, float(value + 1), batch=16)
-        writer.close()
-        shutil.rmtree(folder / "samples.run")
-        if name == "old":
-            with h5py.File(folder / "samples.h5", "r+") as file:
-                forget_checksums(file)
-        yield Sample(folder, "samples.h5")
-
-
-def store_contents(path: Path) -> dict[str, Any]:
-    """Return everything in a store; raise if `verify` finds damage."""
-    condition = verify(path)
-    if len(condition.lost):
-        raise OperationError(condition.describe())
-    with Store(path) as store:
-        return {
-            **store.attributes,
-            **{name: store.column(name).tobytes() for name in store.columns},
-        }
-
-
-@cache
-def _original(path: Path, modified: int) -> dict[str, Any]:
-    return store_contents(path)
-
-
-def read_store(path: Path) -> None:
-    code.is_needed_by(path)
-    try:
-        found = store_contents(path)
-    except OperationError:
-        repaired = path.with_name("repaired.h5")
-        try:
-            repair(path, repaired)
-            inspect(repaired)
-        finally:
-            repaired.unlink(missing_ok=True)
-            shutil.rmtree(path.with_name("repaired.run"), ignore_errors=True)
-        return
-    inspect(path)
-    with Store(path) as store:
-        for index in range(len(store)):
-            store.mel(index), store.target(index)
-    original = path.with_name("original")
-    if original.is_file():
-        before = _original(original, original.stat().st_mtime_ns)
-        assert "checksum" not in before or found == before, "damage was read as good"
-
-
-def make_described(root: Path) -> Iterator[Sample]:
-    for sample in list(make_stores(root))[1:]:
-        with Store(sample.folder / sample.target) as store:
-            text = json.dumps(store.attributes)
-        (sample.folder / "attributes.json").write_text(text)
-        yield Sample(sample.folder, "attributes.json")
-
-
-def read_described(path: Path) -> None:
-    """Read a store whose attributes are replaced, as an attacker would write them."""
-    try:
-        attributes = dict(json.loads(path.read_bytes()))
-    except (ValueError, RecursionError, TypeError):
-        return
-    store = path.with_name("described.h5")
-    shutil.copyfile(path.with_name("samples.h5"), store)
-    with h5py.File(store, "r+") as file:
-        for name in list(file.attrs):
-            del file.attrs[name]
-        for name, value in attributes.items():
-            if isinstance(value, str) and "\0" not in name + value and name.isascii() and name:
-                file.attrs[name] = value.encode(errors="replace").decode()
-    read_store(store)
+from tests.conftest import make_front_end
+from tests.fuzz.samples import Kind as Kind
+from tests.fuzz.samples import Sample as Sample
+from tests.fuzz.samples import small_teacher, write_sample
+from tests.fuzz.store_kinds import (
+    make_described,
+    make_joined,
+    make_stores,
+    read_described,
+    read_store,
+)
 
 
 def make_bundles(target: str, *, fingerprint: bool) -> Callable[[Path], Iterator[Sample]]:
@@ -201,12 +88,12 @@ def inspect_bundle(path: Path) -> None:
 def make_records(root: Path) -> Iterator[Sample]:
     record = make_record("train", {"options": {"steps": 5}, "a": [1, None]}, 0.0, scores={"x": 0.5})
     record |= {"extensions": [{"steps": 5, "from": "ab"}], "teacher_code": ["net.py:build@0"]}
-    yield _file(root / "0", "run.json", json.dumps(record))
+    yield write_sample(root / "0", "run.json", json.dumps(record))
 
 
 def make_metrics(root: Path) -> Iterator[Sample]:
     rows = [json.dumps({"step": step, "loss": 1 / (step + 1)}) for step in range(20)]
-    sample = _file(root / "0", "metrics.jsonl", "\n".join(rows) + "\n")
+    sample = write_sample(root / "0", "metrics.jsonl", "\n".join(rows) + "\n")
     yield sample
 
 
@@ -221,11 +108,17 @@ def make_advice(root: Path) -> Iterator[Sample]:
     numbers = dict.fromkeys(sources, 0.5)
     agreement = {name: dict.fromkeys(tests, 0.5) for name in sources}
     advice = Advice("ab", 256, 100, agreement, numbers, numbers, numbers, NOISE[0], True)
-    yield _file(root / "0", "advice.json", json.dumps(asdict(advice)))
+    yield write_sample(root / "0", "advice.json", json.dumps(asdict(advice)))
+
+
+def make_audit(root: Path) -> Iterator[Sample]:
+    verdict = Verdict("teacher", "leakage found", "It recognizes 12 of 100 members.")
+    content = {"verdicts": [asdict(verdict)], "statements": ["It does not cover moments."]}
+    yield write_sample(root / "0", "audit.json", json.dumps(content))
 
 
 def make_moments(root: Path) -> Iterator[Sample]:
-    teacher, folder = _teacher(), root / "0"
+    teacher, folder = small_teacher(), root / "0"
     folder.mkdir()
     layer = next(
         n for n, m in teacher.network.named_modules() if isinstance(m, torch.nn.BatchNorm2d)
@@ -280,7 +173,7 @@ TABLES = {
 
 def make_tables(root: Path) -> Iterator[Sample]:
     for name, text in TABLES.items():
-        yield _file(root / name, name, text)
+        yield write_sample(root / name, name, text)
 
 
 def read_table(path: Path) -> None:
@@ -294,8 +187,8 @@ def read_table(path: Path) -> None:
 
 
 def make_front_ends(root: Path) -> Iterator[Sample]:
-    yield _file(root / "0", "a.json", json.dumps(settings_to_json(make_front_end())))
-    yield _file(root / "1", "a.json", json.dumps({"preset": "panns", "n_mels": 40}))
+    yield write_sample(root / "0", "a.json", json.dumps(settings_to_json(make_front_end())))
+    yield write_sample(root / "1", "a.json", json.dumps({"preset": "panns", "n_mels": 40}))
 
 
 def read_front_end(path: Path) -> None:
@@ -304,10 +197,10 @@ def read_front_end(path: Path) -> None:
 
 
 def make_labels(root: Path) -> Iterator[Sample]:
-    yield _file(root / "0", "a.json", json.dumps({"id2label": {"0": "dog", "1": "cat"}}))
-    yield _file(root / "1", "a.json", json.dumps(["dog", "cat"]))
-    yield _file(root / "2", "a.csv", "index,label\n1,cat\n0,dog\n")
-    yield _file(root / "3", "a.txt", "dog\ncat\n")
+    yield write_sample(root / "0", "a.json", json.dumps({"id2label": {"0": "dog", "1": "cat"}}))
+    yield write_sample(root / "1", "a.json", json.dumps(["dog", "cat"]))
+    yield write_sample(root / "2", "a.csv", "index,label\n1,cat\n0,dog\n")
+    yield write_sample(root / "3", "a.txt", "dog\ncat\n")
 
 
 def make_archives(root: Path) -> Iterator[Sample]:
@@ -355,7 +248,7 @@ def make_exports(root: Path) -> Iterator[Sample]:
 
     folder = root / "0"
     folder.mkdir()
-    write_onnx(_teacher(), folder / "model.onnx")
+    write_onnx(small_teacher(), folder / "model.onnx")
     yield Sample(folder, "model.onnx")
 
 
@@ -368,6 +261,7 @@ def read_export(path: Path) -> None:
 KINDS = [
     Kind("store", make_stores, read_store),
     Kind("store-attributes", make_described, read_described),
+    Kind("joined-store", make_joined, read_store),
     Kind("weights", make_bundles("weights.safetensors", fingerprint=True), read_bundle),
     Kind("hub-weights", make_bundles("model.safetensors", fingerprint=True), read_bundle),
     Kind("description", make_bundles("model.json", fingerprint=False), read_bundle),
@@ -376,7 +270,8 @@ KINDS = [
     Kind("record", make_records, lambda path: inspect(path.parent)),
     Kind("metrics", make_metrics, draw_metrics),
     Kind("advice", make_advice, lambda path: read_advice(path.parent).lines()),
-    Kind("moments", make_moments, lambda path: load_moments(path, _teacher())),
+    Kind("audit", make_audit, lambda path: read_audit(path.parent).lines()),
+    Kind("moments", make_moments, lambda path: load_moments(path, small_teacher())),
     Kind("audio", make_audio, read_sound),
     Kind("table", make_tables, read_table),
     Kind("front-end", make_front_ends, read_front_end),
