@@ -15,6 +15,7 @@ from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand, reraise_os_errors
 from frami.core.json_files import check_entries, read_json
 
+TEXTS = {"setback"}  # entries of metrics.jsonl that are not numbers
 # Types of the entries of run.json.
 RECORD = {"settings": dict, "status": str, "command": str, "seconds": float}
 OPTIONAL = {
@@ -85,7 +86,7 @@ def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
     for line in lines:
         with suppress(ValueError, RecursionError):
             row = json.loads(line)
-            if isinstance(row, dict) and all(map(_is_number, row.values())):
+            if isinstance(row, dict) and all(_is_number(row[n]) for n in row.keys() - TEXTS):
                 rows.append(row)
     return rows
 

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from frami.core.errors import UsageError
+from frami.core.run_record import TEXTS
 
 COLORMAP = "viridis"
 # Columns of a run's metrics that are not losses, by the name of the first column.
@@ -67,7 +68,7 @@ def loss_names(run_metrics: Sequence[Mapping[str, Any]]) -> list[str]:
             name
             for row in run_metrics
             for name in row
-            if name not in COUNTERS.get(next(iter(row), ""), ())
+            if name not in TEXTS and name not in COUNTERS.get(next(iter(row), ""), ())
         )
     )
 

@@ -79,10 +79,7 @@ def inspect(
     if dataset is not None:
         split = load_split(dataset, data, test_fold=str(test_fold), strict=strict)
     path, out = expand(path), None if out is None else expand(out)
-    if teacher is not None and not path.is_file():
-        raise UsageError(f"`teacher` is for a store; {path} is not a store.")
-    if verify and not path.is_file():
-        raise UsageError(f"`verify` is for a store; {path} is not a store.")
+    _check_store(path, teacher=teacher is not None, verify=verify)
     is_run = (path / "run.json").is_file()
     if is_bundle(path) or (str(path) in list_pretrained() and not is_run):
         runtime = select_runtime(device, precision="float32")
@@ -103,6 +100,11 @@ def inspect(
             f"folder (with run.json), or the name of a model: {names}."
         )
     return format_rows(rows)
+
+
+def _check_store(path: Path, **given: bool) -> None:
+    for name in (name for name, is_given in given.items() if is_given and not path.is_file()):
+        raise UsageError(f"`{name}` is for a store; {path} is not a store.")
 
 
 def _check_arguments(
