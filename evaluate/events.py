@@ -32,8 +32,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frami.core.environment import install_command
-from frami.core.errors import OperationError, UsageError
+from frami.core.environment import needs_extra
+from frami.core.errors import OperationError
 from frami.data.recordings import Split
 from frami.evaluate.event_frames import (
     THRESHOLD,
@@ -184,16 +184,11 @@ def import_scorers() -> tuple[Any, Any, Any, Any]:
     Raises:
         UsageError: The extra ``events`` is not installed.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a dependency warns that it is deprecated
-            from sed_scores_eval import collar_based, intersection_based, segment_based
-            from sed_scores_eval.base_modules.scores import create_score_dataframe
-    except ImportError as error:
-        raise UsageError(
-            f"Scoring sound events needs sed_scores_eval ({error}). "
-            f"Run {install_command('events')}."
-        ) from error
+    need = "Scoring sound events needs sed_scores_eval"
+    with needs_extra("events", need), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a dependency warns that it is deprecated
+        from sed_scores_eval import collar_based, intersection_based, segment_based
+        from sed_scores_eval.base_modules.scores import create_score_dataframe
     return collar_based, intersection_based, segment_based, create_score_dataframe
 
 

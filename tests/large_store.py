@@ -15,8 +15,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -99,10 +101,9 @@ def distill(folder: Path, clips: int, steps: int, slow_ms: float) -> Result:
         time.sleep(slow_ms / 1000)
         return read(self, index)
 
-    if slow_ms:
-        Store.mel = slow  # type: ignore[method-assign]
     out = folder / f"student-{slow_ms:g}"
-    frami.distill(teacher(), samples=folder / "large.h5", out=out, options={"steps": steps})
+    with mock.patch.object(Store, "mel", slow) if slow_ms else nullcontext():
+        frami.distill(teacher(), samples=folder / "large.h5", out=out, options={"steps": steps})
     record = read_record(out)
     waiting = record["seconds_waiting_for_clips"]
     # The held-out clips at the end are not training.

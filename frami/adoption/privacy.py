@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from frami.core.environment import install_command
+from frami.core.environment import needs_extra
 from frami.core.errors import UsageError
 
 
@@ -55,10 +55,5 @@ def import_accounting() -> Any:
     Raises:
         UsageError: The extra ``privacy`` is not installed.
     """
-    try:
+    with needs_extra("privacy", "Noise with a guarantee needs dp-accounting"):
         return importlib.import_module("dp_accounting")
-    except ImportError as error:
-        raise UsageError(
-            f"Noise with a guarantee needs dp-accounting ({error}). "
-            f"Type: {install_command('privacy')}"
-        ) from error

@@ -4,12 +4,13 @@ audit        the audit from recordings to verdicts
 sides        members and others, from folders or from the folds of a data set
 pool         their spectrograms, groups and checks
 groups       which clips have one speaker or source
-blind        can members be told from others without any model?
+arrays       npz files of an audit
+blind        do members and others differ in themselves?
 attacks      membership scores from losses
 signals      losses of models for clips
 references   reference models on halves of the pool
 shadows      shadow pipelines: teacher, store and student of half of the pool
-canaries     odd clips in a teacher that the auditor trains
+canaries     artificial clips in a teacher that the auditor trains
 roc          error rates, with intervals
 resampling   permutation and bootstrap of groups
 evaluation   what an attack found, and what it could have found

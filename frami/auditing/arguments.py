@@ -9,7 +9,7 @@ from typing import Any
 
 from frami.auditing.canaries import FEWEST as FEWEST_CANARIES
 from frami.auditing.pool import Pool
-from frami.auditing.work import Subject
+from frami.auditing.work import Subject, Work
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError
 from frami.core.text import count
@@ -19,14 +19,20 @@ from frami.models.model import Model, ModelLike, as_model
 from frami.prediction.exported import find_model_file
 from frami.prediction.loading import make_predictor
 
+NOT_PRIVATE = (
+    "Reference models, and the teacher with canaries, are trained without differential privacy. "
+    "They predict the losses of this teacher less well, so the attacks are weaker; canaries do not "
+    "measure its training."
+)
+
 
 def check_numbers(references: int, shadows: int, canaries: int) -> None:
     """Refuse numbers of models and canaries that do not allow equal halves."""
     for name, value in (("references", references), ("shadows", shadows), ("canaries", canaries)):
         if check_integer(name, value, 0, 10_000) % 2:
             raise UsageError(
-                f"`{name}` is {value}; an even number is needed, so that half of them have each "
-                f"clip."
+                f"`{name}` is {value}; an even number is needed, because one half of them is "
+                f"compared with the other."
             )
     if shadows > references:
         raise UsageError(
@@ -35,9 +41,16 @@ def check_numbers(references: int, shadows: int, canaries: int) -> None:
         )
     if 0 < canaries < FEWEST_CANARIES:
         raise UsageError(
-            f"`canaries` is {canaries}; it must be 0, or {FEWEST_CANARIES} or more: fewer decide "
-            f"nothing."
+            f"`canaries` is {canaries}; it must be 0, or {FEWEST_CANARIES} or more, because fewer "
+            f"show nothing."
         )
+
+
+def describe_training(work: Work, note: str) -> list[str]:
+    """Return sentences on how the models that the audit trains differ from the teacher."""
+    if not (work.references or work.canaries):
+        return []
+    return [*([note] if note else []), *([NOT_PRIVATE] if work.statement else [])]
 
 
 def describe_count(teacher: Model, pool: Pool) -> list[str]:

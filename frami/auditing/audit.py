@@ -1,4 +1,4 @@
-"""The audit: from a teacher, what was made from it, and the recordings, to verdicts in words."""
+"""Audit a teacher, its store and its students: from the recordings to verdicts in words."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from frami.auditing.arguments import (
     check_numbers,
     describe_count,
     describe_store,
+    describe_training,
     exported,
     load_students,
     open_store,
@@ -23,9 +24,9 @@ from frami.auditing.pool import load_pool
 from frami.auditing.separation import check_class_sides
 from frami.auditing.settings import AuditSettings
 from frami.auditing.sides import clip_task, find_sides
-from frami.auditing.training import make_trainer
+from frami.auditing.training import Trainer, make_trainer
 from frami.auditing.verdict import NOT_DECIDABLE, Verdict
-from frami.auditing.work import Work
+from frami.auditing.work import Subject, Work
 from frami.core import files, seeds
 from frami.core.cache import private_work
 from frami.core.errors import UsageError
@@ -35,15 +36,11 @@ from frami.core.run import Run, matching_record
 from frami.core.run_runtime import select_run_runtime
 from frami.core.runtime import CPU
 from frami.core.settings import make_settings
+from frami.data.store import Store
 from frami.models.model import ModelLike, as_model
 
 FORMAT = "frami audit 1"
 RESULT, DOCUMENT = "audit.json", "audit.md"
-NOT_PRIVATE = (
-    "Reference models, and the teacher with canaries, are trained without differential privacy. "
-    "They predict the losses of this teacher less well, so the attacks are weaker; canaries do not "
-    "measure its training."
-)
 
 
 @dataclass(frozen=True)
@@ -96,30 +93,31 @@ def audit(
     precision: str = "auto",
     report: ProgressCallback = silent,
 ) -> Audit:
-    """Attack a teacher, its store and its students, and write what that reveals of the recordings.
+    """Attack a teacher, its store and its students, and write what they reveal of the recordings.
 
-    Whoever holds the recordings runs it. Members are clips that the teacher was trained on, others
-    are like them but were not. Each subject gets one of three verdicts: leakage found, none found
-    at this power, not decidable. An interrupted audit is resumed.
+    Run it where the recordings are. Members are the clips that the teacher was trained on. Others
+    are like the members, but the teacher was not trained on them. Each subject gets one of three
+    verdicts: leakage found, none found at this power, not decidable. An interrupted audit is
+    resumed.
 
     Args:
         teacher: A model, the folder of a bundle, or the name of a pretrained model.
-        out: Folder for ``audit.json``, ``audit.md`` and the arrays behind them. It says much of the
-            recordings: keep it where they are kept.
+        out: Folder for ``audit.json``, ``audit.md`` and the arrays behind them. The arrays describe
+            single recordings, so keep the folder where the recordings are.
         members: Folder with one folder of recordings for each class, or with a table.
         others: The same for clips that the teacher was not trained on.
-        dataset: In place of two folders, a data set, with ``data`` and ``test_fold`` as in
-            `frami.train`: the members are the training clips, the others those of the fold.
+        dataset: Data set, in place of two folders, with ``data`` and ``test_fold`` as in
+            `frami.train`. The members are its training clips, the others those of the fold.
         data: See ``dataset``.
         test_fold: See ``dataset``.
         student: A student of the teacher, or several: models, bundles, or exported ONNX files.
         samples: The teacher's store.
         references: Number of reference models to train, 0 or even.
         shadows: Number of shadow pipelines, even and at most ``references``.
-        canaries: Number of canaries in a teacher that is trained anew; 0, or even and 60 or more.
-        persons: The classes are persons.
+        canaries: Number of canaries for a new teacher: 0, or an even number from 60 on.
+        persons: Whether the classes are persons.
         epsilon: Epsilon of the teacher's differential privacy, if its owner states it.
-        delta: Delta of it.
+        delta: Delta of the teacher's differential privacy.
         options: Settings of `AuditSettings`, by name.
         strict: Refuse recordings that cannot be read, instead of leaving them out.
         recordings: Keep spectrograms of the nearest recordings (``pairs.npz``), for a report.
@@ -127,7 +125,7 @@ def audit(
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: Number of CPU threads; None keeps torch's choice.
         precision: Precision of training reference models.
-        report: Called with the number of finished training steps; `training_steps` is their number.
+        report: Called with the number of finished training steps, of `training_steps` in all.
 
     Raises:
         UsageError: An argument is not allowed; members and others overlap, share a group, or do not
@@ -146,46 +144,70 @@ def audit(
     runtime = select_run_runtime(out, device, threads, precision)
     trainer, note = make_trainer(model, clip_task(model), settings.reference_steps, runtime, seed)
     work = Work(references, shadows, canaries, persons, statement)
-    config = {
-        "teacher": model.fingerprint,
-        "students": {subject.name: subject.fingerprint for subject in subjects},
-        "store": describe_store(store) if store else {},
-        "dataset": dataset,
-        "test_fold": None if test_fold is None else str(test_fold),
-        **asdict(work),
-        "statement": asdict(statement) if statement else {},
-        "options": asdict(settings),
-        "seed": seed,
-        "precision": runtime.precision,
-    }
+    fold = {"dataset": dataset, "test_fold": None if test_fold is None else str(test_fold)}
+    config = _run_settings(trainer, subjects, store, fold, work, settings)
     matching_record(out, config, (RESULT, DOCUMENT))  # before the recordings are read
     with private_work():
         sides = find_sides(model, members, others, dataset, data, test_fold)
         pool = load_pool(sides, model, strict=strict, report=report)
     check_class_sides(pool.clips.targets, pool.is_member, model.labels)
+    auditor = Auditor(model, subjects, store, pool, trainer, settings, work, out)
+    notes = [*describe_training(work, note), *describe_count(model, pool)]
+    _run(auditor, config, notes, options or {}, report)
+    if recordings:
+        write_pairs(out, pool)
+    return read_audit(out)
+
+
+def _run_settings(
+    trainer: Trainer,
+    subjects: Sequence[Subject],
+    store: Store | None,
+    fold: Mapping[str, str | None],
+    work: Work,
+    settings: AuditSettings,
+) -> dict[str, Any]:
+    """Return all that the result depends on, except the recordings."""
+    return {
+        "teacher": trainer.teacher.fingerprint,
+        "students": {subject.name: subject.fingerprint for subject in subjects},
+        "store": describe_store(store) if store else {},
+        **fold,
+        **asdict(work),
+        "statement": asdict(work.statement) if work.statement else {},
+        "options": asdict(settings),
+        "seed": trainer.seed,
+        "precision": trainer.runtime.precision,
+    }
+
+
+def _run(
+    auditor: Auditor,
+    config: Mapping[str, Any],
+    notes: Sequence[str],
+    given: Mapping[str, Any],
+    report: ProgressCallback,
+) -> None:
+    """Run an audit and write its result, unless it is finished."""
+    out, runtime = auditor.out, auditor.trainer.runtime
     with Run(
         out,
         "audit",
         config,
         writes=(RESULT, DOCUMENT),
-        recordings=pool.fingerprint,
+        recordings=auditor.pool.fingerprint,
         device=runtime.name,
         layout=runtime.layout,
-        given=dict(options or {}),
+        given=dict(given),
     ) as run:
-        if not run.finished:
-            notes = [note] if note and (references or canaries) else []
-            notes += [NOT_PRIVATE] if statement and (references or canaries) else []
-            notes += describe_count(model, pool)
-            auditor = Auditor(model, subjects, store, pool, trainer, settings, work, out)
-            result = auditor.run(notes, report)
-            content = {"format": FORMAT, **config, "exported": exported(subjects), **result}
-            files.write_bytes(out / DOCUMENT, write_document(content).encode())
-            files.write_json(out / RESULT, content)
-            run.finish(verdicts={one["subject"]: one["kind"] for one in content["verdicts"]})
-    if recordings:
-        write_pairs(out, pool)
-    return read_audit(out)
+        if run.finished:
+            return
+        result = auditor.run(notes, report)
+        students = exported(auditor.students)
+        content = {"format": FORMAT, **config, "exported": students, **result}
+        files.write_bytes(out / DOCUMENT, write_document(content).encode())
+        files.write_json(out / RESULT, content)
+        run.finish(verdicts={one["subject"]: one["kind"] for one in content["verdicts"]})
 
 
 def read_audit(folder: str | Path) -> Audit:

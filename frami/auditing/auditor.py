@@ -1,8 +1,7 @@
-"""The stages of an audit: validity, reference models, attacks, verdicts."""
+"""Run the stages of an audit: validity, reference models, attacks, verdicts."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from frami.auditing import neighbors
+from frami.auditing.arrays import Arrays, compute_once, save_arrays
 from frami.auditing.blind import summary_features
 from frami.auditing.canaries import train_with_canaries
 from frami.auditing.evaluation import Finding, Scores, evaluate_all
 from frami.auditing.guarantee import describe, epsilon_bound
 from frami.auditing.neighbors import Vectors
 from frami.auditing.pool import Pool, spectrograms_of
-from frami.auditing.references import Panel, load_arrays, save_arrays, train_panel
+from frami.auditing.references import Panel, train_panel
 from frami.auditing.settings import AuditSettings
-from frami.auditing.shadows import distilled_signal
+from frami.auditing.shadows import Pipeline
 from frami.auditing.signals import Signal, read_signal
 from frami.auditing.subjects import DESCRIPTIONS, direct_attacks, probe_attacks, student_attacks
 from frami.auditing.training import Trainer
@@ -27,7 +27,7 @@ from frami.auditing.validity import Validity
 from frami.auditing.verdict import DERIVED, NO_EVIDENCE, PERSONS, Verdict, decide, not_decidable
 from frami.auditing.work import Subject, Work
 from frami.core.progress import ProgressCallback
-from frami.core.seeds import Stream, make_rng
+from frami.core.seeds import Stream, make_numpy_rng
 from frami.core.text import count
 from frami.data.store import Store
 from frami.models.model import Model
@@ -39,7 +39,7 @@ TEACHER, STORE, CANARIES = "teacher", "store", "canaries"
 
 @dataclass
 class Auditor:
-    """An audit at work; it collects verdicts and findings.
+    """A running audit. It collects verdicts, findings and scores.
 
     Attributes:
         teacher: The teacher.
@@ -48,8 +48,11 @@ class Auditor:
         pool: Members and others.
         trainer: How reference models are trained.
         settings: Settings of the audit.
-        work: What it does.
-        out: Its folder.
+        work: Models to train, and statements of the user.
+        out: Folder of the audit.
+        verdicts: One verdict for each subject.
+        findings: What the attacks on each subject found.
+        scores: Scores of each attack, by ``subject: attack``.
     """
 
     teacher: Model
@@ -70,6 +73,12 @@ class Auditor:
         names = [TEACHER, *(student.name for student in self.students)]
         names += [STORE] if self.store is not None else []
         return names + ([CANARIES] if self.work.canaries else [])
+
+    @property
+    def _panel_steps(self) -> int:
+        """Training steps of all reference models and shadow students."""
+        references = self.work.references * self.trainer.settings.steps
+        return references + self.work.shadows * self.settings.shadow_steps
 
     def run(self, notes: Sequence[str], report: ProgressCallback) -> dict[str, Any]:
         """Return the content of the result; stop early if nothing can be decided."""
@@ -101,8 +110,7 @@ class Auditor:
         }
 
     def _rng(self, *position: int) -> np.random.Generator:
-        seed = make_rng(self.trainer.seed, Stream.AUDIT_TESTS, *position).initial_seed()
-        return np.random.default_rng(seed)
+        return make_numpy_rng(self.trainer.seed, Stream.AUDIT_TESTS, *position)
 
     def _stop(self, reason: str) -> None:
         self.verdicts = [not_decidable(name, reason) for name in self.subjects]
@@ -174,33 +182,27 @@ class Auditor:
 
     def _probe(self, report: ProgressCallback) -> Signal:
         """Return the losses of a student that is distilled from the store as a shadow is."""
-        assert self.store is not None
-        file, work = self.out / f"{PROBE}.npz", self.out / PROBE
-        if not file.is_file():
-            base = self.work.references * self.trainer.settings.steps
-            base += self.work.shadows * self.settings.shadow_steps
-            signal = distilled_signal(
+        store, base = self.store, self._panel_steps
+        assert store is not None
+
+        def train(work: Path) -> Arrays:
+            signal = Pipeline(self.pool, self.settings, self.trainer).distill(
                 self.teacher,
-                self.store,
-                self.pool,
+                store,
                 work,
-                self.settings,
-                self.trainer,
                 self.work.shadows,
                 lambda step, note="": report(base + step, f"student of the store; {note}"),
             )
-            save_arrays(file, {"loss": signal.loss, "crop_loss": signal.crop_loss})
-        shutil.rmtree(work, ignore_errors=True)
-        arrays = load_arrays(file)
-        return Signal(arrays["loss"], arrays["crop_loss"])
+            return signal.arrays()
+
+        return Signal(**compute_once(self.out / PROBE, train))
 
     def _attack_canaries(self, report: ProgressCallback) -> None:
         if not self.work.canaries:
             return
-        base = self.work.references * self.trainer.settings.steps
-        base += (self.work.shadows + (self.store is not None and self.work.shadows > 0)) * (
-            self.settings.shadow_steps
-        )
+        base = self._panel_steps
+        if self.store is not None and self.work.shadows:
+            base += self.settings.shadow_steps  # of the student of the store
         canaries = train_with_canaries(
             self.pool,
             self.trainer,

@@ -1,8 +1,9 @@
-"""A blind test: can members and others be told apart without any model?
+"""Test whether members and others differ in themselves, without the use of any audited model.
 
-If they can, they differ in more than membership, and an attack on a model may find that difference
-in place of leakage. Source: Das, Zhang and Tramèr, "Blind Baselines Beat Membership Inference
-Attacks for Foundation Models", 2024.
+If they do, an attack on a model may find that difference in place of leakage.
+
+Source: Das, Zhang and Tramèr, "Blind Baselines Beat Membership Inference Attacks for Foundation
+Models", 2024.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from frami.auditing.attacks import Flags, Floats
 from frami.auditing.pool import Pool
 from frami.auditing.resampling import p_value
+from frami.auditing.roc import areas_under_curves
 
 FOLDS = 5
 PERMUTATIONS = 999
@@ -76,7 +77,7 @@ def blind_test(
 
     Two classifiers predict the membership from the features: ridge regressions, one linear and one
     with a Gaussian kernel. Each clip is predicted by a regression on the other folds; a group is in
-    one fold. Groups are permuted within their class. Of a large pool, a random part is used.
+    one fold. Groups are permuted within their class. A large pool is sampled at random.
 
     Args:
         pool: The clips.
@@ -90,9 +91,8 @@ def blind_test(
     targets = pool.clips.targets[kept]
     drawn = _permute(sides, _strata(targets, index), rng, permutations)[:, index].T
     folds = rng.permutation(np.arange(len(first)) % FOLDS)[index]
-    areas = np.max(
-        [_areas(_out_of_fold(k, drawn, folds), drawn) for k in _kernels(features[kept])], axis=0
-    )
+    predicted = [_out_of_fold(kernel, drawn, folds) for kernel in _kernels(features[kept])]
+    areas = np.max([areas_under_curves(scores, drawn) for scores in predicted], axis=0)
     return BlindTest(
         float(areas[0]),
         p_value(areas[1:], float(areas[0])),
@@ -175,14 +175,3 @@ def _out_of_fold(kernel: Floats, members: Floats, folds: NDArray[np.int64]) -> F
         centered = members[train] - members[train].mean(axis=0)
         predicted[test] = kernel[np.ix_(test, train)] @ np.linalg.solve(gram, centered)
     return predicted
-
-
-def _areas(scores: Floats, members: Floats) -> Floats:
-    """Return the area under the curve of each column, ``(P,)``."""
-    ranks = rankdata(scores, axis=0)
-    n_members = members.sum(axis=0)
-    n_others = len(members) - n_members
-    areas: Floats = ((ranks * members).sum(axis=0) - n_members * (n_members + 1) / 2) / (
-        n_members * n_others
-    )
-    return areas

@@ -1,14 +1,14 @@
-"""Canaries: odd clips with random labels, half of which join the training of a new teacher.
+"""Train a new teacher with canaries: artificial sounds with random labels.
 
-Whoever trains the teacher can measure its training in this way: which canaries took part was drawn
-by lot, so members and others are exchangeable by construction. Source: Steinke, Nasr and Jagielski,
-"Privacy Auditing with One (1) Training Run", NeurIPS 2023. We differ: the attack is the loss
-threshold, and the intervals are those of `frami.auditing.roc`.
+Half of the canaries, drawn by lot, join the members in training. So canaries in training and other
+canaries are exchangeable by construction, and a difference of their losses is leakage.
+
+Source: Steinke, Nasr and Jagielski, "Privacy Auditing with One (1) Training Run", NeurIPS 2023. We
+differ: the attack is the loss threshold, and the intervals are those of `frami.auditing.roc`.
 """
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +16,13 @@ import numpy as np
 import torch
 
 from frami.audio.synthesizer import sound
+from frami.auditing.arrays import Arrays, compute_once
 from frami.auditing.attacks import Flags, Floats
 from frami.auditing.pool import Pool
-from frami.auditing.references import load_arrays, save_arrays
 from frami.auditing.signals import clip_losses, subset
 from frami.auditing.training import Trainer
 from frami.core.progress import ProgressCallback, silent
-from frami.core.seeds import Stream, make_rng
+from frami.core.seeds import Stream, make_numpy_rng
 from frami.data.clips import Spectrograms
 from frami.prediction.loading import make_predictor
 
@@ -50,7 +50,7 @@ def train_with_canaries(
     number: int,
     report: ProgressCallback = silent,
 ) -> Canaries:
-    """Return the losses of canaries in a model trained on the members and on half of the canaries.
+    """Return the losses of canaries for a model trained on the members and half of the canaries.
 
     Args:
         pool: The clips.
@@ -59,18 +59,18 @@ def train_with_canaries(
         number: Number of canaries, even.
         report: Called with the number of finished training steps.
     """
-    file, work = folder / f"{NAME}.npz", folder / NAME
     canaries = make_canaries(pool, trainer, number)
-    rng = np.random.default_rng(make_rng(trainer.seed, Stream.CANARIES, 1).initial_seed())
+    rng = make_numpy_rng(trainer.seed, Stream.CANARIES, 1)
     is_in = rng.permutation(np.arange(number) < number // 2)
-    if not file.is_file():
+
+    def train(work: Path) -> Arrays:
         members = subset(pool.clips, np.flatnonzero(pool.is_member))
         clips = _join(members, subset(canaries, np.flatnonzero(is_in)))
         # A number that no reference model has.
         model = trainer.train(clips, work, 10**6, report, recordings=pool.fingerprint, of=NAME)
-        save_arrays(file, {"loss": clip_losses(make_predictor(model), canaries)})
-    shutil.rmtree(work, ignore_errors=True)
-    return Canaries(load_arrays(file)["loss"], is_in)
+        return {"loss": clip_losses(make_predictor(model), canaries)}
+
+    return Canaries(compute_once(folder / NAME, train)["loss"], is_in)
 
 
 def make_canaries(pool: Pool, trainer: Trainer, number: int) -> Spectrograms:
@@ -78,7 +78,7 @@ def make_canaries(pool: Pool, trainer: Trainer, number: int) -> Spectrograms:
     front_end = trainer.teacher.front_end
     seconds = front_end.seconds(int(np.median(pool.clips.n_frames)))
     samples = round(seconds * front_end.sample_rate)
-    rng = np.random.default_rng(make_rng(trainer.seed, Stream.CANARIES).initial_seed())
+    rng = make_numpy_rng(trainer.seed, Stream.CANARIES)
     mels = []
     for _ in range(number):
         waveform = torch.from_numpy(sound(rng, samples, front_end.sample_rate))

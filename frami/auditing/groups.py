@@ -1,4 +1,4 @@
-"""The group of a clip in the data sets of frami: its source or its speaker, from its name."""
+"""Find the group of a clip, its source or its speaker, from its file name in known data sets."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
 """Nearest neighbors of synthetic clips among the recordings: an illustration, not a test.
 
-Distances say nothing against leakage: sets that pass such tests are open to membership inference
-(Yao et al., "The DCR Delusion: Measuring the Privacy Risk of Synthetic Data", ESORICS 2025).
+Large distances do not rule out leakage. Sets that pass such tests can be open to membership
+inference.
+
+Source: Yao et al., "The DCR Delusion: Measuring the Privacy Risk of Synthetic Data", ESORICS 2025.
 """
 
 from __future__ import annotations

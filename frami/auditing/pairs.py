@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from frami.auditing import neighbors
+from frami.auditing.arrays import load_arrays, save_arrays
 from frami.auditing.pool import Pool
-from frami.auditing.references import load_arrays, save_arrays
 
 FILE = "pairs.npz"
 N_PAIRS = 3  # of each kind

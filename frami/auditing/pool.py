@@ -109,7 +109,7 @@ def load_pool(
     if problems and strict:
         raise OperationError(
             f"{count(len(problems), 'recording')} cannot be used. Leave out `strict` to audit "
-            f"without:{itemize(problems)}"
+            f"without them:{itemize(problems)}"
         )
     for side, clips, name in zip(both, read, (MEMBERS, OTHERS), strict=True):
         if not clips:
@@ -158,19 +158,19 @@ def _assemble(
 
     sizes = np.bincount(groups)
     return Pool(
-        tuple(clip_name(side, clip) for side, clip in pairs),
-        clips,
-        is_member,
-        groups,
-        int((sizes > 1).sum()),
-        read_clip,
-        digest,
-        tuple(notes),
+        names=tuple(clip_name(side, clip) for side, clip in pairs),
+        clips=clips,
+        is_member=is_member,
+        groups=groups,
+        named_groups=int((sizes > 1).sum()),
+        read=read_clip,
+        fingerprint=digest,
+        notes=tuple(notes),
     )
 
 
 def spectrograms_of(pool: Pool, teacher: Model, front_end: FrontEnd) -> Spectrograms:
-    """Return the clips of a pool with another front end; they are read again if it is necessary."""
+    """Return the clips of a pool for a front end; read them again if it is not the teacher's."""
     if front_end == teacher.front_end:
         return pool.clips
     mels = []

@@ -6,9 +6,6 @@ recordings.
 
 from __future__ import annotations
 
-import io
-import shutil
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,16 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
+from frami.auditing.arrays import Arrays, compute_once
 from frami.auditing.attacks import Flags, Floats
 from frami.auditing.pool import Pool
 from frami.auditing.settings import AuditSettings
-from frami.auditing.shadows import shadow_signal
+from frami.auditing.shadows import Pipeline
 from frami.auditing.signals import read_signal, subset
 from frami.auditing.training import Trainer, halves
 from frami.core import files
-from frami.core.errors import OperationError
 from frami.core.progress import ProgressCallback, silent
-from frami.core.seeds import Stream, make_rng
+from frami.core.seeds import Stream, make_numpy_rng
 from frami.prediction.loading import make_predictor
 
 FOLDER = "references"
@@ -82,7 +79,7 @@ def train_panel(
         settings: Settings of the audit.
         report: Called with the number of finished training steps, those of students included.
     """
-    rng = np.random.default_rng(make_rng(trainer.seed, Stream.AUDIT_HALVES).initial_seed())
+    rng = make_numpy_rng(trainer.seed, Stream.AUDIT_HALVES)
     is_in = halves(pool.groups, number, rng)
     files.ensure_dir(folder / FOLDER)
     models = [
@@ -131,15 +128,11 @@ class _Model:
         """Number of training steps, those of the shadow student included."""
         return self.trainer.settings.steps + self.has_shadow * self.settings.shadow_steps
 
-    def read(self, report: ProgressCallback) -> dict[str, np.ndarray]:
+    def read(self, report: ProgressCallback) -> Arrays:
         """Return the losses; train the models that a file does not have yet."""
-        file, work = self.folder / f"{self.index:03}.npz", self.folder / f"{self.index:03}"
-        if not file.is_file():
-            save_arrays(file, self._train(work, report))
-        shutil.rmtree(work, ignore_errors=True)
-        return load_arrays(file)
+        return compute_once(self.folder / f"{self.index:03}", partial(self._train, report))
 
-    def _train(self, work: Path, report: ProgressCallback) -> dict[str, np.ndarray]:
+    def _train(self, report: ProgressCallback, work: Path) -> Arrays:
         pool, trainer, settings = self.pool, self.trainer, self.settings
         model = trainer.train(
             subset(pool.clips, np.flatnonzero(self.is_in)),
@@ -149,42 +142,19 @@ class _Model:
             recordings=pool.fingerprint,
         )
         signal = read_signal(make_predictor(model), pool.clips, settings, trainer.seed)
-        arrays = {"loss": signal.loss, "crop_loss": signal.crop_loss}
+        arrays = signal.arrays()
         if self.has_shadow:
             first = trainer.settings.steps
-            shadow = shadow_signal(
+            shadow = Pipeline(pool, settings, trainer).run(
                 model,
-                pool,
                 work,
-                settings,
-                trainer,
                 self.index,
                 lambda step, note="": report(
                     first + step, f"shadow pipeline {self.index + 1}; {note}"
                 ),
             )
-            arrays |= {"shadow_loss": shadow.loss, "shadow_crop_loss": shadow.crop_loss}
+            arrays |= shadow.arrays("shadow_")
         return arrays
-
-
-def save_arrays(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays to an npz file, atomically."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    files.write_bytes(file, buffer.getvalue())
-
-
-def load_arrays(file: Path) -> dict[str, np.ndarray]:
-    """Return the arrays of a file of `save_arrays`.
-
-    Raises:
-        OperationError: The file is damaged.
-    """
-    try:
-        with np.load(file, allow_pickle=False) as saved:
-            return {name: saved[name] for name in saved}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise OperationError(f"{file} is damaged ({error}). Delete it, and run again.") from error
 
 
 def _stack(is_in: Flags, arrays: Sequence[Mapping[str, np.ndarray]], prefix: str) -> References:

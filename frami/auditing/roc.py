@@ -40,10 +40,17 @@ class Rate:
 
 def area_under_curve(scores: Floats, is_member: Flags) -> float:
     """Return the probability that a member has a higher score than another clip; ties count 1/2."""
-    members = int(is_member.sum())
-    others = len(scores) - members
-    ranks = rankdata(scores)[is_member].sum()
-    return float((ranks - members * (members + 1) / 2) / (members * others))
+    return float(areas_under_curves(scores, is_member))
+
+
+def areas_under_curves(scores: Floats, is_member: Flags | Floats) -> Floats:
+    """Return the `area_under_curve` of each column of scores and sides, both ``(S, P)``."""
+    members = is_member.sum(axis=0)
+    rank_sums = (rankdata(scores, axis=0) * is_member).sum(axis=0)
+    areas: Floats = (rank_sums - members * (members + 1) / 2) / (
+        members * (len(is_member) - members)
+    )
+    return areas
 
 
 def clopper_pearson(hits: float, trials: float, confidence: float) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Keep members and others apart: no clip, no speaker and no class may tell the sides by itself."""
+"""Check that members and others share no clip and no group, and that they share every class."""
 
 from __future__ import annotations
 
@@ -46,17 +46,20 @@ def separate_groups(sides: Sides, read: Sequence[Sequence[ReadClip]]) -> tuple[l
         is_one = len(shared) == 1
         raise UsageError(
             f"{count(len(shared), 'group')} ({preview(shared)}) {'is' if is_one else 'are'} among "
-            f"members and others. Move {'it' if is_one else 'each'} to one side; or remove the "
-            f"groups from the table, to audit single clips rather than speakers."
+            f"members and others. Move {'it' if is_one else 'each'} to one side. To audit "
+            f"single clips rather than speakers, remove the groups from the table."
         )
     kept = [clip for clip in read[1] if sides.others.groups[clip.index] not in taken]
     if not kept:
         raise UsageError(
-            f"All others are of sources or speakers that members are of, too ({preview(shared)}). "
-            f"Choose another `test_fold`."
+            f"All others share a source or speaker with members ({preview(shared)}). Choose "
+            f"another `test_fold`."
         )
     left_out = count(len(read[1]) - len(kept), "other clip")
-    return kept, f"Left out: {left_out} of sources that members are of, too ({preview(shared)})."
+    return kept, (
+        f"Left out: {left_out}, because of a source or speaker that members share "
+        f"({preview(shared)})."
+    )
 
 
 def check_class_sides(targets: np.ndarray, is_member: Flags, labels: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
-"""Shadow pipelines: a teacher of half of the pool is inverted, and its store is distilled."""
+"""Shadow pipelines: invert a reference model, and distill a student from its store."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from frami.auditing.pool import Pool
@@ -18,60 +19,64 @@ from frami.training.distill import distill
 BATCH = 64
 
 
-def shadow_signal(
-    teacher: Model,
-    pool: Pool,
-    folder: Path,
-    settings: AuditSettings,
-    trainer: Trainer,
-    number: int,
-    report: ProgressCallback = silent,
-) -> Signal:
-    """Return the losses of a shadow student: the teacher's store, distilled.
+@dataclass(frozen=True)
+class Pipeline:
+    """The pipeline from a teacher to the losses of a student.
 
-    Args:
-        teacher: The shadow teacher.
+    Attributes:
         pool: The clips.
-        folder: Folder for the store and the student.
         settings: Settings of the audit.
         trainer: The runtime and the seed.
-        number: Number of the pipeline.
-        report: Called with the number of finished steps of the student.
     """
-    with synthesize(
-        teacher,
-        folder / "samples.h5",
-        samples=settings.shadow_clips,
-        batch_size=min(BATCH, settings.shadow_clips),
-        method=settings.shadow_method,
-        seed=trainer.seed + number,
-        device=trainer.runtime.device,
-        precision=trainer.runtime.precision,
-        report=lambda done, note="": report(0, f"{done} of {settings.shadow_clips} clips"),
-    ) as store:
-        return distilled_signal(teacher, store, pool, folder, settings, trainer, number, report)
 
+    pool: Pool
+    settings: AuditSettings
+    trainer: Trainer
 
-def distilled_signal(
-    teacher: Model,
-    store: Store,
-    pool: Pool,
-    folder: Path,
-    settings: AuditSettings,
-    trainer: Trainer,
-    number: int,
-    report: ProgressCallback = silent,
-) -> Signal:
-    """Return the losses of a student that is distilled from a store as in a shadow pipeline."""
-    # Like the teacher, the student answers whole clips: events are audited as tags.
-    student = distill(
-        teacher,
-        samples=store,
-        out=folder / "student",
-        options={"steps": settings.shadow_steps},
-        seed=trainer.seed + number,
-        device=trainer.runtime.device,
-        precision=trainer.runtime.precision,
-        report=report,
-    )
-    return read_signal(make_predictor(student), pool.clips, settings, trainer.seed)
+    def run(
+        self, teacher: Model, folder: Path, number: int, report: ProgressCallback = silent
+    ) -> Signal:
+        """Invert a teacher, and return the losses of a student of its store.
+
+        Args:
+            teacher: The shadow teacher.
+            folder: Folder for the store and the student.
+            number: Number of the pipeline; it selects the random numbers.
+            report: Called with the number of finished steps of the student.
+        """
+        samples, trainer = self.settings.shadow_clips, self.trainer
+        with synthesize(
+            teacher,
+            folder / "samples.h5",
+            samples=samples,
+            batch_size=min(BATCH, samples),
+            method=self.settings.shadow_method,
+            seed=trainer.seed + number,
+            device=trainer.runtime.device,
+            precision=trainer.runtime.precision,
+            report=lambda done, note="": report(0, f"{done} of {samples} clips"),
+        ) as store:
+            return self.distill(teacher, store, folder, number, report)
+
+    def distill(
+        self,
+        teacher: Model,
+        store: Store,
+        folder: Path,
+        number: int,
+        report: ProgressCallback = silent,
+    ) -> Signal:
+        """Return the losses of a student that is distilled from a store; see `run`."""
+        # Like the teacher, the student answers whole clips: events are audited as tags.
+        student = distill(
+            teacher,
+            samples=store,
+            out=folder / "student",
+            options={"steps": self.settings.shadow_steps},
+            seed=self.trainer.seed + number,
+            device=self.trainer.runtime.device,
+            precision=self.trainer.runtime.precision,
+            report=report,
+        )
+        predictor = make_predictor(student)
+        return read_signal(predictor, self.pool.clips, self.settings, self.trainer.seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -155,10 +155,3 @@ def _check_classes(teacher: Model, folder: Path, user: UserClips) -> None:
             f"{folder} is annotated for the task {user.task}, but the teacher's task is "
             f"single-label: each clip needs one label."
         )
-
-
-def drop(side: Side, keep: np.ndarray) -> Side:
-    """Return a side with those clips that are true in ``keep``, ``(S,)``."""
-    indices = np.flatnonzero(keep).tolist()
-    groups = tuple(side.groups[index] for index in indices)
-    return replace(side, recordings=side.recordings.subset(indices), groups=groups)

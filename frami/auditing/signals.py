@@ -1,4 +1,4 @@
-"""Losses of models for the clips of a pool: all that the attacks take from a model."""
+"""Compute the losses of models for the clips of a pool. Attacks use nothing else of a model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from frami.auditing.arrays import Arrays
 from frami.auditing.attacks import Floats
 from frami.auditing.settings import AuditSettings
 from frami.core.errors import OperationError
@@ -30,6 +31,10 @@ class Signal:
 
     loss: Floats
     crop_loss: Floats
+
+    def arrays(self, prefix: str = "") -> Arrays:
+        """Return the losses by name, each name with a prefix."""
+        return {f"{prefix}loss": self.loss, f"{prefix}crop_loss": self.crop_loss}
 
 
 def clip_losses(model: Predictor, clips: Clips) -> Floats:

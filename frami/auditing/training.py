@@ -139,12 +139,12 @@ def halves(groups: np.ndarray, number: int, rng: np.random.Generator) -> np.ndar
     The models form pairs: the second takes the clips that the first does not. So each clip is in
     half of the models. A group is never divided.
     """
-    names = np.unique(groups)
+    names, counts = np.unique(groups, return_counts=True)
     rows = []
     for _ in range(number // 2):
-        order = rng.permutation(names)
-        sizes = np.array([(groups == name).sum() for name in order])
-        chosen = order[np.cumsum(sizes) - sizes / 2 <= len(groups) / 2]
+        order = rng.permutation(len(names))
+        sizes = counts[order]
+        chosen = names[order[np.cumsum(sizes) - sizes / 2 <= len(groups) / 2]]
         row = np.isin(groups, chosen)
         rows += [row, ~row]
     return np.array(rows, dtype=bool).reshape(-1, len(groups))

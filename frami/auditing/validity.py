@@ -1,4 +1,4 @@
-"""Validity: are there enough clips, and are members and others exchangeable?"""
+"""Test whether there are enough clips, and whether members and others are exchangeable."""
 
 from __future__ import annotations
 
@@ -53,14 +53,15 @@ class Validity:
         blind = blind_test(self.pool, features, rng)
         self.sentences.append(
             f"A blind classifier, which uses no model, has an area under the curve of "
-            f"{blind.area:.3f} (p = {blind.p_value:.2g}, {count(blind.clips, 'clip')}). The shares "
-            f"of the classes are those of chance with p = {blind.class_p_value:.2g}."
+            f"{blind.area:.3f} (p = {blind.p_value:.2g}, {count(blind.clips, 'clip')}). A test "
+            f"of whether both sides have the same shares of the classes gives p = "
+            f"{blind.class_p_value:.2g}."
         )
         if blind.smaller >= self.settings.blind_level:
             return ""
         how = f"a blind classifier tells them apart without any model (p = {blind.p_value:.2g})"
         if blind.class_p_value < blind.p_value:
-            how = f"their classes have other shares (p = {blind.class_p_value:.2g})"
+            how = f"they have different shares of the classes (p = {blind.class_p_value:.2g})"
         return (
             f"Members and others are not exchangeable: {how}. An attack would measure that "
             f"difference. {WAY_OUT}"
@@ -80,16 +81,13 @@ class Validity:
             self.settings.permutations,
             two_sided=True,
         )
+        is_alike = test.p_value >= self.settings.blind_level
         self.sentences.append(
-            f"Reference models that were not trained on a clip find members and others equally "
-            f"hard with p = {test.p_value:.2g}."
+            f"For reference models that were not trained on a clip, members and others are "
+            f"{'' if is_alike else 'not '}equally hard (p = {test.p_value:.2g})."
         )
-        if test.p_value >= self.settings.blind_level:
+        if is_alike:
             return ""
-        self.sentences[-1] = (
-            f"Reference models that were not trained on a clip do not find members and others "
-            f"equally hard (p = {test.p_value:.2g})."
-        )
         return (
             f"Members and others are not exchangeable: one side is easier for reference models "
             f"that were trained on neither (p = {test.p_value:.2g}). {WAY_OUT}"

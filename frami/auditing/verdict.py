@@ -1,4 +1,4 @@
-"""The verdict on a subject, in words. There are three, and no others may be given."""
+"""Put the verdict on a subject into words. There are only three verdicts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an audit is about: the students, and the models that it trains."""
+"""The students that an audit attacks, and the models that it trains."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Subject:
 
     Attributes:
         name: Its name in the verdict.
-        predictor: It.
+        predictor: Function from spectrograms to logits.
         identity: The model, or the digest of an exported file.
     """
 
@@ -31,7 +31,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Work:
-    """What an audit does beside the attacks that need no training.
+    """The models that an audit trains, and the statements of its user.
 
     Attributes:
         references: Number of reference models.

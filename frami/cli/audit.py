@@ -1,4 +1,4 @@
-"""The command of whoever holds the recordings: `audit`."""
+"""The command `audit`, for whoever holds the recordings."""
 
 from __future__ import annotations
 
@@ -68,28 +68,29 @@ NEXT_REFERENCES = 4
     section="Attacks",
     type=types.Integer(0),
     default=0,
-    help="Reference models to train, an even number. 4 make a strong attack (RMIA), 16 add LiRA.",
+    help="Number of reference models to train, even. With 4, RMIA is a strong attack; 16 add LiRA.",
 )
 @options.option(
     "--shadows",
     section="Attacks",
     type=types.Integer(0),
     default=0,
-    help="Reference models that are also inverted and distilled, to attack store and student.",
+    help="Number of reference models to invert and distill too, even. They serve the attacks on "
+    "store and student.",
 )
 @options.option(
     "--canaries",
     section="Attacks",
     type=types.Integer(0),
     default=0,
-    help="Train the teacher anew with half of this number of odd clips, 60 or more, and look for "
-    "them.",
+    help="Train the teacher again with half of this many artificial clips, and test whether they "
+    "can be recognized. An even number from 60 on.",
 )
 @options.option(
     "--persons",
     section="Statements",
     is_flag=True,
-    help="The classes are persons.",
+    help="State that the classes are persons.",
 )
 @options.option(
     "--epsilon",
@@ -102,7 +103,7 @@ NEXT_REFERENCES = 4
     "--delta",
     section="Statements",
     type=float,
-    help="Delta of the same.",
+    help="Delta of the teacher's differential privacy.",
     default_text="that of its bundle, if any",
 )
 @options.settings_options
@@ -131,22 +132,24 @@ def audit(
 ) -> None:
     """Measure what models reveal of recordings.
 
-    Whoever holds the recordings runs it. Attacks try to tell members, which the teacher was trained
-    on, from others. The verdict on each subject is one of three: leakage found, none found at this
-    power, not decidable. If the command was interrupted, run it again to continue.
+    Run it where the recordings are. Attacks try to tell members from others: the teacher was
+    trained on members only. The verdict on each subject is one of three: leakage found, none found
+    at this power, not decidable. If the command was interrupted, run it again to continue.
     """
     from frami.auditing.audit import DOCUMENT, RESULT, training_steps
     from frami.auditing.audit import audit as run_audit
     from frami.auditing.settings import AuditSettings
     from frami.core.progress import show_progress
+    from frami.models.model import as_model
 
     if options.print_settings(list_settings, AuditSettings):
         return
     settings = options.parse_settings(assignments, AuditSettings)
     sizes = {name: arguments[name] for name in ("references", "shadows", "canaries")}
-    steps = training_steps(teacher, **sizes, options=settings, samples=bool(arguments["samples"]))
+    model = as_model(teacher)
+    steps = training_steps(model, **sizes, options=settings, samples=bool(arguments["samples"]))
     with show_progress("audit, training steps" if steps > 1 else "audit", steps) as report:
-        result = run_audit(teacher, out, **arguments, options=settings, report=report)
+        result = run_audit(model, out, **arguments, options=settings, report=report)
         report(steps)
     for sentence in [*result.content["recordings"]["notes"], *result.content["validity"]]:
         output.echo(sentence)

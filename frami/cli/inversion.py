@@ -184,14 +184,20 @@ def synthesize(
     output.echo(describe_priors(model, parts[0].settings))
     for line in describe_answers(store):
         click.echo(line)
-    if own is not None:
-        shards = shlex.quote(str(Path(arguments["out"]).with_suffix("")))
-        files = f"{shards}.shard-*-of-{own.count}.h5 --out {shlex.quote(arguments['out'])}"
-        click.echo(f"When all {own.count} shards are made: frami merge {files}")
+    _echo_next(teacher, out, arguments["out"], own.count if own else 0, minutes)
+
+
+def _echo_next(teacher: str, store: Path, out: str, shards: int, minutes: float | None) -> None:
+    """Print the commands that use a store, or that merge all shards of ``out``."""
+    if shards:
+        files = f"{shlex.quote(str(Path(out).with_suffix('')))}.shard-*-of-{shards}.h5"
+        click.echo(
+            f"When all {shards} shards are made: frami merge {files} --out {shlex.quote(out)}"
+        )
         return
-    output.echo_next("inspect", out)
+    output.echo_next("inspect", store)
     budget = [] if minutes is None else ["--minutes", f"{minutes:g}"]
-    words = ["--teacher", teacher, "--samples", out, "--student", "small", *budget]
+    words = ["--teacher", teacher, "--samples", store, "--student", "small", *budget]
     output.echo_next("distill", *words, "--out", "STUDENT")
 
 

@@ -6,12 +6,14 @@ import importlib.metadata
 import platform
 import shlex
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from frami.core.errors import UsageError
 from frami.core.text import count
 
 PACKAGES = ("frami", "torch", "torchaudio", "numpy", "h5py", "soundfile", "safetensors")
@@ -43,3 +45,20 @@ def install_command(extra: str) -> str:
         if f'extra == "{extra}"' in line
     ]
     return f"pip install {shlex.join(needed)}"
+
+
+@contextmanager
+def needs_extra(extra: str, need: str) -> Iterator[None]:
+    """Explain an import that fails within the block, and name the command that installs the extra.
+
+    Args:
+        extra: Name of the extra.
+        need: What needs which package, the first words of the message.
+
+    Raises:
+        UsageError: An import within the block failed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise UsageError(f"{need} ({error}). Type: {install_command(extra)}") from error

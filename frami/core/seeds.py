@@ -75,6 +75,11 @@ def make_rng(seed: int, stream: Stream, *position: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
+def make_numpy_rng(seed: int, stream: Stream, *position: int) -> np.random.Generator:
+    """Return numpy's generator for one position of a stream; see `make_rng`."""
+    return np.random.default_rng(make_rng(seed, stream, *position).initial_seed())
+
+
 def check_seed(seed: Any) -> int:
     """Return a seed as an ``int``; it may be any integer type, such as numpy's.
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from frami.core.environment import install_command
+from frami.core.environment import needs_extra
 from frami.core.errors import UsageError
 
-COUNTERS = ("step", "round")  # what the lines of metrics.jsonl are counted by
+COUNTERS = ("step", "round")  # keys that count the lines of metrics.jsonl
 
 Sound = tuple[str, Any, int]  # name, waveform (T,), sample rate (Hz)
 
@@ -29,7 +29,7 @@ class LogCallback(Protocol):
 
 
 def ignore(step: int, values: Mapping[str, float], /) -> None:
-    """Do nothing with what a run logs; the default of the Python functions."""
+    """Ignore the values that a run logs; the default of the Python functions."""
 
 
 def check_log(log: object) -> None:
@@ -67,7 +67,7 @@ def log_to_tensorboard(
     Args:
         folder: Folder of the event files.
         sounds: Returns names, waveforms from -1 to 1 and sample rates (Hz) to write beside values.
-        every: Number of calls from one writing of the sounds to the next; 0 writes none.
+        every: Number of calls between two writings of the sounds; 0 writes none.
 
     Raises:
         UsageError: The extra ``tensorboard`` is not installed.
@@ -93,10 +93,5 @@ def import_tensorboard() -> Any:
     Raises:
         UsageError: The extra ``tensorboard`` is not installed.
     """
-    try:
+    with needs_extra("tensorboard", "Logs for TensorBoard need tensorboard"):
         return importlib.import_module("torch.utils.tensorboard")
-    except ImportError as error:
-        raise UsageError(
-            f"Logs for TensorBoard need tensorboard ({error}). "
-            f"Type: {install_command('tensorboard')}"
-        ) from error

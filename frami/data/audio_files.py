@@ -1,4 +1,4 @@
-"""Find the audio files that a data set lists: with another suffix, or with one in upper case."""
+"""Find the audio files that a data set lists, also if their suffix differs from the listed one."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from pathlib import Path, PurePosixPath
 from frami.core.text import count, preview
 from frami.data.contents import AUDIO_SUFFIXES
 
-# Of several files with one name, the first of these is taken.
-PREFERRED = (".wav", ".flac", ".ogg")
-ORDER = {suffix: place for place, suffix in enumerate((*PREFERRED, *AUDIO_SUFFIXES))}
+# If several files have one name, the first of these is taken.
+ORDER = {suffix: place for place, suffix in enumerate(AUDIO_SUFFIXES)}
 
 
 class AudioIndex:
@@ -96,8 +95,3 @@ def _audio_names(folder: Path) -> list[str]:
 def _key(name: str) -> str:
     stem, suffix = os.path.splitext(name)
     return unicodedata.normalize("NFC", stem if suffix.lower() in ORDER else name)
-
-
-def find_audio_file(folder: Path, stem: str) -> str | None:
-    """Return the name below ``folder`` of the audio file ``stem``, or None if there is none."""
-    return AudioIndex(folder).find(stem)

@@ -66,7 +66,7 @@ def check_data(
     folds = _find_folds(module, folder, dataset, found)
     for fold in folds:
         _check_fold(module, folder, fold, contents, found)
-    return DataCheck(folder, len(names), folds, found.by_kind(), tuple(found.notes.found))
+    return DataCheck(folder, len(names), folds, found.by_kind(), found.notes.found)
 
 
 class _Found:
@@ -83,7 +83,7 @@ class _Found:
             "missing or not listed": self.missing,
             "copies": self.copies,
         }
-        return {kind: tuple(each.found) for kind, each in kinds.items() if each.found}
+        return {kind: each.found for kind, each in kinds.items() if each.found}
 
 
 def _find_folds(

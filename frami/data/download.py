@@ -49,7 +49,8 @@ def download_dataset(
         hint = "its web page explains how to get it" if module.FOLDER else "use it without `data`"
         hint = "pass your own folder as `data`" if module.ANY_FOLDER else hint
         raise UsageError(f"{dataset} has no files to download; {hint}.")
-    out, folder = expand(out), expand(out) / module.FOLDER
+    out = expand(out)
+    folder = out / module.FOLDER
     if is_downloaded(dataset, out):
         if problem := _find_problem(module, folder):
             raise UsageError(f"{folder} is in the way: move it, or choose another `out`. {problem}")

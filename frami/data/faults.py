@@ -1,4 +1,4 @@
-"""Collect the faults of tables and recordings, so that all of them can be told at once."""
+"""Collect the faults of tables and recordings, so that all of them can be reported at once."""
 
 from __future__ import annotations
 
@@ -32,12 +32,16 @@ class Faults:
     """Sentences on what is wrong with data, collected while it is read."""
 
     def __init__(self) -> None:
-        self.found: list[str] = []
+        self._found: dict[str, None] = {}  # in order, each once
+
+    @property
+    def found(self) -> tuple[str, ...]:
+        """The sentences so far."""
+        return tuple(self._found)
 
     def add(self, sentence: str) -> None:
         """Add a fault; the same sentence counts once."""
-        if sentence not in self.found:
-            self.found.append(sentence)
+        self._found[sentence] = None
 
     @contextmanager
     def collect(self) -> Iterator[None]:
@@ -50,7 +54,8 @@ class Faults:
 
     def check(self) -> None:
         """Raise `UsageError` if there are faults."""
-        if len(self.found) == 1:
-            raise UsageError(self.found[0])
-        if self.found:
-            raise FaultsError(tuple(self.found))
+        found = self.found
+        if len(found) == 1:
+            raise UsageError(found[0])
+        if found:
+            raise FaultsError(found)

@@ -12,8 +12,6 @@ from frami.core.errors import UsageError
 from frami.data import tables
 from frami.data.faults import Faults
 
-NumberedRow = tuple[int, tables.Row]
-
 
 @dataclass(frozen=True)
 class Table:

@@ -56,26 +56,25 @@ def whole_plan(stores: Sequence[Store]) -> list[Store]:
         OperationError: A shard does not have all its clips.
     """
     first = next(store for store in stores if shard_of(store))
-    by_index: dict[int, Store] = {}
+    found: dict[Shard, Store] = {}
     for store in stores:
         shard = _shard_of_plan(store, first)
-        if shard.index in by_index:
+        if shard in found:
             raise UsageError(
-                f"{by_index[shard.index].path} and {store.path} are both {shard}. Name each shard "
-                f"once."
+                f"{found[shard].path} and {store.path} are both {shard}. Name each shard once."
             )
-        by_index[shard.index] = store
+        found[shard] = store
     total = first.settings[SHARD]["count"]
-    if missing := [str(index) for index in range(1, total + 1) if index not in by_index]:
+    plan = [Shard(index, total) for index in range(1, total + 1)]
+    if missing := [str(shard.index) for shard in plan if shard not in found]:
         raise UsageError(
             f"The plan has {total} shards, but {len(missing)} of them are missing: "
             f"{preview(missing)}. Name them all. To make one, run frami synthesize with `shard` "
             f"{missing[0]}/{total}."
         )
-    ordered = [by_index[index] for index in sorted(by_index)]
-    for store in ordered:
-        _check_rounds(store)
-    return ordered
+    for shard in plan:
+        _check_rounds(found[shard], shard)
+    return [found[shard] for shard in plan]
 
 
 def _shard_of_plan(store: Store, first: Store) -> Shard:
@@ -98,10 +97,9 @@ def _shard_of_plan(store: Store, first: Store) -> Shard:
     return shard
 
 
-def _check_rounds(store: Store) -> None:
+def _check_rounds(store: Store, shard: Shard) -> None:
     """Raise unless a shard has exactly the rounds of its plan that are its own."""
-    shard, batch = shard_of(store), store.settings["batch_size"]
-    assert shard is not None
+    batch = store.settings["batch_size"]
     own = shard.pieces(store.settings[SHARD]["rounds"])
     if len(store) < batch * len(own):
         raise OperationError(

@@ -83,19 +83,19 @@ def find_data_folder(dataset: str, data: str | Path | None) -> Path:
     if not module.FOLDER:
         return Path()
     data = data if data is not None else os.environ.get("FRAMI_DATA")
-    data = expand(data) if data else None
-    if data is None:
+    if not data:
         raise UsageError(
             f"`data` is required with {dataset}: pass the folder of its recordings, or set "
             f"FRAMI_DATA.{_download_hint(dataset, module)}"
         )
-    if not Path(data).is_dir():
+    data = expand(data)
+    if not data.is_dir():
         raise UsageError(
             f"There is no folder {str(data)!r}. `data` must be the folder of {dataset}, or a "
             f"folder that contains {module.FOLDER}/."
         )
-    same_name = (p for p in sorted(Path(data).iterdir()) if p.name.lower() == module.FOLDER.lower())
-    return next((path for path in same_name if path.is_dir()), Path(data))
+    same_name = (p for p in sorted(data.iterdir()) if p.name.lower() == module.FOLDER.lower())
+    return next((path for path in same_name if path.is_dir()), data)
 
 
 def _find_any_folder(dataset: str, data: str | Path | None) -> Path:
@@ -103,10 +103,10 @@ def _find_any_folder(dataset: str, data: str | Path | None) -> Path:
     if not data:
         raise UsageError(f"`data` is required with {dataset}: pass the folder of your recordings.")
     data = expand(data)
-    if not Path(data).is_dir():
-        problem = "is a file, not a folder" if Path(data).exists() else "is not there"
+    if not data.is_dir():
+        problem = "is a file, not a folder" if data.exists() else "is not there"
         raise UsageError(f"{data} {problem}. `data` must be the folder of your recordings.")
-    return Path(data)
+    return data
 
 
 def _download_hint(dataset: str, module: DatasetModule) -> str:

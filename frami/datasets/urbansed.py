@@ -7,6 +7,8 @@ Source: Salamon et al., "Scaper: A library for soundscape synthesis and augmenta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +51,10 @@ def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on one official set and trains on ``train``."""
     check_fold("urbansed", fold, FOLDS)
     index = AudioIndex(folder)
-    train, missing_train = _recordings(folder, index, "train")
-    test, missing_test = _recordings(folder, index, fold)
+    listed = [_tables(folder, part) for part in ("train", fold)]
+    (train, missing_train), (test, missing_test) = (
+        _recordings(folder, index, tables) for tables in listed
+    )
     if not len(train) + len(test):
         raise UsageError(
             f"{folder} has no soundscapes in audio/train or audio/{fold} with annotations in "
@@ -66,21 +70,21 @@ def split(folder: Path, fold: str) -> Split:
         test,
         task="sound-events",
         missing=missing,
-        unlisted=index.describe_unlisted(
-            [stem for part in ("train", fold) for stem in _listed(folder, part)], "urbansed"
-        ),
+        unlisted=index.describe_unlisted(chain(*listed), "urbansed"),
     )
 
 
-def _listed(folder: Path, part: str) -> dict[str, Path]:
-    """Return the table of each annotated soundscape, by its path without suffix."""
+def _tables(folder: Path, part: str) -> dict[str, Path]:
+    """Return the table of each annotated soundscape of a part, by its path without suffix."""
     found = sorted((folder / "annotations" / part).glob(TABLES))
     return {f"audio/{part}/{path.stem}": path for path in found}
 
 
-def _recordings(folder: Path, index: AudioIndex, part: str) -> tuple[Recordings, int]:
+def _recordings(
+    folder: Path, index: AudioIndex, tables: Mapping[str, Path]
+) -> tuple[Recordings, int]:
     """Return the annotated soundscapes of a part, and the number of those without audio."""
-    tables, faults = _listed(folder, part), Faults()
+    faults = Faults()
     annotated = {}
     for stem, path in tables.items():
         if name := index.find(stem):

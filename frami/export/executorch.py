@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from frami.core import files
-from frami.core.environment import install_command
-from frami.core.errors import OperationError, UsageError
+from frami.core.environment import needs_extra
+from frami.core.errors import OperationError
 from frami.core.memory import raise_if_full
 from frami.export.network import export_form
 from frami.models.model import Model
@@ -33,15 +33,9 @@ FRAMES = (16, 4096)
 
 def require_executorch() -> None:
     """Raise a UsageError with the command to type if the extra ``edge`` is not installed."""
-    try:
-        with _quiet():
-            importlib.import_module("executorch.exir")
-            importlib.import_module("torchao")
-    except ImportError as error:
-        raise UsageError(
-            f"The target executorch needs {error.name or 'executorch'}, which is not installed. "
-            f"Type: {install_command('edge')}"
-        ) from error
+    with needs_extra("edge", "The target executorch needs executorch and torchao"), _quiet():
+        importlib.import_module("executorch.exir")
+        importlib.import_module("torchao")
 
 
 def write_program(

@@ -78,7 +78,7 @@ def export_student(
         OperationError: A file differs from the student, more than ``max_drop`` was lost, or a file
             is larger than ``max_kb``.
     """
-    began = time.monotonic()
+    began, out = time.monotonic(), expand(out)
     report(0, "checks")
     _check_arguments(samples, int8, max_drop, (dataset, data, test_fold), target)
     if max_kb is not None:
@@ -90,14 +90,14 @@ def export_student(
     refuse_adopted(student)  # before its code must be trusted
     model = as_model(student)
     export_form(model)  # refuses a foreign model before anything is read
-    check_folder(expand(out))
+    check_folder(out)
     clips = None if samples is None else open_store(samples, model, check_seed(seed))
     job = Job.load(
         model, clips, (dataset, data, test_fold), teacher, runtime, report, strict=strict
     )
-    with new_folder(expand(out)) as folder:
+    with new_folder(out) as folder:
         exported = job.run(folder, int8=int8, target=target, report=report)
-        exported = replace(exported, folder=expand(out))
+        exported = replace(exported, folder=out)
         _check_drop(exported.drop, max_drop)
         _check_size(folder, max_kb, int8=int8)
         settings = job.describe() | {

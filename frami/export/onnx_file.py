@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import logging
@@ -14,8 +15,8 @@ import torch
 from torch import Tensor
 
 from frami.core import files
-from frami.core.environment import install_command
-from frami.core.errors import OperationError, UsageError
+from frami.core.environment import needs_extra
+from frami.core.errors import OperationError
 from frami.core.memory import raise_if_full
 from frami.core.settings import settings_to_json
 from frami.export.network import ExportForm, export_form
@@ -34,15 +35,9 @@ FLOAT_TOLERANCE = 1e-4
 
 def require_onnx() -> None:
     """Raise a UsageError with the command to type if the extra ``export`` is not installed."""
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise UsageError(
-            f"Export needs {error.name or 'onnx'}, which is not installed. Type: "
-            f"{install_command('export')}"
-        ) from error
+    with needs_extra("export", "Export needs onnx, onnxruntime and onnxscript"):
+        for name in ("onnx", "onnxruntime", "onnxscript"):
+            importlib.import_module(name)
 
 
 def write_onnx(model: Model, path: Path) -> None:

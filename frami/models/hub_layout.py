@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from frami.core import files
-from frami.core.environment import install_command
+from frami.core.environment import needs_extra
 from frami.core.errors import UsageError
 from frami.models import bundle
 from frami.models.card_header import card_header
@@ -39,13 +39,8 @@ def import_hub() -> Hub:
     Raises:
         UsageError: The extra ``hub`` is not installed.
     """
-    try:
+    with needs_extra("hub", "The Hugging Face Hub needs the package huggingface_hub"):
         module: Any = importlib.import_module("frami.models.hub")
-    except ImportError as error:
-        raise UsageError(
-            f"The Hugging Face Hub needs the package huggingface_hub ({error}). "
-            f"Run {install_command('hub')}."
-        ) from error
     hub: Hub = module
     return hub
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from frami.core.environment import install_command
-from frami.core.errors import OperationError, UsageError
+from frami.core.environment import needs_extra
+from frami.core.errors import OperationError
 from frami.core.memory import raise_if_full
 
 INPUT = "features"
@@ -36,13 +36,8 @@ class OnnxNetwork:
             UsageError: onnxruntime is not installed.
             OperationError: onnxruntime refuses the file.
         """
-        try:
+        with needs_extra("export", "ONNX files need onnxruntime"):
             import onnxruntime
-        except ImportError as error:
-            raise UsageError(
-                f"ONNX files need onnxruntime, which is not installed. Type: "
-                f"{install_command('export')}"
-            ) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3

@@ -1,6 +1,7 @@
-"""Nearest neighbors of an audit as pictures and sounds: only on request, as they show recordings.
+"""Nearest neighbors of an audit as pictures and sounds.
 
-`frami.auditing.pairs` writes the file.
+They show recordings, so that a page has them only on request. `frami.auditing.pairs` writes the
+file.
 """
 
 from __future__ import annotations

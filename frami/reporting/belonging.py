@@ -1,4 +1,4 @@
-"""Whether runs belong together: one teacher, its stores, the students of these, their exports."""
+"""Check that runs belong together: one teacher, its stores, their students, their exports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from frami.core.errors import UsageError
-from frami.reporting.found_runs import FoundRun, settings_fingerprint
+from frami.reporting.found_runs import FoundRun, of_kind, settings_fingerprint
 from frami.reporting.untrusted import mapping, sequence, shown
 
 
@@ -18,7 +18,7 @@ def check_together(runs: Sequence[FoundRun]) -> None:
     """
     teacher_of = {run.path: teacher for run in runs if (teacher := teacher_fingerprint(run))}
     derived = [run for run in runs if run.path in teacher_of]
-    models = {run.fingerprint: run for run in runs if run.kind == "model"}
+    models = {run.fingerprint: run for run in of_kind(runs, "model")}
     for run in derived[1:]:
         _require_one_teacher(run, derived[0], teacher_of)
     if derived:
@@ -94,7 +94,7 @@ def _require_teacher(
 
 def _require_stores(runs: Sequence[FoundRun]) -> None:
     """Refuse a student whose store is not among the stores of the report."""
-    stores = {run.fingerprint: run for run in runs if run.kind == "store"}
+    stores = {run.fingerprint: run for run in of_kind(runs, "store")}
     for run in runs:
         source = store_of(run)
         if not stores or source is None:
@@ -109,7 +109,7 @@ def _require_stores(runs: Sequence[FoundRun]) -> None:
 
 def _require_audited_stores(runs: Sequence[FoundRun]) -> None:
     """Refuse an audit of another store than those of the report."""
-    stores = {run.content["contents"]: run for run in runs if run.kind == "store"}
+    stores = {run.content["contents"]: run for run in of_kind(runs, "store")}
     for run in runs:
         audited = mapping(run.content.get("store")) if run.kind == "audit" else {}
         if stores and audited and audited.get("fingerprint") not in stores:

@@ -1,13 +1,14 @@
-"""What the runs of a report are: models, stores, exports, scores, audits and benchmarks."""
+"""Find the runs of a report: models, stores, exports, scores, audits and benchmarks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from frami.core.errors import UsageError
+from frami.core.files import expand
 from frami.core.run import settings_id
 from frami.data.identity import contents_fingerprint
 from frami.data.store import Store, store_run_folder
@@ -67,8 +68,13 @@ def find_runs(paths: Sequence[str | Path]) -> list[FoundRun]:
         bundle.resolve_bundle(path) if str(path) in known and not Path(path).exists() else path
         for path in paths
     ]
-    distinct = {Path(path).resolve(): Path(path) for path in given}
+    distinct = {path.resolve(): path for path in map(expand, given)}
     return [_find(path) for path in distinct.values()]
+
+
+def of_kind(runs: Iterable[FoundRun], kind: str) -> list[FoundRun]:
+    """Return the runs of one of `KINDS`."""
+    return [run for run in runs if run.kind == kind]
 
 
 def _find(path: Path) -> FoundRun:

@@ -18,7 +18,12 @@ from frami.data.store import Store
 from frami.reporting import inline
 from frami.reporting.inspect_store import probabilities
 from frami.reporting.sounds import listenable, to_small_file
-from frami.reporting.spectrograms import COLOR_PERCENTILES, evenly_spaced, frequency_ticks
+from frami.reporting.spectrograms import (
+    COLOR_PERCENTILES,
+    clips_of_classes,
+    evenly_spaced,
+    frequency_ticks,
+)
 from frami.reporting.untrusted import shown
 
 MAX_CLASSES = 100
@@ -84,11 +89,7 @@ def choose_cards(store: Store, clips: int, share: int) -> list[tuple[int, int]]:
     occurring = [k for k in range(len(store.labels)) if len(indices_of_class(store, k))]
     classes = evenly_spaced(np.array(occurring, int), min(MAX_CLASSES, share))
     clips = max(1, min(clips, share // max(1, len(classes))))
-    return [
-        (int(k), int(index))
-        for k in classes
-        for index in evenly_spaced(indices_of_class(store, int(k)), clips)
-    ]
+    return clips_of_classes(store, map(int, classes), clips)
 
 
 def draw_gallery(

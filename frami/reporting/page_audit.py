@@ -63,27 +63,23 @@ def audit_facts(run: FoundRun) -> list[tuple[str, str]]:
     content = run.content
     recordings = mapping(content.get("recordings"))
     students = mapping(content.get("students"))
-    sides = [
-        f"{shown(recordings[name])} in {shown(recordings.get(f'{name[:-1]}_groups', '?'))} groups"
-        if name in recordings
-        else ""
-        for name in ("members", "others")
-    ]
     return [
         ("teacher", shown(content.get("teacher", ""))),
         *((shown(name), shown(digits)) for name, digits in list(students.items())[:MAX_SUBJECTS]),
         ("store", shown(mapping(content.get("store")).get("fingerprint", ""))),
-        ("members", sides[0]),
-        ("others", sides[1]),
-        *(
-            (title, shown(content.get(key, "")))
-            for title, key in (
-                ("reference models", "references"),
-                ("shadow pipelines", "shadows"),
-                ("canaries", "canaries"),
-            )
-        ),
+        ("members", _side(recordings, "members", "member_groups")),
+        ("others", _side(recordings, "others", "other_groups")),
+        ("reference models", shown(content.get("references", ""))),
+        ("shadow pipelines", shown(content.get("shadows", ""))),
+        ("canaries", shown(content.get("canaries", ""))),
     ]
+
+
+def _side(recordings: Mapping[str, Any], clips: str, groups: str) -> str:
+    """Return how many clips one side has, in how many groups; empty if the audit lacks it."""
+    if clips not in recordings:
+        return ""
+    return f"{shown(recordings[clips])} in {shown(recordings.get(groups, '?'))} groups"
 
 
 def _texts(values: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a page shows of runs and of stores: pictures, tables and sounds, by section."""
+"""The sections of a page: pictures, tables and sounds of runs and of stores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from frami.data.store import Store
 from frami.models.model import Model
 from frami.reporting import page_figures
 from frami.reporting.audit_pairs import draw_pairs
-from frami.reporting.found_runs import FoundRun
+from frami.reporting.found_runs import FoundRun, of_kind
 from frami.reporting.gallery import MAX_CLIPS, choose_cards, draw_gallery
 from frami.reporting.inline import to_png_address
 from frami.reporting.page_audit import audit_parts
@@ -24,8 +24,7 @@ from frami.reporting.untrusted import sequence, shown
 def draw_runs(runs: Sequence[FoundRun], notes: list[str]) -> dict[str, Any]:
     """Return what a page shows of the small files of runs; add what is left out to the notes."""
     labels = next((_labels(run) for run in runs if run.kind in ("model", "store")), [])
-    by_kind = {kind: [run for run in runs if run.kind == kind] for kind in ("scores", "export")}
-    benches = [run for run in runs if run.kind == "bench"]
+    benches = of_kind(runs, "bench")
     return {
         "losses": [
             (f"{TITLES[role_of(run)]}: {run.name}", charts)
@@ -38,12 +37,12 @@ def draw_runs(runs: Sequence[FoundRun], notes: list[str]) -> dict[str, Any]:
                 "tables": page_figures.score_tables(run),
                 "confusion": page_figures.draw_confusion(run.content, labels),
             }
-            for run in by_kind["scores"]
+            for run in of_kind(runs, "scores")
         ],
-        "exports": [(run.name, page_figures.export_tables(run)) for run in by_kind["export"]],
+        "exports": [(run.name, page_figures.export_tables(run)) for run in of_kind(runs, "export")],
         "costs": [chart for run in benches for chart in page_figures.draw_costs(run)],
         "cost_tables": [page_figures.cost_table(run) for run in benches],
-        "audits": [audit_parts(run, notes) for run in runs if run.kind == "audit"],
+        "audits": [audit_parts(run, notes) for run in of_kind(runs, "audit")],
     }
 
 
@@ -60,7 +59,7 @@ def draw_stores(
     report: ProgressCallback,
 ) -> dict[str, Any]:
     """Return what a page shows of the clips of stores."""
-    paths = [run.path for run in runs if run.kind == "store" and run.content["clips"]]
+    paths = [run.path for run in of_kind(runs, "store") if run.content["clips"]]
     galleries, maps, events = [], [], []
     for path in paths:
         with Store(path) as store:
@@ -91,8 +90,7 @@ def draw_stores(
 
 def draw_recordings(runs: Sequence[FoundRun], notes: list[str]) -> dict[str, Any]:
     """Return the nearest neighbors of each audit, by name: clips of stores, and recordings."""
-    stores = [run for run in runs if run.kind == "store"]
-    audits = [run for run in runs if run.kind == "audit"]
+    stores, audits = of_kind(runs, "store"), of_kind(runs, "audit")
     if not audits:
         notes.append("There are no recordings to show, because no audit is among the runs.")
     return {run.name: draw_pairs(run, stores, notes) for run in audits}

@@ -23,7 +23,7 @@ from frami.models.network import frozen
 from frami.reporting import charts, cost_chart, event_rolls, feature_map
 from frami.reporting.found_runs import FoundRun
 from frami.reporting.inline import page_theme, to_svg
-from frami.reporting.page_tables import Table, make_table
+from frami.reporting.page_tables import Table, make_table, to_number
 from frami.reporting.untrusted import MAX_LOSSES, is_number, mapping, sequence, shown
 
 MAX_POINTS = 400  # of a curve
@@ -171,7 +171,7 @@ def draw_costs(run: FoundRun) -> list[tuple[str, Markup]]:
     """Return charts of accuracy against cost, by data set, fold, teacher and student."""
     groups: dict[str, list[Mapping[str, str]]] = defaultdict(list)
     for row in run.rows:
-        if all(is_number(_number(row.get(name, ""))) for name in ("accuracy", "teacher_accuracy")):
+        if None not in (to_number(row.get(name)) for name in ("accuracy", "teacher_accuracy")):
             names = (row.get(key, "") for key in COST_GROUP)
             groups[shown(", ".join(names))].append(row)
     charts_of_run = []
@@ -183,13 +183,6 @@ def draw_costs(run: FoundRun) -> list[tuple[str, Markup]]:
             continue
         charts_of_run.append((title, to_svg(figure, f"Accuracy against cost: {title}")))
     return charts_of_run
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
 
 
 def cost_table(run: FoundRun) -> Table:

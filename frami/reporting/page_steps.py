@@ -1,4 +1,4 @@
-"""What was done, step by step, for the page of a report: sentences, facts, settings, commands."""
+"""The steps on the page of a report: sentences, facts, settings and commands."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def role_of(run: FoundRun) -> str:
 
 
 def _make_step(run: FoundRun, runs: Sequence[FoundRun]) -> Step:
-    record = run.record if run.record else run.content
+    record = run.record or run.content
     role = role_of(run)
     rows = FACTS.get(run.kind, _other_facts)(run)
     versions = {**mapping(record.get("versions")), **_present(record, ENVIRONMENT)}

@@ -43,15 +43,14 @@ class Table:
     dropped: int = 0
 
 
-def make_table(caption: str, rows: Sequence[Mapping[str, Any]], heads: Sequence[str] = ()) -> Table:
+def make_table(caption: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return a table of rows by column; columns without a value in any row are left out.
 
     Args:
         caption: What the rows are.
         rows: Values by name of the column. At most 400 are shown.
-        heads: Names of the columns, in order; by default those of the rows.
     """
-    names = list(heads) or list(dict.fromkeys(name for row in rows for name in row))
+    names = dict.fromkeys(name for row in rows for name in row)
     used = [n for n in names if any(row.get(n) not in (None, "") for row in rows)][:MAX_COLUMNS]
     cells = [[make_cell(row.get(name)) for name in used] for row in rows[:MAX_ROWS]]
     titles = [shown(name).replace("_", " ") for name in used]
@@ -68,7 +67,7 @@ def make_cell(value: Any) -> Cell:
         return Cell("–")
     if isinstance(value, bool):
         return Cell("yes" if value else "no")
-    number = _to_number(value)
+    number = to_number(value)
     if number is None:
         return Cell(_to_text(value))
     if number == int(number) and abs(number) < 1e15:
@@ -76,7 +75,8 @@ def make_cell(value: Any) -> Cell:
     return Cell(f"{number:,.1f}" if abs(number) >= 100 else f"{number:.3g}", number)
 
 
-def _to_number(value: Any) -> float | None:
+def to_number(value: Any) -> float | None:
+    """Return a finite number, or the number in a text, as a float; None for any other value."""
     if is_number(value):
         return float(value)
     try:

@@ -25,7 +25,7 @@ from frami.models.model import Model, load
 from frami.reporting import page_figures
 from frami.reporting.belonging import check_together, teacher_fingerprint
 from frami.reporting.describe import load_test_clips
-from frami.reporting.found_runs import FoundRun, find_runs
+from frami.reporting.found_runs import FoundRun, find_runs, of_kind
 from frami.reporting.page_content import draw_recordings, draw_runs, draw_stores
 from frami.reporting.page_steps import key_figures, make_steps, role_of
 from frami.reporting.untrusted import shown
@@ -75,7 +75,7 @@ def report(
             together.
         OperationError: A file is damaged.
     """
-    out = _check_out(Path(out))
+    out = _check_out(files.expand(out))
     check_integer("clips", clips, 1, 20)
     if (dataset is None) != (test_fold is None):
         raise UsageError("`dataset` and `test_fold` belong together.")
@@ -143,7 +143,7 @@ def render(content: Mapping[str, Any]) -> str:
 
 def _title(runs: Sequence[FoundRun]) -> str:
     teacher = next(filter(None, map(teacher_fingerprint, runs)), "")
-    models = [run.fingerprint for run in runs if run.kind == "model"]
+    models = [run.fingerprint for run in of_kind(runs, "model")]
     known = teacher or (models[0] if models else "")
     return f"Report on teacher {known}" if known else "Report"
 
@@ -151,9 +151,7 @@ def _title(runs: Sequence[FoundRun]) -> str:
 def _load_models(runs: Sequence[FoundRun], notes: list[str]) -> dict[str, Model]:
     """Return the models of a report by fingerprint; note those whose code is not trusted."""
     models = {}
-    for run in runs:
-        if run.kind != "model":
-            continue
+    for run in of_kind(runs, "model"):
         try:
             models[run.fingerprint] = load(run.path)
         except UsageError as error:
@@ -162,7 +160,7 @@ def _load_models(runs: Sequence[FoundRun], notes: list[str]) -> dict[str, Model]
 
 
 def _model_name(runs: Sequence[FoundRun], fingerprint: str) -> str:
-    run = next(one for one in runs if one.kind == "model" and one.fingerprint == fingerprint)
+    run = next(one for one in of_kind(runs, "model") if one.fingerprint == fingerprint)
     return f"{role_of(run)}: {run.name}"
 
 

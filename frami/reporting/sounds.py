@@ -17,9 +17,8 @@ from frami.core import files
 from frami.core.errors import UsageError, unknown_name
 from frami.core.progress import ProgressCallback, silent
 from frami.core.text import preview
-from frami.data.clips import indices_of_class
 from frami.data.store import Store
-from frami.reporting.spectrograms import evenly_spaced
+from frami.reporting.spectrograms import clips_of_classes
 
 LEVEL = 0.1  # root mean square of a sound, 20 dB below full scale
 PEAK = 0.89  # highest sample, 1 dB below full scale
@@ -90,11 +89,7 @@ def choose_sounds(
             f"The features of {store.path} come from a function of your own, which has no inverse."
         )
     targets = [store.labels.index(label) for label in classes] or range(len(store.labels))
-    chosen = [
-        (k, int(index))
-        for k in targets
-        for index in evenly_spaced(indices_of_class(store, k), clips)
-    ]
+    chosen = clips_of_classes(store, targets, clips)
     if not chosen:
         raise UsageError(f"{store.path} has no clip of {preview(classes) or 'any class'}.")
     return chosen

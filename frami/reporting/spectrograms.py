@@ -5,7 +5,7 @@ Colors suit color-blind readers: viridis for ordered values, Petroff's ten color
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -182,3 +182,12 @@ def evenly_spaced(values: NDArray[Any], count: int) -> NDArray[Any]:
     positions = np.linspace(0, max(0, len(values) - 1), count).round().astype(int)
     selected: NDArray[Any] = values[np.unique(positions)[: len(values)]]
     return selected
+
+
+def clips_of_classes(clips: Clips, classes: Iterable[int], count: int) -> list[tuple[int, int]]:
+    """Return class and index of at most ``count`` clips of each class, evenly spaced."""
+    return [
+        (k, int(index))
+        for k in classes
+        for index in evenly_spaced(indices_of_class(clips, k), count)
+    ]

@@ -1,4 +1,4 @@
-"""Read the files of a run that may come from a stranger: within its folder, and of limited size."""
+"""Read the files of a run that may come from a stranger: in its folder, and of limited size."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,10 @@ def test_a_speaker_on_both_sides_is_named(memorizer: Model) -> None:
     others = noise_side(2, 60, ["speaker 3"] * 2 + ["x"] * 58)
     pool = load_pool(Sides(members, others, True, ()), memorizer)
     assert pool.n_others == 58 and pool.n_members == 60
-    assert "2 other clips of sources that members are of, too (speaker 3)" in pool.notes[0]
+    assert (
+        "2 other clips, because of a source or speaker that members share (speaker 3)"
+        in pool.notes[0]
+    )
 
 
 def test_a_class_without_recordings_is_named(
@@ -160,7 +162,6 @@ def test_nothing_is_written_to_the_cache_unless_the_user_names_one(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     is_set: bool,
-    write_table: Callable[[Path], Path],
 ) -> None:
     cache = tmp_path / "cache"
     monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: cache)
@@ -168,23 +169,12 @@ def test_nothing_is_written_to_the_cache_unless_the_user_names_one(
         monkeypatch.setenv("FRAMI_CACHE", str(cache))
     else:
         monkeypatch.delenv("FRAMI_CACHE")
-    data = write_table(folders["members"].parent)
+    data = tmp_path / "both"
+    data.mkdir()
+    folders["members"].rename(data / "train")
+    folders["others"].rename(data / "test")
     audit(
         memorizer, tmp_path / "out", dataset="folder", data=data, test_fold="test",
         options=FAST_TESTS, precision="float32", device="cpu",
     )  # fmt: skip
     assert cache.exists() == is_set
-
-
-@pytest.fixture
-def write_table() -> Callable[[Path], Path]:
-    """Return a function that makes one folder with two folds of members and others."""
-
-    def write(parent: Path) -> Path:
-        folder = parent / "both"
-        folder.mkdir()
-        (parent / "members").rename(folder / "train")
-        (parent / "others").rename(folder / "test")
-        return folder
-
-    return write

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from frami.core.errors import UsageError
-from frami.data.audio_files import find_audio_file
+from frami.data.audio_files import AudioIndex
 from frami.data.recordings import Recordings, load_dataset
 from frami.data.splits import load_split
 from tests.datasets.layouts import write_clips
@@ -77,7 +77,8 @@ def test_recordings_subset_keeps_names_targets_events_and_audio() -> None:
     assert [len(waveform) for waveform in recordings.waveforms(5)] == [5, 5, 5]
 
 
-def test_find_audio_file_tries_every_suffix(tmp_path: Path) -> None:
+def test_audio_files_are_found_with_another_suffix(tmp_path: Path) -> None:
     write_clips(tmp_path, ["audio/one"], (".flac",))
-    assert find_audio_file(tmp_path, "audio/one") == "audio/one.flac"
-    assert find_audio_file(tmp_path, "audio/two") is None
+    index = AudioIndex(tmp_path)
+    assert index.find("audio/one") == "audio/one.flac"
+    assert index.find("audio/two") is None

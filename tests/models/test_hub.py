@@ -155,5 +155,5 @@ def test_without_the_package_the_way_to_install_it_is_named(
         lambda: Model.from_pretrained("lab/sounds"),
         lambda: teacher.push_to_hub("lab/sounds"),
     ):
-        with pytest.raises(UsageError, match="Run pip install"):
+        with pytest.raises(UsageError, match="Type: pip install"):
             call()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
@@ -25,8 +24,8 @@ class Page:
         requests: Addresses that the page asked for, apart from its own and data.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], to: int, back: int) -> None:
-        self._process, self._to, self._back = process, to, back
+    def __init__(self, to: int, back: int) -> None:
+        self._to, self._back = to, back
         self._number, self._buffer = 0, b""
         self._session: str | None = None
         self.problems: list[str] = []
@@ -67,14 +66,6 @@ class Page:
         )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
-
-    def screenshot(self, path: Path, *, height: int | None = None) -> None:
-        """Write a picture of the whole page, or of its top."""
-        size = self.send("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "scale": 1}
-        clip["height"] = min(size["height"], height or size["height"])
-        answer = self.send("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
-        path.write_bytes(base64.b64decode(answer["data"]))
 
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send a command, and return its answer."""
@@ -143,7 +134,7 @@ def chromium(folder: Path) -> Iterator[Page]:
     os.close(read_end)
     os.close(write_end)
     try:
-        yield Page(process, to, back)
+        yield Page(to, back)
     finally:
         process.terminate()
         process.wait(timeout=SECONDS)

@@ -328,6 +328,14 @@ def test_report_of_a_stranger_has_a_limited_size(bundle: Path) -> None:
     assert len(text) < 2_000_000 and text.count("<svg") == 40
 
 
+def test_report_finds_the_home_folder_in_every_path(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert report([f"~/{bundle.name}"], "~/page.html") == tmp_path / "page.html"
+    assert (tmp_path / "page.html").is_file()
+
+
 def test_report_page_must_be_html(bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"ends in \.html"):
         report([bundle], tmp_path / "page.pdf")
