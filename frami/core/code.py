@@ -220,13 +220,10 @@ def is_needed_by(path: Path) -> bool:
         return bool(_read_object(path.with_suffix(".run") / "run.json").get(TEACHER_CODE))
     folder = path.parent if path.suffix == ".onnx" else path
     hub = _read_object(folder / "config.json").get("frami")
-    for description in (_read_object(folder / "model.json"), hub):
-        if isinstance(description, dict):
-            front_end = description.get("front_end")
-            if "adoption" in description or (
-                isinstance(front_end, dict) and front_end.get("function")
-            ):
-                return True
+    for content in (_read_object(folder / "model.json"), hub if isinstance(hub, dict) else {}):
+        front_end = content.get("front_end")
+        if "adoption" in content or (isinstance(front_end, dict) and front_end.get("function")):
+            return True
     return bool(_read_object(folder / "front_end.json").get("function"))
 
 

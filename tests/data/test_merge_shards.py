@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tracemalloc
 from collections.abc import Callable
@@ -159,6 +160,29 @@ def test_stores_that_are_not_one_whole_plan_are_refused(
         with pytest.raises(UsageError, match=message):
             merge(paths, tmp_path / "joined.h5")
         assert not list(tmp_path.glob("*joined*"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shard": {"index": 1, "count": 10**9, "rounds": 10**9}},
+        {"shard": {"index": 1, "count": 3, "rounds": 10**30}},
+        {"shard": {"index": 0, "count": 3, "rounds": 7}},
+        {"shard": {"index": 1}},
+        {"shard": [1, 3, 7]},
+        {"batch_size": 0},
+        {"batch_size": "4"},
+    ],
+)
+def test_impossible_shard_is_refused(
+    changes: dict[str, Any], shards: list[Path], tmp_path: Path
+) -> None:
+    settings = _settings(shards[0]) | changes
+    with h5py.File(shards[0], "r+") as file:
+        forget_checksums(file)
+        file.attrs["settings"] = json.dumps(settings)
+    with pytest.raises(OperationError, match="shard-1-of-3.h5 is damaged"):
+        merge(shards, tmp_path / "joined.h5")
 
 
 @pytest.mark.slow
