@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INPUTS := setup.cfg pyproject.toml constraints.txt
 
-.PHONY: demo check test lint coverage slow docs build smoke golden bench cluster clean
+.PHONY: demo check test lint coverage slow docs build smoke golden fuzz audit-dependencies bench \
+	cluster clean
 
 # torch comes first and alone: once it is there, no other package pulls in a larger build of it.
 $(VENV)/core: $(INPUTS)
@@ -54,6 +55,17 @@ smoke: build
 
 golden: $(VENV)/dev
 	$(BIN)/python -m tests.make_golden
+
+# A million damaged files take hours; interrupted, it goes on where it was. FUZZ=10000 tries fewer.
+FUZZ ?= 1000000
+fuzz: $(VENV)/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --inputs $(FUZZ) --state fuzz.json
+
+# Known weaknesses of the pinned packages. pip-audit is no dependency: it needs the network.
+audit-dependencies: $(VENV)/dev
+	@if $(BIN)/python -c "import pip_audit" 2> /dev/null; \
+	then $(BIN)/python -m pip_audit --requirement constraints.txt --no-deps --disable-pip; \
+	else echo "pip-audit is not installed. Type: $(BIN)/python -m pip install pip-audit"; exit 1; fi
 
 bench: $(VENV)/dev
 	$(BIN)/frami bench --suite all --page evaluate --resume

@@ -7,14 +7,15 @@ has learned more than the habits of its own clips. No recordings are used.
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+from frami.adoption.advice_file import read_content
 from frami.adoption.sources import (
+    NOISE,
     SOURCES,
     TESTS,
     Costs,
@@ -40,7 +41,6 @@ RESULT = "advice.json"
 STEPS = DistillSettings().steps
 TOLERANCE = 0.05  # chance of stores and of a few hundred test clips
 FEWEST_KINDS = 2
-NOISE = tuple(source.name for source in SOURCES if source.families == ("noise",))
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,12 @@ def advise(
 
 
 def read_advice(folder: str | Path) -> Advice:
-    """Return the advice that `advise` wrote into a folder."""
-    return Advice(**json.loads((expand(folder) / RESULT).read_text(encoding="utf-8")))
+    """Return the advice that `advise` wrote into a folder.
+
+    Raises:
+        OperationError: The file is missing or damaged.
+    """
+    return Advice(**read_content(expand(folder) / RESULT))
 
 
 def _plan(

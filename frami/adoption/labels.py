@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from frami.core.errors import UsageError
+from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
+from frami.core.json_files import parse_json
 from frami.core.text import preview
 from frami.data.tables import plain_header, read_spreadsheet, read_text
 
@@ -32,7 +32,7 @@ def read_labels(labels: str | Path | Sequence[str]) -> tuple[str, ...]:
         names, source = [str(label) for label in labels], "`labels`"
     if not names or not all(names):
         raise UsageError(f"{source} holds no names of classes, or an empty one.")
-    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise UsageError(f"{source} holds a name twice: {preview(twice)}. Number them.")
     return tuple(names)
@@ -50,9 +50,9 @@ def _read_file(path: Path) -> list[str]:
 
 def _from_json(path: Path, text: str) -> list[str]:
     try:
-        content: Any = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON ({error}).") from error
+        content = parse_json(text, str(path))
+    except OperationError as error:
+        raise UsageError(str(error)) from error
     if isinstance(content, Mapping):
         content = content.get("id2label", content)
     if isinstance(content, Mapping) and all(isinstance(value, int) for value in content.values()):

@@ -69,6 +69,7 @@ SOURCES = (
 )
 # The sources that make held-out clips, with another seed than the students' clips.
 TESTS = tuple(source for source in SOURCES if source.name in source.families)
+NOISE = tuple(source.name for source in SOURCES if source.families == ("noise",))
 
 
 def find_source(name: str) -> Source:

@@ -84,6 +84,7 @@ def read_blocks(
     mixdown = Mixdown(str(path), OperationError)
     with open_audio(path) as file:
         rate, n_read = file.samplerate, 0
+        io.check_size(path, file.frames * file.channels)
         io.check_format(path, file.frames, file.channels, rate)
         resampler = Resampler(rate, sample_rate)
         while len(samples := _read(path, file, round(seconds * rate))):

@@ -21,6 +21,8 @@ MIN_SECONDS = 0.02
 # the lower rate, and suppress an alias from 0.51 of it by 8 dB only.
 FILTER_ZEROS = 64
 FILTER_CUTOFF = 0.96
+# Most samples of a file: so many, and so many more for each of its bytes.
+SAMPLES_OF_ANY_FILE, SAMPLES_PER_BYTE = 1 << 26, 128
 
 
 def resample(waveform: Tensor, rate: int, new_rate: int) -> Tensor:
@@ -70,6 +72,7 @@ def read_original_audio(path: str | Path) -> tuple[Tensor, int]:
     path = check_file(path)
     with open_audio(path) as file:
         length, rate = file.frames, file.samplerate
+        check_size(path, length * file.channels)
         check_format(path, length, file.channels, rate)
         try:
             samples = torch.from_numpy(file.read(length, "float32", always_2d=True))
@@ -86,6 +89,19 @@ def read_original_audio(path: str | Path) -> tuple[Tensor, int]:
             f"again."
         )
     return mono, rate
+
+
+def check_size(path: Path, n_samples: int) -> None:
+    """Refuse a small file that would fill the memory, such as hours of compressed silence.
+
+    Speech at the lowest bit rate of Opus has about 64 samples per byte.
+    """
+    limit = SAMPLES_OF_ANY_FILE + SAMPLES_PER_BYTE * path.stat().st_size
+    if n_samples > limit:
+        raise OperationError(
+            f"{path} says that it has {n_samples:,} samples, too many for a file of its size: cut "
+            f"it into pieces, or convert it to wav."
+        )
 
 
 def check_format(path: Path, length: int, channels: int, rate: int) -> None:

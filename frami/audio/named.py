@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from frami.audio.frontend import FrontEnd
 from frami.audio.presets import find_preset
-from frami.core.errors import UsageError
+from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
+from frami.core.json_files import read_json
 from frami.core.settings import make_settings, settings_to_json
 
 FILE_SUFFIX = ".json"
@@ -34,9 +34,9 @@ def _read(path: Path) -> FrontEnd:
     if not path.is_file():
         raise UsageError(f"There is no file {str(path)!r}.")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON ({error}).") from error
+        content = read_json(path)
+    except OperationError as error:
+        raise UsageError(str(error)) from error
     if isinstance(content, dict):
         content = content.get("front_end", content)
     if not isinstance(content, dict):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,8 @@ from frami.auditing.verdict import NOT_DECIDABLE, Verdict
 from frami.auditing.work import Subject, Work
 from frami.core import files, seeds
 from frami.core.cache import private_work
-from frami.core.errors import OperationError, UsageError
+from frami.core.errors import UsageError
+from frami.core.json_files import check_entries, read_object
 from frami.core.progress import ProgressCallback, check_callback, silent
 from frami.core.run import Run, matching_record
 from frami.core.run_runtime import select_run_runtime
@@ -220,12 +220,12 @@ def read_audit(folder: str | Path) -> Audit:
     path = Path(folder) / RESULT
     if not path.is_file():
         raise UsageError(f"There is no audit in {folder}: it has no {RESULT}.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        verdicts = tuple(Verdict(**verdict) for verdict in content["verdicts"])
-        return Audit(verdicts, tuple(content["statements"]), content)
-    except (ValueError, KeyError, TypeError) as error:
-        raise OperationError(f"{path} is damaged ({error}). Run frami audit again.") from error
+    content = read_object(path, {"verdicts": list, "statements": list[str]})
+    texts = {field.name: str for field in fields(Verdict)}
+    for one in content["verdicts"]:
+        check_entries(one, str(path), texts)
+    verdicts = tuple(Verdict(**{name: one[name] for name in texts}) for one in content["verdicts"])
+    return Audit(verdicts, tuple(content["statements"]), content)
 
 
 def training_steps(

@@ -4,7 +4,7 @@
     adoption     adopt
     inversion    synthesize
     distillation distill
-    stores       merge
+    stores       merge, repair
     advice       advise
     moments      moments
     audit        audit
@@ -53,10 +53,11 @@ from frami.cli.prediction import predict
 from frami.cli.recordings import data, soundscapes
 from frami.cli.report_page import listen, report
 from frami.cli.reports import evaluate, inspect
-from frami.cli.stores import merge
+from frami.cli.stores import merge, repair
 from frami.cli.training import train
 from frami.core import memory, registry
 from frami.core.errors import FramiError, Stopped
+from frami.core.text import make_printable
 
 OUT_OF_MEMORY = (
     "Use smaller batches (synthesize: --batch-size; train and distill: --set batch_size=...) and "
@@ -98,7 +99,9 @@ def frami(modules: tuple[str, ...]) -> None:
 
 
 frami.add_section("First steps", demo, list_names, doctor)
-frami.add_section("Pipeline", adopt, train, advise, synthesize, merge, distill, evaluate, inspect)
+frami.add_section(
+    "Pipeline", adopt, train, advise, synthesize, merge, repair, distill, evaluate, inspect
+)
 frami.add_section("Results", report, listen)
 frami.add_section("Deployment", predict, export)
 frami.add_section("Recordings", data, soundscapes, moments, audit)
@@ -106,7 +109,9 @@ frami.add_section("Research", bench)
 
 
 def _stop(message: str, code: int) -> NoReturn:
-    click.echo(f"frami: {message}", err=True)
+    # A message may quote a file from an unknown source, which must not control the terminal.
+    lines = [make_printable(line) for line in message.split("\n")]
+    click.echo("frami: " + "\n".join(lines), err=True)
     sys.exit(code)
 
 

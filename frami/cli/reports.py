@@ -113,6 +113,7 @@ class InspectArguments(TypedDict):
     data: str | None
     test_fold: str | None
     teacher: str | None
+    verify: bool
     strict: bool
     device: str
 
@@ -121,11 +122,17 @@ class InspectArguments(TypedDict):
     cls=Command,
     examples={
         "Describe the model that ships with frami.": "frami inspect digits",
-        "Draw the clips of a store and write their sounds.": "frami inspect samples.h5 "
-        "--out pictures",
+        "Check all clips of a store, draw them and write their sounds.": "frami inspect "
+        "samples.h5 --verify --out pictures",
     },
 )
 @click.argument("path", type=types.FOLDER)
+@options.option(
+    "--verify",
+    section="Input",
+    is_flag=True,
+    help="With a store: read all clips and compare them with their checksums.",
+)
 @options.option(
     "--teacher",
     section="Input",

@@ -1,4 +1,4 @@
-"""The command that joins stores: `merge`."""
+"""The commands for stores: `merge` joins them, `repair` keeps the good clips of a damaged one."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from frami.core.text import count
     "--virtual",
     section="Output",
     is_flag=True,
-    help="Refer to the shards of a plan instead of copying their clips. They must then stay where "
-    "they are.",
+    help="Refer to the shards of a plan instead of copying their clips. They must lie in the "
+    "folder of the new store, or below it, and stay there.",
 )
 def merge(stores: tuple[str, ...], out: str, virtual: bool) -> None:
     """Join stores of one teacher into a new one.
@@ -62,3 +62,35 @@ def merge(stores: tuple[str, ...], out: str, virtual: bool) -> None:
         "--out",
         "STUDENT",
     )
+
+
+@click.command(
+    cls=Command,
+    examples={
+        "Keep the good clips of a damaged store.": "frami repair samples.h5 --out good.h5",
+        "Add checksums to a store of an earlier version.": "frami repair old.h5 --out new.h5",
+    },
+)
+@click.argument("store", type=types.FOLDER)
+@options.required_option(
+    "--out",
+    section="Output",
+    type=types.FOLDER,
+    metavar="FILE",
+    help="Store to write, a new file that ends in .h5.",
+)
+def repair(store: str, out: str) -> None:
+    """Copy the good clips of a damaged store into a new one.
+
+    A clip is good if all its parts have their checksums. The store may be cut off. The command
+    prints how many clips were lost; the file OUT.run/run.json has their numbers.
+    """
+    from frami.core.progress import show_progress
+    from frami.data.repair import repair as run_repair
+
+    with show_progress("checking clips", None) as report:
+        condition = run_repair(store, out, report)
+    click.echo(condition.describe())
+    good = condition.clips - len(condition.lost)
+    click.echo(f"{out} holds the other {count(good, 'clip')}.")
+    output.echo_next("inspect", out)

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any
 from frami.core import registry
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
+from frami.core.json_files import read_json
 from frami.core.memory import raise_if_full
 
 CODE_FOLDER = "code"  # in a bundle
@@ -219,20 +219,20 @@ def is_needed_by(path: Path) -> bool:
     if path.suffix == ".h5":
         return bool(_read_object(path.with_suffix(".run") / "run.json").get(TEACHER_CODE))
     folder = path.parent if path.suffix == ".onnx" else path
-    hub = _read_object(folder / "config.json").get("frami", {})
-    for description in (_read_object(folder / "model.json"), hub):
-        if "adoption" in description or (description.get("front_end") or {}).get("function"):
+    hub = _read_object(folder / "config.json").get("frami")
+    for content in (_read_object(folder / "model.json"), hub if isinstance(hub, dict) else {}):
+        front_end = content.get("front_end")
+        if "adoption" in content or (isinstance(front_end, dict) and front_end.get("function")):
             return True
     return bool(_read_object(folder / "front_end.json").get("function"))
 
 
 def _read_object(path: Path) -> dict[str, Any]:
     """Return the content of a JSON file; nothing if it cannot be read."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    with suppress(OperationError):
+        if isinstance(content := read_json(path), dict):
+            return content
+    return {}
 
 
 def _check_digest(folder: Path, reference: Reference, source: bytes) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import lzma
 import os
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +29,11 @@ WAYS_OUT = {
 }
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 LOCKS_VARIABLE = "FRAMI_LOCKS"  # "off" works without locks
+# What reading a damaged zip file can raise; UnicodeDecodeError is a ValueError.
+ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError),
+    *(OSError, RuntimeError, OverflowError, MemoryError, IndexError, KeyError),
+)
 
 
 def expand(path: str | Path) -> Path:
@@ -56,6 +65,14 @@ def describe_os_error(error: OSError, verb: str = "write", path: str | Path = ""
     return f"Cannot {verb}{place}: {error.strerror or error}. {way_out}"
 
 
+def is_zip(path: Path) -> bool:
+    """Return whether a file ends as a zip file."""
+    try:
+        return zipfile.is_zipfile(path)
+    except ZIP_ERRORS:
+        return False
+
+
 def ensure_dir(path: str | Path) -> Path:
     """Return ``path`` as an existing folder; create it if necessary."""
     path = expand(path)
@@ -77,7 +94,7 @@ def acquire_lock(lock: Path, activity: str) -> int:
         UsageError: Another process holds the lock.
     """
     with reraise_os_errors():
-        descriptor = os.open(lock, os.O_CREAT | os.O_RDWR)
+        descriptor = open_below(lock, os.O_CREAT | os.O_RDWR)
     try:
         _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, lock.parent)
     except BlockingIOError as error:
@@ -109,6 +126,25 @@ def _lock(descriptor: int, flags: int, folder: Path) -> None:
         ) from error
 
 
+def ensure_below(folder: Path, name: str | Path) -> Path:
+    """Return a folder below another one as an existing folder; create it if necessary.
+
+    Raises:
+        UsageError: A part of the path below ``folder`` is a link, which could lead anywhere.
+    """
+    path = folder
+    for part in Path(name).parts:
+        path = path / part
+        if path.is_symlink():
+            raise UsageError(f"{path} is a link, and frami writes only below {folder}. Remove it.")
+    return ensure_dir(path)
+
+
+def open_below(path: str | Path, flags: int) -> int:
+    """Return the descriptor of a file that is not a link; an opener for `open`."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder within the block; wait until it is free."""
@@ -131,7 +167,7 @@ def write_parts(path: Path, parts: Iterable[bytes]) -> None:
     temporary = path.with_name(f".{path.name}.part")
     with reraise_os_errors():
         try:
-            with temporary.open("wb") as file:
+            with open(temporary, "wb", opener=open_below) as file:
                 for part in parts:
                     file.write(part)
                 file.flush()

@@ -125,7 +125,10 @@ class Run:
     def log(self, **values: Any) -> None:
         """Append one line to metrics.jsonl, and pass it to the callback of the run."""
         path = self.folder / "metrics.jsonl"
-        with files.reraise_os_errors(), path.open("a", encoding="utf-8") as file:
+        with (
+            files.reraise_os_errors(),
+            open(path, "a", encoding="utf-8", opener=files.open_below) as file,
+        ):
             file.write(json.dumps(values) + "\n")
         pass_on(self._log, values)
 
@@ -138,7 +141,7 @@ class Run:
         """
         path = self.folder / "metrics.jsonl"
         if path.is_file():
-            rows = [row for row in read_metrics(self.folder) if row[counter] <= last]
+            rows = [row for row in read_metrics(self.folder) if row.get(counter, last + 1) <= last]
             files.write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
     def save(

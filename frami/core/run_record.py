@@ -10,10 +10,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from frami.core import files
 from frami.core.environment import environment
 from frami.core.errors import OperationError, UsageError
-from frami.core.files import expand
+from frami.core.files import expand, reraise_os_errors
+from frami.core.json_files import check_entries, read_json
+
+TEXTS = {"setback"}  # entries of metrics.jsonl that are not numbers
+# Types of the entries of run.json.
+RECORD = {"settings": dict, "status": str, "command": str, "seconds": float}
+OPTIONAL = {
+    **{"scores": dict, "versions": dict[str, str], "extensions": list[dict[str, Any]]},
+    **{"recordings": str, "cpu_seconds": float, "peak_memory": float, "teacher_code": list[str]},
+}
 
 
 def settings_id(settings: Mapping[str, Any]) -> str:
@@ -54,30 +62,35 @@ def make_record(
 
 
 def read_record(folder: str | Path) -> dict[str, Any]:
-    """Return the record of a run folder."""
+    """Return the record of a run folder, which may come from a stranger."""
     path = expand(folder) / "run.json"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise UsageError(f"There is no run in {folder}: it has no run.json.") from error
-    except OSError as error:
-        raise OperationError(files.describe_os_error(error, "read", path)) from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise OperationError(f"{path} is not readable JSON ({error}).") from error
-    required = {"settings", "status", "command", "seconds"}
-    if not isinstance(record, dict) or not required <= record.keys():
+    with reraise_os_errors("read"):
+        if not path.is_file():
+            raise UsageError(f"There is no run in {folder}: it has no run.json.")
+    record: dict[str, Any] = read_json(path)
+    if not isinstance(record, dict) or not RECORD.keys() <= record.keys():
         raise OperationError(
             f"{path} is not the record of a run: it lacks settings, status, command or seconds."
         )
+    check_entries(record, str(path), RECORD, OPTIONAL)
+    for extension in record.get("extensions", []):
+        check_entries(extension, str(path), {"steps": int, "from": str})
     return record
 
 
 def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's metrics.jsonl; skip a last line that was cut off."""
+    """Return the lines of a run's metrics.jsonl; skip what is damaged, such as a line cut off."""
     path = expand(folder) / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = path.read_bytes().splitlines() if path.is_file() else []
     rows = []
     for line in lines:
-        with suppress(json.JSONDecodeError):
-            rows.append(json.loads(line))
+        with suppress(ValueError, RecursionError):
+            row = json.loads(line)
+            if isinstance(row, dict) and all(_is_number(row[n]) for n in row.keys() - TEXTS):
+                rows.append(row)
     return rows
+
+
+def _is_number(value: object) -> bool:
+    """Return whether a logged value can be drawn; NaN counts."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)

@@ -15,12 +15,17 @@ def format_rows(rows: Iterable[tuple[str, str]]) -> str:
     lines = []
     for name, value in rows:
         # A bundle may come from an unknown source: its text must not control the terminal.
-        printable = "".join(letter if letter.isprintable() else " " for letter in value)
+        printable = make_printable(value[: 10 * WIDTH])
         wrapped = textwrap.wrap(
             printable, WIDTH - MARGIN, max_lines=3, placeholder=" ...", break_on_hyphens=False
         )
         lines += [f"{'' if index else name:<{MARGIN}}{line}" for index, line in enumerate(wrapped)]
     return "\n".join(lines)
+
+
+def make_printable(text: str) -> str:
+    """Return a text in which spaces replace what could control the terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def format_mapping(values: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ class Origin:
 
 def origins(store: Store) -> list[Origin]:
     """Return the methods and seeds of a store's clips, the most frequent first."""
-    names = [name.decode() for name in store.column("method")]
+    names = [name.decode(errors="replace") for name in store.column("method")]
     pairs = list(zip(names, store.column("seed").tolist(), strict=True))
     counts = {pair: pairs.count(pair) for pair in dict.fromkeys(pairs)}
     return [

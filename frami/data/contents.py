@@ -17,7 +17,7 @@ import torch
 
 from frami.audio.io import read_original_audio
 from frami.core.cache import Pack, file_key
-from frami.core.errors import FramiError
+from frami.core.errors import FramiError, UsageError
 from frami.core.files import describe_os_error
 from frami.core.progress import ProgressCallback, silent
 from frami.data.recordings import ClipFormat
@@ -29,6 +29,7 @@ AUDIO_SUFFIXES = (
 )
 # Audio that libsndfile cannot decode. Such a file counts as a recording that cannot be used.
 OTHER_AUDIO_SUFFIXES = (".m4a", ".aac", ".mp4", ".wma", ".amr", ".webm")
+FOLLOW_LINKS = "FRAMI_FOLLOW_LINKS"
 IGNORED_FOLDERS = ("__MACOSX",)
 LONG_CLIP_PERCENTILE = 90
 MAX_THREADS = 8
@@ -54,10 +55,17 @@ class Contents:
 def walk_audio(folder: Path) -> Iterator[str]:
     """Yield the names of all audio files below a folder, sorted, relative to it.
 
-    Links are followed, except to a folder that contains the link. Hidden files and folders, and
-    those that macOS adds to archives, are ignored.
+    Links are followed, except to a folder that contains the link, and to places outside the folder
+    unless `may_follow`. Hidden files and folders, and those that macOS adds to archives, are
+    ignored.
+
+    Raises:
+        UsageError: A link leads outside the folder.
     """
     for root, folders, names in os.walk(folder, followlinks=True):
+        for name in (*folders, *names):
+            if not name.startswith("."):
+                _check_link(folder, Path(root) / name)
         parents = Path(root).relative_to(folder).parents
         if any(os.path.samefile(root, folder / parent) for parent in parents):
             folders.clear()
@@ -68,6 +76,24 @@ def walk_audio(folder: Path) -> Iterator[str]:
         for name in sorted(names):
             if not name.startswith(".") and is_audio(name):
                 yield (Path(root) / name).relative_to(folder).as_posix()
+
+
+def may_follow() -> bool:
+    """Return whether links may lead outside a data folder, by ``FRAMI_FOLLOW_LINKS=1``."""
+    return os.environ.get(FOLLOW_LINKS) == "1"
+
+
+def may_read(folder: Path, path: Path) -> bool:
+    """Return whether a path stays in a data folder when all links are followed, or need not."""
+    return may_follow() or path.resolve().is_relative_to(folder.resolve())
+
+
+def _check_link(folder: Path, path: Path) -> None:
+    if path.is_symlink() and path.exists() and not may_read(folder, path):
+        raise UsageError(
+            f"{path} is a link to {path.resolve()}, outside {folder}. If you made this link, set "
+            f"{FOLLOW_LINKS}=1 to follow it; otherwise remove it."
+        )
 
 
 def is_audio(name: str) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PureWindowsPath
@@ -15,6 +15,7 @@ from pathlib import Path, PureWindowsPath
 import pooch
 import requests
 
+from frami.core import files
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import WAYS_OUT, expand
 from frami.data.recordings import Archive, DatasetModule, load_dataset
@@ -121,7 +122,7 @@ def _append(url: str, part: Path, progress: Progress | None) -> None:
         done = done if resumed else 0
         length = response.headers.get("Content-Length")
         total = done + int(length) if length is not None else 0
-        with part.open("ab" if resumed else "wb") as file:
+        with open(part, "ab" if resumed else "wb", opener=files.open_below) as file:
             for block in response.iter_content(BLOCK_BYTES):
                 file.write(block)
                 done += len(block)
@@ -136,7 +137,7 @@ def _unpack_all(module: DatasetModule, archives: list[Path], folder: Path) -> No
         root.mkdir()
         try:
             for archive in archives:
-                _unpack(archive, root)
+                unpack(archive, root)
             entries = list(root.iterdir())
             root = entries[0] if len(entries) == 1 and entries[0].is_dir() else root
             if problem := _find_problem(module, root):
@@ -154,21 +155,26 @@ def _unpack_all(module: DatasetModule, archives: list[Path], folder: Path) -> No
         archive.unlink()
 
 
-def _unpack(archive: Path, folder: Path) -> None:
+def unpack(archive: Path, folder: Path) -> None:
     """Unpack a zip or tar file; refuse one with a path outside ``folder``."""
     try:
-        if zipfile.is_zipfile(archive):
+        if files.is_zip(archive):
             with zipfile.ZipFile(archive) as file:
+                # The names are checked first.
                 outside = [name for name in file.namelist() if _is_outside(name)]
                 if outside:
                     raise _unsafe_error(archive, outside[0])
-                file.extractall(folder)
+                file.extractall(folder)  # noqa: S202
         else:
             with tarfile.open(archive) as file:
                 file.extractall(folder, filter="data")
+    except OperationError:  # it is a RuntimeError, which damage can raise, too
+        raise
     except tarfile.FilterError as error:
         raise _unsafe_error(archive, error.tarinfo.name) from error
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+    except (tarfile.TarError, *files.ZIP_ERRORS) as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # of the disk
+            raise
         raise OperationError(f"{archive.name} is damaged ({error}). Download it again.") from error
 
 

@@ -7,22 +7,20 @@ Other stores are interleaved.
 from __future__ import annotations
 
 import itertools
-import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-
-import h5py
-import numpy as np
 
 from frami.core import code, files
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
 from frami.core.run import make_record, read_record
-from frami.data import row_order, shards, virtual_columns
+from frami.data import shards
+from frami.data.merge_columns import write_merged
 from frami.data.store import Store, store_run_folder
+from frami.data.whole_store import whole_store
 
 MERGED = "merged"
 
@@ -43,12 +41,13 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path, *, virtual: boo
             may themselves be merged.
         out: The HDF5 file to write. It must not exist.
         virtual: Refer to the files of the shards instead of copying their clips. The shards must
-            then stay where they are, seen from ``out``.
+            lie in the folder of ``out`` or below it, and stay there.
 
     Raises:
         UsageError: Fewer than two stores are given, a store is given twice or shares rounds with
             another one, a store is made from another teacher or front end, a shard is missing or
-            of another plan, other stores than shards are to be joined virtually, or ``out`` exists.
+            of another plan, other stores than shards are to be joined virtually, a shard lies
+            elsewhere than ``virtual`` allows, or ``out`` exists.
         OperationError: A store is damaged, incomplete or empty.
     """
     start, out = time.monotonic(), expand(out)
@@ -71,8 +70,8 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path, *, virtual: boo
             shards.plan_settings(sources[0]) if is_plan else {MERGED: list(_provenance(sources))}
         )
         files.ensure_dir(out.parent)
-        with _written_whole(out) as file:
-            _write(sources, file, settings, virtual=virtual)
+        with whole_store(out) as file:
+            write_merged(sources, file, settings, virtual=virtual)
         references = _teacher_code(sources)
         record = make_record(
             "merge",
@@ -81,7 +80,8 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path, *, virtual: boo
             teacher=sources[0].teacher,
             **({code.TEACHER_CODE: references} if references else {}),
         )
-        files.write_json(files.ensure_dir(store_run_folder(out)) / "run.json", record)
+        run_folder = files.ensure_below(out.parent, store_run_folder(out).name)
+        files.write_json(run_folder / "run.json", record)
     return Store(out)
 
 
@@ -141,7 +141,7 @@ def _check_distinct(sources: Sequence[Store]) -> None:
 
 def _rounds(store: Store) -> set[tuple[str, int, int]]:
     """Return method, seed and round of every clip."""
-    methods = [method.decode() for method in store.column("method")]
+    methods = [method.decode(errors="replace") for method in store.column("method")]
     seeds, rounds = store.column("seed").tolist(), store.column("round").tolist()
     return set(zip(methods, seeds, rounds, strict=True))
 
@@ -153,96 +153,3 @@ def _provenance(sources: Sequence[Store]) -> Iterator[dict[str, Any]]:
             yield from store.settings[MERGED]
         else:
             yield {"method": store.method, "clips": len(store), "settings": store.settings}
-
-
-@contextmanager
-def _written_whole(out: Path) -> Iterator[h5py.File]:
-    """Open a file under another name, and rename it at the end of the block."""
-    temporary = out.with_name(f".{out.name}.part")
-    try:
-        with files.reraise_os_errors():
-            with h5py.File(temporary, "w") as file:
-                yield file
-            temporary.replace(out)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-
-
-def _write(
-    sources: Sequence[Store], file: h5py.File, settings: Mapping[str, Any], *, virtual: bool
-) -> None:
-    """Write the attributes and columns of the merged store."""
-    losses = list(dict.fromkeys(itertools.chain(*(store.loss_names for store in sources))))
-    file.attrs.update(_attributes(sources, losses, settings))
-    with ExitStack() as stack:
-        inputs = [stack.enter_context(h5py.File(store.path, "r")) for store in sources]
-        batch = settings.get("batch_size", 0)
-        if virtual:
-            virtual_columns.write_columns(file, inputs, batch)
-            return
-        fill = {"mel": sources[0].front_end.value_range[0], "losses": np.nan}
-        for name in inputs[0]:
-            column = _create_column(file, name, inputs, losses)
-            where = [_loss_positions(s, losses) for s in sources] if name == "losses" else None
-            columns = [each[name] for each in inputs]
-            _copy_column(column, columns, fill.get(name, 0), where, batch)
-
-
-def _attributes(
-    sources: Sequence[Store], losses: list[str], settings: Mapping[str, Any]
-) -> dict[str, str]:
-    methods = itertools.chain(*(store.method.split("+") for store in sources))
-    return {
-        **{
-            name: sources[0].attributes[name]
-            for name in ("format", "teacher", "front_end", "labels")
-        },
-        "method": "+".join(dict.fromkeys(methods)),
-        "loss_names": json.dumps(losses),
-        "settings": json.dumps(settings),
-    }
-
-
-def _create_column(
-    file: h5py.File, name: str, inputs: Sequence[h5py.File], losses: list[str]
-) -> h5py.Dataset:
-    """Create a column for all rows, as wide as that of the widest store."""
-    columns = [each[name] for each in inputs]
-    shape = tuple(max(sizes) for sizes in zip(*(c.shape[1:] for c in columns), strict=True))
-    if name == "losses":
-        shape = (max(1, len(losses)),)
-    rows = sum(len(column) for column in columns)
-    dtype = max((column.dtype for column in columns), key=lambda kind: kind.itemsize)
-    chunks = (columns[0].chunks[0], *shape)
-    return file.create_dataset(name, (rows, *shape), dtype, maxshape=(None, *shape), chunks=chunks)
-
-
-def _loss_positions(store: Store, losses: list[str]) -> list[int]:
-    """Return the column of each loss of a store in the merged store."""
-    return [losses.index(name) for name in store.loss_names]
-
-
-def _copy_column(
-    merged: h5py.Dataset,
-    columns: Sequence[h5py.Dataset],
-    fill: float,
-    positions: Sequence[list[int]] | None,
-    batch: int,
-) -> None:
-    """Copy the rows of all stores; ``fill`` pads rows that are narrower."""
-    done = [0] * len(columns)
-    for start, owners in row_order.blocks([len(column) for column in columns], batch):
-        shape = (len(owners), *merged.shape[1:])
-        block = np.full(shape, fill if merged.dtype.kind in "fiu" else b"", merged.dtype)
-        for number, column in enumerate(columns):
-            rows = np.flatnonzero(owners == number)
-            values = column[done[number] : done[number] + len(rows)]
-            done[number] += len(rows)
-            if positions is not None:
-                block[rows[:, None], positions[number]] = values[:, : len(positions[number])]
-            else:
-                narrower: Any = (rows, *map(slice, values.shape[1:]))
-                block[narrower] = values
-        merged[start : start + len(owners)] = block

@@ -14,11 +14,12 @@ import numpy as np
 
 from frami.core.errors import OperationError, UsageError
 from frami.core.settings import describe_differences
-from frami.core.shards import Shard
+from frami.core.shards import MOST_SHARDS, Shard
 from frami.core.text import count, preview
 from frami.data.store import Store
 
 SHARD, SHARDS = "shard", "shards"
+MOST_ROUNDS = 2**31  # the column round is int32
 
 
 def shard_of(store: Store) -> Shard | None:
@@ -34,7 +35,8 @@ def shard_of(store: Store) -> Shard | None:
         shard, rounds = Shard(int(entry["index"]), int(entry["count"])), int(entry["rounds"])
     except (KeyError, TypeError, ValueError) as error:
         raise OperationError(f"{store.path} is damaged: its shard is {entry!r}.") from error
-    if not 1 <= shard.index <= shard.count <= rounds:
+    is_numbered = 1 <= shard.index <= shard.count <= min(rounds, MOST_SHARDS)
+    if not is_numbered or rounds > MOST_ROUNDS or store.settings.get("batch_size", 0) < 1:
         raise OperationError(f"{store.path} is damaged: its shard is {entry!r}.")
     return shard
 

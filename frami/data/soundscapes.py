@@ -225,7 +225,7 @@ def _write_subset(
     if not plan.count:
         return
     out, part, settings = run.folder, PARTS[plan.name], plan.settings
-    folder = files.ensure_dir(out / "audio" / part)
+    folder = files.ensure_below(out, f"audio/{part}")
     names = [f"{index:05}.wav" for index in range(plan.count)]
     table = tables.setdefault(plan.name, {})
     for index, name in enumerate(names):

@@ -1,5 +1,8 @@
 """Read ``samples.h5``: synthetic spectrograms with the origin of each. Plain h5py reads it, too.
 
+A store may come from a stranger: `frami.data.hdf5` tells how it is read. A store of shards may hold
+no rows, but the names of other files (`frami.data.joined_columns`).
+
 The file has one row per clip in every column, and these columns:
 
     mel             (S, F, N)   spectrogram, float16; frames after the end of a clip are silent
@@ -12,6 +15,7 @@ The file has one row per clip in every column, and these columns:
     step            (S,)        optimization step of the round that gave the clip
     losses          (S, L)      values of the losses, in the order of the attribute ``loss_names``
     timeline        (S, K, N)   1 where a class should be active; only for sound-event detectors
+    checksum        (S, C)      checksum of each row of the other columns (`frami.data.checksums`)
 
 Its attributes describe the run. Those that are not text are JSON.
 """
@@ -19,36 +23,28 @@ Its attributes describe the run. Those that are not text are JSON.
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
-from frami.core.errors import OperationError
 from frami.core.files import expand
-from frami.core.memory import raise_unless_damaged
+from frami.core.json_files import parse_object, parse_texts
 from frami.core.settings import settings_from_json
-from frami.data import virtual_columns
-from frami.data.store_file import open_file, way_out
+from frami.data.checksums import CHECKSUM
+from frami.data.joined_columns import AnyColumn
+from frami.data.store_checks import ATTRIBUTES as ATTRIBUTES
+from frami.data.store_checks import COLUMNS as COLUMNS
+from frami.data.store_checks import FORMAT as FORMAT
+from frami.data.store_checks import TIMELINE as TIMELINE
+from frami.data.store_checks import check_columns, check_format, check_values, read_settings
+from frami.data.store_file import StoreFile, damaged
 
-FORMAT = "frami store 1"
 HOLDOUT_FRACTION = 0.05
-TIMELINE = "timeline"
-# The dtype of each column but mel and timeline. Tags change target to float32.
-COLUMNS = {
-    "n_frames": "int32",
-    "target": "int32",
-    "teacher_logits": "float32",
-    "method": "S32",
-    "seed": "int64",
-    "round": "int32",
-    "step": "int32",
-    "losses": "float32",
-}
 
 
 def store_run_folder(path: str | Path) -> Path:
@@ -83,62 +79,48 @@ class Store:
             OperationError: The file is damaged, or is not a store.
         """
         self.path = expand(path)
-        self._file = open_file(self.path)
+        self._file = StoreFile(self.path)
         try:
             self._read()
-        except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
-            raise_unless_damaged(error, self.path)
-            raise OperationError(
-                f"{self.path} is damaged ({error}). {way_out(self.path)}"
-            ) from error
+        except ValueError as error:
+            self.close()
+            raise damaged(self.path, error) from error
+        except BaseException:
+            self.close()
+            raise
 
     def _read(self) -> None:
         """Read everything but the spectrograms and the columns that few callers need."""
-        attributes = self.attributes
-        written = str(attributes.get("format"))
-        if written != FORMAT and written.startswith(FORMAT.rstrip("1")):
-            raise OperationError(
-                f"{self.path} has the format {written!r} of another version of frami; this version "
-                f"reads {FORMAT!r}. Update frami: pip install --upgrade frami"
-            )
-        if written != FORMAT:
-            raise OperationError(
-                f"{self.path} is an HDF5 file but not a store of frami: its attributes do not "
-                f"have the format {FORMAT!r}."
-            )
-        columns = {"mel", *COLUMNS, *({TIMELINE} & set(self._file))}
-        missing = sorted(columns - set(self._file))
-        if missing:
-            raise OperationError(
-                f"{self.path} is damaged: it has no column {', '.join(missing)}. "
-                f"{way_out(self.path)}"
-            )
-        if len({len(self._file[name]) for name in columns}) != 1:
-            raise OperationError(
-                f"{self.path} is damaged: its columns differ in length. {way_out(self.path)}"
-            )
-        virtual_columns.check_sources(self._file)
-        # Looking a column up takes longer than reading a clip.
-        self._columns = {name: self._file[name] for name in columns & {"mel", TIMELINE}}
-        self.n_frames = self._file["n_frames"][:].astype(np.int64)
-        targets = self._file["target"][:]
-        self.targets = targets.astype(np.int64 if targets.ndim == 1 else np.float32)
+        check_format(self.path, self.attributes)
+        self._file.open_columns()
+        check_columns(self._file.columns)
+        source, attributes = str(self.path), self.attributes
+        self.n_frames = self.column("n_frames").astype(np.int64)
+        targets = self.column("target")
+        self.targets: NDArray[Any] = targets.astype(np.int64 if targets.ndim == 1 else np.float32)
         self.front_end = settings_from_json(
-            FrontEnd, json.loads(attributes["front_end"]), str(self.path)
+            FrontEnd, parse_object(attributes["front_end"], source), source
         )
-        self.teacher = str(attributes["teacher"])
-        self.labels = tuple(json.loads(attributes["labels"]))
-        self.method = str(attributes["method"])
-        self.settings: dict[str, Any] = json.loads(attributes["settings"])
-        self.loss_names = list(json.loads(attributes["loss_names"]))
+        self.teacher, self.method = attributes["teacher"], attributes["method"]
+        self.labels = parse_texts(attributes["labels"], source)
+        self.settings = read_settings(attributes["settings"], source)
+        self.loss_names = list(parse_texts(attributes["loss_names"], source))
+        check_values(
+            self._file.columns,
+            self.n_frames,
+            self.targets,
+            bands=self.front_end.n_mels,
+            classes=len(self.labels),
+            losses=len(self.loss_names),
+        )
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self._file.columns["target"])
 
     @property
     def attributes(self) -> dict[str, Any]:
         """Return the attributes of the file, as they are written."""
-        return dict(self._file.attrs)
+        return dict(self._file.attributes)
 
     def mel(self, index: int) -> Tensor:
         """Return the spectrogram of a clip, ``(F, N)`` float32, valid frames only."""
@@ -146,25 +128,43 @@ class Store:
 
     def target(self, index: int) -> Tensor:
         """Return the target that a clip was optimized for; see `frami.data.clips.Clips`."""
-        if TIMELINE in self._columns:
+        if TIMELINE in self._file.columns:
             return self._valid_frames(TIMELINE, index)
         return torch.as_tensor(self.targets[index])
 
     def _valid_frames(self, column: str, index: int) -> Tensor:
-        values = self._columns[column][index, :, : int(self.n_frames[index])]
+        index = int(index) % len(self)
+        values = self._file.rows(column, index, index + 1)[0, :, : int(self.n_frames[index])]
         return torch.from_numpy(values).float()
 
     @property
     def task(self) -> str:
         """Return the task of the models that can be trained on the clips."""
-        if TIMELINE in self._file:
+        if TIMELINE in self._file.columns:
             return "sound-events"
         return "single-label" if self.targets.ndim == 1 else "multi-label"
 
     def column(self, name: str) -> np.ndarray:
-        """Return a whole column, such as ``teacher_logits`` (S, K) or ``losses`` (S, L)."""
-        values: np.ndarray = self._file[name][:]
-        return values
+        """Return a whole column, such as ``teacher_logits`` (S, K) or ``losses`` (S, L).
+
+        Raises:
+            OperationError: A row differs from its checksum.
+        """
+        return self.rows(name, 0, len(self))
+
+    def rows(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Return rows of a column; it raises the errors of `column`."""
+        return self._file.rows(name, start, stop)
+
+    @property
+    def columns(self) -> dict[str, AnyColumn]:
+        """Return the columns but the checksums, unchecked."""
+        return {name: c for name, c in self._file.columns.items() if name != CHECKSUM}
+
+    @property
+    def has_checksums(self) -> bool:
+        """Tell whether damage would be noticed; stores of earlier versions have no checksums."""
+        return self._file.has_checksums
 
     def target_agreement(self, rows: np.ndarray | slice = slice(None)) -> float:
         """Return the part of clips for which the teacher predicts the target class, in [0, 1].
@@ -196,7 +196,7 @@ class Store:
     @property
     def is_open(self) -> bool:
         """Tell whether clips can be read."""
-        return bool(self._file)
+        return self._file.is_open
 
     def close(self) -> None:
         """Close the file."""

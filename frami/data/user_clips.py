@@ -13,7 +13,7 @@ from frami.core.errors import UsageError
 from frami.core.text import count, preview
 from frami.data.annotations import Event, add_event
 from frami.data.audio_files import describe_unlisted
-from frami.data.contents import AUDIO_SUFFIXES, is_audio, walk_audio
+from frami.data.contents import AUDIO_SUFFIXES, is_audio, may_read, walk_audio
 from frami.data.faults import Faults
 from frami.data.listing import Listing, Row
 
@@ -189,7 +189,7 @@ def _file_finder(folder: Path, names: Sequence[str], table: Path) -> Callable[[R
 
     def find(row: Row) -> str | None:
         path = Path(row.file)
-        if (folder / path).is_file():
+        if (folder / path).is_file() and may_read(folder, folder / path):
             return path.as_posix()
         found = by_path.get(_stem(path.as_posix())) or by_name.get(_stem(path.name), [])
         if len(found) > 1:

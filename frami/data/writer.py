@@ -24,10 +24,10 @@ from torch import Tensor
 from frami.core import files
 from frami.core.errors import UsageError
 from frami.core.settings import describe_differences, settings_to_json
+from frami.data.checksums import CHECKSUM, ROWS_PER_CHUNK, attributes_checksum, with_checksums
 from frami.data.store import COLUMNS, FORMAT, TIMELINE, Store, store_run_folder
 
 MARGIN = 1 << 20  # bytes that a batch may take in addition to its spectrograms
-ROWS_PER_CHUNK = 256
 # A store can only grow with a description that is equal in these attributes.
 IDENTITY = ("teacher", "front_end", "method", "settings")
 
@@ -74,7 +74,7 @@ class StoreWriter:
             raise UsageError(
                 f"A store cannot be written to {str(path)!r}; name a file that ends in .h5."
             )
-        folder = files.ensure_dir(store_run_folder(path))
+        folder = files.ensure_below(path.parent, store_run_folder(path).name)
         self._spare = folder / "spare.h5"
         self._lock = files.acquire_lock(folder / "lock", f"is writing to {path}")
         # A process that died while writing leaves files that may open and still be wrong.
@@ -84,6 +84,7 @@ class StoreWriter:
             name: value if isinstance(value, str) else json.dumps(value, default=settings_to_json)
             for name, value in description.items()
         } | {"format": FORMAT, "loss_names": json.dumps(losses)}
+        self._attributes[CHECKSUM] = attributes_checksum(self._attributes)
         try:
             self.rows = self._check_existing() if path.exists() else self._create()
         except BaseException:
@@ -135,7 +136,8 @@ class StoreWriter:
             layout["target"] = ("float32", (classes,), ROWS_PER_CHUNK)
         if self._has_timeline:
             layout[TIMELINE] = ("uint8", (classes, max_frames), 1)
-        return {"mel": ("float16", (self.front_end.n_mels, max_frames), 1), **layout}
+        layout["mel"] = ("float16", (self.front_end.n_mels, max_frames), 1)
+        return layout | {CHECKSUM: ("uint32", (len(layout),), ROWS_PER_CHUNK)}
 
     def append(self, mel: Tensor, timeline: Tensor | None = None, **columns: Any) -> None:
         """Append a batch of clips.
@@ -163,7 +165,7 @@ class StoreWriter:
             self._refresh_spare(size)
             _reserve(self._spare, size)
             with h5py.File(self._spare, "r+") as file:
-                _extend(file, arrays, batch)
+                _extend(file, with_checksums(file, arrays, batch), batch)
                 file.flush()
             _swap(self.path, self._spare)
         self.rows += batch

@@ -17,6 +17,7 @@ from torch import Tensor
 from frami.core import files
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
+from frami.core.json_files import check_entries, parse_object
 from frami.core.memory import raise_unless_damaged
 from frami.inversion.hooks import Moments
 from frami.models.model import Model
@@ -100,16 +101,17 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-        content = json.loads(metadata.get("content", "null"))
     except (SafetensorError, OSError, ValueError) as error:
         raise_unless_damaged(error, path)
         raise OperationError(
             f"{path} is truncated or not a file of moments ({error}). Copy it again."
         ) from error
-    if metadata.get("format") != FORMAT or not isinstance(content, dict):
+    if metadata.get("format") != FORMAT:
         raise OperationError(f"{path} is not a file of moments. 'frami moments' writes one.")
-    if not isinstance(content.get("teacher"), str):
+    content = parse_object(metadata.get("content", "{}"), str(path))
+    if "teacher" not in content:
         raise OperationError(f"{path} does not name its teacher. Copy it again.")
+    check_entries(content, str(path), {"teacher": str}, {"pooled": list[str]})
     return content, tensors
 
 

@@ -73,17 +73,22 @@ class Architecture:
         self._check(task)
         try:
             network = build(bands, classes, **self.arguments)
-        except (TypeError, ValueError, RuntimeError) as error:
+            if isinstance(network, Network):
+                self._add_layers(network, classes, task)
+                return network
+        except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
             raise_if_full(error)
             raise UsageError(
                 f"The network {self.network!r} does not take these arguments: "
                 f"{dict(self.arguments)} ({error})."
             ) from error
-        if not isinstance(network, Network):
-            raise UsageError(
-                f"The function build of {self.network} returns {type(network).__name__}; "
-                f"it must return a frami Network."
-            )
+        raise UsageError(
+            f"The function build of {self.network} returns {type(network).__name__}; "
+            f"it must return a frami Network."
+        )
+
+    def _add_layers(self, network: Network, classes: int, task: str) -> None:
+        """Add the projection, and the head of the task."""
         if self.projection:
             _add_projection(network, self.projection, task)
         sizes = 2 * network.channels, network.embedding, classes
@@ -91,7 +96,6 @@ class Architecture:
             network.head = FrameHead(*sizes, self.pooling)
         elif self.projection:
             network.head = Head(*sizes)
-        return network
 
     def _check(self, task: str) -> None:
         if self.pooling not in (ATTENTION, *POOLINGS):

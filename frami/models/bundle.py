@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from frami.core import code, files
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
+from frami.core.json_files import has_type, read_json, shorten
 from frami.core.memory import raise_unless_damaged
 from frami.models.state_dicts import holds_graph
 
@@ -28,17 +29,18 @@ BUNDLE_FILES = DESCRIPTION_FILE, WEIGHTS_FILE = "model.json", "weights.safetenso
 HUB_FILES = "config.json", "model.safetensors"
 HUB_KEY = "frami"
 FORMAT = "frami bundle 1"
-REQUIRED_KEYS = {
+REQUIRED_KEYS: dict[str, Any] = {
     "format": str,
     "network": str,
-    "arguments": dict,
+    "arguments": dict[str, int | float],
     "projection": int,
     "front_end": dict,
-    "labels": list,
+    "labels": list[str],
     "task": str,
     "provenance": dict,
-    "frame_range": list,
+    "frame_range": list[int],
 }
+OPTIONAL_KEYS = {"pooling": str, "adoption": dict, "fingerprint": str, "parameters": int}
 # Highest width, depth or embedding. Beyond it, a network takes long to build even without memory.
 MAX_SIZE = 10_000
 
@@ -146,7 +148,7 @@ def write(
     files.ensure_dir(folder)
     for reference in references:
         for name, source in code.save_source(folder, reference).items():
-            files.ensure_dir((folder / name).parent)
+            files.ensure_below(folder, Path(name).parent)
             files.write_bytes(folder / name, source)
     files.write_bytes(folder / WEIGHTS_FILE, safetensors.torch.save(state_tensors(network)))
     files.write_json(folder / DESCRIPTION_FILE, description)
@@ -155,13 +157,7 @@ def write(
 
 def read_description(path: Path) -> dict[str, Any]:
     """Return the content of a model.json, with every key checked."""
-    try:
-        description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise_unless_damaged(error, path)
-        raise OperationError(
-            f"{path} is not readable JSON ({error}). Copy the bundle again."
-        ) from error
+    description: dict[str, Any] = read_json(path)
     if path.name == HUB_FILES[0] and isinstance(description, dict):
         description = description.get(HUB_KEY, {})
     keys = set(description) if isinstance(description, dict) else set()
@@ -175,27 +171,20 @@ def read_description(path: Path) -> dict[str, Any]:
         raise OperationError(
             f"{path} has the format {description['format']!r}; this frami reads {FORMAT!r}."
         )
-    for name, kind in REQUIRED_KEYS.items():
-        if not isinstance(description[name], kind):
+    for name, kind in {**REQUIRED_KEYS, **OPTIONAL_KEYS}.items():
+        if name in description and not has_type(description[name], kind):
             raise OperationError(
-                f"{path} has {description[name]!r} as its {name}. Copy the bundle again."
+                f"{path} has {shorten(description[name])} as its {name}. Copy the bundle again."
             )
     _check_values(path, description)
     return description
 
 
 def _check_values(path: Path, description: Mapping[str, Any]) -> None:
-    labels, arguments = description["labels"], description["arguments"]
-    if not labels or not all(isinstance(label, str) for label in labels):
+    if not description["labels"]:
         raise OperationError(f"{path} names no labels; a bundle has one name for each class.")
-    if not all(isinstance(value, int | float) for value in arguments.values()):
-        raise OperationError(f"{path} has network arguments that are not numbers: {arguments!r}.")
     frame_range = description["frame_range"]
-    if (
-        len(frame_range) != 2
-        or not all(isinstance(n_frames, int) for n_frames in frame_range)
-        or not 1 <= frame_range[0] <= frame_range[1] <= 10 * MAX_SIZE
-    ):
+    if len(frame_range) != 2 or not 1 <= frame_range[0] <= frame_range[1] <= 10 * MAX_SIZE:
         raise OperationError(
             f"{path} has {frame_range!r} as its frame_range; it must be the lowest and the highest "
             f"number of frames."

@@ -34,7 +34,7 @@ def read_parts(folder: Path) -> tuple[dict[str, Any], str | None]:
         description["network"],
         description["arguments"],
         description["projection"],
-        str(description.get("pooling", ATTENTION)),
+        description.get("pooling", ATTENTION),
     )
     _check_trust(folder, architecture.network)
     front_end = settings_from_json(FrontEnd, description["front_end"], f"{folder}/model.json")

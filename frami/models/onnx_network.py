@@ -53,7 +53,10 @@ class OnnxNetwork:
     @property
     def metadata(self) -> dict[str, str]:
         """The metadata of the file."""
-        return dict(self.session.get_modelmeta().custom_metadata_map)
+        try:
+            return dict(self.session.get_modelmeta().custom_metadata_map)
+        except UnicodeDecodeError as error:
+            raise OperationError(f"The metadata of {self.path} is not text ({error}).") from error
 
     def __call__(self, features: np.ndarray | Tensor) -> list[np.ndarray]:
         """Return the outputs for standardized spectrograms ``(B, F, N)``.

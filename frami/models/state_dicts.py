@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from frami.core.errors import OperationError, UsageError
-from frami.core.files import expand
+from frami.core.files import ZIP_ERRORS, expand, is_zip
 from frami.core.memory import raise_unless_damaged
 from frami.core.text import count, preview
 from frami.models.checkpoints import SAVE_STATE_DICT, find_weights
@@ -77,16 +77,28 @@ def refuse_other_formats(path: Path) -> None:
             f"{path} is an ONNX file: its batch norms are folded away, and no gradient passes "
             f"through it. {SAVE_STATE_DICT}."
         )
-    if zipfile.is_zipfile(path):
+    if is_zip(path):
         _refuse_programs(path)
 
 
 def holds_graph(path: Path) -> bool:
     """Return whether a file holds a graph, as ONNX or TorchScript, and not weights alone."""
-    if path.suffix in GRAPH_SUFFIXES or not zipfile.is_zipfile(path):
+    if path.suffix in GRAPH_SUFFIXES or not is_zip(path):
         return path.suffix in GRAPH_SUFFIXES
-    with zipfile.ZipFile(path) as archive:
-        return any(_is_script(name) or _is_program(name) for name in archive.namelist())
+    try:
+        names = _names_in(path)
+    except OperationError:
+        return False
+    return any(_is_script(name) or _is_program(name) for name in names)
+
+
+def _names_in(path: Path) -> list[str]:
+    """Return the names of the files in a zip file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except ZIP_ERRORS as error:
+        raise OperationError(f"{path} is cut off or not a torch file ({error}).") from error
 
 
 def _is_script(name: str) -> bool:
@@ -99,8 +111,7 @@ def _is_program(name: str) -> bool:
 
 def _refuse_programs(path: Path) -> None:
     """Raise a UsageError for a TorchScript file or an exported program, which are code."""
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    names = _names_in(path)
     if any(map(_is_script, names)):
         raise UsageError(
             f"{path} is a TorchScript file, and no hook can read inside of it. Name the Python "
@@ -117,7 +128,7 @@ def _load_torch_file(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if not zipfile.is_zipfile(path) and path.read_bytes()[:1] != b"\x80":
+        if not is_zip(path) and path.read_bytes()[:1] != b"\x80":
             raise UsageError(
                 f"{path} is not a file of weights. Use safetensors or a torch file."
             ) from error

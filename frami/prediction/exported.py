@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +12,7 @@ from frami.core import code
 from frami.core.checks import check_frame_range
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
+from frami.core.json_files import parse_json, parse_object, parse_texts
 from frami.core.settings import settings_from_json
 from frami.models.onnx_network import OnnxNetwork
 from frami.models.tasks import find_task
@@ -55,32 +54,30 @@ def open_exported(path: Path) -> Predictor:
     """
     network = OnnxNetwork.open(path)
     about = network.metadata
+    source = f"The metadata of {path}"
     if lacking := [name for name in ("labels", "task", "front_end") if name not in about]:
         raise OperationError(
             f"{path} names no {lacking[0].replace('_', ' ')}: frami export did not write it. Only "
             f"files of frami export can answer sounds."
         )
-    front_end = settings_from_json(FrontEnd, _read(path, about["front_end"]), str(path))
+    front_end = settings_from_json(FrontEnd, parse_object(about["front_end"], source), source)
     if front_end.function:
         code.load_reference(path.parent, front_end.function)
     usual = [front_end.n_frames(1.0)] * 2  # of files that do not name it
-    frame_range = _read(path, about["frame_range"]) if "frame_range" in about else usual
+    frame_range = parse_json(about["frame_range"], source) if "frame_range" in about else usual
+    try:
+        task, limits = find_task(about["task"]), check_frame_range(frame_range)
+    except UsageError as error:
+        raise OperationError(f"{source} is damaged ({error}). Export it again.") from error
 
     def run(mel: Tensor) -> Tensor:
         logits, *frames = map(torch.from_numpy, network(mel))
         return torch.cat([logits.unsqueeze(2), *frames], dim=2) if frames else logits
 
     return Predictor(
-        tuple(_read(path, about["labels"])),
-        find_task(about["task"]),
+        parse_texts(about["labels"], source),
+        task,
         front_end,
-        check_frame_range(frame_range),
+        limits,
         run,
     )
-
-
-def _read(path: Path, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise OperationError(f"The metadata of {path} is damaged: export it again.") from error

@@ -12,12 +12,14 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from frami.core.errors import UsageError
+from frami.core.run_record import TEXTS
 
 COLORMAP = "viridis"
 # Columns of a run's metrics that are not losses, by the name of the first column.
 COUNTERS = {"step": ("step",), "round": ("round", "clips", "n_frames")}
 SMALL = 7.5  # pt
 DOTS_PER_INCH = 120
+MAX_PANELS = 30
 
 
 def loss_curves(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
@@ -29,7 +31,7 @@ def loss_curves(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
     Raises:
         UsageError: If no row contains a loss.
     """
-    names = loss_names(run_metrics)
+    names = loss_names(run_metrics)[:MAX_PANELS]
     if not names:
         raise UsageError("There are no losses to draw: the run has not logged any.")
     time = next((counter for counter in COUNTERS if counter in run_metrics[0]), "line")
@@ -66,7 +68,7 @@ def loss_names(run_metrics: Sequence[Mapping[str, Any]]) -> list[str]:
             name
             for row in run_metrics
             for name in row
-            if name not in COUNTERS.get(next(iter(row), ""), ())
+            if name not in TEXTS and name not in COUNTERS.get(next(iter(row), ""), ())
         )
     )
 

@@ -62,7 +62,7 @@ def to_svg(figure: Figure, title: str) -> Markup:
     head = f'<svg role="img" aria-label="{escape(title)}" style="{width}"'
     text = re.sub(r'<svg([^>]*?) width="[^"]*"', lambda match: f"{head}{match[1]}", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    return Markup(re.sub(r"\s*\n\s*", "\n", text))
+    return Markup(re.sub(r"\s*\n\s*", "\n", text))  # noqa: S704
 
 
 def to_png_address(shares: NDArray[np.float64]) -> str:

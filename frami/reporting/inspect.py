@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import h5py
 from matplotlib.figure import Figure
 
 from frami.core import code
@@ -16,6 +15,7 @@ from frami.core.run import read_metrics, read_record
 from frami.core.runtime import Runtime, select_runtime
 from frami.core.text import count, format_bytes, format_mapping, format_rows
 from frami.data.clips import Spectrograms
+from frami.data.hdf5 import is_hdf5
 from frami.data.leakage import without_samples
 from frami.data.recordings import Split
 from frami.data.splits import align_labels, load_split, split_for_task
@@ -35,7 +35,7 @@ from frami.reporting.describe import (
     loss_plot,
     write_files,
 )
-from frami.reporting.inspect_store import describe_store
+from frami.reporting.inspect_store import check_clips, describe_store
 
 N_EVENT_ROLLS = 3  # clips whose events are drawn
 
@@ -48,6 +48,7 @@ def inspect(
     data: str | Path | None = None,
     test_fold: str | int | None = None,
     teacher: ModelLike | None = None,
+    verify: bool = False,
     strict: bool = False,
     device: str = "auto",
     report: ProgressCallback = silent,
@@ -63,6 +64,7 @@ def inspect(
         data: Folder of the data set, or of all data sets; by default ``FRAMI_DATA``.
         test_fold: Fold whose recordings are shown.
         teacher: With ``out`` and a store, the model whose features are plotted.
+        verify: With a store, read all clips and compare them with their checksums.
         strict: Refuse a data set with clips that cannot be used, instead of leaving them out.
         device: ``auto``, ``cpu`` or ``cuda``.
         report: Reading recordings is a stage of its work; it is not called itself.
@@ -70,22 +72,22 @@ def inspect(
     Raises:
         UsageError: If ``path`` is not a bundle, a store or a run, or if the recordings or the
             teacher do not fit it.
-        OperationError: If a file is damaged.
+        OperationError: If a file is damaged, or with ``verify`` a clip of a store.
     """
     _check_arguments(out, dataset, data, test_fold, teacher)
     split = None
     if dataset is not None:
         split = load_split(dataset, data, test_fold=str(test_fold), strict=strict)
     path, out = expand(path), None if out is None else expand(out)
-    if teacher is not None and not path.is_file():
-        raise UsageError(f"`teacher` is for a store; {path} is not a store.")
+    _check_store(path, teacher=teacher is not None, verify=verify)
     is_run = (path / "run.json").is_file()
     if is_bundle(path) or (str(path) in list_pretrained() and not is_run):
         runtime = select_runtime(device, precision="float32")
         rows = _describe_bundle(resolve_bundle(path), out, split, runtime, report)
-    elif path.is_file() and (path.suffix == ".h5" or h5py.is_hdf5(path)):
+    elif path.is_file() and (path.suffix == ".h5" or is_hdf5(path)):
+        checks = [("checksums", check_clips(path))] if verify else []
         with Store(path) as store:
-            rows = describe_store(store, out, split, teacher, device, report)
+            rows = describe_store(store, out, split, teacher, device, report) + checks
     elif is_run:
         if split is not None:
             raise UsageError(f"`dataset` is for a bundle or a store; {path} is a run.")
@@ -98,6 +100,11 @@ def inspect(
             f"folder (with run.json), or the name of a model: {names}."
         )
     return format_rows(rows)
+
+
+def _check_store(path: Path, **given: bool) -> None:
+    for name in (name for name, is_given in given.items() if is_given and not path.is_file()):
+        raise UsageError(f"`{name}` is for a store; {path} is not a store.")
 
 
 def _check_arguments(

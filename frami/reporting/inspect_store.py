@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from frami.core.errors import UsageError
+from frami.core.errors import OperationError, UsageError
 from frami.core.progress import ProgressCallback
 from frami.core.runtime import select_runtime
 from frami.core.text import format_bytes, format_mapping
+from frami.data import repair
 from frami.data.clips import indices_of_class
 from frami.data.composition import describe_agreement, describe_coverage, describe_origins
 from frami.data.merge import MERGED
@@ -73,6 +74,17 @@ def describe_store(
         rows.append(("sounds", "none: the features of your own function have no inverse"))
         return rows + write_files(out, plots, {})
     return rows + write_files(out, plots, _class_sounds(store))
+
+
+def check_clips(path: Path) -> str:
+    """Return what a check of all clips found; raise if one is damaged."""
+    condition = repair.verify(path)
+    if len(condition.lost):
+        raise OperationError(
+            f"{path} is damaged. {condition.describe()} To keep the good clips, run: frami repair "
+            f"{path} --out NEW.h5"
+        )
+    return condition.describe()
 
 
 def _describe_methods(store: Store) -> Rows:

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
-
+from frami.core import json_files
 from frami.core.errors import OperationError, UsageError
+from frami.data.store import Store
 
 MAX_BYTES = 32_000_000  # of a text file
 MAX_WEIGHTS = 2_000_000_000  # bytes of the weights of a model
@@ -52,10 +52,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any] | None:
     path = find_file(folder, name)
     if path is None:
         return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise OperationError(f"{path} is not readable JSON ({shown(str(error))}).") from error
+    content = json_files.read_json(path)
     if not isinstance(content, dict):
         raise OperationError(f"{path} does not hold a JSON object.")
     return content
@@ -90,37 +87,24 @@ def read_csv(folder: Path, name: str) -> list[dict[str, str]]:
 
 
 def check_store_file(path: Path) -> None:
-    """Refuse a store whose data lie in other files, or whose sizes are out of bounds.
+    """Refuse a store whose sizes are out of bounds.
 
     Raises:
-        UsageError: The store refers to another file, or it is too large for a report.
+        UsageError: The store is too large for a report.
+        OperationError: It is damaged, or refers to a file outside of its folder.
     """
-    try:
-        file = h5py.File(path, "r")
-    except OSError:
-        return  # `Store` explains what is wrong
-    with file:
-        for name in file:
-            link = file.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink) or _lies_elsewhere(file[name]):
-                raise UsageError(
-                    f"{path} refers to data in another file ({shown(name)}); they are not read."
-                )
-        shapes = {name: file[name].shape for name in file if isinstance(file[name], h5py.Dataset)}
-    mel, logits = shapes.get("mel", (0, 0, 0)), shapes.get("teacher_logits", (0, 0))
-    largest = max((math.prod(s) for name, s in shapes.items() if not _is_per_clip(name)), default=0)
-    fits = len(mel) == 3 and len(logits) == 2 and mel[0] <= MAX_CLIPS and logits[1] <= MAX_CLASSES
+    with Store(path) as store:
+        shapes = {name: column.shape for name, column in store.columns.items()}
+    mel, logits = shapes["mel"], shapes["teacher_logits"]
+    largest = max(math.prod(s) for name, s in shapes.items() if not _is_per_clip(name))
+    fits = mel[0] <= MAX_CLIPS and logits[1] <= MAX_CLASSES
     if not fits or math.prod(mel[1:]) > MAX_CLIP or largest > MAX_VALUES:
-        raise UsageError(f"{path} has columns of other shapes or sizes than a report takes.")
+        raise UsageError(f"{path} has columns of larger sizes than a report takes.")
 
 
 def _is_per_clip(name: str) -> bool:
     """Return whether a column is read clip by clip, and not as a whole."""
     return name in ("mel", "timeline")
-
-
-def _lies_elsewhere(item: h5py.Dataset | h5py.Group) -> bool:
-    return isinstance(item, h5py.Dataset) and bool(item.is_virtual or item.external)
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

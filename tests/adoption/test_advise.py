@@ -14,7 +14,7 @@ from frami.adoption import sources, trials
 from frami.adoption.advise import Advice, advise, read_advice, recommend, relative_scores
 from frami.adoption.sources import SOURCES, TESTS, Costs, choose_clips
 from frami.cli import frami
-from frami.core.errors import UsageError
+from frami.core.errors import OperationError, UsageError
 from frami.core.run import read_record
 from frami.models.model import Model
 
@@ -122,5 +122,5 @@ def test_lines_say_whether_noise_is_enough(teacher: Model) -> None:
 def test_wrong_minutes_are_refused(teacher: Model, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="`minutes` is 0"):
         advise(teacher, tmp_path, minutes=0)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(OperationError, match=r"Cannot read .*advice\.json"):
         read_advice(tmp_path)

@@ -42,7 +42,7 @@ def test_a_sequence() -> None:
         ("a.txt", "x\ny\nx\n", "holds a name twice: x"),
         ("a.csv", "mid,color\n1,2\n", r"has no column of labels; .*\(mid, color\)"),
         ("a.csv", "index,label\n0,x\n1\n", "holds no names of classes, or an empty one"),
-        ("a.json", "{", "is not JSON"),
+        ("a.json", "{", "is not readable JSON"),
         ("a.json", '{"name": "x"}', "no list of labels"),
         ("a.json", "[1, 2]", "no list of labels"),
     ],

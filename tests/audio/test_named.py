@@ -44,7 +44,7 @@ def test_a_file_changes_the_defaults_or_a_preset(tmp_path: Path) -> None:
         ({"log": "db"}, "There is no log 'db'. Allowed: ln, log10, dB"),
         ({"function": "net.py:mel@0123456789abcdef"}, "Name the function itself"),
         ("[1]", "must hold settings by name"),
-        ("{", "is not JSON"),
+        ("{", "is not readable JSON"),
     ],
 )
 def test_a_wrong_file_is_one_sentence(content: Any, message: str, tmp_path: Path) -> None:

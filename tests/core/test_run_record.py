@@ -64,6 +64,7 @@ def test_read_record_that_the_disk_does_not_give_is_not_called_absent(
     def fail(path: Path, encoding: str) -> str:
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
 
+    (tmp_path / "run.json").write_text("{}")
     monkeypatch.setattr(Path, "read_text", fail)
     with pytest.raises(OperationError, match="Cannot read .*run.json: Input/output error"):
         read_record(tmp_path)

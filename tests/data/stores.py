@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import torch
 
+from frami.data.checksums import CHECKSUM
 from frami.data.store import COLUMNS, Store
 from frami.data.writer import StoreWriter
 from frami.inversion.synthesize import synthesize
@@ -76,3 +77,8 @@ def count_clips(path: Path) -> int:
         assert count % BATCH == 0
         assert bool(np.isfinite(file["mel"][:]).all()) and bool((file["n_frames"][:] > 0).all())
         return count
+
+
+def forget_checksums(file: h5py.File) -> None:
+    """Make a store, open for writing, one of an earlier version, whose values may be changed."""
+    del file[CHECKSUM], file.attrs[CHECKSUM]

@@ -16,7 +16,6 @@ import frami
 from frami.cli import frami as command
 from frami.core.errors import OperationError, UsageError
 from frami.core.run import read_record
-from frami.data import merge as merging
 from frami.data.composition import (
     describe_agreement,
     describe_answers,
@@ -211,7 +210,7 @@ def test_interrupted_merge_leaves_nothing(
         raise KeyboardInterrupt
 
     before = sorted(tmp_path.iterdir())
-    monkeypatch.setattr(merging, "_copy_column", interrupted)
+    monkeypatch.setattr("frami.data.merge_columns._copy_column", interrupted)
     with pytest.raises(KeyboardInterrupt):
         merge(paths, tmp_path / "both.h5")
     assert sorted(tmp_path.iterdir()) == before

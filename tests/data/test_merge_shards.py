@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tracemalloc
 from collections.abc import Callable
@@ -9,18 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pytest
+import torch
 
 import frami
 from frami.core.errors import OperationError, UsageError
 from frami.core.run import read_record
 from frami.data.merge import merge
+from frami.data.repair import verify
 from frami.data.shards import describe_shards
 from frami.data.store import Store
 from frami.inversion.synthesize import synthesize
 from frami.models.model import Model
 from tests.conftest import make_teacher
-from tests.data.stores import read_columns
+from tests.data.stores import forget_checksums, read_columns
 
 PLAN: dict[str, Any] = {
     "samples": 28,
@@ -108,6 +112,7 @@ def _incomplete(path: Path) -> Path:
 
 def _renumbered(path: Path) -> Path:
     with h5py.File(path, "r+") as file:
+        forget_checksums(file)
         file["round"][:4] = 3
     return path
 
@@ -157,6 +162,29 @@ def test_stores_that_are_not_one_whole_plan_are_refused(
         assert not list(tmp_path.glob("*joined*"))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shard": {"index": 1, "count": 10**9, "rounds": 10**9}},
+        {"shard": {"index": 1, "count": 3, "rounds": 10**30}},
+        {"shard": {"index": 0, "count": 3, "rounds": 7}},
+        {"shard": {"index": 1}},
+        {"shard": [1, 3, 7]},
+        {"batch_size": 0},
+        {"batch_size": "4"},
+    ],
+)
+def test_impossible_shard_is_refused(
+    changes: dict[str, Any], shards: list[Path], tmp_path: Path
+) -> None:
+    settings = _settings(shards[0]) | changes
+    with h5py.File(shards[0], "r+") as file:
+        forget_checksums(file)
+        file.attrs["settings"] = json.dumps(settings)
+    with pytest.raises(OperationError, match="shard-1-of-3.h5 is damaged"):
+        merge(shards, tmp_path / "joined.h5")
+
+
 @pytest.mark.slow
 def test_memory_of_a_merge_does_not_grow_with_the_store(teacher: Model, tmp_path: Path) -> None:
     plan = {"samples": 1536, "batch_size": 128, "frame_range": (800, 800)}
@@ -172,11 +200,16 @@ def test_virtual_store_reads_as_a_copy_and_is_refused_without_its_sources(
     teacher: Model, shards: list[Path], tmp_path: Path
 ) -> None:
     merge(shards, tmp_path / "copy.h5").close()
-    (tmp_path / "elsewhere").mkdir()
-    virtual = tmp_path / "elsewhere" / "virtual.h5"
-    merge(shards, virtual, virtual=True).close()
-    assert read_columns(virtual) == read_columns(tmp_path / "copy.h5")
+    virtual = tmp_path / "virtual.h5"
+    with merge(shards, virtual, virtual=True) as joined, Store(tmp_path / "copy.h5") as copy:
+        assert joined.columns.keys() == copy.columns.keys()
+        for name in copy.columns:
+            np.testing.assert_array_equal(joined.column(name), copy.column(name))
+        assert torch.equal(joined.mel(9), copy.mel(9))
+        np.testing.assert_array_equal(joined.rows("round", 3, 18), copy.rows("round", 3, 18))
+        assert joined.settings == copy.settings and joined.has_checksums
     assert virtual.stat().st_size < shards[0].stat().st_size
+    assert verify(virtual).describe() == "All 28 clips have their checksums."
     moved = tmp_path / "moved.h5"
     shards[1].rename(moved)
     with pytest.raises(OperationError, match="shard-2-of-3.h5, which is missing"):
@@ -187,7 +220,7 @@ def test_virtual_store_reads_as_a_copy_and_is_refused_without_its_sources(
     with pytest.raises(OperationError, match=r"refers to 8 clips of .*, which has 4"):
         Store(virtual)
     shards[1].write_text("no store")
-    with pytest.raises(OperationError, match="which is damaged"):
+    with pytest.raises(OperationError, match="shard-2-of-3.h5 is truncated or not an HDF5 file"):
         Store(virtual)
     stores = []
     for seed in (5, 6):

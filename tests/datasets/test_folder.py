@@ -185,15 +185,29 @@ def test_hidden_files_and_remains_of_archives_are_ignored(tmp_path: Path) -> Non
     assert split.labels == ("cat", "dog") and len(labels_of(split)) == 10
 
 
-def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+def test_links_are_followed_but_not_in_circles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_class_folders(tmp_path / "real", {"dog": 5, "cat": 5})
     folder = tmp_path / "links"
     folder.mkdir()
     for name in ("dog", "cat"):
         (folder / name).symlink_to(tmp_path / "real" / name)
     (tmp_path / "real/dog/loop").symlink_to(tmp_path / "real/dog")
+    with pytest.raises(UsageError, match=r"is a link to .*real.*, outside .*FRAMI_FOLLOW_LINKS=1"):
+        load_split("folder", folder, test_fold="1")
+    monkeypatch.setenv("FRAMI_FOLLOW_LINKS", "1")
     split = load_split("folder", folder, test_fold="1")
     assert len(labels_of(split)) == 10
+
+
+def test_table_cannot_name_files_outside_its_folder(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "real", {"dog": 5, "cat": 5})
+    write_class_folders(tmp_path / "data", {"cow": 1})
+    rows = [f"../real/{label}/{i}.wav,{label}" for label in ("dog", "cat") for i in range(1, 5)]
+    (tmp_path / "data/table.csv").write_text("file,label\n" + "\n".join(rows) + "\n")
+    with pytest.raises(UsageError):
+        load_split("folder", tmp_path / "data", test_fold="1")
 
 
 def test_equal_files_of_two_classes_are_left_out(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from frami.data.store import Store, store_run_folder
 from frami.inversion import loop
 from frami.inversion.synthesize import synthesize
 from frami.models.model import Model
+from frami.reporting.charts import loss_curves, loss_names
 from tests.conftest import last_layer
 
 Diverge = Callable[[set[int]], None]
@@ -66,6 +67,7 @@ def test_a_round_goes_back_once_and_the_second_time_ends_the_run(
         run(teacher, tmp_path / "once.h5").close()
     rows = read_metrics(store_run_folder(tmp_path / "once.h5"))
     assert [("setback" in row) for row in rows] == [True, False]
+    assert "setback" not in loss_names(rows) and loss_curves(rows).axes
     diverge({1, 4})  # a round that steps back makes two updates of three
     with (
         pytest.warns(FramiWarning, match="round 0"),

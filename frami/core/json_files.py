@@ -1,0 +1,155 @@
+"""Read JSON that may come from a stranger: every type is checked here, before a value is used."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+from frami.core.errors import OperationError
+from frami.core.files import describe_os_error
+
+MAX_BYTES = 1 << 26
+NAMES = {
+    bool: "true or false",
+    int: "an integer",
+    float: "a finite number",
+    str: "a text",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
+
+NOTHING: Mapping[str, Any] = types.MappingProxyType({})
+
+
+def parse_json(text: str, source: str) -> Any:
+    """Return the value of a JSON text.
+
+    Args:
+        text: The text.
+        source: Name of its file, for the error message.
+
+    Raises:
+        OperationError: It is not JSON, or it is nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise OperationError(f"{source} is not readable JSON ({error}). Copy it again.") from error
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file of at most 64 MiB.
+
+    Raises:
+        OperationError: It cannot be read, is too large, or is not JSON.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise OperationError(
+                f"{path} has more than {MAX_BYTES >> 20} MiB: it is not JSON of frami."
+            )
+        return parse_json(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise OperationError(describe_os_error(error, "read", path)) from error
+    except UnicodeDecodeError as error:
+        raise OperationError(f"{path} is not readable JSON ({error}). Copy it again.") from error
+
+
+def read_object(
+    path: Path, required: Mapping[str, Any], optional: Mapping[str, Any] = NOTHING
+) -> dict[str, Any]:
+    """Return a JSON object with checked entries.
+
+    Args:
+        path: The file.
+        required: Type of each entry that must be there (`check_type`).
+        optional: Type of each entry that may be there. Further entries are not checked.
+
+    Raises:
+        OperationError: The file cannot be read, or an entry is missing or has another type.
+    """
+    content = read_json(path)
+    check_entries(content, str(path), required, optional)
+    return dict(content)
+
+
+def check_entries(
+    content: Any, source: str, required: Mapping[str, Any], optional: Mapping[str, Any] = NOTHING
+) -> None:
+    """Raise an OperationError unless a JSON object has entries of these types."""
+    check_type(content, dict, source, "content")
+    if missing := sorted(required.keys() - content.keys()):
+        raise OperationError(f"{source} is damaged: it lacks {', '.join(missing)}.")
+    for name, kind in {**required, **optional}.items():
+        if name in content:
+            check_type(content[name], kind, source, name)
+
+
+def parse_object(text: str, source: str) -> dict[str, Any]:
+    """Return the JSON object of a text."""
+    content = parse_json(text, source)
+    check_type(content, dict, source, "content")
+    return dict(content)
+
+
+def parse_texts(text: str, source: str) -> tuple[str, ...]:
+    """Return the texts of a JSON list."""
+    content = parse_json(text, source)
+    check_type(content, list[str], source, "content")
+    return tuple(content)
+
+
+def check_type(value: Any, kind: Any, source: str, name: str) -> None:
+    """Raise an OperationError unless a JSON value has a type.
+
+    Args:
+        value: The value.
+        kind: ``bool``, ``int``, ``float`` (finite; an integer also counts), ``str``, ``None``,
+            ``list``, ``dict``, ``list[kind]``, ``dict[str, kind]``, ``kind | kind`` or ``Any``.
+        source: Name of the file, for the error message.
+        name: Name of the value, for the error message.
+    """
+    if not has_type(value, kind):
+        raise OperationError(
+            f"{source} is damaged: its {name} is {shorten(value)}; it must be {_describe(kind)}."
+        )
+
+
+def shorten(value: Any) -> str:
+    """Return a value as text of at most 60 characters, for an error message."""
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def has_type(value: Any, kind: Any) -> bool:
+    """Return whether a JSON value has a type; see `check_type`."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return True
+    if origin in (Union, types.UnionType):
+        return any(has_type(value, one) for one in arguments)
+    if origin is list:
+        return isinstance(value, list) and all(has_type(one, arguments[0]) for one in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(has_type(v, arguments[1]) for v in value.values())
+    if isinstance(value, bool):
+        return kind is bool
+    if kind is float:
+        return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    return isinstance(value, kind or type(None))
+
+
+def _describe(kind: Any) -> str:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return " or ".join(map(_describe, arguments))
+    if origin is list:
+        return f"a list, each value {_describe(arguments[0])}"
+    if origin is dict:
+        return f"an object, each value {_describe(arguments[1])}"
+    return NAMES.get(kind, "any value")
