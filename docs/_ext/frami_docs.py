@@ -3,7 +3,7 @@
     {frami-settings} frami.generators.dafl:Settings   table of a dataclass of settings
     {frami-bench} FRAMI                               measured rows of a method
     {frami-comparison}                                one row a method, one column a data set
-    {frami-main-results}                              teacher, student and bounds of suite main
+    {frami-main-results}                              teacher, students and bounds of suite full
     {frami-recipes}                                   weights of every recipe
     {frami-options} generators                        names that a command line option accepts
 
@@ -32,13 +32,17 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 from sphinx.writers.html5 import HTML5Translator
 
+from frami.bench.rows import group_by, pairs, sections, spread
+from frami.bench.sources import FRAMI, RECORDINGS, SYNTHESIZER
+
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "evaluate" / "bench.csv"
-# The setting of the comparison: the data set, its fold, and the title of its column.
+# The columns of the comparison: data set, folds as in `frami.bench.rows.sections`, and title.
 COMPARED = {
-    ("fsdd", "takes"): "FSDD",
+    ("fsdd", "takes"): "FSDD, takes",
+    ("fsdd", "speakers"): "FSDD, new speaker",
     ("esc10", "5"): "ESC-10",
-    ("esc50", "5"): "ESC-50",
+    ("esc50", "all"): "ESC-50",
     ("urbansound8k", "3"): "UrbanSound8K",
 }
 # Rows of the comparison: the page of each method, and the name of its rows in bench.csv.
@@ -52,6 +56,8 @@ METHODS = {
     "cmi": "CMI",
     "fastmeta": "FastMeta",
     "nayer": "NAYER",
+    "synthesizer": "synthesizer",
+    "one_clip": "one clip",
     "noise": "noise",
     "recordings": "other recordings",
 }
@@ -59,17 +65,16 @@ NARROW = "\N{NO-BREAK SPACE}"
 Row = dict[str, str]
 
 
-def bench_rows(suite: str) -> list[Row]:
-    """Return the rows of one suite that belong to the comparison."""
+def bench_rows(suite: str) -> dict[tuple[str, str], list[Row]]:
+    """Return the rows of one suite by the columns of the comparison; teachers are resnets."""
     with BENCH.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [
-        row
-        for row in rows
-        if row["suite"] == suite
-        and row["teacher"].startswith("resnet")
-        and (row["dataset"], row["fold"]) in COMPARED
-    ]
+        rows = [row for row in csv.DictReader(file) if row["suite"] == suite]
+    found = {
+        (dataset, folds): of_data
+        for (_, dataset, folds, teacher), of_data in sections(rows).items()
+        if teacher == "resnet"
+    }
+    return {key: found[key] for key in COMPARED if key in found}
 
 
 def variants(rows: Iterable[Row], name: str) -> list[str]:
@@ -78,22 +83,19 @@ def variants(rows: Iterable[Row], name: str) -> list[str]:
     return [source for source in sources if re.fullmatch(re.escape(name) + r"([,( ].*)?", source)]
 
 
-def mean_and_spread(rows: Iterable[Row], column: str) -> str:
-    """Return the mean over seeds, and the standard deviation if there are several."""
-    values = [float(row[column]) for row in rows]
-    if len(values) < 2:
-        return f"{values[0]:.3f}"
-    return f"{statistics.mean(values):.3f}{NARROW}±{NARROW}{statistics.stdev(values):.3f}"
+def without_data(source: str) -> str:
+    """Return a source without a parenthesis, such as the data set of other recordings."""
+    return source.split(" (")[0]
+
+
+def mean_and_error(rows: Iterable[Row], column: str) -> str:
+    """Return the mean, and its standard error over folds and seeds if there are several."""
+    return spread(float(row[column]) for row in rows).replace(" ", NARROW)
 
 
 def seconds(rows: Iterable[Row]) -> str:
     """Return the mean CPU seconds of synthesis."""
     return f"{statistics.mean(float(row['synthesis_cpu_s']) for row in rows):.0f}"
-
-
-def seeds(rows: Iterable[Row]) -> str:
-    """Return the seeds of some rows."""
-    return ", ".join(sorted({row["seed"] for row in rows}, key=int))
 
 
 def select(rows: Iterable[Row], **columns: str) -> list[Row]:
@@ -148,77 +150,92 @@ def _range(field: Any) -> str:
 
 
 class BenchTable(TableDirective):
-    """The measured rows of one method in the suite cpu."""
+    """The measured rows of one method in the suite release."""
 
     def rows(self) -> list[Sequence[str]]:
-        rows = bench_rows("cpu")
-        table: list[Sequence[str]] = [
-            ("data set", "variant", "settings", "clips", "accuracy", "CPU s", "seeds"),
-        ]
-        for (dataset, fold), title in COMPARED.items():
-            of_data = select(rows, dataset=dataset, fold=fold)
-            for source in variants(of_data, self.arguments[0]):
-                of_source = select(of_data, source=source)
-                clips = f"{int(of_source[0]['clips']):,}"
-                accuracy = mean_and_spread(of_source, "accuracy")
+        head = ("data set", "variant", "settings", "clips", "accuracy", "agreement, unheard")
+        table: list[Sequence[str]] = [(*head, "CPU s", "runs")]
+        for key, rows in bench_rows("release").items():
+            for source in variants(rows, self.arguments[0]):
+                of_source = select(rows, source=source)
                 settings = " ".join(f"`{each}`" for each in of_source[0]["settings"].split())
-                costs = seconds(of_source), seeds(of_source)
-                table.append((title, source, settings, clips, accuracy, *costs))
+                clips = f"{int(of_source[0]['clips']):,}"
+                scores = (
+                    mean_and_error(of_source, "accuracy"),
+                    mean_and_error(of_source, "agreement_unheard"),
+                )
+                costs = seconds(of_source), str(len(of_source))
+                table.append((COMPARED[key], source, settings, clips, *scores, *costs))
         return table
+
+    def run(self) -> list[nodes.Node]:
+        if len(self.rows()) == 1:
+            return [nodes.paragraph("", "This version has no measured rows of this method yet.")]
+        return super().run()
 
 
 class ComparisonTable(TableDirective):
     """Accuracy and CPU seconds of every method, one column a data set."""
 
     def rows(self) -> list[Sequence[str]]:
-        rows = bench_rows("cpu")
-        table: list[Sequence[str]] = [("method", *COMPARED.values())]
+        measured = bench_rows("release")
+        table: list[Sequence[str]] = [("method", *(COMPARED[key] for key in measured))]
+        every = [row for rows in measured.values() for row in rows]
         methods = [
-            (f"[{title}]({page}.md)" if source == title else source, source)
+            (f"[{title}]({page}.md)" if name == title else name, name)
             for page, title in METHODS.items()
-            for source in variants(rows, title)
-            if "times the clips" not in source and "(" not in source
+            for name in dict.fromkeys(map(without_data, variants(every, title)))
         ]
-        sources = [("distilled from recordings", "recordings (upper bound)"), *methods]
-        for title, source in sources:
-            cells = []
-            for dataset, fold in COMPARED:
-                measured = select(rows, dataset=dataset, fold=fold, source=source)
-                cost = "" if source.startswith("recordings") else f", {seconds(measured)}{NARROW}s"
-                cells.append(mean_and_spread(measured, "accuracy") + cost if measured else "")
-            table.append((title, *cells))
+        for title, name in [("distilled from recordings", without_data(RECORDINGS.name)), *methods]:
+            by_column = [
+                [row for row in rows if without_data(row["source"]) == name]
+                for rows in measured.values()
+            ]
+            table.append((title, *map(self._cell, by_column)))
         return table
+
+    @staticmethod
+    def _cell(rows: Sequence[Row]) -> str:
+        if not rows:
+            return ""
+        cost = f", {seconds(rows)}{NARROW}s" if rows[0]["source"] != RECORDINGS.name else ""
+        return mean_and_error(rows, "accuracy") + cost
 
 
 class MainResults(TableDirective):
-    """The suite main: teacher, students and their bounds, one line a student."""
+    """The suite full: teacher, students and their bounds, one line a student."""
 
     def rows(self) -> list[Sequence[str]]:
-        rows = bench_rows("main")
         sources = {
-            "labels only": "recordings, labels only",
-            "distilled, recordings": "recordings (upper bound)",
-            "**FRAMI**": "FRAMI",
-            "noise": "noise",
+            "recordings": RECORDINGS.name,
+            "**FRAMI**": FRAMI.name,
+            "synthesizer": SYNTHESIZER.name,
         }
-        head = ("data set", "student", "parameters", "teacher", *sources, "FRAMI / teacher")
-        table: list[Sequence[str]] = [head]
-        for (dataset, fold), title in COMPARED.items():
-            of_data = select(rows, dataset=dataset, fold=fold)
-            for student in dict.fromkeys(row["student"] for row in of_data):
-                by_source = {
-                    name: select(of_data, student=student, source=source)
-                    for name, source in sources.items()
-                }
-                best = by_source["**FRAMI**"][0]
-                values = [mean_and_spread(r, "accuracy") if r else "" for r in by_source.values()]
-                values[2] = f"**{values[2]}**"
-                ratio = float(best["accuracy"]) / float(best["teacher_accuracy"])
-                parameters = f"{int(best['parameters']):,}"
-                teacher = f"{float(best['teacher_accuracy']):.3f}"
-                network = f"`{student.split(',')[0]}`"
-                table.append((title, network, parameters, teacher, *values, f"{ratio:.3f}"))
+        head = ("data set", "student", "parameters", "teacher", *sources, "FRAMI / recordings")
+        table: list[Sequence[str]] = [(*head, "runs")]
+        for key, of_data in bench_rows("full").items():
+            for (student,), rows in group_by(of_data, "student").items():
+                by_source = {name: select(rows, source=each) for name, each in sources.items()}
+                if all(by_source.values()):
+                    network = f"`{student.split(',')[0]}`"
+                    table.append((COMPARED[key], network, *_full_cells(by_source)))
         return table
+
+
+def _full_cells(by_source: dict[str, list[Row]]) -> list[str]:
+    """Return parameters, the teacher's accuracy, those of students, their ratio and number."""
+    recordings, own, _ = by_source.values()
+    values = [mean_and_error(rows, "accuracy") for rows in by_source.values()]
+    ratios = [score / bound for score, bound in pairs(own, recordings, "accuracy")]
+    return [
+        f"{int(own[0]['parameters']):,}",
+        mean_and_error(own, "teacher_accuracy"),
+        values[0],
+        f"**{values[1]}**",
+        values[2],
+        spread(ratios).replace(" ", NARROW) if ratios else "",
+        str(len(own)),
+    ]
 
 
 class RecipeTable(TableDirective):

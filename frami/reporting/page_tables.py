@@ -101,5 +101,5 @@ def _facts(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
 
 def _to_text(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.4g}"
     return shown(value if isinstance(value, str) else json.dumps(value, default=str))
