@@ -15,6 +15,8 @@ from frami.core.environment import environment
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
 
+STATE_FILES = "state.pt", "state.1.pt"  # the last state, and the one before
+
 
 def settings_id(settings: Mapping[str, Any]) -> str:
     """Return 8 hex digits that identify settings; equal settings have equal digits."""
@@ -29,7 +31,7 @@ def is_finished(folder: Path) -> bool:
 
 def discard_record(folder: Path) -> None:
     """Delete the record of a run whose results no longer exist."""
-    for name in ("run.json", "metrics.jsonl", "state.pt"):
+    for name in ("run.json", "metrics.jsonl", *STATE_FILES):
         (folder / name).unlink(missing_ok=True)
 
 
