@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import frami
+from frami import cli
 
 LATE = ("h5py", "onnx", "onnxscript", "onnxruntime", "scipy.stats", "sklearn.metrics", "pooch")
 TOO_LONG = 300.0
@@ -111,7 +112,7 @@ def _run(words: Sequence[str], folder: Path, log: Path, prepare: Prepare) -> NoR
         random.seed()
         prepare()
         sys.argv = ["frami", *words]
-        frami.cli.main()
+        cli.main()
         code = 0
     except SystemExit as stop:
         code = int(stop.code or 0)
