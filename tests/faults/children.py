@@ -143,10 +143,11 @@ def count_writes(calls: Path, last: int = 0, after: bool = False) -> None:
             dies = os.fstat(descriptor).st_size == last
             if dies and not after:
                 os.kill(os.getpid(), signal.SIGKILL)
-            result = call(*arguments, **keywords)
-            if dies:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
+            try:
+                return call(*arguments, **keywords)
+            finally:
+                if dies:
+                    os.kill(os.getpid(), signal.SIGKILL)
 
         return counting
 
