@@ -14,7 +14,7 @@ from tests.faults.results import Result, add_result, read_results, tables
 from tests.faults.trials import Outcome, damage
 
 JOBS = ("train", "synthesize, frami", "synthesize, shards", "distill, from", "soundscapes", "get")
-KINDS = ("SIGKILL at a rename, deletion or sync", "damaged state", "two at once")
+KINDS = ("SIGKILL at a rename, deletion or sync", "damaged state")
 
 
 def test_a_difference_of_results_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.faults import children, disks
 from tests.faults.jobs import Job
-from tests.faults.lab import Lab, interval, last_line, traceback_of
+from tests.faults.lab import Lab, interval, is_done, last_line, traceback_of
 
 MEGABYTE = 1 << 20
 ENDS = {signal.SIGINT: 130, signal.SIGTERM: -signal.SIGTERM, signal.SIGKILL: -signal.SIGKILL}
@@ -48,7 +48,7 @@ def interrupted(
         child.wait(rng.uniform(0, lab.reference(job).seconds[position]))
         child.send(number)
         child.finish()
-        if child.code == 0:
+        if is_done(child):
             position += 1
             continue
         if child.code != ENDS[number] or traceback_of(child):
@@ -69,7 +69,7 @@ def killed_at_a_write(lab: Lab, job: Job, folder: Path, rng: random.Random) -> O
         last = rng.randint(1, max(1, lab.reference(job).calls[position]))
         die = partial(children.count_writes, calls, last, rng.random() < 0.5)
         child = lab.start(job, position, folder, die, interval=0.0).finish()
-        if child.code == 0:
+        if is_done(child):
             position += 1
             continue
         if child.code != -signal.SIGKILL:
@@ -144,12 +144,12 @@ def damaged_state(lab: Lab, job: Job, folder: Path, rng: random.Random) -> Outco
     child = lab.start(job, 0, folder, interval=0.0)
     while not child.poll() and not list(folder.rglob("state.pt")):
         time.sleep(0.002)
-    child.wait(rng.uniform(0, 0.5 * lab.reference(job).seconds[0]))
+    child.wait(rng.uniform(0, 0.3 * lab.reference(job).seconds[0]))
     child.send(signal.SIGKILL)
     child.finish()
     states = sorted(folder.rglob("state.pt"))
-    if not states:
-        return Outcome(skipped="keeps no state")
+    if not states or child.code == 0:
+        return Outcome(skipped="no state was left" if child.code else "it was too fast")
     outcome = Outcome(len(states))
     for path in states:
         path.write_bytes(damage(path.read_bytes(), rng))
@@ -194,7 +194,7 @@ def two_at_once(lab: Lab, job: Job, folder: Path, rng: random.Random) -> Outcome
         for child in (first.finish(), second.finish()):
             if child.code == 2 and "nother process" in last_line(child):
                 outcome.refused += 1
-            elif child.code:
+            elif not is_done(child):
                 outcome.lost = f"exit code {child.code}: {last_line(child)}"
                 return outcome
     outcome.lost = lab.finish(job, folder)
@@ -226,7 +226,7 @@ def clock_jumps(lab: Lab, job: Job, folder: Path, rng: random.Random) -> Outcome
         child.send(signal.SIGKILL)
         child.finish()
         child = lab.start(job, position, folder, jumps).finish()
-        if child.code:
+        if not is_done(child):
             return Outcome(1, lost=f"exit code {child.code}: {last_line(child)}")
     return Outcome(1, lost=lab.finish(job, folder))
 
