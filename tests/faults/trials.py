@@ -45,7 +45,7 @@ def interrupted(
     outcome, planned, position = Outcome(), rng.randint(1, 3), 0
     while position < len(job.commands) and outcome.hits < planned:
         child = lab.start(job, position, folder, interval=interval(rng))
-        child.wait(rng.uniform(0, lab.reference(job).seconds[position]))
+        child.wait(rng.uniform(0, 0.6 * lab.reference(job).seconds[position]))
         child.send(number)
         child.finish()
         if is_done(child):
