@@ -52,6 +52,8 @@ class Child:
     @property
     def printed(self) -> str:
         """What it has printed so far."""
+        if not self.log.is_file():  # killed before it began
+            return ""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def poll(self) -> bool:
