@@ -80,9 +80,6 @@ def acquire_lock(lock: Path, activity: str) -> int:
         descriptor = os.open(lock, os.O_CREAT | os.O_RDWR)
     try:
         _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, lock.parent)
-        if not _is_at(descriptor, lock):  # its last holder has deleted it meanwhile
-            os.close(descriptor)
-            return acquire_lock(lock, activity)
     except BlockingIOError as error:
         os.close(descriptor)
         raise UsageError(
@@ -91,7 +88,10 @@ def acquire_lock(lock: Path, activity: str) -> int:
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
+    if _is_at(descriptor, lock):
+        return descriptor
+    os.close(descriptor)  # its last holder has deleted the file meanwhile
+    return acquire_lock(lock, activity)
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
