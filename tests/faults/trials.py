@@ -207,10 +207,11 @@ def read_meanwhile(lab: Lab, job: Job, folder: Path, rng: random.Random) -> Outc
         return Outcome(skipped="writes no store")
     outcome = Outcome()
     child = lab.start(job, 0, folder, interval=interval(rng))
-    until = time.monotonic() + rng.uniform(0.7, 1.2) * lab.reference(job).seconds[0]
+    until = time.monotonic() + rng.uniform(1, 5) * lab.reference(job).seconds[0]
     while not child.poll() and time.monotonic() < until and not outcome.lost:
         outcome.lost = lab.broken(job, folder)
         outcome.hits += any((folder / name).is_file() for name in job.stores)
+        time.sleep(0.005)
     child.send(signal.SIGKILL)
     child.finish()
     outcome.lost = outcome.lost or lab.broken(job, folder) or lab.finish(job, folder)
