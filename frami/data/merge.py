@@ -71,17 +71,18 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path, *, virtual: boo
             shards.plan_settings(sources[0]) if is_plan else {MERGED: list(_provenance(sources))}
         )
         files.ensure_dir(out.parent)
+        references = _teacher_code(sources)
         with _written_whole(out) as file:
             _write(sources, file, settings, virtual=virtual)
-        references = _teacher_code(sources)
-        record = make_record(
-            "merge",
-            settings,
-            start,
-            teacher=sources[0].teacher,
-            **({code.TEACHER_CODE: references} if references else {}),
-        )
-        files.write_json(files.ensure_dir(store_run_folder(out)) / "run.json", record)
+            record = make_record(
+                "merge",
+                settings,
+                start,
+                teacher=sources[0].teacher,
+                **({code.TEACHER_CODE: references} if references else {}),
+            )
+            # Before the store appears, so that no store is without its record.
+            files.write_json(files.ensure_dir(store_run_folder(out)) / "run.json", record)
     return Store(out)
 
 
