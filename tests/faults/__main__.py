@@ -9,6 +9,7 @@ import os
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -60,6 +61,7 @@ def main() -> int:
     parser.add_argument("--kind", choices=list(KINDS), action="append", help="only this fault")
     given = parser.parse_args()
     end = time.monotonic() + 60 * given.minutes
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped, too
     lab = Lab(given.folder)
     try:
         disturb(lab, given.job, given.kind or list(KINDS), given.rounds, end)

@@ -107,6 +107,7 @@ def _run(words: Sequence[str], folder: Path, log: Path, prepare: Prepare) -> NoR
     code = 99
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(output, 1)
         os.dup2(output, 2)
