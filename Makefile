@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INPUTS := setup.cfg pyproject.toml constraints.txt
 
 .PHONY: demo check test lint coverage slow docs build smoke golden fuzz audit-dependencies bench \
-	cluster clean
+	cluster faults clean
 
 # torch comes first and alone: once it is there, no other package pulls in a larger build of it.
 $(VENV)/core: $(INPUTS)
@@ -73,6 +73,11 @@ bench: $(VENV)/dev
 # Two processes on two free cores: their speed, and that a kill -9 loses nothing.
 cluster: $(VENV)/dev
 	$(BIN)/python -m tests.cluster
+
+# Kills, full disks and damaged states in every long command; an interrupted call goes on in faults/.
+MINUTES ?= 120
+faults: $(VENV)/dev
+	$(BIN)/python -m tests.faults --folder faults --minutes $(MINUTES)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info docs/_build demo runs

@@ -115,6 +115,13 @@ def _stop(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
+def _comes_of_interrupt(error: BaseException | None) -> bool:
+    """Return whether an error was raised while Ctrl-C was ending the work, as torch may do."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def _user_code(error: Exception) -> str | None:
     """Return a sentence that names the line of the user's own code that raised an error, if any."""
     installed = (sys.prefix, sys.base_prefix, str(Path(__file__).resolve().parents[2]), "<")
@@ -157,6 +164,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
+        if _comes_of_interrupt(error):
+            _stop(f"stopped. Finished work is kept. To continue, type: {command}", 130)
         if memory.is_full(error):
             _stop(f"{memory.describe_full(error)} {OUT_OF_MEMORY}", 1)
         if isinstance(error, OSError):

@@ -54,14 +54,16 @@ def get(dataset: str, out: str, base_url: str | None, **runtime: Unpack[RuntimeA
     from frami.data import download
     from frami.data.recordings import load_dataset
 
-    began = time.monotonic()
-    present = download.is_downloaded(dataset, Path(out))
-    with show_download(f"download of {dataset}") as report:
-        folder = download.download_dataset(dataset, Path(out), base_url=base_url, progress=report)
-    path = Path(out) / f"{folder.name}.json"
-    if not present:
+    began, path = time.monotonic(), Path(out) / f"{load_dataset(dataset).FOLDER}.json"
+
+    def write_record(folder: Path) -> None:
         settings = {"dataset": dataset, "out": out, "from": base_url, **runtime}
         files.write_json(path, make_record("data get", settings, began))
+
+    with show_download(f"download of {dataset}") as report:
+        folder = download.download_dataset(
+            dataset, Path(out), base_url=base_url, progress=report, finish=write_record
+        )
     record = f" The record of the download is in {path}." if path.exists() else ""
     click.echo(f"{dataset} is in {folder}.{record}")
     fold = load_dataset(dataset).test_folds(folder)[-1]

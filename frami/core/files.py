@@ -105,7 +105,18 @@ def acquire_lock(lock: Path, activity: str) -> int:
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
+    if _is_at(descriptor, lock):
+        return descriptor
+    os.close(descriptor)  # its last holder has deleted the file meanwhile
+    return acquire_lock(lock, activity)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Return whether a path is that of an open file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _lock(descriptor: int, flags: int, folder: Path) -> None:
@@ -157,13 +168,16 @@ def exclusive(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically: after an interruption it has the old or the new content."""
-    write_parts(path, [content])
+def write_bytes(path: Path, content: bytes, *, keep: Path | None = None) -> None:
+    """Write a file atomically: after an interruption it has the old or the new content.
+
+    With ``keep``, the old file gets that name just before the new one takes its place.
+    """
+    write_parts(path, [content], keep=keep)
 
 
-def write_parts(path: Path, parts: Iterable[bytes]) -> None:
-    """Write a file atomically, part by part, as the parts are computed."""
+def write_parts(path: Path, parts: Iterable[bytes], *, keep: Path | None = None) -> None:
+    """Write a file atomically, part by part, as the parts are computed; see `write_bytes`."""
     temporary = path.with_name(f".{path.name}.part")
     with reraise_os_errors():
         try:
@@ -172,10 +186,30 @@ def write_parts(path: Path, parts: Iterable[bytes]) -> None:
                     file.write(part)
                 file.flush()
                 os.fsync(file.fileno())
+            if keep is not None:
+                with suppress(FileNotFoundError):
+                    path.replace(keep)
             temporary.replace(path)
+            sync(path.parent)
         except BaseException:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+            raise
+
+
+def sync(path: Path) -> None:
+    """Have the system write a file, or the names in a folder, to the disk.
+
+    Some file systems cannot do so for a folder.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno in WAYS_OUT:
             raise
 
 

@@ -1,8 +1,7 @@
-"""Run folders: the record run.json, the log metrics.jsonl and the state to resume from."""
+"""Run folders: the record run.json, the log metrics.jsonl and the states to resume from."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import time
@@ -11,22 +10,20 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from frami.core import files
 from frami.core.environment import environment
-from frami.core.errors import OperationError
 from frami.core.extension import extend_record
-from frami.core.memory import raise_unless_damaged
 from frami.core.meter import Meter
 from frami.core.run_identity import matching_record as matching_record
 from frami.core.run_identity import warn_of_other_machine
+from frami.core.run_record import STATE_FILES
 from frami.core.run_record import discard_record as discard_record
 from frami.core.run_record import is_finished as is_finished
 from frami.core.run_record import make_record as make_record
 from frami.core.run_record import read_metrics as read_metrics
 from frami.core.run_record import read_record as read_record
 from frami.core.run_record import settings_id as settings_id
+from frami.core.states import read_state, write_state
 from frami.core.stopping import NEVER, Deadline
 from frami.core.trackers import LogCallback, ignore, pass_on
 
@@ -161,9 +158,7 @@ class Run:
         since = time.monotonic() - self._saved
         if not (always or stops) and since < SECONDS_BETWEEN_CHECKPOINTS:
             return
-        buffer = io.BytesIO()
-        torch.save(dict(state()), buffer)
-        files.write_bytes(self.folder / "state.pt", buffer.getvalue())
+        write_state(self.folder, state())
         self._saved = time.monotonic()
         self.content |= self._meter.read()
         files.write_json(self._record, self.content)
@@ -171,24 +166,17 @@ class Run:
             raise self._deadline.stop(left)
 
     def state(self) -> dict[str, Any] | None:
-        """Return the last saved state, or None."""
-        path = self.folder / "state.pt"
-        if self.finished or not path.is_file():
-            return None
-        try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise_unless_damaged(error, path)
-            raise OperationError(
-                f"{path} cannot be read ({error}). Delete it to start again."
-            ) from error
-        return state
+        """Return the last saved state that is whole, or None."""
+        return None if self.finished else read_state(self.folder)
 
     def finish(self, **scores: Any) -> None:
         """Write the scores; delete the saved state, unless a later call may need it."""
         self.content |= {"status": "finished", **self._meter.read(), "scores": scores}
+        last, before = (self.folder / name for name in STATE_FILES)
+        if not self._grows:  # an extension must not fall back behind the finished run
+            before.unlink(missing_ok=True)
         files.write_json(self._record, self.content)
         if not self._keeps_state:
-            (self.folder / "state.pt").unlink(missing_ok=True)
+            last.unlink(missing_ok=True)
         self.finished = not self._grows
         (self.folder / LOCK_FILE).unlink(missing_ok=True)

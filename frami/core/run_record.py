@@ -23,6 +23,8 @@ OPTIONAL = {
     **{"recordings": str, "cpu_seconds": float, "peak_memory": float, "teacher_code": list[str]},
 }
 
+STATE_FILES = "state.pt", "state.1.pt"  # the last state, and the one before
+
 
 def settings_id(settings: Mapping[str, Any]) -> str:
     """Return 8 hex digits that identify settings; equal settings have equal digits."""
@@ -37,7 +39,7 @@ def is_finished(folder: Path) -> bool:
 
 def discard_record(folder: Path) -> None:
     """Delete the record of a run whose results no longer exist."""
-    for name in ("run.json", "metrics.jsonl", "state.pt"):
+    for name in ("run.json", "metrics.jsonl", *STATE_FILES):
         (folder / name).unlink(missing_ok=True)
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-import logging
 import os
-import tarfile
-import tempfile
-import zipfile
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path, PureWindowsPath
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pooch
 import requests
@@ -19,6 +15,7 @@ from frami.core import files
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import WAYS_OUT, expand
 from frami.data.recordings import Archive, DatasetModule, load_dataset
+from frami.data.unpack import unpack
 
 BLOCK_BYTES = 1 << 16
 TIMEOUT_SECONDS = (10, 60)  # to connect; between two blocks
@@ -28,7 +25,12 @@ Progress = Callable[[int, int], None]  # bytes on disk; bytes in total, or 0 if 
 
 
 def download_dataset(
-    dataset: str, out: str | Path, *, base_url: str | None = None, progress: Progress | None = None
+    dataset: str,
+    out: str | Path,
+    *,
+    base_url: str | None = None,
+    progress: Progress | None = None,
+    finish: Callable[[Path], None] = lambda folder: None,
 ) -> Path:
     """Download a data set if it is not in ``out`` yet; return its folder, in the official layout.
 
@@ -38,9 +40,11 @@ def download_dataset(
         base_url: Address of a mirror that has the archives under their names. None is the official
             address.
         progress: Called after every block with the number of bytes on disk and in total.
+        finish: Called with the folder once it is there, before the download counts as finished.
 
     Raises:
-        UsageError: There is nothing to download, or an incomplete copy is in the way.
+        UsageError: There is nothing to download, an incomplete copy is in the way, or another
+            process downloads the data set.
         OperationError: The address does not answer, the connection broke (call again to resume), or
             the downloaded files are not the data set.
     """
@@ -57,8 +61,11 @@ def download_dataset(
         return folder
     try:
         out.mkdir(parents=True, exist_ok=True)
-        archives = [_fetch(archive, out, base_url, progress) for archive in module.ARCHIVES]
-        _unpack_all(module, archives, folder)
+        with _alone(out, module):
+            if not is_downloaded(dataset, out):
+                _download(module, out, base_url, progress)
+                finish(folder)
+                _clean_up(module, out)
     except OSError as error:
         way_out = WAYS_OUT.get(error.errno or 0, "Correct that, or choose another `out`.")
         raise OperationError(f"{out} cannot be written ({error}). {way_out}") from error
@@ -66,33 +73,82 @@ def download_dataset(
 
 
 def is_downloaded(dataset: str, out: Path) -> bool:
-    """Tell whether the folder of a data set in ``out`` exists and is not empty."""
-    folder = out / load_dataset(dataset).FOLDER
+    """Tell whether a data set is in ``out``: its folder is not empty, and nothing is left to do."""
+    module = load_dataset(dataset)
+    return _is_there(out / module.FOLDER) and not _scratch(out, module).exists()
+
+
+def _is_there(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
+
+
+def _scratch(out: Path, module: DatasetModule) -> Path:
+    """Return the folder to unpack in; it is deleted last, so it tells of unfinished work."""
+    return out / f".{module.FOLDER}.part"
+
+
+@contextmanager
+def _alone(out: Path, module: DatasetModule) -> Iterator[None]:
+    """Hold the lock of a data set: two processes must not write to the same file."""
+    lock = out / f".{module.FOLDER}.lock"
+    descriptor = files.acquire_lock(lock, f"downloads {module.FOLDER} to {out}")
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _download(
+    module: DatasetModule, out: Path, base_url: str | None, progress: Progress | None
+) -> None:
+    """Download and unpack a data set, unless an earlier call was cut off after that."""
+    if not _is_there(out / module.FOLDER):
+        archives = [_fetch(archive, out, base_url, progress) for archive in module.ARCHIVES]
+        _unpack_all(module, archives, out / module.FOLDER, _scratch(out, module))
+
+
+def _clean_up(module: DatasetModule, out: Path) -> None:
+    """Delete the archives, and at last the folder that tells of unfinished work."""
+    for archive in module.ARCHIVES:
+        (out / archive.name).unlink(missing_ok=True)
+    shutil.rmtree(_scratch(out, module))
 
 
 def _fetch(archive: Archive, out: Path, base_url: str | None, progress: Progress | None) -> Path:
     """Return the path of an archive in ``out``, downloaded and verified."""
+    path, part = out / archive.name, out / f"{archive.name}.part"
+    if path.is_file() and _is_published(path, archive):
+        return path
     url = f"{base_url.rstrip('/')}/{archive.name}" if base_url else archive.url
     if not url.startswith(("http://", "https://")):
         raise UsageError(
             f"{url!r} is not a web address. It must start with http:// or https://, such as "
             f"https://example.org/files."
         )
-    # Pooch would print to stderr what `progress` already reports.
-    pooch.get_logger().setLevel(logging.WARNING)
-    downloader = partial(_resume, part=out / f"{archive.name}.part", progress=progress)
-    try:
-        return Path(pooch.retrieve(url, archive.checksum, archive.name, out, downloader=downloader))
-    except ValueError as error:
+    # A call that was cut off can have left the whole file.
+    if not (archive.checksum and part.is_file() and _is_published(part, archive)):
+        _resume(url, part, progress)
+    if not _is_published(part, archive):
+        part.unlink()
         raise OperationError(
             f"{url} is not the published file: its checksum is not {archive.checksum}. "
             f"Download it from another address."
-        ) from error
+        )
+    part.replace(path)
+    return path
 
 
-def _resume(url: str, path: str, _: object, *, part: Path, progress: Progress | None) -> None:
-    """Download ``url`` to ``path`` by way of ``part``, which stays if the connection breaks."""
+def _is_published(path: Path, archive: Archive) -> bool:
+    """Return whether a file has the checksum of an archive, if one was published."""
+    if archive.checksum is None:
+        return True
+    algorithm, _, digest = archive.checksum.rpartition(":")
+    return bool(pooch.file_hash(str(path), alg=algorithm or "sha256") == digest.lower())
+
+
+def _resume(url: str, part: Path, progress: Progress | None) -> None:
+    """Download ``url`` to ``part``, which stays if the connection breaks."""
     try:
         _append(url, part, progress)
     except requests.RequestException as error:
@@ -101,7 +157,6 @@ def _resume(url: str, path: str, _: object, *, part: Path, progress: Progress | 
             f"The download of {url} broke off after {megabytes:.1f} MB "
             f"({type(error).__name__}). Run it again to resume."
         ) from error
-    os.replace(part, path)
 
 
 def _append(url: str, part: Path, progress: Progress | None) -> None:
@@ -130,64 +185,28 @@ def _append(url: str, part: Path, progress: Progress | None) -> None:
                     progress(done, total)
 
 
-def _unpack_all(module: DatasetModule, archives: list[Path], folder: Path) -> None:
-    """Unpack archives into ``folder``, which appears complete or not at all, and delete them."""
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        root = Path(scratch) / "unpacked"
-        root.mkdir()
-        try:
-            for archive in archives:
-                unpack(archive, root)
-            entries = list(root.iterdir())
-            root = entries[0] if len(entries) == 1 and entries[0].is_dir() else root
-            if problem := _find_problem(module, root):
-                raise OperationError(
-                    f"The downloaded data set is not complete. Download it again, or from another "
-                    f"address. {problem}"
-                )
-        except OperationError:
-            # The next call would not download or check a file that is already here.
-            for archive in archives:
-                archive.unlink()
-            raise
-        root.replace(folder)
-    for archive in archives:
-        archive.unlink()
-
-
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip or tar file; refuse one with a path outside ``folder``."""
+def _unpack_all(module: DatasetModule, archives: list[Path], folder: Path, scratch: Path) -> None:
+    """Unpack archives by way of ``scratch``; ``folder`` appears complete or not at all."""
+    shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
+    root = scratch / "unpacked"
+    root.mkdir(parents=True)
     try:
-        if files.is_zip(archive):
-            with zipfile.ZipFile(archive) as file:
-                # The names are checked first.
-                outside = [name for name in file.namelist() if _is_outside(name)]
-                if outside:
-                    raise _unsafe_error(archive, outside[0])
-                file.extractall(folder)  # noqa: S202
-        else:
-            with tarfile.open(archive) as file:
-                file.extractall(folder, filter="data")
-    except OperationError:  # it is a RuntimeError, which damage can raise, too
+        for archive in archives:
+            unpack(archive, root)
+        entries = list(root.iterdir())
+        root = entries[0] if len(entries) == 1 and entries[0].is_dir() else root
+        if problem := _find_problem(module, root):
+            raise OperationError(
+                f"The downloaded data set is not complete. Download it again, or from another "
+                f"address. {problem}"
+            )
+    except BaseException as error:
+        shutil.rmtree(scratch, ignore_errors=True)
+        # The next call would not download or check a file that is already here.
+        for archive in archives if isinstance(error, OperationError) else ():
+            archive.unlink()
         raise
-    except tarfile.FilterError as error:
-        raise _unsafe_error(archive, error.tarinfo.name) from error
-    except (tarfile.TarError, *files.ZIP_ERRORS) as error:
-        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # of the disk
-            raise
-        raise OperationError(f"{archive.name} is damaged ({error}). Download it again.") from error
-
-
-def _unsafe_error(archive: Path, name: str) -> OperationError:
-    return OperationError(
-        f"{archive.name} contains a path outside its folder ({name}). Do not use this archive."
-    )
-
-
-def _is_outside(name: str) -> bool:
-    """Tell whether a path is absolute or leads up, by the rules of Windows, which are stricter."""
-    path = PureWindowsPath(name)
-    return bool(path.anchor) or ".." in path.parts
+    root.replace(folder)
 
 
 def _find_problem(module: DatasetModule, folder: Path) -> str:

@@ -70,18 +70,19 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path, *, virtual: boo
             shards.plan_settings(sources[0]) if is_plan else {MERGED: list(_provenance(sources))}
         )
         files.ensure_dir(out.parent)
+        references = _teacher_code(sources)
         with whole_store(out) as file:
             write_merged(sources, file, settings, virtual=virtual)
-        references = _teacher_code(sources)
-        record = make_record(
-            "merge",
-            settings,
-            start,
-            teacher=sources[0].teacher,
-            **({code.TEACHER_CODE: references} if references else {}),
-        )
-        run_folder = files.ensure_below(out.parent, store_run_folder(out).name)
-        files.write_json(run_folder / "run.json", record)
+            record = make_record(
+                "merge",
+                settings,
+                start,
+                teacher=sources[0].teacher,
+                **({code.TEACHER_CODE: references} if references else {}),
+            )
+            # Before the store appears, so that no store is without its record.
+            run_folder = files.ensure_below(out.parent, store_run_folder(out).name)
+            files.write_json(run_folder / "run.json", record)
     return Store(out)
 
 

@@ -219,6 +219,7 @@ def _reserve(path: Path, size: int) -> None:
 
 def _swap(path: Path, spare: Path) -> None:
     """Exchange two files: ``spare`` replaces ``path`` in one rename."""
+    files.sync(spare)
     displaced = spare.with_name("displaced.h5")
     displaced.unlink(missing_ok=True)
     try:
@@ -228,6 +229,7 @@ def _swap(path: Path, spare: Path) -> None:
         return
     spare.replace(path)
     displaced.replace(spare)
+    files.sync(path.parent)
 
 
 def _describe_changes(old: str, new: str) -> str:

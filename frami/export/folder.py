@@ -37,15 +37,16 @@ def new_folder(out: Path) -> Iterator[Path]:
     check_folder(out)
     out = out.absolute()
     files.ensure_dir(out.parent)
-    part, lock = out.with_name(f".{out.name}.part"), out.with_name(f".{out.name}.lock")
+    part, old, lock = (out.with_name(f".{out.name}.{kind}") for kind in ("part", "old", "lock"))
     descriptor = files.acquire_lock(lock, f"exports to {out}")
     try:
         with files.reraise_os_errors():
-            shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+            if old.exists() and not out.exists():  # a process was killed between two renames
+                old.rename(out)
+            shutil.rmtree(part, ignore_errors=True)
             part.mkdir()
             yield part
             check_folder(out)
-            old = out.with_name(f".{out.name}.old")
             shutil.rmtree(old, ignore_errors=True)
             if out.exists():
                 out.rename(old)

@@ -37,6 +37,20 @@ def test_a_full_memory_is_no_bug(
     )
 
 
+def test_an_error_that_torch_makes_of_ctrl_c_is_a_stop(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(**keywords: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError("trying to pop from empty mode stack")
+
+    with pytest.raises(SystemExit, match="130"):
+        run_main(monkeypatch, interrupt)
+    assert capsys.readouterr().err.startswith("frami: stopped. Finished work is kept. To continue")
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
 def test_a_terminal_that_lacks_a_letter_gets_its_number(
     encoding: str, monkeypatch: pytest.MonkeyPatch

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,6 +58,28 @@ def test_acquire_lock_held_by_another_is_refused_until_it_is_released(tmp_path: 
         files.acquire_lock(tmp_path / "lock", "writes samples.h5")
     os.close(held)
     os.close(files.acquire_lock(tmp_path / "lock", "writes samples.h5"))
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_acquire_lock_of_a_file_that_its_holder_deletes_is_that_of_the_new_file(
+    is_held: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, take, held = tmp_path / "lock", files._lock, []
+
+    def take_late(*arguments: Any) -> None:
+        """Let another process finish and delete the file first, and perhaps a third one begin."""
+        monkeypatch.setattr(files, "_lock", take)
+        lock.unlink()
+        if is_held:
+            held.append(files.acquire_lock(lock, "writes samples.h5"))
+        take(*arguments)
+
+    monkeypatch.setattr(files, "_lock", take_late)
+    if not is_held:
+        held.append(files.acquire_lock(lock, "writes samples.h5"))
+    with pytest.raises(UsageError, match="Another process writes samples.h5"):
+        files.acquire_lock(lock, "writes samples.h5")
+    os.close(held[0])
 
 
 def test_acquire_lock_in_a_missing_folder_is_an_operation_error(tmp_path: Path) -> None:

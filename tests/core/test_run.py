@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from frami.core.errors import OperationError, UsageError
+from frami.core.errors import UsageError
 from frami.core.run import Run, is_finished, read_metrics, read_record
 
 SETTINGS = {"steps": 5, "frame_range": (12, 24)}
@@ -88,8 +88,10 @@ def test_run_rewind_drops_later_lines(tmp_path: Path) -> None:
     assert [row["step"] for row in read_metrics(tmp_path)] == [1, 2]
 
 
-def test_run_state_that_is_damaged_is_an_operation_error(tmp_path: Path) -> None:
-    with Run(tmp_path, "train", SETTINGS) as run:
-        (tmp_path / "state.pt").write_bytes(b"damaged")
-        with pytest.raises(OperationError, match="Delete it to start again"):
-            run.state()
+def test_run_finished_keeps_no_state_to_fall_back_to(tmp_path: Path) -> None:
+    with Run(tmp_path, "train", SETTINGS, keeps_state=True) as run:
+        for step in (1, 2):
+            run.save(lambda step=step: {"step": step}, always=True)  # type: ignore[misc]
+        assert (tmp_path / "state.1.pt").is_file()
+        run.finish()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json", "state.pt"]

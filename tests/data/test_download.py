@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
 import tarfile
 import threading
@@ -19,6 +20,7 @@ import soundfile
 from click.testing import CliRunner
 
 from frami import cli
+from frami.core import files
 from frami.core.errors import OperationError, UsageError
 from frami.data import download
 from frami.data.recordings import Archive, load_dataset
@@ -196,6 +198,50 @@ def test_download_dataset_drops_a_part_longer_than_the_file(tmp_path: Path, serv
     (tmp_path / f"{NAME}.part").write_bytes(bytes(len(server.content) + 1))
     assert download.download_dataset("esc50", tmp_path, base_url=server.address).is_dir()
     assert server.ranges[1] is None
+
+
+def test_download_dataset_takes_a_whole_part_that_was_not_renamed(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = hashlib.md5(server.content, usedforsecurity=False).hexdigest()
+    set_checksum(monkeypatch, f"md5:{digest}")
+    (tmp_path / f"{NAME}.part").write_bytes(server.content)
+    assert download.download_dataset("esc50", tmp_path, base_url=server.address).is_dir()
+    assert not server.ranges and [path.name for path in tmp_path.iterdir()] == ["esc50"]
+
+
+def test_download_dataset_cut_off_at_the_end_finishes_and_leaves_nothing_else(
+    tmp_path: Path, server: Server
+) -> None:
+    def interrupt(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        download.download_dataset("esc50", tmp_path, base_url=server.address, finish=interrupt)
+    assert not download.is_downloaded("esc50", tmp_path)
+    finished: list[Path] = []
+    folder = download.download_dataset(
+        "esc50", tmp_path, base_url=server.address, finish=finished.append
+    )
+    assert finished == [folder] and len(server.ranges) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["esc50"]
+
+
+def test_download_dataset_deletes_what_a_killed_process_unpacked(
+    tmp_path: Path, server: Server
+) -> None:
+    (tmp_path / ".esc50.part" / "unpacked" / "old").mkdir(parents=True)
+    folder = download.download_dataset("esc50", tmp_path, base_url=server.address)
+    assert [path.name for path in tmp_path.iterdir()] == ["esc50"]
+    assert not (folder / "old").exists()
+
+
+def test_download_dataset_beside_another_process_is_refused(tmp_path: Path, server: Server) -> None:
+    lock = files.acquire_lock(tmp_path / ".esc50.lock", "")
+    with pytest.raises(UsageError, match="Another process downloads esc50 to"):
+        download.download_dataset("esc50", tmp_path, base_url=server.address)
+    os.close(lock)
+    assert download.download_dataset("esc50", tmp_path, base_url=server.address).is_dir()
 
 
 def test_download_dataset_with_a_wrong_checksum_leaves_nothing(

@@ -55,6 +55,21 @@ def paths(teacher: Model, tmp_path: Path) -> list[Path]:
     ]
 
 
+def test_a_merge_cut_off_before_its_record_leaves_no_store(
+    paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "whole.h5"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("frami.core.files.write_json", interrupt)
+        merge(paths, out)
+    assert not out.exists() and not list(tmp_path.glob(".*"))
+    merge(paths, out).close()
+    assert read_record(tmp_path / "whole.run")["command"] == "merge"
+
+
 def test_every_clip_is_kept_with_its_origin(paths: list[Path], tmp_path: Path) -> None:
     with merge(paths, tmp_path / "both.h5") as both, Store(paths[0]) as one, Store(paths[1]) as two:
         assert len(both) == 64 and both.method == "frami+noise"

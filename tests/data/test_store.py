@@ -100,7 +100,7 @@ def test_target_agreement_is_the_part_of_targets_that_the_teacher_predicts(tmp_p
 def test_store_run_folder_keeps_record_and_state_only(store: Store) -> None:
     store.close()
     left = {path.name for path in store_run_folder(store.path).iterdir()}
-    assert left == {"lock", "metrics.jsonl", "run.json", "state.pt"}
+    assert left == {"lock", "metrics.jsonl", "run.json", "state.pt", "state.1.pt"}
 
 
 def test_store_keeps_a_long_method_name(

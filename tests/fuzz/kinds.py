@@ -27,8 +27,8 @@ from frami.core import code
 from frami.core.run import make_record, read_metrics
 from frami.core.settings import settings_to_json
 from frami.data import annotations as events
-from frami.data import download
 from frami.data.listing import read_listing
+from frami.data.unpack import unpack
 from frami.inversion.hooks import Moments
 from frami.inversion.moment_files import MomentFile, load_moments
 from frami.models.model import Model, load
@@ -221,11 +221,11 @@ def make_archives(root: Path) -> Iterator[Sample]:
         yield Sample(folder, name)
 
 
-def unpack(path: Path) -> None:
+def unpack_archive(path: Path) -> None:
     out, before = path.parent / "out" / "deep", set(path.parent.iterdir())
     out.mkdir(parents=True)
     try:
-        download.unpack(path, out)
+        unpack(path, out)
     finally:
         entries = set(path.parent.iterdir()) - before
         outside = [p for p in out.rglob("*") if not p.resolve().is_relative_to(out.resolve())]
@@ -276,7 +276,7 @@ KINDS = [
     Kind("table", make_tables, read_table),
     Kind("front-end", make_front_ends, read_front_end),
     Kind("labels", make_labels, read_labels),
-    Kind("archive", make_archives, unpack),
+    Kind("archive", make_archives, unpack_archive),
     Kind("checkpoint", make_checkpoints, read_weights),
     *([Kind("export", make_exports, read_export)] if importlib.util.find_spec("onnx") else []),
 ]

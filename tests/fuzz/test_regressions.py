@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from frami.core.errors import FramiError, OperationError
-from frami.data.download import unpack
 from frami.data.repair import repair
+from frami.data.unpack import unpack
 from frami.models.state_dicts import holds_graph, read_weights
 from frami.reporting.inspect import inspect
 from tests.fuzz.kinds import KINDS, Sample, read_bundle

@@ -1,0 +1,25 @@
+"""The folder of an export appears as a whole, and an earlier one is never lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from frami.core.errors import OperationError
+from frami.export.folder import RECORD, new_folder
+
+
+def test_an_earlier_export_that_was_set_aside_when_the_process_died_comes_back(
+    tmp_path: Path,
+) -> None:
+    aside = tmp_path / ".ship.old"
+    aside.mkdir()
+    (aside / RECORD).write_text("earlier")
+    with pytest.raises(OperationError), new_folder(tmp_path / "ship"):
+        raise OperationError("the next export fails")
+    assert (tmp_path / "ship" / RECORD).read_text() == "earlier"
+    with new_folder(tmp_path / "ship") as folder:
+        (folder / RECORD).write_text("new")
+    assert (tmp_path / "ship" / RECORD).read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["ship"]
