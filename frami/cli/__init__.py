@@ -5,6 +5,7 @@
     inversion    synthesize
     distillation distill
     stores       merge
+    submit       submit
     advice       advise
     moments      moments
     audit        audit
@@ -55,6 +56,7 @@ from frami.cli.recordings import data, soundscapes
 from frami.cli.report_page import listen, report
 from frami.cli.reports import evaluate, inspect
 from frami.cli.stores import merge
+from frami.cli.submit import submit
 from frami.cli.training import train
 from frami.core import memory, registry
 from frami.core.errors import FramiError, Stopped
@@ -104,6 +106,7 @@ frami.add_section("Results", report, listen)
 frami.add_section("Deployment", predict, export)
 frami.add_section("Recordings", data, soundscapes, moments, audit)
 frami.add_section("Research", bench)
+frami.add_section("Cluster", submit)
 
 
 def _stop(message: str, code: int) -> NoReturn:
