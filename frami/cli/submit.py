@@ -110,9 +110,10 @@ def _lines(words: Sequence[str], shards: int | None) -> list[tuple[str, ...]]:
         raise UsageError(f"{words[0]!r} is not a command to submit; frami --help lists them.")
     if shards and "shard" not in {parameter.name for parameter in command.params}:
         raise UsageError(f"frami {words[0]} has no shards. Leave out `shards`.")
-    parts = [("--shard", f"{index}/{shards}") for index in range(1, (shards or 0) + 1)] or [()]
+    parts: list[tuple[str, ...]] = [()]
     if shards:
-        make_shard((1, shards))
+        total = make_shard((1, shards)).count
+        parts = [("--shard", f"{index}/{total}") for index in range(1, total + 1)]
     for part in parts:
         command.make_context(words[0], [*words[1:], *part], parent=root).close()
     imports = [word for name in root.params["modules"] for word in ("--import", name)]
