@@ -149,16 +149,59 @@ def _batch_norm(
     if not training:
         return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
     values = input.float()
-    mean, var, n_values = _statistics(values)
-    if running_mean is not None and running_var is not None:
-        with torch.no_grad():
+    with torch.no_grad():
+        mean, var, n_values = _statistics(values)
+        if running_mean is not None and running_var is not None:
             running_mean.lerp_(mean.to(running_mean.dtype), momentum)
             unbiased = var * n_values / (n_values - 1)
             running_var.lerp_(unbiased.to(running_var.dtype), momentum)
-    scale = (var + eps).rsqrt() * (1 if weight is None else weight)
-    shift = (0 if bias is None else bias) - mean * scale
-    shape = 1, -1, *[1] * (input.dim() - 2)
-    return (values * scale.view(shape) + shift.view(shape)).to(input.dtype)
+    weight = torch.ones_like(mean) if weight is None else weight
+    bias = torch.zeros_like(mean) if bias is None else bias
+    arguments = values, weight, bias, mean, var, n_values, eps
+    normal: Tensor = _Normalize.apply(*arguments)  # type: ignore[no-untyped-call]
+    return normal.to(input.dtype)
+
+
+class _Normalize(torch.autograd.Function):
+    """Batch norm with the statistics of all parts, and the gradient through these statistics.
+
+        dx = w / s (g - sum(g) / n - z sum(g z) / n),    z = (x - mean) / s
+
+    The sums are over all processes.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        values: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        mean: Tensor,
+        var: Tensor,
+        n_values: Tensor,
+        eps: float,
+    ) -> Tensor:
+        ctx.save_for_backward(values, weight, mean, var, n_values)
+        ctx.eps = eps
+        return F.batch_norm(values, mean, var, weight, bias, eps=eps)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        values, weight, mean, var, n_values = ctx.saved_tensors
+        # As in eval mode: without the gradient through the statistics.
+        direct, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            gradients[0], values, weight, mean, var, None, None, False, ctx.eps, [True] * 3
+        )
+        sums = torch.stack([of_bias, of_weight])
+        dist.all_reduce(sums)
+        sums /= n_values
+        deviation = (var + ctx.eps).rsqrt()
+        slope = -weight * deviation.square() * sums[1]
+        offset = -weight * deviation * sums[0] - slope * mean
+        # In channels-last layout, this is several times as fast as `addcmul_`.
+        zero, one = torch.zeros_like(mean), torch.ones_like(mean)
+        gradient = direct.add_(F.batch_norm(values, zero, one, slope, offset, eps=0.0))
+        return gradient, of_weight, of_bias, None, None, None, None
 
 
 def _statistics(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -167,12 +210,12 @@ def _statistics(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     The variance is that within the parts, plus that of their means.
     """
     channels = values.shape[1]
-    axes = [axis for axis in range(values.dim()) if axis != 1]
-    var, mean = torch.var_mean(values, axes, correction=0)
+    # In channels-last layout, this is several times as fast as `torch.var_mean`.
+    mean, var = torch.batch_norm_update_stats(values, None, None, 0.0)
     own_size = values.new_tensor([values.numel() / channels])
     parts = _gather(torch.cat([mean, var, own_size]).unsqueeze(0), processes.count())
     means, variances, sizes = torch.split(parts, [channels, channels, 1], dim=1)
     shares = sizes / sizes.sum()
     mean = (shares * means).sum(dim=0)
     var = (shares * (variances + (means - mean).square())).sum(dim=0)
-    return mean, var, sizes.sum().detach()
+    return mean, var, sizes.sum()
