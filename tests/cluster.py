@@ -1,7 +1,8 @@
 """Check several processes on this machine: their speed, and that a kill loses nothing: make cluster
 
-The checks are those of tests/cli/test_cluster.py and tests/bench/test_sharing.py, with the methods,
-sizes and commands of a user. Two free cores are needed to judge the speed.
+The checks are those of tests/cli/test_cluster.py, tests/cli/test_torchrun.py and
+tests/bench/test_sharing.py, with the methods, sizes and commands of a user. Two free cores are
+needed to judge the speed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from frami.core.run import read_record
+from frami.core.run import read_metrics, read_record
 from frami.core.shards import Shard
 
 SAMPLES, BATCH = 2048, 64
@@ -175,11 +176,34 @@ def check_bench(folder: Path) -> None:
     print(f"a bench shared by two processes, one killed: each of {rows} rows measured once")
 
 
+def check_torchrun(folder: Path) -> None:
+    """Distill with two processes, kill one, and continue with one; compare with one process."""
+    store = folder / "torchrun.h5"
+    run("synthesize", "--teacher", "digits", "--samples", 256, "--method", "noise", "--out", store)
+    words = ["distill", "--teacher", "digits", "--samples", store, "--any-teacher"]
+    words += ["--precision", "float32", "--threads", 1, "--set", "steps=100", "--out"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m"]
+    command = [*torchrun, "frami", *map(str, words), str(folder / "two")]
+    two = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait(lambda: rounds(folder / "two") >= 2, two)
+    table = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True)
+    rows = [line.split() for line in table.stdout.splitlines()[1:]]
+    os.kill([int(pid) for pid, parent in rows if int(parent) == two.pid][1], signal.SIGKILL)
+    _, err = two.communicate()
+    assert two.returncode == 1 and err.count("frami: A process of this run was lost") == 1, err
+    run(*words, folder / "two")
+    run(*words, folder / "one")
+    losses = [read_metrics(folder / name)[0]["logits"] for name in ("one", "two")]
+    assert abs(losses[1] / losses[0] - 1) < 0.05, losses
+    print("a process of torchrun killed: one sentence, and one process continues from the state")
+
+
 def main(names: Sequence[str]) -> None:
     """Run the checks, or those that are named: speed, kill and refusals build on one another."""
     checks = {"speed": check_speed, "kill": check_kill, "refusals": check_refusals}
     with tempfile.TemporaryDirectory() as folder:
-        for name, check in {**checks, "bench": check_bench}.items():
+        others = {"bench": check_bench, "torchrun": check_torchrun}
+        for name, check in {**checks, **others}.items():
             if name in names or not names:
                 check(Path(folder))
 

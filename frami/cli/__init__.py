@@ -5,6 +5,7 @@
     inversion    synthesize
     distillation distill
     stores       merge, repair
+    submit       submit
     advice       advise
     moments      moments
     audit        audit
@@ -41,6 +42,7 @@ from frami.cli.adoption import adopt
 from frami.cli.advice import advise
 from frami.cli.audit import audit
 from frami.cli.catalog import list_names
+from frami.cli.cluster import program
 from frami.cli.demo_bench import bench, demo
 from frami.cli.diagnosis import doctor
 from frami.cli.distillation import distill
@@ -54,6 +56,7 @@ from frami.cli.recordings import data, soundscapes
 from frami.cli.report_page import listen, report
 from frami.cli.reports import evaluate, inspect
 from frami.cli.stores import merge, repair
+from frami.cli.submit import submit
 from frami.cli.training import train
 from frami.core import memory, registry
 from frami.core.errors import FramiError, Stopped
@@ -106,6 +109,7 @@ frami.add_section("Results", report, listen)
 frami.add_section("Deployment", predict, export)
 frami.add_section("Recordings", data, soundscapes, moments, audit)
 frami.add_section("Research", bench)
+frami.add_section("Cluster", submit)
 
 
 def _stop(message: str, code: int) -> NoReturn:
@@ -140,7 +144,7 @@ def main() -> None:
 
     The codes are 0 (done), 1 (failed), 2 (wrong use), 75 (--stop-after) and 130 (Ctrl-C).
     """
-    command = shlex.join(["frami", *sys.argv[1:]])
+    command = shlex.join([*program(os.environ), *sys.argv[1:]])
     for stream in (sys.stdout, sys.stderr):  # a terminal may lack letters of a label or a path
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from functools import wraps
+from typing import ParamSpec
 
 import click
 
 from frami.cli import types
 from frami.cli.options import option
-from frami.core.shards import Shard, make_shard, shard_of_environment
+from frami.core.shards import (
+    Shard,
+    make_shard,
+    processes_of_launcher,
+    shard_of_environment,
+)
+
+P = ParamSpec("P")
 
 shard_option = option(
     "--shard",
@@ -36,3 +47,31 @@ def choose_shard(shard: tuple[int, int] | str | None) -> Shard | None:
     chosen, sentence = shard_of_environment(os.environ)
     click.echo(sentence, err=True)
     return chosen
+
+
+def runs_under_torchrun(command: Callable[P, None]) -> Callable[P, None]:
+    """Let the processes of torchrun share the work of a command; only the first one prints."""
+
+    @wraps(command)
+    def run(*arguments: P.args, **options: P.kwargs) -> None:
+        if processes_of_launcher(os.environ) < 2:
+            return command(*arguments, **options)
+        from frami.core import processes
+
+        with processes.joined(), ExitStack() as stack:
+            if processes.rank():
+                nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+                stack.enter_context(redirect_stdout(nowhere))
+                stack.enter_context(redirect_stderr(nowhere))
+            command(*arguments, **options)
+
+    return run
+
+
+def program(environment: Mapping[str, str]) -> list[str]:
+    """Return the words that start frami as this process was started, for a line to type."""
+    if processes_of_launcher(environment) < 2:
+        return ["frami"]
+    if environment.get("GROUP_WORLD_SIZE", "1") != "1":
+        return ["torchrun", "...", "-m", "frami"]
+    return ["torchrun", "--nproc-per-node", environment["WORLD_SIZE"], "-m", "frami"]

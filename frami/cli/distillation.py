@@ -116,6 +116,7 @@ class DistillArguments(RuntimeArguments):
 @options.settings_options
 @options.runtime_options
 @options.precision_option
+@cluster.runs_under_torchrun
 def distill(
     assignments: tuple[str, ...],
     list_settings: bool,

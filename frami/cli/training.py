@@ -92,6 +92,7 @@ class TrainArguments(RecordingArguments, RuntimeArguments):
 @options.settings_options
 @options.runtime_options
 @options.precision_option
+@cluster.runs_under_torchrun
 def train(
     assignments: tuple[str, ...],
     list_settings: bool,

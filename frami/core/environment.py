@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from frami.core import processes
 from frami.core.errors import UsageError
 from frami.core.text import count
 
@@ -29,10 +30,12 @@ def environment() -> dict[str, Any]:
             result = subprocess.run(command, capture_output=True, text=True, check=False)
             commit = result.stdout.strip()
     threads = count(torch.get_num_threads(), "thread")
+    others = f", {processes.count()} processes" if processes.count() > 1 else ""
     return {
         "versions": {"python": platform.python_version()}
         | {p: importlib.metadata.version(p) for p in PACKAGES},
-        "machine": f"{platform.machine()}, {threads}, {torch.backends.cpu.get_cpu_capability()}",
+        "machine": f"{platform.machine()}, {threads}, {torch.backends.cpu.get_cpu_capability()}"
+        f"{others}",
         "commit": commit,
     }
 

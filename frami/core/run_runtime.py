@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from frami.core import processes
 from frami.core.run import read_record
 from frami.core.runtime import LAYOUTS, PRECISIONS, Runtime, select_runtime
 
@@ -20,7 +21,10 @@ def select_run_runtime(
     kept, layout = _recorded(folder)
     if precision == "auto" and kept:
         precision = kept
-    runtime = select_runtime(device, threads, precision)
+    runtime = select_runtime(processes.own_device(device), threads, precision)
+    # All processes compute alike, also where a measurement chose.
+    alike = processes.from_first(lambda: (runtime.precision, runtime.channels_last))
+    runtime = Runtime(runtime.device, *alike)
     if runtime.precision != kept:
         return runtime
     return replace(runtime, channels_last=layout == LAYOUTS[1])

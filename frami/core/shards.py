@@ -15,6 +15,7 @@ from frami.core.errors import UsageError
 
 MOST_SHARDS = 10_000
 TORCHRUN = ("RANK", "WORLD_SIZE")
+MEETING_POINT = ("MASTER_ADDR", "MASTER_PORT")
 SLURM = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT")
 # Slurm sets them with the other two; an array may begin at any number.
 SLURM_RANGE = ("SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX")
@@ -105,6 +106,17 @@ def shard_of_environment(environment: Mapping[str, str]) -> tuple[Shard, str]:
     source, pair = next(iter(found.items()))
     shard = make_shard(pair)
     return shard, f"This is {shard}, by {source}."
+
+
+def processes_of_launcher(environment: Mapping[str, str]) -> int:
+    """Return the number of processes that torchrun, or a launcher with its variables, started.
+
+    It is 1 without one. ``RANK`` and ``WORLD_SIZE`` alone do not let processes find each other.
+    """
+    size = environment.get("WORLD_SIZE", "")
+    return (
+        int(size) if {*TORCHRUN, *MEETING_POINT} <= environment.keys() and size.isdecimal() else 1
+    )
 
 
 def _slurm_shard(environment: Mapping[str, str]) -> tuple[int, int]:

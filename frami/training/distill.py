@@ -7,15 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from frami.core import files, seeds, time_budget
+from frami.core import files, processes, seeds, time_budget
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError
 from frami.core.extension import chain_of, current_steps, extend_record
 from frami.core.files import expand
 from frami.core.progress import ProgressCallback, check_callback, set_total, silent
-from frami.core.run import Run, read_record
+from frami.core.run import read_record
 from frami.core.run_choice import RECORD_KEY
 from frami.core.run_runtime import select_run_runtime
+from frami.core.shared_run import SharedRun
 from frami.core.stopping import Deadline, make_deadline
 from frami.core.trackers import LogCallback, check_log, ignore
 from frami.core.warn import warn_all
@@ -156,7 +157,8 @@ def distill(
     warn_all(source.warnings)
     if minutes is not None:
         source = sources.read_once(source)  # to measure and to train
-        choice = recorded_steps(folder, minutes) or choose_steps(
+        recorded = processes.from_first(lambda: recorded_steps(folder, minutes))
+        choice = recorded or choose_steps(
             plan, source.load, minutes, seconds_of_clips(samples, minutes), report
         )
         plan = replace(plan, settings=replace(plan.settings, steps=choice.steps))
@@ -201,7 +203,7 @@ def _run(
     if not is_done and (sentence := size_warning(plan.student(), plan.teachers)):
         warn(sentence)
     clips, held_out = (None, None) if is_done else source.load(report)
-    with Run(
+    with SharedRun(
         out,
         "distill",
         plan.record(source.origin),
@@ -220,6 +222,6 @@ def _run(
         if not run.finished and clips is not None:
             model, scores = plan.fit(clips, held_out, run, report)
             provenance = {"source": source.origin, **plan.provenance(), **chain_of(run.content)}
-            model.save(out, recipe=plan.recipe_name, **provenance)
+            processes.from_first(lambda: model.save(out, recipe=plan.recipe_name, **provenance))
             run.finish(fingerprint=model.fingerprint, **scores)
         return load(out, trust_code=True)

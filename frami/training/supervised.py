@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from frami.audio.frontend import FrontEnd
-from frami.core import seeds
+from frami.core import processes, seeds
 from frami.core.checks import check_integer
 from frami.core.extension import chain_of
 from frami.core.files import expand
@@ -21,6 +21,7 @@ from frami.core.run_runtime import select_run_runtime
 from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.core.settings import make_settings, setting, settings_to_json
+from frami.core.shared_run import SharedRun
 from frami.core.stopping import make_deadline
 from frami.core.trackers import LogCallback, check_log, ignore
 from frami.data.clips import Spectrograms
@@ -161,7 +162,7 @@ def train(
     untrained = _build(architecture, front_end, split, seed)
     if budget:
         complexity.check_budget(budget, untrained)
-    with Run(
+    with SharedRun(
         expand(out),
         "train",
         config,
@@ -178,7 +179,8 @@ def train(
         if not run.finished:
             model, n_clips = _fit(untrained, split, settings, runtime, seed, run, report)
             provenance = {"clips": n_clips, "seed": seed, "settings": asdict(settings)}
-            model.save(out, **split.origin, **provenance, **chain_of(run.content))
+            origin = {**split.origin, **provenance, **chain_of(run.content)}
+            processes.from_first(lambda: model.save(out, **origin))
             run.finish(fingerprint=model.fingerprint)
         return load(out, trust_code=True)
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from frami.core import time_budget
+from frami.core import processes, time_budget
 from frami.core.errors import UsageError
 from frami.core.files import expand
 from frami.core.progress import ProgressCallback, begin_stage, format_duration
@@ -101,7 +101,8 @@ def choose_steps(
     start = time.monotonic()
     stage = begin_stage(report, "measuring the cost of a step", sum(cost.LENGTHS))
     seconds = cost.seconds_per_step(plan, clips, stage)
-    measuring = time.monotonic() - start
+    took = seconds, time.monotonic() - start
+    seconds, measuring = processes.from_first(lambda: took)
     steps = int((60 * minutes - spent - measuring) / seconds)
     fewest = time_budget.FEWEST_STEPS
     if steps < fewest:

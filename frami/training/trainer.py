@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from frami.core import seeds
+from frami.core import processes, seeds
 from frami.core.progress import ProgressCallback
 from frami.core.run import Run
 from frami.core.runtime import Runtime
@@ -20,7 +20,7 @@ from frami.data.read_ahead import read_ahead
 from frami.models import tasks
 from frami.models.model import load
 from frami.models.network import Output
-from frami.training import augment
+from frami.training import augment, distributed
 from frami.training.loop_settings import TrainingSettings
 from frami.training.optimizer import make_optimizer, make_schedule
 from frami.training.recipes import Recipe
@@ -54,6 +54,7 @@ class Trainer:
         self.student, self.recipe, self.settings = student, recipe, settings
         self.runtime, self.seed = runtime, seed
         self.first, self.last = steps[0], sum(steps)
+        distributed.share_weights(student)
         self.optimizer = make_optimizer(student, settings.learning_rate, settings.weight_decay)
         self.setbacks = Setbacks()
         self._restart_schedule()
@@ -144,15 +145,26 @@ class Trainer:
     def compute_losses(
         self, mel: Tensor, target: Tensor, teacher: nn.Module | None, step: int
     ) -> dict[str, Tensor]:
-        """Return the unweighted losses of a batch, by name."""
+        """Return the unweighted losses of a batch, by name.
+
+        With several processes, the networks run on the own part of the batch alone.
+        """
         references: dict[str, Output] = {}
-        with seeds.seeded(self.seed, Stream.DROPOUT, step), self.runtime.autocast():
-            student_out = self.student(mel)
+        own = distributed.own_part(mel)
+        uses_hidden = self.recipe.compares("hidden", "similarity")
+        gather = partial(distributed.gather, size=len(mel), hidden=uses_hidden)
+        place = filter(None, [processes.rank()])  # numbers for dropout
+        with (
+            seeds.seeded(self.seed, Stream.DROPOUT, step, *place),
+            self.runtime.autocast(),
+            distributed.shared_batch_norms(),
+        ):
+            student_out = gather(self.student(own))
             with torch.no_grad():
                 if teacher is not None:
-                    references["teacher"] = teacher(mel)
+                    references["teacher"] = gather(teacher(own))
                 if self.ema_student is not None:
-                    references["ema_student"] = self.ema_student(mel)
+                    references["ema_student"] = gather(self.ema_student(own))
         return {
             name: loss(references.get(loss.reference), student_out, target)
             for name, loss in self.recipe.losses.items()
@@ -162,6 +174,7 @@ class Trainer:
         """Take one optimizer step on a loss."""
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        distributed.share_gradients(self.student)
         self.optimizer.step()
         self.schedule.step()
         if self.ema_student is not None:

@@ -81,7 +81,7 @@ def test_every_option_has_a_section_and_a_sentence(name: str, command: click.Com
             assert isinstance(option, Option) and option.section != "Options", option.name
             assert f"\n{option.section}:\n" in page
             assert option.help and (option.help.endswith(".") or option.default_text)
-    if name not in ("list", "doctor", "merge", "repair", "listen", "data check"):
+    if name not in ("list", "doctor", "merge", "repair", "listen", "data check", "submit"):
         assert {"seed", "device", "threads"} <= names
         assert "\nInput:\n" in page and "\nOutput:\n" in page and "\nRuntime:\n" in page
 
