@@ -64,7 +64,7 @@ def test_a_merge_cut_off_before_its_record_leaves_no_store(
 
     out = tmp_path / "whole.h5"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(merging.files, "write_json", interrupt)
+        patch.setattr("frami.core.files.write_json", interrupt)
         merge(paths, out)
     assert not out.exists() and not list(tmp_path.glob(".*"))
     merge(paths, out).close()
