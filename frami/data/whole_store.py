@@ -26,6 +26,7 @@ def whole_store(out: Path) -> Iterator[h5py.File]:
             with h5py.File(temporary, "w") as file:
                 yield file
             Store(temporary).close()
+            files.sync(temporary)
             temporary.replace(out)
     except BaseException:
         with suppress(OSError):
