@@ -14,9 +14,33 @@ from frami.core.errors import FramiError
 # was 1.37. Samples in units of 16 bits, or after a gain of 10, exceed this.
 MAX_PEAK = 2.0
 PCM_PEAK = 100.0
+# One step of 16 bits. A recording whose peak is below it was divided by its full scale twice.
+MIN_PEAK = 2.0**-15
 # Lowest power of the mean of two channels, as a part of the mean power of the channels: -20 dB. It
 # is -3 dB for unrelated channels, and -20 dB if one channel is -0.82 times the other.
 MIN_MEAN_POWER = 0.01
+
+
+def check_audible(waveform: Tensor, name: str, error: type[FramiError]) -> None:
+    """Refuse a whole sound ``(T,)`` that is digital silence, or quieter than 16 bits can be.
+
+    Args:
+        waveform: The samples, mono.
+        name: What the sentences of errors call the sound.
+        error: Class of the errors.
+    """
+    peak = float(waveform.abs().max()) if len(waveform) else 0.0
+    if not peak:
+        raise error(
+            f"{name} is silent: all of its {len(waveform)} samples are zero. Leave it out or record "
+            f"it again."
+        )
+    if peak < MIN_PEAK:
+        raise error(
+            f"{name} has a peak of {peak:.1e}, less than one step of 16 bits. If its samples are "
+            f"16-bit numbers in int32, convert them to int16; if they were divided by 32768 twice, "
+            f"divide them once. Otherwise leave it out."
+        )
 
 
 class Mixdown:
