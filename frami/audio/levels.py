@@ -32,8 +32,8 @@ def check_audible(waveform: Tensor, name: str, error: type[FramiError]) -> None:
     peak = float(waveform.abs().max()) if len(waveform) else 0.0
     if not peak:
         raise error(
-            f"{name} is silent: all of its {len(waveform)} samples are zero. Leave it out or record "
-            f"it again."
+            f"{name} is silent: all of its {len(waveform)} samples are zero. Leave it out or "
+            f"record it again."
         )
     if peak < MIN_PEAK:
         raise error(
