@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parameter import is_lazy
 
 from frami.core.errors import UsageError
 from frami.core.text import count, preview
@@ -21,7 +23,7 @@ def take_in(network: nn.Module) -> Classifier:
     The network is changed in place.
 
     Raises:
-        UsageError: It is no `Classifier`.
+        UsageError: It is no `Classifier`, it is quantized, or weights have no values.
     """
     plain = unwrap(network)
     if not isinstance(plain, Classifier):
@@ -29,6 +31,7 @@ def take_in(network: nn.Module) -> Classifier:
             f"`network` is {type(plain).__name__}; it must be a frami.Network. frami.adopt takes "
             f"any other module."
         )
+    _check_values(plain)
     if kinds := low_precision(plain):
         warn(f"The weights are {kinds}. They were converted to float32, which frami computes in.")
         plain.float()
@@ -36,9 +39,26 @@ def take_in(network: nn.Module) -> Classifier:
     return plain
 
 
+def _check_values(network: nn.Module) -> None:
+    """Refuse weights that have no values, or that are quantized."""
+    for name, tensor in chain(network.named_parameters(), network.named_buffers()):
+        if is_lazy(tensor) or tensor.is_meta:
+            way_out = "Run the network once on a batch" if is_lazy(tensor) else "Load its weights"
+            raise UsageError(f"The weights {name!r} of the network have no values. {way_out}.")
+    state = network.state_dict()
+    packed = [name for name, one in state.items() if not isinstance(one, Tensor)]
+    packed += [name for name, one in state.items() if name not in packed and one.is_quantized]
+    if packed:
+        raise UsageError(
+            f"The network is quantized ({preview(packed)}), so it has no gradients. Pass it as it "
+            f"was before; frami export quantizes the student."
+        )
+
+
 def low_precision(network: nn.Module) -> str:
-    """Return the types of weights that are not float32, or an empty text."""
-    types = {p.dtype for p in network.parameters() if p.is_floating_point()} - {torch.float32}
+    """Return the types of weights and moments that are not float32, or an empty text."""
+    tensors = chain(network.parameters(), network.buffers())
+    types = {one.dtype for one in tensors if one.is_floating_point()} - {torch.float32}
     return ", ".join(sorted(str(kind).removeprefix("torch.") for kind in types))
 
 
