@@ -20,6 +20,9 @@ MIN_PEAK = 2.0**-15
 # Lowest power of the mean of two channels, as a part of the mean power of the channels: -20 dB. It
 # is -3 dB for unrelated channels, and -20 dB if one channel is -0.82 times the other.
 MIN_MEAN_POWER = 0.01
+# It is measured in pieces of so many samples. The channels may cancel in pieces with this part of
+# the energy: a recorder may change the sign of a channel within a file.
+PIECE, MAX_CANCELED = 8192, 0.25
 
 
 def check_audible(waveform: Tensor, name: str, error: type[FramiError]) -> None:
@@ -58,7 +61,7 @@ class Mixdown:
         self._name, self._error = name, error
         self._judged_from = judged_from
         self._n_samples = 0
-        self._mean_energy = 0.0
+        self._canceled = 0.0
         self._energy = 0.0
 
     def mix(self, samples: Tensor) -> Tensor:
@@ -66,7 +69,7 @@ class Mixdown:
 
         Raises:
             FramiError: Of the class ``error``: samples are not finite, a peak is above `MAX_PEAK`,
-                or two channels cancel in all blocks so far.
+                or two channels cancel in more than a quarter of the energy so far.
         """
         self._check_peak(samples)
         if samples.shape[1] == 1:
@@ -100,14 +103,17 @@ class Mixdown:
         # The power of the channels is that of half their sum and of half their difference.
         # Without the means: a constant offset is no sound.
         half_difference = samples[:, 0] - mono
-        mean_energy = float(mono.var(correction=0)) * len(mono)
-        self._mean_energy += mean_energy
-        self._energy += mean_energy + float(half_difference.var(correction=0)) * len(mono)
+        for parts in zip(mono.split(PIECE), half_difference.split(PIECE), strict=True):
+            of_mean, of_difference = (float(p.var(correction=0)) * len(p) for p in parts)
+            energy = of_mean + of_difference
+            self._energy += energy
+            self._canceled += energy if of_mean < MIN_MEAN_POWER * energy else 0.0
         self._n_samples += len(mono)
         if self._n_samples < self._judged_from:
             return
-        if self._energy and self._mean_energy < MIN_MEAN_POWER * self._energy:
+        if self._canceled > MAX_CANCELED * self._energy:
+            where = "" if self._canceled == self._energy else " in parts"
             raise self._error(
-                f"{self._name} is almost silent as mono: its two channels cancel, because they "
-                f"have opposite phase. Use one channel alone, or change the sign of one."
+                f"{self._name} is almost silent as mono{where}: its two channels cancel, because "
+                f"they have opposite phase. Use one channel alone, or change the sign of one."
             )

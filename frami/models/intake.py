@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.parameter import is_lazy
 
 from frami.core.errors import UsageError
 from frami.core.text import count, preview
 from frami.core.warn import warn, warn_all
 from frami.models.network import Classifier
 from frami.models.unwrapping import unwrap
+from frami.models.values import check_values
 
 
 def take_in(network: nn.Module) -> Classifier:
@@ -31,28 +31,12 @@ def take_in(network: nn.Module) -> Classifier:
             f"`network` is {type(plain).__name__}; it must be a frami.Network. frami.adopt takes "
             f"any other module."
         )
-    _check_values(plain)
+    check_values(plain)
     if kinds := low_precision(plain):
         warn(f"The weights are {kinds}. They were converted to float32, which frami computes in.")
         plain.float()
     warn_all(describe_norms(plain))
     return plain
-
-
-def _check_values(network: nn.Module) -> None:
-    """Refuse weights that have no values, or that are quantized."""
-    for name, tensor in chain(network.named_parameters(), network.named_buffers()):
-        if is_lazy(tensor) or tensor.is_meta:
-            way_out = "Run the network once on a batch" if is_lazy(tensor) else "Load its weights"
-            raise UsageError(f"The weights {name!r} of the network have no values. {way_out}.")
-    state = network.state_dict()
-    packed = [name for name, one in state.items() if not isinstance(one, Tensor)]
-    packed += [name for name, one in state.items() if name not in packed and one.is_quantized]
-    if packed:
-        raise UsageError(
-            f"The network is quantized ({preview(packed)}), so it has no gradients. Pass it as it "
-            f"was before; frami export quantizes the student."
-        )
 
 
 def low_precision(network: nn.Module) -> str:
