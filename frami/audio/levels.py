@@ -103,8 +103,9 @@ class Mixdown:
         # The power of the channels is that of half their sum and of half their difference.
         # Without the means: a constant offset is no sound.
         half_difference = samples[:, 0] - mono
-        for parts in zip(mono.split(PIECE), half_difference.split(PIECE), strict=True):
-            of_mean, of_difference = (float(p.var(correction=0)) * len(p) for p in parts)
+        for piece in torch.split(torch.stack([mono, half_difference]), PIECE, dim=1):
+            powers = piece.var(dim=1, correction=0)
+            of_mean, of_difference = (piece.shape[1] * powers).tolist()
             energy = of_mean + of_difference
             self._energy += energy
             self._canceled += energy if of_mean < MIN_MEAN_POWER * energy else 0.0

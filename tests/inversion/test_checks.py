@@ -79,7 +79,7 @@ def test_synchronized_batch_norms_guide_an_inversion_alike(
     front_end: FrontEnd, tmp_path: Path
 ) -> None:
     plain, synchronized = make_teacher(front_end), make_teacher(front_end)
-    nn.SyncBatchNorm.convert_sync_batchnorm(synchronized.network)
+    nn.SyncBatchNorm.convert_sync_batchnorm(synchronized.network)  # type: ignore[no-untyped-call]
     losses = invert(plain, tmp_path / "plain.h5")
     assert losses["batch_norm"] > 0.1
     assert invert(synchronized, tmp_path / "synchronized.h5") == losses

@@ -133,6 +133,11 @@ def test_moments_in_half_precision_are_brought_to_float32(module: str) -> None:
     assert model.network(torch.randn(2, 24, 20)).logits.dtype == torch.float32
 
 
+def quantized(network: nn.Module) -> nn.Module:
+    quantize: Any = torch.ao.quantization.quantize_dynamic
+    return cast(nn.Module, quantize(network))
+
+
 def without_values() -> nn.Module:
     network = build(24, 3)
     network.encoder = Encoder(lambda n: nn.LazyBatchNorm2d())
@@ -146,7 +151,7 @@ def without_values() -> nn.Module:
         (without_values, r"'encoder.layers.1.weight' .* no values. Run the network once"),
         (lambda: build(24, 3).to("meta"), "have no values. Load its weights"),
         (
-            lambda: torch.ao.quantization.quantize_dynamic(build(24, 3).eval()),
+            lambda: quantized(build(24, 3).eval()),
             r"quantized \(head.*frami export quantizes the student",
         ),
     ],
