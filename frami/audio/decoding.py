@@ -19,6 +19,12 @@ DECODING_ERRORS = (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryEr
 # Bytes after the sound that are not missed: a tag of another format, or padding.
 TRAILER_BYTES = 256
 TRAILER_SHARE = 0.01
+# Formats whose end is checked, by the decoder's names. Others, such as raw samples with a header
+# without a length, would be read up to where they were cut off.
+CHECKED_FORMATS = (
+    *("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "VOC", "NIST", "SVX", "SDS"),
+    *("FLAC", "OGG", "MP3", "MPEG"),
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,8 @@ def open_audio(path: Path) -> Iterator[soundfile.SoundFile]:
     """Open an audio file that is whole.
 
     Raises:
-        OperationError: The file is not audio, is cut off, or holds several recordings.
+        OperationError: The file is not audio, is cut off, holds several recordings, or has a
+            format whose end cannot be checked.
     """
     with reraise_os_errors("read"):
         verdict = examine(path)
@@ -63,6 +70,11 @@ def open_audio(path: Path) -> Iterator[soundfile.SoundFile]:
         except DECODING_ERRORS as error:
             raise _opening_error(path, error) from error
         with file:
+            if file.format not in CHECKED_FORMATS:
+                raise OperationError(
+                    f"{path} is a file of the format {file.format}, which does not tell where its "
+                    f"sound ends: convert it to wav or flac."
+                )
             yield file
 
 

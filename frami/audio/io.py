@@ -11,7 +11,7 @@ from torch import Tensor
 from frami.audio import _torchaudio
 from frami.audio.decoding import DECODING_ERRORS, check_file, open_audio, reading_error
 from frami.audio.frontend import SAMPLE_RATE_RANGE
-from frami.audio.levels import Mixdown
+from frami.audio.levels import Mixdown, check_audible
 from frami.core.errors import OperationError
 from frami.core.text import count
 
@@ -83,11 +83,7 @@ def read_original_audio(path: str | Path) -> tuple[Tensor, int]:
             f"{path} is cut off after {len(samples) / rate:.2f} s: fetch it again."
         )
     mono = Mixdown(str(path), OperationError).mix(samples)
-    if not bool(mono.any()):
-        raise OperationError(
-            f"{path} is silent: all of its {length} samples are zero. Leave it out or record it "
-            f"again."
-        )
+    check_audible(mono, str(path), OperationError)
     return mono, rate
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from frami.audio.frontend import SAMPLE_RATE_RANGE
 from frami.audio.io import MIN_SECONDS, read_audio, resample
-from frami.audio.levels import Mixdown
+from frami.audio.levels import Mixdown, check_audible
 from frami.core.checks import check_integer
 from frami.core.errors import OperationError, UsageError
 from frami.core.text import count
@@ -31,7 +31,8 @@ def as_waveform(sound: Any, sample_rate: int | None, new_rate: int) -> Tensor:
 
     Raises:
         UsageError: The sound is not a waveform, or shorter than 20 ms, or there is no such file.
-        OperationError: The sound is digital silence, or the file cannot be read.
+        OperationError: The sound is digital silence, its peak is below one step of 16 bits, or the
+            file cannot be read.
     """
     if isinstance(sound, str | Path):
         return read_audio(sound, new_rate)
@@ -41,11 +42,7 @@ def as_waveform(sound: Any, sample_rate: int | None, new_rate: int) -> Tensor:
             f"The waveform has {count(len(waveform), 'sample')}, {1000 * len(waveform) / rate:.0f} "
             f"ms at {rate} Hz; it must last {1000 * MIN_SECONDS:.0f} ms or more."
         )
-    if not bool(waveform.any()):
-        raise OperationError(
-            f"The waveform is silent: all of its {len(waveform)} samples are zero. Leave it out or "
-            f"record it again."
-        )
+    check_audible(waveform, "The waveform", OperationError)
     return resample(waveform, rate, new_rate)
 
 
@@ -84,6 +81,9 @@ def as_mono(samples: Any, mixdown: Mixdown | None = None) -> Tensor:
 
 def _as_tensor(samples: Any) -> Tensor:
     if isinstance(samples, Tensor):
+        if samples.layout != torch.strided or samples.is_meta:
+            kind = "on the device meta" if samples.is_meta else f"of {samples.layout}"
+            raise UsageError(f"The waveform is a tensor {kind}; pass a dense one with values.")
         return samples.detach().cpu()
     if not isinstance(samples, np.ndarray):
         raise UsageError(

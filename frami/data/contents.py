@@ -25,10 +25,13 @@ from frami.data.spectrogram_cache import code_digest
 
 AUDIO_SUFFIXES = (
     *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc"),
-    *(".au", ".snd", ".caf", ".w64", ".rf64", ".voc"),
+    *(".au", ".snd", ".caf", ".w64", ".rf64", ".voc", ".sph"),
 )
 # Audio that libsndfile cannot decode. Such a file counts as a recording that cannot be used.
-OTHER_AUDIO_SUFFIXES = (".m4a", ".aac", ".mp4", ".wma", ".amr", ".webm")
+OTHER_AUDIO_SUFFIXES = (
+    *(".m4a", ".m4b", ".aac", ".mp4", ".3gp", ".wma", ".amr", ".webm", ".mka"),
+    *(".wv", ".ape", ".spx", ".pcm", ".raw"),
+)
 FOLLOW_LINKS = "FRAMI_FOLLOW_LINKS"
 IGNORED_FOLDERS = ("__MACOSX",)
 LONG_CLIP_PERCENTILE = 90

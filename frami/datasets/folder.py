@@ -55,6 +55,7 @@ def split(folder: Path, fold: str) -> Split:
         divided.note,
         _describe_copies(len(others) - len(train)),
         _describe_untrained(divided, train, test),
+        _describe_alike(divided.labels),
         _describe_unusable(divided),  # last: it may end in a list
     ]
     return Split(
@@ -105,6 +106,19 @@ def _describe_copies(number: int) -> str:
     if not number:
         return ""
     return f"Left out as copies of test clips: {count(number, 'training clip')}."
+
+
+def _describe_alike(labels: Sequence[str]) -> str:
+    """Return a sentence on classes whose names differ in their case alone."""
+    first: dict[str, str] = {}
+    pairs = [
+        f"{other} and {label}"
+        for label in labels
+        if (other := first.setdefault(label.lower(), label)) != label
+    ]
+    if not pairs:
+        return ""
+    return f"Classes with nearly the same name: {preview(pairs)}; correct it if they are one class."
 
 
 def _describe_untrained(divided: DividedClips, train: Sequence[int], test: Sequence[int]) -> str:

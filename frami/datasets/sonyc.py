@@ -81,18 +81,39 @@ def _rows(folder: Path) -> list[tables.Row]:
         path, ("split", "audio_filename", "annotator_id", *COLUMNS), absent=absent
     )
     first_of: dict[str, tuple[int, str]] = {}
+    by_authors: dict[str, tuple[int, tables.Row]] = {}
     for line, row in rows:
-        for column in (*COLUMNS, "annotator_id"):
-            with faults.collect():
-                row[column] = str(tables.parse_integer(row[column] or "0", column, path, line))
-        first, part = first_of.setdefault(row["audio_filename"], (line, row["split"]))
+        with faults.collect():
+            _parse(path, line, row)
+        name = row["audio_filename"]
+        first, part = first_of.setdefault(name, (line, row["split"]))
         if part != row["split"]:
             faults.add(
-                f"{path}, lines {first} and {line}: {row['audio_filename']} is in {part} and in "
-                f"{row['split']}. The sides of a split share no clip: remove one of the lines."
+                f"{path}, lines {first} and {line}: {name} is in {part} and in {row['split']}. The "
+                f"sides of a split share no clip: remove one of the lines."
             )
+        if row["annotator_id"] == AUTHORS:
+            first, other = by_authors.setdefault(name, (line, row))
+            if other != row:
+                faults.add(
+                    f"{path}, lines {first} and {line}: the authors (annotator {AUTHORS}) have "
+                    f"given {name} different tags. Keep one of the lines."
+                )
     faults.check()
     return [row for _, row in rows]
+
+
+def _parse(path: Path, line: int, row: tables.Row) -> None:
+    """Write the numbers of a row in one way; an empty cell of a tag is ``-1``, unknown."""
+    column = "annotator_id"
+    row[column] = str(tables.parse_integer(row[column], column, path, line))
+    for column in COLUMNS:
+        value = tables.parse_integer(row[column] or "-1", column, path, line)
+        if value not in (-1, 0, 1):
+            raise UsageError(
+                f"{path}, line {line}: {column} is {value}; it must be 1, 0 or -1 (unknown)."
+            )
+        row[column] = str(value)
 
 
 def _recordings(

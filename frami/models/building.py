@@ -15,6 +15,7 @@ from frami.core.errors import FramiError, UsageError
 from frami.core.memory import raise_if_full
 from frami.core.seeds import Stream, seeded
 from frami.models.unwrapping import unwrap
+from frami.models.values import check_values
 
 
 @contextmanager
@@ -41,7 +42,8 @@ def build_module(build: Callable[[], Any]) -> nn.Module:
     """Return the module that a user's function builds, unwrapped, in float32 and in eval mode.
 
     Raises:
-        UsageError: The function raises an error, or returns something else.
+        UsageError: The function raises an error, or returns something else, or a module that is
+            quantized or has weights without values.
     """
     with seeded(0, Stream.LOADING), naming_lines(build):
         module = build()
@@ -54,4 +56,5 @@ def build_module(build: Callable[[], Any]) -> nn.Module:
         raise UsageError(
             f"The entry point returns {type(module).__name__}; it must return a torch.nn.Module."
         )
+    check_values(module)
     return unwrap(module).float().eval().requires_grad_(False)

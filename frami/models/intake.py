@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from frami.core.text import count, preview
 from frami.core.warn import warn, warn_all
 from frami.models.network import Classifier
 from frami.models.unwrapping import unwrap
+from frami.models.values import check_values
 
 
 def take_in(network: nn.Module) -> Classifier:
@@ -21,7 +23,7 @@ def take_in(network: nn.Module) -> Classifier:
     The network is changed in place.
 
     Raises:
-        UsageError: It is no `Classifier`.
+        UsageError: It is no `Classifier`, it is quantized, or weights have no values.
     """
     plain = unwrap(network)
     if not isinstance(plain, Classifier):
@@ -29,6 +31,7 @@ def take_in(network: nn.Module) -> Classifier:
             f"`network` is {type(plain).__name__}; it must be a frami.Network. frami.adopt takes "
             f"any other module."
         )
+    check_values(plain)
     if kinds := low_precision(plain):
         warn(f"The weights are {kinds}. They were converted to float32, which frami computes in.")
         plain.float()
@@ -37,8 +40,9 @@ def take_in(network: nn.Module) -> Classifier:
 
 
 def low_precision(network: nn.Module) -> str:
-    """Return the types of weights that are not float32, or an empty text."""
-    types = {p.dtype for p in network.parameters() if p.is_floating_point()} - {torch.float32}
+    """Return the types of weights and moments that are not float32, or an empty text."""
+    tensors = chain(network.parameters(), network.buffers())
+    types = {one.dtype for one in tensors if one.is_floating_point()} - {torch.float32}
     return ", ".join(sorted(str(kind).removeprefix("torch.") for kind in types))
 
 

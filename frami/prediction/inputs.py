@@ -15,7 +15,7 @@ from frami.core.checks import check_integer
 from frami.core.errors import OperationError, UsageError, unknown_name
 from frami.core.files import expand
 from frami.core.text import preview
-from frami.data.contents import AUDIO_SUFFIXES
+from frami.data.contents import AUDIO_SUFFIXES, is_audio
 
 # Sample formats by the names of ffmpeg.
 PCM = {"s16le": "<i2", "s16be": ">i2", "s32le": "<i4", "f32le": "<f4", "u8": "u1"}
@@ -56,8 +56,7 @@ def _expand(word: str) -> list[Path]:
 
 def _is_audio(path: Path) -> bool:
     # Names with a dot in front are not sounds: macOS writes ._clip.wav beside clip.wav.
-    suffix = path.suffix.lower()  # recorders write .WAV
-    return suffix in AUDIO_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    return is_audio(path.name) and not path.name.startswith(".") and path.is_file()
 
 
 def read_pcm(pipe: BinaryIO, sample_format: str = "s16le", channels: int = 1) -> Iterator[Tensor]:

@@ -35,8 +35,8 @@ class Prediction:
             to 1 for the task single-label.
         onset: Begin of the window, s after the begin of the sound.
         offset: End of the window, s.
-        silent: Whether all samples of the window are zero. A model answers such a window as
-            surely as any other, so its answer is left out.
+        silent: Whether the window has no sound: its peak is below one step of 16 bits. A model
+            answers such a window as surely as any other, so its answer is left out.
         events: For a detector, the events whose end this window made known, by onset; else None.
     """
 

@@ -127,6 +127,15 @@ class Bands(nn.Module):
 
 def script():
     return torch.jit.script(nn.Linear(2, 2))
+
+def without_values():
+    return Plain().to("meta")
+
+def lazy():
+    return nn.Sequential(Plain(), nn.LazyLinear(5))
+
+def quantized():
+    return torch.ao.quantization.quantize_dynamic(Plain())
 """
 
 
@@ -222,6 +231,20 @@ def test_models_in_other_files_are_refused(tmp_path: Path, given: FrontEnd) -> N
 def test_script_modules_are_refused(adopt: Adopt) -> None:
     with pytest.warns(DeprecationWarning), pytest.raises(UsageError, match="TorchScript module"):
         adopt("script", weights=None)
+
+
+@pytest.mark.filterwarnings("ignore:.*quantiz", "ignore:Lazy modules")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("without_values", "have no values. Load its weights"),
+        ("lazy", "'1.weight' of the network have no values. Run the network once"),
+        ("quantized", "The network is quantized"),
+    ],
+)
+def test_weights_that_are_no_floats_are_refused(name: str, message: str, adopt: Adopt) -> None:
+    with pytest.raises(UsageError, match=message):
+        adopt(name, weights=None)
 
 
 def test_labels_of_another_number_give_both_numbers(adopt: Adopt, tmp_path: Path) -> None:

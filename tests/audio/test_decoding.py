@@ -76,6 +76,14 @@ def test_half_a_file_is_refused_and_a_whole_one_is_read(
         read(whole[: len(whole) // 2])
 
 
+@pytest.mark.parametrize("container", ["IRCAM", "PVF", "MAT5", "AVR", "PAF", "MPC2K"])
+def test_a_format_that_does_not_tell_its_end_is_refused(
+    container: str, read: Callable[[bytes], torch.Tensor]
+) -> None:
+    with pytest.raises(OperationError, match=f"format {container}.*convert it to wav"):
+        read(encode(container))
+
+
 N = len(PCM)
 
 
@@ -157,11 +165,13 @@ def test_telephone_codecs_are_read_whole(
         read(whole[: len(whole) // 2])
 
 
-@pytest.mark.parametrize("container", ["OGG", "FLAC", "MP3", "WAV", "AIFF", "AU", "CAF", "W64"])
+@pytest.mark.parametrize(
+    "container", ["OGG", "OPUS", "FLAC", "MP3", "WAV", "AIFF", "AU", "CAF", "W64"]
+)
 def test_two_recordings_in_one_file_are_refused(
     container: str, read: Callable[[bytes], torch.Tensor]
 ) -> None:
-    once = encode(container, None)
+    once = encode("OGG", "OPUS") if container == "OPUS" else encode(container, None)
     assert len(read(once)) == RATE
     with pytest.raises(OperationError, match=rf"another recording .*byte {len(once):,}\)"):
         read(once + once)

@@ -142,6 +142,7 @@ def test_bytes_that_begin_like_audio_may_be_something_else(
 
 BAD = {
     "is silent: all of its 8000 samples are zero": np.zeros(RATE),
+    "less than one step of 16 bits": np.full(RATE, 2.0**-16),
     "its two channels cancel": np.linspace(-0.5, 0.5, RATE)[:, None] * [1, -1],
     "not numbers": np.where(np.arange(RATE) == 70, np.nan, 0.1),
     "has 6 channels": np.full((RATE, 6), 0.1),

@@ -90,6 +90,20 @@ def test_recordings_are_mixed_down(
     np.testing.assert_allclose(read(samples, tmp_path), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("read", [from_file, from_array])
+def test_channels_that_cancel_in_a_part_of_a_sound_are_refused(
+    read: Callable[[Samples, Path], torch.Tensor], tmp_path: Path
+) -> None:
+    sound = np.concatenate([SOUND, OTHER] * 6)
+    tenth, half = (
+        stereo(sound, np.where(np.arange(len(sound)) < part * len(sound), -sound, sound))
+        for part in (0.1, 0.5)
+    )
+    assert len(read(tenth, tmp_path)) == len(sound)
+    with pytest.raises(FramiError, match="silent as mono in parts: its two channels"):
+        read(half, tmp_path)
+
+
 def test_short_chunks_of_a_stream_may_cancel() -> None:
     mixdown = Mixdown("The sound", UsageError, judged_from=RATE)
     chunk = torch.from_numpy(stereo(SOUND, -SOUND))

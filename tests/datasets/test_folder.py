@@ -124,6 +124,24 @@ def test_copies_of_test_clips_are_not_trained_on(tmp_path: Path) -> None:
     assert "Left out as copies of test clips: 1 training clip." in split.missing
 
 
+def test_labels_that_differ_in_case_alone_are_named(tmp_path: Path) -> None:
+    table = "file,label,fold\na.wav,Dog,1\nb.wav,cat,1\nc.wav,dog,2\nd.wav,cat,2\n"
+    write_listed(tmp_path, table, ["a.wav", "b.wav", "c.wav", "d.wav"])
+    split = load_split("folder", tmp_path, test_fold="2")
+    assert split.labels == ("Dog", "cat", "dog")
+    assert "Classes with nearly the same name: Dog and dog; correct it if" in split.missing
+
+
+def test_recordings_that_cannot_be_decoded_are_named(tmp_path: Path) -> None:
+    table = "file,label,fold\na.wav,dog,1\nb.wav,cat,1\nc.wav,dog,2\nd.wav,cat,2\ne,cat,2\n"
+    write_listed(tmp_path, table, ["a.wav", "b.wav", "c.wav", "d.wav"])
+    (tmp_path / "e.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(500))
+    (tmp_path / "f.wv").write_bytes(b"wvpk" + bytes(500))
+    split = load_split("folder", tmp_path, test_fold="2")
+    assert "e.m4a is not audio that can be read" in split.missing
+    assert "left out: 1 audio file (f.wv)" in split.missing
+
+
 def test_several_labels_in_a_cell_are_tags(tmp_path: Path) -> None:
     table = "path\ttags\tsplit\na.wav\tdog; rain\ttrain\nb.wav\train\ttrain\nc.wav\t\ttest\n"
     write_listed(tmp_path, table, ["a.wav", "b.wav", "c.wav"], "tags.tsv")

@@ -96,3 +96,26 @@ def test_sonyc_recording_in_two_sets_is_refused(folder: Path) -> None:
         file.write("validate,1,a.wav,0,0,0,1,0,0,0,0,0\n")
     with pytest.raises(UsageError, match=r"lines 2 and 6: a\.wav is in train and in validate"):
         load_split("sonyc", folder, test_fold="validate")
+
+
+def test_sonyc_empty_cell_is_unknown(folder: Path) -> None:
+    with (folder / "annotations.csv").open("a") as file:
+        file.write("train,1,c.wav,5,,0,1,0,0,0,0,0\n")
+    write_sound(folder / "train" / "c.wav")
+    targets = np.asarray(load_split("sonyc", folder, test_fold="validate").train.targets)
+    np.testing.assert_array_equal(targets[1], [np.nan, 0, 1, 0, 0, 0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    "row, words",
+    [
+        ("train,1,c.wav,5,2,0,0,0,0,0,0,0", "line 6: 1_engine_presence is 2; it must be 1, 0 or"),
+        ("train,1,c.wav,,1,0,0,0,0,0,0,0", "line 6: annotator_id is ''"),
+        ("validate,1,b.wav,0,0,0,0,0,0,0,0,1", r"lines 4 and 6: the authors .* b\.wav different"),
+    ],
+)
+def test_sonyc_rows_that_contradict_are_refused(folder: Path, row: str, words: str) -> None:
+    with (folder / "annotations.csv").open("a") as file:
+        file.write(f"{row}\n")
+    with pytest.raises(UsageError, match=words):
+        load_split("sonyc", folder, test_fold="validate")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
+import frami
 from frami.audio.frontend import FrontEnd
 from frami.core.errors import UsageError
+from frami.core.warn import FramiWarning
 from frami.generators import cmi, deepinversion, noise
 from frami.inversion.checks import check_frame_range, check_sizes, check_teacher, inversion_warnings
 from frami.models.architecture import Architecture
 from frami.models.model import Model
-from tests.conftest import LABELS
+from tests.conftest import LABELS, make_teacher
 
 
 @pytest.mark.parametrize(
@@ -61,3 +65,33 @@ def test_inversion_warnings_name_wide_values_and_image_views(teacher: Model) -> 
     assert "inversion starts near 0" in warning
     (warning,) = inversion_warnings(teacher, deepinversion.Settings(views="image"))
     assert warning.startswith("views=image reverses clips")
+
+
+def invert(teacher: Model, path: Path) -> dict[str, float]:
+    """Return the losses of two steps of an inversion."""
+    store = frami.synthesize(
+        teacher, path, samples=4, batch_size=4, options={"steps": 2}, precision="float32", threads=1
+    )
+    return dict(zip(store.loss_names, store.column("losses")[-1].tolist(), strict=True))
+
+
+def test_synchronized_batch_norms_guide_an_inversion_alike(
+    front_end: FrontEnd, tmp_path: Path
+) -> None:
+    plain, synchronized = make_teacher(front_end), make_teacher(front_end)
+    nn.SyncBatchNorm.convert_sync_batchnorm(synchronized.network)  # type: ignore[no-untyped-call]
+    losses = invert(plain, tmp_path / "plain.h5")
+    assert losses["batch_norm"] > 0.1
+    assert invert(synchronized, tmp_path / "synchronized.h5") == losses
+
+
+def test_moments_that_cannot_be_read_are_told_from_python_too(
+    teacher: Model, tmp_path: Path
+) -> None:
+    for module in list(teacher.network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
+                setattr(module, name, nn.GroupNorm(1, child.num_features))
+    with pytest.warns(FramiWarning, match="no batch norm with running moments that can be read"):
+        losses = invert(teacher, tmp_path / "groups.h5")
+    assert losses["batch_norm"] == 0

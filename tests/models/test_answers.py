@@ -68,6 +68,7 @@ def test_nearly_constant_logits_get_a_warning() -> None:
 def test_probabilities_are_named_and_logits_are_not() -> None:
     for function, task in (
         (lambda x: x.softmax(1), "single-label"),
+        (torch.sigmoid, "single-label"),
         (torch.sigmoid, "multi-label"),
     ):
         with pytest.warns(FramiWarning, match="probabilities in place of logits"):
@@ -76,6 +77,7 @@ def test_probabilities_are_named_and_logits_are_not() -> None:
         for task in ("single-label", "multi-label"):
             check(lambda x: x, task)
             check(lambda x: x.log_softmax(1), task)
+            check(torch.relu, task)
 
 
 def test_a_few_tags_between_0_and_1_are_no_sign_of_probabilities() -> None:

@@ -122,6 +122,47 @@ def test_precision_changed_afterwards_is_refused(module: str, tmp_path: Path) ->
         model.save(tmp_path / "teacher")
 
 
+def test_moments_in_half_precision_are_brought_to_float32(module: str) -> None:
+    network = build(24, 3).eval()
+    for name, moment in list(network.named_buffers()):
+        if "running" in name:
+            owner, _, attribute = name.rpartition(".")
+            setattr(network.get_submodule(owner), attribute, moment.half())
+    with pytest.warns(FramiWarning, match="are float16. They were converted to float32"):
+        model = make_model(module, network)
+    assert model.network(torch.randn(2, 24, 20)).logits.dtype == torch.float32
+
+
+def quantized(network: nn.Module) -> nn.Module:
+    quantize: Any = torch.ao.quantization.quantize_dynamic
+    return cast(nn.Module, quantize(network))
+
+
+def without_values() -> nn.Module:
+    network = build(24, 3)
+    network.encoder = Encoder(lambda n: nn.LazyBatchNorm2d())
+    return network
+
+
+@pytest.mark.filterwarnings("ignore:.*quantiz")
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (without_values, r"'encoder.layers.1.weight' .* no values. Run the network once"),
+        (lambda: build(24, 3).to("meta"), "have no values. Load its weights"),
+        (
+            lambda: quantized(build(24, 3).eval()),
+            r"quantized \(head.*frami export quantizes the student",
+        ),
+    ],
+)
+def test_weights_without_values_and_quantized_ones_are_refused(
+    make: Callable[[], nn.Module], message: str, module: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_model(module, make())
+
+
 def test_any_other_module_is_refused(module: str) -> None:
     with pytest.raises(UsageError, match="`network` is Linear; it must be a frami.Network"):
         make_model(module, nn.Linear(2, 2))

@@ -15,7 +15,7 @@ from frami.prediction.inputs import find_sounds, read_pcm
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("b.wav", "a.FLAC", "deep/er/c.Wav", "notes.txt", "._b.wav", "d.mp3"):
+    for name in ("b.wav", "a.FLAC", "deep/er/c.Wav", "notes.txt", "._b.wav", "d.mp3", "e.m4a"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "empty").mkdir()
@@ -29,6 +29,7 @@ def test_folders_are_searched_and_sorted(folder: Path) -> None:
         "b.wav",
         "d.mp3",
         "deep/er/c.Wav",
+        "e.m4a",  # cannot be decoded: it is named, and not left out without a word
     ]
 
 
