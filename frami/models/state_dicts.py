@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import mmap
 import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from frami.core.errors import OperationError, UsageError
+from frami.core.errors import FramiError, OperationError, UsageError
 from frami.core.files import ZIP_ERRORS, expand, is_zip
 from frami.core.memory import raise_unless_damaged
 from frami.core.text import count, preview
 from frami.models.checkpoints import SAVE_STATE_DICT, find_weights
+from frami.models.safetensors_files import load_safetensors
 
 # Names that wrappers put in front of those of the module.
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "_model.", "ema_model.")
@@ -52,7 +53,7 @@ def read_weights(path: str | Path, key: str = "") -> tuple[dict[str, Tensor], li
     refuse_other_formats(path)
     if path.suffix == ".safetensors":
         try:
-            content: Any = safetensors.torch.load_file(path)
+            content: Any = load_safetensors(path)
         except (SafetensorError, OSError) as error:
             raise_unless_damaged(error, path)
             raise OperationError(
@@ -87,7 +88,7 @@ def holds_graph(path: Path) -> bool:
         return path.suffix in GRAPH_SUFFIXES
     try:
         names = _names_in(path)
-    except OperationError:
+    except FramiError:
         return False
     return any(_is_script(name) or _is_program(name) for name in names)
 
@@ -96,9 +97,15 @@ def _names_in(path: Path) -> list[str]:
     """Return the names of the files in a zip file."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
+            entries = archive.infolist()
     except ZIP_ERRORS as error:
         raise OperationError(f"{path} is cut off or not a torch file ({error}).") from error
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise UsageError(
+            f"{path} is compressed, which torch.save does not do: it could hold any number of "
+            f"bytes. {SAVE_STATE_DICT}."
+        )
+    return [entry.filename for entry in entries]
 
 
 def _is_script(name: str) -> bool:
@@ -124,7 +131,15 @@ def _refuse_programs(path: Path) -> None:
         )
 
 
+def _refuse_allocation(path: Path) -> None:
+    """Raise a UsageError for a pickle that makes a bytearray, which can be of any size."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(b"bytearray\n") >= 0:
+            raise UsageError(f"{path} holds Python objects beside tensors. {SAVE_STATE_DICT}.")
+
+
 def _load_torch_file(path: Path) -> Any:
+    _refuse_allocation(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
