@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from frami.core.errors import FramiError, OperationError, UsageError
+from frami.core.errors import OperationError, UsageError
 from frami.core.files import ZIP_ERRORS, expand, is_zip
 from frami.core.memory import raise_unless_damaged
 from frami.core.text import count, preview
@@ -88,24 +88,18 @@ def holds_graph(path: Path) -> bool:
         return path.suffix in GRAPH_SUFFIXES
     try:
         names = _names_in(path)
-    except FramiError:
+    except OperationError:
         return False
     return any(_is_script(name) or _is_program(name) for name in names)
 
 
-def _names_in(path: Path) -> list[str]:
-    """Return the names of the files in a zip file."""
+def _names_in(path: Path) -> dict[str, int]:
+    """Return the names of the files in a zip file, with the kind of their compression."""
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
+            return {entry.filename: entry.compress_type for entry in archive.infolist()}
     except ZIP_ERRORS as error:
         raise OperationError(f"{path} is cut off or not a torch file ({error}).") from error
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise UsageError(
-            f"{path} is compressed, which torch.save does not do: it could hold any number of "
-            f"bytes. {SAVE_STATE_DICT}."
-        )
-    return [entry.filename for entry in entries]
 
 
 def _is_script(name: str) -> bool:
@@ -117,7 +111,7 @@ def _is_program(name: str) -> bool:
 
 
 def _refuse_programs(path: Path) -> None:
-    """Raise a UsageError for a TorchScript file or an exported program, which are code."""
+    """Raise a UsageError for TorchScript and exported programs, which are code, and other zips."""
     names = _names_in(path)
     if any(map(_is_script, names)):
         raise UsageError(
@@ -128,6 +122,11 @@ def _refuse_programs(path: Path) -> None:
         raise UsageError(
             f"{path} is an exported program (.pt2), which is code. Name the Python code of the "
             f"model. {SAVE_STATE_DICT}."
+        )
+    if set(names.values()) - {zipfile.ZIP_STORED}:
+        raise UsageError(
+            f"{path} is compressed, which torch.save does not do: it could hold any number of "
+            f"bytes. {SAVE_STATE_DICT}."
         )
 
 

@@ -9,7 +9,7 @@ import struct
 import tarfile
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -224,3 +224,48 @@ def test_many_events_of_a_file_take_little_time(tmp_path: Path) -> None:
     start = time.process_time()
     assert len(read_strong_labels(tmp_path / "a.tsv")["a.wav"]) == 30_000
     assert time.process_time() - start < 3
+
+
+def chain_of_links(archive: tarfile.TarFile) -> None:
+    """Add links whose real path is too long to be found, and that lead out (CVE-2025-4517)."""
+
+    def add(name: str, kind: bytes, target: str = "") -> None:
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.linkname, entry.mode = kind, target, 0o755
+        archive.addfile(entry)
+
+    place, folder = "", "d" * 247
+    for step in "abcdefghijklmnop":
+        add(f"{place}{folder}", tarfile.DIRTYPE)
+        add(f"{place}{step}", tarfile.SYMTYPE, folder)
+        place += f"{folder}/"
+    last = "/".join("abcdefghijklmnop") + "/" + "l" * 254
+    add(last, tarfile.SYMTYPE, "../" * 16)
+    add("escape", tarfile.SYMTYPE, f"{last}/..")
+    add("escape/outside", tarfile.REGTYPE)
+
+
+def link_within(archive: tarfile.TarFile) -> None:
+    entry = tarfile.TarInfo("link")
+    entry.type, entry.linkname = tarfile.SYMTYPE, "other"
+    archive.addfile(entry)
+
+
+@pytest.mark.parametrize("add", [chain_of_links, link_within])
+def test_archive_with_links_is_refused_before_it_is_unpacked(
+    add: Callable[[tarfile.TarFile], None], tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        add(archive)
+    with pytest.raises(OperationError, match="contains a link"):
+        unpack(tmp_path / "a.tar", tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir()) and not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize("names", [["a", "a/b"], ["a" * 5000]])
+def test_archive_with_impossible_names_is_damaged(names: list[str], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "a.zip").write_bytes(packed(dict.fromkeys(names, b"")))
+    with pytest.raises(OperationError, match="is damaged"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
