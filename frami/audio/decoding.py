@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -52,6 +53,15 @@ def check_file(path: str | Path) -> Path:
     return path
 
 
+def decoder_name(path: Path) -> str | bytes:
+    """Return a path as soundfile takes it: as bytes if its name is not text."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return os.fspath(path)
+
+
 @contextmanager
 def open_audio(path: Path) -> Iterator[soundfile.SoundFile]:
     """Open an audio file that is whole.
@@ -66,7 +76,7 @@ def open_audio(path: Path) -> Iterator[soundfile.SoundFile]:
         raise OperationError(verdict.problem)
     with _Patched(path, verdict.patches) as patched:
         try:
-            file = soundfile.SoundFile(patched if verdict.patches else path)
+            file = soundfile.SoundFile(patched if verdict.patches else decoder_name(path))
         except DECODING_ERRORS as error:
             raise _opening_error(path, error) from error
         with file:

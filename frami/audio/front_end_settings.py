@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
+# Of a second, or of a short clip that is repeated: frames, and their values.
+MOST_FRAMES, MOST_VALUES = 4096, 1 << 26
+MOST_VALUES_PER_SAMPLE = 256
+
 
 class Settings(Protocol):
     """The settings of a `frami.audio.frontend.FrontEnd`; their meaning is explained there."""
@@ -108,7 +112,8 @@ class Settings(Protocol):
 
 def settings_fit(settings: Settings, highest_rate: int) -> bool:
     """Return whether the numbers of a front end are in range and fit each other."""
-    return _sizes_fit(settings, highest_rate) and _values_fit(settings)
+    sizes_fit = _sizes_fit(settings, highest_rate)
+    return sizes_fit and _work_fits(settings) and _values_fit(settings)
 
 
 def _sizes_fit(settings: Settings, highest_rate: int) -> bool:
@@ -125,6 +130,20 @@ def _sizes_fit(settings: Settings, highest_rate: int) -> bool:
         and 0 <= settings.repeat_seconds <= 3600
         and (settings.mfcc_bands == 0 or settings.n_mels <= settings.mfcc_bands <= 1024)
         and (settings.filterbank != "kaldi" or settings.n_bands > 3)
+    )
+
+
+def _work_fits(settings: Settings) -> bool:
+    """Return whether a short sound takes little memory: a front end may come from a stranger.
+
+    A function of the user's own has its own sizes.
+    """
+    values = max(settings.n_fft, settings.n_bands)  # per frame
+    n_frames = max(1, settings.repeat_seconds) * settings.sample_rate / settings.hop_length
+    return bool(settings.function) or (
+        values <= MOST_VALUES_PER_SAMPLE * settings.hop_length
+        and n_frames <= MOST_FRAMES
+        and n_frames * values <= MOST_VALUES
     )
 
 

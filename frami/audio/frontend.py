@@ -10,7 +10,11 @@ import torch
 from torch import Tensor
 
 from frami.audio import compression, filterbanks, framing, inverse, user_function
-from frami.audio.front_end_settings import settings_fit
+from frami.audio.front_end_settings import (
+    MOST_FRAMES,
+    MOST_VALUES_PER_SAMPLE,
+    settings_fit,
+)
 from frami.core.errors import UsageError, unknown_name
 from frami.core.settings import setting, settings_to_json
 
@@ -127,9 +131,10 @@ class FrontEnd:
                 f"be 1 or more, with hop_length <= win_length <= n_fft and 0 <= f_min < f_max <= "
                 f"sample_rate / 2. power_floor, std, waveform_scale and power must be above 0. At "
                 f"most are allowed: n_fft 65,536, n_mels and mfcc_bands 1,024, sample_rate "
-                f"{SAMPLE_RATE_RANGE[1]:,}, repeat_seconds 3,600, power 2, pre-emphasis 1. "
-                f"frame_pre_emphasis and remove_dc need padding 'none'; MFCCs need at least as "
-                f"many mfcc_bands as n_mels; kaldi needs 4 bands."
+                f"{SAMPLE_RATE_RANGE[1]:,}, power 2, pre-emphasis 1. n_fft and the bands may be "
+                f"{MOST_VALUES_PER_SAMPLE} times hop_length. A second, or repeat_seconds, may have "
+                f"{MOST_FRAMES:,} frames. frame_pre_emphasis and remove_dc need padding "
+                f"'none'; MFCCs need at least as many mfcc_bands as n_mels; kaldi needs 4 bands."
             )
 
     @property

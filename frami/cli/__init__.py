@@ -95,8 +95,6 @@ def frami(modules: tuple[str, ...]) -> None:
     Neither step reads a recording. To see it work, type: frami demo
     """
     show_library_warnings(click.get_current_context())
-    if os.getcwd() not in sys.path:  # the user's own modules are usually in this folder
-        sys.path.append(os.getcwd())
     for name in modules:
         registry.import_user_module(name)
 

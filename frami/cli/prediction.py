@@ -15,6 +15,7 @@ import click
 from frami.cli import options, output, types
 from frami.cli.help import Command
 from frami.core.errors import UsageError
+from frami.core.text import make_printable
 
 if TYPE_CHECKING:
     from frami.prediction.formats import Named, Selection
@@ -240,10 +241,10 @@ def _write(pieces: Iterable[str], out: str | None) -> None:
 
     if out is not None:
         files.ensure_dir(Path(out).parent)
-        files.write_parts(Path(out), (piece.encode() for piece in pieces))
+        files.write_parts(Path(out), (p.encode(errors="backslashreplace") for p in pieces))
         return
     try:
         for piece in pieces:
-            click.echo(piece, nl=False)
+            click.echo(make_printable(piece, "\n\t") if sys.stdout.isatty() else piece, nl=False)
     except BrokenPipeError:  # the reader has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -126,6 +126,7 @@ def _run_file(path: Path) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # where dataclasses and inspect look for it
+    registry.search_current_folder()
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)

@@ -12,7 +12,9 @@ from typing import Any, Union, get_args, get_origin
 from frami.core.errors import OperationError
 from frami.core.files import describe_os_error
 
-MAX_BYTES = 1 << 26
+# Parsed, a file can take 25 times its size in memory.
+MAX_BYTES = 1 << 24
+MAX_LEVELS = 100  # of lists and objects within each other
 NAMES = {
     bool: "true or false",
     int: "an integer",
@@ -34,25 +36,41 @@ def parse_json(text: str, source: str) -> Any:
         source: Name of its file, for the error message.
 
     Raises:
-        OperationError: It is not JSON, or it is nested too deeply.
+        OperationError: It is not JSON, is too large, or is nested too deeply.
     """
+    if len(text) > MAX_BYTES:
+        raise _too_large(source)
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        _check_levels(value)
     except (ValueError, RecursionError) as error:
         raise OperationError(f"{source} is not readable JSON ({error}). Copy it again.") from error
+    return value
+
+
+def _too_large(source: str | Path) -> OperationError:
+    return OperationError(f"{source} has more than {MAX_BYTES >> 20} MiB: it is not JSON of frami.")
+
+
+def _check_levels(value: Any) -> None:
+    """Raise a ValueError if a value is nested so deeply that a function could not walk it."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_LEVELS):
+        inner = (part.values() if isinstance(part, dict) else part for part in level)
+        level = [part for parts in inner for part in parts if isinstance(part, dict | list)]
+    if level:
+        raise ValueError(f"it is nested more than {MAX_LEVELS} levels deep")
 
 
 def read_json(path: Path) -> Any:
-    """Return the content of a JSON file of at most 64 MiB.
+    """Return the content of a JSON file of at most 16 MiB.
 
     Raises:
         OperationError: It cannot be read, is too large, or is not JSON.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise OperationError(
-                f"{path} has more than {MAX_BYTES >> 20} MiB: it is not JSON of frami."
-            )
+            raise _too_large(path)
         return parse_json(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise OperationError(describe_os_error(error, "read", path)) from error

@@ -8,8 +8,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import os
 import pkgutil
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, TypeVar, overload
@@ -97,8 +100,20 @@ def load_network(name: str, contract: Any = None) -> Any:
     raise unknown_name("network", name, names("teachers") + names("students"))
 
 
+def search_current_folder() -> None:
+    """Let Python find modules in the current folder, as code of the user's own needs it.
+
+    Not before: libraries try to import optional packages, and the folder may be a download with
+    files of their names.
+    """
+    with suppress(FileNotFoundError):  # the folder was deleted
+        if os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())
+
+
 def import_user_module(name: str) -> ModuleType:
-    """Import a module of the user's own."""
+    """Import a module of the user's own, from the current folder or from Python's path."""
+    search_current_folder()
     try:
         return importlib.import_module(name)
     # A leading dot in the name raises a TypeError, a trailing dot a ModuleNotFoundError.

@@ -23,9 +23,9 @@ def format_rows(rows: Iterable[tuple[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def make_printable(text: str) -> str:
-    """Return a text in which spaces replace what could control the terminal."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+def make_printable(text: str, keep: str = "") -> str:
+    """Return a text in which spaces replace what could control the terminal, but some letters."""
+    return "".join(letter if letter.isprintable() or letter in keep else " " for letter in text)
 
 
 def format_mapping(values: Mapping[str, Any]) -> str:

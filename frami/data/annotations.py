@@ -6,6 +6,8 @@ are here because `frami.data.soundscapes` writes the layout that `frami.datasets
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,21 +46,21 @@ def read_strong_labels(path: Path) -> dict[str, list[Event]]:
         UsageError: There is no such table, it lacks a column, an offset is not after its onset, or
             two events of one label overlap.
     """
-    events_of: dict[str, list[Event]] = {}
+    events_of: dict[str, EventList] = {}
     faults = Faults()
     for line, row in _numbered_rows(path, COLUMNS):
-        events = events_of.setdefault(row["filename"], [])
+        events = events_of.setdefault(row["filename"], EventList())
         place = f"{path}, line {line}, {row['filename']}"
         if row["event_label"]:
             with faults.collect():
-                add_event(events, row["onset"], row["offset"], row["event_label"], place)
+                events.add(row["onset"], row["offset"], row["event_label"], place)
         elif row["onset"] or row["offset"]:
             faults.add(
                 f"{place}: the row has times but no event_label. Add the label, or "
                 f"remove the times."
             )
     faults.check()
-    return events_of
+    return {name: events.sorted() for name, events in events_of.items()}
 
 
 def read_event_file(path: Path, labels: tuple[str, ...]) -> list[Event]:
@@ -69,7 +71,7 @@ def read_event_file(path: Path, labels: tuple[str, ...]) -> list[Event]:
     Raises:
         UsageError: A line does not hold two times and one of ``labels``, separated by tabs.
     """
-    events: list[Event] = []
+    events = EventList()
     for number, line in enumerate(tables.read_text(path).splitlines(), 1):
         cells = line.split("\t")
         if len(cells) != 3 or cells[2] not in labels:
@@ -77,34 +79,46 @@ def read_event_file(path: Path, labels: tuple[str, ...]) -> list[Event]:
                 f"{path}, line {number} is {line!r}. It must hold an onset, an offset and one of "
                 f"{', '.join(labels)}, separated by tabs."
             )
-        add_event(events, cells[0], cells[1], cells[2], f"{path}, line {number}", overlap=True)
-    return events
+        events.add(cells[0], cells[1], cells[2], f"{path}, line {number}", overlap=True)
+    return events.sorted()
 
 
-def add_event(
-    events: list[Event], onset: str, offset: str, label: str, place: str, *, overlap: bool = False
-) -> None:
-    """Add an event to a sorted list, and merge it with the events of its label that it touches."""
-    try:
-        event = Event(float(onset), float(offset), label)
-    except ValueError as error:
-        raise UsageError(f"{place}: onset and offset must be seconds ({error}).") from error
-    description = f"{place}: {label} from {event.onset} to {event.offset} s"
-    if not 0 <= event.onset < event.offset:
-        raise UsageError(
-            f"{description}. An event must start at 0 s or later and end after it starts; "
-            f"correct this line."
-        )
-    same_label = [e for e in events if e.label == label]
-    touching = [e for e in same_label if e.onset <= event.offset and event.onset <= e.offset]
-    if not overlap and any(e.onset < event.offset and event.onset < e.offset for e in touching):
-        raise UsageError(
-            f"{description} overlaps another event of that label. Merge them into one event."
-        )
-    parts = [event, *touching]
-    merged = Event(min(e.onset for e in parts), max(e.offset for e in parts), label)
-    others = [e for e in events if e not in touching]
-    events[:] = sorted([*others, merged], key=lambda e: (e.onset, e.label))
+class EventList:
+    """The events of one file, each label's sorted and apart from each other."""
+
+    def __init__(self) -> None:
+        self._of_label: dict[str, list[Event]] = {}
+
+    def sorted(self) -> list[Event]:
+        """Return the events of all labels, sorted by onset."""
+        events = itertools.chain(*self._of_label.values())
+        return sorted(events, key=lambda event: (event.onset, event.label))
+
+    def add(
+        self, onset: str, offset: str, label: str, place: str, *, overlap: bool = False
+    ) -> None:
+        """Add an event, and merge it with the events of its label that it touches."""
+        try:
+            event = Event(float(onset), float(offset), label)
+        except ValueError as error:
+            raise UsageError(f"{place}: onset and offset must be seconds ({error}).") from error
+        description = f"{place}: {label} from {event.onset} to {event.offset} s"
+        if not 0 <= event.onset < event.offset:
+            raise UsageError(
+                f"{description}. An event must start at 0 s or later and end after it starts; "
+                f"correct this line."
+            )
+        events = self._of_label.setdefault(label, [])
+        first = bisect.bisect_left(events, event.onset, key=lambda e: e.offset)
+        stop = bisect.bisect_right(events, event.offset, key=lambda e: e.onset)
+        touching = events[first:stop]
+        if not overlap and any(e.onset < event.offset and event.onset < e.offset for e in touching):
+            raise UsageError(
+                f"{description} overlaps another event of that label. Merge them into one event."
+            )
+        parts = [event, *touching]
+        merged = Event(min(e.onset for e in parts), max(e.offset for e in parts), label)
+        events[first:stop] = [merged]
 
 
 def read_weak_labels(path: Path) -> dict[str, list[str]]:

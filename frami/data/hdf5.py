@@ -26,7 +26,8 @@ from frami.core.files import describe_os_error
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 UNDEFINED = 2**64 - 1
-MAX_BLOCKS, MAX_BLOCK_BYTES = 64, 1 << 20  # of an object header
+MAX_BLOCKS, MAX_BLOCK_BYTES = 64, 1 << 20  # of an object header, all its blocks together
+MAX_MESSAGES = 1024  # of an object header
 MAX_HEAP_BYTES = 1 << 26
 MAX_ENTRIES = 64  # attributes, and columns
 NIL, DATASPACE, DATATYPE, FILL, LAYOUT, ATTRIBUTE = 0x00, 0x01, 0x03, 0x05, 0x08, 0x0C
@@ -124,12 +125,16 @@ def read_messages(source: Source, address: int) -> dict[int, list[bytes]]:
     version, reserved, count, _, size = struct.unpack("<BBHII", source.read(address, 12))
     if (version, reserved) != (1, 0):
         raise Hdf5Error(f"it has no object header of version 1 at byte {address}")
-    blocks, found, total = [(address + 16, size)], dict[int, list[bytes]](), 0
+    blocks, found = [(address + 16, size)], dict[int, list[bytes]]()
+    total, left = 0, MAX_BLOCK_BYTES
     for start, length in blocks:  # grows below
-        if len(blocks) > MAX_BLOCKS or length > MAX_BLOCK_BYTES:
+        left -= length
+        if len(blocks) > MAX_BLOCKS or left < 0:
             raise Hdf5Error("an object header is too large")
         for kind, body in _split(source.read(start, length)):
             total += 1
+            if total > min(count, MAX_MESSAGES):
+                raise Hdf5Error("an object header has too many messages")
             if kind == CONTINUATION:
                 blocks.append(unpack("<QQ", body))
             elif kind != NIL:
@@ -163,6 +168,7 @@ def read_attributes(source: Source, messages: list[bytes]) -> dict[str, str]:
     """Return the attributes of the file; all are texts."""
     heaps: dict[int, dict[int, bytes]] = {}
     attributes: dict[str, str] = {}
+    left = min(source.end, MAX_HEAP_BYTES)  # a heap may lie inside another one
     if len(messages) > MAX_ENTRIES:
         raise Hdf5Error(f"it has {len(messages)} attributes")
     for body in messages:
@@ -177,7 +183,8 @@ def read_attributes(source: Source, messages: list[bytes]) -> dict[str, str]:
             raise Hdf5Error(f"its attribute {name!r} is not a text as frami writes it")
         length, address, index = unpack("<IQI", body[space_at + len(SCALAR) :])
         if length and address not in heaps:
-            heaps[address] = _read_global_heap(source, address)
+            heaps[address], size = _read_global_heap(source, address, left)
+            left -= size
         text = heaps[address].get(index, b"") if length else b""
         if len(text) != length or b"\0" in text:  # h5py writes no text with a NUL
             raise Hdf5Error(f"its attribute {name!r} is damaged")
@@ -189,10 +196,10 @@ def _padded(size: int) -> int:
     return (size + 7) // 8 * 8
 
 
-def _read_global_heap(source: Source, address: int) -> dict[int, bytes]:
-    """Return the objects of a global heap by number."""
+def _read_global_heap(source: Source, address: int, most: int) -> tuple[dict[int, bytes], int]:
+    """Return the objects by number of a global heap of at most so many bytes, and its size."""
     magic, version, size = struct.unpack("<4sB3xQ", source.read(address, 16))
-    if magic != b"GCOL" or version != 1 or not 16 <= size <= MAX_HEAP_BYTES:
+    if magic != b"GCOL" or version != 1 or not 16 <= size <= most:
         raise Hdf5Error("its texts are damaged")
     block, objects, at = source.read(address, size), dict[int, bytes](), 16
     while at + 16 <= size:
@@ -206,4 +213,4 @@ def _read_global_heap(source: Source, address: int) -> dict[int, bytes]:
             raise Hdf5Error("its texts are damaged")
         objects[index] = block[at : at + length]
         at += _padded(length)
-    return objects
+    return objects, size

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from frami.core.errors import OperationError, UsageError
 from frami.core.json_files import check_entries, parse_json
+from frami.core.shards import MOST_SHARDS
 from frami.data import row_order
 from frami.data.columns import Column
 from frami.data.hdf5 import Hdf5Error
@@ -91,11 +92,14 @@ def read_sources(store: Path, text: str) -> Sources:
     kinds = {"batch_size": int, "files": list[str], "clips": list[int]}
     check_entries(content, str(store), kinds)
     names, clips = content["files"], content["clips"]
-    if not names or len(set(names)) < len(names) or len(clips) != len(names):
+    if not 1 <= len(names) <= MOST_SHARDS or len(clips) != len(names):
         raise Hdf5Error("its list of shards is damaged")
     if content["batch_size"] < 1:
         raise Hdf5Error(f"its batch size is {content['batch_size']}")
     paths = tuple(_find(store, name) for name in names)
+    # One file under several names, or links to it, would stand for any number of clips.
+    if len({(status.st_dev, status.st_ino) for status in map(Path.stat, paths)}) < len(paths):
+        raise Hdf5Error("its list of shards is damaged: one is there twice")
     return Sources(content["batch_size"], paths, tuple(clips))
 
 

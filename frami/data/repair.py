@@ -25,6 +25,7 @@ from frami.data.checksums import (
     small_first,
     write_checksums,
 )
+from frami.data.columns import Column
 from frami.data.hdf5 import Hdf5Error
 from frami.data.joined_columns import AnyColumn
 from frami.data.store import ATTRIBUTES, COLUMNS, FORMAT, TIMELINE, Store, store_run_folder
@@ -173,8 +174,11 @@ def _check(file: StoreFile, report: ProgressCallback) -> Condition:
 
 def _lost_rows(file: StoreFile, name: str, start: int, stop: int) -> NDArray[np.int64]:
     """Return the numbers of the damaged rows of a block; row by row if it cannot be read whole."""
+    column = file.columns[name]
+    if isinstance(column, Column) and column.lacks(start, stop):
+        return np.arange(start, stop)
     try:
-        return file.damaged_rows(name, start, file.columns[name].rows(start, stop))
+        return file.damaged_rows(name, start, column.rows(start, stop))
     except (Hdf5Error, IndexError):
         if stop - start == 1:
             return np.array([start])

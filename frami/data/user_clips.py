@@ -11,7 +11,7 @@ from pathlib import Path
 
 from frami.core.errors import UsageError
 from frami.core.text import count, preview
-from frami.data.annotations import Event, add_event
+from frami.data.annotations import Event, EventList
 from frami.data.audio_files import describe_unlisted
 from frami.data.contents import AUDIO_SUFFIXES, is_audio, may_read, walk_audio
 from frami.data.faults import Faults
@@ -235,15 +235,15 @@ def _merge_rows(table: Path, name: str, rows: Sequence[Row], task: str) -> UserC
 
 
 def _merge_events(table: Path, rows: Sequence[Row]) -> tuple[Event, ...]:
-    events: list[Event] = []
+    events = EventList()
     for row in rows:
         place = f"{table}, line {row.line}, {row.file}"
         if row.times and not row.labels:
             raise UsageError(f"{place}: the event has no label; add it.")
         for label in row.labels if row.times else ():
             onset, offset = map(str, row.times or ())
-            add_event(events, onset, offset, label, place, overlap=True)
-    return tuple(events)
+            events.add(onset, offset, label, place, overlap=True)
+    return tuple(events.sorted())
 
 
 def _text(labels: Sequence[str]) -> str:

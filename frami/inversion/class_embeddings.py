@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from frami.core.files import expand
 from frami.core.memory import raise_unless_damaged
 
 EMBEDDING_SIZE = 512
+# The header of a .npy file is a Python expression, which numpy parses.
+DAMAGE = (OSError, ValueError, TypeError, SyntaxError, MemoryError, tokenize.TokenError)
 
 
 def class_embeddings(labels: tuple[str, ...], kind: str) -> Tensor:
@@ -48,8 +51,9 @@ def _read_embeddings(path: Path, classes: int) -> Tensor:
             ".npy file."
         )
     try:
-        rows = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        # Mapped: an array takes no more memory than its file has, whatever its header says.
+        rows = np.array(np.lib.format.open_memmap(path, mode="r"))
+    except DAMAGE as error:
         raise_unless_damaged(error, path)
         raise UsageError(f"{path} is not a .npy file of numbers ({error}).") from error
     if rows.dtype.kind not in "fiu" or not np.isfinite(rows).all():

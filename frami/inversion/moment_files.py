@@ -21,6 +21,7 @@ from frami.core.json_files import check_entries, parse_object
 from frami.core.memory import raise_unless_damaged
 from frami.inversion.hooks import Moments
 from frami.models.model import Model
+from frami.models.safetensors_files import check_header
 
 FORMAT = "frami moments 1"
 
@@ -98,6 +99,7 @@ def load_moments(path: str | Path, teacher: Model) -> MomentFile:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
+        check_header(path)
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}

@@ -106,11 +106,12 @@ class Architecture:
                 f"{task}: leave it out."
             )
         for name, value in {**self.arguments, "projection": self.projection or 1}.items():
+            highest = bundle.MAX_DEPTH if name == "depth" else bundle.MAX_SIZE
             # A fraction, such as dropout, may be 0.
-            if not (0 < value <= bundle.MAX_SIZE or (value == 0 and isinstance(value, float))):
+            if not (0 < value <= highest or (value == 0 and isinstance(value, float))):
                 raise UsageError(
                     f"The network {self.network!r} cannot have a {name} of {value}; "
-                    f"1 to {bundle.MAX_SIZE} is allowed."
+                    f"1 to {highest} is allowed."
                 )
 
 

@@ -22,6 +22,7 @@ from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
 from frami.core.json_files import has_type, read_json, shorten
 from frami.core.memory import raise_unless_damaged
+from frami.models.safetensors_files import load_safetensors
 from frami.models.state_dicts import holds_graph
 
 BUNDLE_FILES = DESCRIPTION_FILE, WEIGHTS_FILE = "model.json", "weights.safetensors"
@@ -41,8 +42,9 @@ REQUIRED_KEYS: dict[str, Any] = {
     "frame_range": list[int],
 }
 OPTIONAL_KEYS = {"pooling": str, "adoption": dict, "fingerprint": str, "parameters": int}
-# Highest width, depth or embedding. Beyond it, a network takes long to build even without memory.
-MAX_SIZE = 10_000
+# Highest width or embedding, and highest depth. Beyond them, a network takes long to build even
+# without memory.
+MAX_SIZE, MAX_DEPTH = 10_000, 1_000
 
 
 def description_path(folder: Path) -> Path:
@@ -199,7 +201,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"config.json and model.safetensors: copy both."
         )
     try:
-        return safetensors.torch.load_file(path)
+        return load_safetensors(path)
     except (SafetensorError, OSError) as error:
         raise_unless_damaged(error, path)
         # Checked only now: the length of its header can give a valid file these first bytes, too.

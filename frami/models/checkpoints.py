@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from frami.core.errors import UsageError
@@ -28,6 +29,7 @@ NESTED = (
     "module",
 )
 AVERAGED = re.compile(r"(^|[._])(ema|swa|averaged|shadow)([._]|$)")  # in keys of such weights
+MAX_LEVELS = 8  # of mappings within each other
 LEAST_SHARE = 0.5  # of the weights' number of tensors; fewer are no other weights
 SAVE_STATE_DICT = (
     "Where the model was trained, save its state dict: torch.save(model.state_dict(), 'weights.pt')"
@@ -46,7 +48,9 @@ def find_weights(path: Path, content: Any, key: str = "") -> tuple[dict[str, Ten
     Raises:
         UsageError: There is no state dict, or none under the key.
     """
-    places = dict(_places(content))
+    places = dict(_places(content, set()))
+    for place in places.values():
+        _check_plain(path, place)
     if key:
         tensors = places.get(key) or _part(content, key)
         if tensors is None:
@@ -54,7 +58,7 @@ def find_weights(path: Path, content: Any, key: str = "") -> tuple[dict[str, Ten
             raise UsageError(f"{path} holds no weights under {key!r}. It holds {known}.")
         return tensors, []
     chosen = _likeliest(content)
-    if chosen is None:
+    if chosen is None or chosen not in places:
         held = preview([str(name) for name in content]) if isinstance(content, Mapping) else ""
         raise UsageError(
             f"{path} holds no state dict ({held or type(content).__name__}). {SAVE_STATE_DICT}."
@@ -72,24 +76,46 @@ def find_weights(path: Path, content: Any, key: str = "") -> tuple[dict[str, Ten
     return places[chosen], notes
 
 
-def _places(content: Any, key: str = "") -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Yield the state dicts in nested mappings, by their keys joined by dots."""
-    if not isinstance(content, Mapping):
+def _check_plain(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Raise a UsageError for tensors that are no plain arrays of real numbers in the file.
+
+    A tensor can also repeat a few numbers, and stand for any amount of memory.
+    """
+    for name, tensor in tensors.items():
+        is_plain = (
+            tensor.layout == torch.strided
+            and tensor.device.type == "cpu"
+            and not (tensor.is_nested or tensor.is_quantized or tensor.is_complex())
+            and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+        )
+        if not is_plain:
+            raise UsageError(
+                f"{path} holds {name!r}, which is not a plain tensor: it is sparse, quantized, "
+                f"complex, expanded or without values. {SAVE_STATE_DICT}."
+            )
+
+
+def _places(
+    content: Any, seen: set[int], keys: tuple[str, ...] = ()
+) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Yield the state dicts in nested mappings, each once, by their keys joined by dots."""
+    if not isinstance(content, Mapping) or id(content) in seen or len(keys) > MAX_LEVELS:
         return
+    seen.add(id(content))
     tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     nested = {str(name): part for name, part in content.items() if isinstance(part, Mapping)}
     if tensors and len(tensors) >= len(nested):
-        yield key, tensors
+        yield ".".join(keys), tensors
         return
     for name, part in nested.items():
         if "optim" not in name:
-            yield from _places(part, f"{key}.{name}" if key else name)
+            yield from _places(part, seen, (*keys, name))
 
 
 def _likeliest(content: Any) -> str | None:
     """Return the keys of the likeliest state dict, joined by dots; None if there is none."""
     keys: list[str] = []
-    while isinstance(content, Mapping):
+    while isinstance(content, Mapping) and len(keys) <= MAX_LEVELS:
         nested = [name for name, value in content.items() if isinstance(value, Mapping)]
         n_tensors = sum(isinstance(value, Tensor) for value in content.values())
         if n_tensors and n_tensors >= len(nested):
@@ -105,7 +131,7 @@ def _likeliest(content: Any) -> str | None:
 def _part(content: Any, key: str) -> dict[str, Tensor] | None:
     """Return the tensors whose names start with a key, of the likeliest state dict, without it."""
     place = _likeliest(content)
-    tensors = dict(_places(content))[place] if place is not None else {}
+    tensors = dict(_places(content, set())).get(place or "", {})
     prefix = f"{key.removesuffix('.')}."
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)} or None
 

@@ -62,6 +62,10 @@ def read_parts(folder: Path) -> tuple[dict[str, Any], str | None]:
 
 def _check_trust(folder: Path, module: str) -> None:
     """Raise if a network's module is the user's own, and not trusted or imported yet."""
+    if module.startswith("frami."):  # built as the user's own: it could allocate any memory
+        raise OperationError(
+            f"The bundle {folder} names the network {module!r}; a network of frami has no dot."
+        )
     if "." in module and module not in sys.modules and not code.is_trusted():
         raise UsageError(
             f"The bundle {folder} needs the module {module}, which is not part of frami. If you "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from frami.core.files import ZIP_ERRORS, expand, is_zip
 from frami.core.memory import raise_unless_damaged
 from frami.core.text import count, preview
 from frami.models.checkpoints import SAVE_STATE_DICT, find_weights
+from frami.models.safetensors_files import load_safetensors
 
 # Names that wrappers put in front of those of the module.
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "_model.", "ema_model.")
@@ -52,7 +53,7 @@ def read_weights(path: str | Path, key: str = "") -> tuple[dict[str, Tensor], li
     refuse_other_formats(path)
     if path.suffix == ".safetensors":
         try:
-            content: Any = safetensors.torch.load_file(path)
+            content: Any = load_safetensors(path)
         except (SafetensorError, OSError) as error:
             raise_unless_damaged(error, path)
             raise OperationError(
@@ -92,11 +93,11 @@ def holds_graph(path: Path) -> bool:
     return any(_is_script(name) or _is_program(name) for name in names)
 
 
-def _names_in(path: Path) -> list[str]:
-    """Return the names of the files in a zip file."""
+def _names_in(path: Path) -> dict[str, int]:
+    """Return the names of the files in a zip file, with the kind of their compression."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
+            return {entry.filename: entry.compress_type for entry in archive.infolist()}
     except ZIP_ERRORS as error:
         raise OperationError(f"{path} is cut off or not a torch file ({error}).") from error
 
@@ -110,7 +111,7 @@ def _is_program(name: str) -> bool:
 
 
 def _refuse_programs(path: Path) -> None:
-    """Raise a UsageError for a TorchScript file or an exported program, which are code."""
+    """Raise a UsageError for TorchScript and exported programs, which are code, and other zips."""
     names = _names_in(path)
     if any(map(_is_script, names)):
         raise UsageError(
@@ -122,9 +123,22 @@ def _refuse_programs(path: Path) -> None:
             f"{path} is an exported program (.pt2), which is code. Name the Python code of the "
             f"model. {SAVE_STATE_DICT}."
         )
+    if set(names.values()) - {zipfile.ZIP_STORED}:
+        raise UsageError(
+            f"{path} is compressed, which torch.save does not do: it could hold any number of "
+            f"bytes. {SAVE_STATE_DICT}."
+        )
+
+
+def _refuse_allocation(path: Path) -> None:
+    """Raise a UsageError for a pickle that makes a bytearray, which can be of any size."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(b"bytearray\n") >= 0:
+            raise UsageError(f"{path} holds Python objects beside tensors. {SAVE_STATE_DICT}.")
 
 
 def _load_torch_file(path: Path) -> Any:
+    _refuse_allocation(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

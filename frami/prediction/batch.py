@@ -10,6 +10,7 @@ from pathlib import Path
 import soundfile
 
 from frami.audio.blocks import read_blocks
+from frami.audio.decoding import DECODING_ERRORS, decoder_name
 from frami.core.errors import FramiError, OperationError
 from frami.core.progress import ProgressCallback, begin_stage, silent
 from frami.core.text import count
@@ -111,6 +112,6 @@ def total_duration(paths: Sequence[Path], report: ProgressCallback = silent) -> 
 def duration(path: Path) -> float:
     """Return the length of a sound by its header, s; 0 if it cannot be read."""
     try:
-        return float(soundfile.info(path).duration)
-    except (soundfile.LibsndfileError, RuntimeError, OSError, ZeroDivisionError):
+        return float(soundfile.info(decoder_name(path)).duration)
+    except (*DECODING_ERRORS, OSError, ZeroDivisionError):
         return 0.0

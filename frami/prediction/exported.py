@@ -13,6 +13,7 @@ from frami.core.checks import check_frame_range
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
 from frami.core.json_files import parse_json, parse_object, parse_texts
+from frami.core.memory import raise_if_full
 from frami.core.settings import settings_from_json
 from frami.models.onnx_network import OnnxNetwork
 from frami.models.tasks import find_task
@@ -71,8 +72,14 @@ def open_exported(path: Path) -> Predictor:
         raise OperationError(f"{source} is damaged ({error}). Export it again.") from error
 
     def run(mel: Tensor) -> Tensor:
-        logits, *frames = map(torch.from_numpy, network(mel))
-        return torch.cat([logits.unsqueeze(2), *frames], dim=2) if frames else logits
+        try:
+            logits, *frames = map(torch.from_numpy, network(mel))
+            return torch.cat([logits.unsqueeze(2), *frames], dim=2) if frames else logits
+        except (TypeError, ValueError, IndexError, RuntimeError) as error:  # other outputs
+            raise_if_full(error)
+            raise OperationError(
+                f"{path} does not give the outputs of an export. Export it again."
+            ) from error
 
     return Predictor(
         parse_texts(about["labels"], source),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from frami.audio.frontend import FrontEnd
+from frami.core.errors import OperationError
 from frami.core.warn import warn
 from frami.models.answers import PROBABILITIES, look_like_probabilities
 from frami.models.tasks import Task, frames_per_output
@@ -53,12 +54,31 @@ class Predictor:
         logits, n_frames = [], 0
         for batch in torch.split(waveforms, BATCH):
             mel = self.front_end(batch)
-            logits.append(self.run(mel))
+            answer = self.run(mel)
+            self._check(answer, len(batch))
+            logits.append(answer)
             n_frames = mel.shape[-1]
         joined = torch.cat(logits)
         if look_like_probabilities(self.task.name, joined):
             warn(PROBABILITIES)
         return self.task.class_probabilities(joined.double()), n_frames
+
+    def _check(self, logits: Tensor, batch: int) -> None:
+        """Refuse logits that do not fit the labels and the task, or are not numbers.
+
+        A bundle or an ONNX file may be damaged, or come from a stranger.
+
+        Raises:
+            OperationError: They are wrong.
+        """
+        expected = batch, len(self.labels)
+        axes = 3 if self.is_detector else 2
+        if logits.shape[:2] != expected or logits.dim() != axes or not logits.isfinite().all():
+            values = "NaN or infinity" if logits.shape[:2] == expected else tuple(logits.shape)
+            raise OperationError(
+                f"The model answers {values} in place of finite logits for {batch} sounds and "
+                f"{len(self.labels)} labels: its file is damaged. Copy it again."
+            )
 
     def step(self, n_frames: int, n_outputs: int) -> int:
         """Return the samples that an output frame covers, for a spectrogram of ``n_frames``."""

@@ -49,7 +49,7 @@ def loss_curves(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
         ax.plot(x, y, color="C0", linewidth=1.2, marker="." if len(x) < 50 else "")
         if y.min() > 0 and y.max() > 100 * y.min():
             ax.set_yscale("log")
-        ax.set_title(name.replace("_", " "), fontsize="medium")
+        ax.set_title(escape_text(name.replace("_", " ")), fontsize="medium")
         ax.grid(alpha=0.3)
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         if len(run_metrics) == 1:  # all panels share these ticks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -11,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import ZIP_ERRORS
 from frami.reporting.untrusted import find_file, shown
 
 MAX_BYTES = 200_000_000  # of a file, and of all its arrays
 MAX_ARRAYS = 1000
+# The header of an array is a Python expression, which numpy parses.
+DAMAGE = (*ZIP_ERRORS, SyntaxError, TypeError, tokenize.TokenError)
 
 
 def read_arrays(folder: Path, name: str) -> dict[str, NDArray[Any]]:
@@ -37,7 +41,9 @@ def read_arrays(folder: Path, name: str) -> dict[str, NDArray[Any]]:
             for member in members:
                 with archive.open(member) as file:
                     arrays[member.filename.removesuffix(".npy")] = _read(file, member.file_size)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except UsageError:
+        raise
+    except DAMAGE as error:
         raise OperationError(f"{path} is damaged ({shown(str(error))}).") from error
     return arrays
 
@@ -47,7 +53,8 @@ def _read(file: IO[bytes], size: int) -> NDArray[Any]:
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("an array has an unknown format")
     shape, by_column, dtype = np.lib.format.read_array_header_1_0(file)
-    if dtype.hasobject or math.prod(shape) * dtype.itemsize > size:
+    n_values = math.prod(max(length, 1) for length in shape)
+    if dtype.kind not in "biufUS" or n_values * dtype.itemsize > size:
         raise ValueError("an array has another type or size than it states")
     values = np.frombuffer(file.read(size), dtype, math.prod(shape))
     return values.reshape(shape, order="F" if by_column else "C")

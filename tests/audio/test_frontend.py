@@ -79,6 +79,9 @@ def test_front_end_batch_equals_single_clips(front_end: FrontEnd) -> None:
         {"f_min": 4000.0},
         {"std": 0.0},
         {"mean": math.nan},
+        {"hop_length": 1, "n_fft": 512},
+        {"hop_length": 1, "n_fft": 64, "win_length": 64, "n_mels": 8},
+        {"repeat_seconds": 250.0},
     ],
 )
 def test_front_end_impossible_settings_are_refused(

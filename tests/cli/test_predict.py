@@ -149,3 +149,11 @@ def test_a_live_stream_is_answered_as_it_comes(clips: Path) -> None:
         (last,) = process.stdout.readlines()
         assert json.loads(last)["offset"] == 0.55
     assert process.returncode == 0
+
+
+def test_sound_whose_name_is_not_text(clips: Path, call: Frami) -> None:
+    Path("clips/a.wav").rename(os.fsdecode(b"clips/\xff.wav"))
+    result = call("predict", "digits", "clips", "--json", "--out", "answers.json")
+    assert result.code == 0, result.err
+    answers = json.loads(Path("answers.json").read_text())
+    assert os.fsdecode(b"clips/\xff.wav") in {answer["file"] for answer in answers}

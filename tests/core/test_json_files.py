@@ -11,7 +11,7 @@ import pytest
 
 from frami.core import files
 from frami.core.errors import OperationError, UsageError
-from frami.core.json_files import check_entries, has_type, read_json
+from frami.core.json_files import MAX_BYTES, check_entries, has_type, parse_json, read_json
 from frami.core.run import Run, make_record, read_metrics, read_record
 
 
@@ -90,3 +90,18 @@ def test_folder_below_another_is_not_a_link(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a link, and frami writes only below"):
         files.ensure_below(tmp_path / "out", "code/deep")
     assert files.ensure_below(tmp_path / "out", "other/deep").is_dir()
+
+
+def test_nesting_that_functions_could_not_walk_is_refused() -> None:
+    assert parse_json('{"a":' * 100 + "1" + "}" * 100, "a.json")
+    with pytest.raises(OperationError, match="more than 100 levels"):
+        parse_json('{"a":' * 101 + "1" + "}" * 101, "a.json")
+
+
+def test_size_is_limited_for_files_and_texts(tmp_path: Path) -> None:
+    text = '"' + "a" * MAX_BYTES + '"'
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(OperationError, match="has more than 16 MiB"):
+        read_json(tmp_path / "a.json")
+    with pytest.raises(OperationError, match="has more than 16 MiB"):
+        parse_json(text, "settings")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,3 +96,25 @@ def test_load_user_module_that_cannot_be_imported_is_a_usage_error(
 def test_load_name_of_wrong_type_is_refused(name: Any) -> None:
     with pytest.raises(UsageError, match="The name of a network must be a text"):
         registry.load("students", name)
+
+
+def test_libraries_find_nothing_in_the_current_folder_unless_the_user_names_code(
+    tmp_path: Path,
+) -> None:
+    """Libraries import optional packages; the folder may be a download with such a file."""
+    (tmp_path / "optional_package.py").write_text("print('ran')")
+    program = "import sys; sys.path[:] = [p for p in sys.path if p]; sys.argv = sys.argv[1:]; "
+    program += "from frami.cli import frami; import contextlib\n"
+    program += "frami(sys.argv, standalone_mode=False)\n"
+    program += "with contextlib.suppress(ImportError): import optional_package"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+
+    def run(*words: str) -> str:
+        command = [sys.executable, "-c", program, *words]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+        ).stdout
+
+    assert not run("list", "methods").endswith("ran\n")
+    (tmp_path / "own.py").write_text("")
+    assert run("--import", "own", "list", "methods").endswith("ran\n")

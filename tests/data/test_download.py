@@ -261,7 +261,7 @@ def test_download_dataset_with_a_path_outside_the_folder_is_refused(
     assert callable(pack)
     server.content = pack(esc50_files() | {name: b"gotcha"})
     with pytest.raises(
-        OperationError, match=r"contains a path outside its folder \(.*outside.txt\)"
+        OperationError, match=r"contains a link, or a path outside its folder \(.*outside.txt\)"
     ):
         download.download_dataset("esc50", tmp_path / "out", base_url=server.address)
     assert not list((tmp_path / "out").iterdir()) and not list(tmp_path.rglob("outside.txt"))

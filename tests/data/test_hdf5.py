@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from frami.core.errors import OperationError
+from frami.data.hdf5 import SCALAR, TEXT_TYPE
 from frami.data.store import COLUMNS, Store
 from frami.models.model import Model
 from tests.data.stores import append_batch, open_writer
@@ -168,3 +170,51 @@ def test_open_store_releases_its_file(path: Path) -> None:
     with pytest.raises(OperationError):
         Store(path)
     assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def object_header(count: int, messages: bytes) -> bytes:
+    return struct.pack("<BBHII", 1, 0, count, 1, len(messages)) + bytes(4) + messages
+
+
+def message(kind: int, body: bytes) -> bytes:
+    return struct.pack("<HHB3B", kind, len(body), 0, 0, 0, 0) + body
+
+
+def add_root(path: Path, more: bytes, header: bytes) -> None:
+    """Append bytes and an object header to a store, and make that the header of its root group."""
+    content = bytearray(path.read_bytes()) + more
+    struct.pack_into("<Q", content, 64, len(content))
+    content += header
+    struct.pack_into("<Q", content, 40, len(content))  # the end of the file
+    path.write_bytes(content)
+
+
+def test_header_that_repeats_a_block_is_refused_at_once(path: Path) -> None:
+    start = path.stat().st_size + 16
+    size = 8 * 100_000 + 24
+    block = message(0, b"") * 100_000 + message(0x10, struct.pack("<QQ", start, size))
+    add_root(path, b"", object_header(65535, block))
+    begin = time.process_time()
+    with pytest.raises(OperationError, match="too many messages"):
+        Store(path)
+    assert time.process_time() - begin < 1
+
+
+def test_texts_within_each_other_take_no_more_memory_than_the_file_has(path: Path) -> None:
+    start, size, heaps = path.stat().st_size, 1 << 20, b""
+    content = path.read_bytes()
+    tree, heap = struct.unpack_from("<QQ", content, 80)
+    messages = message(0x11, struct.pack("<QQ", tree, heap))
+    for number in range(40):  # each heap ends where the first one does
+        rest = size - len(heaps) - 56
+        text = struct.pack("<H6xQ", 1, 2) + b"{}".ljust(8, b"\0")
+        heaps += struct.pack("<4sB3xQ", b"GCOL", 1, size - len(heaps)) + text
+        heaps += struct.pack("<H6xQ", 2, rest) + bytes(8)
+        name = f"a{number:06}".encode() + b"\0"
+        body = struct.pack("<BBHHH", 1, 0, len(name), len(TEXT_TYPE), len(SCALAR)) + name
+        body += TEXT_TYPE.ljust(24, b"\0") + SCALAR
+        body += struct.pack("<IQI", 2, start + 64 * number, 1)
+        messages += message(0x0C, body)
+    add_root(path, heaps.ljust(size, b"\0"), object_header(41, messages))
+    with pytest.raises(OperationError, match="its texts are damaged"):
+        Store(path)

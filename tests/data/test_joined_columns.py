@@ -134,3 +134,17 @@ def test_shard_outside_of_the_folder_is_not_referred_to(joined: Path, tmp_path: 
     with pytest.raises(UsageError, match="does not lie in .*other or below it"):
         merge(paths, tmp_path / "other" / "joined.h5", virtual=True)
     assert not list((tmp_path / "other").iterdir())
+
+
+@pytest.mark.parametrize("kind", ["name", "symbolic link", "hard link"])
+def test_shard_under_two_names_is_refused(kind: str, joined: Path) -> None:
+    first = "parts/samples.shard-1-of-2.h5"
+    if kind == "name":
+        second = f"./{first}"
+    else:
+        second = "parts/other.h5"
+        link = Path.symlink_to if kind == "symbolic link" else Path.hardlink_to
+        link(joined.parent / second, joined.parent / first)
+    rewrite(joined, files=[first, second], clips=[8, 8])
+    with pytest.raises(OperationError, match="one is there twice"):
+        Store(joined)

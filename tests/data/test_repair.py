@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 import zlib
 from pathlib import Path
 
@@ -177,3 +178,18 @@ def test_repaired_store_that_is_cut_off_loses_spectrograms_only(path: Path, tmp_
     (tmp_path / "cut.h5").write_bytes(content[: chunk_of(tmp_path / "first.h5", 20)])
     condition = repair(tmp_path / "cut.h5", tmp_path / "second.h5")
     assert list(condition.damaged) == ["mel"] and condition.lost.tolist() == [20, 21, 22, 23]
+
+
+def test_small_file_that_claims_many_clips_is_not_walked(path: Path, tmp_path: Path) -> None:
+    content = path.read_bytes()
+    with h5py.File(path) as file:
+        clips = len(file["target"])
+    sizes = struct.pack("<Q", clips)
+    at = -1
+    changed = bytearray(content)
+    while (at := content.find(sizes, at + 1)) >= 0:
+        if content[at - 8] == 1 and 1 <= content[at - 7] <= 3 and content[at - 6] == 1:
+            struct.pack_into("<Q", changed, at, 5_000_000)
+    path.write_bytes(changed)
+    with pytest.raises(OperationError, match="list of columns .* is damaged"):
+        repair(path, tmp_path / "good.h5")

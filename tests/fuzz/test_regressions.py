@@ -7,18 +7,24 @@ import io
 import json
 import struct
 import tarfile
+import time
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import h5py
 import pytest
 import torch
 
 from frami.core.errors import FramiError, OperationError
+from frami.data.annotations import read_strong_labels
 from frami.data.repair import repair
 from frami.data.unpack import unpack
+from frami.inversion.class_embeddings import class_embeddings
 from frami.models.state_dicts import holds_graph, read_weights
 from frami.reporting.inspect import inspect
+from frami.reporting.untrusted_arrays import read_arrays
 from tests.fuzz.kinds import KINDS, Sample, read_bundle
 from tests.fuzz.worker import samples_of
 
@@ -27,11 +33,12 @@ def samples_of_kind(name: str, root: Path) -> list[Sample]:
     return samples_of(next(kind for kind in KINDS if kind.name == name), root)
 
 
-def packed() -> bytes:
-    """Return a zip file with one file."""
+def packed(files: Mapping[str, bytes] = MappingProxyType({"a.txt": b"text" * 50})) -> bytes:
+    """Return a zip file."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
-        file.writestr(zipfile.ZipInfo("a.txt"), "text" * 50)
+        for name, content in files.items():
+            file.writestr(zipfile.ZipInfo(name), content)
     return buffer.getvalue()
 
 
@@ -112,3 +119,153 @@ def test_description_with_a_wrong_type_is_refused(change: object, tmp_path: Path
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(OperationError, match="Copy the bundle again"):
         read_bundle(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"network": "frami.teachers.resnet", "arguments": {"width": 10_000}},
+        {"arguments": {"depth": 10_000}},
+    ],
+)
+def test_network_that_no_weights_fit_is_refused_before_it_is_built(
+    change: object, tmp_path: Path
+) -> None:
+    sample = samples_of_kind("description", tmp_path)[0]
+    path = sample.folder / sample.target
+    assert isinstance(change, dict)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(OperationError, match="has no dot|cannot have a depth"):
+        read_bundle(path)
+
+
+def test_weights_with_any_number_of_names_are_refused(tmp_path: Path) -> None:
+    entry = {"dtype": "U8", "shape": [0], "data_offsets": [0, 0]}
+    header = json.dumps({str(number): entry for number in range(150_000)}).encode()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(OperationError, match="its header has"):
+        read_weights(path)
+
+
+PLAIN = torch.ones(3, 4)
+NOT_PLAIN = {
+    "expanded": torch.ones(1).half().expand(1 << 16, 1 << 14),
+    "sparse": PLAIN.to_sparse(),
+    "without values": PLAIN.to("meta"),
+    "complex": PLAIN.to(torch.complex64),
+}
+
+
+@pytest.mark.parametrize("name", NOT_PLAIN)
+def test_tensor_that_is_no_array_is_refused(name: str, tmp_path: Path) -> None:
+    torch.save({"weight": NOT_PLAIN[name]}, tmp_path / "a.pt")
+    with pytest.raises(FramiError, match="'weight', which is not a plain tensor"):
+        read_weights(tmp_path / "a.pt")
+
+
+def test_checkpoint_that_shares_its_parts_is_walked_once(tmp_path: Path) -> None:
+    content: dict[str, object] = {"weight": PLAIN}
+    for _ in range(40):
+        content = {"model": content, "b": content}
+    content["model"] = {"weight": PLAIN, "self": content}
+    torch.save(content, tmp_path / "a.pt")
+    weights, _ = read_weights(tmp_path / "a.pt")
+    assert weights.keys() == {"weight"}
+
+
+def test_checkpoint_that_asks_for_memory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(b"\x80\x02c__builtin__\nbytearray\nJ\0\0\0\x7f\x85R.")
+    with pytest.raises(FramiError, match="Python objects"):
+        read_weights(tmp_path / "a.pt")
+    torch.save({"weight": PLAIN}, tmp_path / "b.pt")
+    with zipfile.ZipFile(tmp_path / "b.pt") as stored:
+        contents = {name: stored.read(name) for name in stored.namelist()}
+    with zipfile.ZipFile(tmp_path / "c.pt", "w", zipfile.ZIP_DEFLATED) as packed_again:
+        for entry, content in contents.items():
+            packed_again.writestr(zipfile.ZipInfo(entry), content, zipfile.ZIP_DEFLATED)
+    with pytest.raises(FramiError, match="is compressed"):
+        read_weights(tmp_path / "c.pt")
+
+
+def array(header: str) -> bytes:
+    return b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header.encode() + b"\0" * 400
+
+
+FLOATS = array("{'descr': '<f4', 'fortran_order': False, 'shape': (100,)}")
+ARRAYS = {
+    "a header without end": packed({"a.npy": array("(" * 9000)}),
+    "a header of signs": packed({"a.npy": array("-" * 9000 + "1")}),
+    "a shape of truth": packed({"a.npy": FLOATS.replace(b"(100,)", b"(True,)")}),
+    "no values": packed({"a.npy": FLOATS.replace(b"(100,)", b"(10000000000, 0)")}),
+    "encrypted": with_number(packed({"a.npy": FLOATS}), b"PK\x01\x02", 8, 1),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_damaged_arrays_are_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_bytes(ARRAYS[name])
+    with pytest.raises(OperationError, match="is damaged"):
+        read_arrays(tmp_path, "a.npz")
+
+
+@pytest.mark.parametrize(
+    "content", [array("(" * 9000), FLOATS.replace(b"(100,)", b"(3, 10000000)")]
+)
+def test_embeddings_that_state_other_sizes_are_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(FramiError, match=r"is not a \.npy file"):
+        class_embeddings(("a", "b", "c"), str(tmp_path / "a.npy"))
+
+
+def test_many_events_of_a_file_take_little_time(tmp_path: Path) -> None:
+    rows = [f"a.wav\t{2 * onset}\t{2 * onset + 1}\tdog\n" for onset in range(30_000)]
+    (tmp_path / "a.tsv").write_text("filename\tonset\toffset\tevent_label\n" + "".join(rows))
+    start = time.process_time()
+    assert len(read_strong_labels(tmp_path / "a.tsv")["a.wav"]) == 30_000
+    assert time.process_time() - start < 3
+
+
+def chain_of_links(archive: tarfile.TarFile) -> None:
+    """Add links whose real path is too long to be found, and that lead out (CVE-2025-4517)."""
+
+    def add(name: str, kind: bytes, target: str = "") -> None:
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.linkname, entry.mode = kind, target, 0o755
+        archive.addfile(entry)
+
+    place, folder = "", "d" * 247
+    for step in "abcdefghijklmnop":
+        add(f"{place}{folder}", tarfile.DIRTYPE)
+        add(f"{place}{step}", tarfile.SYMTYPE, folder)
+        place += f"{folder}/"
+    last = "/".join("abcdefghijklmnop") + "/" + "l" * 254
+    add(last, tarfile.SYMTYPE, "../" * 16)
+    add("escape", tarfile.SYMTYPE, f"{last}/..")
+    add("escape/outside", tarfile.REGTYPE)
+
+
+def link_within(archive: tarfile.TarFile) -> None:
+    entry = tarfile.TarInfo("link")
+    entry.type, entry.linkname = tarfile.SYMTYPE, "other"
+    archive.addfile(entry)
+
+
+@pytest.mark.parametrize("add", [chain_of_links, link_within])
+def test_archive_with_links_is_refused_before_it_is_unpacked(
+    add: Callable[[tarfile.TarFile], None], tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        add(archive)
+    with pytest.raises(OperationError, match="contains a link"):
+        unpack(tmp_path / "a.tar", tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir()) and not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize("names", [["a", "a/b"], ["a" * 5000]])
+def test_archive_with_impossible_names_is_damaged(names: list[str], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "a.zip").write_bytes(packed(dict.fromkeys(names, b"")))
+    with pytest.raises(OperationError, match="is damaged"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")

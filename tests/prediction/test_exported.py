@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from frami.audio.features import front_end_of
 from frami.core import code
@@ -126,3 +128,29 @@ def test_a_bundle_beside_an_export_answers_itself(bundle: Path, path: Path) -> N
     shutil.copy(path, bundle / "model.onnx")
     assert find_model_file(bundle) is None
     assert find_model_file("digits") is None
+
+
+def answering(path: Path, values: NDArray[Any]) -> None:
+    """Write an ONNX file that always gives these values; its other parts are those of a file."""
+    file = onnx.load(path)
+    del file.graph.node[:], file.graph.initializer[:], file.graph.output[:]
+    file.graph.initializer.append(onnx.numpy_helper.from_array(values, "values"))
+    file.graph.node.append(onnx.helper.make_node("Identity", ["values"], ["logits"]))
+    kind = onnx.helper.np_dtype_to_tensor_dtype(values.dtype)
+    file.graph.output.append(onnx.helper.make_tensor_value_info("logits", kind, None))
+    onnx.save(file, path)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.full((1, len(LABELS)), np.nan, np.float32),
+        np.zeros((1, len(LABELS) + 1), np.float32),
+        np.zeros(len(LABELS), np.float32),
+        np.array([["a"] * len(LABELS)], object),
+    ],
+)
+def test_outputs_that_are_no_logits_are_refused(values: NDArray[Any], path: Path) -> None:
+    answering(path, values)
+    with pytest.raises(OperationError, match="place of finite logits|outputs of an export"):
+        predict(path, torch.rand(RATE) - 0.5)

@@ -61,3 +61,8 @@ def test_confusion_matrix_of_fifty_classes_labels_do_not_overlap() -> None:
     figure.draw_without_rendering()
     boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
     assert not any(a.overlaps(b) for a, b in pairwise(boxes))
+
+
+def test_loss_curves_show_names_that_look_like_formulas() -> None:
+    rows = [{"step": step, "$\\bad$": 1.0 / (step + 1)} for step in range(3)]
+    assert charts.to_png(charts.loss_curves(rows))
