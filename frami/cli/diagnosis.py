@@ -72,6 +72,7 @@ FEATURES = {
     "tensorboard": Feature(
         "logs for TensorBoard", "tensorboard", "frami.core.trackers:import_tensorboard"
     ),
+    "cluster": Feature("jobs on a Slurm cluster", "submitit", "frami.cli.job:import_submitit"),
 }
 
 
