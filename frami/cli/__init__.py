@@ -42,7 +42,7 @@ from frami.cli.adoption import adopt
 from frami.cli.advice import advise
 from frami.cli.audit import audit
 from frami.cli.catalog import list_names
-from frami.cli.cluster import program
+from frami.cli.cluster import exit_of_torchrun, program
 from frami.cli.demo_bench import bench, demo
 from frami.cli.diagnosis import doctor
 from frami.cli.distillation import distill
@@ -142,6 +142,11 @@ def main() -> None:
 
     The codes are 0 (done), 1 (failed), 2 (wrong use), 75 (--stop-after) and 130 (Ctrl-C).
     """
+    with exit_of_torchrun():
+        _main()
+
+
+def _main() -> None:
     command = shlex.join([*program(os.environ), *sys.argv[1:]])
     for stream in (sys.stdout, sys.stderr):  # a terminal may lack letters of a label or a path
         if isinstance(stream, io.TextIOWrapper):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, redirect_stderr, redirect_stdout
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from functools import wraps
 from typing import ParamSpec
 
@@ -66,6 +67,25 @@ def runs_under_torchrun(command: Callable[P, None]) -> Callable[P, None]:
             command(*arguments, **options)
 
     return run
+
+
+@contextmanager
+def exit_of_torchrun() -> Iterator[None]:
+    """End a process of torchrun at once after the block, with its exit code.
+
+    At a usual exit, torch 2.13 sometimes aborts a process that exchanged data.
+    """
+    code: object = 0
+    try:
+        yield
+    except SystemExit as error:
+        code = error.code or 0
+        if processes_of_launcher(os.environ) < 2:
+            raise
+    if processes_of_launcher(os.environ) > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else 1)
 
 
 def program(environment: Mapping[str, str]) -> list[str]:

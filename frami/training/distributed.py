@@ -6,7 +6,7 @@ losses, so that each loss is that of the whole batch: also one that compares the
 another, or is divided by a mean over the batch. Batch norms take the statistics of the whole batch.
 `torch.nn.SyncBatchNorm` does that on GPUs alone. `DistributedDataParallel` would average the
 gradients while the backward pass still runs, which pays between machines. It takes seconds to
-import, and sometimes ends a process of torch 2.13 with an abort at its exit.
+import.
 
 Sums are rounded differently, and dropout draws other numbers for each part. A network that skips
 layers at random cannot be trained in this way: all processes must run the same layers.

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from frami.cli.cluster import exit_of_torchrun
 from frami.core import processes
 from frami.core.runtime import CPU
 from frami.models.architecture import Architecture
@@ -81,7 +82,7 @@ def cases() -> dict[str, Gradients]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    with processes.joined():
+    with exit_of_torchrun(), processes.joined():
         found = cases()
         if processes.rank() == 0:
             torch.save(found, Path(sys.argv[1]))
