@@ -20,6 +20,7 @@ import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ COMPARED = {
     ("fsdd", "speakers"): "FSDD, new speaker",
     ("esc10", "5"): "ESC-10",
     ("esc50", "all"): "ESC-50",
+    ("esc50", "5"): "ESC-50, fold 5",
     ("urbansound8k", "3"): "UrbanSound8K",
 }
 # Rows of the comparison: the page of each method, and the name of its rows in bench.csv.
@@ -61,6 +63,7 @@ METHODS = {
     "noise": "noise",
     "recordings": "other recordings",
 }
+EARLIER = "cpu"  # the suite release in its earlier form
 NARROW = "\N{NO-BREAK SPACE}"
 Row = dict[str, str]
 
@@ -90,7 +93,8 @@ def without_data(source: str) -> str:
 
 def mean_and_error(rows: Iterable[Row], column: str) -> str:
     """Return the mean, and its standard error over folds and seeds if there are several."""
-    return spread(float(row[column]) for row in rows).replace(" ", NARROW)
+    values = [float(row[column]) for row in rows if row.get(column)]
+    return spread(values).replace(" ", NARROW) if values else ""
 
 
 def seconds(rows: Iterable[Row]) -> str:
@@ -150,12 +154,15 @@ def _range(field: Any) -> str:
 
 
 class BenchTable(TableDirective):
-    """The measured rows of one method in the suite release."""
+    """The measured rows of one method, in the suite release or else in its earlier form."""
 
     def rows(self) -> list[Sequence[str]]:
-        head = ("data set", "variant", "settings", "clips", "accuracy", "agreement, unheard")
-        table: list[Sequence[str]] = [(*head, "CPU s", "runs")]
-        for key, rows in bench_rows("release").items():
+        return self._of_suite("release") or self._of_suite(EARLIER)
+
+    def _of_suite(self, suite: str) -> list[Sequence[str]]:
+        """Return the rows with their head; empty if the suite has none of the method."""
+        table: list[Sequence[str]] = []
+        for key, rows in bench_rows(suite).items():
             for source in variants(rows, self.arguments[0]):
                 of_source = select(rows, source=source)
                 settings = " ".join(f"`{each}`" for each in of_source[0]["settings"].split())
@@ -166,12 +173,15 @@ class BenchTable(TableDirective):
                 )
                 costs = seconds(of_source), str(len(of_source))
                 table.append((COMPARED[key], source, settings, clips, *scores, *costs))
-        return table
+        head = ("data set", "variant", "settings", "clips", "accuracy", "agreement, unheard")
+        return [(*head, "CPU s", "runs"), *table] if table else []
 
     def run(self) -> list[nodes.Node]:
-        if len(self.rows()) == 1:
-            return [nodes.paragraph("", "This version has no measured rows of this method yet.")]
-        return super().run()
+        text = "Few clips and few steps of distillation, equal for all methods."
+        if not self._of_suite("release"):
+            text = "An earlier version measured these rows (suite `cpu`)."
+        note = f"{text} See [the comparison](index.md#at-equal-budget) for how to read them."
+        return [*self.parse_text_to_nodes(note), *super().run()]
 
 
 class ComparisonTable(TableDirective):
@@ -203,38 +213,35 @@ class ComparisonTable(TableDirective):
 
 
 class MainResults(TableDirective):
-    """The suite full: teacher, students and their bounds, one line a student."""
+    """The suite full, or main in its earlier form: teacher, students and bounds, one a line."""
 
     def rows(self) -> list[Sequence[str]]:
         sources = {
             "recordings": RECORDINGS.name,
             "**FRAMI**": FRAMI.name,
             "synthesizer": SYNTHESIZER.name,
+            "noise": "noise",
         }
         head = ("data set", "student", "parameters", "teacher", *sources, "FRAMI / recordings")
-        table: list[Sequence[str]] = [(*head, "runs")]
-        for key, of_data in bench_rows("full").items():
+        table: list[Sequence[str]] = [head]
+        for key, of_data in (bench_rows("full") or bench_rows("main")).items():
             for (student,), rows in group_by(of_data, "student").items():
                 by_source = {name: select(rows, source=each) for name, each in sources.items()}
-                if all(by_source.values()):
-                    network = f"`{student.split(',')[0]}`"
-                    table.append((COMPARED[key], network, *_full_cells(by_source)))
-        return table
+                network = f"`{student.split(',')[0]}`"
+                table.append((COMPARED[key], network, *_cells(by_source)))
+        kept = [any(row[column] for row in table[1:]) for column in range(len(head))]
+        return [tuple(compress(row, kept)) for row in table]
 
 
-def _full_cells(by_source: dict[str, list[Row]]) -> list[str]:
-    """Return parameters, the teacher's accuracy, those of students, their ratio and number."""
-    recordings, own, _ = by_source.values()
-    values = [mean_and_error(rows, "accuracy") for rows in by_source.values()]
-    ratios = [score / bound for score, bound in pairs(own, recordings, "accuracy")]
+def _cells(by_source: dict[str, list[Row]]) -> list[str]:
+    """Return parameters, accuracy of the teacher and of the students, and FRAMI's part of it."""
+    own, recordings = by_source["**FRAMI**"], by_source["recordings"]
+    parts = [score / bound for score, bound in pairs(own, recordings, "accuracy")]
     return [
         f"{int(own[0]['parameters']):,}",
         mean_and_error(own, "teacher_accuracy"),
-        values[0],
-        f"**{values[1]}**",
-        values[2],
-        spread(ratios).replace(" ", NARROW) if ratios else "",
-        str(len(own)),
+        *(mean_and_error(rows, "accuracy") for rows in by_source.values()),
+        spread(parts).replace(" ", NARROW) if parts else "",
     ]
 
 
