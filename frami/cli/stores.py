@@ -92,5 +92,6 @@ def repair(store: str, out: str) -> None:
         condition = run_repair(store, out, report)
     click.echo(condition.describe())
     good = condition.clips - len(condition.lost)
-    click.echo(f"{out} holds the other {count(good, 'clip')}.")
+    which = "the other" if condition.lost else "all"
+    click.echo(f"{out} holds {which} {count(good, 'clip')}.")
     output.echo_next("inspect", out)
