@@ -1,4 +1,4 @@
-# Without a GPU. With one: docker build --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 -t frami .
+# With a GPU: docker build --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 -t frami .
 FROM python:3.11.14-slim-bookworm
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 WORKDIR /frami

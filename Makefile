@@ -74,7 +74,7 @@ bench: $(VENV)/dev
 cluster: $(VENV)/dev
 	$(BIN)/python -m tests.cluster
 
-# Kills, full disks and damaged states in every long command; an interrupted call goes on in faults/.
+# Kills, full disks and damaged states in every long command. It goes on in faults/ if interrupted.
 MINUTES ?= 120
 faults: $(VENV)/dev
 	$(BIN)/python -m tests.faults --folder faults --minutes $(MINUTES)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
+
+from frami.models.batch_norm_calls import replaced_batch_norms
 
 
-class explicit_batch_norms(TorchFunctionMode):
+def explicit_batch_norms() -> replaced_batch_norms:
     """Within the block, compute eval-mode batch norms of some shapes as explicit affine maps.
 
     On a CPU, torch 2.13 gives a wrong input gradient for 4-d and 5-d inputs with an axis of size 1
@@ -20,18 +18,8 @@ class explicit_batch_norms(TorchFunctionMode):
 
     Only such inputs are affected, and only they are computed in another way: the same numbers up to
     rounding, without a second pass. All other layers run as they are, so stores do not change.
-    Layers, weights and hooks are not touched.
     """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Run a torch function; replace batch norms whose gradient can be wrong."""
-        return (_batch_norm if func is F.batch_norm else func)(*args, **(kwargs or {}))
+    return replaced_batch_norms(_batch_norm)
 
 
 def _batch_norm(

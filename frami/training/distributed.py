@@ -14,7 +14,6 @@ layers at random cannot be trained in this way: all processes must run the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -23,10 +22,10 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from frami.core import processes
 from frami.core.errors import UsageError
+from frami.models.batch_norm_calls import replaced_batch_norms
 from frami.models.network import Output
 
 
@@ -114,25 +113,8 @@ class _Gather(torch.autograd.Function):
 
 
 def shared_batch_norms() -> AbstractContextManager[Any]:
-    """Return the context in which batch norms use the statistics of the whole batch.
-
-    That holds for every call of `torch.nn.functional.batch_norm` in training, in networks of other
-    code too.
-    """
-    return nullcontext() if processes.count() == 1 else _SharedBatchNorms()
-
-
-class _SharedBatchNorms(TorchFunctionMode):
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        if func is F.batch_norm:
-            return _batch_norm(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
+    """Return the context in which batch norms in training use the statistics of the whole batch."""
+    return nullcontext() if processes.count() == 1 else replaced_batch_norms(_batch_norm)
 
 
 def _batch_norm(

@@ -56,6 +56,11 @@ def test_a_file_that_the_system_does_not_read_is_not_called_damaged(
         raise_unless_damaged(OSError(number, os.strerror(number)), "a.pt")
 
 
-def test_an_error_of_the_contents_is_left_to_the_reader() -> None:
-    raise_unless_damaged(ValueError("bad header"), "a.pt")
-    raise_unless_damaged(OSError("truncated"), "a.pt")
+@pytest.mark.parametrize("error", [ValueError("bad header"), OSError("truncated")])
+def test_an_error_of_the_contents_is_left_to_the_reader(error: Exception) -> None:
+    with pytest.raises(type(error), match=str(error)):
+        try:
+            raise error
+        except Exception as own:
+            raise_unless_damaged(own, "a.pt")
+            raise

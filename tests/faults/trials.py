@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.faults import children, disks
+from tests.faults.children import Child
 from tests.faults.jobs import Job
 from tests.faults.lab import Lab, interval, is_done, last_line, traceback_of
 
@@ -42,37 +43,49 @@ def interrupted(
     number: signal.Signals, lab: Lab, job: Job, folder: Path, rng: random.Random
 ) -> Outcome:
     """Send a signal at random instants, up to three times."""
-    outcome, planned, position = Outcome(), rng.randint(1, 3), 0
-    while position < len(job.commands) and outcome.hits < planned:
+
+    def strike(position: int) -> Child:
         child = lab.start(job, position, folder, interval=interval(rng))
         child.wait(rng.uniform(0, 0.6 * lab.reference(job).seconds[position]))
         child.send(number)
-        child.finish()
-        if is_done(child):
-            position += 1
-            continue
-        if child.code != ENDS[number] or traceback_of(child):
-            return Outcome(outcome.hits, lost=f"exit code {child.code}: {last_line(child)}")
-        outcome.hits += 1
-        if problem := lab.broken(job, folder):
-            return Outcome(outcome.hits, lost=problem)
-    outcome.lost = lab.finish(job, folder, position)
-    return outcome
+        return child.finish()
+
+    return _struck(lab, job, folder, rng.randint(1, 3), strike, ENDS[number])
 
 
 def killed_at_a_write(lab: Lab, job: Job, folder: Path, rng: random.Random) -> Outcome:
     """Die just before or after a file is renamed, deleted, linked or synced, up to three times."""
-    outcome, planned, position = Outcome(), rng.randint(1, 3), 0
     calls = lab.root / f"{folder.name}-calls.log"
-    while position < len(job.commands) and outcome.hits < planned:
+
+    def strike(position: int) -> Child:
         calls.unlink(missing_ok=True)
         last = rng.randint(1, max(1, lab.reference(job).calls[position]))
         die = partial(children.count_writes, calls, last, rng.random() < 0.5)
-        child = lab.start(job, position, folder, die, interval=0.0).finish()
+        return lab.start(job, position, folder, die, interval=0.0).finish()
+
+    return _struck(lab, job, folder, rng.randint(1, 3), strike, -signal.SIGKILL)
+
+
+def _struck(
+    lab: Lab, job: Job, folder: Path, planned: int, strike: Callable[[int], Child], end: int
+) -> Outcome:
+    """Strike the commands of a job, by their number, until it hit often enough; then go on.
+
+    Args:
+        lab: The lab.
+        job: The job.
+        folder: Its folder.
+        planned: How often to hit.
+        strike: Starts a command, disturbs it, and returns its process when it has ended.
+        end: Exit code of a process that was hit.
+    """
+    outcome, position = Outcome(), 0
+    while position < len(job.commands) and outcome.hits < planned:
+        child = strike(position)
         if is_done(child):
             position += 1
             continue
-        if child.code != -signal.SIGKILL:
+        if child.code != end or traceback_of(child):
             return Outcome(outcome.hits, lost=f"exit code {child.code}: {last_line(child)}")
         outcome.hits += 1
         if problem := lab.broken(job, folder):
