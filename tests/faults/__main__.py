@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.faults.lab import Lab
-from tests.faults.results import Result, add_result, read_results, tables
-from tests.faults.trials import KINDS, Outcome
+from tests.faults.results import Outcome, Result, add_result, read_results, tables
+from tests.faults.trials import KINDS
 
 
 def disturb(lab: Lab, jobs: Sequence[str], kinds: Sequence[str], rounds: int, end: float) -> None:

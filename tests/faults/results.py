@@ -7,7 +7,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.faults.trials import Outcome
+
+@dataclass
+class Outcome:
+    """How a trial ended.
+
+    Attributes:
+        hits: How often the fault struck.
+        refused: How often a command ended with a sentence.
+        lost: What was lost or wrong; empty if nothing was.
+        skipped: Why there was no trial; empty if there was one.
+    """
+
+    hits: int = 0
+    refused: int = 0
+    lost: str = ""
+    skipped: str = ""
 
 
 @dataclass(frozen=True)

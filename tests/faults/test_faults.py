@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.digests import describe_difference, digest_folder
-from tests.faults.results import Result, add_result, read_results, tables
-from tests.faults.trials import Outcome, damage
+from tests.faults.results import Outcome, Result, add_result, read_results, tables
+from tests.faults.trials import damage
 
 JOBS = ("train", "synthesize, frami", "synthesize, shards", "distill, from", "soundscapes", "get")
 KINDS = ("SIGKILL at a rename, deletion or sync", "damaged state")

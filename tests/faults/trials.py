@@ -6,7 +6,6 @@ import random
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,26 +13,10 @@ from tests.faults import children, disks
 from tests.faults.children import Child
 from tests.faults.jobs import Job
 from tests.faults.lab import Lab, interval, is_done, last_line, traceback_of
+from tests.faults.results import Outcome
 
 MEGABYTE = 1 << 20
 ENDS = {signal.SIGINT: 130, signal.SIGTERM: -signal.SIGTERM, signal.SIGKILL: -signal.SIGKILL}
-
-
-@dataclass
-class Outcome:
-    """How a trial ended.
-
-    Attributes:
-        hits: How often the fault struck.
-        refused: How often a command ended with a sentence.
-        lost: What was lost or wrong; empty if nothing was.
-        skipped: Why there was no trial; empty if there was one.
-    """
-
-    hits: int = 0
-    refused: int = 0
-    lost: str = ""
-    skipped: str = ""
 
 
 Trial = Callable[[Lab, Job, Path, random.Random], Outcome]
