@@ -68,7 +68,6 @@ def merge(stores: tuple[str, ...], out: str, virtual: bool) -> None:
     cls=Command,
     examples={
         "Keep the good clips of a damaged store.": "frami repair samples.h5 --out good.h5",
-        "Add checksums to a store of an earlier version.": "frami repair old.h5 --out new.h5",
     },
 )
 @click.argument("store", type=types.FOLDER)

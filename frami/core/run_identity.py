@@ -13,20 +13,9 @@ from frami.core.settings import describe_differences
 from frami.core.warn import warn
 
 
-def is_same_data(recorded: str, present: str) -> bool:
-    """Return whether the fingerprint of a record is that of the present recordings or clips.
-
-    Earlier versions recorded the part before the dash alone, which has no contents.
-
-    >>> is_same_data("5d41402a", "5d41402a-b1946ac9"), is_same_data("1-2", "1-3")
-    (True, False)
-    """
-    return recorded == present or ("-" not in recorded and present.startswith(f"{recorded}-"))
-
-
 def check_same_data(folder: Path, recorded: str, present: str) -> None:
     """Refuse a run of other recordings or clips, though they may have the same names."""
-    if not is_same_data(recorded, present):
+    if recorded != present:
         raise UsageError(
             f"{folder} holds a run of other recordings than these, or of other clips, perhaps with "
             f"the same names. Choose another `out`, or restore them to resume the run."

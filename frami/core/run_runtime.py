@@ -35,8 +35,7 @@ def _recorded(folder: Path) -> tuple[str, str]:
     if not (folder / "run.json").is_file():
         return "", ""
     record = read_record(folder)
-    precision = record["settings"].get("precision", "")
-    if precision not in PRECISIONS[1:]:
+    precision, layout = record["settings"].get("precision", ""), record.get("layout", "")
+    if precision not in PRECISIONS[1:] or layout not in LAYOUTS:
         return "", ""
-    # Earlier versions used channels last with bfloat16 only, and did not record it.
-    return precision, record.get("layout", LAYOUTS[precision == "bfloat16"])
+    return precision, layout

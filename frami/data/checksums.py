@@ -2,7 +2,6 @@
 
 The column ``checksum`` (S, C) holds the CRC-32 of the bytes of each row of the other C columns, in
 the order of their names. The attribute ``checksum`` holds the SHA-256 of the other attributes.
-Stores of earlier versions have neither.
 """
 
 from __future__ import annotations
@@ -49,10 +48,7 @@ def attributes_checksum(attributes: Mapping[str, str]) -> str:
 
 
 def with_checksums(file: h5py.File, columns: Mapping[str, Any], batch: int) -> dict[str, Any]:
-    """Return a batch as it is stored, with the checksums of its rows.
-
-    A store of an earlier version has no checksums, and gets none.
-    """
+    """Return a batch as it is stored, with the checksums of its rows."""
     stored = {
         name: np.broadcast_to(
             np.asarray(columns[name]).astype(file[name].dtype), (batch, *file[name].shape[1:])
@@ -60,7 +56,7 @@ def with_checksums(file: h5py.File, columns: Mapping[str, Any], batch: int) -> d
         for name in file
         if name != CHECKSUM
     }
-    return {**stored, CHECKSUM: batch_checksums(stored)} if CHECKSUM in file else stored
+    return {**stored, CHECKSUM: batch_checksums(stored)}
 
 
 def small_first(names: Iterable[str]) -> list[str]:

@@ -40,12 +40,10 @@ class Condition:
     Attributes:
         clips: Number of clips that the store should have.
         damaged: Numbers of the clips that are damaged or missing, by column.
-        has_checksums: Whether the store has checksums. Without them, only missing clips are found.
     """
 
     clips: int
     damaged: dict[str, NDArray[np.int64]]
-    has_checksums: bool
 
     @property
     def lost(self) -> NDArray[np.int64]:
@@ -54,11 +52,6 @@ class Condition:
 
     def describe(self) -> str:
         """Return the finding in one sentence."""
-        if not self.has_checksums:
-            return (
-                "It has no checksums, because an earlier version of frami wrote it: only missing "
-                f"clips are noticed, and {len(self.lost) or 'none'} of {self.clips:,} are missing."
-            )
         if not len(self.lost):
             return f"All {count(self.clips, 'clip')} have their checksums."
         parts = ", ".join(f"{len(rows)} in {name}" for name, rows in self.damaged.items())
@@ -80,7 +73,7 @@ def verify(store: str | Path, report: ProgressCallback = silent) -> Condition:
     try:
         file.open_columns()
         condition = _check(file, report)
-        if file.has_checksums and file.has_stray_bytes():
+        if file.has_stray_bytes():
             raise ValueError("bytes that belong to no clip were changed")
     except ValueError as error:
         raise damaged(path, error) from error
@@ -135,7 +128,7 @@ def repair(store: str | Path, out: str | Path, report: ProgressCallback = silent
 def _open_description(file: StoreFile) -> None:
     """Raise unless the attributes are whole, and all columns are there at least in part."""
     known = file.attributes
-    is_whole = known.get(CHECKSUM) in (None, attributes_checksum(known))
+    is_whole = known.get(CHECKSUM) == attributes_checksum(known)
     if known.get("format") != FORMAT or ATTRIBUTES - known.keys() or not is_whole:
         raise OperationError(
             f"The description of {file.path} is damaged, so that its clips cannot be read. Copy "
@@ -144,8 +137,7 @@ def _open_description(file: StoreFile) -> None:
     try:
         file.open_columns()
         missing = {"mel", *COLUMNS} - file.columns.keys()
-        if CHECKSUM in known:
-            file.check_checksums()
+        file.check_checksums()
     except ValueError as error:
         raise OperationError(
             f"The list of columns of {file.path} is damaged ({error}). Copy the file again."
@@ -167,9 +159,7 @@ def _check(file: StoreFile, report: ProgressCallback) -> Condition:
             if len(rows := _lost_rows(file, name, start, stop)):
                 lost.setdefault(name, []).append(rows)
     report(clips)
-    return Condition(
-        clips, {name: np.concatenate(rows) for name, rows in lost.items()}, file.has_checksums
-    )
+    return Condition(clips, {name: np.concatenate(rows) for name, rows in lost.items()})
 
 
 def _lost_rows(file: StoreFile, name: str, start: int, stop: int) -> NDArray[np.int64]:

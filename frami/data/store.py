@@ -161,11 +161,6 @@ class Store:
         """Return the columns but the checksums, unchecked."""
         return {name: c for name, c in self._file.columns.items() if name != CHECKSUM}
 
-    @property
-    def has_checksums(self) -> bool:
-        """Tell whether damage would be noticed; stores of earlier versions have no checksums."""
-        return self._file.has_checksums
-
     def target_agreement(self, rows: np.ndarray | slice = slice(None)) -> float:
         """Return the part of clips for which the teacher predicts the target class, in [0, 1].
 

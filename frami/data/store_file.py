@@ -121,22 +121,14 @@ class StoreFile:
         self.open_columns()
 
     def check_checksums(self) -> None:
-        """Raise unless the file has both kinds of checksums, or neither, as older files."""
-        has_rows, expected = CHECKSUM in self.columns, self.attributes.get(CHECKSUM)
-        if has_rows != (expected is not None):
-            raise Hdf5Error("it lacks a part of its checksums")
-        if expected is None:
-            return
-        if expected != attributes_checksum(self.attributes):
+        """Raise unless the attributes have their checksum, and the rows have checksums."""
+        if self.attributes.get(CHECKSUM) != attributes_checksum(self.attributes):
             raise Hdf5Error("its attributes do not have their checksum")
-        column = self.columns[CHECKSUM]
+        column = self.columns.get(CHECKSUM)
+        if column is None:
+            raise Hdf5Error("it has no column checksum")
         if column.shape[1:] != (len(self.columns) - 1,) or column.dtype != np.uint32:
             raise Hdf5Error("its checksums do not fit its columns")
-
-    @property
-    def has_checksums(self) -> bool:
-        """Whether rows can be checked."""
-        return CHECKSUM in self.columns
 
     def has_stray_bytes(self) -> bool:
         """Return whether bytes that belong to nothing were changed."""
@@ -151,8 +143,6 @@ class StoreFile:
             start: Number of the first row.
             values: Rows of the column, as they were read.
         """
-        if not self.has_checksums:
-            return np.zeros(0, np.int64)
         place = checked_columns(self.columns).index(name)
         expected = self.columns[CHECKSUM].rows(start, start + len(values))[:, place]
         return start + np.flatnonzero(row_checksums(values) != expected)

@@ -162,8 +162,7 @@ def _mixed_from(folder: Path) -> dict[str, str]:
         return {}
     if record["command"] != "soundscapes":
         return {}
-    # A record of an older version has the names among its settings only.
-    origins = held_out_folds(record.get("origin", record["settings"]))
+    origins = held_out_folds(record.get("origin", {}))
     return origins[0] if origins else {}
 
 

@@ -27,12 +27,6 @@ def test_matching_record_compares_recordings_only_where_they_are_given(tmp_path:
         matching_record(tmp_path, SETTINGS | {"steps": 6}, (), "ab12-cd34")
 
 
-def test_a_record_without_contents_is_continued(tmp_path: Path) -> None:
-    with Run(tmp_path, "train", SETTINGS, recordings="ab12"):
-        pass
-    assert matching_record(tmp_path, SETTINGS, (), "ab12-cd34") is not None
-
-
 def test_another_machine_is_a_warning_and_the_same_is_not(tmp_path: Path) -> None:
     warn_of_other_machine(tmp_path, {}, {"machine": "A"})
     warn_of_other_machine(tmp_path, {"machine": "A"}, {"machine": "A"})

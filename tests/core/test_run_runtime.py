@@ -28,13 +28,6 @@ def test_a_resumed_run_keeps_its_runtime(
     )
 
 
-def test_a_record_without_a_layout_has_that_of_its_version(tmp_path: Path) -> None:
-    for precision, channels_last in (("float32", False), ("bfloat16", True)):
-        with Run(tmp_path / precision, "train", {"precision": precision}):
-            pass
-        assert select_run_runtime(tmp_path / precision).channels_last == channels_last
-
-
 def test_a_new_run_has_the_runtime_of_the_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

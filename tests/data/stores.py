@@ -9,7 +9,12 @@ import h5py
 import numpy as np
 import torch
 
-from frami.data.checksums import CHECKSUM
+from frami.data.checksums import (
+    CHECKSUM,
+    attributes_checksum,
+    reserve_checksums,
+    write_checksums,
+)
 from frami.data.store import COLUMNS, Store
 from frami.data.writer import StoreWriter
 from frami.inversion.synthesize import synthesize
@@ -79,6 +84,9 @@ def count_clips(path: Path) -> int:
         return count
 
 
-def forget_checksums(file: h5py.File) -> None:
-    """Make a store, open for writing, one of an earlier version, whose values may be changed."""
-    del file[CHECKSUM], file.attrs[CHECKSUM]
+def renew_checksums(file: h5py.File) -> None:
+    """Give a store that was changed the checksums of what it holds now."""
+    file.attrs[CHECKSUM] = attributes_checksum(dict(file.attrs))
+    del file[CHECKSUM]
+    reserve_checksums(file, file, len(file["mel"]))
+    write_checksums(file)

@@ -16,7 +16,7 @@ from frami.core.errors import OperationError
 from frami.data.hdf5 import SCALAR, TEXT_TYPE
 from frami.data.store import COLUMNS, Store
 from frami.models.model import Model
-from tests.data.stores import append_batch, open_writer
+from tests.data.stores import append_batch, open_writer, renew_checksums
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_index_that_contains_itself_is_refused(path: Path) -> None:
 def test_impossible_values_are_refused(column: str, value: int, path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file[column][3] = value
-        del file["checksum"], file.attrs["checksum"]
+        renew_checksums(file)
     with pytest.raises(OperationError, match="an impossible"):
         Store(path)
 
@@ -151,7 +151,7 @@ def test_unknown_column_and_other_types_are_refused(path: Path) -> None:
                 del file[name]
             file.create_dataset(name, shape, kind, maxshape=(None, *shape[1:]), chunks=shape)
             file[name][:] = 0
-            del file["checksum"], file.attrs["checksum"]
+            renew_checksums(file)
         with pytest.raises(OperationError, match="unknown column|values of the type"):
             Store(path)
 

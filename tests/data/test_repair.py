@@ -20,7 +20,7 @@ from frami.data.checksums import row_checksums
 from frami.data.repair import repair, verify
 from frami.data.store import Store
 from frami.models.model import Model
-from tests.data.stores import append_batch, forget_checksums, open_writer
+from tests.data.stores import append_batch, open_writer
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_checksum_is_the_crc_32_of_the_bytes_of_a_row() -> None:
 
 def test_whole_store_is_verified(path: Path) -> None:
     condition = verify(path)
-    assert condition.clips == 24 and condition.has_checksums and not len(condition.lost)
+    assert condition.clips == 24 and not len(condition.lost)
     assert condition.describe() == "All 24 clips have their checksums."
 
 
@@ -130,15 +130,20 @@ def test_repair_without_a_description_or_good_clips_is_refused(path: Path, tmp_p
     assert not (tmp_path / "good.h5").exists() and not list(tmp_path.glob(".*"))
 
 
-def test_store_without_checksums_says_so_and_can_grow(path: Path, teacher: Model) -> None:
+def test_store_without_checksums_is_damaged(path: Path, tmp_path: Path) -> None:
     with h5py.File(path, "r+") as file:
-        forget_checksums(file)
-    assert "It has no checksums" in verify(path).describe()
-    writer = open_writer(teacher, path)
-    append_batch(writer, 9.0)
-    writer.close()
-    with Store(path) as store:
-        assert len(store) == 28 and not store.has_checksums
+        del file["checksum"]
+    for use in (verify, Store):
+        with pytest.raises(OperationError, match="is damaged .it has no column checksum"):
+            use(path)
+    with pytest.raises(OperationError, match="The list of columns"):
+        repair(path, tmp_path / "good.h5")
+    with h5py.File(path, "r+") as file:
+        del file.attrs["checksum"]
+    with pytest.raises(OperationError, match="attributes do not have their checksum"):
+        verify(path)
+    with pytest.raises(OperationError, match="The description of"):
+        repair(path, tmp_path / "good.h5")
 
 
 def test_commands_verify_and_repair(path: Path, tmp_path: Path) -> None:

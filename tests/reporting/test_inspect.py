@@ -27,7 +27,7 @@ from frami.models.model import Model
 from frami.reporting.inspect import inspect
 from frami.training.supervised import default_front_end
 from tests.conftest import make_teacher
-from tests.data.stores import forget_checksums
+from tests.data.stores import renew_checksums
 
 PNG = b"\x89PNG"
 MakeStore = Callable[[Model], Store]
@@ -160,7 +160,7 @@ def test_inspect_store_shows_agreement_confidence_and_losses(store: Store) -> No
         file["losses"][:, 1] = np.nan
         first = file["target"][8:12] == 0
         file["losses"][8:, 0] = 2.5
-        forget_checksums(file)
+        renew_checksums(file)
     rows = screen(inspect(store.path))
     # The first eight clips have no loss: they count as not optimized.
     assert rows["agreement"] == (
