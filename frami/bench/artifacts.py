@@ -13,6 +13,7 @@ from frami.bench import foreign_teachers
 from frami.bench.experiment import Experiment, TeacherSpec
 from frami.core import files
 from frami.core.progress import show_progress
+from frami.core.shards import Shard
 from frami.core.stopping import LEAST_MINUTES, NEVER, Deadline
 from frami.data.soundscapes import make_soundscapes
 from frami.data.store import store_run_folder
@@ -75,27 +76,48 @@ class Artifacts:
         assert source.method is not None
         suffix = _settings_suffix({**source.synthesis, **dict(source.mix)})
         length = f"-{limit}-frames" if (limit := experiment.max_frames) else ""
-        path = self.folder(experiment) / f"{source.method}{suffix}-{task.samples}{length}.h5"
+        shards = f"-{source.shards}-shards" if source.shards else ""
+        name = f"{source.method}{suffix}-{task.samples}{length}{shards}.h5"
+        path = self.folder(experiment) / name
+        with _alone(store_run_folder(path)):
+            for index in range(1, source.shards + 1):
+                self._synthesize(experiment, teacher, path, (index, source.shards))
+            if not source.shards:
+                self._synthesize(experiment, teacher, path)
+            elif not path.exists():
+                frami.merge(shard_paths(path, source.shards), path).close()
+        return path
+
+    def _synthesize(
+        self,
+        experiment: Experiment,
+        teacher: Model,
+        path: Path,
+        shard: tuple[int, int] | None = None,
+    ) -> None:
+        """Make a store or one of its shards, or go on with it."""
+        task, source = experiment.task, experiment.source
         options = dict(source.synthesis)
         if source.method == "recordings" and self.data:
             options["data"] = self.data
         title = f"{task.name}: {source.name}, {task.samples} clips"
-        with _alone(store_run_folder(path)), show_progress(title, task.samples) as report:
+        with show_progress(title, task.samples) as report:
+            assert source.method is not None
             frami.synthesize(
                 teacher,
                 path,
                 samples=task.samples,
                 method=source.method,
                 mix=dict(source.mix),
-                frame_range=_frame_range(teacher, limit),
+                frame_range=_frame_range(teacher, experiment.max_frames),
                 options=options,
                 seed=experiment.seed,
                 device=self.device,
                 threads=self.threads,
                 stop_after=self._stop_after,
+                shard=shard,
                 report=report,
             ).close()
-        return path
 
     def student(
         self, experiment: Experiment, specs: Sequence[TeacherSpec], store: Path | None
@@ -164,6 +186,12 @@ class Artifacts:
                 report=report,
             )
         return str(out)
+
+
+def shard_paths(path: Path, n_shards: int) -> list[Path]:
+    """Return the files of the shards of a store; the store alone without shards."""
+    shards = [Shard(index, n_shards) for index in range(1, n_shards + 1)]
+    return [shard.path(path) for shard in shards] or [path]
 
 
 @contextmanager

@@ -21,7 +21,7 @@ IDENTITY_EXCLUDES = {
     "source": ("name", "baseline"),
 }
 # Fields that came later: at their default they do not change the identity of a row.
-LATER_FIELDS = {"source": ("mix", "max_frames", "noise")}
+LATER_FIELDS = {"source": ("mix", "max_frames", "noise", "shards")}
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,7 @@ class DataSource:
         baseline: Name of the source that the gain of this one is computed against.
         max_frames: Longest synthetic clip, in frames, if it is not that of the task.
         noise: Train on noise that is drawn anew in every step (`frami.training.norms`).
+        shards: Number of shards that make the store; 0: one process makes it, without shards.
     """
 
     name: str
@@ -159,6 +160,7 @@ class DataSource:
     mix: tuple[tuple[str, float], ...] = ()
     max_frames: int = 0
     noise: bool = False
+    shards: int = 0
 
     @property
     def reads_recordings(self) -> bool:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import frami
-from frami.bench.artifacts import Artifacts
+from frami.bench.artifacts import Artifacts, shard_paths
 from frami.bench.closeness import (
     closeness,
     load_test_set,
@@ -171,12 +171,13 @@ def _store_columns(path: Path | None, teacher: Model) -> dict[str, Any]:
 def _cost_columns(
     experiment: Experiment, store: Path | None, students: Sequence[Path]
 ) -> dict[str, Any]:
-    synthesis = read_record(store_run_folder(store)) if store else {}
+    stores = shard_paths(store, experiment.source.shards) if store else []
+    parts = [read_record(store_run_folder(path)) for path in stores]
     runs = [read_record(student) for student in students]
-    cpu_seconds, device = synthesis.get("cpu_seconds", 0), runs[0]["device"]
-    peaks = [synthesis.get("peak_memory", 0), *(run["peak_memory"] for run in runs)]
+    cpu_seconds, device = sum(part["cpu_seconds"] for part in parts), runs[0]["device"]
+    peaks = [part["peak_memory"] for part in (*parts, *runs)]
     return {
-        "synthesis_s": round(synthesis.get("seconds", 0)),
+        "synthesis_s": round(sum(part["seconds"] for part in parts)),
         "synthesis_cpu_s": round(cpu_seconds),
         "distillation_s": round(sum(run["seconds"] for run in runs)),
         "distillation_cpu_s": round(sum(run["cpu_seconds"] for run in runs)),

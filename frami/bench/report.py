@@ -17,6 +17,7 @@ TITLES = {
     "curves": "Quality against cost",
     "main": "FRAMI against its bounds (an earlier version)",
     "ablation": "What each part of FRAMI contributes",
+    "shards": "FRAMI's store made in shards",
     "quick": "Every method on generated tones (a test of the benchmark, not a result)",
     "cpu": "Every method, small budgets (an earlier version)",
     "gpu": "Every method, full budgets",

@@ -47,6 +47,20 @@ def ablation() -> Iterator[Experiment]:
                 )
 
 
+def shards() -> Iterator[Experiment]:
+    """Yield FRAMI with stores that were made in shards: each shard learns from its own rounds."""
+    for seed in range(3):
+        for task in (
+            replace(ESC50, fold="1", teacher_steps=800, samples=2048, steps=800),
+            replace(FSDD, fold="lucas", samples=2048, steps=800),
+        ):
+            for n_shards in (0, 2, 4, 8):
+                name = f"FRAMI, {n_shards} shards" if n_shards else FRAMI.name
+                yield Experiment(
+                    "shards", task, SMALL, replace(FRAMI, name=name, shards=n_shards), seed
+                )
+
+
 def quick() -> Iterator[Experiment]:
     """Yield every method on generated tones; takes minutes and needs no recordings."""
     minimal = {"steps": 5, "iterations": 2, "proxy_start": 1}
@@ -73,7 +87,7 @@ def gpu() -> Iterator[Experiment]:
 
 def everything() -> Iterator[Experiment]:
     """Yield every row of the published pages: the suite release, then the smaller ones."""
-    names = ("release", "curves", "ablation", "foreign", "tags", "scenes", "events")
+    names = ("release", "curves", "ablation", "shards", "foreign", "tags", "scenes", "events")
     return chain.from_iterable(SUITES[name]() for name in names)
 
 
@@ -83,6 +97,7 @@ SUITES: Mapping[str, Callable[[], Iterator[Experiment]]] = {
     "curves": curves_suite.curves,
     "audiomnist": release_suite.audiomnist,
     "ablation": ablation,
+    "shards": shards,
     "gpu": gpu,
     "foreign": foreign_suite.foreign,
     **recipe_suites.SUITES,

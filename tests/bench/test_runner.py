@@ -18,7 +18,8 @@ from frami.bench.sources import method_sources
 from frami.cli import frami
 from frami.core import registry
 from frami.core.errors import OperationError, UsageError
-from frami.data.store import Store
+from frami.core.run import read_record
+from frami.data.store import Store, store_run_folder
 from tests.bench.conftest import RunBench
 
 
@@ -83,6 +84,24 @@ def test_bench_resume_keeps_rows_whose_models_are_gone(
     assert all(line in after.splitlines() for line in before.splitlines())
     assert runner.missing_experiments(few, tmp_path) == []
     assert len(runner.read_rows(tmp_path)) == len(few)
+
+
+@pytest.mark.slow
+def test_store_made_in_shards_is_merged_and_its_costs_are_added(tmp_path: Path) -> None:
+    (whole,) = quick("noise")
+    whole = replace(whole, task=replace(whole.task, samples=128))
+    parts = replace(whole, source=replace(whole.source, shards=2))
+    assert whole.identity != parts.identity
+    bench = Bench(None, tmp_path)
+    rows = [bench.measure(experiment) for experiment in (whole, parts)]
+    # Noise has no memory, so the clips are the same in any number of shards.
+    same = ("accuracy", "agreement", "divergence", "target_agreement", "clips")
+    assert [rows[0][name] for name in same] == [rows[1][name] for name in same]
+    shards = sorted(tmp_path.rglob("*.shard-*.h5"))
+    assert len(shards) == 2
+    spent = sum(read_record(store_run_folder(path))["cpu_seconds"] for path in shards)
+    assert rows[1]["cpu_ms_a_clip"] == round(1000 * spent / 128, 1)
+    assert bench.measure(parts) == rows[1]
 
 
 def test_read_rows_of_empty_table_returns_none(tmp_path: Path) -> None:
