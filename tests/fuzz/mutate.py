@@ -79,12 +79,12 @@ CHANGES: tuple[Callable[[bytearray, Random], None], ...] = (
 
 
 def _mutate_json(content: bytes, rng: Random) -> bytes | None:
-    """Return JSON with other values, or None if the file is not JSON."""
+    """Return JSON with other values, or None if the file is not JSON that can be read."""
     if content[:1] not in b"{[" or len(content) > 1 << 20:
         return None
     try:
         tree = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         places = list(_walk(tree))
