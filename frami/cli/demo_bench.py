@@ -19,6 +19,7 @@ SUITES = (
     "curves",
     "audiomnist",
     "ablation",
+    "shards",
     "gpu",
     "foreign",
     "tags",
@@ -101,7 +102,7 @@ def demo(task: str, out: str, data: str | None, **runtime: Unpack[RuntimeArgumen
     default="quick",
     help="quick is a trial of all methods. release compares all of them at small budgets, and FRAMI"
     " with recordings at full ones. curves shows quality against cost, ablation omits parts of "
-    "FRAMI, foreign adopts networks of others; tags, scenes and events compare recipes. all is "
+    "FRAMI, shards divides its synthesis, foreign adopts networks of others; tags, scenes and events compare recipes. all is "
     "release and these. gpu gives all methods full budgets. audiomnist is FRAMI on AudioMNIST. "
     "speed measures costs. calibration compares clips to calibrate INT8 with.",
 )
