@@ -102,9 +102,10 @@ def demo(task: str, out: str, data: str | None, **runtime: Unpack[RuntimeArgumen
     default="quick",
     help="quick is a trial of all methods. release compares all of them at small budgets, and FRAMI"
     " with recordings at full ones. curves shows quality against cost, ablation omits parts of "
-    "FRAMI, shards divides its synthesis, foreign adopts networks of others; tags, scenes and events compare recipes. all is "
-    "release and these. gpu gives all methods full budgets. audiomnist is FRAMI on AudioMNIST. "
-    "speed measures costs. calibration compares clips to calibrate INT8 with.",
+    "FRAMI, shards divides its synthesis, foreign adopts networks of others; tags, scenes and "
+    "events compare recipes. all is release and these. gpu gives all methods full budgets. "
+    "audiomnist is FRAMI on AudioMNIST. speed measures costs. calibration compares clips to "
+    "calibrate INT8 with.",
 )
 @options.option(
     "--data",

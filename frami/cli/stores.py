@@ -68,6 +68,7 @@ def merge(stores: tuple[str, ...], out: str, virtual: bool) -> None:
     cls=Command,
     examples={
         "Keep the good clips of a damaged store.": "frami repair samples.h5 --out good.h5",
+        "Keep the clips of a copy that was cut off.": "frami repair part.h5 --out good.h5",
     },
 )
 @click.argument("store", type=types.FOLDER)
