@@ -9,6 +9,7 @@ from typing import Any
 
 from frami.auditing.canaries import FEWEST as FEWEST_CANARIES
 from frami.auditing.pool import Pool
+from frami.auditing.training import Trainer
 from frami.auditing.work import Subject, Work
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError
@@ -46,11 +47,12 @@ def check_numbers(references: int, shadows: int, canaries: int) -> None:
         )
 
 
-def describe_training(work: Work, note: str) -> list[str]:
+def describe_training(work: Work, trainer: Trainer, note: str) -> list[str]:
     """Return sentences on how the models that the audit trains differ from the teacher."""
     if not (work.references or work.canaries):
         return []
-    return [*([note] if note else []), *([NOT_PRIVATE] if work.statement else [])]
+    is_private = work.statement and not trainer.function
+    return [*([note] if note else []), *([NOT_PRIVATE] if is_private else [])]
 
 
 def describe_count(teacher: Model, pool: Pool) -> list[str]:

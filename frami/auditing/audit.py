@@ -81,6 +81,7 @@ def audit(
     references: int = 0,
     shadows: int = 0,
     canaries: int = 0,
+    train_with: str | None = None,
     persons: bool = False,
     epsilon: float | None = None,
     delta: float | None = None,
@@ -115,6 +116,7 @@ def audit(
         references: Number of reference models to train, 0 or even.
         shadows: Number of shadow pipelines, even and at most ``references``.
         canaries: Number of canaries for a new teacher: 0, or an even number from 60 on.
+        train_with: Entry point of a function that trains reference models (`own_training`).
         persons: Whether the classes are persons.
         epsilon: Epsilon of the teacher's differential privacy, if its owner states it.
         delta: Delta of the teacher's differential privacy.
@@ -142,7 +144,9 @@ def audit(
     subjects = load_students(model, student)
     store = open_store(model, samples) if samples is not None else None
     runtime = select_run_runtime(out, device, threads, precision)
-    trainer, note = make_trainer(model, clip_task(model), settings.reference_steps, runtime, seed)
+    trainer, note = make_trainer(
+        model, clip_task(model), settings.reference_steps, runtime, seed, train_with
+    )
     work = Work(references, shadows, canaries, persons, statement)
     fold = {"dataset": dataset, "test_fold": None if test_fold is None else str(test_fold)}
     config = _run_settings(trainer, subjects, store, fold, work, settings)
@@ -152,7 +156,7 @@ def audit(
         pool = load_pool(sides, model, strict=strict, report=report)
     check_class_sides(pool.clips.targets, pool.is_member, model.labels)
     auditor = Auditor(model, subjects, store, pool, trainer, settings, work, out)
-    notes = [*describe_training(work, note), *describe_count(model, pool)]
+    notes = [*describe_training(work, trainer, note), *describe_count(model, pool)]
     _run(auditor, config, notes, options or {}, report)
     if recordings:
         write_pairs(out, pool)
@@ -174,6 +178,7 @@ def _run_settings(
         "store": describe_store(store) if store else {},
         **fold,
         **asdict(work),
+        "train_with": trainer.function,
         "statement": asdict(work.statement) if work.statement else {},
         "options": asdict(settings),
         "seed": trainer.seed,
@@ -203,8 +208,7 @@ def _run(
         if run.finished:
             return
         result = auditor.run(notes, report)
-        students = exported(auditor.students)
-        content = {"format": FORMAT, **config, "exported": students, **result}
+        content = {"format": FORMAT, **config, "exported": exported(auditor.students), **result}
         files.write_bytes(out / DOCUMENT, write_document(content).encode())
         files.write_json(out / RESULT, content)
         run.finish(verdicts={one["subject"]: one["kind"] for one in content["verdicts"]})

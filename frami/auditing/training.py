@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from frami.auditing.own_training import train_with
+from frami.core import code
 from frami.core.errors import UsageError
 from frami.core.progress import ProgressCallback, silent
 from frami.core.run import Run
@@ -36,6 +38,7 @@ class Trainer:
         task: Task of whole clips.
         runtime: Device and precision.
         seed: Seed of the audit.
+        function: Reference of the function that trains (`frami.core.code`); empty: frami trains.
     """
 
     teacher: Model
@@ -44,6 +47,7 @@ class Trainer:
     task: str
     runtime: Runtime
     seed: int
+    function: str = ""
 
     def train(
         self,
@@ -53,9 +57,10 @@ class Trainer:
         report: ProgressCallback = silent,
         **identity: Any,
     ) -> Model:
-        """Return a model trained on clips; an interrupted training is resumed.
+        """Return a model trained on clips.
 
-        The weights are not written, except as the state of an interrupted training.
+        An interrupted training is resumed; that of a function of the user's own is repeated. The
+        weights are not written, except as the state of an interrupted training.
 
         Args:
             clips: The training clips.
@@ -72,6 +77,9 @@ class Trainer:
                 self.task,
                 frame_range=self.teacher.frame_range,
             )
+        own_seed = self.seed + 1000 * (number + 1)
+        if self.function:
+            return train_with(self.function, model, clips, own_seed)
         config = {
             **identity,
             "number": number,
@@ -89,7 +97,7 @@ class Trainer:
                 find_recipe("labels"),
                 self.settings,
                 self.runtime,
-                seed=self.seed + 1000 * (number + 1),
+                seed=own_seed,
                 run=run,
                 report=report,
             )
@@ -97,7 +105,7 @@ class Trainer:
 
 
 def make_trainer(
-    teacher: Model, task: str, steps: int, runtime: Runtime, seed: int
+    teacher: Model, task: str, steps: int, runtime: Runtime, seed: int, function: str | None = None
 ) -> tuple[Trainer, str]:
     """Return how models like a teacher are trained, and a sentence on what is not known.
 
@@ -107,6 +115,7 @@ def make_trainer(
         steps: Training steps; 0 for the teacher's.
         runtime: Device and precision.
         seed: Seed of the audit.
+        function: Entry point of a function that trains instead (`own_training`).
     """
     known = {field.name for field in fields(SupervisedSettings)}
     recorded = teacher.provenance.get("settings")
@@ -130,7 +139,11 @@ def make_trainer(
             f"Reference models are a {SUBSTITUTE} of frami, because the teacher's network is of "
             f"other code. They predict its losses less well, so the attacks are weaker."
         )
-    return Trainer(teacher, architecture, settings, task, runtime, seed), note
+    reference = ""
+    if function:
+        note = f"Reference models are trained by {function}."
+        reference = str(code.load_entry_point(function))
+    return Trainer(teacher, architecture, settings, task, runtime, seed, reference), note
 
 
 def halves(groups: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:

@@ -87,6 +87,15 @@ NEXT_REFERENCES = 4
     "can be recognized. An even number from 60 on.",
 )
 @options.option(
+    "--train-with",
+    section="Attacks",
+    metavar="FUNCTION",
+    help="Your function that trains reference models as the teacher was trained, e.g. "
+    "train.py:train. It gets a model with fresh weights, clips and a seed, and returns the "
+    "trained model.",
+    default_text="frami train",
+)
+@options.option(
     "--persons",
     section="Statements",
     is_flag=True,

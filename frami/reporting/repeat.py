@@ -192,6 +192,8 @@ def _audit(settings: Mapping[str, Any], names: Names, out: str) -> Words:
     )
     for name in ("references", "shadows", "canaries"):
         words += option(f"--{name}", settings.get(name), 0)
+    if function := settings.get("train_with"):
+        words += ["--train-with", shown(function).partition("@")[0]]
     words += ["--persons"] if settings.get("persons") is True else []
     for name, value in mapping(settings.get("statement")).items():
         words += option(f"--{shown(name)}", value) if name in ("epsilon", "delta") else []
