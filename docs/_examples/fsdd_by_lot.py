@@ -4,9 +4,10 @@ OUT gets copies, and a table that assigns each to the fold train, test or more.
 """
 
 import argparse
-import random
 import shutil
 from pathlib import Path
+
+import numpy as np
 
 parser = argparse.ArgumentParser()
 parser.add_argument("fsdd", type=Path, help="folder of the data set")
@@ -18,7 +19,8 @@ parser.add_argument("--seed", type=int, default=0)
 arguments = parser.parse_args()
 
 files = sorted(arguments.fsdd.rglob("[0-9]_*_*.*"))  # digit_speaker_take.wav
-random.Random(arguments.seed).shuffle(files)
+order = np.random.default_rng(arguments.seed).permutation(len(files))
+files = [files[index] for index in order]
 sizes = {name: getattr(arguments, name) for name in ("train", "test", "more")}
 if sum(sizes.values()) > len(files):
     parser.error(f"{arguments.fsdd} has only {len(files)} recordings.")

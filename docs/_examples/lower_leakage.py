@@ -91,7 +91,8 @@ def main(clips: Path, out: Path) -> None:
             print(seed, name, rows[name][-1], file=sys.stderr, flush=True)
     print("| model | accuracy | area of `loss` | area of `crops` |\n|---|---|---|---|")
     for name, values in rows.items():
-        cells = [f"{statistics.mean(c):.3f} ± {statistics.stdev(c):.3f}" for c in zip(*values)]
+        columns = zip(*values, strict=True)
+        cells = [f"{statistics.mean(c):.3f} ± {statistics.stdev(c):.3f}" for c in columns]
         print(f"| {name} | {' | '.join(cells)} |")
 
 
