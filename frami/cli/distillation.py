@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -11,6 +11,10 @@ from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
 from frami.core import registry
 from frami.training.recipes import RECIPES, find_recipe
+
+if TYPE_CHECKING:
+    from frami.evaluate.complexity import Budget
+    from frami.models.model import Model
 
 
 class DistillArguments(RuntimeArguments):
@@ -137,7 +141,6 @@ def distill(
     """
     output.import_torch("distillation")
     from frami.core.progress import show_progress
-    from frami.core.run import read_record
     from frami.core.settings import make_settings
     from frami.evaluate.complexity import find_budget
     from frami.training.distill import distill as run_distill
@@ -169,13 +172,20 @@ def distill(
             announce=output.echo_note,
         )
     runs.echo_run(out, planned)
+    _echo_student(student, out, limit)
+    recordings = arguments["dataset"], arguments["data"], arguments["test_fold"]
+    placeholders = "DATASET", "DIR", "FOLD"
+    dataset, data, test_fold = recordings if arguments["dataset"] else placeholders
+    output.echo_next("evaluate", out, *output.recording_words(str(dataset), data, str(test_fold)))
+
+
+def _echo_student(student: Model, out: str, limit: Budget | None) -> None:
+    """Print what a student is, and how it compares with its teacher."""
+    from frami.core.run import read_record
+
     click.echo(f"Student {student.fingerprint} ({student.parameters:,} parameters) is in {out}.")
     output.echo_budget(limit, student)
     agreement = read_record(out).get("scores", {}).get("agreement_on_held_out_clips")
     if agreement is not None:
         click.echo(f"Agreement with the teacher on held-out synthetic clips: {agreement:.3f}")
     output.echo_next("inspect", out)
-    recordings = arguments["dataset"], arguments["data"], arguments["test_fold"]
-    placeholders = "DATASET", "DIR", "FOLD"
-    dataset, data, test_fold = recordings if arguments["dataset"] else placeholders
-    output.echo_next("evaluate", out, *output.recording_words(str(dataset), data, str(test_fold)))

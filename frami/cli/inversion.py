@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
@@ -13,6 +13,11 @@ from frami.cli import cluster, options, output, runs, types
 from frami.cli.help import Command
 from frami.cli.options import RuntimeArguments
 from frami.core.text import count
+
+if TYPE_CHECKING:
+    from frami.data.store import Store
+    from frami.inversion.mixture import Part
+    from frami.models.model import Model
 
 
 class SynthesizeArguments(RuntimeArguments):
@@ -135,9 +140,7 @@ def synthesize(
     """
     output.import_torch("synthesis")
     from frami.core.progress import show_progress
-    from frami.data.composition import describe_answers, describe_origins
-    from frami.data.store import Store, store_run_folder
-    from frami.inversion.checks import describe_priors
+    from frami.data.store import store_run_folder
     from frami.inversion.method import load_method
     from frami.inversion.mixture import plan_parts
     from frami.inversion.synthesize import SAMPLES
@@ -155,12 +158,8 @@ def synthesize(
     for part in parts:
         if dataset := getattr(part.settings, "dataset", None):
             runs.check_recordings(dataset, getattr(part.settings, "data", None))
-    out, n_before = Path(arguments["out"]), 0
-    if own is not None:
-        out = own.path(out)
-    if out.is_file():
-        with Store(out) as store:
-            n_before = len(store)
+    out = own.path(Path(arguments["out"])) if own else Path(arguments["out"])
+    n_before = _count_clips(out)
     if minutes is None:
         rounds = -(-(arguments["samples"] or SAMPLES) // arguments["batch_size"])
         arguments["samples"] = rounds * arguments["batch_size"]  # a round is made whole
@@ -179,12 +178,30 @@ def synthesize(
         f"{out} holds {count(len(store), 'clip')} ({len(store) - n_before} new). "
         f"The record of the run is in {store_run_folder(out)}."
     )
-    if shares:
+    _echo_clips(store, model, parts)
+    _echo_next(teacher, out, arguments["out"], own.count if own else 0, minutes)
+
+
+def _count_clips(out: Path) -> int:
+    """Return the number of clips that a store has already."""
+    from frami.data.store import Store
+
+    if not out.is_file():
+        return 0
+    with Store(out) as store:
+        return len(store)
+
+
+def _echo_clips(store: Store, teacher: Model, parts: Sequence[Part]) -> None:
+    """Print where the clips come from, and what the teacher answers to them."""
+    from frami.data.composition import describe_answers, describe_origins
+    from frami.inversion.checks import describe_priors
+
+    if len(parts) > 1:
         click.echo(f"Methods: {describe_origins(store)}.")
-    output.echo(describe_priors(model, parts[0].settings))
+    output.echo(describe_priors(teacher, parts[0].settings))
     for line in describe_answers(store):
         click.echo(line)
-    _echo_next(teacher, out, arguments["out"], own.count if own else 0, minutes)
 
 
 def _echo_next(teacher: str, store: Path, out: str, shards: int, minutes: float | None) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from frami.core.checks import check_integer
 from frami.core.errors import UsageError
 from frami.core.settings import loss_weights
+from frami.core.shards import Shard
 from frami.core.text import count, preview
 from frami.inversion import image_views
 from frami.inversion.hooks import batch_norms, constant_channels, untrained_norms
@@ -26,6 +27,22 @@ def check_sizes(samples: int, batch_size: int) -> None:
     """Raise an error unless the number of clips and the batch size are allowed."""
     check_integer("samples", samples, 1)
     check_integer("batch_size", batch_size, 2)
+
+
+def check_shard(shard: Shard, minutes: float | None, rounds: int, batch_size: int) -> Shard:
+    """Return the shard, if the plan does not depend on this machine and has rounds for all."""
+    if minutes is not None:
+        raise UsageError(
+            "`minutes` is measured on each machine, but all shards need one plan. Give `samples` "
+            "with `shard`."
+        )
+    if shard.count > rounds:
+        raise UsageError(
+            f"`shard` asks for {shard.count} shards, but the plan has only "
+            f"{count(rounds, 'round')} of {count(batch_size, 'clip')}. Ask for fewer shards, more "
+            f"`samples` or a smaller `batch_size`."
+        )
+    return shard
 
 
 def check_frame_range(frame_range: Any) -> tuple[int, int]:

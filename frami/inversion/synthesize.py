@@ -6,6 +6,7 @@ It draws targets and lengths, stores the clips, resumes interrupted work, and re
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,8 @@ from frami.core.run_choice import RECORD_KEY
 from frami.core.run_identity import check_same_data
 from frami.core.run_runtime import select_run_runtime
 from frami.core.settings import identity_fields
-from frami.core.shards import Shard, make_shard
+from frami.core.shards import make_shard
 from frami.core.stopping import Deadline, make_deadline
-from frami.core.text import count
 from frami.core.trackers import LogCallback, check_log, ignore
 from frami.core.warn import warn_all
 from frami.data.composition import target_warnings
@@ -114,15 +114,10 @@ def synthesize(
     out, seed = expand(out), seeds.check_seed(seed)
     own, n_rounds = None, -(-n_clips // batch_size)
     if shard is not None:
-        own = _check_shard(make_shard(shard), minutes, n_rounds, batch_size)
+        own = checks.check_shard(make_shard(shard), minutes, n_rounds, batch_size)
         out, n_clips = own.path(out), batch_size * len(own.pieces(n_rounds))
     parts = plan_parts(teacher, method, mix or {}, options or {}, moments)
-    if frame_range is None:
-        frame_range = targets.default_frame_range(teacher, parts[0].settings)
-    frame_range = checks.check_frame_range(frame_range)
-    for part in parts:
-        checks.check_teacher(teacher, part.settings, co_occurrence)
-        warn_all(inversion_warnings(teacher, part.settings))
+    frame_range = _check_parts(teacher, parts, frame_range, co_occurrence)
     runtime = select_run_runtime(store_run_folder(out), device, threads, precision)
     # Generators of a fixed size are built for the clips of this synthesis.
     sized = replace(teacher, frame_range=frame_range)
@@ -146,18 +141,9 @@ def synthesize(
         moments=moments_digest(parts[0].settings, teacher),
         shard={**asdict(own), "rounds": n_rounds} if own else None,
     )
-    writer = StoreWriter(
-        out,
-        _describe_store(teacher, plan),
-        max_frames=frame_range[1],
-        losses=unique(checks.weighted_losses(part.settings) for part in parts),
-        task=teacher.task,
-    )
-    try:
+    with closing(_open_writer(out, teacher, plan, parts)) as writer:
         synthesis = Synthesis(plan, teacher, inversion, writer, runtime)
         _run(synthesis, parts, out, n_clips, report, log, deadline, details)
-    finally:
-        writer.close()
     store = Store(out)
     warn_all(target_warnings(store))
     return store
@@ -174,20 +160,32 @@ def _check_samples(samples: int | None, minutes: float | None, batch_size: int) 
     return n_clips
 
 
-def _check_shard(shard: Shard, minutes: float | None, rounds: int, batch_size: int) -> Shard:
-    """Return the shard, if the plan does not depend on this machine and has rounds for all."""
-    if minutes is not None:
-        raise UsageError(
-            "`minutes` is measured on each machine, but all shards need one plan. Give `samples` "
-            "with `shard`."
-        )
-    if shard.count > rounds:
-        raise UsageError(
-            f"`shard` asks for {shard.count} shards, but the plan has only "
-            f"{count(rounds, 'round')} of {count(batch_size, 'clip')}. Ask for fewer shards, more "
-            f"`samples` or a smaller `batch_size`."
-        )
-    return shard
+def _check_parts(
+    teacher: Model,
+    parts: Sequence[Part],
+    frame_range: tuple[int, int] | None,
+    co_occurrence: float,
+) -> tuple[int, int]:
+    """Return the shortest and longest clip; refuse or warn of methods that a teacher cannot use."""
+    if frame_range is None:
+        frame_range = targets.default_frame_range(teacher, parts[0].settings)
+    frame_range = checks.check_frame_range(frame_range)
+    for part in parts:
+        checks.check_teacher(teacher, part.settings, co_occurrence)
+        warn_all(inversion_warnings(teacher, part.settings))
+    return frame_range
+
+
+def _open_writer(
+    out: Path, teacher: Model, plan: SynthesisPlan, parts: Sequence[Part]
+) -> StoreWriter:
+    return StoreWriter(
+        out,
+        _describe_store(teacher, plan),
+        max_frames=plan.frame_range[1],
+        losses=unique(checks.weighted_losses(part.settings) for part in parts),
+        task=teacher.task,
+    )
 
 
 def _run(

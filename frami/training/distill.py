@@ -29,7 +29,7 @@ from frami.training.norms import noise_settings
 from frami.training.plan import Plan, make_plan
 from frami.training.sizes import size_warning
 from frami.training.teachers import load_teachers
-from frami.training.time_budget import choose_steps, recorded_steps, seconds_of_clips
+from frami.training.time_budget import StepBudget, choose_steps, recorded_steps, seconds_of_clips
 
 
 def distill(
@@ -157,10 +157,7 @@ def distill(
     warn_all(source.warnings)
     if minutes is not None:
         source = sources.read_once(source)  # to measure and to train
-        recorded = processes.from_first(lambda: recorded_steps(folder, minutes))
-        choice = recorded or choose_steps(
-            plan, source.load, minutes, seconds_of_clips(samples, minutes), report
-        )
+        choice = _choose_steps(plan, source, folder, minutes, samples, report)
         plan = replace(plan, settings=replace(plan.settings, steps=choice.steps))
         source = _noise(plan) if noise else source
         details = {RECORD_KEY: choice.to_json()}
@@ -174,6 +171,21 @@ def _check_minutes(minutes: float | None, options: Mapping[str, Any]) -> None:
         time_budget.check_minutes(minutes)
         if "steps" in options:
             raise UsageError("Give either `minutes` or the setting steps.")
+
+
+def _choose_steps(
+    plan: Plan,
+    source: sources.TrainingSource,
+    folder: Path,
+    minutes: float,
+    samples: Store | str | Path | None,
+    report: ProgressCallback,
+) -> StepBudget:
+    """Return the steps that fit into the minutes: those of an interrupted run, or as measured."""
+    recorded = processes.from_first(lambda: recorded_steps(folder, minutes))
+    return recorded or choose_steps(
+        plan, source.load, minutes, seconds_of_clips(samples, minutes), report
+    )
 
 
 def _noise(plan: Plan) -> sources.TrainingSource:

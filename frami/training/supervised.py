@@ -149,15 +149,12 @@ def train(
     config = {
         "dataset": dataset,
         "test_fold": str(test_fold),
-        **_describe(architecture, front_end, settings),
-        **({"task": task} if task else {}),
-        **({"filterbank": filterbank} if filterbank else {}),
+        **_describe(architecture, front_end, settings, task=task, filterbank=filterbank),
         "seed": seed,
         "precision": runtime.precision,
     }
     front_end = front_end or default_front_end(split.clip_format or load_dataset(dataset))
-    if filterbank:
-        front_end = replace(front_end, filterbank=filterbank)
+    front_end = replace(front_end, filterbank=filterbank or front_end.filterbank)
     # A network that cannot be built, or is too large, is reported before the recordings are read.
     untrained = _build(architecture, front_end, split, seed)
     if budget:
@@ -186,7 +183,10 @@ def train(
 
 
 def _describe(
-    architecture: Architecture, front_end: FrontEnd | None, settings: SupervisedSettings
+    architecture: Architecture,
+    front_end: FrontEnd | None,
+    settings: SupervisedSettings,
+    **chosen: str | None,
 ) -> dict[str, Any]:
     """Return what is trained and how, for the run's record."""
     pooling = architecture.pooling
@@ -196,6 +196,7 @@ def _describe(
         "front_end": settings_to_json(front_end) if front_end else "for the data set",
         "options": asdict(settings),
         **({"pooling": pooling} if pooling != ATTENTION else {}),
+        **{name: value for name, value in chosen.items() if value},
     }
 
 
