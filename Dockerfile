@@ -3,8 +3,10 @@ FROM python:3.11.14-slim-bookworm
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 WORKDIR /frami
 COPY . .
-RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" $(grep -E '^torch(audio)?==' constraints.txt) \
-    && pip install --no-cache-dir --constraint constraints.txt . && useradd --create-home frami
-USER frami
+RUN grep -E '^torch(audio)?==' constraints.txt > torch.txt \
+    && pip install --no-cache-dir --index-url "$TORCH_INDEX" --requirement torch.txt \
+    && pip install --no-cache-dir --constraint constraints.txt . \
+    && useradd --uid 1000 --create-home frami
+USER 1000
 WORKDIR /home/frami
 ENTRYPOINT ["frami"]
