@@ -13,6 +13,7 @@ from frami.models.network import Classifier
 LOUD = 30.0  # factor of values that only probabilities stay within 0 and 1 for
 SAME = 1e-6  # relative to the largest logit
 CHECK_TEACHER = "Check its weights, and the range of the spectrograms that it takes."
+TOTALS = (1, 100)  # sums of probabilities
 ENOUGH = 32  # tags; so many logits are not all between 0 and 1
 PROBABILITIES = (
     "The network returns probabilities in place of logits, which flattens every answer and "
@@ -21,11 +22,15 @@ PROBABILITIES = (
 
 
 def are_probabilities(task: str, logits: Tensor) -> bool:
-    """Return whether logits ``(B, K)`` are the outputs of a softmax, or of sigmoids."""
-    inside = _within_0_and_1(logits)
-    if task == "single-label":
-        return inside and bool((logits.sum(dim=1) - 1).abs().max() < 1e-3)
-    return inside
+    """Return whether logits ``(B, K)`` are the outputs of a softmax, or of sigmoids.
+
+    Those of a softmax may be in percent.
+    """
+    if task != "single-label":
+        return _within_0_and_1(logits)
+    sums = logits.sum(dim=1)
+    is_share = any(bool((sums / total - 1).abs().max() < 1e-3) for total in TOTALS)
+    return is_share and bool((logits >= 0).all())
 
 
 def _within_0_and_1(logits: Tensor) -> bool:
@@ -71,7 +76,8 @@ def check_answers(network: Classifier, mel: Tensor) -> None:
         )
     loud = network(LOUD * mel).logits
     # Sigmoids of a single-label network do not sum to 1, but stay within 0 and 1 for loud values.
-    if _within_0_and_1(torch.cat([logits, loud])):
+    answers = torch.cat([logits, loud])
+    if _within_0_and_1(answers) or are_probabilities(network.task.name, answers):
         warn(PROBABILITIES)
 
 

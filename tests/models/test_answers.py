@@ -68,6 +68,7 @@ def test_nearly_constant_logits_get_a_warning() -> None:
 def test_probabilities_are_named_and_logits_are_not() -> None:
     for function, task in (
         (lambda x: x.softmax(1), "single-label"),
+        (lambda x: 100 * x.softmax(1), "single-label"),
         (torch.sigmoid, "single-label"),
         (torch.sigmoid, "multi-label"),
     ):
@@ -84,7 +85,9 @@ def test_a_few_tags_between_0_and_1_are_no_sign_of_probabilities() -> None:
     assert not look_like_probabilities("multi-label", torch.full((1, 31), 0.5))
     assert look_like_probabilities("multi-label", torch.full((2, 16), 0.5))
     assert look_like_probabilities("single-label", torch.full((1, 4), 0.25))
-    assert not look_like_probabilities("single-label", torch.full((1, 4), 0.3))
+    assert look_like_probabilities("single-label", torch.tensor([[70.0, 30.0], [100.0, 0.0]]))
+    for logits in ([[0.3] * 4], [[101.0, -1.0]], [[70.0, 30.0], [1.0, 3.0]]):
+        assert not look_like_probabilities("single-label", torch.tensor(logits))
     frames = torch.cat([torch.full((4, 8, 1), 0.5), torch.full((4, 8, 5), -3.0)], dim=2)
     assert look_like_probabilities("sound-events", frames)
 
