@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from frami.core.errors import OperationError, UsageError
+from frami.data.contents import walk_audio
 from frami.data.leakage import leakage_warning
 from frami.data.recordings import Split, load_dataset
 from frami.data.splits import load_split
@@ -373,3 +374,12 @@ def test_folders_of_one_class_in_composed_and_decomposed_letters(tmp_path: Path)
         write_sound(folder / "a.wav", index)
         write_sound(folder.with_name("dog") / "a.wav", 10 + index)
     assert load_split("folder", tmp_path, test_fold="1").labels == ("Möwe", "dog")
+
+
+def test_links_that_multiply_are_refused_soon(tmp_path: Path) -> None:
+    for level in range(40):
+        (tmp_path / f"level{level}").mkdir()
+        for name in ("a", "b"):
+            (tmp_path / f"level{level}" / name).symlink_to(tmp_path / f"level{level + 1}")
+    with pytest.raises(UsageError, match="More than 8 links lead to"):
+        list(walk_audio(tmp_path))
