@@ -105,3 +105,18 @@ def test_size_is_limited_for_files_and_texts(tmp_path: Path) -> None:
         read_json(tmp_path / "a.json")
     with pytest.raises(OperationError, match="has more than 16 MiB"):
         parse_json(text, "settings")
+
+
+def test_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "front_end.json")
+    with pytest.raises(OperationError, match="is a pipe or a device"):
+        read_json(tmp_path / "front_end.json")
+    (tmp_path / "endless.json").symlink_to("/dev/zero")
+    with pytest.raises(OperationError, match="is a pipe or a device"):
+        read_json(tmp_path / "endless.json")
+
+
+def test_half_of_a_letter_which_no_file_can_hold_is_refused() -> None:
+    assert parse_json(r'"\ud83d\ude00 \\ud800"', "a.json") == "\N{GRINNING FACE} \\ud800"
+    with pytest.raises(OperationError, match="is not readable JSON"):
+        parse_json(r'{"labels": ["\uD800"]}', "a.json")
