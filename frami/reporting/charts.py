@@ -21,6 +21,7 @@ COUNTERS = {"step": ("step",), "round": ("round", "clips", "n_frames")}
 SMALL = 7.5  # pt
 DOTS_PER_INCH = 120
 MAX_PANELS = 30
+MAX_STEP, MAX_LOSS = 1e15, 1e100  # beyond them, axes cannot be drawn
 MAX_LETTERS = 100  # of a text in a figure
 
 
@@ -48,6 +49,7 @@ def loss_curves(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
             if name in row
         ]
         x, y = np.array(points, dtype=float).T
+        x, y = np.clip(x, -MAX_STEP, MAX_STEP), np.clip(y, -MAX_LOSS, MAX_LOSS)
         ax.plot(x, y, color="C0", linewidth=1.2, marker="." if len(x) < 50 else "")
         if y.min() > 0 and y.max() > 100 * y.min():
             ax.set_yscale("log")
