@@ -70,7 +70,7 @@ def walk_audio(folder: Path) -> Iterator[str]:
     for root, folders, names in os.walk(folder, followlinks=True):
         for name in (*folders, *names):
             if not name.startswith("."):
-                _check_link(folder, Path(root) / name)
+                check_link(folder, Path(root) / name)
         status = os.stat(root)
         visits[status.st_dev, status.st_ino] += 1
         if visits[status.st_dev, status.st_ino] > MOST_VISITS:  # links in such folders multiply
@@ -97,10 +97,10 @@ def check_links(data: Path, folder: Path) -> None:
     if may_follow():
         return
     if folder != data:
-        _check_link(data, folder)
+        check_link(data, folder)
     for root, folders, names in os.walk(folder):
         for name in (*folders, *names):
-            _check_link(data, Path(root) / name)
+            check_link(data, Path(root) / name)
 
 
 def may_follow() -> bool:
@@ -113,7 +113,8 @@ def may_read(folder: Path, path: Path) -> bool:
     return may_follow() or path.resolve().is_relative_to(folder.resolve())
 
 
-def _check_link(folder: Path, path: Path) -> None:
+def check_link(folder: Path, path: Path) -> None:
+    """Raise `UsageError` if a path in a data folder is a link to a place outside."""
     if path.is_symlink() and path.exists() and not may_read(folder, path):
         raise UsageError(
             f"{path} is a link to {path.resolve()}, outside {folder}. If you made this link, set "

@@ -383,3 +383,12 @@ def test_links_that_multiply_are_refused_soon(tmp_path: Path) -> None:
             (tmp_path / f"level{level}" / name).symlink_to(tmp_path / f"level{level + 1}")
     with pytest.raises(UsageError, match="More than 8 links lead to"):
         list(walk_audio(tmp_path))
+
+
+def test_table_that_is_a_link_out_of_the_folder_is_not_read(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "data", {"dog": 5, "cat": 5})
+    (tmp_path / "secret.txt").write_text("root:secret\n")
+    (tmp_path / "data/table.csv").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(UsageError, match="is a link to") as error:
+        load_split("folder", tmp_path / "data", test_fold="1")
+    assert "root:" not in str(error.value)
