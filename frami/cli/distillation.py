@@ -169,11 +169,11 @@ def distill(
             announce=output.echo_note,
         )
     runs.echo_run(out, planned)
-    click.echo(f"Student {student.fingerprint} ({student.parameters:,} parameters) is in {out}.")
+    output.show(f"Student {student.fingerprint} ({student.parameters:,} parameters) is in {out}.")
     output.echo_budget(limit, student)
     agreement = read_record(out).get("scores", {}).get("agreement_on_held_out_clips")
     if agreement is not None:
-        click.echo(f"Agreement with the teacher on held-out synthetic clips: {agreement:.3f}")
+        output.show(f"Agreement with the teacher on held-out synthetic clips: {agreement:.3f}")
     output.echo_next("inspect", out)
     recordings = arguments["dataset"], arguments["data"], arguments["test_fold"]
     placeholders = "DATASET", "DIR", "FOLD"
