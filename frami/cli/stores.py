@@ -92,6 +92,6 @@ def repair(store: str, out: str) -> None:
         condition = run_repair(store, out, report)
     output.show(condition.describe())
     good = condition.clips - len(condition.lost)
-    which = "the other" if condition.lost else "all"
+    which = "the other" if len(condition.lost) else "all"
     output.show(f"{out} holds {which} {count(good, 'clip')}.")
     output.echo_next("inspect", out)

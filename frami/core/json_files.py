@@ -17,6 +17,7 @@ from frami.core.files import describe_os_error
 # Parsed, a file can take 25 times its size in memory.
 MAX_BYTES = 1 << 24
 MAX_LEVELS = 100  # of lists and objects within each other
+MAX_INTEGER = 2**63
 NAMES = {
     bool: "true or false",
     int: "an integer",
@@ -140,7 +141,7 @@ def check_type(value: Any, kind: Any, source: str, name: str) -> None:
 
     Args:
         value: The value.
-        kind: ``bool``, ``int``, ``float`` (finite; an integer also counts), ``str``, ``None``,
+        kind: ``bool``, ``int`` (of 64 bits), ``float`` (finite; an integer also counts), ``str``, ``None``,
             ``list``, ``dict``, ``list[kind]``, ``dict[str, kind]``, ``kind | kind`` or ``Any``.
         source: Name of the file, for the error message.
         name: Name of the value, for the error message.
@@ -172,6 +173,8 @@ def has_type(value: Any, kind: Any) -> bool:
         return kind is bool
     if kind is float:
         return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    if kind is int:  # what an array can hold
+        return isinstance(value, int) and abs(value) < MAX_INTEGER
     return isinstance(value, kind or type(None))
 
 

@@ -20,7 +20,13 @@ from frami.core.run import Run, make_record, read_metrics, read_record
     [
         *((True, bool, True), (1, bool, False), (True, int, False), (1, int, True)),
         *((1, float, True), (True, float, False), (float("nan"), float, False)),
-        *((10**400, float, False), (10**400, int, True), ("a", str, True), (None, str, False)),
+        *(
+            (10**400, float, False),
+            (2**63 - 1, int, True),
+            (2**63, int, False),
+            ("a", str, True),
+            (None, str, False),
+        ),
         *((None, str | None, True), (1, str | None, False), ([], list[str], True)),
         *((["a", 1], list[str], False), ({"a": [1]}, dict[str, list[int]], True)),
         *(({"a": [""]}, dict[str, list[int]], False), ("abc", list[str], False), ({}, Any, True)),
