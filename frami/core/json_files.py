@@ -142,7 +142,8 @@ def check_type(value: Any, kind: Any, source: str, name: str) -> None:
     Args:
         value: The value.
         kind: ``bool``, ``int`` (of 64 bits), ``float`` (finite; an integer also counts), ``str``,
-            ``None``, ``list``, ``dict``, ``list[kind]``, ``dict[str, kind]``, ``kind | kind`` or ``Any``.
+            ``None``, ``list``, ``dict``, ``list[kind]``, ``dict[str, kind]``, ``kind | kind`` or
+            ``Any``.
         source: Name of the file, for the error message.
         name: Name of the value, for the error message.
     """
