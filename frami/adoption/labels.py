@@ -10,7 +10,7 @@ from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
 from frami.core.json_files import parse_json
 from frami.core.text import preview
-from frami.data.tables import plain_header, read_spreadsheet, read_text
+from frami.data.tables import is_position, plain_header, read_spreadsheet, read_text
 
 COLUMNS = ("label", "labels", "display_name", "name", "class", "category", "class_name")
 POSITIONS = ("index", "id", "class_id", "target")
@@ -58,7 +58,7 @@ def _from_json(path: Path, text: str) -> list[str]:
     if isinstance(content, Mapping) and all(isinstance(value, int) for value in content.values()):
         content = {index: name for name, index in content.items()}  # label2id
     if isinstance(content, Mapping):
-        if not all(str(index).isdecimal() for index in content):
+        if not all(is_position(str(index)) for index in content):
             raise UsageError(f"{path} has no list of labels, and no dict of labels by index.")
         content = [content[index] for index in sorted(content, key=lambda index: int(index))]
     if not isinstance(content, list) or not all(isinstance(name, str) for name in content):
@@ -76,6 +76,6 @@ def _from_table(path: Path) -> list[str]:
         )
     rows = [[*cells, *[""] * (len(header) - len(cells))] for _, cells in numbered]
     position = next((columns[name] for name in POSITIONS if name in columns), None)
-    if position is not None and all(row[position].isdecimal() for row in rows):
+    if position is not None and all(is_position(row[position]) for row in rows):
         rows.sort(key=lambda row: int(row[position]))
     return [row[column] for row in rows]

@@ -110,10 +110,15 @@ class Settings(Protocol):
     def highest(self) -> float: ...
 
 
-def settings_fit(settings: Settings, highest_rate: int) -> bool:
+def settings_fit(settings: Settings, rates: tuple[int, int]) -> bool:
     """Return whether the numbers of a front end are in range and fit each other."""
-    sizes_fit = _sizes_fit(settings, highest_rate)
-    return sizes_fit and _work_fits(settings) and _values_fit(settings)
+    sizes_fit = _sizes_fit(settings, rates[1])
+    return (
+        settings.sample_rate >= rates[0]
+        and sizes_fit
+        and _work_fits(settings)
+        and _values_fit(settings)
+    )
 
 
 def _sizes_fit(settings: Settings, highest_rate: int) -> bool:

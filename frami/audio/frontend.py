@@ -125,15 +125,16 @@ class FrontEnd:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise unknown_name(name.replace("_", " "), getattr(self, name), allowed)
-        if not settings_fit(self, SAMPLE_RATE_RANGE[1]):
+        if not settings_fit(self, SAMPLE_RATE_RANGE):
             raise UsageError(
                 f"These settings do not make a front end: {settings_to_json(self)}. Lengths must "
                 f"be 1 or more, with hop_length <= win_length <= n_fft and 0 <= f_min < f_max <= "
                 f"sample_rate / 2. power_floor, std, waveform_scale and power must be above 0. At "
                 f"most are allowed: n_fft 65,536, n_mels and mfcc_bands 1,024, sample_rate "
-                f"{SAMPLE_RATE_RANGE[1]:,}, power 2, pre-emphasis 1. n_fft and the bands may be "
-                f"{MOST_VALUES_PER_SAMPLE} times hop_length. A second, or repeat_seconds, may have "
-                f"{MOST_FRAMES:,} frames. frame_pre_emphasis and remove_dc need padding "
+                f"{SAMPLE_RATE_RANGE[1]:,} (at least {SAMPLE_RATE_RANGE[0]:,}), power 2, "
+                f"pre-emphasis 1. n_fft and the bands may be {MOST_VALUES_PER_SAMPLE} times "
+                f"hop_length. A second, or repeat_seconds, may have {MOST_FRAMES:,} frames. "
+                f"frame_pre_emphasis and remove_dc need padding "
                 f"'none'; MFCCs need at least as many mfcc_bands as n_mels; kaldi needs 4 bands."
             )
 
@@ -212,7 +213,7 @@ class FrontEnd:
         divided by their peak, and what MFCCs leave out. There is no randomness.
 
         Raises:
-            UsageError: The features come from a function of the user's own.
+            UsageError: The features come from a function of the user's own, or these have no sound.
         """
         if self.function:
             raise UsageError(

@@ -7,7 +7,11 @@ from torch import Tensor
 
 from frami.audio import _torchaudio, framing
 from frami.audio.front_end_settings import Settings
+from frami.core.errors import UsageError
+from frami.core.memory import raise_if_full
 
+# A clip may come from a stranger: a few of its values must not stand for any amount of sound.
+MOST_VALUES, MOST_VALUES_PER_ROW = 1 << 25, 256
 LEAST_EMPHASIS = 0.05  # of pre-emphasis; a smaller gain is not undone, which would amplify noise
 
 
@@ -21,6 +25,29 @@ def repeat_frames(settings: Settings, mel: Tensor) -> Tensor:
 
 def waveform_of(settings: Settings, power: Tensor, matrix: Tensor, iterations: int) -> Tensor:
     """Return a waveform ``(T,)`` whose band powers resemble ``power`` (bands, N).
+
+    Raises:
+        UsageError: It would take too much memory, or there is none.
+    """
+    values = settings.n_fft * power.shape[1]
+    if values > MOST_VALUES or settings.n_fft > MOST_VALUES_PER_ROW * settings.n_mels:
+        raise UsageError(
+            f"A clip of {power.shape[1]:,} frames of {settings.n_mels} rows, with an FFT of "
+            f"{settings.n_fft:,}, is too large to be turned into sound."
+        )
+    try:
+        waveform = _waveform_of(settings, power, matrix, iterations)
+    except RuntimeError as error:  # such as windows that do not overlap
+        raise_if_full(error)
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"The front end has no inverse ({reason}).") from error
+    if not bool(waveform.isfinite().all()):
+        raise UsageError("A clip has no sound: its values lead to NaN or infinity.")
+    return waveform
+
+
+def _waveform_of(settings: Settings, power: Tensor, matrix: Tensor, iterations: int) -> Tensor:
+    """Return the waveform, from an estimate of the bins and of their phase.
 
     Multiplicative updates estimate the power of each Fourier bin, Griffin-Lim its phase. Least
     squares would also give negative powers; with those set to 0, the others are too loud.

@@ -13,6 +13,7 @@ from frami.audio.decoding import DECODING_ERRORS, check_file, open_audio, readin
 from frami.audio.frontend import SAMPLE_RATE_RANGE
 from frami.audio.levels import Mixdown, check_audible
 from frami.core.errors import OperationError
+from frami.core.files import expand
 from frami.core.text import count
 
 MIN_SECONDS = 0.02
@@ -56,11 +57,12 @@ def read_audio(path: str | Path, sample_rate: int) -> Tensor:
 
     Raises:
         UsageError: The file does not exist.
-        OperationError: The file is not audio, empty, cut off, silent or shorter than 20 ms, it
-            contains NaN, it has more than two channels, its samples are far above 1, its channels
-            cancel, or more sound follows its end.
+        OperationError: The file is not audio, too long for its size, empty, cut off, silent or
+            shorter than 20 ms, it contains NaN, it has more than two channels, its samples are far
+            above 1, its channels cancel, or more sound follows its end.
     """
     waveform, rate = read_original_audio(path)
+    check_size(expand(path), round(len(waveform) * sample_rate / rate))
     return resample(waveform, rate, sample_rate)
 
 
@@ -90,12 +92,14 @@ def read_original_audio(path: str | Path) -> tuple[Tensor, int]:
 def check_size(path: Path, n_samples: int) -> None:
     """Refuse a small file that would fill the memory, such as hours of compressed silence.
 
+    Its samples count at its own rate and at that of the model.
+
     Speech at the lowest bit rate of Opus has about 64 samples per byte.
     """
     limit = SAMPLES_OF_ANY_FILE + SAMPLES_PER_BYTE * path.stat().st_size
     if n_samples > limit:
         raise OperationError(
-            f"{path} says that it has {n_samples:,} samples, too many for a file of its size: cut "
+            f"{path} stands for {n_samples:,} samples, too many for a file of its size: cut "
             f"it into pieces, or convert it to wav."
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from frami.auditing.evaluation import Finding
 from frami.core.errors import UsageError
+from frami.core.json_files import has_type, shorten
 from frami.data.store import Store
 from frami.models.model import Model
 
@@ -43,10 +44,11 @@ def find_statement(teacher: Model, epsilon: float | None, delta: float | None) -
         return None
     if epsilon is None or delta is None:
         raise UsageError("`epsilon` and `delta` belong together: give both, or neither.")
-    if not 0 < epsilon < float("inf") or not 0 <= delta < 1:
+    is_pair = has_type([epsilon, delta], list[float])  # a bundle may hold anything
+    if not is_pair or not 0 < epsilon < float("inf") or not 0 <= delta < 1:
         raise UsageError(
-            f"`epsilon` is {epsilon} and `delta` is {delta}; epsilon must be above 0, and delta "
-            f"from 0 to below 1."
+            f"`epsilon` is {shorten(epsilon)} and `delta` is {shorten(delta)}; epsilon must be "
+            f"above 0, and delta from 0 to below 1."
         )
     return Statement(float(epsilon), float(delta))
 

@@ -169,6 +169,6 @@ def adopt(**arguments: Unpack[AdoptArguments]) -> None:
         output.echo(line)
     for doubt in doubts:
         output.echo(f"Warning: {doubt}")
-    click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
+    output.show(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
     output.echo_next("inspect", out)
     output.echo_next("synthesize", "--teacher", out, "--out", "samples.h5")

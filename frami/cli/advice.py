@@ -73,8 +73,8 @@ def advise(teacher: str, out: str, **arguments: Unpack[AdviseArguments]) -> None
     with show_progress("trials, percent", 100) as report:
         advice = run_advise(teacher, out, **arguments, report=report)
     for line in advice.lines():
-        click.echo(line)
-    click.echo(f"The numbers are in {Path(out) / RESULT}.")
+        output.show(line)
+    output.show(f"The numbers are in {Path(out) / RESULT}.")
     source = find_source(advice.recommended)
     steps = f"steps={STEPS}"
     if source.method is None:

@@ -164,12 +164,12 @@ def audit(
         output.echo(sentence)
     for line in result.lines():
         output.echo("\n" + textwrap.fill(line, 100))
-    click.echo(
+    output.show(
         f"\nThe audit is in {Path(out) / DOCUMENT}, its numbers are in {Path(out) / RESULT}."
     )
     if arguments["recordings"]:
-        click.echo(_describe_pairs(Path(out)))
-    click.echo(f"Keep {out} where the recordings are: its arrays describe single recordings.")
+        output.show(_describe_pairs(Path(out)))
+    output.show(f"Keep {out} where the recordings are: its arrays describe single recordings.")
     if result.is_decided and not sizes["references"]:
         output.echo_next(*_stronger(teacher, out, arguments))
 

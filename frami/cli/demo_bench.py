@@ -203,7 +203,7 @@ def bench(
     if resume:
         experiments = runner.missing_experiments(experiments, page)
     runner.run_bench(experiments, Bench(data, out, device, threads, deadline), page, output.echo)
-    click.echo(f"The table is in {page / 'bench.md'}, its numbers in {page / 'bench.csv'}.")
+    output.show(f"The table is in {page / 'bench.md'}, its numbers in {page / 'bench.csv'}.")
     output.echo_next("bench", "--suite", "release" if suite == "quick" else suite, "--data", "DIR")
 
 
@@ -216,7 +216,7 @@ def _measure_speed(page: Path, device: str, threads: int | None) -> None:
     speed.run_speed_suite(select_runtime(device, threads), page, output.echo)
     with files.exclusive(files.ensure_dir(page)):
         runner.write_report(page, runner.read_rows(page))
-    click.echo(f"The table is in {page / 'speed.md'}, and in {page / 'bench.md'}.")
+    output.show(f"The table is in {page / 'speed.md'}, and in {page / 'bench.md'}.")
 
 
 def _measure_calibration(
@@ -230,4 +230,4 @@ def _measure_calibration(
         if dataset not in known:
             raise unknown_name("data set in suite calibration:", dataset, known)
     run_calibration_suite(Suite(data, out, runtime), tasks, page, output.echo)
-    click.echo(f"The table is in {page / FILE_NAME}.")
+    output.show(f"The table is in {page / FILE_NAME}.")

@@ -183,9 +183,9 @@ def _echo_student(student: Model, out: str, limit: Budget | None) -> None:
     """Print what a student is, and how it compares with its teacher."""
     from frami.core.run import read_record
 
-    click.echo(f"Student {student.fingerprint} ({student.parameters:,} parameters) is in {out}.")
+    output.show(f"Student {student.fingerprint} ({student.parameters:,} parameters) is in {out}.")
     output.echo_budget(limit, student)
     agreement = read_record(out).get("scores", {}).get("agreement_on_held_out_clips")
     if agreement is not None:
-        click.echo(f"Agreement with the teacher on held-out synthetic clips: {agreement:.3f}")
+        output.show(f"Agreement with the teacher on held-out synthetic clips: {agreement:.3f}")
     output.echo_next("inspect", out)

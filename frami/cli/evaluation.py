@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-import click
-
 from frami.cli import output
 from frami.core.errors import UsageError
 from frami.core.text import count
@@ -54,9 +52,9 @@ def evaluate_fold(
     path = Path(json_file or f"runs/evaluate-{record['id']}.json")
     _write_scores(path, scores | {"run": record})
     _print_scores(scores, arguments["dataset"], test_fold)
-    click.echo(f"All scores are in {path}.")
+    output.show(f"All scores are in {path}.")
     if "events" in scores:
-        click.echo(_write_events(path, models[0], scores["events"], arguments, test_fold))
+        output.show(_write_events(path, models[0], scores["events"], arguments, test_fold))
 
 
 def evaluate_all_folds(
@@ -81,7 +79,7 @@ def evaluate_all_folds(
     path = Path(json_file or f"runs/evaluate-{record['id']}.json")
     _write_scores(path, result | {"run": record})
     for line in folds_table(result):
-        click.echo(line)
+        output.show(line)
     output.echo(folds_sentence(result, dataset))
     return path
 
@@ -110,7 +108,7 @@ def _print_scores(scores: Mapping[str, Any], dataset: str, test_fold: str) -> No
     from frami.reporting.tables import mistakes_table, per_class_table
 
     for line in (*per_class_table(scores), *mistakes_table(scores)):
-        click.echo(line)
+        output.show(line)
     values = ", ".join(
         f"{measure_title(name)} {value:.4f}"
         for name, value in scores.items()

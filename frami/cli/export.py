@@ -109,5 +109,5 @@ def export(student: str, out: str, **arguments: Unpack[ExportArguments]) -> None
         exported = export_student(student, out, report=report, **arguments)
     for line in exported.lines():
         output.echo(line)
-    click.echo(f"All files are in {out}; try: python {Path(out) / 'example.py'} SOUND.wav")
+    output.show(f"All files are in {out}; try: python {Path(out) / 'example.py'} SOUND.wav")
     output.echo_next("predict", out, "SOUND.wav")

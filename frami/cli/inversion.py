@@ -174,7 +174,7 @@ def synthesize(
             report=report,
             announce=output.echo_note,
         )
-    click.echo(
+    output.show(
         f"{out} holds {count(len(store), 'clip')} ({len(store) - n_before} new). "
         f"The record of the run is in {store_run_folder(out)}."
     )
@@ -198,17 +198,17 @@ def _echo_clips(store: Store, teacher: Model, parts: Sequence[Part]) -> None:
     from frami.inversion.checks import describe_priors
 
     if len(parts) > 1:
-        click.echo(f"Methods: {describe_origins(store)}.")
+        output.show(f"Methods: {describe_origins(store)}.")
     output.echo(describe_priors(teacher, parts[0].settings))
     for line in describe_answers(store):
-        click.echo(line)
+        output.show(line)
 
 
 def _echo_next(teacher: str, store: Path, out: str, shards: int, minutes: float | None) -> None:
     """Print the commands that use a store, or that merge all shards of ``out``."""
     if shards:
         files = f"{shlex.quote(str(Path(out).with_suffix('')))}.shard-*-of-{shards}.h5"
-        click.echo(
+        output.show(
             f"When all {shards} shards are made: frami merge {files} --out {shlex.quote(out)}"
         )
         return

@@ -117,7 +117,7 @@ def moments(model: str, out: str, **arguments: Unpack[MomentArguments]) -> None:
     files.write_json(record, make_record("moments", settings, began, teacher=teacher.fingerprint))
     for sentence in filter(None, (*describe_moments(file), split.missing)):
         output.echo(sentence)
-    click.echo(f"The moments are in {out}. The record of the run is in {record}.")
+    output.show(f"The moments are in {out}. The record of the run is in {record}.")
     output.echo_next("synthesize", "--teacher", model, "--moments", out, "--out", "samples.h5")
 
 

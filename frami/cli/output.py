@@ -13,6 +13,7 @@ import click
 
 from frami.cli.help import name_options
 from frami.core import code
+from frami.core.text import make_printable
 from frami.core.warn import FramiWarning
 
 if TYPE_CHECKING:
@@ -22,9 +23,14 @@ if TYPE_CHECKING:
 SECONDS_OF_SILENCE = 1.5
 
 
+def show(message: str, *, err: bool = False) -> None:
+    """Print a text: names and labels in it may come from a stranger, and control the terminal."""
+    click.echo(make_printable(message, "\n\t"), err=err)
+
+
 def echo(message: str, *, err: bool = False) -> None:
     """Print a text of the library; parameters in backticks become options of this command."""
-    click.echo(name_options(message, click.get_current_context().command.params), err=err)
+    show(name_options(message, click.get_current_context().command.params), err=err)
 
 
 def import_torch(title: str) -> None:
@@ -91,4 +97,4 @@ def echo_next(*words: object) -> None:
     # A store needs its teacher's code only where the teacher is loaded.
     models = [word for word in words if "--teacher" in words or not str(word).endswith(".h5")]
     trust = ["--trust-code"] * any(code.is_needed_by(Path(str(word))) for word in models)
-    click.echo(f"Next: {shlex.join(['frami', *imports, *map(str, words), *trust])}")
+    show(f"Next: {shlex.join(['frami', *imports, *map(str, words), *trust])}")

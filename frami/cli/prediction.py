@@ -157,7 +157,7 @@ def predict(
     _check_pipe(sounds, arguments)
     paths = [] if is_piped else inputs.find_sounds(sounds)
     if path := find_model_file(model):
-        click.echo(f"{path} answers, on the CPU.", err=True)
+        output.show(f"{path} answers, on the CPU.", err=True)
     predictor = make_predictor(model, select_runtime(device, threads, "float32"))
     selection = Selection(predictor.task.name, arguments["top"], arguments["threshold"])
     if is_piped:
@@ -229,9 +229,9 @@ def _answer_files(
             _write(FORMATS[chosen](batch.answers(paths, names, report), selection), out)
         report(seconds)
     if batch.n_silent:
-        click.echo(f"Left out as digital silence: {batch.n_silent}.", err=True)
+        output.show(f"Left out as digital silence: {batch.n_silent}.", err=True)
     if out is not None:
-        click.echo(f"The answers are in {out}.")
+        output.show(f"The answers are in {out}.")
     batch.check(len(paths))
 
 

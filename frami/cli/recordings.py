@@ -65,7 +65,7 @@ def get(dataset: str, out: str, base_url: str | None, **runtime: Unpack[RuntimeA
             dataset, Path(out), base_url=base_url, progress=report, finish=write_record
         )
     record = f" The record of the download is in {path}." if path.exists() else ""
-    click.echo(f"{dataset} is in {folder}.{record}")
+    output.show(f"{dataset} is in {folder}.{record}")
     fold = load_dataset(dataset).test_folds(folder)[-1]
     recordings = output.recording_words(dataset, str(folder), fold)
     output.echo_next("train", *recordings, "--out", "TEACHER")
@@ -100,17 +100,17 @@ def check(folder: str, dataset: str) -> None:
     with show_stages() as report:
         found = check_data(folder, dataset, report=report)
     for kind, faults in found.faults.items():
-        click.echo(f"{kind}: {count(len(faults), 'fault')}")
+        output.show(f"{kind}: {count(len(faults), 'fault')}")
         for sentence in faults:
-            click.echo(f"  {sentence}")
+            output.show(f"  {sentence}")
     for note in found.notes:
-        click.echo(note)
+        output.show(note)
     what = f"{count(found.n_files, 'audio file')}, {count(len(found.folds), 'fold')}"
     if found.n_faults:
         raise OperationError(
             f"{found.folder} has {count(found.n_faults, 'fault')} ({what}); see above."
         )
-    click.echo(f"{found.folder} has no faults ({what}).")
+    output.show(f"{found.folder} has no faults ({what}).")
     recordings = output.recording_words(dataset, folder, found.folds[-1])
     output.echo_next("train", *recordings, "--out", "TEACHER")
 
@@ -204,7 +204,7 @@ def soundscapes(
     module = load_dataset(arguments["dataset"])
     generated = not (module.FOLDER or module.ANY_FOLDER)
     mixed = "synthetic mixtures" if generated else "synthetic mixtures of real recordings"
-    click.echo(f"{total} {mixed} are in {out}. The record of the run is in {out / 'run.json'}.")
+    output.show(f"{total} {mixed} are in {out}. The record of the run is in {out / 'run.json'}.")
     recordings = output.recording_words("desed", str(out), "validation")
     if arguments["train"]:
         output.echo_next("train", *recordings, "--network", "crnn", "--out", "TEACHER")

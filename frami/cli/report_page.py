@@ -90,9 +90,9 @@ def report(
     with show_progress("report", PARTS) as progress:
         path = write_report(runs_given, **arguments, report=progress)
     size = path.stat().st_size / 1e6
-    click.echo(f"The report is in {path} ({size:.1f} MB). Open it with a browser.")
+    output.show(f"The report is in {path} ({size:.1f} MB). Open it with a browser.")
     if arguments["recordings"]:
-        click.echo("It may hold recordings: keep it where they are kept.")
+        output.show("It may hold recordings: keep it where they are kept.")
 
 
 @click.command(
@@ -142,5 +142,5 @@ def listen(samples: str, classes: tuple[str, ...], clips: int, out: str) -> None
             paths = write_sounds(store, chosen, out, report=progress)
         rate = store.front_end.sample_rate
     sounds = f"{count(len(paths), 'sound')} of {rate} Hz"
-    click.echo(f"{sounds} are in {out}. Griffin-Lim estimated their phase.")
+    output.show(f"{sounds} are in {out}. Griffin-Lim estimated their phase.")
     output.echo_next("report", samples, "--out", "report.html")

@@ -100,7 +100,7 @@ def evaluate(
     runs.check_recordings(arguments["dataset"], arguments["data"])
     if test_fold is None:
         path = evaluate_all_folds(settings, json_file, arguments)
-        click.echo(f"All scores are in {path}.")
+        output.show(f"All scores are in {path}.")
         return
     evaluate_fold(settings, test_fold, json_file, arguments)
     output.echo_next("inspect", model)
@@ -173,7 +173,7 @@ def inspect(
     runs.check_recordings(arguments["dataset"], arguments["data"])
     with show_stages() as report:
         description = run_inspect(path, out, report=report, **arguments)
-    click.echo(description)
+    output.show(description)
     if out is None:
         output.echo_next("inspect", path, "--out", "pictures")
         return

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from frami.cli import output
 from frami.core.text import count
 
@@ -56,7 +54,7 @@ def echo_run(out: str, planned: int) -> None:
         way_on = "Add --more-steps to train on."
         if extensions:
             way_on = f"To train on, pass --more-steps with another number than {extensions[-1]}."
-        click.echo(
+        output.show(
             f"The run in {out} was finished before, after {count(steps, 'step')}; nothing was "
             f"trained. {way_on}"
         )

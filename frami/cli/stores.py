@@ -47,9 +47,9 @@ def merge(stores: tuple[str, ...], out: str, virtual: bool) -> None:
     from frami.data.shards import describe_shards
 
     with run_merge(list(stores), out, virtual=virtual) as store:
-        click.echo(f"{out} holds {count(len(store), 'clip')}: {describe_origins(store)}.")
+        output.show(f"{out} holds {count(len(store), 'clip')}: {describe_origins(store)}.")
         if sentence := describe_shards(store):
-            click.echo(sentence)
+            output.show(sentence)
     output.echo_next("inspect", out)
     output.echo_next(
         "distill",
@@ -90,8 +90,8 @@ def repair(store: str, out: str) -> None:
 
     with show_progress("checking clips", None) as report:
         condition = run_repair(store, out, report)
-    click.echo(condition.describe())
+    output.show(condition.describe())
     good = condition.clips - len(condition.lost)
-    which = "the other" if condition.lost else "all"
-    click.echo(f"{out} holds {which} {count(good, 'clip')}.")
+    which = "the other" if len(condition.lost) else "all"
+    output.show(f"{out} holds {which} {count(good, 'clip')}.")
     output.echo_next("inspect", out)

@@ -129,7 +129,7 @@ def train(
             **arguments, front_end=preset, budget=limit, options=settings, report=report
         )
     runs.echo_run(out, planned)
-    click.echo(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
+    output.show(f"Teacher {model.fingerprint} ({model.parameters:,} parameters) is in {out}.")
     output.echo_budget(limit, model)
     recordings = output.recording_words(
         arguments["dataset"], arguments["data"], arguments["test_fold"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import sys
 import types
 from collections.abc import Mapping
@@ -15,6 +17,7 @@ from frami.core.files import describe_os_error
 # Parsed, a file can take 25 times its size in memory.
 MAX_BYTES = 1 << 24
 MAX_LEVELS = 100  # of lists and objects within each other
+MAX_INTEGER = 2**63
 NAMES = {
     bool: "true or false",
     int: "an integer",
@@ -43,6 +46,8 @@ def parse_json(text: str, source: str) -> Any:
     try:
         value = json.loads(text)
         _check_levels(value)
+        if "\\ud" in text.lower():  # half of a letter, which cannot be written to any file
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise OperationError(f"{source} is not readable JSON ({error}). Copy it again.") from error
     return value
@@ -69,13 +74,22 @@ def read_json(path: Path) -> Any:
         OperationError: It cannot be read, is too large, or is not JSON.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise _too_large(path)
-        return parse_json(path.read_text(encoding="utf-8"), str(path))
+        return parse_json(_read_plain(path).decode(), str(path))
     except OSError as error:
         raise OperationError(describe_os_error(error, "read", path)) from error
     except UnicodeDecodeError as error:
         raise OperationError(f"{path} is not readable JSON ({error}). Copy it again.") from error
+
+
+def _read_plain(path: Path) -> bytes:
+    """Return the bytes of a file; a pipe would be waited for, and a device may have no end."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OperationError(f"{path} is a pipe or a device. Put a file in its place.")
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise _too_large(path)
+    return content
 
 
 def read_object(
@@ -127,8 +141,9 @@ def check_type(value: Any, kind: Any, source: str, name: str) -> None:
 
     Args:
         value: The value.
-        kind: ``bool``, ``int``, ``float`` (finite; an integer also counts), ``str``, ``None``,
-            ``list``, ``dict``, ``list[kind]``, ``dict[str, kind]``, ``kind | kind`` or ``Any``.
+        kind: ``bool``, ``int`` (of 64 bits), ``float`` (finite; an integer also counts), ``str``,
+            ``None``, ``list``, ``dict``, ``list[kind]``, ``dict[str, kind]``, ``kind | kind`` or
+            ``Any``.
         source: Name of the file, for the error message.
         name: Name of the value, for the error message.
     """
@@ -159,6 +174,8 @@ def has_type(value: Any, kind: Any) -> bool:
         return kind is bool
     if kind is float:
         return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    if kind is int:  # what an array can hold
+        return isinstance(value, int) and abs(value) < MAX_INTEGER
     return isinstance(value, kind or type(None))
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from frami.core.errors import UsageError
+from frami.core.text import make_printable
 
 if TYPE_CHECKING:
     import rich.progress
@@ -113,13 +114,13 @@ def _display(title: str, total: int | None) -> Iterator[rich.progress.Progress]:
     title_column = Column(no_wrap=True, min_width=min(len(title), 24), overflow="ellipsis")
     note_column = Column(no_wrap=True, ratio=1, overflow="ellipsis")
     columns = (
-        TextColumn("{task.description}", table_column=title_column),
+        TextColumn("{task.description}", table_column=title_column, markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=2 * len(str(total)) + 1)),
         TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
         TextColumn("left", table_column=Column(no_wrap=True, min_width=4)),
         TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
-        TextColumn("{task.fields[note]}", table_column=note_column),
+        TextColumn("{task.fields[note]}", table_column=note_column, markup=False),
     )
     with Progress(*columns, console=Console(stderr=True), expand=True) as progress:
         yield progress
@@ -140,6 +141,7 @@ class _Bar:
 
     def __init__(self, progress: rich.progress.Progress, title: str, total: int | None) -> None:
         self._progress, self._started = progress, False
+        title = make_printable(title)
         for task in progress.tasks:
             if task.description == title:
                 progress.remove_task(task.id)
@@ -147,7 +149,7 @@ class _Bar:
 
     def __call__(self, done: int, note: str = "") -> None:
         if self._started:
-            self._progress.update(self._task, completed=done, note=note)
+            self._progress.update(self._task, completed=done, note=make_printable(note))
         else:
             self._progress.reset(self._task, completed=done)
         self._started = True
@@ -189,7 +191,7 @@ class _Lines:
             duration = f"{format_duration(now - self._start)} so far"
         suffix = f"; {note}" if note else ""
         line = f"{self._title}: {done}/{self._total}, {duration}{suffix}"
-        print(line, file=sys.stderr, flush=True)
+        print(make_printable(line), file=sys.stderr, flush=True)
 
     def set_total(self, total: int) -> None:
         self._total = total

@@ -176,7 +176,8 @@ def _check_name(kind: str, name: Any) -> None:
 
 
 def _load_user_module(family: str, name: str, contract: type | None) -> ModuleType:
-    module = import_user_module(name)
+    # A bundle may name any module; only what the user names makes Python search more folders.
+    module = sys.modules.get(name) or import_user_module(name)
     required = required_names(contract) if contract else []
     missing = [member for member in required if not hasattr(module, member)]
     if missing:

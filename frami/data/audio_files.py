@@ -31,6 +31,8 @@ class AudioIndex:
         Args:
             name: Its path below the folder, with or without the suffix of an audio file.
         """
+        if not is_below(name):
+            return None
         parent, _, _ = name.rpartition("/")
         found = self._list(parent).get(_key(name))
         return found[0] if found else None
@@ -75,6 +77,12 @@ def describe_unlisted(names: Sequence[str], where: str) -> str:
     return (
         f"Not listed in {where}, so left out: {count(len(names), 'audio file')} ({preview(names)})."
     )
+
+
+def is_below(name: str) -> bool:
+    """Return whether a name in a table can only be that of a file below the folder."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def _audio_names(folder: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,11 +33,8 @@ class Origin:
 def origins(store: Store) -> list[Origin]:
     """Return the methods and seeds of a store's clips, the most frequent first."""
     names = [name.decode(errors="replace") for name in store.column("method")]
-    pairs = list(zip(names, store.column("seed").tolist(), strict=True))
-    counts = {pair: pairs.count(pair) for pair in dict.fromkeys(pairs)}
-    return [
-        Origin(*pair, clips) for pair, clips in sorted(counts.items(), key=lambda item: -item[1])
-    ]
+    counts = Counter(zip(names, store.column("seed").tolist(), strict=True))
+    return [Origin(*pair, clips) for pair, clips in counts.most_common()]
 
 
 def describe_origins(store: Store) -> str:

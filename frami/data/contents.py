@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,6 +33,7 @@ OTHER_AUDIO_SUFFIXES = (
     *(".wv", ".ape", ".spx", ".pcm", ".raw"),
 )
 FOLLOW_LINKS = "FRAMI_FOLLOW_LINKS"
+MOST_VISITS = 8  # of a folder that links lead to
 IGNORED_FOLDERS = ("__MACOSX",)
 LONG_CLIP_PERCENTILE = 90
 MAX_THREADS = 8
@@ -63,12 +64,17 @@ def walk_audio(folder: Path) -> Iterator[str]:
     ignored.
 
     Raises:
-        UsageError: A link leads outside the folder.
+        UsageError: A link leads outside the folder, or many links lead to one folder.
     """
+    visits: Counter[tuple[int, int]] = Counter()
     for root, folders, names in os.walk(folder, followlinks=True):
         for name in (*folders, *names):
             if not name.startswith("."):
-                _check_link(folder, Path(root) / name)
+                check_link(folder, Path(root) / name)
+        status = os.stat(root)
+        visits[status.st_dev, status.st_ino] += 1
+        if visits[status.st_dev, status.st_ino] > MOST_VISITS:  # links in such folders multiply
+            raise UsageError(f"More than {MOST_VISITS} links lead to {root}. Remove some of them.")
         parents = Path(root).relative_to(folder).parents
         if any(os.path.samefile(root, folder / parent) for parent in parents):
             folders.clear()
@@ -81,6 +87,22 @@ def walk_audio(folder: Path) -> Iterator[str]:
                 yield (Path(root) / name).relative_to(folder).as_posix()
 
 
+def check_links(data: Path, folder: Path) -> None:
+    """Raise `UsageError` if a link leads outside a data folder; hidden ones count, too.
+
+    Args:
+        data: The folder that the user named.
+        folder: That of the data set, the same or one in it.
+    """
+    if may_follow():
+        return
+    if folder != data:
+        check_link(data, folder)
+    for root, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            check_link(data, Path(root) / name)
+
+
 def may_follow() -> bool:
     """Return whether links may lead outside a data folder, by ``FRAMI_FOLLOW_LINKS=1``."""
     return os.environ.get(FOLLOW_LINKS) == "1"
@@ -91,7 +113,8 @@ def may_read(folder: Path, path: Path) -> bool:
     return may_follow() or path.resolve().is_relative_to(folder.resolve())
 
 
-def _check_link(folder: Path, path: Path) -> None:
+def check_link(folder: Path, path: Path) -> None:
+    """Raise `UsageError` if a path in a data folder is a link to a place outside."""
     if path.is_symlink() and path.exists() and not may_read(folder, path):
         raise UsageError(
             f"{path} is a link to {path.resolve()}, outside {folder}. If you made this link, set "

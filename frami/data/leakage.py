@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from frami.core import registry
@@ -86,4 +87,10 @@ def _find_module(dataset: str) -> DatasetModule | None:
     trained on, and a model from an unknown source must not choose what is imported.
     """
     imported = "." in dataset and dataset in sys.modules
-    return load_dataset(dataset) if imported or dataset in registry.names("datasets") else None
+    return load_dataset(dataset) if imported or dataset in _names() else None
+
+
+@cache
+def _names() -> frozenset[str]:
+    """Return the names of all data sets; a model may name any number of others."""
+    return frozenset(registry.names("datasets"))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frami.core.errors import UsageError
+from frami.data.contents import check_link
 from frami.data.faults import Faults
 from frami.data.tables import parse_number, plain_header, read_spreadsheet
 
@@ -79,13 +80,15 @@ def find_table(folder: Path) -> Path | None:
     """Return the table in a folder, or None; of several, the only one with files and labels.
 
     Raises:
-        UsageError: Several tables qualify.
+        UsageError: Several tables qualify, or one is a link out of the folder.
     """
     paths = [
         path
         for path in sorted(folder.iterdir())
         if path.suffix.lower() in TABLE_SUFFIXES and path.name[0] != "." and path.is_file()
     ]
+    for path in paths:
+        check_link(folder, path)
     if len(paths) < 2:
         return paths[0] if paths else None
     usable = [

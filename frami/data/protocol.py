@@ -109,7 +109,7 @@ def _other_names(table: Table, path: Path, lines: dict[ProtocolClip, int]) -> It
                 )
         for name, said in groups.items():
             own = getattr(clip, name)
-            if int(said) != int(own):
+            if not tables.is_position(said) or int(said) != int(own):
                 yield (
                     f"{path}, line {line}: {getattr(table, name)} is {own}, but the name of the "
                     f"file {clip.file} says {said}. Correct the line, or copy the table again."

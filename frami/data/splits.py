@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
 from frami.core.text import count, itemize, preview
+from frami.data.contents import check_links
 from frami.data.recordings import DatasetModule, Recordings, Split, load_dataset
 from frami.models import tasks
 
@@ -62,8 +64,8 @@ def check_split(split: Split) -> None:
             f"{split.dataset} has {count(len(shared), 'clip')} on both sides of the split, in "
             f"training and in test ({preview(shared)}). Remove them from one of the sides."
         )
-    for label in split.labels:
-        if not label or split.labels.count(label) > 1:
+    for label, times in Counter(split.labels).items():
+        if not label or times > 1:
             problem = "a class without a name" if not label else f"two classes called {label!r}"
             raise UsageError(f"{split.dataset} has {problem}. Give each class its own name.")
 
@@ -75,7 +77,7 @@ def find_data_folder(dataset: str, data: str | Path | None) -> Path:
     folder: its path is empty.
 
     Raises:
-        UsageError: ``data`` is not given, or is not a folder.
+        UsageError: ``data`` is not given, or is not a folder, or a link leads out of it.
     """
     module = load_dataset(dataset)
     if module.ANY_FOLDER:
@@ -95,7 +97,9 @@ def find_data_folder(dataset: str, data: str | Path | None) -> Path:
             f"folder that contains {module.FOLDER}/."
         )
     same_name = (p for p in sorted(data.iterdir()) if p.name.lower() == module.FOLDER.lower())
-    return next((path for path in same_name if path.is_dir()), data)
+    folder = next((path for path in same_name if path.is_dir()), data)
+    check_links(data, folder)
+    return folder
 
 
 def _find_any_folder(dataset: str, data: str | Path | None) -> Path:

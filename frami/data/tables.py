@@ -14,6 +14,7 @@ from frami.data.faults import Faults
 
 Row = dict[str, str]
 DELIMITERS = "\t;,"
+MAX_DIGITS = 18  # of a whole number
 
 
 class _TabSeparated(csv.excel_tab):
@@ -51,21 +52,25 @@ def read_numbered_rows(
     delimiter = _find_delimiter(text, columns, delimiter)
     dialect = _TabSeparated if delimiter == "\t" else csv.excel
     try:
-        reader = csv.DictReader(io.StringIO(text, newline=""), dialect=dialect, delimiter=delimiter)
-        _check_columns(path, columns, reader.fieldnames or ())
-        rows = [(reader.line_num + skipped, row) for row in reader]
+        reader = csv.reader(io.StringIO(text, newline=""), dialect=dialect, delimiter=delimiter)
+        header = next(reader, [])
+        _check_columns(path, columns, header)
+        rows = [(reader.line_num + skipped, row) for row in reader if row]
     except csv.Error as error:
         raise UsageError(f"{path} is not a table ({error}). Copy the file again.") from error
     if not rows:
         raise UsageError(f"{path} has no rows below its header. Copy the file again.")
     faults = Faults()
     for line, row in rows:
-        if None in row or None in row.values():
+        if len(row) != len(header):
             faults.add(
                 f"{path}, line {line} does not have as many cells as the header; correct this line."
             )
     faults.check()
-    return [(line, {name: _unquote(row[name]) for name in columns}) for line, row in rows]
+    places = {name: len(header) - 1 - header[::-1].index(name) for name in columns}
+    return [
+        (line, {name: _unquote(row[place]) for name, place in places.items()}) for line, row in rows
+    ]
 
 
 def _find_delimiter(text: str, columns: Sequence[str], usual: str) -> str:
@@ -142,6 +147,11 @@ def read_text(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text ({error}). Copy the file again.") from error
+
+
+def is_position(cell: str) -> bool:
+    """Return whether a cell holds digits, and not more than a number has."""
+    return cell.isdecimal() and len(cell) <= MAX_DIGITS
 
 
 def parse_flag(cell: str, column: str, path: Path, line: int) -> bool:

@@ -15,6 +15,7 @@ from frami.data.annotations import check_events_within_clips
 from frami.data.contents import Contents, check_files, same_contents
 from frami.data.grouping import assign_folds, connected_groups
 from frami.data.listing import find_table, read_listing
+from frami.data.tables import is_position
 from frami.data.user_clips import (
     TEST,
     TRAIN,
@@ -114,7 +115,7 @@ def _class_names(folder: Path, user: UserClips) -> tuple[str, ...]:
 
 def _natural(name: str) -> tuple[int, str]:
     """Return a key that sorts numbers by value, before other names."""
-    return (int(name), "") if name.isdecimal() else (10**9, name)
+    return (int(name), "") if is_position(name) else (10**9, name)
 
 
 def _check_user_folds(folder: Path, user: UserClips) -> str:

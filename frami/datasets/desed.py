@@ -34,7 +34,7 @@ from frami.data.annotations import (
     read_strong_labels,
     read_weak_labels,
 )
-from frami.data.audio_files import AudioIndex
+from frami.data.audio_files import AudioIndex, is_below
 from frami.data.folds import check_fold
 from frami.data.leakage import held_out_folds
 from frami.data.recordings import FileReader, Recordings, Split
@@ -113,7 +113,7 @@ def _read_events(
         _locate(index, part, name): events
         for name, events in read_strong_labels(_table(folder, part)).items()
     }
-    available = {n: e for n, e in events_of.items() if (folder / "audio" / n).is_file()}
+    available = {n: e for n, e in events_of.items() if _is_there(folder, n)}
     lengths = {}
     if durations is not None and durations.is_file():
         lengths = {
@@ -124,6 +124,11 @@ def _read_events(
         name: Annotation([event.label for event in events], events)
         for name, events in events_of.items()
     }
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    """Return whether this copy has a listed file."""
+    return is_below(name) and (folder / "audio" / name).is_file()
 
 
 def _locate(index: AudioIndex, part: str, name: str) -> str:
@@ -171,7 +176,7 @@ def _recordings(
 ) -> tuple[Recordings, int]:
     """Return the annotated clips with their tags and events, and the number without audio."""
     _check_labels(folder, annotations, labels)
-    names = [name for name in sorted(annotations) if (folder / "audio" / name).is_file()]
+    names = [name for name in sorted(annotations) if _is_there(folder, name)]
     tags = [_tags(annotations[name].labels, labels) for name in names]
     targets = np.array(tags, dtype=np.float32).reshape(len(names), len(labels))
     events = tuple(_indexed(annotations[name].events, labels) for name in names)

@@ -11,6 +11,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from frami.models.model import Model
 from frami.models.safetensors_files import check_header
 
 FORMAT = "frami moments 1"
+DTYPES = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ def _sort(
                 or var is None
                 or mean.shape != var.shape
                 or mean.dim() != (2 if prefix else 1)
+                or not {mean.dtype, var.dtype} <= DTYPES
                 or not bool(mean.isfinite().all() and var.isfinite().all() and (var >= 0).all())
                 or not bool(var.any())
             ):

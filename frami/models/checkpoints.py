@@ -30,6 +30,7 @@ NESTED = (
 )
 AVERAGED = re.compile(r"(^|[._])(ema|swa|averaged|shadow)([._]|$)")  # in keys of such weights
 MAX_LEVELS = 8  # of mappings within each other
+MOST_SHARING = 64  # tensors that share one storage, on average; tied weights are few
 LEAST_SHARE = 0.5  # of the weights' number of tensors; fewer are no other weights
 SAVE_STATE_DICT = (
     "Where the model was trained, save its state dict: torch.save(model.state_dict(), 'weights.pt')"
@@ -93,6 +94,12 @@ def _check_plain(path: Path, tensors: Mapping[str, Tensor]) -> None:
                 f"{path} holds {name!r}, which is not a plain tensor: it is sparse, quantized, "
                 f"complex, expanded or without values. {SAVE_STATE_DICT}."
             )
+    storages = [tensor.untyped_storage() for tensor in tensors.values()]
+    stored = sum({one.data_ptr(): one.nbytes() for one in storages}.values())
+    if sum(tensor.nbytes for tensor in tensors.values()) > MOST_SHARING * stored:
+        raise UsageError(
+            f"{path} holds tensors that share their numbers with many others. {SAVE_STATE_DICT}."
+        )
 
 
 def _places(

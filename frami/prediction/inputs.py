@@ -15,7 +15,7 @@ from frami.core.checks import check_integer
 from frami.core.errors import OperationError, UsageError, unknown_name
 from frami.core.files import expand
 from frami.core.text import preview
-from frami.data.contents import AUDIO_SUFFIXES, is_audio
+from frami.data.contents import AUDIO_SUFFIXES, walk_audio
 
 # Sample formats by the names of ffmpeg.
 PCM = {"s16le": "<i2", "s16be": ">i2", "s32le": "<i4", "f32le": "<f4", "u8": "u1"}
@@ -31,7 +31,7 @@ def find_sounds(words: Sequence[str]) -> list[Path]:
             included; patterns such as ``clips/**/*.wav``.
 
     Raises:
-        UsageError: A word names no file, or a folder holds no audio.
+        UsageError: A word names no file, or a folder holds no audio, or a link out of it.
     """
     found = [path for word in words for path in _expand(word)]
     return list(dict.fromkeys(found))
@@ -40,7 +40,8 @@ def find_sounds(words: Sequence[str]) -> list[Path]:
 def _expand(word: str) -> list[Path]:
     path = expand(word)
     if path.is_dir():
-        files = sorted(each for each in path.rglob("*") if _is_audio(each))
+        # Not those of links out of the folder, which may come from a stranger.
+        files = sorted(each for name in walk_audio(path) if (each := path / name).is_file())
         if not files:
             raise UsageError(f"The folder {word} holds no audio ({preview(AUDIO_SUFFIXES)}).")
         return files
@@ -52,11 +53,6 @@ def _expand(word: str) -> list[Path]:
         problem = "No file matches" if glob.has_magic(word) else "There is no file or folder"
         raise UsageError(f"{problem} {word!r}.")
     return files
-
-
-def _is_audio(path: Path) -> bool:
-    # Names with a dot in front are not sounds: macOS writes ._clip.wav beside clip.wav.
-    return is_audio(path.name) and not path.name.startswith(".") and path.is_file()
 
 
 def read_pcm(pipe: BinaryIO, sample_format: str = "s16le", channels: int = 1) -> Iterator[Tensor]:

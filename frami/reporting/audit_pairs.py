@@ -88,22 +88,26 @@ def _draw(arrays: Mapping[str, NDArray[Any]], store: Store, run: FoundRun) -> li
             )
             for row in rows
         ]
+        titles = [_title(row) for row in rows]
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         message = f"{run.path / FILE} is damaged ({shown(str(error))})."
         raise OperationError(message) from error
     colors = color_range(store.front_end, [mel.numpy() for pair in ends for mel in pair])
     pairs = []
-    for row, both in zip(rows, ends, strict=True):
+    for row, title, both in zip(rows, titles, ends, strict=True):
         cards = [
             draw_card(store.front_end, mel, colors, NAMES[row[end]], int(row[f"{end}_index"]))
             for end, mel in zip(("source", "target"), both, strict=True)
         ]
-        title = (
-            f"{FIRST[row['source']]} and the nearest {NAMES[row['target']]}, by "
-            f"{SPACES[row['space']]}: distance {row['distance']:.3g}"
-        )
         pairs.append(Pair(title, (cards[0], cards[1])))
     return pairs
+
+
+def _title(row: Mapping[str, Any]) -> str:
+    return (
+        f"{FIRST[row['source']]} and the nearest {NAMES[row['target']]}, by "
+        f"{SPACES[row['space']]}: distance {row['distance']:.3g}"
+    )
 
 
 def _mel(arrays: Mapping[str, NDArray[Any]], store: Clips, side: str, index: int) -> Tensor:

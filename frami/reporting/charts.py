@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from frami.core.errors import UsageError
 from frami.core.run_record import TEXTS
+from frami.core.text import make_printable
 
 COLORMAP = "viridis"
 # Columns of a run's metrics that are not losses, by the name of the first column.
@@ -20,6 +21,8 @@ COUNTERS = {"step": ("step",), "round": ("round", "clips", "n_frames")}
 SMALL = 7.5  # pt
 DOTS_PER_INCH = 120
 MAX_PANELS = 30
+MAX_STEP, MAX_LOSS = 1e15, 1e100  # beyond them, axes cannot be drawn
+MAX_LETTERS = 100  # of a text in a figure
 
 
 def loss_curves(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
@@ -46,6 +49,7 @@ def loss_curves(run_metrics: Sequence[Mapping[str, Any]]) -> Figure:
             if name in row
         ]
         x, y = np.array(points, dtype=float).T
+        x, y = np.clip(x, -MAX_STEP, MAX_STEP), np.clip(y, -MAX_LOSS, MAX_LOSS)
         ax.plot(x, y, color="C0", linewidth=1.2, marker="." if len(x) < 50 else "")
         if y.min() > 0 and y.max() > 100 * y.min():
             ax.set_yscale("log")
@@ -106,11 +110,13 @@ def escape_text(text: str) -> str:
     r"""Return the string that matplotlib displays as this text.
 
     Dollars are escaped, as they would start a formula. A leading underscore gets an invisible
-    prefix, as it would hide a label from the legend.
+    prefix, as it would hide a label from the legend. Of a long text, the start is displayed: a
+    label may come from a stranger.
 
     >>> escape_text("$5"), escape_text("_noise_") == "\N{WORD JOINER}_noise_"
     ('\\$5', True)
     """
+    text = make_printable(text if len(text) <= MAX_LETTERS else f"{text[: MAX_LETTERS - 1]}…")
     return ("\N{WORD JOINER}" if text.startswith("_") else "") + text.replace("$", r"\$")
 
 

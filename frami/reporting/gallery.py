@@ -12,6 +12,7 @@ from torch import Tensor
 
 from frami.audio.compression import LOGARITHMS
 from frami.audio.frontend import FrontEnd
+from frami.core.errors import UsageError
 from frami.core.progress import ProgressCallback
 from frami.data.clips import indices_of_class
 from frami.data.store import Store
@@ -141,6 +142,8 @@ def _levels(front_end: FrontEnd, mel: NDArray[Any]) -> NDArray[np.float64]:
 
 def color_range(front_end: FrontEnd, mels: Sequence[NDArray[Any]]) -> tuple[float, float]:
     """Return the values with the darkest and the brightest color; all clips share them."""
+    if not mels:
+        return 0.0, 1.0
     everything = np.concatenate([_levels(front_end, mel).flatten() for mel in mels])
     low, high = map(float, np.percentile(everything, COLOR_PERCENTILES))
     return (max(low, high - RANGE) if front_end.rows_are_bands else low), high
@@ -164,7 +167,8 @@ def _row_ticks(front_end: FrontEnd) -> Iterator[Tick]:
 
 def _sound(front_end: FrontEnd, mel: Tensor) -> str:
     """Return the address of the sound of a clip; empty if the features have no inverse."""
-    if front_end.function:
+    try:
+        sound = listenable(front_end, mel[:, : front_end.n_frames(MAX_SECONDS)])
+    except UsageError:
         return ""
-    mel = mel[:, : front_end.n_frames(MAX_SECONDS)]
-    return inline.to_address(*to_small_file(listenable(front_end, mel), front_end.sample_rate))
+    return inline.to_address(*to_small_file(sound, front_end.sample_rate))

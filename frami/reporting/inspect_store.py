@@ -70,10 +70,12 @@ def describe_store(
             )
         select_runtime(device, precision="float32").place(model.network)
         plots["features"] = feature_map.feature_map(model, store, real)
-    if store.front_end.function:
-        rows.append(("sounds", "none: the features of your own function have no inverse"))
+    try:
+        sounds = _class_sounds(store)
+    except UsageError as error:
+        rows.append(("sounds", f"none: {error}"))
         return rows + write_files(out, plots, {})
-    return rows + write_files(out, plots, _class_sounds(store))
+    return rows + write_files(out, plots, sounds)
 
 
 def check_clips(path: Path) -> str:

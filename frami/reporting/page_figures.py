@@ -29,6 +29,7 @@ from frami.reporting.untrusted import MAX_LOSSES, is_number, mapping, sequence, 
 MAX_POINTS = 400  # of a curve
 MAX_MATRIX = 60  # classes of a confusion matrix that are drawn
 MAX_COSTS = 12  # charts of accuracy against cost
+MAX_SOURCES = 100  # points of such a chart
 N_EVENT_CLIPS = 3
 COST_GROUP = ("suite", "dataset", "fold", "teacher", "student")
 COST_COLUMNS = ("suite", "dataset", "fold", "teacher", "student", "source", "seed", "settings")
@@ -176,6 +177,8 @@ def draw_costs(run: FoundRun) -> list[tuple[str, Markup]]:
             groups[shown(", ".join(names))].append(row)
     charts_of_run = []
     for title, rows in list(groups.items())[:MAX_COSTS]:
+        if len({row.get("source") for row in rows}) > MAX_SOURCES:
+            continue
         try:
             with page_theme():
                 figure = cost_chart.draw_costs(rows)

@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from frami.data.store import Store
 MAX_BYTES = 32_000_000  # of a text file
 MAX_WEIGHTS = 2_000_000_000  # bytes of the weights of a model
 MAX_LOSSES = 40
+MAX_CELLS = 1_000_000  # of a table
 MAX_LETTERS = 200  # of a text on the page
 MAX_CLIPS, MAX_CLASSES, MAX_VALUES = 1_000_000, 10_000, 50_000_000
 MAX_CLIP = 20_000_000  # values of one spectrogram, bands times frames
@@ -80,10 +82,13 @@ def read_csv(folder: Path, name: str) -> list[dict[str, str]]:
     if path is None:
         return []
     try:
-        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")), restval="")
-        return [{str(key): str(value) for key, value in row.items()} for row in reader]
+        header, *rows = [*csv.reader(io.StringIO(path.read_text(encoding="utf-8")))] or [[]]
     except (ValueError, csv.Error) as error:
         raise OperationError(f"{path} is not a readable table ({shown(str(error))}).") from error
+    rows = [row for row in rows if row]
+    if len(header) * len(rows) > MAX_CELLS:  # as every row gets all columns
+        raise UsageError(f"{path} has more cells than a report takes.")
+    return [dict(zip_longest(header, row[: len(header)], fillvalue="")) for row in rows]
 
 
 def check_store_file(path: Path) -> None:

@@ -45,6 +45,7 @@ def test_a_sequence() -> None:
         ("a.json", "{", "is not readable JSON"),
         ("a.json", '{"name": "x"}', "no list of labels"),
         ("a.json", "[1, 2]", "no list of labels"),
+        ("a.json", json.dumps({"9" * 5000: "x"}), "no list of labels"),
     ],
 )
 def test_files_that_hold_no_labels(name: str, text: str, message: str, tmp_path: Path) -> None:

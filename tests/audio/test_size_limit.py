@@ -24,7 +24,7 @@ def test_compressed_silence_is_refused(
             file.write(block)
     assert len(io.read_audio(tmp_path / name, 16000)) == len(samples)  # two minutes are allowed
     monkeypatch.setattr(io, "SAMPLES_OF_ANY_FILE", 1000)
-    with pytest.raises(OperationError, match=r"says that it has 2,097,152 samples, too many"):
+    with pytest.raises(OperationError, match=r"stands for 2,097,152 samples, too many"):
         io.read_audio(tmp_path / name, 16000)
     with pytest.raises(OperationError, match="too many for a file of its size"):
         list(read_blocks(tmp_path / name, 16000))
@@ -49,3 +49,14 @@ def test_speech_at_the_lowest_bit_rate_is_below_the_limit(tmp_path: Path) -> Non
     path = tmp_path / "a.ogg"
     soundfile.write(path, sound, 48000, format="OGG", subtype="OPUS", compression_level=1.0)
     assert len(sound) / path.stat().st_size < io.SAMPLES_PER_BYTE
+
+
+def test_samples_count_at_the_rate_of_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.sin(np.arange(8000) / 5), 1000, subtype="PCM_U8")
+    monkeypatch.setattr(io, "SAMPLES_OF_ANY_FILE", 1000)
+    assert len(io.read_audio(path, 100_000)) == 800_000
+    with pytest.raises(OperationError, match=r"stands for 6,144,000 samples"):
+        io.read_audio(path, 768_000)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from frami.auditing.guarantee import Statement, describe
+from frami.auditing.guarantee import Statement, describe, find_statement
 from frami.auditing.settings import AuditSettings
 from frami.auditing.signals import clip_losses, read_signal
-from frami.core.errors import OperationError
+from frami.core.errors import OperationError, UsageError
 from frami.data.clips import Spectrograms
 from frami.data.store import Store
 from frami.models.tasks import MULTI_LABEL, SINGLE_LABEL
@@ -87,3 +89,13 @@ def test_a_guarantee_does_not_cover_a_store_with_moments(store: Store) -> None:
     assert "made with moments of recordings, so the guarantee of the teacher does not" in text
     assert "does not hold" not in text
     assert "does not hold" in " ".join(describe(statement, store, 2.5))
+
+
+@pytest.mark.parametrize("epsilon", ["x", [], True, 10**400, {}, -1.0])
+def test_a_guarantee_in_a_bundle_may_be_anything(epsilon: object) -> None:
+    privacy = {"epsilon": epsilon, "delta": 1e-5}
+    teacher: Any = SimpleNamespace(provenance={"privacy": privacy})
+    with pytest.raises(UsageError, match="epsilon must be above 0"):
+        find_statement(teacher, None, None)
+    privacy["epsilon"] = 2
+    assert find_statement(teacher, None, None) == Statement(2.0, 1e-5)

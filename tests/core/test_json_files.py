@@ -20,7 +20,13 @@ from frami.core.run import Run, make_record, read_metrics, read_record
     [
         *((True, bool, True), (1, bool, False), (True, int, False), (1, int, True)),
         *((1, float, True), (True, float, False), (float("nan"), float, False)),
-        *((10**400, float, False), (10**400, int, True), ("a", str, True), (None, str, False)),
+        *(
+            (10**400, float, False),
+            (2**63 - 1, int, True),
+            (2**63, int, False),
+            ("a", str, True),
+            (None, str, False),
+        ),
         *((None, str | None, True), (1, str | None, False), ([], list[str], True)),
         *((["a", 1], list[str], False), ({"a": [1]}, dict[str, list[int]], True)),
         *(({"a": [""]}, dict[str, list[int]], False), ("abc", list[str], False), ({}, Any, True)),
@@ -105,3 +111,18 @@ def test_size_is_limited_for_files_and_texts(tmp_path: Path) -> None:
         read_json(tmp_path / "a.json")
     with pytest.raises(OperationError, match="has more than 16 MiB"):
         parse_json(text, "settings")
+
+
+def test_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "front_end.json")
+    with pytest.raises(OperationError, match="is a pipe or a device"):
+        read_json(tmp_path / "front_end.json")
+    (tmp_path / "endless.json").symlink_to("/dev/zero")
+    with pytest.raises(OperationError, match="is a pipe or a device"):
+        read_json(tmp_path / "endless.json")
+
+
+def test_half_of_a_letter_which_no_file_can_hold_is_refused() -> None:
+    assert parse_json(r'"\ud83d\ude00 \\ud800"', "a.json") == "\N{GRINNING FACE} \\ud800"
+    with pytest.raises(OperationError, match="is not readable JSON"):
+        parse_json(r'{"labels": ["\uD800"]}', "a.json")

@@ -103,3 +103,15 @@ def test_total_that_is_known_late_counts(capsys: pytest.CaptureFixture[str]) -> 
         report(8)
     assert "work: 8/8, took" in capsys.readouterr().err
     set_total(silent, 8)  # nothing to show it
+
+
+def test_names_of_a_stranger_are_no_markup_and_do_not_control_the_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "100")
+    with show_stages() as report:
+        begin_stage(report, "clips of [/b]\x1b]0;x\x07", 3)(0, "[/c]\x9b2J")
+    assert "[/b] ]0;x" in terminal.getvalue() and "\x1b]" not in terminal.getvalue()

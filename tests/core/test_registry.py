@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from frami import bundles
 from frami.core import registry
 from frami.core.errors import UsageError
 from frami.models.network import Network, NetworkModule
@@ -116,5 +118,11 @@ def test_libraries_find_nothing_in_the_current_folder_unless_the_user_names_code
         ).stdout
 
     assert not run("list", "methods").endswith("ran\n")
+    # A bundle may name any module: one that is there already is not searched for.
+    shutil.copytree(Path(bundles.__file__).parent / "digits", tmp_path / "b")
+    description = (tmp_path / "b/model.json").read_text().replace('"resnet"', '"os.path"')
+    (tmp_path / "b/model.json").write_text(description)
+    program = program.replace("frami(", "with contextlib.suppress(Exception): frami(")
+    assert not run("inspect", "b").endswith("ran\n")
     (tmp_path / "own.py").write_text("")
     assert run("--import", "own", "list", "methods").endswith("ran\n")

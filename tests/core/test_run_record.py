@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from frami.core import json_files
 from frami.core.errors import OperationError, UsageError
 from frami.core.run import Run
 from frami.core.run_record import (
@@ -61,10 +62,10 @@ def test_make_record_can_be_written_as_json() -> None:
 def test_read_record_that_the_disk_does_not_give_is_not_called_absent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(path: Path, encoding: str) -> str:
+    def fail(path: Path) -> bytes:
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
 
     (tmp_path / "run.json").write_text("{}")
-    monkeypatch.setattr(Path, "read_text", fail)
+    monkeypatch.setattr(json_files, "_read_plain", fail)
     with pytest.raises(OperationError, match="Cannot read .*run.json: Input/output error"):
         read_record(tmp_path)

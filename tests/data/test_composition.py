@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,13 @@ import pytest
 import torch
 
 from frami.audio.frontend import FrontEnd
-from frami.data.composition import answers_to_targets, describe_agreement, target_warnings
+from frami.data.composition import (
+    Origin,
+    answers_to_targets,
+    describe_agreement,
+    origins,
+    target_warnings,
+)
 from frami.data.store import Store
 from frami.data.writer import StoreWriter
 
@@ -83,3 +90,11 @@ def test_tags_are_told_by_the_f1_score_of_those_asked_for(tmp_path: Path) -> Non
         assert "1 class of 10 is not inverted (b)" in target_warnings(store)[0]
     with make_store(tmp_path / "b.h5", target, np.full((40, 10), -1.0)) as store:
         assert "The inversion failed. The teacher finds the tags" in target_warnings(store)[0]
+
+
+def test_clips_of_many_seeds_are_counted_in_little_time() -> None:
+    rows = 100_000
+    columns = {"method": np.full(rows, b"noise"), "seed": np.arange(rows) // 2}
+    store: Any = SimpleNamespace(column=columns.__getitem__)
+    found = origins(store)
+    assert len(found) == rows // 2 and found[0] == Origin("noise", 0, 2)

@@ -90,6 +90,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"batch_size": 0}, "its batch size is 0"),
     ({"batch_size": 6}, "do not fit each other"),
     ({"batch_size": "4"}, "it must be an integer"),
+    ({"batch_size": 2**63}, "it must be an integer"),
     ({"files": 3}, "it must be a list"),
     (names_of("joined.h5"), "it is a shard, and refers to further files"),
     (names_of("parts"), "parts, which is missing"),

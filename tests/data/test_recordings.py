@@ -82,3 +82,10 @@ def test_audio_files_are_found_with_another_suffix(tmp_path: Path) -> None:
     index = AudioIndex(tmp_path)
     assert index.find("audio/one") == "audio/one.flac"
     assert index.find("audio/two") is None
+
+
+@pytest.mark.parametrize("name", ["audio/../../b/one", "{}/b/one"])
+def test_table_cannot_name_files_outside_the_folder(name: str, tmp_path: Path) -> None:
+    for part in ("a/audio/two", "b/one"):
+        write_clips(tmp_path, [part], (".wav",))
+    assert AudioIndex(tmp_path / "a").find(name.format(tmp_path)) is None

@@ -156,6 +156,12 @@ def test_commands_verify_and_repair(path: Path, tmp_path: Path) -> None:
     assert "1 clip of 24 damaged or missing: 1 in mel." in str(result.exception)
     result = run.invoke(command, ["repair", str(path), "--out", str(tmp_path / "good.h5")])
     assert "holds the other 23 clips" in result.output
+    flip(path, chunk_of(path, 7))
+    result = run.invoke(command, ["repair", str(path), "--out", str(tmp_path / "fewer.h5")])
+    assert "holds the other 22 clips" in result.output
+    repaired = str(tmp_path / "good.h5")
+    result = run.invoke(command, ["repair", repaired, "--out", str(tmp_path / "all.h5")])
+    assert "holds all 23 clips" in result.output
 
 
 @pytest.mark.parametrize("kind", ["flip", "cut"])

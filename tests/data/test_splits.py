@@ -154,3 +154,32 @@ def test_a_split_that_contradicts_itself_is_refused(change: dict[str, Any], word
         split = replace(split, test=split.test.subset([]), **change)
     with pytest.raises(UsageError, match=words):
         check_split(split)
+
+
+@pytest.mark.parametrize("link", ["esc50.csv", "audio/1-1-A-0.wav", "audio/.h"])
+def test_links_out_of_the_folder_of_a_published_data_set_are_refused(
+    link: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret, folder = tmp_path / "secret.txt", tmp_path / "data/esc50"
+    secret.write_text("root:secret")
+    (folder / "audio").mkdir(parents=True)
+    (folder / link).symlink_to(secret)
+    with pytest.raises(UsageError, match=r"is a link to .*FRAMI_FOLLOW_LINKS=1") as error:
+        find_data_folder("esc50", tmp_path / "data")
+    assert "root:" not in str(error.value)
+    monkeypatch.setenv("FRAMI_FOLLOW_LINKS", "1")
+    assert find_data_folder("esc50", tmp_path / "data") == folder
+
+
+def test_folder_of_a_data_set_may_not_be_a_link_out_of_the_named_one(tmp_path: Path) -> None:
+    for name in ("data", "elsewhere"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "data/esc50").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="is a link to"):
+        find_data_folder("esc50", tmp_path / "data")
+
+
+def test_names_of_many_classes_are_compared_in_little_time() -> None:
+    split = make_split()
+    labels = tuple(map(str, range(100_000)))
+    check_split(replace(split, labels=labels, test=split.test.subset([])))

@@ -116,3 +116,10 @@ def test_parse_flag_accepts_the_forms_of_spreadsheets(tmp_path: Path) -> None:
         assert parse_flag(cell, "esc10", tmp_path, 2) is value
     with pytest.raises(UsageError, match="line 2: esc10 is 'yes'; it must be True or False"):
         parse_flag("yes", "esc10", tmp_path, 2)
+
+
+def test_rows_that_are_shorter_than_a_wide_header_take_little_memory(tmp_path: Path) -> None:
+    header = ",".join(f"c{number}" for number in range(20_000))
+    (tmp_path / "a.csv").write_text(header + "\n" + "x\n" * 20_000)
+    with pytest.raises(UsageError, match="There are 20000 faults"):
+        read_rows(tmp_path / "a.csv", ("c0",), absent="")

@@ -118,3 +118,15 @@ def test_desed_table_with_a_byte_order_mark_is_read(desed: Path) -> None:
     table = desed / SYNTHETIC_TABLE
     table.write_text(table.read_text(), encoding="utf-8-sig")
     assert len(load_split("desed", desed, test_fold="validation").labels) == 3
+
+
+def test_table_cannot_name_files_outside_the_folder(desed: Path, tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    for name in ("audio", "metadata"):
+        (desed / name).rename(inner / name)
+    write_sound(tmp_path / "secret.wav")
+    path = inner / "metadata/validation/validation.tsv"
+    path.write_text(path.read_text() + "../../../../secret.wav\t0.0\t0.5\tDog\n")
+    split = load_split("desed", inner, test_fold="validation")
+    assert not any("secret" in name for name in split.test.names)

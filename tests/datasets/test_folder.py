@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from frami.core.errors import OperationError, UsageError
+from frami.data.contents import walk_audio
 from frami.data.leakage import leakage_warning
 from frami.data.recordings import Split, load_dataset
 from frami.data.splits import load_split
@@ -373,3 +374,21 @@ def test_folders_of_one_class_in_composed_and_decomposed_letters(tmp_path: Path)
         write_sound(folder / "a.wav", index)
         write_sound(folder.with_name("dog") / "a.wav", 10 + index)
     assert load_split("folder", tmp_path, test_fold="1").labels == ("Möwe", "dog")
+
+
+def test_links_that_multiply_are_refused_soon(tmp_path: Path) -> None:
+    for level in range(40):
+        (tmp_path / f"level{level}").mkdir()
+        for name in ("a", "b"):
+            (tmp_path / f"level{level}" / name).symlink_to(tmp_path / f"level{level + 1}")
+    with pytest.raises(UsageError, match="More than 8 links lead to"):
+        list(walk_audio(tmp_path))
+
+
+def test_table_that_is_a_link_out_of_the_folder_is_not_read(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "data", {"dog": 5, "cat": 5})
+    (tmp_path / "secret.txt").write_text("root:secret\n")
+    (tmp_path / "data/table.csv").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(UsageError, match="is a link to") as error:
+        load_split("folder", tmp_path / "data", test_fold="1")
+    assert "root:" not in str(error.value)

@@ -271,3 +271,26 @@ def test_archive_with_impossible_names_is_damaged(names: list[str], tmp_path: Pa
     (tmp_path / "a.zip").write_bytes(packed(dict.fromkeys(names, b"")))
     with pytest.raises(OperationError, match="is damaged"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
+def pickled(content: bytes, **files: bytes) -> bytes:
+    """Return a torch file with a pickle of protocol 2."""
+    return packed({"a/data.pkl": content, "a/version": b"3\n", "a/byteorder": b"little", **files})
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_tuple_that_holds_tuples_many_times_is_refused(is_zip: bool, tmp_path: Path) -> None:
+    parts = b"".join(b"h%c\x86q%c" % (level, level + 1) for level in range(80))
+    content = b"\x80\x02})q\x00" + parts + b"K\x01s."
+    (tmp_path / "a.pt").write_bytes(pickled(content) if is_zip else content)
+    with pytest.raises(OperationError, match="it repeats its parts too often"):
+        read_weights(tmp_path / "a.pt")
+
+
+def test_tensors_that_share_their_numbers_many_times_are_refused(tmp_path: Path) -> None:
+    numbers = torch.zeros(1000)
+    torch.save({f"w{number}": numbers for number in range(2)}, tmp_path / "tied.pt")
+    assert len(read_weights(tmp_path / "tied.pt")[0]) == 2
+    torch.save({f"w{number}": numbers for number in range(100)}, tmp_path / "a.pt")
+    with pytest.raises(FramiError, match="share their numbers"):
+        read_weights(tmp_path / "a.pt")

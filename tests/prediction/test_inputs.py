@@ -83,3 +83,9 @@ def test_pipes_that_hold_something_else_are_refused() -> None:
         list(read_pcm(io.BytesIO(), "s16lee"))
     with pytest.raises(UsageError, match="`channels` is 3"):
         list(read_pcm(io.BytesIO(), "s16le", 3))
+
+
+def test_links_out_of_a_folder_are_not_followed(folder: Path, tmp_path: Path) -> None:
+    (folder / "deep/other.wav").symlink_to(folder / "b.wav")
+    with pytest.raises(UsageError, match=r"other.wav is a link to"):
+        find_sounds(["deep"])

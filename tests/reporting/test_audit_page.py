@@ -108,6 +108,8 @@ def test_a_page_says_why_it_has_no_recordings(audited: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize("change", [
     {"source_index": [99, 0]},
     {"source": ["../x", "others"]},
+    {"distance": ["x", "y"]},
+    {"space": ["x", "y"]},
     {"members 2": np.ones((3, 3), "S5")},
 ])  # fmt: skip
 def test_pairs_of_a_stranger_are_refused(

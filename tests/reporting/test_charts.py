@@ -66,3 +66,19 @@ def test_confusion_matrix_of_fifty_classes_labels_do_not_overlap() -> None:
 def test_loss_curves_show_names_that_look_like_formulas() -> None:
     rows = [{"step": step, "$\\bad$": 1.0 / (step + 1)} for step in range(3)]
     assert charts.to_png(charts.loss_curves(rows))
+
+
+def test_labels_of_a_stranger_are_short_and_can_be_drawn() -> None:
+    assert len(charts.escape_text("\n" * 100_000)) == charts.MAX_LETTERS
+    assert charts.escape_text("a\ud800\x1b") == "a  "
+
+
+def test_numbers_of_a_stranger_can_be_drawn() -> None:
+    steps = (2**63 - 1, -5, -(2**63) + 1, 0, 1e308)
+    values = (1e308, -1e308, float("nan"), float("inf"), 5e-324)
+    for many in (1, 2, 5):
+        rows = [{"step": s, "a": v} for s, v in zip(steps[:many], values, strict=False)]
+        assert charts.to_png(charts.loss_curves(rows))
+        assert charts.to_png(charts.loss_curves(rows[::-1]))
+        rows = [{"step": s, "a": abs(v)} for s, v in zip(steps[:many], values, strict=False)]
+        assert charts.to_png(charts.loss_curves(rows))

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from frami.core.errors import OperationError, UsageError
+from frami.data.checksums import write_checksums
 from frami.data.store import Store, store_run_folder
 from frami.inversion.synthesize import synthesize
 from frami.models.architecture import Architecture
@@ -341,3 +342,20 @@ def test_report_page_must_be_html(bundle: Path, tmp_path: Path) -> None:
         report([bundle], tmp_path / "page.pdf")
     with pytest.raises(UsageError, match="at least one run"):
         report([], tmp_path / "page.html")
+
+
+def test_table_of_a_benchmark_may_not_grow_when_it_is_read(tmp_path: Path) -> None:
+    header = ",".join(f"c{number}" for number in range(20_000))
+    (tmp_path / "bench.csv").write_text(header + "\n" + "x\n" * 20_000)
+    with pytest.raises(UsageError, match="has more cells than a report takes"):
+        write_page(tmp_path, "bench.csv")
+
+
+def test_clips_without_sound_and_stores_without_classes_are_shown(
+    store: Store, tmp_path: Path
+) -> None:
+    store.close()
+    with h5py.File(store.path, "r+") as file:
+        file["mel"][:] = np.nan
+        write_checksums(file)
+    assert "<audio" not in write_page(tmp_path, "samples.h5")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from frami.audio.frontend import FrontEnd
 from frami.core.errors import UsageError
 from frami.data.store import Store
 from frami.reporting import sounds
+from frami.reporting.gallery import _sound
 
 
 def test_listenable_has_a_level_that_does_not_depend_on_the_clip(front_end: FrontEnd) -> None:
@@ -60,3 +62,23 @@ def test_choose_sounds_takes_clips_of_all_classes_and_refuses_others(store: Stor
     assert [k for k, _ in sounds.choose_sounds(store, clips=1)] == [0, 1, 2]
     with pytest.raises(UsageError, match="no class 'fal'. Did you mean 'fall'"):
         sounds.choose_sounds(store, ["fal"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "value", "frames", "message"),
+    [
+        ({"hop_length": 256, "win_length": 256, "n_fft": 256}, 0.0, 30, "has no inverse"),
+        ({}, torch.nan, 30, "lead to NaN or infinity"),
+        ({"std": 1e18}, 6e4, 30, "lead to NaN or infinity"),
+        ({"n_fft": 16384, "n_mels": 1}, 0.0, 30, "too large to be turned into sound"),
+        ({}, 0.0, 1 << 18, "too large to be turned into sound"),
+    ],
+)
+def test_clips_of_a_stranger_that_have_no_sound_are_told(
+    settings: dict[str, Any], value: float, frames: int, message: str, front_end: FrontEnd
+) -> None:
+    front_end = replace(front_end, **settings)
+    mel = torch.full((front_end.n_mels, frames), value)
+    with pytest.raises(UsageError, match=message):
+        sounds.listenable(front_end, mel)
+    assert _sound(front_end, mel[:, :100]) == "" or frames > 100
