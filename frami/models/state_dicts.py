@@ -23,10 +23,7 @@ from frami.models.safetensors_files import load_safetensors
 
 # Names that wrappers put in front of those of the module.
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "_model.", "ema_model.")
-NO_MODULES = (
-    "It holds a graph and no modules to read inside of. Name the Python code of the model, and its "
-    "state dict."
-)
+NO_MODULES = "It holds a graph, no modules. Name the model's Python code, and its state dict."
 GRAPH_SUFFIXES = ".onnx", ".pte"
 # The first bytes of other formats, at their position, and what they are.
 OTHER_FORMATS = {

@@ -39,7 +39,7 @@ def complete(line: str) -> set[str]:
         ("frami soundscapes --from ", DATASETS),
         ("frami data get ", DATASETS),
         ("frami bench --task ", DATASETS),
-        ("frami bench --suite s", {"scenes", "speed"}),
+        ("frami bench --suite s", {"scenes", "shards", "speed"}),
         ("frami synthesize --teacher ", {"digits"}),
         ("frami evaluate ", {"digits"}),
         ("frami evaluate digits --with ", {"digits"}),
