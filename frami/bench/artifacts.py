@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from frami.core.stopping import LEAST_MINUTES, NEVER, Deadline
 from frami.data.soundscapes import make_soundscapes
 from frami.data.store import store_run_folder
 from frami.models.model import Model
+
+WARM_SEED = 1000  # added to the seed of the row, so that the shards draw other clips
 
 
 @dataclass(frozen=True)
@@ -77,16 +79,27 @@ class Artifacts:
         suffix = _settings_suffix({**source.synthesis, **dict(source.mix)})
         length = f"-{limit}-frames" if (limit := experiment.max_frames) else ""
         shards = f"-{source.shards}-shards" if source.shards else ""
+        shards += f"-from-{source.warm_start}" if source.warm_start else ""
         name = f"{source.method}{suffix}-{task.samples}{length}{shards}.h5"
         path = self.folder(experiment) / name
         with _alone(store_run_folder(path)):
-            for index in range(1, source.shards + 1):
-                self._synthesize(experiment, teacher, path, (index, source.shards))
-            if not source.shards:
+            if source.shards:
+                self._synthesize_shards(experiment, teacher, path)
+            else:
                 self._synthesize(experiment, teacher, path)
-            elif not path.exists():
-                frami.merge(shard_paths(path, source.shards), path).close()
         return path
+
+    def _synthesize_shards(self, experiment: Experiment, teacher: Model, path: Path) -> None:
+        """Make the shards of a store, and the store that they begin at; join the shards."""
+        source, start = experiment.source, None
+        if source.warm_start:
+            task, start = replace(experiment.task, samples=source.warm_start), warm_path(path)
+            other = replace(experiment, task=task, seed=WARM_SEED + experiment.seed)
+            self._synthesize(other, teacher, start)
+        for index in range(1, source.shards + 1):
+            self._synthesize(experiment, teacher, path, (index, source.shards), start)
+        if not path.exists():
+            frami.merge(shard_paths(path, source.shards), path).close()
 
     def _synthesize(
         self,
@@ -94,6 +107,7 @@ class Artifacts:
         teacher: Model,
         path: Path,
         shard: tuple[int, int] | None = None,
+        warm_start: Path | None = None,
     ) -> None:
         """Make a store or one of its shards, or go on with it."""
         task, source = experiment.task, experiment.source
@@ -116,6 +130,7 @@ class Artifacts:
                 threads=self.threads,
                 stop_after=self._stop_after,
                 shard=shard,
+                warm_start=warm_start,
                 report=report,
             ).close()
 
@@ -192,6 +207,11 @@ def shard_paths(path: Path, n_shards: int) -> list[Path]:
     """Return the files of the shards of a store; the store alone without shards."""
     shards = [Shard(index, n_shards) for index in range(1, n_shards + 1)]
     return [shard.path(path) for shard in shards] or [path]
+
+
+def warm_path(path: Path) -> Path:
+    """Return the file of the store at which the shards of a store begin."""
+    return path.with_name(f"{path.stem}-warm.h5")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ IDENTITY_EXCLUDES = {
     "source": ("name", "baseline"),
 }
 # Fields that came later: at their default they do not change the identity of a row.
-LATER_FIELDS = {"source": ("mix", "max_frames", "noise", "shards")}
+LATER_FIELDS = {"source": ("mix", "max_frames", "noise", "shards", "warm_start")}
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,7 @@ class DataSource:
         max_frames: Longest synthetic clip, in frames, if it is not that of the task.
         noise: Train on noise that is drawn anew in every step (`frami.training.norms`).
         shards: Number of shards that make the store; 0: one process makes it, without shards.
+        warm_start: Number of clips of a further store, at which all shards begin; 0: none.
     """
 
     name: str
@@ -161,6 +162,7 @@ class DataSource:
     max_frames: int = 0
     noise: bool = False
     shards: int = 0
+    warm_start: int = 0
 
     @property
     def reads_recordings(self) -> bool:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import frami
-from frami.bench.artifacts import Artifacts, shard_paths
+from frami.bench.artifacts import Artifacts, shard_paths, warm_path
 from frami.bench.closeness import (
     closeness,
     load_test_set,
@@ -171,7 +171,9 @@ def _store_columns(path: Path | None, teacher: Model) -> dict[str, Any]:
 def _cost_columns(
     experiment: Experiment, store: Path | None, students: Sequence[Path]
 ) -> dict[str, Any]:
-    stores = shard_paths(store, experiment.source.shards) if store else []
+    source = experiment.source
+    stores = shard_paths(store, source.shards) if store else []
+    stores += [warm_path(store)] if store and source.warm_start else []
     parts = [read_record(store_run_folder(path)) for path in stores]
     runs = [read_record(student) for student in students]
     cpu_seconds, device = sum(part["cpu_seconds"] for part in parts), runs[0]["device"]

@@ -56,9 +56,10 @@ def shards() -> Iterator[Experiment]:
         ):
             for n_shards in (0, 2, 4, 8):
                 name = f"FRAMI, {n_shards} shards" if n_shards else FRAMI.name
-                yield Experiment(
-                    "shards", task, SMALL, replace(FRAMI, name=name, shards=n_shards), seed
-                )
+                source = replace(FRAMI, name=name, shards=n_shards)
+                yield Experiment("shards", task, SMALL, source, seed)
+            source = replace(source, name=f"{name}, warm start", warm_start=256)
+            yield Experiment("shards", task, SMALL, source, seed)
 
 
 def quick() -> Iterator[Experiment]:

@@ -31,6 +31,7 @@ class SynthesizeArguments(RuntimeArguments):
     co_occurrence: float
     precision: str
     moments: str | None
+    warm_start: str | None
     stop_after: float | None
 
 
@@ -114,6 +115,14 @@ class SynthesizeArguments(RuntimeArguments):
     metavar="FILE",
     help="Moments of recordings that 'frami moments' computed, as a prior for a teacher with few "
     "batch norms.",
+)
+@options.option(
+    "--warm-start",
+    section="Input",
+    type=types.FOLDER,
+    metavar="FILE",
+    help="Finished store of this teacher: the method goes on with what it has learned there. All "
+    "shards of a plan can begin at one store.",
 )
 @cluster.shard_option
 @cluster.stop_option

@@ -181,10 +181,10 @@ class Mixture:
         states = {name: method.state_dict() for name, method in self.methods.items()}
         return states if len(states) > 1 else next(iter(states.values()))
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned."""
         for name, method in self.methods.items():
-            method.load_state_dict(state[name] if len(self.methods) > 1 else state)
+            method.load_state_dict(state[name] if len(self.methods) > 1 else dict(state))
 
 
 def rounds_in_turn(parts: Sequence[Part]) -> Iterator[str]:

@@ -16,6 +16,7 @@ class SynthesisPlan:
         recordings: Provenance of the recordings, if the method uses any; a list of them for a mix.
         mix: Name, share and settings of each further method.
         moments: Digest of the file of moments, if the method uses one.
+        warm_start: Fingerprint of the store whose method goes on; empty for a cold start.
         shard: Number of the shard, of shards, and of rounds of the whole plan; None: all rounds.
     """
 
@@ -29,12 +30,13 @@ class SynthesisPlan:
     recordings: Mapping[str, Any] | list[Mapping[str, Any]] | None = None
     mix: Sequence[Mapping[str, Any]] = ()
     moments: str = ""
+    warm_start: str = ""
     shard: Mapping[str, int] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as they are recorded."""
         settings = asdict(self)
-        for name in ("recordings", "mix", "moments", "shard"):
+        for name in ("recordings", "mix", "moments", "warm_start", "shard"):
             if not settings[name]:
                 del settings[name]
         return settings

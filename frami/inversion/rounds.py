@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -37,13 +38,23 @@ STOPPED = "Lower the learning rates; the clips made so far are kept."
 
 @dataclass(frozen=True)
 class Synthesis:
-    """The rounds of one synthesis."""
+    """The rounds of one synthesis.
+
+    Attributes:
+        plan: The settings.
+        teacher: The teacher to invert.
+        inversion: The methods.
+        writer: The store.
+        runtime: Device and precision.
+        start: State of the methods before the first round; None: as they are made.
+    """
 
     plan: SynthesisPlan
     teacher: Model
     inversion: Mixture
     writer: StoreWriter
     runtime: Runtime
+    start: Mapping[str, Any] | None = None
 
     def run(self, run: Run, samples: int, report: ProgressCallback) -> None:
         """Run rounds until the store has ``samples`` clips."""
@@ -132,6 +143,8 @@ class Synthesis:
             done = state["round"]
             self.inversion.load_state_dict(state["method"])
             setbacks = list(state.get("setbacks", []))
+        elif self.start is not None:
+            self.inversion.load_state_dict(self.start)
         run.rewind("round", done)
         return done, setbacks
 

@@ -33,6 +33,7 @@ from frami.inversion.mixture import Mixture, Part, check_turns, plan_parts, uniq
 from frami.inversion.plan import SynthesisPlan
 from frami.inversion.rounds import Synthesis
 from frami.inversion.time_budget import plan_clips
+from frami.inversion.warm_start import with_warm_start
 from frami.inversion.weak_priors import moments_digest
 from frami.models.model import Model, ModelLike, as_model
 
@@ -53,6 +54,7 @@ def synthesize(
     co_occurrence: float = 0.0,
     options: Mapping[str, Any] | None = None,
     moments: str | Path | None = None,
+    warm_start: str | Path | None = None,
     shard: tuple[int, int] | None = None,
     stop_after: float | None = None,
     seed: int = 0,
@@ -87,6 +89,8 @@ def synthesize(
             ``synthesizer.balance``.
         moments: File of moments of recordings (`frami moments`), as a prior for a teacher with few
             batch norms, for the methods ``frami`` and ``deepinversion``.
+        warm_start: A finished store of this teacher, with the same settings of the method: the
+            method goes on with what it has learned there. Only its decoder and averages are used.
         shard: Make one of N shards of the plan, ``(I, N)`` with I from 1: the rounds that are I - 1
             modulo N. The file is ``samples.shard-I-of-N.h5`` for an ``out`` of ``samples.h5``;
             `frami.data.merge.merge` joins the shards. A shard carries weights and averages over
@@ -141,8 +145,9 @@ def synthesize(
         moments=moments_digest(parts[0].settings, teacher),
         shard={**asdict(own), "rounds": n_rounds} if own else None,
     )
+    plan, start = with_warm_start(plan, teacher, warm_start)
     with closing(_open_writer(out, teacher, plan, parts)) as writer:
-        synthesis = Synthesis(plan, teacher, inversion, writer, runtime)
+        synthesis = Synthesis(plan, teacher, inversion, writer, runtime, start)
         _run(synthesis, parts, out, n_clips, report, log, deadline, details)
     store = Store(out)
     warn_all(target_warnings(store))

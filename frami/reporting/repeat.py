@@ -25,7 +25,7 @@ from frami.training.norms import DistillSettings
 from frami.training.supervised import SupervisedSettings
 
 # What stands for something that the record does not name.
-TEACHER, SAMPLES, MOMENTS = "TEACHER", "SAMPLES.h5", "MOMENTS"
+TEACHER, SAMPLES, MOMENTS, WARM_START = "TEACHER", "SAMPLES.h5", "MOMENTS", "WARM.h5"
 
 WIDTH = 76  # columns of a command
 
@@ -135,6 +135,7 @@ def _synthesize(settings: Mapping[str, Any], names: Names, out: str) -> Words:
     words += option("--batch-size", settings.get("batch_size"), 64)
     words += option("--co-occurrence", settings.get("co_occurrence"), 0.0)
     words += ["--moments", MOMENTS] if settings.get("moments") else []
+    words += ["--warm-start", WARM_START] if settings.get("warm_start") else []
     return [*words, *assigned, *common_words(settings), "--out", out]
 
 

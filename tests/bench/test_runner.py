@@ -102,6 +102,13 @@ def test_store_made_in_shards_is_merged_and_its_costs_are_added(tmp_path: Path) 
     spent = sum(read_record(store_run_folder(path))["cpu_seconds"] for path in shards)
     assert rows[1]["cpu_ms_a_clip"] == round(1000 * spent / 128, 1)
     assert bench.measure(parts) == rows[1]
+    warm = replace(parts, source=replace(parts.source, warm_start=64))
+    row = bench.measure(warm)
+    assert [row[name] for name in same] == [rows[0][name] for name in same]
+    stores = [*tmp_path.rglob("*-from-64.shard-*.h5"), *tmp_path.rglob("*-from-64-warm.h5")]
+    assert len(stores) == 3 and len({one.identity for one in (whole, parts, warm)}) == 3
+    spent = sum(read_record(store_run_folder(path))["cpu_seconds"] for path in stores)
+    assert row["cpu_ms_a_clip"] == round(1000 * spent / 128, 1)
 
 
 def test_read_rows_of_empty_table_returns_none(tmp_path: Path) -> None:
