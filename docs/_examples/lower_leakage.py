@@ -31,6 +31,8 @@ STUDENTS = {
 def write_moments(teacher: Path, clips: Path, epsilon: str) -> Path:
     """Return a file of the moments of the members."""
     out = teacher.parent / f"moments-{epsilon}.safetensors"
+    if out.is_file():
+        return out
     words = ["--dataset", "folder", "--data", clips, "--test-fold", "test", "--out", out]
     noise = [] if epsilon == "none" else ["--epsilon", epsilon, "--delta", "1e-4"]
     command = [sys.executable, "-m", "frami", "moments", teacher, *words, *noise]
