@@ -343,3 +343,13 @@ def test_tensors_that_share_their_numbers_many_times_are_refused(tmp_path: Path)
     torch.save({f"w{number}": numbers for number in range(100)}, tmp_path / "a.pt")
     with pytest.raises(FramiError, match="share their numbers"):
         read_weights(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("dtype", ["F4", "C64"])
+def test_weights_of_a_type_without_numbers_are_refused(dtype: str, tmp_path: Path) -> None:
+    size = {"F4": 4, "C64": 64}[dtype]
+    header = json.dumps({"weight": {"dtype": dtype, "shape": [8], "data_offsets": [0, size]}})
+    content = struct.pack("<Q", len(header)) + header.encode() + bytes(size)
+    (tmp_path / "a.safetensors").write_bytes(content)
+    with pytest.raises(FramiError, match="'weight', which is not a plain tensor"):
+        read_weights(tmp_path / "a.safetensors")
