@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from frami.core.text import count, preview
+from frami.core.text import count, make_printable, preview
 from frami.export.measure import Row, cells
 from frami.models.card_header import card_header
 from frami.models.model import Model
@@ -88,9 +89,12 @@ def license_of(model: Model, teacher: Model | None) -> tuple[str, str]:
     """
     for one in filter(None, (model, teacher)):
         if name := one.provenance.get("license"):
-            return str(name), f"License: {name}, inherited from model {one.fingerprint}."
+            sentence = f"License: {_plain(name)}, inherited from model {one.fingerprint}."
+            return str(name), sentence
     datasets = training_datasets(model, teacher)
-    known = [f"{name} ({DATASET_LICENSES.get(name, 'license unknown')})" for name in datasets]
+    known = [
+        f"{_plain(name)} ({DATASET_LICENSES.get(name, 'license unknown')})" for name in datasets
+    ]
     terms = f" It was trained on {', '.join(known)}." if known else ""
     return "other", f"The teacher names no license.{terms} Ask its owner before you publish this."
 
@@ -146,7 +150,7 @@ def render_card(
         title=f"{model.architecture.network}, {count(len(model.labels), 'class')}",
         task=TASKS[model.task],
         classes=count(len(model.labels), "class"),
-        labels=preview(model.labels),
+        labels=_plain(preview(model.labels)),
         origin=_origin(model),
         sample_rate=model.front_end.sample_rate,
         bands=model.front_end.n_mels,
@@ -165,19 +169,29 @@ def _origin(model: Model) -> str:
     if not isinstance(source, Mapping):
         return "from a trained model"
     if "method" in source:
-        clips = count(source["clips"], "clip")
-        return f"from synthetic clips alone (method {source['method']}, {clips})"
-    return f"from recordings ({source.get('dataset', 'of an unknown data set')})"
+        number = source.get("clips")  # a bundle may hold anything
+        clips = count(number, "clip") if isinstance(number, int) else "clips of an unknown number"
+        return f"from synthetic clips alone (method {_plain(source['method'])}, {clips})"
+    return f"from recordings ({_plain(source.get('dataset', 'of an unknown data set'))})"
+
+
+def _plain(value: Any) -> str:
+    """Return a text of a bundle in one line, which neither Markdown nor HTML can read as marks."""
+    return re.sub(r"([\\`<\[*|])", r"\\\1", make_printable(str(value)))
 
 
 def _provenance_lines(model: Model, teacher: Model | None) -> list[str]:
     """Return the origin of the student and its teacher, as the bundles hold it."""
     named = {"student": model, **({"teacher": teacher} if teacher else {})}
     return [
-        f"- {name} `{one.fingerprint}`: "
-        f"`{json.dumps(dict(one.provenance), ensure_ascii=False, default=str)}`"
-        for name, one in named.items()
+        f"- {name} `{one.fingerprint}`: `{_code(one.provenance)}`" for name, one in named.items()
     ]
+
+
+def _code(provenance: Mapping[str, Any]) -> str:
+    """Return a provenance as JSON in one line, without the mark that would end the code."""
+    text = json.dumps(dict(provenance), ensure_ascii=False, default=str)
+    return make_printable(text).replace("`", "'")
 
 
 def _table(rows: Sequence[Row]) -> str:

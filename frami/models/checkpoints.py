@@ -87,12 +87,14 @@ def _check_plain(path: Path, tensors: Mapping[str, Tensor]) -> None:
             tensor.layout == torch.strided
             and tensor.device.type == "cpu"
             and not (tensor.is_nested or tensor.is_quantized or tensor.is_complex())
+            and _has_numbers(tensor.dtype)
             and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
         )
         if not is_plain:
             raise UsageError(
                 f"{path} holds {name!r}, which is not a plain tensor: it is sparse, quantized, "
-                f"complex, expanded or without values. {SAVE_STATE_DICT}."
+                f"complex, packed, expanded or "
+                f"without values. {SAVE_STATE_DICT}."
             )
     storages = [tensor.untyped_storage() for tensor in tensors.values()]
     stored = sum({one.data_ptr(): one.nbytes() for one in storages}.values())
@@ -100,6 +102,15 @@ def _check_plain(path: Path, tensors: Mapping[str, Tensor]) -> None:
         raise UsageError(
             f"{path} holds tensors that share their numbers with many others. {SAVE_STATE_DICT}."
         )
+
+
+def _has_numbers(dtype: torch.dtype) -> bool:
+    """Return whether torch can compute with a type; some pack several numbers in a byte."""
+    try:
+        torch.zeros(16, dtype=torch.uint8).view(dtype).float().isfinite()
+    except (RuntimeError, TypeError):  # NotImplementedError is a RuntimeError
+        return False
+    return True
 
 
 def _places(

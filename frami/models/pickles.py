@@ -8,36 +8,19 @@ from __future__ import annotations
 
 import io
 import pickletools
-import zipfile
-from collections.abc import Iterator
-from pathlib import Path
 
-from frami.core.files import is_zip
-
-NAME = "data.pkl"  # in a file of torch
 LEGACY_PICKLES = 5  # one after the other in a file that is no zip file
 MOST_PARTS, MOST_PARTS_PER_BYTE = 1 << 20, 16
 MARK = -1
 
 
-def check_parts(path: Path) -> None:
-    """Raise a ValueError if the pickles of a torch file repeat their parts too often."""
-    for content in _pickles(path):
-        file = io.BytesIO(content)
-        most = MOST_PARTS + MOST_PARTS_PER_BYTE * len(content)
-        for _ in range(LEGACY_PICKLES):
-            if file.tell() < len(content):
-                _check_parts(file, most)
-
-
-def _pickles(path: Path) -> Iterator[bytes]:
-    if not is_zip(path):
-        yield path.read_bytes()
-        return
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            if entry.filename.endswith(NAME):
-                yield archive.read(entry)
+def check_parts(content: bytes) -> None:
+    """Raise a ValueError if pickles, one after the other, repeat their parts too often."""
+    file = io.BytesIO(content)
+    most = MOST_PARTS + MOST_PARTS_PER_BYTE * len(content)
+    for _ in range(LEGACY_PICKLES):
+        if file.tell() < len(content):
+            _check_parts(file, most)
 
 
 def _check_parts(file: io.BytesIO, most: int) -> None:

@@ -18,8 +18,8 @@ from frami.core.files import ZIP_ERRORS, expand, is_zip
 from frami.core.memory import raise_unless_damaged
 from frami.core.text import count, preview
 from frami.models.checkpoints import SAVE_STATE_DICT, find_weights
-from frami.models.pickles import check_parts
 from frami.models.safetensors_files import load_safetensors
+from frami.models.torch_archives import open_checked
 
 # Names that wrappers put in front of those of the module.
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "_model.", "ema_model.")
@@ -138,8 +138,7 @@ def _refuse_allocation(path: Path) -> None:
 def _load_torch_file(path: Path) -> Any:
     _refuse_allocation(path)
     try:
-        check_parts(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(open_checked(path), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if not is_zip(path) and path.read_bytes()[:1] != b"\x80":
             raise UsageError(

@@ -196,8 +196,9 @@ def sound_names(paths: Sequence[Path], *, without_folders: bool) -> list[str]:
 
 def _row(cells: Sequence[str], delimiter: str) -> str:
     text = io.StringIO()
-    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerow(cells)
-    return text.getvalue()
+    # A cell with a letter of the terminator is quoted: a label cannot begin a row of its own.
+    csv.writer(text, delimiter=delimiter, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _printable(text: str) -> str:

@@ -32,6 +32,10 @@ MAX_COSTS = 12  # charts of accuracy against cost
 MAX_SOURCES = 100  # points of such a chart
 N_EVENT_CLIPS = 3
 COST_GROUP = ("suite", "dataset", "fold", "teacher", "student")
+COST_NUMBERS = (
+    *("accuracy", "teacher_accuracy", "agreement_unheard"),
+    *(f"{part}_{unit}" for part in ("synthesis", "distillation") for unit in ("s", "cpu_s")),
+)
 COST_COLUMNS = ("suite", "dataset", "fold", "teacher", "student", "source", "seed", "settings")
 
 
@@ -172,7 +176,7 @@ def draw_costs(run: FoundRun) -> list[tuple[str, Markup]]:
     """Return charts of accuracy against cost, by data set, fold, teacher and student."""
     groups: dict[str, list[Mapping[str, str]]] = defaultdict(list)
     for row in run.rows:
-        if None not in (to_number(row.get(name)) for name in ("accuracy", "teacher_accuracy")):
+        if _can_be_drawn(row):
             names = (row.get(key, "") for key in COST_GROUP)
             groups[shown(", ".join(names))].append(row)
     charts_of_run = []
@@ -186,6 +190,13 @@ def draw_costs(run: FoundRun) -> list[tuple[str, Markup]]:
             continue
         charts_of_run.append((title, to_svg(figure, f"Accuracy against cost: {title}")))
     return charts_of_run
+
+
+def _can_be_drawn(row: Mapping[str, str]) -> bool:
+    """Return whether a row has its accuracies, and only numbers that axes can be drawn for."""
+    numbers = {name: to_number(row.get(name)) for name in COST_NUMBERS if row.get(name)}
+    in_range = all(n is not None and abs(n) <= charts.MAX_STEP for n in numbers.values())
+    return in_range and {"accuracy", "teacher_accuracy"} <= numbers.keys()
 
 
 def cost_table(run: FoundRun) -> Table:

@@ -123,11 +123,10 @@ def sequence(value: Any) -> list[Any]:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a finite number."""
-    try:
-        return isinstance(value, int | float) and math.isfinite(value)
-    except OverflowError:  # an integer beyond the range of floats
-        return False
+    """Return whether a value is a finite number; an integer has 64 bits, as in JSON of frami."""
+    if isinstance(value, int):  # a larger one may not fit a float, or not when it is in percent
+        return abs(value) < json_files.MAX_INTEGER
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def shown(text: Any, limit: int = MAX_LETTERS) -> str:

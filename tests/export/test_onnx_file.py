@@ -8,17 +8,19 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
 
 from frami.core import registry
-from frami.core.errors import UsageError
+from frami.core.errors import OperationError, UsageError
 from frami.export.network import export_form
 from frami.export.onnx_file import OPSET, OnnxNetwork, require_onnx, write_onnx
 from frami.models.architecture import Architecture
 from frami.models.model import Model
 from frami.models.network import Classifier
+from frami.models.onnx_network import INPUT
 from tests.conftest import LABELS, make_front_end, make_teacher
 
 NETWORKS = registry.names("students") + registry.names("teachers")
@@ -128,3 +130,24 @@ def test_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UsageError, match=r"needs onnx, onnxruntime.*Type: pip install"):
         require_onnx()
+
+
+def test_names_in_a_file_do_not_reach_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    node = onnx.helper.make_node("Reshape", [INPUT, "shape"], ["logits"], name="\x1b[31mname")
+    float32, int64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+    graph = onnx.helper.make_graph(
+        [node],
+        "graph",
+        [onnx.helper.make_tensor_value_info(INPUT, float32, [1, 2, 3])],
+        [onnx.helper.make_tensor_value_info("logits", float32, None)],
+        [onnx.helper.make_tensor("shape", int64, [2], [7, 7])],
+    )
+    model = onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=9
+    )
+    onnx.save(model, tmp_path / "a.onnx")
+    with pytest.raises(OperationError):
+        OnnxNetwork.open(tmp_path / "a.onnx")(np.zeros((1, 2, 3), np.float32))
+    assert capfd.readouterr().err == ""  # a line of onnxruntime would have the name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import io
 import json
@@ -287,6 +288,54 @@ def test_tuple_that_holds_tuples_many_times_is_refused(is_zip: bool, tmp_path: P
         read_weights(tmp_path / "a.pt")
 
 
+REPEATED = b"".join(b"h%c\x86q%c" % (level, level + 1) for level in range(80))
+
+
+def test_pickle_in_front_of_a_zip_file_is_checked(tmp_path: Path) -> None:
+    content = b"\x80\x02})q\x00" + REPEATED + b"K\x01s."
+    (tmp_path / "a.pt").write_bytes(content + packed())  # Python reads the end, torch the begin
+    with pytest.raises(OperationError, match="it repeats its parts too often"):
+        read_weights(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("name", ["a/data.pkl", "b/data.pkl"])
+def test_archive_whose_entries_are_the_same_bytes_is_refused(name: str, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a/data.pkl", b"\x80\x02" + b"}0" * 100_000 + b"}.")
+        entry = copy.copy(archive.filelist[0])
+        entry.filename = name
+        archive.filelist += [entry] * 5000
+    (tmp_path / "a.pt").write_bytes(buffer.getvalue())
+    with pytest.raises(OperationError, match="its parts are larger|have the same name"):
+        read_weights(tmp_path / "a.pt")
+
+
+def directory_of(content: bytes, moved: int, method: int) -> bytes:
+    """Return the directory of a zip file for entries at other places, of another method."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        directory = bytearray(content[archive.start_dir : -22])
+        at = 0
+        for number, entry in enumerate(archive.infolist()):
+            place = entry.header_offset - moved * (number > 0)
+            struct.pack_into("<H", directory, at + 10, method)
+            struct.pack_into("<L", directory, at + 42, place)
+            at += 46 + len(entry.filename)
+    return bytes(directory)
+
+
+def test_archive_with_two_directories_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(checkpoint())) as stored:
+        parts = {name: stored.read(name) for name in stored.namelist() if "/.data" not in name}
+    content = packed({"archive/first": b"x" * 2000, **parts})
+    size = len(directory_of(content, 0, 0))
+    # Python takes the directory at the end, torch the one at the offset of the end record.
+    other = with_number(content, b"PK\x01\x02", 10, zipfile.ZIP_DEFLATED)
+    (tmp_path / "a.pt").write_bytes(other[:-22] + directory_of(content, size, 0) + content[-22:])
+    with pytest.raises(OperationError, match="is cut off or not a torch file"):
+        read_weights(tmp_path / "a.pt")
+
+
 def test_tensors_that_share_their_numbers_many_times_are_refused(tmp_path: Path) -> None:
     numbers = torch.zeros(1000)
     torch.save({f"w{number}": numbers for number in range(2)}, tmp_path / "tied.pt")
@@ -294,3 +343,13 @@ def test_tensors_that_share_their_numbers_many_times_are_refused(tmp_path: Path)
     torch.save({f"w{number}": numbers for number in range(100)}, tmp_path / "a.pt")
     with pytest.raises(FramiError, match="share their numbers"):
         read_weights(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize("dtype", ["F4", "C64"])
+def test_weights_of_a_type_without_numbers_are_refused(dtype: str, tmp_path: Path) -> None:
+    size = {"F4": 4, "C64": 64}[dtype]
+    header = json.dumps({"weight": {"dtype": dtype, "shape": [8], "data_offsets": [0, size]}})
+    content = struct.pack("<Q", len(header)) + header.encode() + bytes(size)
+    (tmp_path / "a.safetensors").write_bytes(content)
+    with pytest.raises(FramiError, match="'weight', which is not a plain tensor"):
+        read_weights(tmp_path / "a.safetensors")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 
@@ -124,3 +125,11 @@ def test_names_without_folders_unless_two_are_the_same() -> None:
     both = ["a/x.wav", "b/x.wav"]
     assert sound_names([Path(name) for name in both], without_folders=True) == both
     assert sound_names([Path("a/x.wav")], without_folders=False) == ["a/x.wav"]
+
+
+@pytest.mark.parametrize("letter", ["\r", "\n", "\r\n"])
+def test_a_label_begins_no_row_of_a_table(letter: str) -> None:
+    label = f"a{letter}b.wav,0.0,1.0,1,dog,0.9"
+    prediction = Prediction((label,), np.array([0.5]), 0.0, 1.0)
+    text = "".join(FORMATS["csv"]([("a.wav", prediction)], Selection("single-label")))
+    assert len(list(csv.reader(io.StringIO(text, newline="")))) == 2

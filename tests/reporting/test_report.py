@@ -23,6 +23,7 @@ from frami.inversion.synthesize import synthesize
 from frami.models.architecture import Architecture
 from frami.models.model import Model
 from frami.reporting import untrusted
+from frami.reporting.page_figures import COST_NUMBERS
 from frami.reporting.report import report
 from frami.training.distill import distill
 from tests.conftest import FAST, make_teacher
@@ -359,3 +360,29 @@ def test_clips_without_sound_and_stores_without_classes_are_shown(
         file["mel"][:] = np.nan
         write_checksums(file)
     assert "<audio" not in write_page(tmp_path, "samples.h5")
+
+
+HUGE = 10**308  # a number that a float can hold, but not a hundred of it
+
+
+def test_numbers_beyond_any_measure_are_texts(bundle: Path, tmp_path: Path) -> None:
+    record = {"command": "distill", "seconds": HUGE, "scores": {"accuracy": HUGE}}
+    (bundle / "run.json").write_text(json.dumps(record))
+    (tmp_path / "audit").mkdir()
+    rates = [{"at": HUGE, "tpr": HUGE}]
+    content = {**AUDIT, "subjects": {"student": [{**FINDING, "rates": rates}]}}
+    (tmp_path / "audit/audit.json").write_text(json.dumps(content))
+    page = Outline(write_page(tmp_path, bundle.name, "audit"))
+    assert "100000000" in page.text and "accuracy on recordings" not in page.text
+
+
+@pytest.mark.parametrize("column", ["accuracy", "agreement_unheard", "synthesis_cpu_s"])
+@pytest.mark.parametrize("value", ["inf", "1e308"])
+def test_costs_beyond_any_axis_are_not_drawn(column: str, value: str, tmp_path: Path) -> None:
+    row = {**dict.fromkeys(COST_NUMBERS, "0.5"), "source": "FRAMI", "fold": "0", "seed": "0"}
+    lines = [row | {"machine": "m"}, row | {"machine": "m", "seed": "1", column: value}]
+    table = [",".join(lines[0]), *(",".join(line.values()) for line in lines)]
+    (tmp_path / "bench.csv").write_text("\n".join(table) + "\n")
+    page = Outline(write_page(tmp_path, "bench.csv"))
+    charts = [one["aria-label"] or "" for one in page.named("svg")]
+    assert any(label.startswith("Accuracy against cost") for label in charts)
