@@ -52,7 +52,7 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path, *, virtual: boo
     """
     start, out = time.monotonic(), expand(out)
     if isinstance(stores, str | Path | Store) or len(stores) < 2:
-        raise UsageError("`stores` must be a list of two stores or more.")
+        raise UsageError("A merge needs two stores or more in `stores`.")
     if out.exists():
         raise UsageError(f"{out} exists already. Choose another `out`, or delete it.")
     if out.suffix != ".h5":

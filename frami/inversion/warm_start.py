@@ -21,6 +21,7 @@ from frami.data.store import Store, store_run_folder
 from frami.inversion.plan import SynthesisPlan
 from frami.models.model import Model
 
+MOST_NAMED = 3  # differences in a message
 # A state fits a method with these.
 SAME = ("method", "options", "mix", "moments", "frame_range", "precision")
 
@@ -53,6 +54,7 @@ def with_warm_start(
         differences = describe_differences(
             {name: store.settings.get(name) for name in SAME},
             {name: settings.get(name) for name in SAME},
+            limit=MOST_NAMED,
         )
         fingerprint = contents_fingerprint(store)
     if differences:

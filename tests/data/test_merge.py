@@ -199,7 +199,7 @@ def test_stores_that_do_not_fit_are_refused(
         file["x"] = [1]
     out = tmp_path / "out.h5"
     refusals: list[tuple[list[Path], type[Exception], str]] = [
-        ([paths[0]], UsageError, "a list of two stores or more"),
+        ([paths[0]], UsageError, "A merge needs two stores or more"),
         ([paths[0], other], UsageError, "has another teacher than"),
         ([paths[0], paths[0]], UsageError, "is given twice"),
         ([paths[1], copied], UsageError, "both have round 0 of the method noise with seed 0"),
