@@ -56,7 +56,8 @@ def test_strided_convolutions_of_few_frames_are_exact(
     for result, expected in zip(results, exact, strict=True):
         assert result.shape == expected.shape
         error = (result.double() - expected).norm() / expected.norm()
-        assert float(error) < (1e-5 if precision == "float32" else 1e-2)
+        # Rounding to bfloat16 gives up to 0.013; memory that was never written gives NaN or more.
+        assert float(error) < (1e-5 if precision == "float32" else 3e-2)
 
 
 def test_padding_is_seen_by_no_hook_and_undone() -> None:
