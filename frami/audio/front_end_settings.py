@@ -112,18 +112,12 @@ class Settings(Protocol):
 
 def settings_fit(settings: Settings, rates: tuple[int, int]) -> bool:
     """Return whether the numbers of a front end are in range and fit each other."""
-    sizes_fit = _sizes_fit(settings, rates[1])
-    return (
-        settings.sample_rate >= rates[0]
-        and sizes_fit
-        and _work_fits(settings)
-        and _values_fit(settings)
-    )
+    return _sizes_fit(settings, rates) and _work_fits(settings) and _values_fit(settings)
 
 
-def _sizes_fit(settings: Settings, highest_rate: int) -> bool:
+def _sizes_fit(settings: Settings, rates: tuple[int, int]) -> bool:
     limits = {
-        "sample_rate": highest_rate,
+        "sample_rate": rates[1],
         "n_fft": 65_536,
         "win_length": settings.n_fft,
         "hop_length": settings.win_length,
@@ -131,6 +125,7 @@ def _sizes_fit(settings: Settings, highest_rate: int) -> bool:
     }
     return (
         all(1 <= getattr(settings, name) <= limit for name, limit in limits.items())
+        and rates[0] <= settings.sample_rate
         and 0 <= settings.f_min < settings.f_max <= settings.sample_rate / 2
         and 0 <= settings.repeat_seconds <= 3600
         and (settings.mfcc_bands == 0 or settings.n_mels <= settings.mfcc_bands <= 1024)

@@ -213,7 +213,7 @@ class FrontEnd:
         divided by their peak, and what MFCCs leave out. There is no randomness.
 
         Raises:
-            UsageError: The features come from a function of the user's own, or these have no sound.
+            UsageError: The features come from a function of the user's own, or no sound has these.
         """
         if self.function:
             raise UsageError(

@@ -27,7 +27,7 @@ def waveform_of(settings: Settings, power: Tensor, matrix: Tensor, iterations: i
     """Return a waveform ``(T,)`` whose band powers resemble ``power`` (bands, N).
 
     Raises:
-        UsageError: It would take too much memory, or there is none.
+        UsageError: The waveform would take too much memory, or there is none.
     """
     values = settings.n_fft * power.shape[1]
     if values > MOST_VALUES or settings.n_fft > MOST_VALUES_PER_ROW * settings.n_mels:

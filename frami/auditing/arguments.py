@@ -51,8 +51,8 @@ def describe_training(work: Work, trainer: Trainer, note: str) -> list[str]:
     """Return sentences on how the models that the audit trains differ from the teacher."""
     if not (work.references or work.canaries):
         return []
-    is_private = work.statement and not trainer.function
-    return [*([note] if note else []), *([NOT_PRIVATE] if is_private else [])]
+    lacks_privacy = work.statement and not trainer.function
+    return [*([note] if note else []), *([NOT_PRIVATE] if lacks_privacy else [])]
 
 
 def describe_count(teacher: Model, pool: Pool) -> list[str]:

@@ -21,6 +21,15 @@ from frami.core.progress import (
 )
 
 
+def open_terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Put a terminal of 100 columns in the place of standard error."""
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "100")
+    return terminal
+
+
 def test_show_progress_resumed_work_estimates_time_from_this_run_only(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,10 +70,7 @@ def test_a_report_that_is_not_a_function_is_refused() -> None:
 def test_stages_in_a_terminal_have_one_line_for_each_title(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    terminal = io.StringIO()
-    monkeypatch.setattr(terminal, "isatty", lambda: True)
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("COLUMNS", "100")
+    terminal = open_terminal(monkeypatch)
     with show_stages() as report:
         report(0)
         for total in (4, 7):
@@ -108,10 +114,7 @@ def test_total_that_is_known_late_counts(capsys: pytest.CaptureFixture[str]) -> 
 def test_names_of_a_stranger_are_no_markup_and_do_not_control_the_terminal(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    terminal = io.StringIO()
-    monkeypatch.setattr(terminal, "isatty", lambda: True)
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("COLUMNS", "100")
+    terminal = open_terminal(monkeypatch)
     with show_stages() as report:
         begin_stage(report, "clips of [/b]\x1b]0;x\x07", 3)(0, "[/c]\x9b2J")
     assert "[/b] ]0;x" in terminal.getvalue() and "\x1b]" not in terminal.getvalue()
