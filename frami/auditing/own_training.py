@@ -42,6 +42,6 @@ def train_with(reference: str, model: Model, clips: Spectrograms, seed: int) -> 
     if any(getattr(trained, name) != getattr(model, name) for name in kept):
         raise OperationError(
             f"{entry} returned a model with other labels, another front end or another task than "
-            f"those of the model that it was given."
+            f"the model that it was given."
         )
     return trained

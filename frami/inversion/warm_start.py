@@ -1,6 +1,6 @@
 """Warm start: begin a synthesis with what the method of a finished store has learned.
 
-Shards that all begin so need not each learn anew.
+All shards of a plan can begin at one store, so that none has to learn from nothing.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,7 @@ def _check_plain(path: Path, tensors: Mapping[str, Tensor]) -> None:
         if not is_plain:
             raise UsageError(
                 f"{path} holds {name!r}, which is not a plain tensor: it is sparse, quantized, "
-                f"complex, packed, expanded or "
-                f"without values. {SAVE_STATE_DICT}."
+                f"complex, packed, expanded or without values. {SAVE_STATE_DICT}."
             )
     storages = [tensor.untyped_storage() for tensor in tensors.values()]
     stored = sum({one.data_ptr(): one.nbytes() for one in storages}.values())
@@ -104,6 +104,7 @@ def _check_plain(path: Path, tensors: Mapping[str, Tensor]) -> None:
         )
 
 
+@cache
 def _has_numbers(dtype: torch.dtype) -> bool:
     """Return whether torch can compute with a type; some pack several numbers in a byte."""
     try:
