@@ -7,6 +7,7 @@ from typing import Any
 
 from frami.auditing.subjects import DESCRIPTIONS
 from frami.auditing.verdict import NO_EVIDENCE, percent
+from frami.core.text import to_text
 
 
 def write_document(content: Mapping[str, Any]) -> str:
@@ -23,7 +24,7 @@ def write_document(content: Mapping[str, Any]) -> str:
         lines += ["", f"## Attacks on the {subject}", "", *_table(findings)]
     if content["neighbors"]:
         lines += ["", f"## Nearest neighbors: {NO_EVIDENCE}", "", *_neighbors(content["neighbors"])]
-    return "\n".join([*lines, ""])
+    return to_text("\n".join([*lines, ""]))
 
 
 def _describe_input(content: Mapping[str, Any]) -> list[str]:

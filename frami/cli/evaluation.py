@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from frami.cli import output
 from frami.core.errors import UsageError
-from frami.core.text import count
+from frami.core.text import count, to_bytes
 
 if TYPE_CHECKING:
     from frami.evaluate.event_frames import Events
@@ -136,7 +136,7 @@ def _write_events(
     stem = path.name.removesuffix(".json")
     table, picture = path.with_name(f"{stem}.events.tsv"), path.with_name(f"{stem}.events.png")
     split = load_split(arguments["dataset"], arguments["data"], test_fold=test_fold)
-    files.write_bytes(table, events_tsv(events).encode())
+    files.write_bytes(table, to_bytes(events_tsv(events)))
     chart = draw_event_rolls(model, split_for_task(split, model.task), events)
     files.write_bytes(picture, charts.to_png(chart))
     return f"The events are in {table}; {picture} shows those of some clips."

@@ -7,6 +7,8 @@ import fcntl
 import json
 import lzma
 import os
+import re
+import stat
 import struct
 import zipfile
 import zlib
@@ -42,6 +44,11 @@ def expand(path: str | Path) -> Path:
     A shell does not replace it in ``--out=~/model``, in quotes, or in a file of settings.
     """
     return Path(os.path.expanduser(path))
+
+
+def resolve(path: str | Path) -> Path:
+    """Return an absolute path without links, also of a link that leads to itself."""
+    return Path(os.path.realpath(path))  # before Python 3.13, `Path.resolve` raises for it
 
 
 @contextmanager
@@ -152,8 +159,19 @@ def ensure_below(folder: Path, name: str | Path) -> Path:
 
 
 def open_below(path: str | Path, flags: int) -> int:
-    """Return the descriptor of a file that is not a link; an opener for `open`."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    """Return the descriptor of a file, not of a link or a pipe; an opener for `open`.
+
+    A file that is to be emptied may have no second name, which may lie elsewhere.
+    """
+    opening = flags & ~os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, opening, 0o666)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or (flags & os.O_TRUNC and status.st_nlink > 1):
+        os.close(descriptor)
+        raise OSError(errno.EEXIST, "It is not a file of its own there. Remove it", str(path))
+    if flags & os.O_TRUNC:
+        os.ftruncate(descriptor, 0)
+    return descriptor
 
 
 @contextmanager
@@ -214,8 +232,9 @@ def sync(path: Path) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file atomically."""
-    write_bytes(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    """Write a JSON file atomically. The name of a file that is not text gets escapes."""
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    write_bytes(path, re.sub("[\ud800-\udfff]", lambda m: rf"\\u{ord(m[0]):x}", text).encode())
 
 
 def read_tree(folder: Path) -> dict[str, bytes]:

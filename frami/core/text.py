@@ -28,6 +28,20 @@ def make_printable(text: str, keep: str = "") -> str:
     return "".join(letter if letter.isprintable() or letter in keep else " " for letter in text)
 
 
+def to_text(name: str) -> str:
+    r"""Return a file's name with escapes for what is not text in it, as a terminal shows it.
+
+    >>> to_text(b"a\xff.wav".decode(errors="surrogateescape"))
+    'a\\udcff.wav'
+    """
+    return to_bytes(name).decode()
+
+
+def to_bytes(text: str) -> bytes:
+    """Return a text in UTF-8, with escapes for what is not text in it, such as a file's name."""
+    return text.encode(errors="backslashreplace")
+
+
 def format_mapping(values: Mapping[str, Any]) -> str:
     """Return settings or scores in one line; nested ones come last, without their heading.
 

@@ -18,8 +18,9 @@ import torch
 from frami.audio.io import read_original_audio
 from frami.core.cache import Pack, file_key
 from frami.core.errors import FramiError, UsageError
-from frami.core.files import describe_os_error
+from frami.core.files import describe_os_error, resolve
 from frami.core.progress import ProgressCallback, silent
+from frami.core.text import to_text
 from frami.data.recordings import ClipFormat
 from frami.data.spectrogram_cache import code_digest
 
@@ -87,6 +88,22 @@ def walk_audio(folder: Path) -> Iterator[str]:
                 yield (Path(root) / name).relative_to(folder).as_posix()
 
 
+def parts_of(folder: Path, names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the parts of the paths of files below a folder, in which folders name the classes.
+
+    Raises:
+        UsageError: The name of a folder is not text, as a file with the classes needs it.
+    """
+    parts = [Path(name).parts for name in names]
+    for name in {name for path in parts for name in path[:-1]}:
+        if to_text(name) != name:
+            raise UsageError(
+                f"{to_text(str(folder))} has the folder {to_text(name)}, whose name is not text "
+                f"(UTF-8), but folders name the classes. Rename it."
+            )
+    return parts
+
+
 def check_links(data: Path, folder: Path) -> None:
     """Raise `UsageError` if a link leads outside a data folder; hidden ones count, too.
 
@@ -110,14 +127,14 @@ def may_follow() -> bool:
 
 def may_read(folder: Path, path: Path) -> bool:
     """Return whether a path stays in a data folder when all links are followed, or need not."""
-    return may_follow() or path.resolve().is_relative_to(folder.resolve())
+    return may_follow() or resolve(path).is_relative_to(resolve(folder))
 
 
 def check_link(folder: Path, path: Path) -> None:
     """Raise `UsageError` if a path in a data folder is a link to a place outside."""
     if path.is_symlink() and path.exists() and not may_read(folder, path):
         raise UsageError(
-            f"{path} is a link to {path.resolve()}, outside {folder}. If you made this link, set "
+            f"{path} is a link to {resolve(path)}, outside {folder}. If you made this link, set "
             f"{FOLLOW_LINKS}=1 to follow it; otherwise remove it."
         )
 

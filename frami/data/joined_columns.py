@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import resolve
 from frami.core.json_files import check_entries, parse_json
 from frami.core.shards import MOST_SHARDS
 from frami.data import row_order
@@ -70,14 +71,14 @@ def describe_sources(paths: Sequence[Path], clips: Sequence[int], batch: int, fo
     Raises:
         UsageError: A shard does not lie in the folder of the joined store, or below it.
     """
-    folder, names = folder.resolve(), []
+    folder, names = resolve(folder), []
     for path in paths:
-        if not path.resolve().is_relative_to(folder):
+        if not resolve(path).is_relative_to(folder):
             raise UsageError(
                 f"{path} does not lie in {folder} or below it, so `virtual` cannot refer to it. "
                 f"Choose an `out` beside the shards, or copy their clips."
             )
-        names.append(path.resolve().relative_to(folder).as_posix())
+        names.append(resolve(path).relative_to(folder).as_posix())
     return json.dumps({"batch_size": batch, "files": names, "clips": list(clips)})
 
 
@@ -105,10 +106,10 @@ def read_sources(store: Path, text: str) -> Sources:
 
 def _find(store: Path, name: str) -> Path:
     """Return the path of a shard; its name may come from a stranger."""
-    folder, relative = store.resolve().parent, PurePosixPath(name)
+    folder, relative = resolve(store).parent, PurePosixPath(name)
     path = folder / relative
     is_plain = bool(relative.parts) and not relative.is_absolute() and ".." not in relative.parts
-    if not is_plain or not path.resolve().is_relative_to(folder):
+    if not is_plain or not resolve(path).is_relative_to(folder):
         raise Hdf5Error(f"it refers to {name!r}, which is not a file below its own folder")
     if not path.is_file():
         raise OperationError(

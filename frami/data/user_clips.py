@@ -13,7 +13,7 @@ from frami.core.errors import UsageError
 from frami.core.text import count, preview
 from frami.data.annotations import Event, EventList
 from frami.data.audio_files import describe_unlisted
-from frami.data.contents import AUDIO_SUFFIXES, is_audio, may_read, walk_audio
+from frami.data.contents import AUDIO_SUFFIXES, is_audio, may_read, parts_of, walk_audio
 from frami.data.faults import Faults
 from frami.data.listing import Listing, Row
 
@@ -92,7 +92,7 @@ def read_class_folders(folder: Path) -> UserClips:
             f"{folder} has no audio files ({', '.join(AUDIO_SUFFIXES)}). `data` must be a folder "
             f"with one folder for each class, or with a table of files and labels."
         )
-    parts = [Path(name).parts for name in names]
+    parts = parts_of(folder, names)
     top = sorted({path[0] for path in parts if len(path) > 1})
     if not top:
         raise UsageError(

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from frami.core.text import count, itemize, preview
+from frami.core.files import resolve
+from frami.core.text import count, itemize, preview, to_text
 from frami.data.contents import estimate_format
 from frami.data.folds import check_fold
 from frami.data.recordings import FileReader, Recordings, Split
@@ -42,7 +43,7 @@ def test_folds(folder: Path) -> list[str]:
 def split(folder: Path, fold: str) -> Split:
     """Return the split that tests on one fold, and trains on ``train`` or on all other folds."""
     divided = divide_clips(folder)
-    name = f"folder:{folder.resolve().name}"
+    name = f"folder:{to_text(resolve(folder).name)}"
     check_fold(name, fold, divided.folds)
     folds = [clip.fold for clip in divided.user.clips]
     fixed = TRAIN in folds

@@ -16,7 +16,7 @@ from frami.core import files
 from frami.core.errors import OperationError, UsageError
 from frami.core.progress import ProgressCallback
 from frami.core.runtime import Runtime
-from frami.core.text import count
+from frami.core.text import count, to_bytes
 from frami.export import agreement, card, executorch, measure, package
 from frami.export.agreement import TestSet, load_test_set
 from frami.export.example import write_example
@@ -234,7 +234,7 @@ class Job:
             describe_quantization(exported.quantization),
             exported.remarks,
         )
-        files.write_bytes(folder / "README.md", text.encode())
+        files.write_bytes(folder / "README.md", to_bytes(text))
         quantization = exported.quantization
         content = {
             **record,

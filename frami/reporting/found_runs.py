@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from frami.core.errors import UsageError
-from frami.core.files import expand
+from frami.core.files import expand, resolve
 from frami.core.run import settings_id
 from frami.data.identity import contents_fingerprint
 from frami.data.store import Store, store_run_folder
@@ -51,7 +51,7 @@ class FoundRun:
     @property
     def name(self) -> str:
         """The last part of the path."""
-        return shown(self.path.name or self.path.resolve().name)
+        return shown(self.path.name or resolve(self.path).name)
 
 
 def find_runs(paths: Sequence[str | Path]) -> list[FoundRun]:
@@ -68,7 +68,7 @@ def find_runs(paths: Sequence[str | Path]) -> list[FoundRun]:
         bundle.resolve_bundle(path) if str(path) in known and not Path(path).exists() else path
         for path in paths
     ]
-    distinct = {path.resolve(): path for path in map(expand, given)}
+    distinct = {resolve(path): path for path in map(expand, given)}
     return [_find(path) for path in distinct.values()]
 
 
@@ -107,8 +107,7 @@ def _find_folder(path: Path) -> FoundRun:
             return FoundRun(path=path, kind="model", content=mapping(content), **log)
     if (path / MARKS["bench"]).exists():
         return FoundRun(path=path, kind="bench", rows=untrusted.read_csv(path, MARKS["bench"]))
-    store = path.with_suffix(".h5")
-    if path.suffix == ".run" and store.is_file():
+    if path.suffix == ".run" and (store := path.with_suffix(".h5")).is_file():
         return _find_store(store)
     if not record:
         raise UsageError(
@@ -136,7 +135,7 @@ def _find_store(path: Path) -> FoundRun:
     record: Mapping[str, Any] = {}
     losses: Sequence[Mapping[str, float]] = ()
     if folder.is_dir():
-        if not folder.resolve().is_relative_to(path.parent.resolve()):
+        if not resolve(folder).is_relative_to(resolve(path.parent)):
             raise UsageError(
                 f"{folder} is a link out of its folder, and such links are not followed."
             )

@@ -13,6 +13,7 @@ from typing import Any
 
 from frami.core import json_files
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import resolve
 from frami.data.store import Store
 
 MAX_BYTES = 32_000_000  # of a text file
@@ -31,8 +32,8 @@ def find_file(folder: Path, name: str, max_bytes: int = MAX_BYTES) -> Path | Non
         UsageError: The file is a link to a place outside of the folder, or it is too large.
     """
     path = folder / name
-    target = path.resolve()
-    if not target.is_relative_to(folder.resolve()):
+    target = resolve(path)
+    if not target.is_relative_to(resolve(folder)):
         raise UsageError(f"{path} is a link out of its folder, and such links are not followed.")
     if not target.is_file():  # also false for a pipe, which would never end
         return None

@@ -12,6 +12,7 @@ import pytest
 
 from frami.core import files
 from frami.core.errors import OperationError, UsageError
+from frami.core.json_files import read_json
 from tests.conftest import full_disk
 
 
@@ -116,3 +117,33 @@ def test_exclusive_releases_the_folder_after_the_block(tmp_path: Path) -> None:
     for _ in range(2):
         with files.exclusive(tmp_path):
             assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".a.json.part")
+    with pytest.raises(OperationError, match=r"Cannot write .*a\.json\.part"):
+        files.write_json(tmp_path / "a.json", {})
+    os.mkfifo(tmp_path / "log")
+    reader = os.open(tmp_path / "log", os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(OSError, match="not a file of its own"):
+        files.open_below(tmp_path / "log", os.O_WRONLY | os.O_APPEND)
+    os.close(reader)
+
+
+def test_a_second_name_of_a_file_elsewhere_is_not_emptied(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("content")
+    (tmp_path / ".a.json.part").hardlink_to(tmp_path / "mine")
+    with pytest.raises(OperationError, match="not a file of its own"):
+        files.write_json(tmp_path / "a.json", {})
+    assert (tmp_path / "mine").read_text() == "content"
+
+
+def test_a_link_to_itself_has_a_path(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("a")
+    assert files.resolve(tmp_path / "a") == tmp_path.resolve() / "a"
+
+
+def test_write_json_escapes_names_that_are_not_text(tmp_path: Path) -> None:
+    name = os.fsdecode(b"a\xff.wav")
+    files.write_json(tmp_path / "a.json", {name: [name]})
+    assert read_json(tmp_path / "a.json") == {r"a\udcff.wav": [r"a\udcff.wav"]}

@@ -106,6 +106,13 @@ def test_impossible_list_of_shards_is_refused(
         Store(joined)
 
 
+def test_shard_that_is_a_link_to_itself_is_missing(joined: Path) -> None:
+    (joined.parent / "loop.h5").symlink_to("loop.h5")
+    rewrite(joined, **names_of("loop.h5"))
+    with pytest.raises(OperationError, match=r"loop\.h5, which is missing"):
+        Store(joined)
+
+
 def test_folder_can_be_moved_with_its_shards(joined: Path, tmp_path: Path) -> None:
     moved = joined.parent.rename(tmp_path / "moved") / joined.name
     with Store(moved) as store:

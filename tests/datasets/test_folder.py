@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import unicodedata
 from pathlib import Path
@@ -192,6 +193,18 @@ def test_files_that_cannot_be_used_are_left_out_or_refused(tmp_path: Path) -> No
     with pytest.raises(OperationError, match=r"8 clips of folder:.*`strict` to .*them:") as caught:
         load_split("folder", tmp_path, test_fold="1", strict=True)
     assert str(caught.value).splitlines()[1:] == lines[1:]
+
+
+def test_names_that_are_not_text_are_refused_for_classes_alone(tmp_path: Path) -> None:
+    odd = os.fsdecode(b"\xfe")
+    written = write_class_folders(tmp_path / "pets", {"dog": 5, "cat": 5})
+    folder = written.rename(tmp_path / os.fsdecode(b"pets\xff"))
+    (folder / "dog/0.wav").rename(folder / f"dog/{odd}.wav")
+    split = load_split("folder", folder, test_fold="1", strict=True)
+    assert split.dataset == r"folder:pets\udcff" and len(labels_of(split)) == 10
+    (folder / "dog").rename(folder / odd)
+    with pytest.raises(UsageError, match=r"has the folder \\udcfe, whose name is not text"):
+        load_split("folder", folder, test_fold="1")
 
 
 def test_hidden_files_and_remains_of_archives_are_ignored(tmp_path: Path) -> None:

@@ -250,6 +250,19 @@ def test_report_refuses_a_broken_run_in_one_sentence(bundle: Path, sentence: str
     assert "\n" not in str(error.value) and not (bundle.parent / "page.html").exists()
 
 
+def test_report_counts_a_link_to_itself_as_missing(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bundle / "audit.json").symlink_to("audit.json")
+    write_page(bundle.parent, "teacher")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/loop").symlink_to("loop")
+    monkeypatch.chdir(tmp_path / "empty")
+    for path, sentence in (("loop", "There is no run loop"), (".", "holds nothing that a report")):
+        with pytest.raises(UsageError, match=sentence):
+            report([path], "page.html")
+
+
 def test_report_does_not_follow_a_link_to_weights(bundle: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     weights = bundle / "weights.safetensors"
