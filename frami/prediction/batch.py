@@ -111,6 +111,8 @@ def total_duration(paths: Sequence[Path], report: ProgressCallback = silent) -> 
 
 def duration(path: Path) -> float:
     """Return the length of a sound by its header, s; 0 if it cannot be read."""
+    if not path.is_file():  # the decoder would wait for a pipe
+        return 0.0
     try:
         return float(soundfile.info(decoder_name(path)).duration)
     except (*DECODING_ERRORS, OSError, ZeroDivisionError):

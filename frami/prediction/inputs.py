@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,12 +16,13 @@ from frami.core.checks import check_integer
 from frami.core.errors import OperationError, UsageError, unknown_name
 from frami.core.files import expand
 from frami.core.text import preview
-from frami.data.contents import AUDIO_SUFFIXES, walk_audio
+from frami.data.contents import AUDIO_SUFFIXES, check_link, walk_audio
 
 # Sample formats by the names of ffmpeg.
 PCM = {"s16le": "<i2", "s16be": ">i2", "s32le": "<i4", "f32le": "<f4", "u8": "u1"}
 CONTAINERS = {b"RIFF": "wav", b"fLaC": "flac", b"OggS": "ogg", b"ID3\x03": "mp3"}
 PIPE_BYTES = 1 << 16
+ANY_FOLDERS = "**"  # of a pattern: any number of folders within each other
 
 
 def find_sounds(words: Sequence[str]) -> list[Path]:
@@ -47,12 +49,40 @@ def _expand(word: str) -> list[Path]:
         return files
     if path.exists():
         return [path]
-    matches = sorted(map(Path, glob.glob(str(path), recursive=True)))
-    files = [each for each in matches if each.is_file()]
+    files = [each for each in _match(path) if each.is_file()]
     if not files:
         problem = "No file matches" if glob.has_magic(word) else "There is no file or folder"
         raise UsageError(f"{problem} {word!r}.")
     return files
+
+
+def _match(pattern: Path) -> list[Path]:
+    """Return the paths that a pattern matches, sorted, without those of links out of its folder.
+
+    glob would follow every link below ``**``, and two of them that lead to each other without end.
+    """
+    n_plain = next(n for n, part in enumerate((*pattern.parts, "*")) if glob.has_magic(part))
+    folder, parts = Path(*pattern.parts[:n_plain]), pattern.parts[n_plain:]
+    if not parts:
+        return []
+    if ANY_FOLDERS in parts:
+        names = walk_audio(folder) if folder.is_dir() else ()
+        return sorted(folder / name for name in names if _fits(Path(name).parts, parts))
+    matches = sorted(map(Path, glob.glob(str(pattern))))
+    for path in matches:
+        for above in (path, *path.parents[: len(parts) - 1]):
+            check_link(folder, above)
+    return matches
+
+
+def _fits(names: Sequence[str], parts: Sequence[str]) -> bool:
+    """Return whether the parts of a path fit those of a pattern."""
+    if not parts:
+        return not names
+    if parts[0] == ANY_FOLDERS:
+        return any(_fits(names[first:], parts[1:]) for first in range(len(names) + 1))
+    is_first = bool(names) and fnmatch.fnmatchcase(names[0], parts[0])
+    return is_first and _fits(names[1:], parts[1:])
 
 
 def read_pcm(pipe: BinaryIO, sample_format: str = "s16le", channels: int = 1) -> Iterator[Tensor]:

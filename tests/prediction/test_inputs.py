@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from frami.core.errors import OperationError, UsageError
+from frami.prediction.batch import duration
 from frami.prediction.inputs import find_sounds, read_pcm
 
 
@@ -89,3 +91,28 @@ def test_links_out_of_a_folder_are_not_followed(folder: Path, tmp_path: Path) ->
     (folder / "deep/other.wav").symlink_to(folder / "b.wav")
     with pytest.raises(UsageError, match=r"other.wav is a link to"):
         find_sounds(["deep"])
+
+
+def test_patterns_do_not_follow_links_without_end(folder: Path) -> None:
+    for name in ("one", "two"):
+        (folder / "deep" / name).symlink_to(".")
+    found = find_sounds(["deep/**/*.Wav", "**/c.*"])
+    assert [str(path) for path in found] == ["deep/er/c.Wav"]
+    assert [str(path) for path in find_sounds(["**"])] == [str(path) for path in find_sounds(["."])]
+
+
+@pytest.mark.parametrize("word", ["deep/*.wav", "deep/*/*.wav", "deep/**/*.wav"])
+def test_patterns_do_not_lead_out_of_their_folder(
+    folder: Path, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "deep/other.wav").symlink_to(folder / "b.wav")
+    (folder / "deep/others").symlink_to(folder)
+    with pytest.raises(UsageError, match=r"other.* is a link to"):
+        find_sounds([word])
+    monkeypatch.setenv("FRAMI_FOLLOW_LINKS", "1")
+    assert find_sounds([word])
+
+
+def test_a_pipe_is_skipped_and_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.wav")
+    assert duration(folder / "pipe.wav") == 0
