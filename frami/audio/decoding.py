@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import soundfile
 
-from frami.audio import containers, streams
+from frami.audio import containers, mp3_frames, streams
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand, reraise_os_errors
 
@@ -85,7 +85,20 @@ def open_audio(path: Path) -> Iterator[soundfile.SoundFile]:
                     f"{path} is a file of the format {file.format}, which does not tell where its "
                     f"sound ends: convert it to wav or flac."
                 )
+            if file.format in ("MP3", "MPEG"):
+                _check_mp3(path, file.frames)
             yield file
+
+
+def _check_mp3(path: Path, length: int) -> None:
+    """Refuse an mp3 file of which only a part would be read.
+
+    Without a length in the first frame, the decoder guesses one from the size of that frame.
+    """
+    with path.open("rb") as content:
+        found = mp3_frames.count_samples(content)
+    if found > length + mp3_frames.MOST_HIDDEN:
+        raise OperationError(_describe_unread(path, length, found))
 
 
 def reading_error(path: Path) -> OperationError:
@@ -112,6 +125,9 @@ def examine(path: Path) -> Verdict:
                 return Verdict(f"{path} is cut off within its last page: fetch it again.")
         elif magic == b"fLaC":
             end = streams.find_second_flac(file, size)
+            announced, found = streams.measure_flac(file, end)
+            if 0 < announced < found:
+                return Verdict(_describe_unread(path, announced, found))
             patches = streams.patch_flac(file, end)
         elif layout := containers.find_sound(file, size):
             if layout.is_cut_off:
@@ -130,6 +146,13 @@ def _describe_cut(path: Path, layout: containers.Layout, magic: bytes) -> str:
         f"{path} is cut off, or its header is wrong: the header announces {layout.announced:,} "
         f"bytes of sound, but {max(0, layout.present):,} are there. Fetch it again; if the sound "
         f"is whole, {way_out}"
+    )
+
+
+def _describe_unread(path: Path, announced: int, found: int) -> str:
+    return (
+        f"{path} has about {found:,} samples, but its header lets only {announced:,} be read. "
+        f"Fetch it again, or convert it to wav: ffmpeg -i OLD NEW.wav"
     )
 
 

@@ -11,6 +11,7 @@ from typing import BinaryIO
 BLOCK_BYTES = 1 << 20
 FLAC_STARTS = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22")
 FLAC_TAIL_BYTES = 1 << 17
+FLAC_BITS = (0, 8, 12, -1, 16, 20, 24, 32)  # of a sample, by their code; 0 is that of the file
 # The first frame of a VBR or LAME file holds the number of its bytes instead of sound.
 XING = re.compile(rb"\xff[\xe2-\xff].{2}(?:.{9}|.{17}|.{32})(?:Xing|Info)", re.DOTALL)
 XING_FRAMES, XING_BYTES = 1, 2
@@ -90,27 +91,50 @@ def patch_flac(file: BinaryIO, size: int) -> dict[int, bytes]:
     Empty if the file has the number. A pipe cannot write it, and libsndfile reads no flac file
     without it.
     """
-    file.seek(0)
-    head = file.read(42)
-    if len(head) < 42 or head[4] & 0x7F or int.from_bytes(head[21:26], "big") & 0xF_FFFF_FFFF:
+    announced, n_samples = measure_flac(file, size)
+    if announced or not n_samples:
         return {}
-    file.seek(max(42, size - FLAC_TAIL_BYTES))
-    n_samples = _samples_before_end(file.read(), int.from_bytes(head[10:12], "big"))
-    if not n_samples:
-        return {}
-    kept = int.from_bytes(head[21:26], "big")
+    file.seek(21)
+    kept = int.from_bytes(file.read(5), "big")
     return {21: (kept | n_samples).to_bytes(5, "big")}
 
 
-def _samples_before_end(tail: bytes, fixed_size: int) -> int:
+def measure_flac(file: BinaryIO, size: int) -> tuple[int, int]:
+    """Return how many samples the header of a flac file gives, and how many its last frame.
+
+    Each is 0 if it is not known.
+    """
+    file.seek(0)
+    head = file.read(42)
+    if len(head) < 42 or head[4] & 0x7F:
+        return 0, 0
+    file.seek(max(42, size - FLAC_TAIL_BYTES))
+    tail = file.read(min(FLAC_TAIL_BYTES, max(0, size - 42)))
+    return int.from_bytes(head[21:26], "big") & 0xF_FFFF_FFFF, _samples_before_end(tail, head)
+
+
+def _samples_before_end(tail: bytes, head: bytes) -> int:
     """Return the number of samples up to the end of the last flac frame that begins in ``tail``."""
-    end = len(tail)
+    end, fixed_size = len(tail), int.from_bytes(head[10:12], "big")
     while (end := tail.rfind(b"\xff", 0, end)) >= 0:
-        if tail[end + 1 : end + 2] in (b"\xf8", b"\xf9"):
+        if tail[end + 1 : end + 2] in (b"\xf8", b"\xf9") and _has_format(tail[end + 3 :], head):
             n_samples = _end_of_frame(tail[end : end + 16], fixed_size)
             if n_samples:
                 return n_samples
     return 0
+
+
+def _has_format(rest: bytes, head: bytes) -> bool:
+    """Return whether a flac frame has the channels and bits of its file; sound can look like one.
+
+    Args:
+        rest: The bytes of the frame from the fourth on.
+        head: The first bytes of the file.
+    """
+    channels, bits = 1 + (head[20] >> 1 & 7), 1 + ((head[20] & 1) << 4 | head[21] >> 4)
+    code = rest[0] if rest else 1
+    n_channels = 1 + (code >> 4) if code >> 4 < 8 else 2
+    return n_channels == channels and not code & 1 and FLAC_BITS[code >> 1 & 7] in (0, bits)
 
 
 def _end_of_frame(header: bytes, fixed_size: int) -> int:

@@ -267,3 +267,30 @@ def test_an_error_of_the_disk_is_not_called_damage(
     monkeypatch.setattr(Path, "open", fail)
     with pytest.raises(OperationError, match="Cannot read .*a.wav: Input/output error"):
         reader(path, RATE)
+
+
+def test_flac_header_that_gives_fewer_samples_than_there_are_is_refused(
+    read: Callable[[bytes], torch.Tensor],
+) -> None:
+    content = encode("FLAC")
+    kept = int.from_bytes(content[21:26], "big") & ~0xF_FFFF_FFFF
+    for announced in (1, RATE // 2, RATE - 1):
+        with pytest.raises(OperationError, match=rf"only {announced:,} be read"):
+            read(patch(content, 21, (kept | announced).to_bytes(5, "big")))
+    assert len(read(content)) == RATE
+
+
+def test_mp3_file_whose_length_the_decoder_underestimates_is_refused(
+    read: Callable[[bytes], torch.Tensor],
+) -> None:
+    buffer, quiet = io.BytesIO(), np.concatenate([1e-3 * SOUND] * 20)
+    loud = 0.3 * np.random.default_rng(0).standard_normal(20 * RATE).clip(-2, 2)
+    with soundfile.SoundFile(
+        buffer, "w", RATE, 1, "MPEG_LAYER_III", format="MP3", bitrate_mode="VARIABLE"
+    ) as file:
+        file.write(np.concatenate([quiet, loud]))
+    content = buffer.getvalue()
+    assert len(read(content)) == 40 * RATE
+    without_length = content[content.index(content[:2], 4) :]
+    with pytest.raises(OperationError, match=r"has about .* samples, but its header lets only"):
+        read(without_length)
