@@ -17,7 +17,7 @@ from pathlib import Path
 
 import platformdirs
 
-from frami.core.files import expand
+from frami.core.files import ZIP_ERRORS, expand
 
 VARIABLE = "FRAMI_CACHE"
 OFF = "off"
@@ -94,7 +94,7 @@ class Pack:
             os.utime(path)  # used now
         except FileNotFoundError:
             return {}
-        except (OSError, zipfile.BadZipFile, EOFError, ValueError, NotImplementedError):
+        except ZIP_ERRORS:
             with suppress(OSError), self._locked():
                 path.unlink(missing_ok=True)
             return {}
@@ -106,7 +106,7 @@ class Pack:
         if self._folder is None or not contents or size > MAX_BYTES:
             return
         path = self._folder / self._name
-        with suppress(OSError, zipfile.BadZipFile, ValueError):
+        with suppress(*ZIP_ERRORS):
             self._folder.mkdir(parents=True, exist_ok=True)
             with self._locked():
                 known = _size(path)

@@ -6,7 +6,6 @@ for each processor, torch version and number of threads. Runs on one machine thu
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time
@@ -21,6 +20,7 @@ from torch import nn
 from frami.core import files
 from frami.core.cache import cache_folder, digest_of
 from frami.core.errors import OperationError
+from frami.core.json_files import read_json
 from frami.core.memory import raise_if_full
 
 # Precision, and whether the layout is channels last. Each must take at most this part of the time
@@ -62,8 +62,8 @@ def stored_choice() -> Choice | None:
     path, identity = _file(), machine_identity()
     if path is None or not path.is_file():
         return None
-    with suppress(OSError, ValueError, KeyError, TypeError, ArithmeticError):
-        content = json.loads(path.read_text(encoding="utf-8"))
+    with suppress(OperationError, KeyError, TypeError, ArithmeticError):
+        content = read_json(path)
         choice = Choice(**content["choice"])
         known = (choice.precision, choice.channels_last) in CANDIDATES
         if known and content["machine"] == identity and 0 < choice.ratio <= 1:

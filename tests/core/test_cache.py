@@ -49,6 +49,19 @@ def test_a_damaged_pack_is_deleted_and_rebuilt(damage: str, folder: Path) -> Non
     assert pack.read(["a", "b"]) == CONTENTS
 
 
+def test_a_pack_with_any_damaged_byte_is_not_an_error(folder: Path) -> None:
+    pack = Pack("spectrograms", "1")
+    pack.add(CONTENTS)
+    (path,) = folder.iterdir()
+    good = path.read_bytes()
+    for place in range(len(good)):
+        for value in (1, 8, 255):  # encrypted, compressed, of a later version
+            path.write_bytes(good[:place] + bytes([value]) + good[place + 1 :])
+            assert pack.read(["a", "b"]).items() <= CONTENTS.items()
+            path.write_bytes(good[:place] + bytes([value]) + good[place + 1 :])
+            pack.add({"c": b"3"})
+
+
 def test_a_damaged_pack_is_not_added_to(folder: Path) -> None:
     pack = Pack("spectrograms", "1")
     pack.add(CONTENTS)

@@ -80,7 +80,13 @@ def test_other_threads_and_damaged_files_are_measured_again(
     select_runtime("cpu", threads=2)
     assert len(calls) == 2 and len(list(cache.iterdir())) == 2
     good = path.read_text()
-    for damaged in ("{", "[]", good.replace("bfloat16", "float8"), good.replace("cpu", "gpu")):
+    for damaged in (
+        "{",
+        "[]",
+        "[" * 10**5,
+        good.replace("bfloat16", "float8"),
+        good.replace("cpu", "gpu"),
+    ):
         path.write_text(damaged)
         torch.set_num_threads(1)
         if damaged != good:
