@@ -31,6 +31,7 @@ from frami.data.recordings import load_dataset
 from frami.data.splits import find_data_folder, load_split
 from frami.evaluate import events
 from frami.evaluate.scores import measure_title
+from frami.reporting.untrusted import read_csv
 
 KEY = ("suite", "dataset", "fold", "teacher", "student", "source", "seed")
 
@@ -186,18 +187,13 @@ def _check_recordings(experiments: Sequence[Experiment], data: str | None) -> No
 
 def read_rows(page: Path) -> dict[Key, Row]:
     """Return the rows of bench.csv by the values of their key columns."""
-    path = page / "bench.csv"
-    if not path.is_file():
-        return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file)
-        if rows.fieldnames and not set(KEY) <= set(rows.fieldnames):
-            missing = ", ".join(name for name in KEY if name not in rows.fieldnames)
-            raise OperationError(
-                f"{path} is not a table of frami bench: columns are missing ({missing}). "
-                f"Choose another `page`."
-            )
-        return {tuple(row[name] for name in KEY): row for row in rows}
+    rows = read_csv(page, "bench.csv")
+    if rows and (missing := ", ".join(name for name in KEY if name not in rows[0])):
+        raise OperationError(
+            f"{page / 'bench.csv'} is not a table of frami bench: columns are missing ({missing}). "
+            f"Choose another `page`."
+        )
+    return {tuple(row[name] for name in KEY): row for row in rows}
 
 
 def write_report(page: Path, rows: Mapping[Key, Row]) -> None:

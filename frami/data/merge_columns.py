@@ -75,7 +75,8 @@ def _create_column(
 
 def _loss_positions(store: Store, losses: list[str]) -> list[int]:
     """Return the column of each loss of a store in the merged store."""
-    return [losses.index(name) for name in store.loss_names]
+    places = {name: place for place, name in enumerate(losses)}  # a file may have many
+    return [places[name] for name in store.loss_names]
 
 
 def _copy_column(

@@ -198,3 +198,10 @@ def test_bench_with_wrong_arguments_is_a_usage_error() -> None:
         assert isinstance(result.exception, UsageError) or (
             result.exit_code == 2 and "Error: " in result.output
         )
+
+
+@pytest.mark.parametrize("content", [b"a,b\n\xff,1\n", b"a\n" + b"x" * 10**6, b"a,b\n1,2\n"])
+def test_table_that_cannot_be_read_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "bench.csv").write_bytes(content)
+    with pytest.raises(OperationError, match=r"bench\.csv is not a .*table"):
+        runner.read_rows(tmp_path)
