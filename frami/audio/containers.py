@@ -16,6 +16,7 @@ from typing import BinaryIO, Literal
 # of a type: ffmpeg 0xFFFFFFFF, arecord 0x80000000, sox 0x7FFFF000 (wav) and 0x7F000008 (aiff).
 UNKNOWN_LENGTHS = (0x7F000000, 0x7FFFF000, 0x80000000, 0xFFFFFFFF)
 UNKNOWN_LONG_LENGTH = 1 << 62
+AU_HEADER_BYTES = 24  # or more, with a text; sound cannot begin within them
 HEADER_BYTES = 1 << 16  # a length may include the header, or lack it
 # A file of many more is not audio, but an attempt to keep the reader busy.
 MAX_CHUNKS = 100_000
@@ -181,7 +182,7 @@ def _holds_chunks(file: BinaryIO, format_: _Format, sound: _Chunk, size: int) ->
 def _find_au(head: bytes, size: int) -> Layout:
     start, length = (int.from_bytes(head[at : at + 4], "big") for at in (4, 8))
     present = max(0, size - start)
-    if _is_unknown(length, present):
+    if _is_unknown(length, present) and start >= AU_HEADER_BYTES:
         return Layout(start, None, present, size, {8: min(present, 0xFFFFFFFF).to_bytes(4, "big")})
     return Layout(start, length, min(present, length), min(size, start + length))
 

@@ -280,6 +280,16 @@ def test_flac_header_that_gives_fewer_samples_than_there_are_is_refused(
     assert len(read(content)) == RATE
 
 
+@pytest.mark.parametrize("length", [0, 0xFFFFFFFF])
+def test_au_file_whose_sound_begins_in_its_header_is_refused(
+    length: int, read: Callable[[bytes], torch.Tensor]
+) -> None:
+    content = encode("AU")
+    assert len(read(patch(content, 8, length.to_bytes(4, "big")))) == RATE
+    with pytest.raises(OperationError, match=r"\.wav (holds|is cut off)"):
+        read(patch(content, 4, struct.pack(">II", 8, length)))
+
+
 def test_mp3_file_whose_length_the_decoder_underestimates_is_refused(
     read: Callable[[bytes], torch.Tensor],
 ) -> None:
