@@ -71,7 +71,17 @@ FORMATS = {
 SUBTYPES = {b"RIFF": b"WAVE", b"RIFX": b"WAVE", b"RF64": b"WAVE"}
 # The headers of au, and the order of their bytes.
 AU_ORDERS: Mapping[bytes, Literal["little", "big"]] = {b".snd": "big", b"dns.": "little"}
-MAGIC = (*FORMATS, *AU_ORDERS, b"Crea", b"NIST", b"OggS", b"fLaC", b"ID3\x02", b"ID3\x03", b"ID3\x04")
+MAGIC = (
+    *FORMATS,
+    *AU_ORDERS,
+    b"Crea",
+    b"NIST",
+    b"OggS",
+    b"fLaC",
+    b"ID3\x02",
+    b"ID3\x03",
+    b"ID3\x04",
+)
 
 
 @dataclass(frozen=True)
