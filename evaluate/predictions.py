@@ -12,7 +12,7 @@ from frami.core.runtime import Runtime
 from frami.data.clips import Clips, batches_by_length
 from frami.models.finite import first_not_finite
 from frami.models.model import Model
-from frami.models.network import Network, frozen
+from frami.models.network import Classifier, frozen
 
 
 def iter_predictions(
@@ -36,7 +36,7 @@ def iter_predictions(
             yield logits.cpu(), torch.from_numpy(indices)
 
 
-def _not_finite(network: Network, logits: Tensor, mel: Tensor) -> OperationError:
+def _not_finite(network: Classifier, logits: Tensor, mel: Tensor) -> OperationError:
     wrong = ~logits.isfinite().flatten(1).all(dim=1)
     place = first_not_finite(network, mel[wrong]) or "its last operation"
     return OperationError(

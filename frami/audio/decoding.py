@@ -16,7 +16,8 @@ from frami.audio import containers, streams
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand, reraise_os_errors
 
-DECODING_ERRORS = (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError)
+# soundfile wants a sample rate for each file that is called .raw, and raises TypeError without.
+DECODING_ERRORS = (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError, TypeError)
 # Bytes after the sound that are not missed: a tag of another format, or padding.
 TRAILER_BYTES = 256
 TRAILER_SHARE = 0.01

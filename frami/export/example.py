@@ -33,7 +33,7 @@ def read(path):
         raise ValueError("there is no such file")
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, TypeError) as error:
         raise ValueError(f"it cannot be read ({{error}})") from error
     waveform = samples.mean(axis=1)
     if len(waveform) < 0.02 * rate:

@@ -154,12 +154,16 @@ def test_labels_that_differ_in_case_alone_are_named(tmp_path: Path) -> None:
 
 
 def test_recordings_that_cannot_be_decoded_are_named(tmp_path: Path) -> None:
-    table = "file,label,fold\na.wav,dog,1\nb.wav,cat,1\nc.wav,dog,2\nd.wav,cat,2\ne,cat,2\n"
+    table = (
+        "file,label,fold\na.wav,dog,1\nb.wav,cat,1\nc.wav,dog,2\nd.wav,cat,2\ne,cat,2\ng,cat,2\n"
+    )
     write_listed(tmp_path, table, ["a.wav", "b.wav", "c.wav", "d.wav"])
+    (tmp_path / "g.raw").write_bytes(bytes(500))
     (tmp_path / "e.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(500))
     (tmp_path / "f.wv").write_bytes(b"wvpk" + bytes(500))
     split = load_split("folder", tmp_path, test_fold="2")
-    assert "e.m4a is not audio that can be read" in split.missing
+    for name in ("e.m4a", "g.raw"):
+        assert f"{name} is not audio that can be read" in split.missing
     assert "left out: 1 audio file (f.wv)" in split.missing
 
 
