@@ -101,6 +101,11 @@ def reading_error(path: Path) -> OperationError:
 
 
 def _opening_error(path: Path, error: Exception) -> OperationError:
+    if isinstance(error, TypeError):
+        return OperationError(
+            f"{path} is not audio that can be read: samples that are called .raw have no header. "
+            f"Convert it to wav; if it has a header, rename it."
+        )
     with reraise_os_errors("read"), path.open("rb") as file:  # the decoder names no cause
         if file.read(4) in containers.MAGIC:
             return OperationError(f"{path} is not audio, or is cut off: fetch it again.")

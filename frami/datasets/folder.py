@@ -126,8 +126,9 @@ def _describe_alike(labels: Sequence[str]) -> str:
 
 
 def _show(label: str) -> str:
-    """Return a label; in quotes, and with what is invisible, if it has unusual letters."""
-    return label if label.isascii() and "  " not in label else ascii(label)
+    """Return a label; in quotes, and with what is invisible, if it has unusual letters or blanks."""
+    is_plain = label.isascii() and label == " ".join(label.split())
+    return label if is_plain else ascii(label)
 
 
 def _describe_untrained(divided: DividedClips, train: Sequence[int], test: Sequence[int]) -> str:

@@ -162,8 +162,8 @@ def test_recordings_that_cannot_be_decoded_are_named(tmp_path: Path) -> None:
     (tmp_path / "e.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(500))
     (tmp_path / "f.wv").write_bytes(b"wvpk" + bytes(500))
     split = load_split("folder", tmp_path, test_fold="2")
-    for name in ("e.m4a", "g.raw"):
-        assert f"{name} is not audio that can be read" in split.missing
+    for words in ("read (", "read: samples that are called .raw have no header"):
+        assert f"is not audio that can be {words}" in split.missing
     assert "left out: 1 audio file (f.wv)" in split.missing
 
 
