@@ -126,7 +126,7 @@ def _describe_alike(labels: Sequence[str]) -> str:
 
 
 def _show(label: str) -> str:
-    """Return a label; in quotes, and with what is invisible, if it has unusual letters or blanks."""
+    """Return a label; in quotes, and with what is invisible, if it has odd letters or blanks."""
     is_plain = label.isascii() and label == " ".join(label.split())
     return label if is_plain else ascii(label)
 
