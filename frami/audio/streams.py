@@ -41,10 +41,10 @@ def walk_ogg(file: BinaryIO, size: int) -> tuple[int, bool]:
     return size, True
 
 
-def find_second_flac(file: BinaryIO, size: int) -> int:
-    """Return the position of a second flac file in a file, or ``size``."""
-    file.seek(4)
-    position, tail = 4, b""
+def find_second_flac(file: BinaryIO, size: int, begin: int = 0) -> int:
+    """Return the position of a second flac file in a file, or ``size``; the first is at begin."""
+    file.seek(begin + 4)
+    position, tail = begin + 4, b""
     while block := file.read(BLOCK_BYTES):
         window = tail + block
         if b"fLaC" in window:
@@ -56,16 +56,21 @@ def find_second_flac(file: BinaryIO, size: int) -> int:
     return size
 
 
+def end_of_tag(file: BinaryIO) -> int:
+    """Return the position after an ID3 tag at the begin of a file, 0 if there is none."""
+    file.seek(0)
+    head = file.read(10)
+    if head[:3] != b"ID3":
+        return 0
+    return 10 + sum(byte << 7 * (3 - index) for index, byte in enumerate(head[6:10]))
+
+
 def find_end_of_mp3(file: BinaryIO, size: int) -> int:
     """Return the position after an mp3 file by its first frame, or ``size`` if that is unknown.
 
     Tags may follow. What does not begin like a frame or a file is taken as one.
     """
-    file.seek(0)
-    head = file.read(10)
-    start = 0
-    if head[:3] == b"ID3":
-        start = 10 + sum(byte << 7 * (3 - index) for index, byte in enumerate(head[6:10]))
+    start = end_of_tag(file)
     file.seek(start)
     frame = file.read(1024)
     found = XING.match(frame)
