@@ -21,7 +21,6 @@ from frami.data.clips import TimedEvent
 from frami.data.recordings import Split
 from frami.data.tables import plain_header, read_spreadsheet
 from frami.models.model import Model
-from frami.models.tasks import find_task
 
 LabelMap = Mapping[str, str] | str | Path
 MODEL_COLUMNS, DATA_COLUMNS = ("model_label", "model"), ("data_label", "data")
@@ -51,15 +50,12 @@ class Relabeling:
         Args:
             logits: A model's logits for one clip, ``(K,)`` or ``(K, 1 + N')``.
         """
-        task = find_task(self.task)
-        probabilities = task.class_probabilities(logits.double()[None])[0]
-        parts = [probabilities[list(indices)] for indices in self.sources]
+        # In logarithms: the probabilities of all labels but those left out may be rounded to 0.
+        values = logits.double()
+        parts = [values[list(indices)] for indices in self.sources]
         if self.task == SINGLE_LABEL:
-            merged = torch.stack([part.sum(dim=0) for part in parts])
-            merged = merged / merged.sum(dim=0, keepdim=True).clamp_min(1e-300)
-        else:
-            merged = torch.stack([part.amax(dim=0) for part in parts])
-        return task.to_logits(merged[None])[0].float()
+            return torch.stack([part.logsumexp(dim=0) for part in parts]).log_softmax(dim=0).float()
+        return torch.stack([part.amax(dim=0) for part in parts]).float()
 
 
 def relabel(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,11 +57,18 @@ def _from_json(path: Path, text: str) -> list[str]:
     if isinstance(content, Mapping):
         content = content.get("id2label", content)
     if isinstance(content, Mapping) and all(isinstance(value, int) for value in content.values()):
+        if len(set(content.values())) < len(content):
+            raise UsageError(f"{path} gives two labels one index. Correct it.")
         content = {index: name for name, index in content.items()}  # label2id
     if isinstance(content, Mapping):
         if not all(is_position(str(index)) for index in content):
             raise UsageError(f"{path} has no list of labels, and no dict of labels by index.")
-        content = [content[index] for index in sorted(content, key=lambda index: int(index))]
+        order = sorted(content, key=lambda index: int(index))
+        if order and [int(index) - int(order[0]) for index in order] != list(range(len(order))):
+            raise UsageError(
+                f"{path} lacks labels: its indices must follow each other, as 0, 1, 2."
+            )
+        content = [content[index] for index in order]
     if not isinstance(content, list) or not all(isinstance(name, str) for name in content):
         raise UsageError(f"{path} has no list of labels, and no dict of labels by index.")
     return content
@@ -76,6 +84,26 @@ def _from_table(path: Path) -> list[str]:
         )
     rows = [[*cells, *[""] * (len(header) - len(cells))] for _, cells in numbered]
     position = next((columns[name] for name in POSITIONS if name in columns), None)
-    if position is not None and all(is_position(row[position]) for row in rows):
-        rows.sort(key=lambda row: int(row[position]))
+    if position is not None:
+        rows = _in_order(path, rows, position, header[position])
     return [row[column] for row in rows]
+
+
+def _in_order(path: Path, rows: list[list[str]], position: int, name: str) -> list[list[str]]:
+    """Return rows by the class indices in a column; a column of other words, such as ids, is none.
+
+    Raises:
+        UsageError: Only some rows have an index, or the indices are in no order and have gaps.
+    """
+    indices = [re.sub(r"\.0+$", "", row[position]) for row in rows]
+    known = [int(index) for index in indices if is_position(index)]
+    if not known:
+        return rows
+    ordered = sorted(known)
+    gaps = ordered != list(range(ordered[0], ordered[0] + len(rows)))
+    if len(known) < len(rows) or (gaps and known != ordered):
+        raise UsageError(
+            f"{path} has the column {name!r}, but not with each class index once, such as 0 to "
+            f"{len(rows) - 1}: the order of the labels is unknown. Correct or remove the column."
+        )
+    return [row for _, row in sorted(zip(known, rows, strict=True), key=lambda pair: pair[0])]

@@ -34,6 +34,8 @@ class Resampler:
         self._old, self._new = io.resample_ratio(rate, new_rate)
         lower = min(self._old, self._new)
         reach = math.ceil(io.FILTER_ZEROS * self._old / (io.FILTER_CUTOFF * lower)) + 1
+        # Samples of the result at both ends that depend on the zeros beside the waveform.
+        self.edge = 0 if rate == new_rate else math.ceil(reach * self._new / self._old)
         # Output samples repeat their positions between input samples every `_old` input samples.
         self._context = -(-reach // self._old) * self._old
         self._buffer = torch.zeros(0)

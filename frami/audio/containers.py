@@ -70,7 +70,19 @@ FORMATS = {
 }
 # RIFF is the format of other files as well, such as videos.
 SUBTYPES = {b"RIFF": b"WAVE", b"RIFX": b"WAVE", b"RF64": b"WAVE"}
-MAGIC = (*FORMATS, b".snd", b"Crea", b"NIST", b"OggS", b"fLaC", b"ID3\x02", b"ID3\x03", b"ID3\x04")
+# The headers of au, and the order of their bytes.
+AU_ORDERS: Mapping[bytes, Literal["little", "big"]] = {b".snd": "big", b"dns.": "little"}
+MAGIC = (
+    *FORMATS,
+    *AU_ORDERS,
+    b"Crea",
+    b"NIST",
+    b"OggS",
+    b"fLaC",
+    b"ID3\x02",
+    b"ID3\x03",
+    b"ID3\x04",
+)
 
 
 @dataclass(frozen=True)
@@ -81,19 +93,28 @@ class _Chunk:
     length: int
 
 
-def find_sound(file: BinaryIO, size: int) -> Layout | None:
-    """Return the layout of an open file of ``size`` bytes; None if its format is another one."""
-    file.seek(0)
+def find_sound(file: BinaryIO, size: int, begin: int = 0) -> Layout | None:
+    """Return the layout of an open file of ``size`` bytes; None if its format is another one.
+
+    Args:
+        file: The file.
+        size: Number of its bytes.
+        begin: Position of its header, after a tag.
+    """
+    file.seek(begin)
     head = file.read(1024)
     magic = head[:4]
-    if magic == b".snd":
-        return _find_au(head, size)
+    if magic in FORMATS and SUBTYPES.get(magic, head[8:12]) == head[8:12]:
+        format_ = replace(FORMATS[magic], first=begin + FORMATS[magic].first)
+        return _find_chunk(file, format_, size, is_long=magic == b"RF64")
+    if begin:
+        return None
+    if magic in AU_ORDERS:
+        return _find_au(head, size, AU_ORDERS[magic])
     if magic == b"NIST":
         return _find_nist(head, size)
     if head.startswith(b"Creative Voice File"):
         return _find_voc(file, head, size)
-    if magic in FORMATS and SUBTYPES.get(magic, head[8:12]) == head[8:12]:
-        return _find_chunk(file, FORMATS[magic], size, is_long=magic == b"RF64")
     return None
 
 
@@ -179,19 +200,22 @@ def _holds_chunks(file: BinaryIO, format_: _Format, sound: _Chunk, size: int) ->
     return _end_of_chunks(file, format_, replace(sound, length=0), size) == size
 
 
-def _find_au(head: bytes, size: int) -> Layout:
-    start, length = (int.from_bytes(head[at : at + 4], "big") for at in (4, 8))
+def _find_au(head: bytes, size: int, order: Literal["little", "big"]) -> Layout:
+    start, length = (int.from_bytes(head[at : at + 4], order) for at in (4, 8))
     present = max(0, size - start)
     if _is_unknown(length, present) and start >= AU_HEADER_BYTES:
-        return Layout(start, None, present, size, {8: min(present, 0xFFFFFFFF).to_bytes(4, "big")})
+        return Layout(start, None, present, size, {8: min(present, 0xFFFFFFFF).to_bytes(4, order)})
     return Layout(start, length, min(present, length), min(size, start + length))
 
 
 def _find_nist(head: bytes, size: int) -> Layout | None:
-    """Return the layout of a NIST SPHERE file: its header is text, with the number of samples."""
+    """Return the layout of a NIST SPHERE file: its header is text, with the number of samples.
+
+    libsndfile writes the number of bytes as text for some codecs.
+    """
     start = re.match(rb"NIST_1A\s+(\d+)", head)
     numbers = [
-        re.search(rb"\b%s -i (\d+)" % name, head)
+        re.search(rb"\b%s -(?:i|s\d+) (\d+)" % name, head)
         for name in (b"sample_count", b"channel_count", b"sample_n_bytes")
     ]
     if start is None or None in numbers or b"embedded" in head:

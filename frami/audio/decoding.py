@@ -16,7 +16,8 @@ from frami.audio import containers, mp3_frames, streams
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand, reraise_os_errors
 
-DECODING_ERRORS = (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError)
+# soundfile wants a sample rate for each file that is called .raw, and raises TypeError without.
+DECODING_ERRORS = (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError, TypeError)
 # Bytes after the sound that are not missed: a tag of another format, or padding.
 TRAILER_BYTES = 256
 TRAILER_SHARE = 0.01
@@ -26,6 +27,8 @@ CHECKED_FORMATS = (
     *("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "VOC", "NIST", "SVX", "SDS"),
     *("FLAC", "OGG", "MP3", "MPEG"),
 )
+# Of these, only the header tells it: the decoder reads what is there.
+MEASURED_FORMATS = CHECKED_FORMATS[:9]
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,12 @@ class Verdict:
     Attributes:
         problem: One sentence on why it would not be read whole; else empty.
         patches: Bytes that correct its header, by position.
+        is_measured: Whether a header tells where its sound ends.
     """
 
     problem: str = ""
     patches: Mapping[int, bytes] = field(default_factory=dict)
+    is_measured: bool = False
 
 
 def check_file(path: str | Path) -> Path:
@@ -80,7 +85,8 @@ def open_audio(path: Path) -> Iterator[soundfile.SoundFile]:
         except DECODING_ERRORS as error:
             raise _opening_error(path, error) from error
         with file:
-            if file.format not in CHECKED_FORMATS:
+            is_unmeasured = file.format in MEASURED_FORMATS and not verdict.is_measured
+            if is_unmeasured or file.format not in CHECKED_FORMATS:
                 raise OperationError(
                     f"{path} is a file of the format {file.format}, which does not tell where its "
                     f"sound ends: convert it to wav or flac."
@@ -108,6 +114,11 @@ def reading_error(path: Path) -> OperationError:
 
 
 def _opening_error(path: Path, error: Exception) -> OperationError:
+    if isinstance(error, TypeError):
+        return OperationError(
+            f"{path} is not audio that can be read: samples that are called .raw have no header. "
+            f"Convert it to wav; if it has a header, rename it."
+        )
     with reraise_os_errors("read"), path.open("rb") as file:  # the decoder names no cause
         if file.read(4) in containers.MAGIC:
             return OperationError(f"{path} is not audio, or is cut off: fetch it again.")
@@ -118,24 +129,27 @@ def examine(path: Path) -> Verdict:
     """Return whether the bytes that a file announces are there, and whether others follow them."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        magic, patches = file.read(4), {}
+        begin, layout, patches = streams.end_of_tag(file), None, {}
+        file.seek(begin)
+        magic = file.read(4)
         if magic == b"OggS":
             end, is_whole = streams.walk_ogg(file, size)
             if not is_whole:
                 return Verdict(f"{path} is cut off within its last page: fetch it again.")
         elif magic == b"fLaC":
-            end = streams.find_second_flac(file, size)
-            announced, found = streams.measure_flac(file, end)
+            end = streams.find_second_flac(file, size, begin)
+            announced, found = streams.measure_flac(file, end, begin)
             if 0 < announced < found:
                 return Verdict(_describe_unread(path, announced, found))
-            patches = streams.patch_flac(file, end)
-        elif layout := containers.find_sound(file, size):
+            patches = {} if begin else streams.patch_flac(file, end)
+        elif layout := containers.find_sound(file, size, begin):
             if layout.is_cut_off:
                 return Verdict(_describe_cut(path, layout, magic))
             end, patches = layout.end, dict(layout.patches)
         else:
             end = streams.find_end_of_mp3(file, size)
-        return Verdict(_describe_rest(path, file, end, size), patches)
+        problem = _describe_rest(path, file, end, size)
+        return Verdict(problem, patches, is_measured=layout is not None)
 
 
 def _describe_cut(path: Path, layout: containers.Layout, magic: bytes) -> str:

@@ -28,6 +28,8 @@ PIECE, MAX_CANCELED = 8192, 0.25
 def check_audible(waveform: Tensor, name: str, error: type[FramiError]) -> None:
     """Refuse a whole sound ``(T,)`` that is digital silence, or quieter than 16 bits can be.
 
+    A constant value is silence, too: an input without a signal may have an offset.
+
     Args:
         waveform: The samples, mono.
         name: What the sentences of errors call the sound.
@@ -39,12 +41,32 @@ def check_audible(waveform: Tensor, name: str, error: type[FramiError]) -> None:
             f"{name} is silent: all of its {len(waveform)} samples are zero. Leave it out or "
             f"record it again."
         )
+    if peak >= MIN_PEAK and bool(are_silent(waveform)):
+        raise error(
+            f"{name} is silent: all of its {len(waveform)} samples are {float(waveform[0]):.2g}, a "
+            f"constant offset. Leave it out or record it again."
+        )
     if peak < MIN_PEAK:
         raise error(
             f"{name} has a peak of {peak:.1e}, less than one step of 16 bits. If its samples are "
             f"16-bit numbers in int32, convert them to int16; if they were divided by 32768 twice, "
             f"divide them once. Otherwise leave it out."
         )
+
+
+def are_silent(waveforms: Tensor, edge: int = 0) -> Tensor:
+    """Return whether waveforms ``(..., T)`` vary by less than one step of 16 bits, ``(...)``.
+
+    Args:
+        waveforms: The samples.
+        edge: Number of samples at both ends where resampling bends a constant offset.
+    """
+    n_samples = waveforms.shape[-1]
+    edge = edge if n_samples > 3 * edge else 0
+    middle = waveforms[..., edge : n_samples - edge]
+    lowest, highest = torch.aminmax(middle, dim=-1)
+    is_offset = (highest - lowest < MIN_PEAK) & (middle[..., 0].abs() >= MIN_PEAK)
+    return is_offset | (waveforms.abs().amax(dim=-1) < MIN_PEAK)
 
 
 class Mixdown:

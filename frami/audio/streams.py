@@ -42,10 +42,10 @@ def walk_ogg(file: BinaryIO, size: int) -> tuple[int, bool]:
     return size, True
 
 
-def find_second_flac(file: BinaryIO, size: int) -> int:
-    """Return the position of a second flac file in a file, or ``size``."""
-    file.seek(4)
-    position, tail = 4, b""
+def find_second_flac(file: BinaryIO, size: int, begin: int = 0) -> int:
+    """Return the position of a second flac file in a file, or ``size``; the first is at begin."""
+    file.seek(begin + 4)
+    position, tail = begin + 4, b""
     while block := file.read(BLOCK_BYTES):
         window = tail + block
         if b"fLaC" in window:
@@ -57,16 +57,21 @@ def find_second_flac(file: BinaryIO, size: int) -> int:
     return size
 
 
+def end_of_tag(file: BinaryIO) -> int:
+    """Return the position after an ID3 tag at the begin of a file, 0 if there is none."""
+    file.seek(0)
+    head = file.read(10)
+    if head[:3] != b"ID3":
+        return 0
+    return 10 + sum(byte << 7 * (3 - index) for index, byte in enumerate(head[6:10]))
+
+
 def find_end_of_mp3(file: BinaryIO, size: int) -> int:
     """Return the position after an mp3 file by its first frame, or ``size`` if that is unknown.
 
     Tags may follow. What does not begin like a frame or a file is taken as one.
     """
-    file.seek(0)
-    head = file.read(10)
-    start = 0
-    if head[:3] == b"ID3":
-        start = 10 + sum(byte << 7 * (3 - index) for index, byte in enumerate(head[6:10]))
+    start = end_of_tag(file)
     file.seek(start)
     frame = file.read(1024)
     found = XING.match(frame)
@@ -99,17 +104,17 @@ def patch_flac(file: BinaryIO, size: int) -> dict[int, bytes]:
     return {21: (kept | n_samples).to_bytes(5, "big")}
 
 
-def measure_flac(file: BinaryIO, size: int) -> tuple[int, int]:
+def measure_flac(file: BinaryIO, size: int, begin: int = 0) -> tuple[int, int]:
     """Return how many samples the header of a flac file gives, and how many its last frame.
 
-    Each is 0 if it is not known.
+    Each is 0 if it is not known. The file begins at ``begin``, after a tag, and ends at ``size``.
     """
-    file.seek(0)
+    file.seek(begin)
     head = file.read(42)
     if len(head) < 42 or head[4] & 0x7F:
         return 0, 0
-    file.seek(max(42, size - FLAC_TAIL_BYTES))
-    tail = file.read(min(FLAC_TAIL_BYTES, max(0, size - 42)))
+    file.seek(first := max(begin + 42, size - FLAC_TAIL_BYTES))
+    tail = file.read(max(0, size - first))
     return int.from_bytes(head[21:26], "big") & 0xF_FFFF_FFFF, _samples_before_end(tail, head)
 
 
@@ -117,22 +122,24 @@ def _samples_before_end(tail: bytes, head: bytes) -> int:
     """Return the number of samples up to the end of the last flac frame that begins in ``tail``."""
     end, fixed_size = len(tail), int.from_bytes(head[10:12], "big")
     while (end := tail.rfind(b"\xff", 0, end)) >= 0:
-        if tail[end + 1 : end + 2] in (b"\xf8", b"\xf9") and _has_format(tail[end + 3 :], head):
+        if tail[end + 1 : end + 2] in (b"\xf8", b"\xf9") and _has_format(
+            tail[end + 3 : end + 4], head
+        ):
             n_samples = _end_of_frame(tail[end : end + 16], fixed_size)
             if n_samples:
                 return n_samples
     return 0
 
 
-def _has_format(rest: bytes, head: bytes) -> bool:
+def _has_format(fourth: bytes, head: bytes) -> bool:
     """Return whether a flac frame has the channels and bits of its file; sound can look like one.
 
     Args:
-        rest: The bytes of the frame from the fourth on.
+        fourth: The fourth byte of the frame; empty at the end of the file.
         head: The first bytes of the file.
     """
     channels, bits = 1 + (head[20] >> 1 & 7), 1 + ((head[20] & 1) << 4 | head[21] >> 4)
-    code = rest[0] if rest else 1
+    code = fourth[0] if fourth else 1
     n_channels = 1 + (code >> 4) if code >> 4 < 8 else 2
     return n_channels == channels and not code & 1 and FLAC_BITS[code >> 1 & 7] in (0, bits)
 

@@ -90,6 +90,8 @@ def _as_tensor(samples: Any) -> Tensor:
             f"A sound is the path of a file, a tensor or a NumPy array, not "
             f"{type(samples).__name__}."
         )
+    if np.ma.is_masked(samples):
+        raise UsageError("The waveform is an array with masked samples. Cut them out or fill them.")
     try:
         # A copy in the byte order of this machine, without negative strides.
         return torch.from_numpy(samples.astype(samples.dtype.newbyteorder("="), order="C"))

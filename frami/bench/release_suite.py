@@ -41,6 +41,9 @@ FSDD_SPEAKERS = [replace(FSDD, fold=speaker) for speaker in SPEAKERS]
 SEEDED = (FSDD, ESC10, URBANSOUND8K)
 TDNN_TASKS = [replace(task, network="tdnn") for task in (FSDD, ESC10)]
 MAIN_RIVALS = (("FastMeta", "NAYER"), ("CMI", "DeepInversion"))
+# The strongest control once more, with clips and steps that take FRAMI's CPU time in all.
+EQUAL_COST = replace(SYNTHESIZER, name="synthesizer, FRAMI's CPU time")
+EQUAL_COST_CLIPS, EQUAL_COST_STEPS = 2, 1.5  # times those of the other rows
 
 
 def release() -> Iterator[Experiment]:
@@ -49,6 +52,8 @@ def release() -> Iterator[Experiment]:
         other = other_recordings(other_dataset(task))
         for source in (FRAMI, RECORDINGS, *CONTROLS, other):
             yield _small_row(task, source, seed)
+    for task, seed in _tasks_and_seeds():
+        yield _equal_cost_row(task, seed)
     yield from _full_budgets(SMALL, _tasks_and_seeds())
     for names in MAIN_RIVALS:
         for task, seed in _tasks_and_seeds():
@@ -81,6 +86,13 @@ def _tasks_and_seeds() -> list[tuple[BenchTask, int]]:
 
 def _small_row(task: BenchTask, source: DataSource, seed: int) -> Experiment:
     return Experiment("release", small_budget(task), SMALL, source, seed)
+
+
+def _equal_cost_row(task: BenchTask, seed: int) -> Experiment:
+    small = small_budget(task)
+    clips, steps = EQUAL_COST_CLIPS * small.samples, round(EQUAL_COST_STEPS * small.steps)
+    longer = replace(small, samples=clips, steps=steps)
+    return Experiment("release", longer, SMALL, EQUAL_COST, seed)
 
 
 def _full_budgets(

@@ -16,6 +16,7 @@ from pathlib import Path
 from frami.core.errors import UsageError
 from frami.data.contents import check_link
 from frami.data.faults import Faults
+from frami.data.spellings import NO_VALUES
 from frami.data.tables import parse_number, plain_header, read_spreadsheet
 
 TABLE_SUFFIXES = (".csv", ".tsv")
@@ -34,10 +35,12 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         *("group", "group_id", "speaker", "speaker_id", "source", "source_id", "src_file"),
         *("session", "session_id", "recording_id", "fsid", "patient", "patient_id"),
     ),
-    "onset": ("onset", "onset_s", "start", "start_s", "start_time", "begin", "begin_time"),
-    "offset": ("offset", "offset_s", "end", "end_s", "end_time", "stop", "stop_time"),
+    "onset": ("onset", "start", "start_time", "begin", "begin_time"),
+    "offset": ("offset", "end", "end_time", "stop", "stop_time"),
 }
 REQUIRED = ("file", "label")
+SECONDS = re.compile(r"_(s|secs?|seconds)$")
+OTHER_UNITS = re.compile(r"_(ms|msecs?|milliseconds?|us|min|minutes?|samples?|frames?)$")
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def read_listing(path: Path) -> Listing:
 
 def _candidates(header: Sequence[str], roles: Sequence[str]) -> dict[str, list[str]]:
     """Return the columns that may have each role; one with the usual name excludes others."""
-    plain = {name: plain_header(name) for name in header}
+    plain = {name: SECONDS.sub("", plain_header(name)) for name in header}
     found = {}
     for role in roles:
         names = [name for name in header if plain[name] in COLUMNS[role]]
@@ -155,10 +158,33 @@ def _find_columns(path: Path, header: Sequence[str]) -> dict[str, str]:
             f"Its columns are: {', '.join(filter(None, header)) or 'none'}. Rename them, or remove "
             f"the table to use one folder for each class."
         )
+    _check_units(path, header, found)
     if bool(found["onset"]) != bool(found["offset"]):
         one, other = ("onset", "offset") if found["onset"] else ("offset", "onset")
         raise UsageError(f"{path} has a column for the {one}, but none for the {other}; add it.")
     return {role: names[0] for role, names in found.items() if names}
+
+
+def _check_units(path: Path, header: Sequence[str], found: Mapping[str, list[str]]) -> None:
+    """Refuse times in another unit than seconds: events would be left out without a word."""
+    for name in header:
+        plain, n_units = OTHER_UNITS.subn("", plain_header(name))
+        for role in ("onset", "offset"):
+            if n_units and plain in COLUMNS[role] and not found[role]:
+                raise UsageError(
+                    f"{path} has a column {name!r}; times are read in seconds. Convert it and name "
+                    f"it {role!r}, or, if it is not the {role} of an event, give it another name."
+                )
+
+
+def _check_value(path: Path, line: int, role: str, value: str) -> str:
+    """Return a fold, group or label; refuse what programs write for a missing value."""
+    if value in NO_VALUES:
+        raise UsageError(
+            f"{path}, line {line}: the {role} is {value!r}, which programs write for a missing or "
+            f"wrong value. Correct the cell, or leave it empty."
+        )
+    return value
 
 
 def _parse_row(path: Path, line: int, cells: Mapping[str, str]) -> Row:
@@ -172,9 +198,9 @@ def _parse_row(path: Path, line: int, cells: Mapping[str, str]) -> Row:
     return Row(
         line,
         cells["file"].replace("\\", "/"),
-        labels,
-        _plain(cells.get("fold", "")),
-        _plain(cells.get("group", "")),
+        tuple(_check_value(path, line, "label", label) for label in labels),
+        _check_value(path, line, "fold", _plain(cells.get("fold", ""))),
+        _check_value(path, line, "group", _plain(cells.get("group", ""))),
         times,
     )
 

@@ -146,7 +146,10 @@ def read_text(path: Path) -> str:
         # Line ends within a quoted cell are part of it, so they are kept as they are.
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text ({error}). Copy the file again.") from error
+        raise UsageError(
+            f"{path} is not UTF-8 text ({error}). Save it again as UTF-8 (of a spreadsheet, as CSV "
+            f"UTF-8), or copy it again."
+        ) from error
 
 
 def is_position(cell: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from frami.core.errors import UsageError
 from frami.core.text import count, preview
 from frami.data.annotations import Event, EventList
 from frami.data.audio_files import describe_unlisted
-from frami.data.contents import AUDIO_SUFFIXES, is_audio, may_read, parts_of, walk_audio
+from frami.data.contents import AUDIO_SUFFIXES, parts_of, walk_audio
 from frami.data.faults import Faults
+from frami.data.listed_files import file_finder
 from frami.data.listing import Listing, Row
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -139,7 +140,7 @@ def read_listed_clips(folder: Path, listing: Listing) -> UserClips:
         UsageError: No listed file is there, or rows contradict each other.
     """
     names = list(walk_audio(folder))
-    find = _file_finder(folder, names, listing.path)
+    find = file_finder(folder, names, listing.path)
     rows_of: dict[str, list[Row]] = defaultdict(list)
     absent: dict[str, str] = {}
     faults = Faults()
@@ -178,34 +179,6 @@ def _find_task(listing: Listing) -> str:
         return "sound-events"
     several = any(len(row.labels) > 1 for row in listing.rows)
     return "multi-label" if several else "single-label"
-
-
-def _file_finder(folder: Path, names: Sequence[str], table: Path) -> Callable[[Row], str | None]:
-    """Return a function that finds the file of a row: at its path, or the only one of its name."""
-    by_path, by_name = defaultdict(list), defaultdict(list)
-    for name in names:
-        by_path[_stem(name)].append(name)
-        by_name[_stem(Path(name).name)].append(name)
-
-    def find(row: Row) -> str | None:
-        path = Path(row.file)
-        if (folder / path).is_file() and may_read(folder, folder / path):
-            return path.as_posix()
-        found = by_path.get(_stem(path.as_posix())) or by_name.get(_stem(path.name), [])
-        if len(found) > 1:
-            raise UsageError(
-                f"{table}, line {row.line}: {row.file} may be {found[0]} or {found[1]}. Write its "
-                f"path below {folder}."
-            )
-        return found[0] if found else None
-
-    return find
-
-
-def _stem(name: str) -> str:
-    """Return a composed name (NFC) in lower case, without the suffix of an audio file."""
-    stem = name[: name.rindex(".")] if is_audio(name) else name
-    return unicodedata.normalize("NFC", stem.lower())
 
 
 def _merge_rows(table: Path, name: str, rows: Sequence[Row], task: str) -> UserClip:

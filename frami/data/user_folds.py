@@ -15,6 +15,7 @@ from frami.data.annotations import check_events_within_clips
 from frami.data.contents import Contents, check_files, same_contents
 from frami.data.grouping import assign_folds, connected_groups
 from frami.data.listing import find_table, read_listing
+from frami.data.spellings import find_alike, spelling_key
 from frami.data.tables import is_position
 from frami.data.user_clips import (
     TEST,
@@ -88,11 +89,14 @@ def _drop_unusable(user: UserClips, contents: Mapping[str, Contents]) -> UserCli
     problems = {name: found.problem for name, found in contents.items() if found.problem}
     usable = {name: found for name, found in contents.items() if not found.problem}
     labels = {clip.name: set(clip.labels) for clip in user.clips}
-    for names in same_contents(usable) if user.task == "single-label" else ():
-        other = next((name for name in names if labels[name] != labels[names[0]]), None)
-        if other is not None:
-            sentence = f"{names[0]} and {other} have the same samples, but different labels."
-            problems |= dict.fromkeys(names, sentence)
+    events = {clip.name: clip.events for clip in user.clips}
+    for names in same_contents(usable):
+        for role, values in (("labels", labels), ("events", events)):
+            other = next((name for name in names if values[name] != values[names[0]]), None)
+            if other is not None:
+                sentence = f"{names[0]} and {other} have the same samples, but different {role}."
+                problems |= dict.fromkeys(names, sentence)
+                break
     clips = tuple(clip for clip in user.clips if clip.name not in problems)
     if not clips:
         raise OperationError(
@@ -115,7 +119,7 @@ def _class_names(folder: Path, user: UserClips) -> tuple[str, ...]:
 
 def _natural(name: str) -> tuple[int, str]:
     """Return a key that sorts numbers by value, before other names."""
-    return (int(name), "") if is_position(name) else (10**9, name)
+    return (int(name) if is_position(name) else 10**9, name)
 
 
 def _check_user_folds(folder: Path, user: UserClips) -> str:
@@ -132,10 +136,17 @@ def _check_user_folds(folder: Path, user: UserClips) -> str:
             f"All clips in {folder} are in the fold {folds[0]!r}. Add another fold to test on, or "
             f"remove the folds: the clips are then divided into {N_FOLDS}."
         )
+    if alike := find_alike(folds):
+        raise UsageError(
+            f"{folder} has the folds {alike[0][0]!r} and {alike[0][1]!r}, which may be one: write "
+            f"them alike, or rename one."
+        )
     folds_of: dict[str, set[str]] = defaultdict(set)
+    names: dict[str, str] = {}
     for clip in user.clips:
         if clip.group:
-            folds_of[clip.group].add(clip.fold)
+            group = names.setdefault(spelling_key(clip.group), clip.group)
+            folds_of[group].add(clip.fold)
     divided = [group for group, own in folds_of.items() if len(own) > 1]
     if divided and user.group_column.lower() == "group":
         raise UsageError(
@@ -156,7 +167,7 @@ def _divide_by_group(
     """Return the clips in folds that divide no group, and a note on how."""
     ids = [contents[clip.name].clip_id for clip in user.clips]
     keys = [
-        [("contents", one), *([("group", clip.group)] if clip.group else [])]
+        [("contents", one), *([("group", spelling_key(clip.group))] if clip.group else [])]
         for clip, one in zip(user.clips, ids, strict=True)
     ]
     groups = connected_groups(keys)

@@ -25,6 +25,7 @@ from frami.core.text import count, itemize, preview, to_text
 from frami.data.contents import estimate_format
 from frami.data.folds import check_fold
 from frami.data.recordings import FileReader, Recordings, Split
+from frami.data.spellings import find_alike, find_joined
 from frami.data.user_clips import TRAIN
 from frami.data.user_folds import DividedClips, divide_clips, tags_of
 
@@ -110,16 +111,25 @@ def _describe_copies(number: int) -> str:
 
 
 def _describe_alike(labels: Sequence[str]) -> str:
-    """Return a sentence on classes whose names differ in their case alone."""
-    first: dict[str, str] = {}
-    pairs = [
-        f"{other} and {label}"
-        for label in labels
-        if (other := first.setdefault(label.lower(), label)) != label
-    ]
-    if not pairs:
-        return ""
-    return f"Classes with nearly the same name: {preview(pairs)}; correct it if they are one class."
+    """Return sentences on classes that may be one, and on labels that may be several."""
+    notes = []
+    if alike := find_alike(labels):
+        pairs = preview([" and ".join(map(_show, pair)) for pair in alike])
+        notes.append(
+            f"Classes with nearly the same name: {pairs}; correct it if they are one class."
+        )
+    if joined := find_joined(labels):
+        notes.append(
+            f"Labels such as {joined!r} count as one class each; separate several labels of a clip "
+            f"by a semicolon."
+        )
+    return " ".join(notes)
+
+
+def _show(label: str) -> str:
+    """Return a label; in quotes, and with what is invisible, if it has odd letters or blanks."""
+    is_plain = label.isascii() and label == " ".join(label.split())
+    return label if is_plain else ascii(label)
 
 
 def _describe_untrained(divided: DividedClips, train: Sequence[int], test: Sequence[int]) -> str:

@@ -33,17 +33,20 @@ def read(path):
         raise ValueError("there is no such file")
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, TypeError) as error:
         raise ValueError(f"it cannot be read ({{error}})") from error
     waveform = samples.mean(axis=1)
-    if not len(waveform):
-        raise ValueError("it holds no samples")
+    if len(waveform) < 0.02 * rate:
+        raise ValueError("it is shorter than 20 ms")
+    if samples.shape[1] > 2:
+        raise ValueError(f"it has {{samples.shape[1]}} channels; mix it down first")
     if not np.isfinite(samples).all():
         raise ValueError("it holds samples that are not numbers")
     if np.abs(samples).max() > 2:
         raise ValueError("its samples are far above 1; export it within [-1, 1]")
     if waveform.var() < 0.01 * samples.var(axis=0).mean():
         raise ValueError("its channels cancel, because they have opposite phase")
+    waveform = waveform.clip(-1, 1)
     if rate != SAMPLE_RATE:  # in the frequency domain: no aliases
         length = max(1, round(len(waveform) * SAMPLE_RATE / rate))
         waveform = np.fft.irfft(np.fft.rfft(waveform), length) * (length / len(waveform))
@@ -52,7 +55,8 @@ def read(path):
 
 def classify(session, waveform):
     """Return the most probable classes of a waveform as text."""
-    if not waveform.any():  # the model would answer, but its answer means nothing
+    # Less than one step of 16 bits: the model would answer, but its answer means nothing.
+    if np.ptp(waveform) < 2**-15:
         return "digital silence"
     about = session.get_modelmeta().custom_metadata_map
     labels, task = json.loads(about["labels"]), about["task"]

@@ -125,12 +125,6 @@ def synthesize(
     runtime = select_run_runtime(store_run_folder(out), device, threads, precision)
     # Generators of a fixed size are built for the clips of this synthesis.
     sized = replace(teacher, frame_range=frame_range)
-    details: dict[str, Any] = {}
-    if minutes is not None:
-        choice = plan_clips(minutes, sized, parts, out, runtime, batch_size, seed, report)
-        n_clips, details = choice.samples, {RECORD_KEY: choice.to_json()}
-        announce(choice.describe())
-    check_turns(parts, batch_size * n_rounds if own else n_clips, batch_size)
     inversion = Mixture(parts, sized, runtime, seed)
     plan = SynthesisPlan(
         method=parts[0].method,
@@ -146,6 +140,12 @@ def synthesize(
         shard={**asdict(own), "rounds": n_rounds} if own else None,
     )
     plan, start = with_warm_start(plan, teacher, warm_start)
+    details: dict[str, Any] = {}
+    if minutes is not None:
+        choice = plan_clips(minutes, sized, parts, out, runtime, batch_size, seed, report)
+        n_clips, details = choice.samples, {RECORD_KEY: choice.to_json()}
+        announce(choice.describe())
+    check_turns(parts, batch_size * n_rounds if own else n_clips, batch_size)
     with closing(_open_writer(out, teacher, plan, parts)) as writer:
         synthesis = Synthesis(plan, teacher, inversion, writer, runtime, start)
         _run(synthesis, parts, out, n_clips, report, log, deadline, details)

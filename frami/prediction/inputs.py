@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from frami.audio.containers import MAGIC
 from frami.core.checks import check_integer
 from frami.core.errors import OperationError, UsageError, unknown_name
 from frami.core.files import expand
@@ -20,7 +21,7 @@ from frami.data.contents import AUDIO_SUFFIXES, check_link, walk_audio
 
 # Sample formats by the names of ffmpeg.
 PCM = {"s16le": "<i2", "s16be": ">i2", "s32le": "<i4", "f32le": "<f4", "u8": "u1"}
-CONTAINERS = {b"RIFF": "wav", b"fLaC": "flac", b"OggS": "ogg", b"ID3\x03": "mp3"}
+NAMES = {b"RIFF": "wav", b"fLaC": "flac", b"OggS": "ogg", b"FORM": "aiff", b".snd": "au"}
 PIPE_BYTES = 1 << 16
 ANY_FOLDERS = "**"  # of a pattern: any number of folders within each other
 
@@ -95,7 +96,7 @@ def read_pcm(pipe: BinaryIO, sample_format: str = "s16le", channels: int = 1) ->
 
     Raises:
         UsageError: The sample format is unknown, or there are more than two channels.
-        OperationError: The pipe holds a wav, flac, ogg or mp3 file, or ends within a sample.
+        OperationError: The pipe holds a file of sound, such as wav, or ends within a sample.
     """
     if sample_format not in PCM:
         raise unknown_name("sample format", sample_format, PCM)
@@ -108,9 +109,11 @@ def read_pcm(pipe: BinaryIO, sample_format: str = "s16le", channels: int = 1) ->
         rest += block
         if is_first and len(rest) >= 4:
             is_first = False
-            if (head := rest[:4]) in CONTAINERS:
+            if (head := rest[:4]) in MAGIC:
+                kind = "mp3" if head.startswith(b"ID3") else NAMES.get(head, "sound")
+                article = "an" if kind[0] in "amo" else "a"
                 raise OperationError(
-                    f"Standard input is a {CONTAINERS[head]} file, but raw samples are expected. "
+                    f"Standard input is {article} {kind} file, but raw samples are expected. "
                     f"Write it to a file and name that, or convert it: "
                     f"ffmpeg -i - -f {sample_format} -"
                 )

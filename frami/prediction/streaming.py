@@ -15,7 +15,7 @@ from torch import Tensor
 
 from frami.audio.blocks import Resampler
 from frami.audio.io import MIN_SECONDS
-from frami.audio.levels import MIN_PEAK, Mixdown
+from frami.audio.levels import Mixdown, are_silent
 from frami.audio.waveform import as_mono, check_rate
 from frami.core.checks import check_number
 from frami.core.errors import OperationError, UsageError
@@ -152,7 +152,7 @@ class Stream:
         if not windows:
             return []
         waveforms = torch.stack([samples for _, samples in windows])
-        silent = waveforms.abs().amax(dim=1) < MIN_PEAK
+        silent = are_silent(waveforms, self._resampler.edge)
         if self.predictor.is_detector:
             clips, events = self._detect(windows, waveforms, silent, n_samples)
         else:

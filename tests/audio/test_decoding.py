@@ -76,6 +76,40 @@ def test_half_a_file_is_refused_and_a_whole_one_is_read(
         read(whole[: len(whole) // 2])
 
 
+def test_half_an_au_file_in_the_other_byte_order_is_refused(
+    read: Callable[[bytes], torch.Tensor],
+) -> None:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, SOUND, RATE, format="AU", subtype="PCM_16", endian="LITTLE")
+    whole = buffer.getvalue()
+    for content in (whole, patch(whole, 8, b"\xff" * 4)):  # the second of a pipe
+        assert_whole(read(content))
+    with pytest.raises(OperationError, match="is cut off"):
+        read(whole[: len(whole) // 2])
+    with pytest.raises(OperationError, match="another recording"):
+        read(whole + whole)
+
+
+def test_a_header_that_does_not_tell_its_end_is_refused(
+    read: Callable[[bytes], torch.Tensor],
+) -> None:
+    with pytest.raises(OperationError, match="NIST, which does not tell where its sound ends"):
+        read(encode("NIST").replace(b"sample_n_bytes -i 2", b"sample_n_bytes -r 2"))
+
+
+@pytest.mark.parametrize("container", ["WAV", "AIFF", "FLAC"])
+def test_a_recording_after_a_tag_is_checked_like_others(
+    container: str, read: Callable[[bytes], torch.Tensor]
+) -> None:
+    whole = encode(container)
+    tagged = b"ID3\x03\0\0\0\0\0\x10" + bytes(16) + whole
+    assert_whole(read(tagged))
+    with pytest.raises(OperationError, match="is cut off"):
+        read(tagged[: len(tagged) // 2])
+    with pytest.raises(OperationError, match="another recording"):
+        read(tagged + whole)
+
+
 @pytest.mark.parametrize("container", ["IRCAM", "PVF", "MAT5", "AVR", "PAF", "MPC2K"])
 def test_a_format_that_does_not_tell_its_end_is_refused(
     container: str, read: Callable[[bytes], torch.Tensor]
@@ -146,6 +180,8 @@ def test_a_piped_file_is_read_whole(container: str, read: Callable[[bytes], torc
         ("WAV", "G721_32", 8040, None),
         ("AIFF", "GSM610", RATE, None),
         ("AU", "ULAW", RATE, 0.03),
+        ("NIST", "ULAW", RATE, 0.03),
+        ("NIST", "ALAW", RATE, 0.03),
     ],
 )
 def test_telephone_codecs_are_read_whole(

@@ -148,6 +148,7 @@ BAD = {
     "has 6 channels": np.full((RATE, 6), 0.1),
     "lasts 10 ms": np.full(RATE // 100, 0.1),
     "lasts 0 ms": np.zeros(0),
+    "samples are 0.25, a constant offset": np.full(RATE, 0.25),
 }
 
 

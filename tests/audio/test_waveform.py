@@ -46,6 +46,14 @@ def test_integers_are_scaled(sound: Any) -> None:
     torch.testing.assert_close(as_waveform(sound, None, RATE), SOUND, rtol=0, atol=1 / 32768)
 
 
+def test_masked_samples_are_refused() -> None:
+    samples = np.ma.masked_greater(SOUND.numpy(), 0.2)
+    with pytest.raises(UsageError, match="masked samples"):
+        as_waveform(samples, None, RATE)
+    unmasked = np.ma.masked_array(SOUND.numpy())
+    torch.testing.assert_close(as_waveform(unmasked, None, RATE), SOUND)
+
+
 def test_half_precision_and_full_scale() -> None:
     torch.testing.assert_close(as_mono(SOUND.half()), SOUND, rtol=0, atol=1e-3)
     assert as_mono(torch.tensor([-32768, 32767], dtype=torch.int16)).tolist() == [

@@ -56,10 +56,13 @@ def test_release_compares_every_control_and_main_rival_at_one_budget() -> None:
     everywhere = folds | {(*place, seed) for place in seeded for seed in range(3)}
     controls = {source.name for source in sources.CONTROLS}
     controls |= {"recordings", "other recordings"}
-    for name in ("FRAMI", "FastMeta", "NAYER", "CMI", "DeepInversion", *controls):
+    equal_cost = release_suite.EQUAL_COST.name
+    for name in ("FRAMI", "FastMeta", "NAYER", "CMI", "DeepInversion", equal_cost, *controls):
         assert places[name] == everywhere
-    budgets = {(e.task.dataset, e.task.samples, e.task.steps) for e in rows}
-    assert len(budgets) == len({e.task.dataset for e in rows})
+    for same_cost in (False, True):
+        some = [e for e in rows if (e.source.name == equal_cost) is same_cost]
+        budgets = {(e.task.dataset, e.task.samples, e.task.steps) for e in some}
+        assert len(budgets) == len({e.task.dataset for e in rows})
     # An interrupted bench has FRAMI and all controls first.
     first = rows[: (2 + len(controls) - 1) * len(everywhere)]
     assert {e.source.name.partition(" (")[0] for e in first} == {"FRAMI", *controls}

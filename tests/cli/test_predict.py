@@ -66,6 +66,7 @@ def test_broken_files_are_named_and_the_others_answered(clips: Path, call: Frami
     Path("clips/broken.wav").write_bytes(Path("clips/a.wav").read_bytes()[:2000])
     Path("clips/text.flac").write_text("not audio")
     Path("clips/none.ogg").touch()
+    Path("clips/samples.raw").write_bytes(bytes(2000))
     result = call("predict", "digits", "clips", "--tsv", "--top", 1)
     assert result.code == 1
     assert [line.split("\t")[0] for line in result.out.splitlines()[1:]] == [
@@ -77,7 +78,8 @@ def test_broken_files_are_named_and_the_others_answered(clips: Path, call: Frami
         "Skipped: clips/broken.wav is cut off",
         "Skipped: clips/text.flac is not audio",
         "Skipped: clips/none.ogg is an empty file",
-        "frami: Skipped: 3 of 6 files",
+        "Skipped: clips/samples.raw is not audio",
+        "frami: Skipped: 4 of 7 files",
     ):
         assert words in result.err
 

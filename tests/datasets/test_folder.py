@@ -126,6 +126,26 @@ def test_copies_of_test_clips_are_not_trained_on(tmp_path: Path) -> None:
     assert "Left out as copies of test clips: 1 training clip." in split.missing
 
 
+@pytest.mark.parametrize(
+    "other", ["dog_bark", "Dog bark", "dog  bark", "dog\u00a0bark", "dog bark\u200b"]
+)
+def test_labels_in_two_spellings_are_named(other: str, tmp_path: Path) -> None:
+    table = f"file,label,fold\na.wav,dog bark,1\nb.wav,cat,1\nc.wav,{other},2\nd.wav,cat,2\n"
+    write_listed(tmp_path, table, ["a.wav", "b.wav", "c.wav", "d.wav"])
+    split = load_split("folder", tmp_path, test_fold="2")
+    assert len(split.labels) == 3
+    assert "Classes with nearly the same name: " in split.missing
+
+
+def test_labels_that_may_be_several_are_named(tmp_path: Path) -> None:
+    table = 'file,label,fold\na.wav,"dog,pet",1\nb.wav,"cat,pet",1\nc.wav,"dog,pet",2\n'
+    write_listed(tmp_path, table, ["a.wav", "b.wav", "c.wav"])
+    split = load_split("folder", tmp_path, test_fold="2")
+    assert "Labels such as 'cat,pet' count as one class each" in split.missing
+    (tmp_path / "labels.csv").write_text(table.replace("cat,pet", "cat,big"))
+    assert "Labels such as" not in load_split("folder", tmp_path, test_fold="2").missing
+
+
 def test_labels_that_differ_in_case_alone_are_named(tmp_path: Path) -> None:
     table = "file,label,fold\na.wav,Dog,1\nb.wav,cat,1\nc.wav,dog,2\nd.wav,cat,2\n"
     write_listed(tmp_path, table, ["a.wav", "b.wav", "c.wav", "d.wav"])
@@ -135,12 +155,16 @@ def test_labels_that_differ_in_case_alone_are_named(tmp_path: Path) -> None:
 
 
 def test_recordings_that_cannot_be_decoded_are_named(tmp_path: Path) -> None:
-    table = "file,label,fold\na.wav,dog,1\nb.wav,cat,1\nc.wav,dog,2\nd.wav,cat,2\ne,cat,2\n"
+    table = (
+        "file,label,fold\na.wav,dog,1\nb.wav,cat,1\nc.wav,dog,2\nd.wav,cat,2\ne,cat,2\ng,cat,2\n"
+    )
     write_listed(tmp_path, table, ["a.wav", "b.wav", "c.wav", "d.wav"])
+    (tmp_path / "g.raw").write_bytes(bytes(500))
     (tmp_path / "e.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + bytes(500))
     (tmp_path / "f.wv").write_bytes(b"wvpk" + bytes(500))
     split = load_split("folder", tmp_path, test_fold="2")
-    assert "e.m4a is not audio that can be read" in split.missing
+    for words in ("read (", "read: samples that are called .raw have no header"):
+        assert f"is not audio that can be {words}" in split.missing
     assert "left out: 1 audio file (f.wv)" in split.missing
 
 
@@ -250,6 +274,40 @@ def test_equal_files_of_two_classes_are_left_out(tmp_path: Path) -> None:
     assert "cat/copy.wav and dog/0.wav have the same samples" in split.missing
 
 
+@pytest.mark.parametrize(
+    ("columns", "first", "second", "difference"),
+    [("", "x;y", "x;z", "labels"), (",onset,offset", "x,0,0.5", "x,0,0.6", "events")],
+)
+def test_equal_files_with_other_tags_or_events_are_left_out(
+    columns: str, first: str, second: str, difference: str, tmp_path: Path
+) -> None:
+    names = [f"{number}.wav" for number in range(5)]
+    rows = [f"{name},{second if name == '1.wav' else first}" for name in names]
+    write_listed(tmp_path, "\n".join([f"file,label{columns}", *rows]), names)
+    shutil.copy(tmp_path / "0.wav", tmp_path / "1.wav")
+    split = load_split("folder", tmp_path, test_fold="1")
+    assert len(split.train) + len(split.test) == 3
+    assert f"0.wav and 1.wav have the same samples, but different {difference}" in split.missing
+
+
+@pytest.mark.parametrize("pattern", ["{}", "./{}", "sub/../{}", "{folder}/{}"])
+def test_one_file_under_several_paths_counts_once(pattern: str, tmp_path: Path) -> None:
+    names = ["a.wav", "b.wav", "sub/c.wav"]
+    again = [pattern.format(name, folder=tmp_path) for name in names]
+    rows = [f"{name},{label}" for name, label in zip(names + again, "xyxxyx", strict=True)]
+    write_listed(tmp_path, "\n".join(["file,label", *rows]), names)
+    split = load_split("folder", tmp_path, test_fold="1")
+    assert sorted([*split.train.names, *split.test.names]) == names
+    assert not split.unlisted and not split.unusable
+
+
+@pytest.mark.parametrize("header", ["Begin Time (s),End Time (s)", "start_seconds,end_seconds"])
+def test_times_with_their_unit_are_events(header: str, tmp_path: Path) -> None:
+    rows = "a.wav,x,0.1,0.5\nb.wav,y,0.2,0.4\nb.wav,x,0.3,0.6\n"
+    write_listed(tmp_path, f"file,label,{header}\n{rows}", ["a.wav", "b.wav"])
+    assert load_split("folder", tmp_path, test_fold="1").task == "sound-events"
+
+
 TABLES = [
     ("name,kind\na.wav,x\n", "no column 'file' and no column 'label'. Its columns are: name, kind"),
     ("", "Its columns are: none"),
@@ -283,6 +341,20 @@ TABLES = [
         "an event with times and one without",
     ),
     ("file,label\nsame.wav,x\nb.wav,y\n", "same.wav may be p/same.wav or q/same.wav"),
+    ("file,label\na.wav,x\np/../a.wav,y\nb.wav,y\n", "lines 2 and 3: a.wav has two labels"),
+    ("file,label,start_ms,end_ms\na.wav,x,0,9\n", "'start_ms'; times are .* name it 'onset'"),
+    ("file,label,Onset (samples)\na.wav,x,0\n", r"'Onset \(samples\)'; times are read in seconds"),
+    ("file,label\na.wav,x\nb.wav,nan\n", "line 3: the label is 'nan', which programs write"),
+    ("file,label\na.wav,x;#NAME?\nb.wav,y\n", "line 2: the label is '#NAME\\?'"),
+    ("file,label,fold\na.wav,x,1\nb.wav,y,NaN\n", "line 3: the fold is 'NaN'"),
+    ("file,label,group\na.wav,x,#N/A\nb.wav,y,1\n", "line 2: the group is '#N/A'"),
+    ("file,label,fold\na.wav,x,A\nb.wav,y,a\n", "the folds 'A' and 'a', which may be one"),
+    ("file,label,fold\na.wav,x,01\nb.wav,y,1\n", "the folds '01' and '1', which may be one"),
+    ("file,label,speaker\na.wav,x,S-01\nb.wav,y,s_1 \n", "are of one group"),
+    (
+        "file,label,fold,group\na.wav,x,1,Al\nb.wav,y,2,al\n",
+        "has 1 group in several folds: 'Al' is in 1 and 2",
+    ),
 ]
 
 

@@ -55,6 +55,19 @@ def test_probabilities_of_merged_classes_are_summed() -> None:
     assert relabeling.split.missing == "Left out: 1 class of the model."
 
 
+@pytest.mark.parametrize("scale", [1, 1e3, 1e6])
+def test_large_logits_keep_their_order(scale: float) -> None:
+    labels = ("rain", "cat", "dog")
+    single = relabel(make_model(labels), make_split(("cat", "dog"), (0, 1)), allow_subset=True)
+    merged = single.apply(scale * torch.tensor([3.0, -1, 1]))
+    assert merged.argmax() == 1
+    torch.testing.assert_close(merged.softmax(0), (scale * torch.tensor([-1.0, 1])).softmax(0))
+    tags = make_split(("cat", "dog"), np.array([[1, 0]], dtype=np.float32))
+    relabeling = relabel(make_model(labels, "multi-label"), tags, allow_subset=True)
+    far = scale * torch.tensor([3.0, -40, -30])
+    torch.testing.assert_close(relabeling.apply(far), far[1:])  # probabilities below 1e-12
+
+
 def test_highest_probability_of_merged_tags_counts() -> None:
     model = make_model(("puppy", "hound", "rain"), "multi-label")
     split = make_split(("rain", "dog"), np.array([[1, 0]], dtype=np.float32))

@@ -169,3 +169,16 @@ def test_scores_do_not_depend_on_the_order_of_the_models_labels(
     assert scores["per_class"] == expected["per_class"]
     truths = [(one["truth"], one["predicted"]) for one in scores["answers"]]
     assert truths == [(one["truth"], one["predicted"]) for one in expected["answers"]]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_logits_that_are_not_finite_are_no_answer(
+    value: float, front_end: FrontEnd, tmp_path: Path
+) -> None:
+    write_class_folders(tmp_path, dict.fromkeys(LABELS, 5))
+    model = make_teacher(front_end)
+    assert frami.score(model, "folder", tmp_path, test_fold="1")["clips"] > 0
+    with torch.no_grad():
+        last_layer(model).bias[1] = value
+    with pytest.raises(OperationError, match="NaN or infinite for .* arises in the output of"):
+        frami.score(model, "folder", tmp_path, test_fold="1")

@@ -102,14 +102,17 @@ def test_example_names_bad_files_and_silence(exported: Exported, tmp_path: Path)
     soundfile.write(tmp_path / "silent.wav", np.zeros(8000), 8000)
     soundfile.write(tmp_path / "empty.wav", np.zeros(0), 8000)
     (tmp_path / "text.wav").write_text("not audio")
-    names = ["absent.wav", "silent.wav", "empty.wav", "text.wav"]
+    soundfile.write(tmp_path / "offset.wav", np.full((8000, 2), 0.5), 8000)
+    soundfile.write(tmp_path / "six.wav", np.full((8000, 6), 0.5), 8000)
+    names = ["absent.wav", "silent.wav", "offset.wav", "empty.wav", "text.wav", "six.wav"]
     result = run_example(exported.folder, tmp_path, *names)
     assert result.returncode == 1
-    assert result.stdout == "silent.wav  digital silence\n"
+    assert result.stdout == "silent.wav  digital silence\noffset.wav  digital silence\n"
     errors = result.stderr.splitlines()
     assert errors[0] == "absent.wav: there is no such file."
-    assert errors[1] == "empty.wav: it holds no samples."
-    assert errors[2].startswith("text.wav: it cannot be read (") and len(errors) == 3
+    assert errors[1] == "empty.wav: it is shorter than 20 ms."
+    assert errors[2].startswith("text.wav: it cannot be read (")
+    assert errors[3:] == ["six.wav: it has 6 channels; mix it down first."]
 
 
 def run_example(folder: Path, where: Path, *names: str) -> subprocess.CompletedProcess[str]:

@@ -101,6 +101,10 @@ def test_store_that_cannot_be_begun_at_is_refused(
     )
     refuse("frame_range", frame_range=(12, 16))
     refuse("There is no store", warm_start=tmp_path / "none.h5")
+    # Before the seconds in which the cost of a clip is measured.
+    measured: list[str] = []
+    refuse("frame_range", frame_range=(12, 16), samples=None, minutes=1.0, announce=measured.append)
+    assert not measured
     shutil.rmtree(store_run_folder(warm))
     refuse("has no finished run in .*warm.run")
     with Store(warm) as store:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from frami.core.errors import OperationError, UsageError
@@ -79,6 +80,12 @@ def test_unsigned_bytes_are_centered() -> None:
 def test_pipes_that_hold_something_else_are_refused() -> None:
     with pytest.raises(OperationError, match="is a wav file"):
         list(read_pcm(io.BytesIO(b"RIFF....WAVE")))
+    with pytest.raises(OperationError, match="is an mp3 file"):
+        list(read_pcm(io.BytesIO(b"ID3\x04....")))
+    for container in ("AIFF", "AU", "CAF", "RF64", "W64", "NIST"):
+        soundfile.write(sound := io.BytesIO(), np.ones(99), 8000, format=container)
+        with pytest.raises(OperationError, match="file, but raw samples are expected"):
+            list(read_pcm(io.BytesIO(sound.getvalue()), "s16be"))
     with pytest.raises(OperationError, match="within a sample: 1 of 4 bytes"):
         list(read_pcm(io.BytesIO(bytes(9)), "s16le", 2))
     with pytest.raises(UsageError, match="Did you mean 's16le'"):

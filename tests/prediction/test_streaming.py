@@ -144,6 +144,16 @@ def test_digital_silence_is_flagged(model: Model) -> None:
         assert one.silent
 
 
+@pytest.mark.parametrize("rate", [RATE, 2 * RATE, 44100])
+@pytest.mark.parametrize("window", [None, 1.0])
+def test_a_constant_offset_is_silence(model: Model, rate: int, window: float | None) -> None:
+    offset = torch.full((3 * rate,), 0.5)
+    assert all(one.silent for one in predict(model, offset, rate, window=window, hop=window))
+    offset[rate // 2 : rate // 2 + 9] += 0.01
+    first, *others = predict(model, offset, rate, window=window, hop=window)
+    assert not first.silent and all(one.silent for one in others)
+
+
 def found(predictions: list[Prediction]) -> list[tuple[float, float, str]]:
     return sorted(
         (round(event.onset, 6), round(event.offset, 6), event.label)
