@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import BinaryIO
 
+from frami.audio.streams import end_of_tag
+
 # kbit/s by code, for each layer from 1 to 3, of MPEG 1 and of MPEG 2.
 BITRATES = {
     (1, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -20,11 +22,7 @@ MOST_HIDDEN = 2 * 4095 + 2 * 1152
 
 def count_samples(file: BinaryIO) -> int:
     """Return the samples of all frames from the first one on, up to bytes that are not a frame."""
-    file.seek(0)
-    head = file.read(10)
-    position, total = 0, 0
-    if head[:3] == b"ID3":
-        position = 10 + sum(byte << 7 * (3 - index) for index, byte in enumerate(head[6:10]))
+    position, total = end_of_tag(file), 0
     while True:
         file.seek(position)
         n_bytes, n_samples = _read_header(file.read(4))
