@@ -139,7 +139,7 @@ def audit(
     check_numbers(references, shadows, canaries)
     if recordings and samples is None:
         raise UsageError("`recordings` needs `samples`: the store whose neighbors are kept.")
-    model, out = as_model(teacher), Path(out)
+    model, out = as_model(teacher), files.expand(out)
     statement = find_statement(model, epsilon, delta)
     subjects = load_students(model, student)
     store = open_store(model, samples) if samples is not None else None
@@ -221,7 +221,7 @@ def read_audit(folder: str | Path) -> Audit:
         UsageError: The folder holds none.
         OperationError: The file is damaged.
     """
-    path = Path(folder) / RESULT
+    path = files.expand(folder) / RESULT
     if not path.is_file():
         raise UsageError(f"There is no audit in {folder}: it has no {RESULT}.")
     content = read_object(path, {"verdicts": list, "statements": list[str]})

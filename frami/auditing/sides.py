@@ -9,6 +9,7 @@ import numpy as np
 
 from frami.auditing.groups import groups_of
 from frami.core.errors import UsageError
+from frami.core.files import expand
 from frami.core.text import count, preview
 from frami.data.leakage import leakage_warning
 from frami.data.listing import find_table
@@ -81,7 +82,7 @@ def find_sides(
     if members is None or others is None:
         missing = "members" if members is None else "others"
         raise UsageError(f"`{missing}` is required as well: a folder of recordings.")
-    sides = [_from_folder(teacher, Path(path)) for path in (members, others)]
+    sides = [_from_folder(teacher, expand(path)) for path in (members, others)]
     notes = [note for _, notes in sides for note in notes]
     return Sides(sides[0][0], sides[1][0], False, tuple(notes))
 
@@ -96,7 +97,7 @@ def _from_dataset(teacher: Model, dataset: str, data: str | Path | None, fold: s
     if warning := leakage_warning(teacher.provenance, split):
         raise UsageError(f"{warning} Pass the fold that was held out as `test_fold`.")
     split = align_labels(split_for_task(split, clip_task(teacher)), teacher.labels)
-    groups = _table_groups(Path(data)) if dataset == "folder" and data else {}
+    groups = _table_groups(expand(data)) if dataset == "folder" and data else {}
     sides = []
     for recordings in (split.train.labeled(), split.test.labeled()):
         if groups:

@@ -11,7 +11,7 @@ from typing import Any
 import frami
 from frami.bench import foreign_teachers
 from frami.bench.experiment import Experiment, TeacherSpec
-from frami.core import files
+from frami.core import files, locks
 from frami.core.progress import show_progress
 from frami.core.shards import Shard
 from frami.core.stopping import LEAST_MINUTES, NEVER, Deadline
@@ -187,7 +187,7 @@ class Artifacts:
         total = mixture.train + mixture.validation
         # Seeds and suites share the soundscapes, so a second process waits for the first.
         with (
-            files.exclusive(files.ensure_dir(self.out)),
+            locks.exclusive(files.ensure_dir(self.out)),
             show_progress(f"soundscapes of {mixture.dataset}", total) as report,
         ):
             make_soundscapes(
@@ -217,7 +217,7 @@ def warm_path(path: Path) -> Path:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the lock of a run's folder; rows of other processes can need the same run."""
-    with files.exclusive(files.ensure_dir(folder)):
+    with locks.exclusive(files.ensure_dir(folder)):
         yield
 
 

@@ -22,7 +22,7 @@ from frami.bench.measure import Bench
 from frami.bench.rows import Row, main_measure
 from frami.bench.sharing import row_number, take_turns
 from frami.bench.suites import SUITES
-from frami.core import files
+from frami.core import files, locks
 from frami.core.code import trusting_code
 from frami.core.errors import FramiError, OperationError, Stopped, UsageError, unknown_name
 from frami.core.shards import Shard
@@ -140,7 +140,7 @@ def _measure(
     with trusting_code():  # of teachers that the suite foreign has adopted itself
         row = {name: str(value) for name, value in bench.measure(experiment).items()}
     # Another process may have added rows since, or be about to.
-    with files.exclusive(page):
+    with locks.exclusive(page):
         write_report(page, read_rows(page) | {tuple(row[name] for name in KEY): row})
     name = main_measure(row)
     say(f"{title}: {measure_title(name)} {float(row[name]):.4f}")

@@ -210,11 +210,11 @@ def bench(
 def _measure_speed(page: Path, device: str, threads: int | None) -> None:
     """Measure what steps and clips cost, and write the table into both pages."""
     from frami.bench import runner, speed
-    from frami.core import files
+    from frami.core import files, locks
     from frami.core.runtime import select_runtime
 
     speed.run_speed_suite(select_runtime(device, threads), page, output.echo)
-    with files.exclusive(files.ensure_dir(page)):
+    with locks.exclusive(files.ensure_dir(page)):
         runner.write_report(page, runner.read_rows(page))
     output.show(f"The table is in {page / 'speed.md'}, and in {page / 'bench.md'}.")
 

@@ -13,6 +13,7 @@ from click.types import StringParamType
 from frami.audio.preset_names import SOURCES as PRESET_SOURCES
 from frami.cli.catalog import bundle_summaries
 from frami.core import registry
+from frami.core.files import expand
 from frami.training.recipes import RECIPES
 
 MAX_SEED = 2**63 - 1
@@ -35,13 +36,13 @@ class Integer(click.IntRange):
 
 
 class PathOption(click.Path):
-    """A path that is not empty: an unset shell variable would mean the current folder."""
+    """A path that a file can have, not an empty one: an unset variable would mean this folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path with the home folder for ``~``, or refuse an empty one."""
         if value == "":
             self.fail("The path is empty; name a file or a folder.", param, ctx)
-        return super().convert(os.path.expanduser(value), param, ctx)
+        return super().convert(str(expand(value)), param, ctx)
 
 
 class Name(StringParamType):

@@ -1,9 +1,8 @@
-"""Write files atomically, lock them, and turn the errors of a disk into one sentence."""
+"""Write files atomically, and turn the errors of a disk into one sentence."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import lzma
 import os
@@ -29,8 +28,7 @@ WAYS_OUT = {
     errno.ENOMEM: _MEMORY,
     **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ETIMEDOUT), _DEVICE),
 }
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
-LOCKS_VARIABLE = "FRAMI_LOCKS"  # "off" works without locks
+MOST_NAME_BYTES = 255  # of a file or folder, on Linux and macOS
 # What reading a damaged zip file can raise; UnicodeDecodeError is a ValueError.
 ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError),
@@ -42,8 +40,20 @@ def expand(path: str | Path) -> Path:
     """Return a path that a user wrote; ``~`` at its begin is the home folder.
 
     A shell does not replace it in ``--out=~/model``, in quotes, or in a file of settings.
+
+    Raises:
+        UsageError: No file can have such a name.
     """
-    return Path(os.path.expanduser(path))
+    expanded = os.path.expanduser(path)
+    for name in expanded.split("/"):
+        if len(os.fsencode(name)) > MOST_NAME_BYTES:
+            raise UsageError(
+                f"A path has a name of {len(os.fsencode(name))} bytes, {name[:20]!r}...; at most "
+                f"{MOST_NAME_BYTES} are allowed. Choose a shorter name."
+            )
+    if "\0" in expanded:
+        raise UsageError(f"The path {expanded!r} has a NUL character. Remove it.")
+    return Path(expanded)
 
 
 def resolve(path: str | Path) -> Path:
@@ -90,60 +100,6 @@ def ensure_dir(path: str | Path) -> Path:
     return path
 
 
-def acquire_lock(lock: Path, activity: str) -> int:
-    """Return the descriptor of a locked file; closing it releases the lock.
-
-    Args:
-        lock: The file to lock; it is created if necessary.
-        activity: Activity of the other process, for the error message: "writes samples.h5".
-
-    Raises:
-        UsageError: Another process holds the lock.
-    """
-    with reraise_os_errors():
-        descriptor = open_below(lock, os.O_CREAT | os.O_RDWR)
-    try:
-        _lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, lock.parent)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise UsageError(
-            f"Another process {activity}. Wait for it, or choose another `out`."
-        ) from error
-    except BaseException:
-        os.close(descriptor)
-        raise
-    if _is_at(descriptor, lock):
-        return descriptor
-    os.close(descriptor)  # its last holder has deleted the file meanwhile
-    return acquire_lock(lock, activity)
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    """Return whether a path is that of an open file."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _lock(descriptor: int, flags: int, folder: Path) -> None:
-    """Lock a file; without locks, two processes could write the same file and destroy it."""
-    if os.environ.get(LOCKS_VARIABLE, "") == "off":
-        return
-    try:
-        fcntl.flock(descriptor, flags)
-    except BlockingIOError:
-        raise
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise OperationError(describe_os_error(error, "lock", folder)) from error
-        raise OperationError(
-            f"The file system of {folder} has no locks ({error.strerror or error}), which keep two "
-            f"processes from writing to one file. Choose a place on a local disk, or set "
-            f"{LOCKS_VARIABLE}=off if no other process works there."
-        ) from error
-
-
 def ensure_below(folder: Path, name: str | Path) -> Path:
     """Return a folder below another one as an existing folder; create it if necessary.
 
@@ -172,18 +128,6 @@ def open_below(path: str | Path, flags: int) -> int:
     if flags & os.O_TRUNC:
         os.ftruncate(descriptor, 0)
     return descriptor
-
-
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder within the block; wait until it is free."""
-    with reraise_os_errors():
-        descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        _lock(descriptor, fcntl.LOCK_EX, folder)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def write_bytes(path: Path, content: bytes, *, keep: Path | None = None) -> None:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from frami.core import files
+from frami.core import files, locks
 from frami.core.environment import environment
 from frami.core.extension import extend_record
 from frami.core.meter import Meter
@@ -88,7 +88,7 @@ class Run:
         work = (self.folder, settings, writes, recordings)
         previous = extend_record(self.folder, matching_record(*work), more_steps)
         if grows or previous is None or previous["status"] != "finished":
-            self._lock = files.acquire_lock(self.folder / LOCK_FILE, f"is at work in {self.folder}")
+            self._lock = locks.acquire_lock(self.folder / LOCK_FILE, f"is at work in {self.folder}")
         with ExitStack() as on_error:
             on_error.push(self)
             if self._lock is not None:  # another process may have finished it meanwhile

@@ -11,7 +11,7 @@ from pathlib import Path
 import pooch
 import requests
 
-from frami.core import files
+from frami.core import files, locks
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import WAYS_OUT, expand
 from frami.data.recordings import Archive, DatasetModule, load_dataset
@@ -91,7 +91,7 @@ def _scratch(out: Path, module: DatasetModule) -> Path:
 def _alone(out: Path, module: DatasetModule) -> Iterator[None]:
     """Hold the lock of a data set: two processes must not write to the same file."""
     lock = out / f".{module.FOLDER}.lock"
-    descriptor = files.acquire_lock(lock, f"downloads {module.FOLDER} to {out}")
+    descriptor = locks.acquire_lock(lock, f"downloads {module.FOLDER} to {out}")
     try:
         yield
     finally:

@@ -21,7 +21,7 @@ import h5py
 import numpy as np
 from torch import Tensor
 
-from frami.core import files
+from frami.core import files, locks
 from frami.core.errors import UsageError
 from frami.core.settings import describe_differences, settings_to_json
 from frami.data.checksums import CHECKSUM, ROWS_PER_CHUNK, attributes_checksum, with_checksums
@@ -76,7 +76,7 @@ class StoreWriter:
             )
         folder = files.ensure_below(path.parent, store_run_folder(path).name)
         self._spare = folder / "spare.h5"
-        self._lock = files.acquire_lock(folder / "lock", f"is writing to {path}")
+        self._lock = locks.acquire_lock(folder / "lock", f"is writing to {path}")
         # A process that died while writing leaves files that may open and still be wrong.
         for leftover in ("spare.h5", "displaced.h5"):
             (folder / leftover).unlink(missing_ok=True)

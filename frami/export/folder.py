@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from frami.core import files
+from frami.core import files, locks
 from frami.core.errors import UsageError
 
 RECORD = "export.json"
@@ -38,7 +38,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     out = out.absolute()
     files.ensure_dir(out.parent)
     part, old, lock = (out.with_name(f".{out.name}.{kind}") for kind in ("part", "old", "lock"))
-    descriptor = files.acquire_lock(lock, f"exports to {out}")
+    descriptor = locks.acquire_lock(lock, f"exports to {out}")
     try:
         with files.reraise_os_errors():
             if old.exists() and not out.exists():  # a process was killed between two renames

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import frami
-from frami.core import files, runtime
+from frami.core import files, locks, runtime
 from frami.core.errors import OperationError
 from frami.core.run import Run, read_metrics, read_record
 from frami.datasets import tones
@@ -150,7 +150,7 @@ def test_synthesize_beside_another_process_on_the_store_is_refused(
 ) -> None:
     path = tmp_path / "samples.h5"
     (tmp_path / "samples.run").mkdir()
-    lock = files.acquire_lock(tmp_path / "samples.run" / "lock", "")
+    lock = locks.acquire_lock(tmp_path / "samples.run" / "lock", "")
     try:
         words = ["--teacher", artifacts / "teacher", "--samples", "8", "--out", path, *INVERSION]
         second = call("synthesize", *words)

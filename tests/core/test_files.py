@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from frami.core import files
+from frami.core import files, locks
 from frami.core.errors import OperationError, UsageError
 from frami.core.json_files import read_json
 from tests.conftest import full_disk
@@ -42,6 +42,19 @@ def test_write_json_keeps_letters_of_all_languages(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"label": "Wäsche"}
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a/" + "ä" * 200 + "/b", "a name of 400 bytes, 'ä+'[.]{3}; at most 255"),
+        ("a\0b", "has a NUL"),
+    ],
+)
+def test_expand_refuses_what_no_file_can_be_called(name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        files.expand(name)
+    assert files.expand("a" * 255)
+
+
 def test_ensure_dir_creates_parents_and_accepts_an_existing_folder(tmp_path: Path) -> None:
     assert files.ensure_dir(tmp_path / "a" / "b").is_dir()
     assert files.ensure_dir(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
@@ -54,38 +67,38 @@ def test_ensure_dir_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_acquire_lock_held_by_another_is_refused_until_it_is_released(tmp_path: Path) -> None:
-    held = files.acquire_lock(tmp_path / "lock", "writes samples.h5")
+    held = locks.acquire_lock(tmp_path / "lock", "writes samples.h5")
     with pytest.raises(UsageError, match="Another process writes samples.h5. Wait for it"):
-        files.acquire_lock(tmp_path / "lock", "writes samples.h5")
+        locks.acquire_lock(tmp_path / "lock", "writes samples.h5")
     os.close(held)
-    os.close(files.acquire_lock(tmp_path / "lock", "writes samples.h5"))
+    os.close(locks.acquire_lock(tmp_path / "lock", "writes samples.h5"))
 
 
 @pytest.mark.parametrize("is_held", [False, True])
 def test_acquire_lock_of_a_file_that_its_holder_deletes_is_that_of_the_new_file(
     is_held: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock, take, held = tmp_path / "lock", files._lock, []
+    lock, take, held = tmp_path / "lock", locks._lock, []
 
     def take_late(*arguments: Any) -> None:
         """Let another process finish and delete the file first, and perhaps a third one begin."""
-        monkeypatch.setattr(files, "_lock", take)
+        monkeypatch.setattr(locks, "_lock", take)
         lock.unlink()
         if is_held:
-            held.append(files.acquire_lock(lock, "writes samples.h5"))
+            held.append(locks.acquire_lock(lock, "writes samples.h5"))
         take(*arguments)
 
-    monkeypatch.setattr(files, "_lock", take_late)
+    monkeypatch.setattr(locks, "_lock", take_late)
     if not is_held:
-        held.append(files.acquire_lock(lock, "writes samples.h5"))
+        held.append(locks.acquire_lock(lock, "writes samples.h5"))
     with pytest.raises(UsageError, match="Another process writes samples.h5"):
-        files.acquire_lock(lock, "writes samples.h5")
+        locks.acquire_lock(lock, "writes samples.h5")
     os.close(held[0])
 
 
 def test_acquire_lock_in_a_missing_folder_is_an_operation_error(tmp_path: Path) -> None:
     with pytest.raises(OperationError, match="Cannot write .*absent/lock: No such file"):
-        files.acquire_lock(tmp_path / "absent" / "lock", "writes samples.h5")
+        locks.acquire_lock(tmp_path / "absent" / "lock", "writes samples.h5")
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
@@ -97,11 +110,11 @@ def test_a_file_system_without_locks_is_named_and_can_be_used(
 
     monkeypatch.setattr("fcntl.flock", refuse)
     with pytest.raises(OperationError, match=r"has no locks \(.*set FRAMI_LOCKS=off if no other"):
-        files.acquire_lock(tmp_path / "lock", "writes samples.h5")
-    with pytest.raises(OperationError, match="has no locks"), files.exclusive(tmp_path):
+        locks.acquire_lock(tmp_path / "lock", "writes samples.h5")
+    with pytest.raises(OperationError, match="has no locks"), locks.exclusive(tmp_path):
         pass
     monkeypatch.setenv("FRAMI_LOCKS", "off")
-    os.close(files.acquire_lock(tmp_path / "lock", "writes samples.h5"))
+    os.close(locks.acquire_lock(tmp_path / "lock", "writes samples.h5"))
 
 
 def test_each_cause_of_a_disk_error_has_its_own_way_out() -> None:
@@ -115,7 +128,7 @@ def test_each_cause_of_a_disk_error_has_its_own_way_out() -> None:
 
 def test_exclusive_releases_the_folder_after_the_block(tmp_path: Path) -> None:
     for _ in range(2):
-        with files.exclusive(tmp_path):
+        with locks.exclusive(tmp_path):
             assert list(tmp_path.iterdir()) == []
 
 

@@ -20,7 +20,7 @@ import soundfile
 from click.testing import CliRunner
 
 from frami import cli
-from frami.core import files
+from frami.core import locks
 from frami.core.errors import OperationError, UsageError
 from frami.data import download
 from frami.data.recordings import Archive, load_dataset
@@ -237,7 +237,7 @@ def test_download_dataset_deletes_what_a_killed_process_unpacked(
 
 
 def test_download_dataset_beside_another_process_is_refused(tmp_path: Path, server: Server) -> None:
-    lock = files.acquire_lock(tmp_path / ".esc50.lock", "")
+    lock = locks.acquire_lock(tmp_path / ".esc50.lock", "")
     with pytest.raises(UsageError, match="Another process downloads esc50 to"):
         download.download_dataset("esc50", tmp_path, base_url=server.address)
     os.close(lock)

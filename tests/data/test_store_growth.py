@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from frami.audio.frontend import FrontEnd
-from frami.core import files
+from frami.core import locks
 from frami.core.errors import OperationError, UsageError
 from frami.core.run import read_metrics, read_record
 from frami.data.store import Store, store_run_folder
@@ -165,7 +165,7 @@ def test_distill_interrupted_releases_its_lock(teacher: Model, tmp_path: Path) -
 
     def interrupt(done: int, note: str = "") -> None:
         with pytest.raises(UsageError, match="Another process is at work"):
-            files.acquire_lock(at_work, "is at work")
+            locks.acquire_lock(at_work, "is at work")
         seen.append(done)
         raise KeyboardInterrupt
 
@@ -175,7 +175,7 @@ def test_distill_interrupted_releases_its_lock(teacher: Model, tmp_path: Path) -
             teacher, samples=store, out=tmp_path / "student", options={"steps": 2}, report=interrupt
         )
     assert seen
-    os.close(files.acquire_lock(at_work, "is at work"))
+    os.close(locks.acquire_lock(at_work, "is at work"))
     distill(teacher, samples=store, out=tmp_path / "student", options={"steps": 2})
     assert not at_work.exists()
 
