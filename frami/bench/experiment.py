@@ -10,7 +10,8 @@ from frami.core.run import settings_id
 from frami.core.settings import settings_to_json
 from frami.data.soundscapes import SoundscapeSettings
 from frami.inversion.method import load_method
-from frami.training.loop import TrainingSettings
+from frami.training.echoes import count_batches
+from frami.training.norms import DistillSettings
 from frami.training.recipes import find_recipe
 from frami.training.supervised import SupervisedSettings
 
@@ -217,7 +218,7 @@ class Experiment:
         if self.task.mixture:
             config["mixing"] = asdict(SoundscapeSettings())
         recipe = find_recipe(source.recipe, labeled=source.reads_recordings)
-        loops = [asdict(TrainingSettings()), asdict(SupervisedSettings())]
+        loops = [asdict(DistillSettings()), asdict(SupervisedSettings())]
         config |= {"weights": dict(recipe.weights), "loop": loops, "suite": "", "seed": 0}
         return settings_id(config)
 
@@ -225,5 +226,6 @@ class Experiment:
     def clips(self) -> int:
         """Number of synthetic clips, or of clips of noise; 0 for recordings."""
         if self.source.noise:
-            return self.task.steps * self.task.batch_size
+            echo = self.source.distillation.get("echo", DistillSettings().echo)
+            return count_batches(self.task.steps, echo) * self.task.batch_size
         return 0 if self.source.reads_recordings else self.task.samples

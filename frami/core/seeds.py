@@ -25,6 +25,7 @@ class Stream(IntEnum):
     CROPS = 5
     AUGMENTATION = 6
     DROPOUT = 7
+    ECHOES = 31
     # Inversion
     TARGET_CLASSES = 8
     TARGET_TAGS = 9

@@ -25,6 +25,7 @@ from frami.evaluate import complexity
 from frami.models import bundle
 from frami.models.model import Model, ModelLike, load
 from frami.training import sources
+from frami.training.echoes import count_batches
 from frami.training.norms import noise_settings
 from frami.training.plan import Plan, make_plan
 from frami.training.sizes import size_warning
@@ -190,7 +191,8 @@ def _choose_steps(
 
 def _noise(plan: Plan) -> sources.TrainingSource:
     """Return as many clips of noise as the steps of a plan take."""
-    n_clips = plan.settings.steps * plan.settings.batch_size
+    n_batches = count_batches(plan.settings.steps, plan.settings.echo)
+    n_clips = n_batches * plan.settings.batch_size
     return sources.fresh_noise(plan.teachers, n_clips, plan.seed)
 
 

@@ -34,6 +34,7 @@ def fit(
     *,
     teacher: Model | None = None,
     bands: Sequence[int] = (),
+    echo: int = 1,
     seed: int = 0,
     run: Run | None = None,
     report: ProgressCallback = silent,
@@ -50,6 +51,7 @@ def fit(
             was.
         bands: Number of bands of each front end that the clips stack, the student's first. By
             default the clips have the student's bands alone.
+        echo: Number of steps for each batch that the teacher answers.
         seed: Seed of the order of the clips, their augmentation and the projections.
         run: The run that stores the losses and the state for resuming.
         report: Called with the number of finished steps.
@@ -62,7 +64,8 @@ def fit(
     runtime.place(projected)
     projected.requires_grad_(True).train()
     steps = current_steps(run.content, settings.steps) if run else (0, settings.steps)
-    trainer = Trainer(projected, recipe, settings, steps, runtime, seed)
+    echo = echo if teacher is not None else 1
+    trainer = Trainer(projected, recipe, settings, steps, runtime, seed, echo)
     with ExitStack() as stack:
         network = None
         if teacher is not None:

@@ -36,9 +36,10 @@ REESTIMATION_BATCHES = 100
 
 @dataclass(frozen=True, kw_only=True)
 class DistillSettings(loop.TrainingSettings):
-    """Settings of distillation: those of the training loop, and of batch norms."""
+    """Settings of distillation: those of the training loop, of echoes and of batch norms."""
 
     steps: int = setting(4000, "number of steps", low=1)
+    echo: int = setting(2, "steps for each batch that the teacher answers", low=1)
     teacher_norm: str = setting(
         "stored",
         "statistics of the teacher's batch norms: stored, or those of each batch (batch)",

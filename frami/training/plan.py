@@ -132,6 +132,7 @@ class Plan:
                 self.runtime,
                 teacher=teacher if self.recipe.needs_teacher else None,
                 bands=[front_end.n_mels for front_end in distinct_front_ends(self.teachers)],
+                echo=self.settings.echo,
                 seed=self.seed,
                 run=run,
                 report=report,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -21,6 +23,7 @@ from frami.models import tasks
 from frami.models.model import load
 from frami.models.network import Output
 from frami.training import augment, distributed
+from frami.training.echoes import Answered, first_batch, with_echoes
 from frami.training.loop_settings import TrainingSettings
 from frami.training.optimizer import make_optimizer, make_schedule
 from frami.training.recipes import Recipe
@@ -50,9 +53,10 @@ class Trainer:
         steps: tuple[int, int],
         runtime: Runtime,
         seed: int,
+        echo: int = 1,
     ) -> None:
         self.student, self.recipe, self.settings = student, recipe, settings
-        self.runtime, self.seed = runtime, seed
+        self.runtime, self.seed, self.echo = runtime, seed, echo
         self.first, self.last = steps[0], sum(steps)
         distributed.share_weights(student)
         self.optimizer = make_optimizer(student, settings.learning_rate, settings.weight_decay)
@@ -88,11 +92,13 @@ class Trainer:
     ) -> int:
         """Train from a step on; return the last step, or the one that the training went back to."""
         self.setbacks.keep(self.state(start))
-        batches = infinite_batches(clips, self.settings.batch_size, self.seed, start)
+        first = first_batch(start, self.echo)
+        batches = infinite_batches(clips, self.settings.batch_size, self.seed, first)
         with read_ahead(batches) as ready:
-            for step in range(start, self.last):
-                mel, target = self.augment(*next(ready), step)
-                losses = self.compute_losses(mel, target, teacher, step)
+            answered = self._answer(ready, first, teacher)
+            echoes = with_echoes(answered, start, self.echo, self.seed)
+            for step, batch in zip(range(start, self.last), echoes, strict=False):
+                losses = self.compute_losses(batch, step)
                 weights = self.recipe.weights
                 self.step(torch.stack([weights[name] * x for name, x in losses.items()]).sum())
                 done = step + 1
@@ -102,7 +108,7 @@ class Trainer:
                     values = finite_values(losses, self.student)
                 except NotFiniteError as error:
                     reason = f"{error} at step {done} (seed {self.seed})"
-                    check_inputs(reason, teacher, mel)
+                    check_inputs(reason, teacher, batch.mel)
                     return self._step_back(reason, run)
                 self.record(values, done, run, report)
         if run is not None:
@@ -130,43 +136,68 @@ class Trainer:
         left = f"{self.last - done:,} of {count(total, 'step')}" if done < self.last else ""
         run.save(partial(self.state, done), always=not left, left=left)
 
-    def augment(self, mel: Tensor, target: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """Return a batch on the device, augmented for this step."""
+    def _answer(
+        self, batches: Iterator[tuple[Tensor, Tensor]], first: int, teacher: nn.Module | None
+    ) -> Iterator[Answered]:
+        """Yield the batches from ``first`` on, augmented, with what the teacher answers to them."""
+        for index in itertools.count(first):
+            mel, target = self.augment(*next(batches), index)
+            yield self.answer(mel, target, teacher, index)
+
+    def answer(
+        self, mel: Tensor, target: Tensor, teacher: nn.Module | None, index: int
+    ) -> Answered:
+        """Return a batch with what the teacher answers to it.
+
+        With several processes, the teacher runs on the own part of the batch alone.
+        """
+        output = None
+        if teacher is not None:
+            with torch.no_grad(), self._running(index):
+                output = self._gather(teacher(distributed.own_part(mel)), len(mel))
+        return Answered(mel, target, output)
+
+    @contextmanager
+    def _running(self, index: int) -> Iterator[None]:
+        """Have networks run in the precision of the training, with random numbers by ``index``."""
+        place = filter(None, [processes.rank()])  # numbers for dropout
+        with (
+            seeds.seeded(self.seed, Stream.DROPOUT, index, *place),
+            self.runtime.autocast(),
+            distributed.shared_batch_norms(),
+        ):
+            yield
+
+    def _gather(self, output: Output, size: int) -> Output:
+        uses_hidden = self.recipe.compares("hidden", "similarity")
+        return distributed.gather(output, size, hidden=uses_hidden)
+
+    def augment(self, mel: Tensor, target: Tensor, index: int) -> tuple[Tensor, Tensor]:
+        """Return a batch on the device, augmented by its index."""
         target = tasks.as_class_values(target, self.student.network.classes)
         return augment.augment(
             mel.to(self.runtime.device),
             target.to(self.runtime.device),
             self.settings,
-            seeds.make_rng(self.seed, Stream.AUGMENTATION, step),
+            seeds.make_rng(self.seed, Stream.AUGMENTATION, index),
             bands=self.student.bands,
             labeled=bool(self.recipe.weights.get("cross_entropy")),
         )
 
-    def compute_losses(
-        self, mel: Tensor, target: Tensor, teacher: nn.Module | None, step: int
-    ) -> dict[str, Tensor]:
+    def compute_losses(self, batch: Answered, step: int) -> dict[str, Tensor]:
         """Return the unweighted losses of a batch, by name.
 
         With several processes, the networks run on the own part of the batch alone.
         """
-        references: dict[str, Output] = {}
-        own = distributed.own_part(mel)
-        uses_hidden = self.recipe.compares("hidden", "similarity")
-        gather = partial(distributed.gather, size=len(mel), hidden=uses_hidden)
-        place = filter(None, [processes.rank()])  # numbers for dropout
-        with (
-            seeds.seeded(self.seed, Stream.DROPOUT, step, *place),
-            self.runtime.autocast(),
-            distributed.shared_batch_norms(),
-        ):
-            student_out = gather(self.student(own))
-            with torch.no_grad():
-                if teacher is not None:
-                    references["teacher"] = gather(teacher(own))
-                if self.ema_student is not None:
-                    references["ema_student"] = gather(self.ema_student(own))
+        references, own = {"teacher": batch.teacher}, distributed.own_part(batch.mel)
+        with self._running(step):
+            student_out = self._gather(self.student(own), len(batch.mel))
+            if self.ema_student is not None:
+                with torch.no_grad():
+                    ema_out = self._gather(self.ema_student(own), len(batch.mel))
+                references["ema_student"] = ema_out
         return {
-            name: loss(references.get(loss.reference), student_out, target)
+            name: loss(references.get(loss.reference), student_out, batch.target)
             for name, loss in self.recipe.losses.items()
         }
 

@@ -62,7 +62,8 @@ def gradients(
     trainer = Trainer(projected, losses, TrainingSettings(), (0, 10), CPU, seed=0)
     mel, target = batch(task, size)
     with norms.batch_statistics(teacher.network):
-        values = trainer.compute_losses(mel, target, teacher.network, step=0)
+        answered = trainer.answer(mel, target, teacher.network, index=0)
+        values = trainer.compute_losses(answered, step=0)
         torch.autograd.backward(torch.stack(list(values.values())).sum())
         distributed.share_gradients(projected)
     result = {name: p.grad for name, p in projected.named_parameters() if p.grad is not None}

@@ -24,7 +24,7 @@ from frami.inversion.synthesize import synthesize
 from frami.models.architecture import Architecture
 from frami.models.model import Model
 from frami.models.network import Output
-from frami.training import augment, loop, losses, trainer
+from frami.training import augment, echoes, loop, losses, trainer
 from frami.training.losses import Loss, logits_loss
 from frami.training.recipes import find_recipe
 from frami.training.trainer import Trainer
@@ -71,7 +71,9 @@ def test_fit_ema_loss_compares_with_moving_average(
     assert len(average_logits) == 3
 
 
+@pytest.mark.parametrize("echo", [1, 2, 3])
 def test_fit_resumed_equals_uninterrupted(
+    echo: int,
     teacher: Model,
     store: Store,
     runtime: Runtime,
@@ -81,6 +83,7 @@ def test_fit_resumed_equals_uninterrupted(
 ) -> None:
     monkeypatch.setattr(run_module, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     monkeypatch.setattr(trainer, "LOG_EVERY", 2)
+    monkeypatch.setattr(echoes, "HELD", 2)
     clips = train_holdout_split(store)[0]
     settings = loop.TrainingSettings(steps=7, batch_size=8)
 
@@ -101,6 +104,7 @@ def test_fit_resumed_equals_uninterrupted(
                 settings,
                 runtime,
                 teacher=teacher,
+                echo=echo,
                 run=run,
                 **options,
             )

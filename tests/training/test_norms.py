@@ -88,7 +88,7 @@ def test_student_is_distilled_from_fresh_noise(
     assert student.provenance["source"]["method"] == "fresh noise"
     assert student.provenance["settings"]["teacher_norm"] == "batch"
     record = read_record(tmp_path / "s")
-    assert record["settings"]["source"]["clips"] == 16 and not record["scores"].keys() - {
+    assert record["settings"]["source"]["clips"] == 8 and not record["scores"].keys() - {
         "fingerprint"
     }
 
