@@ -145,7 +145,7 @@ class DataSource:
             ``teachers``.
         baseline: Name of the source that the gain of this one is computed against.
         max_frames: Longest synthetic clip, in frames, if it is not that of the task.
-        noise: Train on noise that is drawn anew in every step (`frami.training.norms`).
+        noise: Train on noise that is drawn anew for every batch (`frami.training.norms`).
         shards: Number of shards that make the store; 0: one process makes it, without shards.
         warm_start: Number of clips of a further store, at which all shards begin; 0: none.
     """

@@ -12,8 +12,8 @@ FRAMI = DataSource("FRAMI", "frami")
 RECORDINGS = DataSource("recordings (upper bound)", None)
 LABELS = DataSource("recordings, labels only", None, "labels")
 SYNTHESIZER = DataSource("synthesizer", "synthesizer")
-# `frami.training.norms`: noise is drawn anew in every step, and the teacher's batch norms take the
-# statistics of the batch.
+# `frami.training.norms`: noise is drawn anew for every batch, and the teacher's batch norms take
+# the statistics of the batch.
 FRESH_NOISE = DataSource("noise, batch statistics", None, noise=True)
 CONTROLS = (
     SYNTHESIZER,

@@ -78,8 +78,8 @@ class DistillArguments(RuntimeArguments):
     "--noise",
     section="Input",
     is_flag=True,
-    help="Train on noise that is drawn anew in every step, as a control. The teacher's batch norms "
-    "then use the statistics of each batch.",
+    help="Train on noise that is drawn anew for every batch, as a control. The teacher's batch "
+    "norms then use the statistics of each batch.",
 )
 @options.option(
     "--any-teacher",

@@ -1,4 +1,4 @@
-"""Noise as training clips, drawn anew for every clip of every step; nothing is stored."""
+"""Noise as training clips, drawn anew for every clip of every batch; nothing is stored."""
 
 from __future__ import annotations
 

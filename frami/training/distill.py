@@ -77,7 +77,7 @@ def distill(
         dataset: A data set of recordings, with ``data`` and ``test_fold`` as in `frami.train`.
         data: See ``dataset``.
         test_fold: See ``dataset``.
-        noise: Train on noise that is drawn anew in every step, as a control. The settings
+        noise: Train on noise that is drawn anew for every batch, as a control. The settings
             ``teacher_norm=batch`` and ``student_norm=clips`` are then the default
             (`frami.training.norms`).
         student: A module of ``frami.students`` or ``frami.teachers``.
