@@ -433,7 +433,7 @@ def test_old_torch_file_without_the_values_is_refused(tmp_path: Path) -> None:
 
 def test_plain_values_beside_the_weights_are_read(tmp_path: Path) -> None:
     layers = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
-    layers[0].weight.tag = "of a parameter"
+    layers[0].weight.tag = "of a parameter"  # type: ignore[union-attr]
     optimizer = torch.optim.Adam(layers.parameters())
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [1, 2])
     layers(torch.ones(3, 2)).sum().backward()
