@@ -62,6 +62,7 @@ from frami.core import memory, registry
 from frami.core.errors import FramiError, Stopped
 from frami.core.text import make_printable
 
+MOST_LETTERS = 20_000  # of an error; it may quote a name of any length
 OUT_OF_MEMORY = (
     "Use smaller batches (synthesize: --batch-size; train and distill: --set batch_size=...) and "
     "a new --out, or --device cpu."
@@ -111,6 +112,8 @@ frami.add_section("Cluster", submit)
 
 
 def _stop(message: str, code: int) -> NoReturn:
+    if len(message) > MOST_LETTERS:  # the end says the way out
+        message = f"{message[: MOST_LETTERS // 2]} ... {message[-MOST_LETTERS // 2 :]}"
     # A message may quote a file from an unknown source, which must not control the terminal.
     lines = [make_printable(line) for line in message.split("\n")]
     click.echo("frami: " + "\n".join(lines), err=True)

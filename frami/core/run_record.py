@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand, reraise_os_errors
 from frami.core.json_files import check_entries, read_json
 
+MOST_DAMAGED = 100  # lines of metrics.jsonl; an interruption damages one
 TEXTS = {"setback"}  # entries of metrics.jsonl that are not numbers
 # Types of the entries of run.json.
 RECORD = {"settings": dict, "status": str, "command": str, "seconds": float}
@@ -83,14 +84,34 @@ def read_record(folder: str | Path) -> dict[str, Any]:
 def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
     """Return the lines of a run's metrics.jsonl; skip what is damaged, such as a line cut off."""
     path = expand(folder) / "metrics.jsonl"
-    lines = path.read_bytes().splitlines() if path.is_file() else []
-    rows = []
-    for line in lines:
-        with suppress(ValueError, RecursionError):
-            row = json.loads(line)
-            if isinstance(row, dict) and all(_is_number(row[n]) for n in row.keys() - TEXTS):
-                rows.append(row)
-    return rows
+    return [
+        row
+        for row in (read_lines(path) if path.is_file() else ())
+        if all(_is_number(row[name]) for name in row.keys() - TEXTS)
+    ]
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects in the lines of a metrics.jsonl; skip empty lines and what is damaged.
+
+    Raises:
+        OperationError: Many lines are damaged: to find that out takes long for each.
+    """
+    damaged = 0
+    with reraise_os_errors("read"), path.open("rb") as file:
+        for line in filter(bytes.strip, file):
+            row: Any = None
+            with suppress(ValueError, RecursionError):
+                row = json.loads(line)
+            if isinstance(row, dict):
+                yield row
+                continue
+            damaged += 1
+            if damaged > MOST_DAMAGED:
+                raise OperationError(
+                    f"{path} is damaged: more than {MOST_DAMAGED} of its lines are no JSON "
+                    f"objects. Copy it again."
+                )
 
 
 def _is_number(value: object) -> bool:

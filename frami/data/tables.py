@@ -124,10 +124,10 @@ def read_spreadsheet(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]
     delimiter = max(DELIMITERS, key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        rows = [(reader.line_num + skipped, [cell.strip() for cell in row]) for row in reader]
+        stripped = ([cell.strip() for cell in row] for row in reader)
+        rows = [(reader.line_num + skipped, cells) for cells in stripped if any(cells)]
     except csv.Error as error:
         raise UsageError(f"{path} is not a table ({error}). Save it again as CSV.") from error
-    rows = [(line, cells) for line, cells in rows if any(cells)]
     return (rows[0][1], rows[1:]) if rows else ([], [])
 
 

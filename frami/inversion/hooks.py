@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from frami.core.errors import OperationError
 from frami.core.runtime import Runtime
+from frami.core.text import count
 from frami.models.hooks import PreHook, pre_hooks
 from frami.models.network import Output
 
@@ -148,6 +150,11 @@ def record_batch_norm_inputs(
         def record(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             x = channels_second(layer, inputs[0])
             stats.batch[name] = channel_moments(x)
+            if name in extra and len(extra[name].mean) != x.shape[1]:
+                raise OperationError(
+                    f"The file of moments has {count(len(extra[name].mean), 'channel')} for the "
+                    f"layer {name!r}, which has {x.shape[1]}. Compute it again."
+                )
             if each_clip:
                 stats.per_clip[name] = x.flatten(2).float().mean(2) if x.dim() > 2 else x.float()
 

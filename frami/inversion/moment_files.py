@@ -94,6 +94,13 @@ def load_moments(path: str | Path, teacher: Model) -> MomentFile:
             f"{path} is damaged: it names {unknown[0] if unknown else 'no layer'}, which the "
             f"teacher does not have. Compute it again."
         )
+    for name, (mean, _) in classes.items():
+        if mean.shape != (len(teacher.labels), len(layers[name].mean)):
+            raise OperationError(
+                f"{path} is damaged at the layer {name}: its moments of classes have the shape "
+                f"{tuple(mean.shape)}; it must be {len(teacher.labels)} classes by "
+                f"{len(layers[name].mean)} channels. Compute it again."
+            )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     details = {k: v for k, v in content.items() if k not in ("teacher", "pooled")}
     return MomentFile(content["teacher"], layers, classes, details, digest)

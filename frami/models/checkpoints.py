@@ -98,6 +98,8 @@ def _check_plain(path: Path, tensors: Mapping[str, Tensor]) -> None:
             )
     storages = [tensor.untyped_storage() for tensor in tensors.values()]
     stored = sum({one.data_ptr(): one.nbytes() for one in storages}.values())
+    if stored > path.stat().st_size:  # an old torch file may leave values out
+        raise UsageError(f"{path} holds tensors without values. {SAVE_STATE_DICT}.")
     if sum(tensor.nbytes for tensor in tensors.values()) > MOST_SHARING * stored:
         raise UsageError(
             f"{path} holds tensors that share their numbers with many others. {SAVE_STATE_DICT}."

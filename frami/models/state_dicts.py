@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -128,15 +127,7 @@ def _refuse_programs(path: Path) -> None:
         )
 
 
-def _refuse_allocation(path: Path) -> None:
-    """Raise a UsageError for a pickle that makes a bytearray, which can be of any size."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content.find(b"bytearray\n") >= 0:
-            raise UsageError(f"{path} holds Python objects beside tensors. {SAVE_STATE_DICT}.")
-
-
 def _load_torch_file(path: Path) -> Any:
-    _refuse_allocation(path)
     try:
         return torch.load(open_checked(path), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -22,6 +22,7 @@ def open_checked(path: Path) -> IO[bytes] | Path:
 
     Raises:
         ValueError: Pickles repeat their parts, or entries share their name or their bytes.
+        pickle.UnpicklingError: Pickles call functions that weights do not need.
         zipfile.BadZipFile: It is damaged.
     """
     if _is_archive(path):
@@ -41,13 +42,14 @@ def _copy(path: Path) -> IO[bytes]:
     copied = io.BytesIO()
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copied, "w") as copy:
         entries = archive.infolist()
-        if len({entry.filename for entry in entries}) < len(entries):
+        # torch finds an entry also by its name in capitals.
+        if len({entry.filename.lower() for entry in entries}) < len(entries):
             raise ValueError("two of its parts have the same name")
         if sum(entry.file_size for entry in entries) > path.stat().st_size:
             raise ValueError("its parts are larger than the file")
         for entry in entries:
             content = archive.read(entry)
-            if entry.filename.endswith(PICKLE):
+            if entry.filename.lower().endswith(PICKLE):
                 check_parts(content)
             copy.writestr(zipfile.ZipInfo(entry.filename), content)
     copied.seek(0)

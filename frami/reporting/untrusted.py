@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Mapping
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
 from frami.core import json_files
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import resolve
+from frami.core.run_record import read_lines
 from frami.data.store import Store
 
 MAX_BYTES = 32_000_000  # of a text file
@@ -65,12 +65,8 @@ def read_losses(folder: Path) -> list[dict[str, float]]:
     """Return the finite numbers in each line of metrics.jsonl; skip lines that are not objects."""
     path = find_file(folder, "metrics.jsonl")
     rows: list[dict[str, float]] = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path else []:
-        try:
-            values = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        names = list(mapping(values))[:MAX_LOSSES]
+    for values in read_lines(path) if path else ():
+        names = list(values)[:MAX_LOSSES]
         numbers = {shown(name): float(values[name]) for name in names if is_number(values[name])}
         if numbers:
             rows.append(numbers)
@@ -83,11 +79,13 @@ def read_csv(folder: Path, name: str) -> list[dict[str, str]]:
     if path is None:
         return []
     try:
-        header, *rows = [*csv.reader(io.StringIO(path.read_text(encoding="utf-8")))] or [[]]
+        reader = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
+        header = next(reader, [])
+        most = MAX_CELLS // max(1, len(header))  # as every row gets all columns
+        rows = [*islice(filter(None, reader), most + 1)]  # an empty row takes a hundred bytes
     except (ValueError, csv.Error) as error:
         raise OperationError(f"{path} is not a readable table ({shown(str(error))}).") from error
-    rows = [row for row in rows if row]
-    if len(header) * len(rows) > MAX_CELLS:  # as every row gets all columns
+    if len(rows) > most:
         raise UsageError(f"{path} has more cells than a report takes.")
     return [dict(zip_longest(header, row[: len(header)], fillvalue="")) for row in rows]
 

@@ -19,9 +19,11 @@ from frami.adoption.moments import compute_moments, describe_moments
 from frami.adoption.privacy import gaussian_guarantee
 from frami.audio.frontend import FrontEnd
 from frami.core.errors import OperationError, UsageError
+from frami.core.runtime import Runtime
 from frami.data.clips import Spectrograms
 from frami.data.store import store_run_folder
-from frami.inversion.moment_files import load_moments
+from frami.inversion.hooks import Moments, forward_with_stats
+from frami.inversion.moment_files import MomentFile, load_moments
 from frami.models.model import Model
 from frami.models.network import frozen
 from tests.conftest import make_teacher
@@ -212,6 +214,25 @@ def test_damaged_values_are_refused(
     safetensors.torch.save_file(tensors, path, metadata)
     with pytest.raises(OperationError, match=message):
         load_moments(path, few_norms)
+
+
+@pytest.mark.parametrize("n_classes", [1, 30])
+def test_moments_of_other_classes_are_refused(
+    n_classes: int, few_norms: Model, tmp_path: Path
+) -> None:
+    layer = Moments(torch.zeros(8), torch.ones(8))
+    classes = {"head.classifier": (torch.zeros(n_classes, 8), torch.ones(n_classes, 8))}
+    file = MomentFile(few_norms.fingerprint, {"head.classifier": layer}, classes)
+    file.save(tmp_path / "m.safetensors")
+    with pytest.raises(OperationError, match=rf"the shape \({n_classes}, 8\); it must be"):
+        load_moments(tmp_path / "m.safetensors", few_norms)
+
+
+def test_moments_of_other_channels_are_refused(few_norms: Model) -> None:
+    extra = {"head.classifier": Moments(torch.zeros(1), torch.ones(1))}
+    clips = torch.zeros(2, few_norms.front_end.n_mels, 40)
+    with pytest.raises(OperationError, match="has 1 channel for the layer 'head.classifier'"):
+        forward_with_stats(few_norms.network, clips, Runtime("cpu", "float32", False), extra=extra)
 
 
 @pytest.mark.parametrize("method", ["frami", "deepinversion"])

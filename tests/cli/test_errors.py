@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import soundfile
 
 from frami import cli
+from frami.models import bundle
 from tests.cli.conftest import INVERSION, TONES, TRAINING, Frami
 from tests.conftest import full_disk
 
@@ -248,3 +250,11 @@ def test_unexpected_error_is_one_sentence_and_a_traceback_on_request(
     monkeypatch.setenv("FRAMI_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
         cli.main()
+
+
+def test_error_that_quotes_a_long_name_stays_short(call: Frami, tmp_path: Path) -> None:
+    description = {**dict.fromkeys(bundle.REQUIRED_KEYS), "format": "x" * 1_000_000}
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    result = call("inspect", tmp_path)
+    assert result.code == 1 and len(result.err) < 30_000
+    assert result.err.strip().endswith("this frami reads 'frami bundle 1'.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,21 @@ def test_read_metrics_skips_a_line_that_was_cut_off(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"ste')
     assert read_metrics(tmp_path) == [{"step": 1}, {"step": 2}]
     assert read_metrics(tmp_path / "absent") == []
+
+
+def test_read_metrics_takes_no_time_for_empty_lines(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1}\n' + b"\n" * 1_000_000 + b'{"step": 2}')
+    start = time.process_time()
+    assert read_metrics(tmp_path) == [{"step": 1}, {"step": 2}]
+    assert time.process_time() - start < 1
+
+
+def test_read_metrics_refuses_many_damaged_lines(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1}\n' + b"x\n" * 101)
+    with pytest.raises(OperationError, match="more than 100 of its lines are no JSON objects"):
+        read_metrics(tmp_path)
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1}\n' + b"x\n" * 100)
+    assert read_metrics(tmp_path) == [{"step": 1}]
 
 
 def test_discard_record_deletes_the_record_only(tmp_path: Path) -> None:

@@ -353,3 +353,97 @@ def test_weights_of_a_type_without_numbers_are_refused(dtype: str, tmp_path: Pat
     (tmp_path / "a.safetensors").write_bytes(content)
     with pytest.raises(FramiError, match="'weight', which is not a plain tensor"):
         read_weights(tmp_path / "a.safetensors")
+
+
+def text(letters: str) -> bytes:
+    return b"X" + struct.pack("<I", len(letters)) + letters.encode()
+
+
+def called(name: str, *arguments: bytes) -> bytes:
+    """Return the part of a pickle that calls a function such as ``torch Size``."""
+    return b"c%b\n(%btR" % (name.replace(" ", "\n").encode(), b"".join(arguments))
+
+
+MANY = b"J" + struct.pack("<i", 1 << 30)
+GROWN = called("_codecs encode", text("a" * 16), text("hex"))
+CALLS = {
+    "a tensor of any size": called("torch HalfTensor", MANY),
+    "a tensor, made as an object": b"ctorch\nTensor\n" + MANY + b"\x85\x81",
+    "a tensor within a call": called(
+        "torch._tensor _rebuild_from_type_v2",
+        *(b"ctorch\nHalfTensor\n", b"ctorch\nTensor\n", MANY + b"\x85", b"}"),
+    ),
+    "a copy in another type": called(
+        "torch._utils _rebuild_device_tensor_from_cpu_tensor",
+        *(called("torch HalfTensor", MANY), b"ctorch\nfloat64\n", text("cpu"), b"\x89"),
+    ),
+    "a text that grows": GROWN,
+    "a text that takes long": called("_codecs encode", text("a" * 10), text("punycode")),
+    "letters that are counted": called("collections Counter", text("a" * 10)),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_call_that_weights_do_not_need_is_refused(name: str, tmp_path: Path) -> None:
+    content = b"\x80\x02}" + text("a") + CALLS[name] + b"s."
+    (tmp_path / "a.pt").write_bytes(pickled(content))
+    with pytest.raises(FramiError, match="holds Python objects beside tensors"):
+        read_weights(tmp_path / "a.pt")
+
+
+LISTED = b"]q\x01(" + b"K\x01" * 200_000 + b"e0"
+AGAIN = b"](" + b"".join(b"ctorch\nSize\nh\x01\x85R" for _ in range(2000)) + b"e"
+SLOW = {
+    "keys of one hash": b"}(" + b"".join(
+        b"\x8a\x0c" + (number * (2**61 - 1)).to_bytes(12, "little") + b"N"
+        for number in range(1, 30)
+    ) + b"u",
+    "tuples as keys": b"}K\x01K\x02\x86Ns",
+    "tuples in a set": called("builtins set", b"](K\x01K\x02\x86e"),
+    "tuples as keys of Python 2": called("collections OrderedDict", b"](](K\x01K\x02\x86Nee"),
+    "a long list many times": LISTED + AGAIN,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_pickle_that_takes_long_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(pickled(b"\x80\x02" + SLOW[name] + b"."))
+    with pytest.raises(OperationError, match="more than 64 bits|neither a text|repeats its parts"):
+        read_weights(tmp_path / "a.pt")
+
+
+def test_pickle_under_a_name_in_capitals_is_checked(tmp_path: Path) -> None:
+    content = b"\x80\x02})q\x00" + REPEATED + b"K\x01s."
+    files = {"a/DATA.PKL": content, "a/version": b"3\n", "a/byteorder": b"little"}
+    (tmp_path / "a.pt").write_bytes(packed(files))  # torch finds it
+    with pytest.raises(OperationError, match="it repeats its parts too often"):
+        read_weights(tmp_path / "a.pt")
+
+
+def test_old_torch_file_without_the_values_is_refused(tmp_path: Path) -> None:
+    torch.save({"w": PLAIN}, tmp_path / "a.pt", _use_new_zipfile_serialization=False)
+    assert torch.equal(read_weights(tmp_path / "a.pt")[0]["w"], PLAIN)
+    content = (tmp_path / "a.pt").read_bytes()
+    content = content.replace(b"K\x0cN", b"J" + struct.pack("<i", 1 << 28) + b"N")
+    start = content.index(b".", content.index(b"OrderedDict")) + 1  # the names of the storages
+    (tmp_path / "a.pt").write_bytes(content[:start] + b"\x80\x02].")
+    with pytest.raises(FramiError, match="holds tensors without values"):
+        read_weights(tmp_path / "a.pt")
+
+
+def test_plain_values_beside_the_weights_are_read(tmp_path: Path) -> None:
+    layers = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+    layers[0].weight.tag = "of a parameter"  # type: ignore[union-attr]
+    optimizer = torch.optim.Adam(layers.parameters())
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [1, 2])
+    layers(torch.ones(3, 2)).sum().backward()
+    optimizer.step()
+    content = {
+        **{"model": layers.state_dict(), "optimizer": optimizer.state_dict()},
+        **{"schedule": schedule.state_dict(), "parameters": dict(layers.named_parameters())},
+        **{"seed": 2**64 - 1, "names": {"a", "b"}, "bytes": b"\xff", "pair": (1, 2j)},
+        **{"device": torch.device("cpu"), "type": torch.float32, "size": torch.Size([1])},
+    }
+    for is_zip in (True, False):
+        torch.save(content, tmp_path / "a.pt", _use_new_zipfile_serialization=is_zip)
+        assert read_weights(tmp_path / "a.pt")[0].keys() == layers.state_dict().keys()

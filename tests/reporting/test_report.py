@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -19,6 +20,7 @@ import pytest
 from frami.core.errors import OperationError, UsageError
 from frami.data.checksums import write_checksums
 from frami.data.store import Store, store_run_folder
+from frami.data.tables import read_spreadsheet
 from frami.inversion.synthesize import synthesize
 from frami.models.architecture import Architecture
 from frami.models.model import Model
@@ -363,6 +365,17 @@ def test_table_of_a_benchmark_may_not_grow_when_it_is_read(tmp_path: Path) -> No
     (tmp_path / "bench.csv").write_text(header + "\n" + "x\n" * 20_000)
     with pytest.raises(UsageError, match="has more cells than a report takes"):
         write_page(tmp_path, "bench.csv")
+
+
+def test_empty_lines_of_a_table_take_no_memory(tmp_path: Path) -> None:
+    (tmp_path / "bench.csv").write_bytes(b"a,b\n1,2\n" + b"\n" * 1_000_000 + b"3,4\n")
+    (tmp_path / "a.csv").write_bytes(b"file,label\n" + b"\n" * 1_000_000 + b"x,y\n")
+    tracemalloc.start()
+    assert [row["a"] for row in untrusted.read_csv(tmp_path, "bench.csv")] == ["1", "3"]
+    assert read_spreadsheet(tmp_path / "a.csv")[1] == [(1_000_002, ["x", "y"])]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
 
 
 def test_clips_without_sound_and_stores_without_classes_are_shown(
