@@ -60,6 +60,8 @@ def classify(session, waveform):
         return "digital silence"
     about = session.get_modelmeta().custom_metadata_map
     labels, task = json.loads(about["labels"]), about["task"]
+    # A terminal would obey control characters.
+    labels = ["".join(x if x.isprintable() else " " for x in label) for label in labels]
     logits = session.run(["logits"], {{"features": features(waveform)[None]}})[0][0]
     if task == "single-label":
         probabilities = np.exp(logits - logits.max())

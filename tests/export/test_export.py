@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -113,6 +115,22 @@ def test_example_names_bad_files_and_silence(exported: Exported, tmp_path: Path)
     assert errors[1] == "empty.wav: it is shorter than 20 ms."
     assert errors[2].startswith("text.wav: it cannot be read (")
     assert errors[3:] == ["six.wav: it has 6 channels; mix it down first."]
+
+
+@pytest.mark.slow
+def test_example_prints_no_control_characters(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(exported.folder))
+    classify = runpy.run_path(str(exported.folder / "example.py"))["classify"]
+    session = onnxruntime.InferenceSession(exported.folder / "model.onnx")
+    about = dict(session.get_modelmeta().custom_metadata_map)
+    about["labels"] = json.dumps(["\x1b[31mrise", "fall", "pulse"])
+    session = SimpleNamespace(
+        run=session.run, get_modelmeta=lambda: SimpleNamespace(custom_metadata_map=about)
+    )
+    answer = classify(session, np.sin(np.arange(8000) / 10))
+    assert answer.isprintable() and " [31mrise 0." in answer
 
 
 def run_example(folder: Path, where: Path, *names: str) -> subprocess.CompletedProcess[str]:
