@@ -119,7 +119,7 @@ def test_choose_source_recordings_without_labels_serve_a_teacher_only(
     ):
         folder = scenes / "audio/train" / name
         folder.mkdir()
-        soundfile.write(folder / "a.wav", np.ones(8000), 8000)
+        soundfile.write(folder / "a.wav", np.sin(np.arange(8000)), 8000)
         (scenes / f"metadata/train/{name}.tsv").write_text(table)
     common: dict[str, Any] = {
         "data": scenes,
