@@ -21,14 +21,12 @@ DECODING_ERRORS = (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryEr
 # Bytes after the sound that are not missed: a tag of another format, or padding.
 TRAILER_BYTES = 256
 TRAILER_SHARE = 0.01
-# Formats whose end is checked, by the decoder's names. Others, such as raw samples with a header
-# without a length, would be read up to where they were cut off.
-CHECKED_FORMATS = (
-    *("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "VOC", "NIST", "SVX", "SDS"),
-    *("FLAC", "OGG", "MP3", "MPEG"),
-)
-# Of these, only the header tells it: the decoder reads what is there.
-MEASURED_FORMATS = CHECKED_FORMATS[:9]
+# Formats, by the decoder's names, whose header alone tells where the sound ends: the decoder would
+# read a file that was cut off.
+MEASURED_FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "VOC", "NIST")
+# All formats whose end is checked. Others, such as raw samples with a header without a length,
+# would be read up to where they were cut off.
+CHECKED_FORMATS = (*MEASURED_FORMATS, "SVX", "SDS", "FLAC", "OGG", "MP3", "MPEG")
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def open_audio(path: Path) -> Iterator[soundfile.SoundFile]:
 
 
 def _check_mp3(path: Path, length: int) -> None:
-    """Refuse an mp3 file of which only a part would be read.
+    """Refuse an mp3 file if only a part of it would be read.
 
     Without a length in the first frame, the decoder guesses one from the size of that frame.
     """

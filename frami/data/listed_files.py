@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from frami.core.errors import UsageError
+from frami.core.files import resolve
 from frami.data.contents import is_audio, may_read
 from frami.data.listing import Row
 
@@ -40,7 +41,7 @@ def _below(folder: Path, path: Path) -> str:
     One file must not count as two.
     """
     if path.is_absolute() or ".." in path.parts:
-        whole, base = (folder / path).resolve(), folder.resolve()
+        whole, base = resolve(folder / path), resolve(folder)
         path = whole.relative_to(base) if whole.is_relative_to(base) else path
     return path.as_posix()
 
