@@ -12,15 +12,11 @@ FRAMI = DataSource("FRAMI", "frami")
 RECORDINGS = DataSource("recordings (upper bound)", None)
 LABELS = DataSource("recordings, labels only", None, "labels")
 SYNTHESIZER = DataSource("synthesizer", "synthesizer")
+ONE_CLIP = DataSource("one clip", "one_clip")
 # `frami.training.norms`: noise is drawn anew for every batch, and the teacher's batch norms take
 # the statistics of the batch.
 FRESH_NOISE = DataSource("noise, batch statistics", None, noise=True)
-CONTROLS = (
-    SYNTHESIZER,
-    DataSource("one clip", "one_clip"),
-    DataSource("noise", "noise"),
-    FRESH_NOISE,
-)
+CONTROLS = (SYNTHESIZER, ONE_CLIP, DataSource("noise", "noise"), FRESH_NOISE)
 OTHER_RECORDINGS = "other recordings"
 
 # Adaptive DeepInversion as CMI's authors run it: their total variation is a mean absolute

@@ -54,18 +54,23 @@ def test_release_compares_every_control_and_main_rival_at_one_budget() -> None:
     folds |= {("fsdd", speaker, 0) for speaker in release_suite.SPEAKERS}
     seeded = {("fsdd", "takes"), ("esc10", "5"), ("urbansound8k", "3")}
     everywhere = folds | {(*place, seed) for place in seeded for seed in range(3)}
-    controls = {source.name for source in sources.CONTROLS}
-    controls |= {"recordings", "other recordings"}
-    equal_cost = release_suite.EQUAL_COST.name
-    for name in ("FRAMI", "FastMeta", "NAYER", "CMI", "DeepInversion", equal_cost, *controls):
+    controls = {source.name for source in release_suite.CONTROLS} | {"other recordings"}
+    methods = ("FRAMI", "recordings", "FastMeta", "NAYER", "CMI", "DeepInversion")
+    for name in (*methods, *controls):
         assert places[name] == everywhere
-    for same_cost in (False, True):
-        some = [e for e in rows if (e.source.name == equal_cost) is same_cost]
+    for are_controls in (False, True):
+        some = [e for e in rows if (e.source.name.partition(" (")[0] in controls) is are_controls]
         budgets = {(e.task.dataset, e.task.samples, e.task.steps) for e in some}
         assert len(budgets) == len({e.task.dataset for e in rows})
     # An interrupted bench has FRAMI and all controls first.
-    first = rows[: (2 + len(controls) - 1) * len(everywhere)]
-    assert {e.source.name.partition(" (")[0] for e in first} == {"FRAMI", *controls}
+    first = rows[: (2 + len(controls)) * len(everywhere)]
+    assert {e.source.name.partition(" (")[0] for e in first} == {"FRAMI", "recordings", *controls}
+
+
+def test_audiomnist_has_folds_with_frami_and_the_controls() -> None:
+    rows = runner.list_experiments("audiomnist")
+    assert {e.task.fold for e in rows} == set("01234")
+    assert len(rows) == 5 * (2 + len(release_suite.CONTROLS))
 
 
 def test_release_has_full_budgets_for_both_students_and_two_kinds_of_teacher() -> None:
