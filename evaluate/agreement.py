@@ -1,4 +1,4 @@
-"""Agreement between a student and its teacher, which needs no labels: synthetic clips suffice."""
+"""Agreement and divergence between a student and its teacher. Neither needs labels."""
 
 from __future__ import annotations
 
@@ -36,6 +36,19 @@ def agreement(model: Model, first: Sequence[Tensor], second: Sequence[Tensor]) -
     """
     terms = model.network.task.agreement_terms(clip_logits(first), clip_logits(second))
     return float(terms.mean())
+
+
+def divergence(model: Model, first: Tensor, second: Tensor) -> float:
+    """Return the mean over clips of KL(first || second) in nats, lower is better.
+
+    For tags and sound events, the terms of a clip's tags are summed.
+
+    Args:
+        model: A model with the task of the logits.
+        first: Logits ``(S, K)``, those of the teacher.
+        second: The same for the student and the same clips.
+    """
+    return float(model.network.task.kl_terms(first, second).sum(dim=1).mean())
 
 
 def balanced_agreement(teacher: Model, student: Model, clips: Clips, runtime: Runtime) -> float:

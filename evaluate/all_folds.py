@@ -26,6 +26,7 @@ def score_all_folds(
     data: str | Path | None = None,
     *,
     others: Sequence[str | Path] = (),
+    teacher: str | Path | None = None,
     report: ProgressCallback = silent,
     **options: Any,
 ) -> dict[str, Any]:
@@ -37,6 +38,7 @@ def score_all_folds(
         dataset: A module of ``frami.datasets``.
         data: Folder of the data set, or a folder that contains it.
         others: Further models of each fold, fused with the first.
+        teacher: The model of each fold to compare with.
         report: Called with the number of finished folds; see `frami.score` for its stages.
         options: Further arguments of `frami.score`.
 
@@ -49,8 +51,8 @@ def score_all_folds(
         UsageError: No fold has a model, or `frami.score` refuses one.
     """
     folds = load_dataset(dataset).test_folds(find_data_folder(dataset, data))
-    models = {fold: [_fill(one, fold) for one in (model, *others)] for fold in folds}
-    names = [str(pattern) for pattern in (model, *others)]
+    names = [str(pattern) for pattern in (model, *others, *filter(None, [teacher]))]
+    models = {fold: [name.replace(PLACEHOLDER, fold) for name in names] for fold in folds}
     missing = {
         fold: path
         for fold, paths in models.items()
@@ -66,8 +68,16 @@ def score_all_folds(
     report(0)
     for fold in (fold for fold in folds if fold not in missing):
         first, *rest = models[fold]
+        compared = rest.pop() if teacher is not None else None
         scores[fold] = score(
-            first, dataset, data, test_fold=fold, others=rest, report=report, **options
+            first,
+            dataset,
+            data,
+            test_fold=fold,
+            others=rest,
+            teacher=compared,
+            report=report,
+            **options,
         )
         report(len(scores), f"fold {fold}")
     return {**summarize_folds(scores), "missing_folds": missing}
@@ -94,7 +104,3 @@ def summarize_folds(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def _standard_error(values: Sequence[float]) -> float | None:
     return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
-
-
-def _fill(pattern: str | Path, fold: str) -> str:
-    return str(pattern).replace(PLACEHOLDER, fold)

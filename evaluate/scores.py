@@ -21,6 +21,7 @@ from frami.data.leakage import leakage_warning
 from frami.data.recordings import Split
 from frami.data.splits import align_labels, load_split, split_for_task
 from frami.evaluate import fusion
+from frami.evaluate.agreement import agreement, divergence
 from frami.evaluate.answers import clip_answers, worst_mistakes
 from frami.evaluate.metric import Measure, Metric, Predictions
 from frami.evaluate.relabeling import LabelMap, relabel
@@ -40,6 +41,7 @@ def score(
     *,
     test_fold: str | int,
     others: Sequence[ModelLike] = (),
+    teacher: ModelLike | None = None,
     labels: LabelMap | None = None,
     allow_subset: bool = False,
     strict: bool = False,
@@ -56,6 +58,7 @@ def score(
         test_fold: The held-out fold, as the data set's protocol names it.
         others: Further models, fused with the first: the mean of all probabilities is scored
             (`frami.evaluate.fusion`).
+        teacher: A model to compare with on the same clips.
         labels: The data set's label for each of the model's labels, or a table (csv) with the
             columns ``model label`` and ``data label`` (`frami.evaluate.relabeling`).
         allow_subset: Leave out the model's classes that the data set lacks, and the clips of
@@ -68,6 +71,7 @@ def score(
     Returns:
         A value for each measure of the task (`measures_of`), and
 
+        - ``agreement`` and ``divergence`` with a ``teacher`` (`frami.evaluate.agreement`),
         - ``clips``: the number of test clips,
         - ``per_class``: figures of each class, by label,
         - ``missing``: what this copy of the data set lacks, and a warning if a model may have been
@@ -83,6 +87,7 @@ def score(
             annotated for the model's task.
     """
     models = [as_model(one) for one in (model, *others)]
+    teachers = [as_model(teacher)] if teacher is not None else []
     split = load_split(dataset, data, test_fold=test_fold, strict=strict)
     if labels is None and not allow_subset:
         relabeling = None
@@ -90,49 +95,68 @@ def score(
     else:
         relabeling = relabel(models[0], split, labels, allow_subset=allow_subset)
         split = relabeling.split
-    _check_models(models, split.task)
+    _check_models(models, teachers, split.task)
     spectrograms = {
         front_end: Spectrograms.from_recordings(split.test, front_end, report=report)
-        for front_end in {one.front_end for one in models}
+        for front_end in dict.fromkeys(one.front_end for one in (*models, *teachers))
     }
-    clips = [spectrograms[one.front_end] for one in models]
     runtime = select_runtime(device, threads, "float32")
-    stage = begin_stage(report, "predicting", len(models) * len(split.test))
-    logits = fusion.predict(models, clips, runtime, stage)
+
+    def predict(which: Sequence[Model]) -> list[Tensor]:
+        stage = begin_stage(report, "predicting", len(which) * len(split.test))
+        return fusion.predict(which, [spectrograms[one.front_end] for one in which], runtime, stage)
+
+    logits = predict(models)
+    closeness = _closeness(teachers[0], predict(teachers), logits) if teachers else {}
     if relabeling is not None:
         logits = [relabeling.apply(one) for one in logits]
-    scores = score_predictions(models[0], split, clips[0], logits)
+    scores = score_predictions(models[0], split, spectrograms[models[0].front_end], logits)
     clip_logits = fusion.clip_logits(logits).double()
     probabilities = models[0].network.task.class_probabilities(clip_logits)
     # What is missing comes last: it may end in a list.
     warnings = [*(leakage_warning(one.provenance, split) for one in models), split.missing]
-    return scores | {
-        "missing": " ".join(dict.fromkeys(filter(None, warnings))),
-        "answers": clip_answers(split, probabilities),
-        "mistakes": [mistake._asdict() for mistake in worst_mistakes(split, probabilities)],
-    }
+    return (
+        scores
+        | closeness
+        | {
+            "missing": " ".join(dict.fromkeys(filter(None, warnings))),
+            "answers": clip_answers(split, probabilities),
+            "mistakes": [mistake._asdict() for mistake in worst_mistakes(split, probabilities)],
+        }
+    )
 
 
-def _check_models(models: Sequence[Model], scored_task: str) -> None:
-    """Raise, before recordings are read, if the models cannot be scored or fused."""
-    first = models[0]
-    task = first.task
-    for model in models:
-        if model.task != task:
-            raise UsageError(
-                f"The models have different tasks, {task} and {model.task}. "
-                f"Only models of one task can be fused."
-            )
-        if model.labels != first.labels:
-            raise UsageError(
-                f"The models have different labels ({preview(first.labels)} and "
-                f"{preview(model.labels)}). Only models with the same labels can be fused."
-            )
+def _check_models(models: Sequence[Model], teachers: Sequence[Model], scored_task: str) -> None:
+    """Raise, before recordings are read, if the models cannot be scored, fused or compared."""
+    for others, action in ((models, "fused"), (teachers, "compared")):
+        for other in others:
+            _check_alike(models[0], other, action)
     for metric in find_metrics(scored_task):
         if metric.check_installed is not None:
             metric.check_installed()
-    if task == "sound-events":  # frames are fused one by one
+    if models[0].task == "sound-events":  # frames are fused one by one
         check_compatible(models)
+
+
+def _check_alike(model: Model, other: Model, action: str) -> None:
+    if other.task != model.task:
+        raise UsageError(
+            f"The models have different tasks, {model.task} and {other.task}. "
+            f"Only models of one task can be {action}."
+        )
+    if other.labels != model.labels:
+        raise UsageError(
+            f"The models have different labels ({preview(model.labels)} and "
+            f"{preview(other.labels)}). Only models with the same labels can be {action}."
+        )
+
+
+def _closeness(teacher: Model, own: Sequence[Tensor], others: Sequence[Tensor]) -> dict[str, float]:
+    first, second = fusion.clip_logits(own), fusion.clip_logits(others)
+    return {
+        "agreement": agreement(teacher, own, others),
+        "divergence": divergence(teacher, first, second),
+    }
 
 
 def score_predictions(

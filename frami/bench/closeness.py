@@ -24,7 +24,7 @@ from frami.data.clips import Spectrograms, infinite_batches
 from frami.data.recordings import Recordings, Split
 from frami.data.splits import load_split, split_for_task
 from frami.evaluate import fusion
-from frami.evaluate.agreement import agreement
+from frami.evaluate.agreement import agreement, divergence
 from frami.models.model import Model
 from frami.training.norms import batch_statistics
 
@@ -85,8 +85,7 @@ def closeness(teacher: Model, parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[f
         The share of clips that both classify alike, and the mean of KL(teacher || student) in nats.
     """
     own, other = (torch.cat(logits) for logits in zip(*parts, strict=True))
-    divergence = teacher.network.task.kl_terms(own, other).sum(dim=1).mean()
-    return agreement(teacher, own.unbind(), other.unbind()), float(divergence)
+    return agreement(teacher, own.unbind(), other.unbind()), divergence(teacher, own, other)
 
 
 def transductive_accuracy(student: Model, clips: Spectrograms, runtime: Runtime) -> float:

@@ -40,14 +40,22 @@ def evaluate_fold(
 
     began = time.monotonic()
     models = [load(name) for name in (settings["model"], *settings["others"])]
+    teacher = load(settings["teacher"]) if settings["teacher"] else None
     limits = (settings[name] for name in ("budget", "max_kb", "max_mmacs"))
     output.echo_budget(find_budget(*limits), *models)
     with show_stages() as report:
         scores = score(
-            models[0], others=models[1:], test_fold=test_fold, report=report, **arguments
+            models[0],
+            others=models[1:],
+            teacher=teacher,
+            test_fold=test_fold,
+            report=report,
+            **arguments,
         )
     fingerprints = [one.fingerprint for one in models]
     settings |= {"test_fold": test_fold, "fingerprints": fingerprints}
+    if teacher is not None:
+        settings["teacher_fingerprint"] = teacher.fingerprint
     record = make_record("evaluate", settings, began, fingerprint=fingerprints[0])
     path = Path(json_file or f"runs/evaluate-{record['id']}.json")
     _write_scores(path, scores | {"run": record})
@@ -73,7 +81,11 @@ def evaluate_all_folds(
     folds = load_dataset(dataset).test_folds(find_data_folder(dataset, data))
     with show_progress("evaluation", len(folds)) as report:
         result = score_all_folds(
-            settings["model"], others=settings["others"], report=report, **arguments
+            settings["model"],
+            others=settings["others"],
+            teacher=settings["teacher"],
+            report=report,
+            **arguments,
         )
     record = make_record("evaluate", settings | {"all_folds": True}, began)
     path = Path(json_file or f"runs/evaluate-{record['id']}.json")

@@ -22,8 +22,8 @@ from frami.core.errors import UsageError
 @click.command(
     cls=Command,
     examples={
-        "Score a student on fold 5 of ESC-50.": "frami evaluate student --dataset esc50 "
-        "--data DIR --test-fold 5",
+        "Score a student on fold 5 of ESC-50, and compare it with its teacher.": "frami evaluate "
+        "student --teacher TEACHER --dataset esc50 --data DIR --test-fold 5",
         "Score the models of all folds.": "frami evaluate 'TEACHER-{fold}' --dataset esc50 "
         "--data DIR --all-folds",
     },
@@ -38,13 +38,21 @@ from frami.core.errors import UsageError
     metavar="MODEL",
     help="Another model to fuse with the first. Repeat the option to fuse several.",
 )
+@options.option(
+    "--teacher",
+    section="Input",
+    type=types.MODEL,
+    metavar="MODEL",
+    help="Compare with this model: agreement is the share of clips with the same answer, "
+    "divergence the mean KL(teacher, model) in nats.",
+)
 @options.trust_option
 @options.recording_options(required=True, fold_required=False)
 @options.option(
     "--all-folds",
     section="Input",
     is_flag=True,
-    help="Score every fold in place of one --test-fold; {fold} in MODEL stands for its name.",
+    help="Score every fold in place of one --test-fold; {fold} in a MODEL stands for its name.",
 )
 @options.option(
     "--labels",
@@ -74,6 +82,7 @@ from frami.core.errors import UsageError
 def evaluate(
     model: str,
     others: tuple[str, ...],
+    teacher: str | None,
     test_fold: str | None,
     all_folds: bool,
     budget: str | None,
@@ -94,7 +103,7 @@ def evaluate(
         check_json_path(Path(json_file))
     if all_folds == (test_fold is not None):
         raise UsageError("Give either `test_fold` or `all_folds`.")
-    settings = {"model": model, "others": others, "seed": seed, **arguments}
+    settings = {"model": model, "others": others, "teacher": teacher, "seed": seed, **arguments}
     settings |= {"budget": budget, "max_kb": max_kb, "max_mmacs": max_mmacs}
     output.import_torch("evaluation")
     runs.check_recordings(arguments["dataset"], arguments["data"])

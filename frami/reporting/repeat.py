@@ -179,6 +179,8 @@ def _evaluate(settings: Mapping[str, Any], names: Names, out: str) -> Words:
     words = ["evaluate", names.get(models[0], "MODEL") if models else "MODEL"]
     for other in models[1:]:
         words += ["--with", names.get(other, "MODEL")]
+    if teacher := settings.get("teacher_fingerprint"):
+        words += ["--teacher", names.get(str(teacher), TEACHER)]
     return [*words, *recording_words(settings), "--json", out]
 
 

@@ -52,14 +52,20 @@ def test_pipeline_on_tones_goes_from_recordings_to_the_scores_of_a_student(
     assert "Agreement with the teacher on held-out synthetic clips:" in distilled.out
     assert [line.split()[1] for line in next_commands(distilled)] == ["inspect", "evaluate"]
 
-    evaluated = call("evaluate", "student", *TONES, "--json", "scores.json", "--threads", "1")
+    evaluated = call(
+        *("evaluate", "student", "--teacher", "teacher", *TONES),
+        *("--json", "scores.json", "--threads", "1"),
+    )
     assert evaluated.code == 0 and "on 20 clips of tones, fold 0" in evaluated.out
+    assert re.search(r"agreement [01]\.\d{4}, divergence \d+\.\d{4} on 20 clips", evaluated.out)
     assert "scores.json" in evaluated.out
     assert [line.split()[1] for line in next_commands(evaluated)] == ["inspect"]
     scores = json.loads(Path("scores.json").read_text())
     assert set(scores) == {
         "accuracy",
         "macro_f1",
+        "agreement",
+        "divergence",
         "clips",
         "answers",
         "mistakes",
@@ -82,6 +88,8 @@ def test_pipeline_on_tones_goes_from_recordings_to_the_scores_of_a_student(
         assert call("inspect", folder).code == 0
     assert scores["run"]["command"] == "evaluate"
     assert scores["run"]["fingerprint"] == frami.load("student").fingerprint
+    teacher = frami.load("teacher").fingerprint
+    assert scores["run"]["settings"]["teacher_fingerprint"] == teacher
 
 
 def test_inspect_describes_a_store_and_a_bundle(call: Frami, artifacts: Path) -> None:
