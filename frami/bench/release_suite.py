@@ -2,7 +2,7 @@
 
 Rows named ``release`` compare all methods at a small budget. The controls have FRAMI's CPU time:
 their clips cost little, so they have more clips and steps. Rows named ``full`` compare FRAMI with
-recordings and with the synthesizer at about ten times the clips.
+recordings and with the synthesizer at about five times the budget.
 """
 
 from __future__ import annotations

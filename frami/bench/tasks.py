@@ -11,11 +11,11 @@ RESNET = StudentSpec("resnet, width 18", "resnet", 18)
 SMALL = StudentSpec("small, width 14", "small", 14)
 
 # Steps of the teacher, clips, and steps of distillation: the full budgets.
-FSDD = BenchTask("fsdd", "takes", 500, 4096, 3000)
-ESC10 = BenchTask("esc10", "5", 1000, 2048, 2500)
-ESC50 = BenchTask("esc50", "5", 1500, 5120, 4000)
-URBANSOUND8K = BenchTask("urbansound8k", "3", 1200, 6144, 4000)
-AUDIOMNIST = BenchTask("audiomnist", "0", 1000, 4096, 3000)
+FSDD = BenchTask("fsdd", "takes", 500, 4096, 6000)
+ESC10 = BenchTask("esc10", "5", 1000, 2048, 6000)
+ESC50 = BenchTask("esc50", "5", 1500, 5120, 8000)
+URBANSOUND8K = BenchTask("urbansound8k", "3", 1200, 6144, 8000)
+AUDIOMNIST = BenchTask("audiomnist", "0", 1000, 4096, 6000)
 DIGITS = ("fsdd", "audiomnist")
 TONES = BenchTask("tones", "0", 150, 128, 60)
 
