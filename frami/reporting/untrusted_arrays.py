@@ -37,6 +37,8 @@ def read_arrays(folder: Path, name: str) -> dict[str, NDArray[Any]]:
             size = sum(member.file_size for member in members)
             if len(members) > MAX_ARRAYS or size > MAX_BYTES:
                 raise UsageError(f"{path} has more or larger arrays than a report takes.")
+            if size > path.stat().st_size:  # compressed, or entries that share their bytes
+                raise ValueError("its arrays are larger than the file")
             arrays = {}
             for member in members:
                 with archive.open(member) as file:
