@@ -140,8 +140,7 @@ def test_a_pattern_in_a_file_cannot_control_the_terminal(
         file.opset_import.append(onnx.helper.make_opsetid(domain, 1))
     file.opset_import[0].version = 20
     node = onnx.helper.make_node(operator, ["text"], ["words"], domain=domain, **attributes)
-    text = onnx.helper.make_tensor("text", onnx.TensorProto.STRING, [1], [b"a"])
-    file.graph.initializer.append(text)
+    file.graph.initializer.add(name="text", data_type=8, dims=[1], string_data=[b"a"])
     file.graph.node.append(node)
     file.graph.output.append(onnx.helper.make_tensor_value_info("words", 8 if domain else 9, None))
     onnx.save(file, path)

@@ -149,24 +149,33 @@ def test_arrays_may_not_be_larger_than_their_file(tmp_path: Path) -> None:
         read_arrays(tmp_path, "a.npz")
 
 
+def test_an_array_of_python_2_is_refused_without_a_warning(tmp_path: Path) -> None:
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1L,)}\n"
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(8)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("x.npy", content)
+    with pytest.raises(OperationError, match="created on Python 2"):
+        read_arrays(tmp_path, "a.npz")
+
+
 def test_only_the_pairs_and_curves_of_a_page_are_computed(
     audited: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with np.load(audited / "pairs.npz") as saved:
-        arrays = {n: np.repeat(saved[n], 10**5) if saved[n].ndim == 1 else saved[n] for n in saved}
+        arrays: dict[str, Any] = {
+            name: np.repeat(saved[name], 10**5) if saved[name].ndim == 1 else saved[name]
+            for name in saved
+        }
     np.savez(audited / "pairs.npz", **arrays)
-    write_audit(
-        audited,
-        **{
-            name: json.loads((audited / "audit.json").read_text())[name]
-            for name in ("teacher", "store")
-        },
-        subjects={"teacher": [{**FINDING, "reverse": False}] * 30},
-    )
+    content = json.loads((audited / "audit.json").read_text())
+    write_audit(audited, **content | {"subjects": {"teacher": content["subjects"]["teacher"] * 30}})
     computed = []
-    monkeypatch.setattr(
-        page_audit, "roc_curve", lambda *values: computed.append(1) or roc_curve(*values)
-    )
+
+    def compute(*values: Any) -> Any:
+        computed.append(values)
+        return roc_curve(*values)
+
+    monkeypatch.setattr(page_audit, "roc_curve", compute)
     tracemalloc.start()
     runs = tmp_path / "teacher", tmp_path / "samples.h5", audited
     page = Outline(write_page(*runs, recordings=True))
