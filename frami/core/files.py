@@ -28,6 +28,7 @@ WAYS_OUT = {
     errno.ENOMEM: _MEMORY,
     **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ETIMEDOUT), _DEVICE),
 }
+MOST_LOOKS = 10  # at a path that another process changes
 MOST_NAME_BYTES = 255  # of a file or folder, on Linux and macOS
 # What reading a damaged zip file can raise; UnicodeDecodeError is a ValueError.
 ZIP_ERRORS = (
@@ -57,8 +58,16 @@ def expand(path: str | Path) -> Path:
 
 
 def resolve(path: str | Path) -> Path:
-    """Return an absolute path without links, also of a link that leads to itself."""
-    return Path(os.path.realpath(path))  # before Python 3.13, `Path.resolve` raises for it
+    """Return an absolute path without links, also of a link that leads to itself.
+
+    Raises:
+        OperationError: Another process changes the links all the time.
+    """
+    for _ in range(MOST_LOOKS):
+        # A link that becomes a file between two looks at it raises EINVAL, or is not there.
+        with suppress(OSError):
+            return Path(os.path.realpath(path))  # before Python 3.13, `Path.resolve` raises
+    raise OperationError(f"{path} changes while it is read. Try again when it is complete.")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -111,7 +112,7 @@ def _find(store: Path, name: str) -> Path:
     is_plain = bool(relative.parts) and not relative.is_absolute() and ".." not in relative.parts
     if not is_plain or not resolve(path).is_relative_to(folder):
         raise Hdf5Error(f"it refers to {name!r}, which is not a file below its own folder")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise OperationError(
             f"{store} refers to the clips of {path}, which is missing. Put that file back, or "
             f"merge the shards again."

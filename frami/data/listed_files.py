@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ def file_finder(folder: Path, names: Sequence[str], table: Path) -> Callable[[Ro
 
     def find(row: Row) -> str | None:
         path = Path(row.file)
-        if (folder / path).is_file() and may_read(folder, folder / path):
+        if os.path.isfile(folder / path) and may_read(folder, folder / path):
             return _below(folder, path)
         found = by_path.get(_stem(path.as_posix())) or by_name.get(_stem(path.name), [])
         if len(found) > 1:

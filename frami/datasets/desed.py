@@ -15,6 +15,7 @@ cannot be downloaded here.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +129,7 @@ def _read_events(
 
 def _is_there(folder: Path, name: str) -> bool:
     """Return whether this copy has a listed file."""
-    return is_below(name) and (folder / "audio" / name).is_file()
+    return is_below(name) and os.path.isfile(folder / "audio" / name)
 
 
 def _locate(index: AudioIndex, part: str, name: str) -> str:

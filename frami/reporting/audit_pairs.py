@@ -79,8 +79,8 @@ def _draw(arrays: Mapping[str, NDArray[Any]], store: Store, run: FoundRun) -> li
     try:
         rows = [
             dict(zip(COLUMNS, values, strict=True))
-            for values in zip(*(arrays[name].tolist() for name in COLUMNS), strict=True)
-        ][:MAX_PAIRS]
+            for values in zip(*(arrays[name][:MAX_PAIRS].tolist() for name in COLUMNS), strict=True)
+        ]
         ends = [
             (
                 _mel(arrays, store, row["source"], row["source_index"]),

@@ -155,10 +155,11 @@ def _draw_scores(run: FoundRun) -> dict[str, Markup]:
         curves = {}
         fewest = min(int(member.sum()), int((~member).sum()))
         for one in map(mapping, sequence(found)[:MAX_ATTACKS]):
+            name = shown(one.get("attack"))
             scores = arrays.get(f"{subject}: {one.get('attack')}")
-            if scores is not None and _fits(scores, member):
+            if name not in curves and scores is not None and _fits(scores, member):
                 reverse = one.get("reverse") is True
-                curves[shown(one.get("attack"))] = roc_curve(
+                curves[name] = roc_curve(
                     -scores if reverse else scores, ~member if reverse else member
                 )
         if curves:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tokenize
+import warnings
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -17,8 +18,8 @@ from frami.reporting.untrusted import find_file, shown
 
 MAX_BYTES = 200_000_000  # of a file, and of all its arrays
 MAX_ARRAYS = 1000
-# The header of an array is a Python expression, which numpy parses.
-DAMAGE = (*ZIP_ERRORS, SyntaxError, TypeError, tokenize.TokenError)
+# The header of an array is a Python expression, which numpy parses. It warns of one of Python 2.
+DAMAGE = (*ZIP_ERRORS, SyntaxError, TypeError, tokenize.TokenError, UserWarning)
 
 
 def read_arrays(folder: Path, name: str) -> dict[str, NDArray[Any]]:
@@ -37,6 +38,8 @@ def read_arrays(folder: Path, name: str) -> dict[str, NDArray[Any]]:
             size = sum(member.file_size for member in members)
             if len(members) > MAX_ARRAYS or size > MAX_BYTES:
                 raise UsageError(f"{path} has more or larger arrays than a report takes.")
+            if size > path.stat().st_size:  # compressed, or entries that share their bytes
+                raise ValueError("its arrays are larger than the file")
             arrays = {}
             for member in members:
                 with archive.open(member) as file:
@@ -52,7 +55,9 @@ def _read(file: IO[bytes], size: int) -> NDArray[Any]:
     """Return an array, whose header may not state more bytes than there are."""
     if np.lib.format.read_magic(file) != (1, 0):
         raise ValueError("an array has an unknown format")
-    shape, by_column, dtype = np.lib.format.read_array_header_1_0(file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shape, by_column, dtype = np.lib.format.read_array_header_1_0(file)
     n_values = math.prod(max(length, 1) for length in shape)
     if dtype.kind not in "biufUS" or n_values * dtype.itemsize > size:
         raise ValueError("an array has another type or size than it states")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 from pathlib import Path
@@ -53,6 +54,27 @@ def test_expand_refuses_what_no_file_can_be_called(name: str, message: str) -> N
     with pytest.raises(UsageError, match=message):
         files.expand(name)
     assert files.expand("a" * 255)
+
+
+@pytest.mark.parametrize("changes", [1, 1000])
+def test_resolve_of_a_link_that_becomes_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: int
+) -> None:
+    (tmp_path / "link").symlink_to("file")
+    looks = itertools.count()
+    readlink = os.readlink
+
+    def read(path: str) -> str:
+        if next(looks) < changes:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+        return readlink(path)
+
+    monkeypatch.setattr("os.readlink", read)
+    if changes == 1:
+        assert files.resolve(tmp_path / "link") == tmp_path / "file"
+    else:
+        with pytest.raises(OperationError, match="link changes while it is read"):
+            files.resolve(tmp_path / "link")
 
 
 def test_ensure_dir_creates_parents_and_accepts_an_existing_folder(tmp_path: Path) -> None:

@@ -94,6 +94,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"files": 3}, "it must be a list"),
     (names_of("joined.h5"), "it is a shard, and refers to further files"),
     (names_of("parts"), "parts, which is missing"),
+    (names_of("a" * 300), "a, which is missing"),
 ]
 
 

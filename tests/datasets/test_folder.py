@@ -377,6 +377,14 @@ def test_listed_files_that_are_missing_are_left_out_or_refused(tmp_path: Path) -
         load_split("folder", tmp_path, test_fold="2", strict=True)
 
 
+@pytest.mark.parametrize("name", ["a" * 300 + ".wav", "a/" * 3000 + "d.wav"])
+def test_a_listed_name_that_no_file_can_have_is_not_there(name: str, tmp_path: Path) -> None:
+    table = f"file,label,fold\na.wav,x,1\nb.wav,y,1\nc.wav,x,2\n{name},y,2\n"
+    write_listed(tmp_path, table, ["a.wav", "b.wav", "c.wav"])
+    split = load_split("folder", tmp_path, test_fold="2")
+    assert "b.wav" in sides(split)[0] and "(line 5 of labels.csv) is not there." in split.missing
+
+
 def test_several_tables_are_refused_unless_one_alone_has_labels(tmp_path: Path) -> None:
     write_listed(tmp_path, "file,label\na.wav,x\nb.wav,y\n", ["a.wav", "b.wav"])
     (tmp_path / "credits.csv").write_text("author,license\nme,none\n")

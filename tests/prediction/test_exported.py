@@ -123,6 +123,45 @@ def test_other_files_are_refused_in_one_sentence(path: Path, tmp_path: Path) -> 
             predict(tmp_path / name, torch.randn(RATE), RATE)
 
 
+ESCAPE = "\x1b]0;name\x07("  # gives a terminal another title
+
+
+@pytest.mark.parametrize(
+    ("operator", "domain", "pattern"),
+    [("Tokenizer", "com.microsoft", "tokenexp"), ("RegexFullMatch", "", "pattern")],
+)
+def test_a_pattern_in_a_file_cannot_control_the_terminal(
+    operator: str, domain: str, pattern: str, path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = onnx.load(path)
+    attributes: dict[str, Any] = {pattern: ESCAPE}
+    if domain:
+        attributes |= {"mark": 0, "mincharnum": 1, "pad_value": ""}
+        file.opset_import.append(onnx.helper.make_opsetid(domain, 1))
+    file.opset_import[0].version = 20
+    node = onnx.helper.make_node(operator, ["text"], ["words"], domain=domain, **attributes)
+    file.graph.initializer.add(name="text", data_type=8, dims=[1], string_data=[b"a"])
+    file.graph.node.append(node)
+    file.graph.output.append(onnx.helper.make_tensor_value_info("words", 8 if domain else 9, None))
+    onnx.save(file, path)
+    with pytest.raises(OperationError, match=f"has the operator {operator} for texts"):
+        predict(path, torch.rand(RATE) - 0.5)
+    assert "\x1b" not in "".join(capfd.readouterr())
+
+
+def test_a_shape_beyond_all_memory_brings_no_log_line(
+    path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = onnx.load(path)
+    file.graph.initializer.add(name="huge", data_type=1, dims=[2**31, 2**31], raw_data=bytes(8))
+    file.graph.node.append(onnx.helper.make_node("Identity", ["huge"], ["out"]))
+    file.graph.output.append(onnx.helper.make_tensor_value_info("out", 1, None))
+    onnx.save(file, path)
+    with pytest.raises(OperationError, match="onnxruntime cannot open"):
+        predict(path, torch.rand(RATE) - 0.5)
+    assert capfd.readouterr().err == ""
+
+
 def test_a_bundle_beside_an_export_answers_itself(bundle: Path, path: Path) -> None:
     (bundle / "front_end.json").write_text("{}")
     shutil.copy(path, bundle / "model.onnx")

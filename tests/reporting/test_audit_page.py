@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from frami.core.errors import OperationError, UsageError
 from frami.data.identity import contents_fingerprint
 from frami.inversion.synthesize import synthesize
 from frami.models.model import Model
+from frami.reporting import page_audit
 from frami.reporting.found_runs import find_runs
 from frami.reporting.repeat import repeat_command
 from frami.reporting.report import report
@@ -139,6 +141,48 @@ def test_an_array_may_not_state_a_size_that_it_does_not_have(tmp_path: Path) -> 
     np.savez(tmp_path / "d.npz", **values)
     read = read_arrays(tmp_path, "d.npz")
     assert (read["x"] == values["x"]).all() and read["y"].tolist() == ["a", "bc"]
+
+
+def test_arrays_may_not_be_larger_than_their_file(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros(10**6))
+    with pytest.raises(OperationError, match="its arrays are larger than the file"):
+        read_arrays(tmp_path, "a.npz")
+
+
+def test_an_array_of_python_2_is_refused_without_a_warning(tmp_path: Path) -> None:
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1L,)}\n"
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(8)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("x.npy", content)
+    with pytest.raises(OperationError, match="created on Python 2"):
+        read_arrays(tmp_path, "a.npz")
+
+
+def test_only_the_pairs_and_curves_of_a_page_are_computed(
+    audited: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with np.load(audited / "pairs.npz") as saved:
+        arrays: dict[str, Any] = {
+            name: np.repeat(saved[name], 10**5) if saved[name].ndim == 1 else saved[name]
+            for name in saved
+        }
+    np.savez(audited / "pairs.npz", **arrays)
+    content = json.loads((audited / "audit.json").read_text())
+    write_audit(audited, **content | {"subjects": {"teacher": content["subjects"]["teacher"] * 30}})
+    computed = []
+
+    def compute(*values: Any) -> Any:
+        computed.append(values)
+        return roc_curve(*values)
+
+    monkeypatch.setattr(page_audit, "roc_curve", compute)
+    tracemalloc.start()
+    runs = tmp_path / "teacher", tmp_path / "samples.h5", audited
+    page = Outline(write_page(*runs, recordings=True))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert page.text.count("and the nearest member") == 60
+    assert len(computed) == 1 and peak < 60e6
 
 
 def test_an_audit_of_other_models_is_refused(audited: Path, tmp_path: Path) -> None:
