@@ -70,6 +70,11 @@ def resolve(path: str | Path) -> Path:
     raise OperationError(f"{path} changes while it is read. Try again when it is complete.")
 
 
+def is_file(path: Path) -> bool:
+    """Return whether there is such a file; one with a name that no file can have is missing."""
+    return os.path.isfile(path)  # `Path.is_file` raises for a name that is too long
+
+
 @contextmanager
 def reraise_os_errors(verb: str = "write") -> Iterator[None]:
     """Raise an OperationError for a disk error, such as a full disk or a missing permission.

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frami.core.errors import OperationError, UsageError
-from frami.core.files import resolve
+from frami.core.files import is_file, resolve
 from frami.core.json_files import check_entries, parse_json
 from frami.core.shards import MOST_SHARDS
 from frami.data import row_order
@@ -112,7 +111,7 @@ def _find(store: Path, name: str) -> Path:
     is_plain = bool(relative.parts) and not relative.is_absolute() and ".." not in relative.parts
     if not is_plain or not resolve(path).is_relative_to(folder):
         raise Hdf5Error(f"it refers to {name!r}, which is not a file below its own folder")
-    if not os.path.isfile(path):
+    if not is_file(path):
         raise OperationError(
             f"{store} refers to the clips of {path}, which is missing. Put that file back, or "
             f"merge the shards again."

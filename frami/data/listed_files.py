@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from frami.core.errors import UsageError
-from frami.core.files import resolve
+from frami.core.files import is_file, resolve
 from frami.data.contents import is_audio, may_read
 from frami.data.listing import Row
 
@@ -23,7 +22,7 @@ def file_finder(folder: Path, names: Sequence[str], table: Path) -> Callable[[Ro
 
     def find(row: Row) -> str | None:
         path = Path(row.file)
-        if os.path.isfile(folder / path) and may_read(folder, folder / path):
+        if is_file(folder / path) and may_read(folder, folder / path):
             return _below(folder, path)
         found = by_path.get(_stem(path.as_posix())) or by_name.get(_stem(path.name), [])
         if len(found) > 1:

@@ -15,7 +15,6 @@ cannot be downloaded here.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from frami.core.errors import FramiError, UsageError
+from frami.core.files import is_file
 from frami.core.run import read_record
 from frami.data.annotations import (
     DESED_DURATIONS,
@@ -129,7 +129,7 @@ def _read_events(
 
 def _is_there(folder: Path, name: str) -> bool:
     """Return whether this copy has a listed file."""
-    return is_below(name) and os.path.isfile(folder / "audio" / name)
+    return is_below(name) and is_file(folder / "audio" / name)
 
 
 def _locate(index: AudioIndex, part: str, name: str) -> str:
