@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from frami.adoption import calling, parity, proposal
 from frami.adoption.calling import Calling
 from frami.adoption.checks import read_checks
 from frami.adoption.doubts import find_doubts
-from frami.adoption.entry import Builder, find_builder, find_front_end
+from frami.adoption.entry import Builder, build_source, find_builder, find_front_end
 from frami.adoption.failures import user_error
-from frami.adoption.independence import check_clips_are_independent
+from frami.adoption.independence import check_clips_are_independent, find_random_values
 from frami.adoption.labels import read_labels
 from frami.adoption.proposal import Named, Proposal
 from frami.adoption.standardize import describe_standardization, standardize
@@ -34,14 +34,13 @@ from frami.core.runtime import select_runtime
 from frami.core.text import count
 from frami.generators.frami import Settings as FRAMI
 from frami.models.architecture import Architecture
-from frami.models.building import build_module
 from frami.models.foreign import ARCHITECTURE, Adoption, ForeignNetwork
 from frami.models.model import Model
 from frami.models.rendering import samples_of
-from frami.models.state_dicts import load_weights, read_weights
 from frami.models.tasks import find_task
 
 SECONDS = 1.0, 5.0  # of clips, by default
+OTHER_SEED = 1  # of a second build; bundles are built with 0
 LOUD = -30.0  # factor of values that only probabilities stay within 0 and 1 for
 Say = Callable[[str], None]
 
@@ -119,7 +118,7 @@ def adopt(
     lengths = _frame_range(frame_range, given)
     checks = read_checks(check, names, given.sample_rate)
     reference, builder = find_builder(source)
-    module = _build(builder, weights, weights_key, report)
+    module = build_source(builder, weights, weights_key, report)
     n_samples = samples_of(given, lengths[1])
     sounds = random_sounds(np.random.default_rng(seed), CLIPS, n_samples, given.sample_rate)
     trial = Trial(module, given, sounds, seed)
@@ -135,7 +134,11 @@ def adopt(
             adoption = with_features(trial, called, adoption, features, tolerance, report)
             proposed = _propose(trial, called, adoption, names, named, report)
             model = _make_model(trial, called, proposed, names, task, lengths, report)
-            doubts = [*find_doubts(trial, called, proposed.adoption, names, checks)]
+            again = build_source(builder, weights, weights_key, seed=OTHER_SEED)
+            doubts = [
+                *find_random_values(trial, called, again),
+                *find_doubts(trial, called, proposed.adoption, names, checks),
+            ]
         for line in _describe_clips(model, frame_range is not None):
             report(line)
         for doubt in doubts:
@@ -173,21 +176,6 @@ def _describe_clips(model: Model, named: bool) -> Iterator[str]:
             "The features come from a function of your own. Students of this teacher hold it: they "
             "need --trust-code, too. A device must compute the same features."
         )
-
-
-def _build(builder: Builder, weights: str | Path | None, key: str, report: Say) -> nn.Module:
-    """Return the module with its weights."""
-    if key and weights is None:
-        raise UsageError("`weights_key` is for a file of weights: name it with `weights`.")
-    module = build_module(builder)
-    if weights is not None:
-        tensors, notes = read_weights(weights, key)
-        for note in notes + load_weights(module, tensors, str(weights)):
-            report(note)
-    for name, tensor in module.state_dict().items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise UsageError(f"The module has values in {name} that are not numbers.")
-    return module
 
 
 def _propose(

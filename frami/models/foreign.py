@@ -197,7 +197,8 @@ class ForeignNetwork(Classifier):
     def answer_waveforms(self, waveform: Tensor) -> Tensor:
         """Return the logits ``(B, K)`` of the module itself for waveforms ``(B, T)``."""
         with record_outputs(self.module, [self.adoption.logits]) as recorded:
-            self.module(axes.to_layout(waveform, self.adoption.layout))
+            # A copy, since the module may work in place.
+            self.module(axes.to_layout(waveform, self.adoption.layout).clone())
         logits = recorded[self.adoption.logits].float().reshape(len(waveform), -1)
         return undo_activation(logits, self.adoption.activation)
 
