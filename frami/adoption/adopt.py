@@ -17,6 +17,7 @@ from frami.adoption.doubts import find_doubts
 from frami.adoption.entry import Builder, build_source, find_builder, find_front_end
 from frami.adoption.failures import user_error
 from frami.adoption.independence import check_clips_are_independent, find_random_values
+from frami.adoption.inner_lengths import with_inner_lengths
 from frami.adoption.labels import read_labels
 from frami.adoption.proposal import Named, Proposal
 from frami.adoption.standardize import describe_standardization, standardize
@@ -133,12 +134,12 @@ def adopt(
             adoption = Adoption(code=reference, layout=called.layout)
             adoption = with_features(trial, called, adoption, features, tolerance, report)
             proposed = _propose(trial, called, adoption, names, named, report)
+            adoption, doubts = with_inner_lengths(trial, called, proposed.adoption, tolerance)
+            proposed = replace(proposed, adoption=adoption)
             model = _make_model(trial, called, proposed, names, task, lengths, report)
             again = build_source(builder, weights, weights_key, seed=OTHER_SEED)
-            doubts = [
-                *find_random_values(trial, called, again),
-                *find_doubts(trial, called, proposed.adoption, names, checks),
-            ]
+            doubts += find_random_values(trial, called, again)
+            doubts += find_doubts(trial, called, adoption, names, checks)
         for line in _describe_clips(model, frame_range is not None):
             report(line)
         for doubt in doubts:
