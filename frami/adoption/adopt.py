@@ -191,11 +191,14 @@ def _propose(
     shorter, short = calling.find_shorter(trial, called)
     loud = trial.run(called.layout, called.n_frames, gain=LOUD)
     comparison = Comparison(trial.module, called.long, short, loud)
-    if short.error is not None:
+    # A module that takes multiples of some frames does not take one frame more.
+    refusal = short.error or trial.run(called.layout, shorter + 1).error
+    if refusal is not None:
         adoption = replace(adoption, fixed_frames=called.n_frames)
+        limit = " only" if short.error is not None else ", but not every length"
         report(
-            f"The module takes {count(called.n_frames, 'frame')} only: other clips are repeated or "
-            f"cut to that length. With fewer frames: {user_error(short.error)}."
+            f"The module takes {count(called.n_frames, 'frame')}{limit}: other clips are repeated "
+            f"or cut to that length. With fewer frames: {user_error(refusal)}."
         )
     else:
         least = calling.find_least_frames(trial, called.layout, shorter)

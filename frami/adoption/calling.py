@@ -100,11 +100,16 @@ def _gives_classes(passed: Trace, classes: int) -> bool:
 def find_shorter(trial: Trial, calling: Calling) -> tuple[int, Trace]:
     """Return a lower number of frames, and its pass, which has other shapes or fails.
 
-    A module that cuts long clips gives the same shapes for two of them.
+    A module that cuts long clips gives the same shapes for two of them. One that takes multiples of
+    some frames gets a round number.
     """
     for share in SHORTER:
         n_frames = max(1, round(share * calling.n_frames) - 1)
         short = trial.run(calling.layout, n_frames)
+        rounded = n_frames - n_frames % ROUND
+        if short.error is not None and rounded:
+            again = trial.run(calling.layout, rounded)
+            n_frames, short = (n_frames, short) if again.error is not None else (rounded, again)
         if short.error is not None or any(
             short.tensors[text].shape != x.shape
             for text, x in calling.long.tensors.items()

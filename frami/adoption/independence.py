@@ -21,31 +21,32 @@ def check_clips_are_independent(trial: Trial, calling: Calling) -> None:
     """Refuse a module whose answer changes from call to call, or with the batch of a clip."""
     before = torch.get_rng_state()
     differing = _difference_in_calls(trial, calling, 1)
-    if differing is None and not torch.equal(before, torch.get_rng_state()):
+    is_random = not torch.equal(before, torch.get_rng_state())
+    if differing is None and is_random:
         differing = _difference_in_calls(trial, calling, MORE_CALLS)
-    if differing is not None:
-        raise UsageError(
-            f"The module gives the same clip other values from call to call, from "
-            f"{differing!r} on. Switch dropout and other random steps off in eval mode, such as "
-            f"F.dropout(x, training=self.training)."
-        )
     alone = trial.run(calling.layout, calling.n_frames, clips=1)
-    if alone.error is not None:
+    if differing is None and alone.error is not None:
         raise UsageError(
             f"The module takes no batch of one clip. {user_error(alone.error)}. Correct it."
         )
-    differing = _first_difference(calling.long, alone, calling.long.ended)
-    if differing is None:
+    in_batches = _first_difference(calling.long, alone, calling.long.ended)
+    if differing is not None or (is_random and in_batches is not None):
+        raise UsageError(
+            f"The module gives the same clip other values from call to call, from "
+            f"{differing or in_batches!r} on. Switch dropout and other random steps off in eval "
+            f"mode, such as F.dropout(x, training=self.training)."
+        )
+    if in_batches is None:
         return
-    layer = dict(trial.module.named_modules()).get(differing)
+    layer = dict(trial.module.named_modules()).get(in_batches)
     if getattr(layer, "running_mean", 0) is None:
         raise UsageError(
-            f"The batch norm {differing!r} keeps no running moments (track_running_stats=False), "
+            f"The batch norm {in_batches!r} keeps no running moments (track_running_stats=False), "
             f"so the answer for a clip depends on its batch. Adopt a model that keeps them, or use "
             f"an instance norm in its place."
         )
     raise UsageError(
-        f"The answer for a clip depends on the other clips of its batch, from {differing!r} on. "
+        f"The answer for a clip depends on the other clips of its batch, from {in_batches!r} on. "
         f"Correct the module so that it does not mix clips."
     )
 

@@ -79,6 +79,14 @@ def test_random_numbers_without_effect_are_allowed(adopt: Adopt) -> None:
     adopt("Draws", layout="b1fn")
 
 
+def test_a_task_that_was_guessed_is_said(adopt: Adopt, tmp_path: Path) -> None:
+    lines: list[str] = []
+    assert adopt("Panns", report=lines.append).task == "multi-label"
+    assert any("so the task is multi-label: choose another" in line for line in lines)
+    adopt("Plain", report=lines.append, out=tmp_path / "plain")
+    assert sum("so the task is multi-label" in line for line in lines) == 1
+
+
 def test_values_that_no_weights_hold_are_named(adopt: Adopt, tmp_path: Path) -> None:
     doubts: list[str] = []
     adopt("Attribute", layout="b1fn", warn=doubts.append)
@@ -91,6 +99,22 @@ def test_weights_that_nothing_loads_are_named(adopt: Adopt) -> None:
     doubts: list[str] = []
     adopt("Plain", layout="b1fn", weights=None, warn=doubts.append)
     assert any("from build to build, from 'features.0.0' on" in x for x in doubts)
+
+
+@pytest.mark.parametrize("longest", [96, 128])
+def test_lengths_in_multiples_are_kept_to(
+    longest: int, adopt: Adopt, file: Path, given: FrontEnd
+) -> None:
+    lines: list[str] = []
+    model = adopt("Joined", layout="b1fn", frame_range=(20, longest), report=lines.append)
+    assert any(f"takes {longest} frames, but not every length: " in line for line in lines)
+    assert model.frame_range == (longest, longest)
+    module = restored(file, "Joined", file.parent / "weights.pt")
+    waveform = 0.1 * torch.randn(20_000, generator=torch.Generator().manual_seed(0))
+    assert given(waveform).shape[1] == 157  # which the network does not take
+    with torch.no_grad():
+        expected = module(given(waveform)[None, None, :, :longest])
+    assert torch.allclose(model.predict(waveform).logits, expected, atol=1e-4)
 
 
 def test_lengths_in_multiples_do_not_swap_the_axes_silently(adopt: Adopt) -> None:
