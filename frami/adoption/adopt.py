@@ -133,7 +133,7 @@ def adopt(
             check_clips_are_independent(trial, called)
             adoption = Adoption(code=reference, layout=called.layout)
             adoption = with_features(trial, called, adoption, features, tolerance, report)
-            proposed = _propose(trial, called, adoption, names, named, report)
+            proposed = _propose(trial, called, adoption, names, named, lengths[1], report)
             adoption, doubts = with_inner_lengths(trial, called, proposed.adoption, tolerance)
             proposed = replace(proposed, adoption=adoption)
             model = _make_model(trial, called, proposed, names, task, lengths, report)
@@ -185,6 +185,7 @@ def _propose(
     adoption: Adoption,
     labels: Sequence[str],
     named: Named,
+    longest: int,
     report: Say,
 ) -> Proposal:
     """Return the adoption with all parts, and report the modules and the choice."""
@@ -202,7 +203,10 @@ def _propose(
         )
     else:
         least = calling.find_least_frames(trial, called.layout, shorter)
-        adoption = replace(adoption, least_frames=least)
+        most = calling.find_most_frames(trial, called.layout, called.n_frames, longest)
+        adoption = replace(adoption, least_frames=least, most_frames=most)
+        if most:
+            report(f"The module takes at most {count(most, 'frame')}: longer clips are cut.")
     proposed = proposal.propose(comparison, adoption, len(labels), named)
     for line in describe(comparison, proposed.adoption):
         report(line)
@@ -226,7 +230,6 @@ def _make_model(
     for line in describe_standardization(found):
         report(line)
     adoption = replace(adoption, scale=found.scale, shift=found.shift)
-    fixed = adoption.fixed_frames
     return Model(
         Architecture(ARCHITECTURE),
         ForeignNetwork(trial.module, adoption, front_end, len(labels)),
@@ -234,6 +237,6 @@ def _make_model(
         labels,
         task or proposed.task,
         {"adopted": code.Reference.parse(adoption.code).entry},
-        (fixed, fixed) if fixed else frame_range,
+        (adoption.fitting_frames(frame_range[0]), adoption.fitting_frames(frame_range[1])),
         adoption,
     )

@@ -119,6 +119,20 @@ def find_shorter(trial: Trial, calling: Calling) -> tuple[int, Trace]:
     return n_frames, short
 
 
+def find_most_frames(trial: Trial, layout: str, known: int, longest: int) -> int:
+    """Return the most frames that the module takes; 0 if it takes twice the longest clip.
+
+    Networks with a table of positions have such a limit.
+    """
+    low, high = known, 2 * max(known, longest)
+    if trial.run(layout, high, clips=2).error is None:
+        return 0
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if trial.run(layout, middle, clips=2).error else (middle, high)
+    return low
+
+
 def find_least_frames(trial: Trial, layout: str, known: int) -> int:
     """Return the fewest frames that the module takes, up to a number that it is known to take."""
     low, high = 0, known

@@ -35,7 +35,7 @@ def with_inner_lengths(
     # The front end itself repeats clips that are still shorter.
     repeated = trial.front_end.n_frames(trial.front_end.repeat_seconds)
     shortest = min(max(adoption.least_frames, repeated), called.n_frames)
-    longest = LONGER * called.n_frames
+    longest = adoption.most_frames or LONGER * called.n_frames
     least, most = _limit(fits, called.n_frames, shortest), _limit(fits, called.n_frames, longest)
     sentences = []
     if least > shortest:

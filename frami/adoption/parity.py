@@ -97,7 +97,7 @@ def _compare(trial: Trial, model: Model, check: Check) -> Parity:
     assert adoption is not None
     mel = model.front_end(waveform).unsqueeze(0)
     answer = model.predict(waveform).logits[0].cpu()
-    n_frames = adoption.fixed_frames or max(mel.shape[2], adoption.least_frames)
+    n_frames = adoption.fitting_frames(mel.shape[2])
     values = features_of(trial.front_end, waveform.unsqueeze(0), n_frames)
     features = rendered = itself = None
     if not axes.takes_waveform(adoption.layout):

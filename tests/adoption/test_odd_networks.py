@@ -9,7 +9,7 @@ import torch
 
 from frami.audio.frontend import FrontEnd
 from frami.core.errors import UsageError
-from tests.adoption.conftest import Adopt, restored
+from tests.adoption.conftest import Adopt, original, restored
 from tests.adoption.networks import write_networks
 
 NETWORKS = """
@@ -47,6 +47,15 @@ class Attribute(Plain):
     def forward(self, x):
         return super().forward(x) + self.shift
 
+class Positions(nn.Module):
+    '''A table of 50 positions.'''
+    def __init__(self):
+        super().__init__()
+        self.table, self.gru = nn.Parameter(torch.randn(1, 50, 24)), nn.GRU(24, 8, batch_first=True)
+        self.out = nn.Linear(8, CLASSES)
+    def forward(self, x):
+        return self.out(self.gru(x + self.table[:, :x.shape[1]])[0].mean(dim=1))
+
 class Joined(Plain):
     '''Four frames become one.'''
     def forward(self, x):
@@ -82,7 +91,7 @@ def test_random_numbers_without_effect_are_allowed(adopt: Adopt) -> None:
 def test_a_task_that_was_guessed_is_said(adopt: Adopt, tmp_path: Path) -> None:
     lines: list[str] = []
     assert adopt("Panns", report=lines.append).task == "multi-label"
-    assert any("so the task is multi-label: choose another" in line for line in lines)
+    assert any("so the task is multi-label unless `task`" in line for line in lines)
     adopt("Plain", report=lines.append, out=tmp_path / "plain")
     assert sum("so the task is multi-label" in line for line in lines) == 1
 
@@ -121,3 +130,21 @@ def test_lengths_in_multiples_do_not_swap_the_axes_silently(adopt: Adopt) -> Non
     doubts: list[str] = []
     adopt("Joined", warn=doubts.append, frame_range=(20, 101))
     assert any("Frames and bands could be swapped" in x for x in doubts)
+
+
+def test_a_longest_length_is_found(adopt: Adopt, file: Path, given: FrontEnd) -> None:
+    lines: list[str] = []
+    weights = file.parent / "weights.pt"
+    torch.save(original(f"{file}:Positions").state_dict(), weights)
+    model = adopt("Positions", weights=weights, report=lines.append, frame_range=(20, 64))
+    assert any("takes at most 50 frames: longer clips are cut." in line for line in lines)
+    assert model.frame_range == (20, 50)
+    module = restored(file, "Positions", weights)
+    generator = torch.Generator().manual_seed(0)
+    for n_samples, own in ((5_000, 40), (20_000, 157)):
+        waveform = 0.1 * torch.randn(n_samples, generator=generator)
+        mel = given(waveform)
+        assert mel.shape[1] == own
+        with torch.no_grad():
+            expected = module(mel[None, :, :50].transpose(1, 2))
+        assert torch.allclose(model.predict(waveform).logits, expected, atol=1e-4)
