@@ -8,15 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from frami.adoption import calling, parity, proposal
 from frami.adoption.calling import Calling
 from frami.adoption.checks import read_checks
 from frami.adoption.doubts import find_doubts
-from frami.adoption.entry import Builder, find_builder, find_front_end
+from frami.adoption.entry import Builder, build_source, find_builder, find_front_end
 from frami.adoption.failures import user_error
-from frami.adoption.independence import check_clips_are_independent
+from frami.adoption.independence import check_clips_are_independent, find_random_values
+from frami.adoption.inner_lengths import with_inner_lengths
 from frami.adoption.labels import read_labels
 from frami.adoption.proposal import Named, Proposal
 from frami.adoption.standardize import describe_standardization, standardize
@@ -34,14 +35,13 @@ from frami.core.runtime import select_runtime
 from frami.core.text import count
 from frami.generators.frami import Settings as FRAMI
 from frami.models.architecture import Architecture
-from frami.models.building import build_module
 from frami.models.foreign import ARCHITECTURE, Adoption, ForeignNetwork
 from frami.models.model import Model
 from frami.models.rendering import samples_of
-from frami.models.state_dicts import load_weights, read_weights
 from frami.models.tasks import find_task
 
 SECONDS = 1.0, 5.0  # of clips, by default
+OTHER_SEED = 1  # of a second build; bundles are built with 0
 LOUD = -30.0  # factor of values that only probabilities stay within 0 and 1 for
 Say = Callable[[str], None]
 
@@ -119,7 +119,7 @@ def adopt(
     lengths = _frame_range(frame_range, given)
     checks = read_checks(check, names, given.sample_rate)
     reference, builder = find_builder(source)
-    module = _build(builder, weights, weights_key, report)
+    module = build_source(builder, weights, weights_key, report)
     n_samples = samples_of(given, lengths[1])
     sounds = random_sounds(np.random.default_rng(seed), CLIPS, n_samples, given.sample_rate)
     trial = Trial(module, given, sounds, seed)
@@ -133,9 +133,13 @@ def adopt(
             check_clips_are_independent(trial, called)
             adoption = Adoption(code=reference, layout=called.layout)
             adoption = with_features(trial, called, adoption, features, tolerance, report)
-            proposed = _propose(trial, called, adoption, names, named, report)
+            proposed = _propose(trial, called, adoption, names, named, lengths[1], report)
+            adoption, doubts = with_inner_lengths(trial, called, proposed.adoption, tolerance)
+            proposed = replace(proposed, adoption=adoption)
             model = _make_model(trial, called, proposed, names, task, lengths, report)
-            doubts = [*find_doubts(trial, called, proposed.adoption, names, checks)]
+            again = build_source(builder, weights, weights_key, seed=OTHER_SEED)
+            doubts += find_random_values(trial, called, again)
+            doubts += find_doubts(trial, called, adoption, names, checks)
         for line in _describe_clips(model, frame_range is not None):
             report(line)
         for doubt in doubts:
@@ -175,42 +179,34 @@ def _describe_clips(model: Model, named: bool) -> Iterator[str]:
         )
 
 
-def _build(builder: Builder, weights: str | Path | None, key: str, report: Say) -> nn.Module:
-    """Return the module with its weights."""
-    if key and weights is None:
-        raise UsageError("`weights_key` is for a file of weights: name it with `weights`.")
-    module = build_module(builder)
-    if weights is not None:
-        tensors, notes = read_weights(weights, key)
-        for note in notes + load_weights(module, tensors, str(weights)):
-            report(note)
-    for name, tensor in module.state_dict().items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise UsageError(f"The module has values in {name} that are not numbers.")
-    return module
-
-
 def _propose(
     trial: Trial,
     called: Calling,
     adoption: Adoption,
     labels: Sequence[str],
     named: Named,
+    longest: int,
     report: Say,
 ) -> Proposal:
     """Return the adoption with all parts, and report the modules and the choice."""
     shorter, short = calling.find_shorter(trial, called)
     loud = trial.run(called.layout, called.n_frames, gain=LOUD)
     comparison = Comparison(trial.module, called.long, short, loud)
-    if short.error is not None:
+    # A module that takes multiples of some frames does not take one frame more.
+    refusal = short.error or trial.run(called.layout, shorter + 1).error
+    if refusal is not None:
         adoption = replace(adoption, fixed_frames=called.n_frames)
+        limit = " only" if short.error is not None else ", but not every length"
         report(
-            f"The module takes {count(called.n_frames, 'frame')} only: other clips are repeated or "
-            f"cut to that length. With fewer frames: {user_error(short.error)}."
+            f"The module takes {count(called.n_frames, 'frame')}{limit}: other clips are repeated "
+            f"or cut to that length. With fewer frames: {user_error(refusal)}."
         )
     else:
         least = calling.find_least_frames(trial, called.layout, shorter)
-        adoption = replace(adoption, least_frames=least)
+        most = calling.find_most_frames(trial, called.layout, called.n_frames, longest)
+        adoption = replace(adoption, least_frames=least, most_frames=most)
+        if most:
+            report(f"The module takes at most {count(most, 'frame')}: longer clips are cut.")
     proposed = proposal.propose(comparison, adoption, len(labels), named)
     for line in describe(comparison, proposed.adoption):
         report(line)
@@ -234,7 +230,6 @@ def _make_model(
     for line in describe_standardization(found):
         report(line)
     adoption = replace(adoption, scale=found.scale, shift=found.shift)
-    fixed = adoption.fixed_frames
     return Model(
         Architecture(ARCHITECTURE),
         ForeignNetwork(trial.module, adoption, front_end, len(labels)),
@@ -242,6 +237,6 @@ def _make_model(
         labels,
         task or proposed.task,
         {"adopted": code.Reference.parse(adoption.code).entry},
-        (fixed, fixed) if fixed else frame_range,
+        (adoption.fitting_frames(frame_range[0]), adoption.fitting_frames(frame_range[1])),
         adoption,
     )

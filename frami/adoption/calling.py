@@ -16,6 +16,7 @@ from frami.models import axes
 COMMON_FRAMES = (1024, 998, 1000, 1001, 512, 256, 128, 96, 64, 98, 101, 49)
 N_LIKELY = 2
 SHORTER = 0.7, 0.3, 0.1  # shares of a length
+ROUND = 64  # networks that join frames take multiples of 2, 4, ... 64
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,34 @@ def find_calling(trial: Trial, layout: str | None, lengths: Sequence[int], class
     other = [n_frames + 1 for n_frames in lengths if n_frames == trial.front_end.n_mels]
     for n_frames in dict.fromkeys([*other, *lengths, *COMMON_FRAMES]):
         traces = {name: trial.run(name, n_frames) for name in candidates}
-        taken = {name: one for name, one in traces.items() if one.error is None}
-        if taken:
+        if any(one.error is None for one in traces.values()):
+            n_frames, taken = _at_a_round_length(trial, traces, n_frames)
             return _choose(trial, taken, n_frames, classes)
         failures += [Failure.of(name, one) for name, one in traces.items()]
         if n_frames == lengths[-1]:  # common lengths are tried with the likeliest layouts
             failures.sort(key=lambda failure: -failure.n_modules)
             candidates = list(dict.fromkeys(failure.layout for failure in failures))[:N_LIKELY]
     raise UsageError(describe_failure(trial, layout, lengths, failures))
+
+
+def _at_a_round_length(
+    trial: Trial, traces: Mapping[str, Trace], n_frames: int
+) -> tuple[int, dict[str, Trace]]:
+    """Return the passes that succeed, and their length: a round one if more layouts take that.
+
+    A module that takes multiples of some frames fails for other lengths, but may take them as
+    bands, with its axes swapped.
+    """
+    taken = {name: one for name, one in traces.items() if one.error is None}
+    rounded = -(-n_frames // ROUND) * ROUND
+    if rounded == trial.front_end.n_mels:  # which would hide which is which
+        rounded += ROUND
+    if all(axes.takes_waveform(name) for name in taken) or n_frames == rounded:
+        return n_frames, taken
+    spectrograms = [name for name in traces if not axes.takes_waveform(name)]
+    again = {name: trial.run(name, rounded) for name in spectrograms}
+    more = {name: one for name, one in again.items() if one.error is None}
+    return (rounded, more) if more.keys() - taken.keys() else (n_frames, taken)
 
 
 def _choose(trial: Trial, taken: Mapping[str, Trace], n_frames: int, classes: int) -> Calling:
@@ -79,11 +100,16 @@ def _gives_classes(passed: Trace, classes: int) -> bool:
 def find_shorter(trial: Trial, calling: Calling) -> tuple[int, Trace]:
     """Return a lower number of frames, and its pass, which has other shapes or fails.
 
-    A module that cuts long clips gives the same shapes for two of them.
+    A module that cuts long clips gives the same shapes for two of them. One that takes multiples of
+    some frames gets a round number.
     """
     for share in SHORTER:
         n_frames = max(1, round(share * calling.n_frames) - 1)
         short = trial.run(calling.layout, n_frames)
+        rounded = n_frames - n_frames % ROUND
+        if short.error is not None and rounded:
+            again = trial.run(calling.layout, rounded)
+            n_frames, short = (n_frames, short) if again.error is not None else (rounded, again)
         if short.error is not None or any(
             short.tensors[text].shape != x.shape
             for text, x in calling.long.tensors.items()
@@ -91,6 +117,20 @@ def find_shorter(trial: Trial, calling: Calling) -> tuple[int, Trace]:
         ):
             break
     return n_frames, short
+
+
+def find_most_frames(trial: Trial, layout: str, known: int, longest: int) -> int:
+    """Return the most frames that the module takes; 0 if it takes twice the longest clip.
+
+    Networks with a table of positions have such a limit.
+    """
+    low, high = known, 2 * max(known, longest)
+    if trial.run(layout, high, clips=2).error is None:
+        return 0
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if trial.run(layout, middle, clips=2).error else (middle, high)
+    return low
 
 
 def find_least_frames(trial: Trial, layout: str, known: int) -> int:

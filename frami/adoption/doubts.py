@@ -87,7 +87,7 @@ def _input(trial: Trial, adoption: Adoption, layout: str, waveform: Tensor) -> T
     if axes.takes_waveform(layout):
         return axes.to_layout(waveform, layout)
     own = trial.front_end(waveform[:1]).shape[-1]
-    n_frames = adoption.fixed_frames or max(own, adoption.least_frames)
+    n_frames = adoption.fitting_frames(own)
     return axes.to_layout(features_of(trial.front_end, waveform, n_frames), layout)
 
 

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from frami.audio.features import front_end_of
 from frami.audio.frontend import FrontEnd
 from frami.audio.named import FILE_SUFFIX, named_front_end
 from frami.core import code
 from frami.core.errors import UsageError
 from frami.core.files import expand
-from frami.models.state_dicts import refuse_other_formats
+from frami.models.building import build_module
+from frami.models.state_dicts import load_weights, read_weights, refuse_other_formats
 
 Builder = Callable[[], Any]
 
@@ -64,6 +67,35 @@ def _entry_of(function: Builder) -> str:
             f"function into a file and name it: 'file.py:function'."
         )
     return f"{module}:{name}"
+
+
+def build_source(
+    builder: Builder,
+    weights: str | Path | None,
+    key: str,
+    report: Callable[[str], None] = lambda line: None,
+    seed: int = 0,
+) -> nn.Module:
+    """Return the module that a function builds, with its weights.
+
+    Args:
+        builder: The function.
+        weights: File of the weights; None if the function loads them.
+        key: Where they are in the file; empty to find them.
+        report: Called with each line on the weights.
+        seed: Seed of what the function draws at random.
+    """
+    if key and weights is None:
+        raise UsageError("`weights_key` is for a file of weights: name it with `weights`.")
+    module = build_module(builder, seed)
+    if weights is not None:
+        tensors, notes = read_weights(weights, key)
+        for note in notes + load_weights(module, tensors, str(weights)):
+            report(note)
+    for name, tensor in module.state_dict().items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise UsageError(f"The module has values in {name} that are not numbers.")
+    return module
 
 
 def find_front_end(front_end: str | Path | FrontEnd, sample_rate: int | None) -> FrontEnd:

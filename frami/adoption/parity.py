@@ -19,6 +19,7 @@ from frami.adoption.trial import Trial, features_of
 from frami.adoption.waveforms import as_values, relative_difference
 from frami.core import files
 from frami.core.errors import OperationError, UsageError
+from frami.core.text import count
 from frami.models import axes
 from frami.models.foreign import Adoption, undo_activation
 from frami.models.model import Model, load
@@ -96,7 +97,7 @@ def _compare(trial: Trial, model: Model, check: Check) -> Parity:
     assert adoption is not None
     mel = model.front_end(waveform).unsqueeze(0)
     answer = model.predict(waveform).logits[0].cpu()
-    n_frames = adoption.fixed_frames or max(mel.shape[2], adoption.least_frames)
+    n_frames = adoption.fitting_frames(mel.shape[2])
     values = features_of(trial.front_end, waveform.unsqueeze(0), n_frames)
     features = rendered = itself = None
     if not axes.takes_waveform(adoption.layout):
@@ -110,6 +111,12 @@ def _compare(trial: Trial, model: Model, check: Check) -> Parity:
             adoption.features_power,
         )
         assert given is not None
+        if len({given.shape[2], mel.shape[2], n_frames}) > 1:
+            raise UsageError(
+                f"The module computes {count(given.shape[2], 'frame')} of {check.name}, and the "
+                f"front end {mel.shape[2]}: one of them pads, repeats or cuts the recording. Pass "
+                f"one of a length that both take as it is."
+            )
         features = relative_difference(given, values)
         original = _logits(adoption, inside)
     else:

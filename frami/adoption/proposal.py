@@ -99,6 +99,11 @@ def propose(comparison: Comparison, adoption: Adoption, classes: int, named: Nam
         "classifier": last,
     }
     task = "sound-events" if frame_logits else _task(comparison, answer, logits)
+    if task == "multi-label":
+        notes.append(
+            "The module returns values between 0 and 1 that do not sum to 1, so the task is "
+            "multi-label unless `task` names another."
+        )
     return Proposal(_with_sizes(comparison, replace(adoption, **parts)), task, notes)
 
 

@@ -32,7 +32,7 @@ def share_of_same_class(model: Model, runtime: Runtime, seed: int) -> float | No
     if not isinstance(network, ForeignNetwork) or not network.adoption.renders_waveforms:
         return None
     n_frames = min(front_end.n_frames(SECONDS), model.frame_range[1])
-    n_frames = network.adoption.fixed_frames or max(n_frames, network.adoption.least_frames)
+    n_frames = network.adoption.fitting_frames(n_frames)
     n_samples = samples_of(front_end, n_frames)
     rng, same = np.random.default_rng(seed), 0
     for _ in range(N_SOUNDS // BATCH):

@@ -45,14 +45,22 @@ class Trace:
 
 
 def copy(x: Tensor) -> Tensor:
-    """Return a copy on the CPU, which a layer that works in place cannot change."""
-    return x.detach().to("cpu", copy=True)
+    """Return a copy on the CPU, which a layer that works in place cannot change.
+
+    Numbers of any precision become float32: a layer may work in bfloat16 or float64 inside of a
+    network that does not, and both are compared.
+    """
+    dtype = torch.float32 if x.is_floating_point() else x.dtype
+    return x.detach().to("cpu", dtype, copy=True)
 
 
 @torch.no_grad()
 def trace(network: nn.Module, x: Tensor) -> Trace:
-    """Return the forward pass of a network on a batch, on the network's device."""
-    x = x.to(next((tensor.device for tensor in network.parameters()), x.device))
+    """Return the forward pass of a network on a batch, on the network's device.
+
+    The network gets a copy: it may work in place, and the batch may be a user's recording.
+    """
+    x = x.to(next((tensor.device for tensor in network.parameters()), x.device), copy=True)
     started: dict[str, None] = {}
     ended: dict[str, None] = {}
     tensors: dict[str, Tensor] = {}

@@ -38,14 +38,18 @@ def source_file(function: Callable[..., Any]) -> str:
         return getattr(function, "__name__", repr(function))
 
 
-def build_module(build: Callable[[], Any]) -> nn.Module:
+def build_module(build: Callable[[], Any], seed: int = 0) -> nn.Module:
     """Return the module that a user's function builds, unwrapped, in float32 and in eval mode.
+
+    Args:
+        build: The function.
+        seed: Seed of what it draws at random; bundles are loaded with 0.
 
     Raises:
         UsageError: The function raises an error, or returns something else, or a module that is
             quantized or has weights without values.
     """
-    with seeded(0, Stream.LOADING), naming_lines(build):
+    with seeded(seed, Stream.LOADING), naming_lines(build):
         module = build()
     if isinstance(module, torch.jit.ScriptModule):
         raise UsageError(

@@ -44,6 +44,7 @@ class Adoption:
         shift: Added after the multiplication.
         fixed_frames: Number of frames that the module needs; 0 if it takes any.
         least_frames: Fewest frames that the module takes; shorter clips are repeated.
+        most_frames: Most frames that it takes, 0 for no limit; longer clips are cut.
         features: Where the spectrogram is inside a waveform model: an output or an input of a
             module, which is replaced.
         features_layout: Axes of that tensor.
@@ -72,6 +73,7 @@ class Adoption:
     shift: float = setting(0.0, "")
     fixed_frames: int = setting(0, "", low=0, high=100_000, omit_default=True)
     least_frames: int = setting(1, "", low=1, high=100_000, omit_default=True)
+    most_frames: int = setting(0, "", low=0, high=100_000, omit_default=True)
     features: str = setting("", "", omit_default=True)
     features_layout: str = setting("", "", omit_default=True)
     features_power: bool = setting(False, "", omit_default=True)
@@ -94,6 +96,11 @@ class Adoption:
 
     def __post_init__(self) -> None:
         axes.check_layout(self.layout)
+
+    def fitting_frames(self, n_frames: int) -> int:
+        """Return how many frames the module gets of a clip, which is repeated or cut to them."""
+        n_frames = max(n_frames, self.fixed_frames or self.least_frames)
+        return min(n_frames, self.fixed_frames or self.most_frames or n_frames)
 
     @property
     def renders_waveforms(self) -> bool:
@@ -156,19 +163,14 @@ class ForeignNetwork(Classifier):
 
     def forward(self, mel: Tensor) -> Output:
         """Return the output for spectrograms ``(B, F, N)``, all of it in float32."""
-        n_frames = mel.shape[2]
-        mel = self._of_allowed_length(mel)
+        n_frames, fitting = mel.shape[2], self.adoption.fitting_frames(mel.shape[2])
+        mel = axes.repeat_frames(mel, fitting)[:, :, :fitting]
         with record_outputs(self.module, self.adoption.selectors) as recorded:
             self._run(mel)
         # Of a clip that was repeated, the frames of the first copy are kept.
         kept = min(1.0, n_frames / mel.shape[2])
         output = self._read(recorded, len(mel), kept)
         return Output(**output, task=self.task)
-
-    def _of_allowed_length(self, mel: Tensor) -> Tensor:
-        fixed = self.adoption.fixed_frames
-        mel = axes.repeat_frames(mel, fixed or self.adoption.least_frames)
-        return mel[:, :, :fixed] if fixed else mel
 
     def _run(self, mel: Tensor) -> None:
         """Run the module on spectrograms ``(B, F, N)``."""
@@ -197,7 +199,8 @@ class ForeignNetwork(Classifier):
     def answer_waveforms(self, waveform: Tensor) -> Tensor:
         """Return the logits ``(B, K)`` of the module itself for waveforms ``(B, T)``."""
         with record_outputs(self.module, [self.adoption.logits]) as recorded:
-            self.module(axes.to_layout(waveform, self.adoption.layout))
+            # A copy, since the module may work in place.
+            self.module(axes.to_layout(waveform, self.adoption.layout).clone())
         logits = recorded[self.adoption.logits].float().reshape(len(waveform), -1)
         return undo_activation(logits, self.adoption.activation)
 
