@@ -11,7 +11,7 @@ from frami.bench.rows import Row, fold_title, group_by, sections
 # Suites with plots.
 PLOTTED = ("quick", "cpu", "release", "curves", "gpu")
 TITLES = {
-    "release": "Every method, small budgets",
+    "release": "Every method and control, small budgets",
     "full": "FRAMI against recordings and the synthesizer, full budgets",
     "audiomnist": "FRAMI against its controls on AudioMNIST",
     "curves": "Quality against cost",
