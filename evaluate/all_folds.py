@@ -51,7 +51,8 @@ def score_all_folds(
         UsageError: No fold has a model, or `frami.score` refuses one.
     """
     folds = load_dataset(dataset).test_folds(find_data_folder(dataset, data))
-    names = [str(pattern) for pattern in (model, *others, *filter(None, [teacher]))]
+    compared = [teacher] if teacher is not None else []
+    names = [str(pattern) for pattern in (model, *others, *compared)]
     models = {fold: [name.replace(PLACEHOLDER, fold) for name in names] for fold in folds}
     missing = {
         fold: path
@@ -68,16 +69,9 @@ def score_all_folds(
     report(0)
     for fold in (fold for fold in folds if fold not in missing):
         first, *rest = models[fold]
-        compared = rest.pop() if teacher is not None else None
+        own = rest.pop() if compared else None
         scores[fold] = score(
-            first,
-            dataset,
-            data,
-            test_fold=fold,
-            others=rest,
-            teacher=compared,
-            report=report,
-            **options,
+            first, dataset, data, test_fold=fold, others=rest, teacher=own, report=report, **options
         )
         report(len(scores), f"fold {fold}")
     return {**summarize_folds(scores), "missing_folds": missing}

@@ -84,8 +84,10 @@ def test_rare_randomness_is_refused(adopt: Adopt) -> None:
         adopt("Rarely", layout="b1fn")
 
 
-def test_random_numbers_without_effect_are_allowed(adopt: Adopt) -> None:
-    adopt("Draws", layout="b1fn")
+def test_random_numbers_without_effect_are_allowed(adopt: Adopt, tmp_path: Path) -> None:
+    draws, plain = adopt("Draws", layout="b1fn"), adopt("Plain", layout="b1fn", out=tmp_path / "b")
+    waveform = 0.1 * torch.randn(6000, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(draws.predict(waveform).logits, plain.predict(waveform).logits)
 
 
 def test_a_task_that_was_guessed_is_said(adopt: Adopt, tmp_path: Path) -> None:
