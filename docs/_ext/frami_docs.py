@@ -3,7 +3,6 @@
     {frami-settings} frami.generators.dafl:Settings   table of a dataclass of settings
     {frami-bench} FRAMI                               measured rows of a method
     {frami-comparison}                                one row a method, one column a data set
-    {frami-main-results}                              teacher, students and bounds of suite full
     {frami-recipes}                                   weights of every recipe
     {frami-options} generators                        names that a command line option accepts
 
@@ -20,7 +19,6 @@ import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
-from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +31,8 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 from sphinx.writers.html5 import HTML5Translator
 
-from frami.bench.rows import group_by, pairs, sections, spread
-from frami.bench.sources import FRAMI, RECORDINGS, SYNTHESIZER
+from frami.bench.rows import sections, spread
+from frami.bench.sources import RECORDINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "evaluate" / "bench.csv"
@@ -44,7 +42,6 @@ COMPARED = {
     ("fsdd", "speakers"): "FSDD, new speaker",
     ("esc10", "5"): "ESC-10",
     ("esc50", "all"): "ESC-50",
-    ("esc50", "5"): "ESC-50, fold 5",
     ("urbansound8k", "3"): "UrbanSound8K",
 }
 # Rows of the comparison: the page of each method, and the name of its rows in bench.csv.
@@ -63,7 +60,6 @@ METHODS = {
     "noise": "noise",
     "recordings": "other recordings",
 }
-EARLIER = "cpu"  # the suite release in its earlier form
 NARROW = "\N{NO-BREAK SPACE}"
 Row = dict[str, str]
 
@@ -154,15 +150,11 @@ def _range(field: Any) -> str:
 
 
 class BenchTable(TableDirective):
-    """The measured rows of one method, in the suite release or else in its earlier form."""
+    """The measured rows of one method in the suite release."""
 
     def rows(self) -> list[Sequence[str]]:
-        return self._of_suite("release") or self._of_suite(EARLIER)
-
-    def _of_suite(self, suite: str) -> list[Sequence[str]]:
-        """Return the rows with their head; empty if the suite has none of the method."""
         table: list[Sequence[str]] = []
-        for key, rows in bench_rows(suite).items():
+        for key, rows in bench_rows("release").items():
             for source in variants(rows, self.arguments[0]):
                 of_source = select(rows, source=source)
                 settings = " ".join(f"`{each}`" for each in of_source[0]["settings"].split())
@@ -174,12 +166,13 @@ class BenchTable(TableDirective):
                 costs = seconds(of_source), str(len(of_source))
                 table.append((COMPARED[key], source, settings, *size, *scores, *costs))
         head = ("data set", "variant", "settings", "clips", "steps", "accuracy")
-        return [(*head, "agreement, unheard", "CPU s", "runs"), *table] if table else []
+        return [(*head, "agreement, unheard", "CPU s", "runs"), *table]
 
     def run(self) -> list[nodes.Node]:
+        if not self.rows()[1:]:
+            text = "No rows yet; `frami bench --suite release` measures them."
+            return self.parse_text_to_nodes(text)
         text = "Controls have FRAMI's CPU time: twice the clips, and a quarter more steps."
-        if not self._of_suite("release"):
-            text = "An earlier version measured these rows (suite `cpu`)."
         note = f"{text} See [the comparison](index.md#at-equal-budget) for how to read them."
         return [*self.parse_text_to_nodes(note), *super().run()]
 
@@ -210,39 +203,6 @@ class ComparisonTable(TableDirective):
             return ""
         cost = f", {seconds(rows)}{NARROW}s" if rows[0]["source"] != RECORDINGS.name else ""
         return mean_and_error(rows, "accuracy") + cost
-
-
-class MainResults(TableDirective):
-    """The suite full, or main in its earlier form: teacher, students and bounds, one a line."""
-
-    def rows(self) -> list[Sequence[str]]:
-        sources = {
-            "recordings": RECORDINGS.name,
-            "**FRAMI**": FRAMI.name,
-            "synthesizer": SYNTHESIZER.name,
-            "noise": "noise",
-        }
-        head = ("data set", "student", "parameters", "teacher", *sources, "FRAMI / recordings")
-        table: list[Sequence[str]] = [head]
-        for key, of_data in (bench_rows("full") or bench_rows("main")).items():
-            for (student,), rows in group_by(of_data, "student").items():
-                by_source = {name: select(rows, source=each) for name, each in sources.items()}
-                network = f"`{student.split(',')[0]}`"
-                table.append((COMPARED[key], network, *_cells(by_source)))
-        kept = [any(row[column] for row in table[1:]) for column in range(len(head))]
-        return [tuple(compress(row, kept)) for row in table]
-
-
-def _cells(by_source: dict[str, list[Row]]) -> list[str]:
-    """Return parameters, accuracy of the teacher and of the students, and FRAMI's part of it."""
-    own, recordings = by_source["**FRAMI**"], by_source["recordings"]
-    parts = [score / bound for score, bound in pairs(own, recordings, "accuracy")]
-    return [
-        f"{int(own[0]['parameters']):,}",
-        mean_and_error(own, "teacher_accuracy"),
-        *(mean_and_error(rows, "accuracy") for rows in by_source.values()),
-        spread(parts).replace(" ", NARROW) if parts else "",
-    ]
 
 
 class RecipeTable(TableDirective):
@@ -362,7 +322,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("frami-settings", SettingsTable)
     app.add_directive("frami-bench", BenchTable)
     app.add_directive("frami-comparison", ComparisonTable)
-    app.add_directive("frami-main-results", MainResults)
     app.add_directive("frami-recipes", RecipeTable)
     app.add_directive("frami-options", OptionsTable)
     app.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_math_block, None))

@@ -13,7 +13,7 @@ from frami.core.checks import check_number
 from frami.core.errors import UsageError
 
 QUICK, BEST = 2.0, 40.0
-# Clips take 0.15 to 0.28 of the CPU seconds in the suite main (evaluate/bench.csv, student small).
+# Clips take about a quarter of the CPU seconds in the suite release (evaluate/bench.csv).
 CLIPS_SHARE = 0.2
 # Bounds the size of a store of random sounds or noise, which take about a millisecond per clip.
 MOST_CLIPS = 16_384

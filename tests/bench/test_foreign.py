@@ -113,7 +113,7 @@ def test_page_compares_each_seed_with_its_own_student_of_recordings() -> None:
         _row(foreign_suite.RECORDINGS.name, 1, 0.5),
         _row("FRAMI", 0, 0.4),
         _row("FRAMI", 1, 0.4),
-        {**_row("FRAMI", 2, 0.1), "suite": "cpu"},
+        {**_row("FRAMI", 2, 0.1), "suite": "release"},
     ]
     line = next(
         line for line in foreign_page.render_page(rows).splitlines() if "plain CNN," in line

@@ -23,7 +23,7 @@ COSTS = (
     "cpu_ms_a_clip",
 )
 SHARED = {
-    "suite": "cpu",
+    "suite": "release",
     "dataset": "esc10",
     "fold": "1",
     "teacher": "1",
@@ -184,7 +184,7 @@ def test_table_marks_rows_without_identity(rows: list[Row]) -> None:
 
 def test_write_report_draws_accuracy_against_cost(rows: list[Row], tmp_path: Path) -> None:
     runner.write_report(tmp_path, {(str(index),): row for index, row in enumerate(rows)})
-    assert (tmp_path / "bench-cpu-esc10-1-1.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "bench-release-esc10-1-1.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_plot_of_equal_accuracies_is_drawn() -> None:

@@ -103,7 +103,7 @@ def test_clip_length_counts_in_the_identity_where_a_method_would_choose_another(
     def identity(source: str, max_frames: int) -> str:
         by_name = {each.name: each for each in sources.method_sources({}, None)}
         limited = replace(task, max_frames=max_frames)
-        return Experiment("cpu", limited, tasks.SMALL, by_name[source], 0).identity
+        return Experiment("release", limited, tasks.SMALL, by_name[source], 0).identity
 
     assert identity("FRAMI", 80) == identity("FRAMI", 0) != identity("FRAMI", 161)
     assert len({identity("NAYER", n_frames) for n_frames in (0, 80, 161)}) == 3
