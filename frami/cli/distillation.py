@@ -176,7 +176,9 @@ def distill(
     recordings = arguments["dataset"], arguments["data"], arguments["test_fold"]
     placeholders = "DATASET", "DIR", "FOLD"
     dataset, data, test_fold = recordings if arguments["dataset"] else placeholders
-    output.echo_next("evaluate", out, *output.recording_words(str(dataset), data, str(test_fold)))
+    teacher = [word for name in arguments["teacher"][:1] for word in ("--teacher", name)]
+    words = output.recording_words(str(dataset), data, str(test_fold))
+    output.echo_next("evaluate", out, *teacher, *words)
 
 
 def _echo_student(student: Model, out: str, limit: Budget | None) -> None:

@@ -131,7 +131,8 @@ def test_distill_from_recordings_records_its_source_and_its_budget(
         "test_fold": "0",
     }
     assert "agreement" not in distilled.out
-    assert any("--dataset tones --test-fold 0" in line for line in next_commands(distilled))
+    proposed = f"--teacher {artifacts / 'teacher'} --dataset tones --test-fold 0"
+    assert next_commands(distilled)[-1].endswith(proposed)
 
 
 def test_evaluate_without_json_writes_scores_to_runs(
