@@ -22,7 +22,7 @@ class. The second view needs a pass of its own through the teacher, so only ever
 computes it (``contrast_every``).
 
 **Adversary.** It has weight 0 by default and then costs nothing. With it, a clip takes a third to a
-half longer; students gain on spoken digits and lose on ESC-50 (`evaluate/tried.md`).
+half longer; students gain on spoken digits and lose on ESC-50 (`evaluate/findings.md`).
 
 **Decoder.** Clips come from a light decoder. Each round optimizes a copy of it for a few steps,
 starting from meta-learned weights (first-order MAML, as FastMeta: Fang et al., AAAI 2022,
