@@ -1,6 +1,7 @@
 """Suites that compare recipes: tags, scenes of one second, and events; with recordings and without.
 
-Tags and events are those of soundscapes mixed from real recordings (`frami soundscapes`).
+Tags and events are those of soundscapes mixed from real recordings (`frami soundscapes`). The rows
+that answer each suite's main question come first, for all seeds.
 """
 
 from __future__ import annotations
@@ -61,9 +62,16 @@ COMPACT = StudentSpec("secrnn (0.3)", "secrnn")
 TINY = StudentSpec("secrnn, width 7 (1/58 of three teachers)", "secrnn", 7)
 
 # The student without a teacher: the baseline of the gains.
+SEEDS = 3
 LABELS = DataSource("labels only", None, "labels")
 WITH_LABELS = {"cross_entropy": 1.0}
-UPPER_BOUND = DataSource("recordings (upper bound)", None, "frami")
+# Recipe frami: a student without labels from recordings, from FRAMI's clips, and from controls.
+DATA_FREE = (
+    DataSource("recordings (upper bound)", None, "frami"),
+    DataSource("FRAMI", "frami", "frami"),
+    DataSource("synthesizer", "synthesizer", "frami"),
+    DataSource("noise", "noise", "frami"),
+)
 FILTERBANKS = ("gammatone", "constant-q")
 WIDE = TeacherSpec(width=24)
 # Name, recipe, and the name of the baseline.
@@ -74,7 +82,7 @@ SCENE_RECIPES = (
 
 
 def tags() -> Iterator[Experiment]:
-    """Yield similarity recipes for students of three sizes; then the same without recordings."""
+    """Yield similarity recipes for students of three sizes, and students without recordings."""
     recipes = (
         ("logits", "kd"),
         ("logits, clip similarity (SP)", "sp"),
@@ -84,27 +92,29 @@ def tags() -> Iterator[Experiment]:
         DataSource(f"labels, {name}", None, recipe, distillation=WITH_LABELS, baseline=LABELS.name)
         for name, recipe in recipes
     ]
-    data_free = [
+    similarity = [
         DataSource(f"FRAMI, {name}", "frami", recipe)
         for name, recipe in (("SP", "sp"), ("IUSP", "iusp"))
     ]
-    for seed in range(3):
-        for student in SIZES:
-            for source in (LABELS, *with_teacher):
+    large, middle, least = SIZES
+    main = [(large, source) for source in DATA_FREE]
+    main += [(middle, source) for source in (LABELS, *with_teacher)]
+    rest = [(size, source) for size in (large, least) for source in (LABELS, *with_teacher)]
+    rest += [(large, source) for source in similarity]
+    for rows in (main, rest):
+        for seed in range(SEEDS):
+            for student, source in rows:
                 yield Experiment("tags", TAGS, student, source, seed)
-        for source in (*_data_free(), *data_free):
-            yield Experiment("tags", TAGS, SIZES[0], source, seed)
 
 
 def scenes() -> Iterator[Experiment]:
     """Yield the embedding recipe within a budget: from recordings, without them, and fused."""
-    for seed in range(3):
-        yield from _scenes_of_filterbank("mel", seed)
-        for source in (
-            *_data_free(),
-            DataSource("FRAMI, the teacher's logits and embedding", "frami", "embedding"),
-        ):
+    embedding = DataSource("FRAMI, the teacher's logits and embedding", "frami", "embedding")
+    for seed in range(SEEDS):
+        for source in (*DATA_FREE, embedding):
             yield Experiment("scenes", SCENES, LOW_COMPLEXITY, source, seed)
+        yield from _scenes_of_filterbank("mel", seed)
+    for seed in range(SEEDS):
         for filterbank in FILTERBANKS:
             yield from _scenes_of_filterbank(filterbank, seed)
         for name, recipe, baseline in SCENE_RECIPES:
@@ -134,26 +144,25 @@ def _scenes_of_filterbank(filterbank: str, seed: int) -> Iterator[Experiment]:
 
 
 def events() -> Iterator[Experiment]:
-    """Yield dual distillation, its parts, and several teachers; then without recordings."""
-    with_teacher = _dual_sources()
-    data_free = DataSource("FRAMI, dual", "frami", "dual")
+    """Yield students without recordings, dual distillation and its parts, and several teachers."""
     # After 600 steps, no student reaches its teacher's PSDS1. Tiny students, and students without
     # labels, need even more steps.
     twice, four_times, six_times = (
         replace(EVENTS, steps=times * EVENTS.steps) for times in (2, 4, 6)
     )
+    parts = _dual_sources()
     labels_twice = replace(LABELS, name="labels only, twice the steps")
-    full_dual = next(source for source in with_teacher if source.name == "dual")
+    full_dual = next(source for source in parts if source.name == "dual")
     dual_twice = replace(full_dual, name="dual, twice the steps", baseline=labels_twice.name)
-    for seed in range(3):
-        for source in (LABELS, *with_teacher):
-            yield Experiment("events", EVENTS, COMPACT, source, seed)
-        for source in (labels_twice, dual_twice):
-            yield Experiment("events", twice, COMPACT, source, seed)
-        for source in (*_data_free(), data_free):
-            yield Experiment("events", four_times, COMPACT, source, seed)
-        for source in (LABELS, *_one_and_several_teachers()):
-            yield Experiment("events", six_times, TINY, source, seed)
+    data_free = [(four_times, COMPACT, source) for source in DATA_FREE]
+    dual = [(twice, COMPACT, labels_twice), (twice, COMPACT, dual_twice)]
+    several = [(six_times, TINY, source) for source in (LABELS, *_one_and_several_teachers())]
+    rest = [(EVENTS, COMPACT, source) for source in (LABELS, *parts)]
+    rest.append((four_times, COMPACT, DataSource("FRAMI, dual", "frami", "dual")))
+    for rows in (data_free + dual, several, rest):
+        for seed in range(SEEDS):
+            for task, student, source in rows:
+                yield Experiment("events", task, student, source, seed)
 
 
 def _dual_sources() -> list[DataSource]:
@@ -192,11 +201,6 @@ def _one_and_several_teachers() -> tuple[DataSource, DataSource]:
         baseline=LABELS.name,
     )
     return one, several
-
-
-def _data_free() -> tuple[DataSource, ...]:
-    """Return the sources without labels: recordings, clips of FRAMI, and noise."""
-    return UPPER_BOUND, DataSource("FRAMI", "frami", "frami"), DataSource("noise", "noise", "frami")
 
 
 SUITES: Mapping[str, Callable[[], Iterator[Experiment]]] = MappingProxyType(
