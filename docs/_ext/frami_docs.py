@@ -248,8 +248,7 @@ class OptionsTable(TableDirective):
 
 
 LINKS = {
-    "../README.md#frami-against-recordings": "results.md",
-    "../README.md#frami-against-other-methods": "results.md",
+    "../README.md#results": "results.md",
     "../README.md": "index.md",
     "speed.md": "bench.md",
     "bench.csv": "reference/files.md",
