@@ -125,7 +125,7 @@ def adopted_teacher(task: BenchTask, recordings: str | None, folder: Path, seed:
 
 def _train(task: BenchTask, data: Path, out: Path, seed: int) -> None:
     """Train a network in a process of its own, as its author would."""
-    command = [sys.executable, "-m", "frami.bench.foreign.train", task.network]
+    command = [sys.executable, "-P", "-m", "frami.bench.foreign.train", task.network]
     options = {
         "dataset": task.dataset,
         "data": data,

@@ -33,7 +33,7 @@ class Job:
     def __call__(self) -> None:
         """Run the command; if its time was over (exit code 75), have the job submitted again."""
         environment = {"OMP_NUM_THREADS": str(self.cpus), **os.environ}
-        command = [sys.executable, "-m", "frami", *self.words]
+        command = [sys.executable, "-P", "-m", "frami", *self.words]
         self._process = subprocess.Popen(command, env=environment)
         # `wait` would hold a lock that `checkpoint`, called in a signal handler, needs.
         while (code := self._process.poll()) is None:

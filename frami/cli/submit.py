@@ -5,8 +5,11 @@ submitit writes the batch script, starts the jobs and their logs, and submits a 
 
 from __future__ import annotations
 
+import io
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,9 @@ from frami.cli import types
 from frami.cli.help import Command
 from frami.cli.job import Job, import_submitit
 from frami.cli.options import option, required_option
-from frami.core.errors import UsageError
+from frami.core.errors import OperationError, UsageError
 from frami.core.shards import make_shard
-from frami.core.text import count
+from frami.core.text import count, make_printable
 
 MOST_STARTS = 1000
 
@@ -85,6 +88,7 @@ def submit(
     extra 'cluster'.
     """
     jobs = [Job(line, cpus) for line in _lines(words, shards)]
+    _check_names(folder, partition)
     executor = _executor(folder, local)
     executor.update_parameters(
         name="frami",
@@ -94,7 +98,7 @@ def submit(
         mem_gb=memory,
         **({"slurm_partition": partition} if partition else {}),
     )
-    with executor.batch():
+    with _failed_submissions(), executor.batch():
         submitted = [executor.submit(job) for job in jobs]
     for job in submitted:
         click.echo(f"Job {job.job_id} writes to {job.paths.stdout} and {job.paths.stderr.name}.")
@@ -120,14 +124,58 @@ def _lines(words: Sequence[str], shards: int | None) -> list[tuple[str, ...]]:
     return [(*imports, *words, *part) for part in parts]
 
 
+def _check_names(folder: str, partition: str | None) -> None:
+    """Refuse names that mean more than themselves in the script of a job.
+
+    bash runs what follows a line break in the script, and Slurm and submitit replace marks such as
+    %j in the names of logs.
+    """
+    path = str(Path(folder).resolve())
+    if not path.isprintable() or set(path) & set("%\\"):
+        raise UsageError(
+            f"`folder` is {path!r}; Slurm would read a control character, % or \\ in it as more "
+            f"than a name. Name another folder."
+        )
+    if partition is not None and (not partition.isprintable() or not partition or " " in partition):
+        raise UsageError(
+            f"`partition` is {partition!r}; it must be a name without spaces or control "
+            f"characters, as sinfo lists it."
+        )
+
+
 def _executor(folder: str, local: bool) -> Any:
     """Return the executor of submitit for Slurm, or for this machine."""
     submitit = import_submitit()
-    if not local and not shutil.which("sbatch"):
+    missing = [name for name in ("sbatch", "srun") if not shutil.which(name)]
+    if not local and missing:
         raise UsageError(
-            "There is no Slurm on this machine: it has no sbatch. Submit from a machine of the "
-            "cluster, or pass `local` to run the jobs here."
+            f"There is no Slurm on this machine: it has no {missing[0]}. Submit from a machine of "
+            f"the cluster, or pass `local` to run the jobs here."
         )
     cluster = "local" if local else "slurm"
     starts = {f"{cluster}_max_num_timeout": MOST_STARTS}
-    return submitit.AutoExecutor(Path(folder).resolve(), cluster=cluster, **starts)
+    executor = submitit.AutoExecutor(Path(folder).resolve(), cluster=cluster, **starts)
+    # Jobs start in the current folder. Python must not search it: it may be a download.
+    os.environ["PYTHONSAFEPATH"] = "1"
+    executor.update_parameters(slurm_setup=["export PYTHONSAFEPATH=1"])
+    return executor
+
+
+@contextmanager
+def _failed_submissions() -> Iterator[None]:
+    """Turn the errors of submitit into one sentence; it prints those of sbatch itself, too."""
+    errors = import_submitit().core.utils
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    except errors.FailedJobError as error:
+        said = " ".join(make_printable(str(error)).split()) or "nothing"
+        raise OperationError(
+            f"sbatch did not take the job; it said: {said.rstrip('.')}. Correct the options, or "
+            f"ask those who run the cluster."
+        ) from error
+    except errors.FailedSubmissionError as error:
+        raise OperationError(
+            "sbatch named no job in its output, so the job may wait or not; squeue lists the "
+            "waiting ones. Submit the command with a script instead."
+        ) from error
