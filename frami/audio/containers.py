@@ -8,9 +8,12 @@ or reads nothing of them, whose program could not go back to write the length in
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Literal
+
+from frami.audio import aiff
+from frami.audio.chunks import FORMATS, MAX_CHUNKS, Chunk, Format, end_of_chunks, walk
 
 # A recorder or a pipe that cannot go back to write a length leaves 0, or about the largest number
 # of a type: ffmpeg 0xFFFFFFFF, arecord 0x80000000, sox 0x7FFFF000 (wav) and 0x7F000008 (aiff).
@@ -18,9 +21,6 @@ UNKNOWN_LENGTHS = (0x7F000000, 0x7FFFF000, 0x80000000, 0xFFFFFFFF)
 UNKNOWN_LONG_LENGTH = 1 << 62
 AU_HEADER_BYTES = 24  # or more, with a text; sound cannot begin within them
 HEADER_BYTES = 1 << 16  # a length may include the header, or lack it
-# A file of many more is not audio, but an attempt to keep the reader busy.
-MAX_CHUNKS = 100_000
-CHUNK_NAME = re.compile(rb"[ -~]{4}")
 
 
 @dataclass(frozen=True)
@@ -47,27 +47,6 @@ class Layout:
         return self.announced is not None and self.announced > self.present + 1
 
 
-@dataclass(frozen=True)
-class _Format:
-    """How a format writes its chunks: a name, a length, and that many bytes."""
-
-    first: int
-    order: Literal["little", "big"]
-    sound: tuple[bytes, ...] = (b"data",)
-    name_bytes: int = 4
-    length_bytes: int = 4
-    own_bytes: int = 0  # bytes of name and length that the length includes
-    alignment: int = 2
-
-
-FORMATS = {
-    b"RIFF": _Format(12, "little"),
-    b"RIFX": _Format(12, "big"),
-    b"RF64": _Format(12, "little"),
-    b"FORM": _Format(12, "big", (b"SSND", b"BODY")),
-    b"riff": _Format(40, "little", name_bytes=16, length_bytes=8, own_bytes=24, alignment=8),
-    b"caff": _Format(8, "big", length_bytes=8, alignment=1),
-}
 # RIFF is the format of other files as well, such as videos.
 SUBTYPES = {b"RIFF": b"WAVE", b"RIFX": b"WAVE", b"RF64": b"WAVE"}
 # The headers of au, and the order of their bytes.
@@ -85,14 +64,6 @@ MAGIC = (
 )
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    name: bytes
-    field: int  # position of its length
-    start: int
-    length: int
-
-
 def find_sound(file: BinaryIO, size: int, begin: int = 0) -> Layout | None:
     """Return the layout of an open file of ``size`` bytes; None if its format is another one.
 
@@ -106,7 +77,10 @@ def find_sound(file: BinaryIO, size: int, begin: int = 0) -> Layout | None:
     magic = head[:4]
     if magic in FORMATS and SUBTYPES.get(magic, head[8:12]) == head[8:12]:
         format_ = replace(FORMATS[magic], first=begin + FORMATS[magic].first)
-        return _find_chunk(file, format_, size, is_long=magic == b"RF64")
+        layout = _find_chunk(file, format_, size, is_long=magic == b"RF64")
+        if layout and magic == b"FORM":
+            return _without_offset(file, format_, layout, size)
+        return layout
     if begin:
         return None
     if magic in AU_ORDERS:
@@ -118,10 +92,10 @@ def find_sound(file: BinaryIO, size: int, begin: int = 0) -> Layout | None:
     return None
 
 
-def _find_chunk(file: BinaryIO, format_: _Format, size: int, is_long: bool) -> Layout | None:
+def _find_chunk(file: BinaryIO, format_: Format, size: int, is_long: bool) -> Layout | None:
     """Return the layout of a file that consists of chunks."""
     long_sizes = None
-    for chunk in _chunks(file, format_, format_.first, size):
+    for chunk in walk(file, format_, format_.first, size):
         if is_long and chunk.name == b"ds64":
             long_sizes = chunk.start + 8
         elif chunk.name[:4] in format_.sound:
@@ -130,7 +104,7 @@ def _find_chunk(file: BinaryIO, format_: _Format, size: int, is_long: bool) -> L
 
 
 def _measure(
-    file: BinaryIO, format_: _Format, sound: _Chunk, size: int, long_sizes: int | None
+    file: BinaryIO, format_: Format, sound: Chunk, size: int, long_sizes: int | None
 ) -> Layout:
     position, length_bytes, length = sound.field, format_.length_bytes, sound.length
     if long_sizes is not None and length == 0xFFFFFFFF:
@@ -145,8 +119,18 @@ def _measure(
         return Layout(sound.start, None, present, size, {position: patch})
     end = size
     if length < present:
-        end = _end_of_chunks(file, format_, replace(sound, length=length), size)
+        end = end_of_chunks(file, format_, replace(sound, length=length), size)
     return Layout(sound.start, length, min(present, length), end)
+
+
+def _without_offset(file: BinaryIO, format_: Format, layout: Layout, size: int) -> Layout:
+    """Return the layout of an AIFF file, with what its header announces if sound is skipped."""
+    skipped = 0 if layout.is_cut_off else aiff.skipped_bytes(file, layout.start)
+    announced = aiff.announced_bytes(file, format_, size) if skipped else None
+    if announced is None:
+        return layout
+    present = layout.present - aiff.SSND_HEADER_BYTES - skipped
+    return replace(layout, announced=announced, present=present)
 
 
 def _is_unknown(length: int, present: int) -> bool:
@@ -156,48 +140,9 @@ def _is_unknown(length: int, present: int) -> bool:
     return length > present and any(abs(length - n) < HEADER_BYTES for n in UNKNOWN_LENGTHS)
 
 
-def _chunks(
-    file: BinaryIO, format_: _Format, position: int, size: int, padding: int = 0
-) -> Iterator[_Chunk]:
-    """Yield the chunks from a position on, up to the end or to bytes that are no chunk."""
-    for _ in range(MAX_CHUNKS):
-        # Some programs do not write the padding before a chunk.
-        candidates = dict.fromkeys((position + padding, position))
-        found = (_read_chunk(file, format_, at) for at in candidates if at < size)
-        chunk = next(filter(None, found), None)
-        if chunk is None:
-            return
-        yield chunk
-        position = chunk.start + max(0, chunk.length)
-        padding = -chunk.length % format_.alignment
-
-
-def _read_chunk(file: BinaryIO, format_: _Format, position: int) -> _Chunk | None:
-    """Return the chunk at a position, or None if there is none."""
-    file.seek(position)
-    header = file.read(format_.name_bytes + format_.length_bytes)
-    name, number = header[: format_.name_bytes], header[format_.name_bytes :]
-    if len(number) < format_.length_bytes or not CHUNK_NAME.match(name) or name[:4] in FORMATS:
-        return None
-    length = int.from_bytes(number, format_.order) - format_.own_bytes
-    return _Chunk(name, position + len(name), position + len(header), length)
-
-
-def _end_of_chunks(file: BinaryIO, format_: _Format, sound: _Chunk, size: int) -> int:
-    """Return where the chunks after the sound end."""
-    padding = -sound.length % format_.alignment
-    end = sound.start + sound.length
-    for chunk in _chunks(file, format_, end, size, padding):
-        if chunk.start + chunk.length > size:
-            break
-        end = chunk.start + max(0, chunk.length)
-        padding = -chunk.length % format_.alignment
-    return min(size, end + padding)
-
-
-def _holds_chunks(file: BinaryIO, format_: _Format, sound: _Chunk, size: int) -> bool:
+def _holds_chunks(file: BinaryIO, format_: Format, sound: Chunk, size: int) -> bool:
     """Return whether other chunks, or nothing, follow a chunk of length 0: it is empty indeed."""
-    return _end_of_chunks(file, format_, replace(sound, length=0), size) == size
+    return end_of_chunks(file, format_, replace(sound, length=0), size) == size
 
 
 def _find_au(head: bytes, size: int, order: Literal["little", "big"]) -> Layout:

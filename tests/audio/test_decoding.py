@@ -213,6 +213,36 @@ def test_two_recordings_in_one_file_are_refused(
         read(once + once)
 
 
+AIFF_CODECS = ["PCM_16", "PCM_24", "FLOAT", "ULAW", "ALAW", "IMA_ADPCM", "GSM610"]
+
+
+@pytest.mark.parametrize("subtype", AIFF_CODECS)
+def test_aiff_with_an_offset_that_skips_sound_is_refused(
+    subtype: str, read: Callable[[bytes], torch.Tensor]
+) -> None:
+    whole = encode("AIFF", subtype)
+    at = whole.find(b"SSND") + 4  # its length, its offset and a block size of 4 bytes each
+    length = int.from_bytes(whole[at : at + 4], "big")
+    padded = patch(whole, at + 4, (64).to_bytes(4, "big"))
+    padded = padded[: at + 12] + bytes(64) + padded[at + 12 :]
+    right = patch(padded, at, (length + 64).to_bytes(4, "big"))
+    assert torch.equal(read(right), read(whole))
+    for skips in (padded, patch(whole, at + 4, (640).to_bytes(4, "big"))):
+        with pytest.raises(OperationError, match="is cut off, or its header is wrong"):
+            read(skips)
+    with pytest.raises(OperationError, match="is cut off"):
+        read(right[: len(right) // 2])
+
+
+@pytest.mark.parametrize("name", [b"data", b"LIST"])
+def test_file_of_a_million_empty_chunks_is_refused(
+    name: bytes, read: Callable[[bytes], torch.Tensor]
+) -> None:
+    content = riff(PCM, 36, 0).partition(b"data")[0] + (name + bytes(4)) * 1_000_000
+    with pytest.raises(OperationError, match="has 100,000 parts or more"):
+        read(content)
+
+
 def test_two_mp3_with_a_tag_between_them_are_refused(
     read: Callable[[bytes], torch.Tensor],
 ) -> None:
