@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from frami.audio.frontend import SAMPLE_RATE_RANGE
+from frami.audio.io import FILTER_CUTOFF, FILTER_ZEROS
 from frami.core import files
 
 EXAMPLE = '''\
@@ -14,7 +16,9 @@ is 1 if one could not be read.
 """
 
 import json
+import math
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +29,13 @@ from front_end import SAMPLE_RATE, features
 
 MODEL = Path(__file__).resolve().parent / "{model}"
 TOP = 5
+# The filter of resampling: zero crossings on either side, and cutoff as a part of the lower rate.
+ZEROS, CUTOFF = {zeros}, {cutoff}
+
+
+def printable(text):
+    """Return a text without control characters, which a terminal would obey."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def read(path):
@@ -35,6 +46,8 @@ def read(path):
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (OSError, RuntimeError, TypeError) as error:
         raise ValueError(f"it cannot be read ({{error}})") from error
+    if not {lowest} <= rate <= {highest}:
+        raise ValueError(f"it has a sample rate of {{rate}} Hz")
     waveform = samples.mean(axis=1)
     if len(waveform) < 0.02 * rate:
         raise ValueError("it is shorter than 20 ms")
@@ -47,10 +60,22 @@ def read(path):
     if waveform.var() < 0.01 * samples.var(axis=0).mean():
         raise ValueError("its channels cancel, because they have opposite phase")
     waveform = waveform.clip(-1, 1)
-    if rate != SAMPLE_RATE:  # in the frequency domain: no aliases
-        length = max(1, round(len(waveform) * SAMPLE_RATE / rate))
-        waveform = np.fft.irfft(np.fft.rfft(waveform), length) * (length / len(waveform))
-    return waveform
+    return waveform if rate == SAMPLE_RATE else resample(waveform, rate)
+
+
+def resample(waveform, rate):
+    """Return a waveform at SAMPLE_RATE, through a windowed sinc: no aliases."""
+    ratio = Fraction(SAMPLE_RATE, rate).limit_denominator(4000)
+    new, old = ratio.numerator, ratio.denominator
+    cutoff = CUTOFF * min(new, old)
+    width = math.ceil(ZEROS * old / cutoff)
+    time = np.arange(-width, width + old) / old - np.arange(new)[:, None] / new
+    time = (time * cutoff).clip(-ZEROS, ZEROS)
+    kernel = np.sinc(time) * np.cos(np.pi / 2 * time / ZEROS) ** 2 * cutoff / old
+    padded = np.pad(waveform, (width, width + old))
+    pieces = np.lib.stride_tricks.sliding_window_view(padded, 2 * width + old)[::old]
+    blocks = [pieces[at : at + 256] @ kernel.T for at in range(0, len(pieces), 256)]
+    return np.concatenate(blocks).ravel()[: math.ceil(len(waveform) * new / old)]
 
 
 def classify(session, waveform):
@@ -60,8 +85,7 @@ def classify(session, waveform):
         return "digital silence"
     about = session.get_modelmeta().custom_metadata_map
     labels, task = json.loads(about["labels"]), about["task"]
-    # A terminal would obey control characters.
-    labels = ["".join(x if x.isprintable() else " " for x in label) for label in labels]
+    labels = [printable(label) for label in labels]
     logits = session.run(["logits"], {{"features": features(waveform)[None]}})[0][0]
     if task == "single-label":
         probabilities = np.exp(logits - logits.max())
@@ -78,9 +102,9 @@ def main(paths):
     failed = False
     for path in paths:
         try:
-            print(f"{{path}}  {{classify(session, read(path))}}")
+            print(f"{{printable(path)}}  {{classify(session, read(path))}}")
         except ValueError as error:
-            print(f"{{path}}: {{error}}.", file=sys.stderr)
+            print(printable(f"{{path}}: {{error}}."), file=sys.stderr)
             failed = True
     return failed
 
@@ -98,5 +122,13 @@ def write_example(folder: Path, model_file: str, *, own_features: bool = False) 
     ``own_features`` means that the front end calls a function of the user's own.
     """
     needs = ", and what features.py imports" if own_features else ""
-    text = EXAMPLE.format(model=model_file, needs=needs)
+    lowest, highest = SAMPLE_RATE_RANGE
+    text = EXAMPLE.format(
+        model=model_file,
+        needs=needs,
+        zeros=FILTER_ZEROS,
+        cutoff=FILTER_CUTOFF,
+        lowest=lowest,
+        highest=highest,
+    )
     files.write_bytes(folder / "example.py", text.encode())

@@ -19,9 +19,11 @@ import soundfile
 import torch
 
 import frami
+from frami.audio.io import read_audio
 from frami.core.errors import FramiError, OperationError, UsageError
 from frami.data.store import Store
 from frami.export import job, measure
+from frami.export.example import write_example
 from frami.export.export import export_student
 from frami.export.int8 import Quantization
 from frami.export.job import Job
@@ -99,6 +101,29 @@ def test_example_prints_the_top_answers_without_frami(exported: Exported, tmp_pa
     assert "frami" not in (exported.folder / "example.py").read_text()
 
 
+@pytest.mark.parametrize("rate", [1000, 4000, 11025, 16000, 22050, 44101, 48000, 768_000])
+def test_example_resamples_as_frami_does(tmp_path: Path, rate: int) -> None:
+    write_example(tmp_path, "model.onnx")
+    (tmp_path / "front_end.py").write_text("SAMPLE_RATE = 8000\nfeatures = None\n")
+    sound = np.random.default_rng(0).uniform(-1, 1, rate // 3 + 1).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", sound, rate, subtype="FLOAT")
+    line = "import sys, example, numpy as np; np.save('a', example.read('a.wav'))"
+    subprocess.run([sys.executable, "-c", line], cwd=tmp_path, check=True)
+    expected = read_audio(tmp_path / "a.wav", 8000).numpy()
+    np.testing.assert_allclose(np.load(tmp_path / "a.npy"), expected, rtol=0, atol=1e-4)
+
+
+def test_example_refuses_an_impossible_rate(tmp_path: Path) -> None:
+    write_example(tmp_path, "model.onnx")
+    (tmp_path / "front_end.py").write_text("SAMPLE_RATE = 8000\nfeatures = None\n")
+    for rate in (999, 768_001, 2**31 - 1):
+        soundfile.write(tmp_path / "a.wav", np.zeros(9), rate)
+        line = "import example; example.read('a.wav')"
+        command = [sys.executable, "-c", line]
+        result = subprocess.run(command, cwd=tmp_path, check=False, stderr=subprocess.PIPE)
+        assert f"ValueError: it has a sample rate of {rate} Hz".encode() in result.stderr
+
+
 @pytest.mark.slow
 def test_example_names_bad_files_and_silence(exported: Exported, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silent.wav", np.zeros(8000), 8000)
@@ -106,12 +131,12 @@ def test_example_names_bad_files_and_silence(exported: Exported, tmp_path: Path)
     (tmp_path / "text.wav").write_text("not audio")
     soundfile.write(tmp_path / "offset.wav", np.full((8000, 2), 0.5), 8000)
     soundfile.write(tmp_path / "six.wav", np.full((8000, 6), 0.5), 8000)
-    names = ["absent.wav", "silent.wav", "offset.wav", "empty.wav", "text.wav", "six.wav"]
+    names = ["absent\x1b[31m.wav", "silent.wav", "offset.wav", "empty.wav", "text.wav", "six.wav"]
     result = run_example(exported.folder, tmp_path, *names)
     assert result.returncode == 1
     assert result.stdout == "silent.wav  digital silence\noffset.wav  digital silence\n"
     errors = result.stderr.splitlines()
-    assert errors[0] == "absent.wav: there is no such file."
+    assert errors[0] == "absent [31m.wav: there is no such file."
     assert errors[1] == "empty.wav: it is shorter than 20 ms."
     assert errors[2].startswith("text.wav: it cannot be read (")
     assert errors[3:] == ["six.wav: it has 6 channels; mix it down first."]
