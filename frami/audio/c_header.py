@@ -11,6 +11,7 @@ from frami.audio import compression, filterbanks, framing
 from frami.audio.frontend import FrontEnd
 from frami.core.errors import UsageError
 
+FLOAT_RANGE = (float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max))
 HEADER_TEXT = """\
 Constants of a front end: waveform in [-1, 1] to {rows} rows per frame.
 
@@ -118,10 +119,14 @@ def _constants(front_end: FrontEnd) -> dict[str, int | float]:
 
 
 def _literal(value: int | float) -> str:
-    return str(value) if isinstance(value, int) else f"{format_number(value)}f"
+    """Return a number in C: a float, or a double if it is beyond the range of a float."""
+    if isinstance(value, int):
+        return str(value)
+    is_float = value == 0 or FLOAT_RANGE[0] <= abs(value) <= FLOAT_RANGE[1]
+    return format_number(value) + "f" * is_float
 
 
 def _array(kind: str, name: str, values: Iterable[float]) -> str:
-    numbers = [_literal(value) for value in values]
+    numbers = [_literal(value) for value in values] or ["0"]  # C has no empty array
     rows = textwrap.fill(", ".join(numbers), 96, initial_indent="    ", subsequent_indent="    ")
     return f"static const {kind} front_end_{name}[{len(numbers)}] = {{\n{rows}\n}};\n"

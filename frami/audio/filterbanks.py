@@ -18,6 +18,7 @@ from torch import Tensor
 
 from frami.audio import _torchaudio, framing
 from frami.audio.front_end_settings import Settings
+from frami.core.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,19 @@ class Filterbank:
 
 
 def filterbank_matrix(front_end: Settings) -> Tensor:
-    """Return the weight of each Fourier bin in each band of a front end, ``(bins, F)``."""
-    return FILTERBANKS[front_end.filterbank].matrix(front_end)
+    """Return the weight of each Fourier bin in each band of a front end, ``(bins, F)``.
+
+    Raises:
+        UsageError: Bands have no width, because ``f_min`` and ``f_max`` are too close.
+    """
+    matrix = FILTERBANKS[front_end.filterbank].matrix(front_end)
+    if not bool(matrix.isfinite().all()):
+        raise UsageError(
+            f"f_min {front_end.f_min:g} and f_max {front_end.f_max:g} are too close: some of the "
+            f"{front_end.n_bands} bands between them have no width. Choose fewer bands, or a "
+            f"wider range."
+        )
+    return matrix
 
 
 def center_frequencies(front_end: Settings) -> Tensor:

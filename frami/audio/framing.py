@@ -39,7 +39,8 @@ def first_frame(settings: Settings) -> int:
 
     A clip of ``T`` samples has ``(T - first_frame) // hop_length + 1`` frames.
     """
-    first = settings.win_length if settings.padding == "none" else 0
+    # Half an FFT of odd length, on both sides, is one sample less than an FFT.
+    first = settings.win_length if settings.padding == "none" else settings.n_fft % 2
     first += settings.hop_length * settings.drop_last_frame
     return first + (settings.pre_emphasis != 0)
 

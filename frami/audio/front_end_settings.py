@@ -129,7 +129,7 @@ def _sizes_fit(settings: Settings, rates: tuple[int, int]) -> bool:
         and 0 <= settings.f_min < settings.f_max <= settings.sample_rate / 2
         and 0 <= settings.repeat_seconds <= 3600
         and (settings.mfcc_bands == 0 or settings.n_mels <= settings.mfcc_bands <= 1024)
-        and (settings.filterbank != "kaldi" or settings.n_bands > 3)
+        and (settings.filterbank != "kaldi" or settings.n_bands > 3 and settings.n_fft % 2 == 0)
     )
 
 

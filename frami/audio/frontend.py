@@ -135,7 +135,8 @@ class FrontEnd:
                 f"pre-emphasis 1. n_fft and the bands may be {MOST_VALUES_PER_SAMPLE} times "
                 f"hop_length. A second, or repeat_seconds, may have {MOST_FRAMES:,} frames. "
                 f"frame_pre_emphasis and remove_dc need padding "
-                f"'none'; MFCCs need at least as many mfcc_bands as n_mels; kaldi needs 4 bands."
+                f"'none'; MFCCs need at least as many mfcc_bands as n_mels; kaldi needs 4 bands "
+                f"and an even n_fft."
             )
 
     @property

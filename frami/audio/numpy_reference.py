@@ -56,7 +56,7 @@ SAMPLE_RATE = {front_end.sample_rate}  # Hz
 N_FFT = {front_end.n_fft}
 WIN_LENGTH = {front_end.win_length}
 HOP_LENGTH = {front_end.hop_length}
-WINDOW = {WINDOW_FORMULAS[front_end.window]}
+WINDOW = {WINDOW_FORMULAS[front_end.window] if front_end.win_length > 1 else "np.ones(1)"}
 
 # The first Fourier bin of each band, and the weights of the bins from there.
 BANDS = (

@@ -21,8 +21,35 @@ def test_n_frames_of_any_length_is_that_of_the_spectrogram(
     assert front_end(torch.zeros(samples)).shape == (24, front_end.n_frames(samples / RATE))
 
 
+@pytest.mark.parametrize("padding", ["reflect", "zeros", "none"])
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("n_fft", [254, 255])
+def test_n_frames_of_an_odd_transform_is_that_of_the_spectrogram(
+    n_fft: int, drop_last: bool, padding: str
+) -> None:
+    front_end = FrontEnd(
+        n_fft=n_fft,
+        win_length=250,
+        hop_length=250,
+        n_mels=8,
+        repeat_seconds=0.0,
+        padding=padding,
+        drop_last_frame=drop_last,
+    )
+    for samples in (1, 249, 250, 251, 499, 500, 501, 750):
+        mel = front_end(torch.rand(samples))
+        assert mel.shape[1] == front_end.n_frames(samples / front_end.sample_rate) > 0
+
+
+@pytest.mark.filterwarnings("ignore:At least one mel filterbank")
+def test_bands_without_a_width_are_refused() -> None:
+    with pytest.raises(UsageError, match="f_min 0 and f_max 0.001 are too close"):
+        FrontEnd(f_min=0.0, f_max=0.001)(torch.rand(8000))
+
+
 def test_seconds_and_n_frames_are_inverse() -> None:
-    for front_end in (FrontEnd(), FrontEnd(sample_rate=8000, hop_length=100, f_max=4000.0)):
+    slow = FrontEnd(sample_rate=8000, hop_length=100, f_max=4000.0)
+    for front_end in (FrontEnd(), slow, replace(slow, n_fft=255, win_length=255)):
         shortest = front_end.n_frames(front_end.repeat_seconds)
         assert all(front_end.n_frames(front_end.seconds(n)) == n for n in range(shortest, 2000))
 
@@ -82,6 +109,7 @@ def test_front_end_batch_equals_single_clips(front_end: FrontEnd) -> None:
         {"hop_length": 1, "n_fft": 512},
         {"hop_length": 1, "n_fft": 64, "win_length": 64, "n_mels": 8},
         {"repeat_seconds": 250.0},
+        {"filterbank": "kaldi", "n_fft": 511},
     ],
 )
 def test_front_end_impossible_settings_are_refused(

@@ -25,6 +25,13 @@ OTHERS = {
     "narrow": FrontEnd(n_fft=512, win_length=301, hop_length=100, padding="zeros", mean=-2.0),
     "gammatone": FrontEnd(filterbank="gammatone", n_mels=8, waveform_scale=32768.0, log="log10"),
     "frames": replace(PRESETS["kaldi"], window="hamming-symmetric", pre_emphasis=0.5, power=1.5),
+    "odd": FrontEnd(n_fft=255, win_length=200, hop_length=100, padding="zeros", n_mels=8),
+    "odd, last": replace(FrontEnd(n_fft=255, win_length=255, hop_length=255), drop_last_frame=True),
+    "one sample": FrontEnd(
+        sample_rate=4000, n_fft=8, win_length=1, hop_length=1, n_mels=2, f_max=2e3, window="povey"
+    ),
+    "no bins": FrontEnd(n_fft=64, win_length=64, hop_length=32, n_mels=2, f_min=1010, f_max=1030),
+    "beyond float": FrontEnd(power_floor=1e-300, clamp_power=True, waveform_scale=1e39, mean=200.0),
 }
 FRONT_ENDS = {**PRESETS, **OTHERS}
 PROGRAM = Path(__file__).parents[1] / "data" / "front_end.c"
@@ -69,7 +76,7 @@ def test_render_numpy_imports_numpy_alone(name: str) -> None:
 def test_render_header_is_enough_for_a_program_in_c(name: str, tmp_path: Path) -> None:
     front_end = FRONT_ENDS[name]
     (tmp_path / "front_end.h").write_text(render_header(front_end), encoding="utf-8")
-    flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-O2", "-I", str(tmp_path)]
+    flags = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-O2", "-I", str(tmp_path)]
     program = tmp_path / "front_end"
     subprocess.run(["gcc", *flags, str(PROGRAM), "-o", str(program), "-lm"], check=True)
     noise = np.random.default_rng(0).uniform(-0.9, 0.9, 4001).astype(np.float32)
