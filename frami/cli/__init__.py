@@ -60,9 +60,8 @@ from frami.cli.submit import submit
 from frami.cli.training import train
 from frami.core import memory, registry
 from frami.core.errors import FramiError, Stopped
-from frami.core.text import make_printable
+from frami.core.text import make_printable, shorten
 
-MOST_LETTERS = 20_000  # of an error; it may quote a name of any length
 OUT_OF_MEMORY = (
     "Use smaller batches (synthesize: --batch-size; train and distill: --set batch_size=...) and "
     "a new --out, or --device cpu."
@@ -112,10 +111,8 @@ frami.add_section("Cluster", submit)
 
 
 def _stop(message: str, code: int) -> NoReturn:
-    if len(message) > MOST_LETTERS:  # the end says the way out
-        message = f"{message[: MOST_LETTERS // 2]} ... {message[-MOST_LETTERS // 2 :]}"
     # A message may quote a file from an unknown source, which must not control the terminal.
-    lines = [make_printable(line) for line in message.split("\n")]
+    lines = [make_printable(line) for line in shorten(message).split("\n")]
     click.echo("frami: " + "\n".join(lines), err=True)
     sys.exit(code)
 

@@ -12,6 +12,8 @@ from frami.cli import options, output, runs, types
 from frami.cli.help import Command, Group
 from frami.cli.options import RecordingArguments, RuntimeArguments
 
+MOST_LETTERS = 2000  # of a fault; it may quote a table
+
 
 @click.group(cls=Group)
 def data() -> None:
@@ -94,7 +96,7 @@ def check(folder: str, dataset: str) -> None:
     output.import_torch("check")
     from frami.core.errors import OperationError
     from frami.core.progress import show_stages
-    from frami.core.text import count
+    from frami.core.text import count, shorten
     from frami.data.check import check_data
 
     with show_stages() as report:
@@ -102,9 +104,9 @@ def check(folder: str, dataset: str) -> None:
     for kind, faults in found.faults.items():
         output.show(f"{kind}: {count(len(faults), 'fault')}")
         for sentence in faults:
-            output.show(f"  {sentence}")
+            output.show(f"  {shorten(sentence, MOST_LETTERS)}")
     for note in found.notes:
-        output.show(note)
+        output.show(shorten(note, MOST_LETTERS))
     what = f"{count(found.n_files, 'audio file')}, {count(len(found.folds), 'fold')}"
     if found.n_faults:
         raise OperationError(

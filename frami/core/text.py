@@ -23,6 +23,17 @@ def format_rows(rows: Iterable[tuple[str, str]]) -> str:
     return "\n".join(lines)
 
 
+def shorten(sentence: str, limit: int = 20_000) -> str:
+    """Return a sentence without its middle if it quotes a name of any length.
+
+    >>> shorten("Its columns are a, b, c. Rename them.", 20)
+    'Its column ... name them.'
+    """
+    if len(sentence) <= limit:
+        return sentence
+    return f"{sentence[: limit // 2]} ... {sentence[-limit // 2 :]}"  # the end says the way out
+
+
 def make_printable(text: str, keep: str = "") -> str:
     """Return a text in which spaces replace what could control the terminal, but some letters."""
     return "".join(letter if letter.isprintable() or letter in keep else " " for letter in text)

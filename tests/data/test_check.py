@@ -138,3 +138,12 @@ def test_home_folder(esc50: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", os.fspath(esc50.parent))
     assert check_data(f"~/{esc50.name}", "esc50").n_faults == 0
     assert run(f"~/{esc50.name}", "--dataset", "esc50")[1] is None
+
+
+def test_a_table_of_many_columns_is_quoted_in_part(tmp_path: Path) -> None:
+    header = ",".join(f"column{number}" for number in range(100_000))
+    write_class_folders(tmp_path, {"dog": 2, "cat": 2})
+    (tmp_path / "labels.csv").write_text(f"{header}\n", encoding="utf-8")
+    output, _ = run(str(tmp_path))
+    assert "has no column 'file'" in output and "or remove the table" in output
+    assert len(output) < 2500
