@@ -7,6 +7,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from frami.core.text import preview
+
 # What pandas writes for a missing value, and spreadsheets for a wrong formula: "-bark" is one.
 NO_VALUES = (
     *("nan", "NaN", "NaT", "<NA>"),
@@ -37,6 +39,21 @@ def find_alike(names: Iterable[str]) -> list[tuple[str, str]]:
     first: dict[str, str] = {}
     pairs = ((first.setdefault(spelling_key(name), name), name) for name in names)
     return [(other, name) for other, name in pairs if other != name]
+
+
+def show_alike(names: Iterable[str]) -> str:
+    """Return up to three of the pairs of `find_alike` as text; empty if there are none.
+
+    >>> show_alike(["Dog", "cat", "dog"])
+    'Dog and dog'
+    """
+    return preview([" and ".join(map(_show, pair)) for pair in find_alike(names)])
+
+
+def _show(name: str) -> str:
+    """Return a name; in quotes, and with what is invisible, if it has odd letters or blanks."""
+    is_plain = name.isascii() and name == " ".join(name.split())
+    return name if is_plain else ascii(name)
 
 
 def find_joined(labels: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from frami.data.annotations import check_events_within_clips
 from frami.data.contents import Contents, check_files, same_contents
 from frami.data.grouping import assign_folds, connected_groups
 from frami.data.listing import find_table, read_listing
-from frami.data.spellings import find_alike, spelling_key
+from frami.data.spellings import find_alike, show_alike, spelling_key
 from frami.data.tables import is_position
 from frami.data.user_clips import (
     TEST,
@@ -153,12 +153,13 @@ def _check_user_folds(folder: Path, user: UserClips) -> str:
             f"{folder} has {count(len(divided), 'group')} in several folds: {divided[0]!r} is in "
             f"{' and '.join(sorted(folds_of[divided[0]]))}. Put each group into one fold."
         )
+    notes = [_describe_groups(user)]
     if divided:
-        return (
+        notes.append(
             f"The folds divide {len(divided)} of {len(folds_of)} groups of the column "
             f"{user.group_column}: recordings of one group are in training and in test."
         )
-    return ""
+    return " ".join(filter(None, notes))
 
 
 def _divide_by_group(
@@ -192,4 +193,22 @@ def _divide_by_group(
             f"The clips were divided into {count(n_folds, 'fold')} file by file, because there are "
             "no folds and no groups: recordings of one source may be in training and in test."
         )
-    return replace(user, clips=clips), note
+    return replace(user, clips=clips), " ".join(filter(None, [note, _describe_groups(user)]))
+
+
+def _describe_groups(user: UserClips) -> str:
+    """Return sentences on clips without a group, and on groups that count as one."""
+    groups = list(dict.fromkeys(clip.group for clip in user.clips if clip.group))
+    without = sum(not clip.group for clip in user.clips)
+    notes = []
+    if groups and without:
+        notes.append(
+            f"{without} of {count(len(user.clips), 'clip')} have an empty cell in the column "
+            f"{user.group_column}; each counts as a group of its own."
+        )
+    if alike := show_alike(groups):
+        notes.append(
+            f"Groups of the column {user.group_column} with nearly the same name count as one: "
+            f"{alike}."
+        )
+    return " ".join(notes)

@@ -25,7 +25,7 @@ from frami.core.text import count, itemize, preview, to_text
 from frami.data.contents import estimate_format
 from frami.data.folds import check_fold
 from frami.data.recordings import FileReader, Recordings, Split
-from frami.data.spellings import find_alike, find_joined
+from frami.data.spellings import NO_VALUES, find_joined, show_alike
 from frami.data.user_clips import TRAIN
 from frami.data.user_folds import DividedClips, divide_clips, tags_of
 
@@ -111,12 +111,16 @@ def _describe_copies(number: int) -> str:
 
 
 def _describe_alike(labels: Sequence[str]) -> str:
-    """Return sentences on classes that may be one, and on labels that may be several."""
+    """Return sentences on classes that may be one or none, and on labels that may be several."""
     notes = []
-    if alike := find_alike(labels):
-        pairs = preview([" and ".join(map(_show, pair)) for pair in alike])
+    if alike := show_alike(labels):
         notes.append(
-            f"Classes with nearly the same name: {pairs}; correct it if they are one class."
+            f"Classes with nearly the same name: {alike}; correct it if they are one class."
+        )
+    if missing := [label for label in labels if label in NO_VALUES]:
+        notes.append(
+            f"A class is named {missing[0]!r}, which programs write for a missing value; leave its "
+            f"clips out if they have no class."
         )
     if joined := find_joined(labels):
         notes.append(
@@ -124,12 +128,6 @@ def _describe_alike(labels: Sequence[str]) -> str:
             f"by a semicolon."
         )
     return " ".join(notes)
-
-
-def _show(label: str) -> str:
-    """Return a label; in quotes, and with what is invisible, if it has odd letters or blanks."""
-    is_plain = label.isascii() and label == " ".join(label.split())
-    return label if is_plain else ascii(label)
 
 
 def _describe_untrained(divided: DividedClips, train: Sequence[int], test: Sequence[int]) -> str:

@@ -116,6 +116,31 @@ def test_groups_of_a_table_and_copies_stay_in_one_fold(tmp_path: Path) -> None:
         assert test and "by the column speaker (5 groups)" in split.missing
 
 
+@pytest.mark.parametrize("folds", [False, True])
+def test_groups_that_are_empty_or_alike_are_named(folds: bool, tmp_path: Path) -> None:
+    names = [f"{number}.wav" for number in range(8)]
+    groups = ["A", "B", "a", "", "C", "D", "E", ""]
+    rows = [f"{name},{'xy'[n % 2]},{groups[n]},{n // 4}" for n, name in enumerate(names)]
+    table = "\n".join([f"file,label,speaker,{'fold' if folds else 'number'}", *rows])
+    write_listed(tmp_path, table, names)
+    fold = load_dataset("folder").test_folds(tmp_path)[0]
+    note = load_split("folder", tmp_path, test_fold=fold).missing
+    assert "2 of 8 clips have an empty cell in the column speaker; each counts" in note
+    assert "Groups of the column speaker with nearly the same name count as one: A and a." in note
+    write_listed(tmp_path, table.replace(",a,", ",F,").replace(",,", ",G,"), names)
+    note = load_split("folder", tmp_path, test_fold=fold).missing
+    assert "empty cell" not in note and "count as one" not in note
+
+
+@pytest.mark.parametrize("name", ["nan", "NaN", "#NAME?"])
+def test_class_folder_named_like_a_missing_value_is_named(name: str, tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"dog": 6, name: 6})
+    note = load_split("folder", tmp_path, test_fold="1").missing
+    assert f"A class is named {name!r}, which programs write for a missing value" in note
+    (tmp_path / name).rename(tmp_path / "nanny")
+    assert "A class is named" not in load_split("folder", tmp_path, test_fold="1").missing
+
+
 def test_copies_of_test_clips_are_not_trained_on(tmp_path: Path) -> None:
     names = ["a.wav", "b.wav", "c.wav", "d.wav"]
     table = "file,label,fold\na.wav,x,1\nb.wav,y,1\nc.wav,x,2\nd.wav,y,2\n"
