@@ -51,6 +51,12 @@ def divergence(model: Model, first: Tensor, second: Tensor) -> float:
     return float(model.network.task.kl_terms(first, second).sum(dim=1).mean())
 
 
+def answers(model: Model, clips: Clips, runtime: Runtime) -> Tensor:
+    """Return the class of each clip, ``(S, 1)``; for tags and events, 1 for each tag, ``(S, K)``."""
+    logits = predict_logits(model, clips, runtime)
+    return model.network.task.log_probabilities(logits).argmax(dim=2)
+
+
 def balanced_agreement(teacher: Model, student: Model, clips: Clips, runtime: Runtime) -> float:
     """Return the mean agreement over the classes that the teacher predicts, in [0, 1].
 
@@ -60,11 +66,7 @@ def balanced_agreement(teacher: Model, student: Model, clips: Clips, runtime: Ru
     count. If the teacher predicts one class for most clips, the plain agreement is high for every
     student; this one is not.
     """
-    task = teacher.network.task
-    own, other = (
-        task.log_probabilities(predict_logits(model, clips, runtime)).argmax(dim=2)
-        for model in (teacher, student)
-    )
+    own, other = (answers(model, clips, runtime) for model in (teacher, student))
     rates, counts = [], []
     for alternative in range(int(own.max()) + 1):
         chosen = own == alternative

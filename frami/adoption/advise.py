@@ -23,7 +23,7 @@ from frami.adoption.sources import (
     choose_clips,
     measure_costs,
 )
-from frami.adoption.trials import Trials, run_stages
+from frami.adoption.trials import Trials, refuse_one_answer, run_stages
 from frami.core import files
 from frami.core.checks import check_integer
 from frami.core.files import expand
@@ -32,7 +32,7 @@ from frami.core.run import Run
 from frami.core.runtime import select_runtime
 from frami.core.text import WIDTH, count, format_table
 from frami.data.store import Store
-from frami.evaluate.agreement import balanced_agreement
+from frami.evaluate.agreement import answers, balanced_agreement
 from frami.inversion.synthesize import SAMPLES
 from frami.models.model import Model, ModelLike, as_model, load
 from frami.training.norms import DistillSettings
@@ -142,6 +142,7 @@ def advise(
 
     Raises:
         UsageError: An argument is not allowed, or ``out`` holds advice with other arguments.
+        OperationError: The teacher answers all held-out clips alike.
     """
     model, folder = as_model(teacher), expand(out)
     check_integer("minutes", minutes, 1, 10_000)
@@ -195,11 +196,14 @@ def _conclude(trials: Trials, runtime: RuntimeOptions) -> Advice:
     placed = select_runtime(runtime["device"], runtime["threads"], "float32")
     students = {source.name: load(trials.student_folder(source)) for source in SOURCES}
     agreement: dict[str, dict[str, float]] = {name: {} for name in students}
+    given = []
     for test in TESTS:
         with Store(trials.store(test, test=True)) as clips:
+            given.append(answers(trials.teacher, clips, placed))
             for name, student in students.items():
                 value = balanced_agreement(trials.teacher, student, clips, placed)
                 agreement[name][test.name] = value
+    refuse_one_answer(given)
     scores, costs = relative_scores(agreement), trials.costs()
     full = {source.name: costs.seconds(source, SAMPLES, STEPS) for source in SOURCES}
     best = max(scores.values())

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from frami.adoption.sources import (
     BATCH_SIZE,
@@ -15,8 +19,10 @@ from frami.adoption.sources import (
     RuntimeOptions,
     Source,
 )
+from frami.core.errors import OperationError
 from frami.core.progress import ProgressCallback
 from frami.core.run import is_finished, read_record
+from frami.core.text import count
 from frami.data.store import store_run_folder
 from frami.inversion.synthesize import synthesize
 from frami.models.model import Model
@@ -148,6 +154,26 @@ class Stage:
             self.trials.make_student(self.source, report)
         else:
             self.trials.make_store(self.source, report, test=self.kind.startswith("test"))
+
+
+def refuse_one_answer(answers: Sequence[Tensor]) -> None:
+    """Refuse a teacher that answers the clips of all tests alike.
+
+    Any student that always gives this answer agrees with it, so that trials show nothing.
+
+    Args:
+        answers: The teacher's answers to the clips of each test; see `agreement.answers`.
+
+    Raises:
+        OperationError: All answers are equal.
+    """
+    given = torch.cat([*answers])
+    if bool((given == given[0]).all()):
+        raise OperationError(
+            f"The teacher gives the same answer to all {count(len(given), 'held-out clip')}, so "
+            f"every student agrees with it, and the trials show nothing. Check its weights, its "
+            f"labels, and the front end that it was trained with."
+        )
 
 
 def _file_name(source: Source) -> str:

@@ -7,16 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from frami.adoption import advise as advising
 from frami.adoption import sources, trials
 from frami.adoption.advise import Advice, advise, read_advice, recommend, relative_scores
 from frami.adoption.sources import SOURCES, TESTS, Costs, choose_clips
+from frami.adoption.trials import refuse_one_answer
+from frami.audio.frontend import FrontEnd
 from frami.cli import frami
 from frami.core.errors import OperationError, UsageError
 from frami.core.run import read_record
 from frami.models.model import Model
+from tests.conftest import last_layer, make_teacher
 
 NAMES = [source.name for source in SOURCES]
 
@@ -117,6 +121,29 @@ def test_lines_say_whether_noise_is_enough(teacher: Model) -> None:
     assert "Recommended: frami, with a score of 0.90" in text and "Noise is not enough" in text
     assert all(len(line) <= 100 for line in advice.lines())
     assert "(0.50)" in next(line for line in advice.lines() if line.lstrip().startswith("frami "))
+
+
+@pytest.mark.slow
+def test_teacher_with_one_answer_gets_no_advice(
+    front_end: FrontEnd, tmp_path: Path, small: None
+) -> None:
+    teacher = make_teacher(front_end)
+    with torch.no_grad():
+        last_layer(teacher).weight *= 0.01
+        last_layer(teacher).bias[0] = 50
+    with pytest.raises(OperationError, match="same answer to all 32 held-out clips"):
+        advise(teacher, tmp_path / "advice", minutes=1, threads=1)
+    assert not (tmp_path / "advice" / "advice.json").exists()
+
+
+@pytest.mark.parametrize("tags", [1, 3])
+def test_one_answer_is_one_for_every_tag(tags: int) -> None:
+    same = torch.ones(5, tags, dtype=torch.int64)
+    with pytest.raises(OperationError, match="all 10 held-out clips"):
+        refuse_one_answer([same, same])
+    other = same.clone()
+    other[4, tags - 1] = 0
+    refuse_one_answer([same, other])
 
 
 def test_wrong_minutes_are_refused(teacher: Model, tmp_path: Path) -> None:
