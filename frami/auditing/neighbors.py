@@ -66,7 +66,9 @@ def clip_vectors(model: Model, clips: Clips, runtime: Runtime) -> dict[str, Tens
 def nearest(queries: Tensor, targets: Tensor) -> Neighbors:
     """Return the nearest target of each query, by Euclidean distance."""
     distances, indices = [], []
-    for chunk in torch.split(queries, CHUNK):
+    # cdist subtracts squares: in float32, copies far from zero would have a distance.
+    targets = targets.double()
+    for chunk in torch.split(queries.double(), CHUNK):
         least = torch.cdist(chunk, targets).min(dim=1)
         distances.append(least.values)
         indices.append(least.indices)
