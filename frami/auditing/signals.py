@@ -41,12 +41,12 @@ def clip_losses(model: Predictor, clips: Clips) -> Floats:
     """Return the cross-entropy of each clip, ``(S,)`` float64; that of tags is a sum over tags.
 
     Raises:
-        OperationError: The model's output is not finite.
+        OperationError: The model's output is not finite, or does not fit the labels.
     """
     losses = np.zeros(len(clips.targets))
     targets = torch.as_tensor(clips.targets)
     for mel, indices in batches_by_length(clips, BATCH):
-        logits = model.run(mel).double()
+        logits = model.logits(mel).double()
         logits = logits[:, :, 0] if logits.dim() == 3 else logits
         losses[indices] = _losses(logits, targets[torch.from_numpy(indices)]).numpy()
     if not np.isfinite(losses).all():

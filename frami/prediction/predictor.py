@@ -54,23 +54,22 @@ class Predictor:
         logits, n_frames = [], 0
         for batch in torch.split(waveforms, BATCH):
             mel = self.front_end(batch)
-            answer = self.run(mel)
-            self._check(answer, len(batch))
-            logits.append(answer)
+            logits.append(self.logits(mel))
             n_frames = mel.shape[-1]
         joined = torch.cat(logits)
         if look_like_probabilities(self.task.name, joined):
             warn(PROBABILITIES)
         return self.task.class_probabilities(joined.double()), n_frames
 
-    def _check(self, logits: Tensor, batch: int) -> None:
-        """Refuse logits that do not fit the labels and the task, or are not numbers.
+    def logits(self, mel: Tensor) -> Tensor:
+        """Return the logits of spectrograms ``(B, F, N)``, in the shape that `run` returns.
 
         A bundle or an ONNX file may be damaged, or come from a stranger.
 
         Raises:
-            OperationError: They are wrong.
+            OperationError: The logits do not fit the labels and the task, or are not numbers.
         """
+        logits, batch = self.run(mel), len(mel)
         expected = batch, len(self.labels)
         axes = 3 if self.is_detector else 2
         if logits.shape[:2] != expected or logits.dim() != axes or not logits.isfinite().all():
@@ -79,6 +78,7 @@ class Predictor:
                 f"The model answers {values} in place of finite logits for {batch} sounds and "
                 f"{len(self.labels)} labels: its file is damaged. Copy it again."
             )
+        return logits
 
     def step(self, n_frames: int, n_outputs: int) -> int:
         """Return the samples that an output frame covers, for a spectrogram of ``n_frames``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,20 +18,19 @@ from frami.auditing.signals import clip_losses, read_signal
 from frami.core.errors import OperationError, UsageError
 from frami.data.clips import Spectrograms
 from frami.data.store import Store
-from frami.models.tasks import MULTI_LABEL, SINGLE_LABEL
+from frami.models.tasks import MULTI_LABEL, SINGLE_LABEL, SOUND_EVENTS, Task
 from frami.prediction.predictor import Predictor
 from tests.conftest import make_front_end
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [60.0, 0.0, 0.0], [-900.0, 0.0, 900.0]])
 
 
-def predictor(logits: Tensor, *, tags: bool = False) -> Predictor:
+def predictor(logits: Tensor, task: Task = SINGLE_LABEL) -> Predictor:
     """Return a predictor that gives these logits, one row for each clip; a clip holds its row."""
 
     def run(mel: Tensor) -> Tensor:
         return logits[mel[:, 0, 0].long()]
 
-    task = MULTI_LABEL if tags else SINGLE_LABEL
     return Predictor(("a", "b", "c"), task, make_front_end(), (10, 10), run)
 
 
@@ -58,7 +58,8 @@ def test_losses_of_tags_are_sums_over_the_tags_of_the_clip(detector: bool) -> No
         )
         for row, own in zip(LOGITS[:2].tolist(), targets.tolist(), strict=True)
     ]
-    losses = clip_losses(predictor(logits, tags=True), clips(targets))
+    task = SOUND_EVENTS if detector else MULTI_LABEL
+    losses = clip_losses(predictor(logits, task), clips(targets))
     assert losses == pytest.approx(expected)
 
 
@@ -77,8 +78,16 @@ def test_crops_are_the_same_for_every_model() -> None:
 
 
 def test_an_output_that_is_not_finite_is_refused() -> None:
-    with pytest.raises(OperationError, match="not finite"):
+    with pytest.raises(OperationError, match="NaN or infinity in place of finite logits"):
         clip_losses(predictor(LOGITS * torch.nan), clips(np.array([0, 1, 2])))
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (3, 2), (2, 2), (3,), (2, 3, 1)])
+def test_an_output_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    model = replace(predictor(LOGITS), run=lambda mel: torch.zeros(shape))
+    some = clips(np.array([0, 1, 2, 1]))  # two of each length
+    with pytest.raises(OperationError, match="for 2 sounds and 3 labels: its file is damaged"):
+        clip_losses(model, some)
 
 
 def test_a_guarantee_does_not_cover_a_store_with_moments(store: Store) -> None:
