@@ -52,7 +52,7 @@ def divergence(model: Model, first: Tensor, second: Tensor) -> float:
 
 
 def answers(model: Model, clips: Clips, runtime: Runtime) -> Tensor:
-    """Return the class of each clip, ``(S, 1)``; for tags and events, 1 for each tag, ``(S, K)``."""
+    """Return the class of each clip, ``(S, 1)``; 1 for each tag that is present, ``(S, K)``."""
     logits = predict_logits(model, clips, runtime)
     return model.network.task.log_probabilities(logits).argmax(dim=2)
 

@@ -101,7 +101,10 @@ def test_job_that_stops_in_time_is_submitted_again(
     assert read_record(out)["status"] == "finished"
 
 
-def test_command_that_would_fail_is_not_submitted(call: Frami, tmp_path: Path) -> None:
+def test_command_that_would_fail_is_not_submitted(
+    call: Frami, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # without Slurm, where it is installed
     logs = tmp_path / "logs"
     synthesis = ["synthesize", "--teacher", "digits", "--out", tmp_path / "samples.h5"]
     for words, message in (
