@@ -7,7 +7,7 @@ two standard errors away from 0, over three pairs or more.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from frami.bench.rows import (
     Pairs,
@@ -18,26 +18,31 @@ from frami.bench.rows import (
     pairs,
     standard_error,
 )
-from frami.bench.sources import FRAMI, OTHER_RECORDINGS
+from frami.bench.sources import FRAMI, FRAMI_LARGER, OTHER_RECORDINGS
 
 MIN_PAIRS, MIN_ERRORS = 3, 2.0
-Groups = Mapping[tuple[str, ...], list[Row]]
+Match = tuple[str, Sequence[Row], Sequence[Row]]  # a rival, FRAMI's rows, and the rival's
 
 
 def lead_sentence(rows: Sequence[Row]) -> str:
     """Return a bold sentence on where FRAMI loses and leads; empty if there is no comparison.
 
-    It compares the row FRAMI with all others of the table that read no recording of the task:
-    controls and other methods. Other forms of FRAMI do not count.
+    It compares FRAMI with all others of the table that read no recording of the task: controls and
+    other methods. FRAMI's row is the larger one that costs no more CPU time than the other; else
+    the row "FRAMI". Other forms of FRAMI do not count.
 
     Args:
         rows: The rows of one table.
     """
-    own = [row for row in rows if row["source"] == FRAMI.name]
-    rivals = group_by(filter(_is_rival, rows), "source")
+    by_source = group_by(rows, "source")
+    own, larger = (by_source.get((one.name,), []) for one in (FRAMI, FRAMI_LARGER))
+    matches = [
+        (source, larger if larger and _cost(larger) <= _cost(others) else own, others)
+        for (source,), others in group_by(filter(_is_rival, rows), "source").items()
+    ]
     found: dict[str, list[str]] = {"loses": [], "leads": [], "is level": []}
     for name in compared_measures(rows):
-        if best := _furthest_ahead(own, rivals, name):
+        if best := _furthest_ahead(matches, name):
             verdict, clause = _clause(name, *best)
             found[verdict].append(clause)
     sentences: list[str] = []
@@ -54,9 +59,16 @@ def _is_rival(row: Row) -> bool:
     return row["clips"] != "0" and not is_frami
 
 
-def _furthest_ahead(own: Sequence[Row], rivals: Groups, name: str) -> tuple[str, Pairs] | None:
+def _cost(rows: Sequence[Row]) -> float:
+    """Return the mean CPU seconds of clips and student."""
+    return statistics.mean(
+        float(row["synthesis_cpu_s"]) + float(row["distillation_cpu_s"]) for row in rows
+    )
+
+
+def _furthest_ahead(matches: Sequence[Match], name: str) -> tuple[str, Pairs] | None:
     """Return the rival with the largest mean advantage over FRAMI, and the values of both."""
-    found = [(source, pairs(own, rows, name)) for (source,), rows in rivals.items()]
+    found = [(source, pairs(own, others, name)) for source, own, others in matches]
     found = [(source, values) for source, values in found if values]
     return min(found, key=lambda item: statistics.mean(_gains(item[1], name)), default=None)
 

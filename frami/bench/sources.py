@@ -9,6 +9,8 @@ from typing import Any
 from frami.bench.experiment import DataSource
 
 FRAMI = DataSource("FRAMI", "frami")
+# FRAMI beside methods that cost more.
+FRAMI_LARGER = DataSource("FRAMI, 2.5 times the steps", "frami")
 RECORDINGS = DataSource("recordings (upper bound)", None)
 LABELS = DataSource("recordings, labels only", None, "labels")
 SYNTHESIZER = DataSource("synthesizer", "synthesizer")

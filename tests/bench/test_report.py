@@ -103,6 +103,16 @@ def test_lead_sentence_compares_only_pairs_and_leaves_out_recordings_and_forms_o
     )
 
 
+def test_lead_sentence_compares_expensive_methods_with_the_larger_row_of_frami() -> None:
+    scores = {"FRAMI": 0.6, "FRAMI, 2.5 times the steps": 0.8, "CMI": 0.7, "FastMeta": 0.65}
+    costs = {"FRAMI": "10", "FRAMI, 2.5 times the steps": "25", "CMI": "25", "FastMeta": "24"}
+    rows = rows_of({name: (score,) for name, score in scores.items()}, folds="1")
+    rows = [row | {"synthesis_cpu_s": costs[row["source"]]} for row in rows]
+    assert "loses here: in accuracy to FastMeta (0.600 against 0.650" in lead_sentence(rows)
+    rows = [row for row in rows if row["source"] != "FastMeta"]
+    assert "leads in accuracy over CMI (0.800 against 0.700" in lead_sentence(rows)
+
+
 def test_best_value_is_bold_only_if_it_is_two_standard_errors_ahead() -> None:
     def is_bold(**accuracies: Sequence[float]) -> bool:
         folds = "12345"[: len(accuracies["FRAMI"])]
