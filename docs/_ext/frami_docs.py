@@ -60,6 +60,7 @@ METHODS = {
     "noise": "noise",
     "recordings": "other recordings",
 }
+COSTS = ("synthesis_cpu_s", "distillation_cpu_s")
 NARROW = "\N{NO-BREAK SPACE}"
 Row = dict[str, str]
 
@@ -93,9 +94,9 @@ def mean_and_error(rows: Iterable[Row], column: str) -> str:
     return spread(values).replace(" ", NARROW) if values else ""
 
 
-def seconds(rows: Iterable[Row]) -> str:
-    """Return the mean CPU seconds of synthesis."""
-    return f"{statistics.mean(float(row['synthesis_cpu_s']) for row in rows):.0f}"
+def seconds(rows: Iterable[Row], *columns: str) -> str:
+    """Return the mean of the sum of some columns of CPU seconds."""
+    return f"{statistics.mean(sum(float(row[name]) for name in columns) for row in rows):.0f}"
 
 
 def select(rows: Iterable[Row], **columns: str) -> list[Row]:
@@ -163,10 +164,12 @@ class BenchTable(TableDirective):
                     mean_and_error(of_source, "accuracy"),
                     mean_and_error(of_source, "agreement_unheard"),
                 )
-                costs = seconds(of_source), str(len(of_source))
-                table.append((COMPARED[key], source, settings, *size, *scores, *costs))
+                costs = seconds(of_source, COSTS[0]), seconds(of_source, *COSTS)
+                runs = str(len(of_source))
+                table.append((COMPARED[key], source, settings, *size, *scores, *costs, runs))
         head = ("data set", "variant", "settings", "clips", "steps", "accuracy")
-        return [(*head, "agreement, unheard", "CPU s", "runs"), *table]
+        costs = "CPU s, clips", "CPU s, in all"
+        return [(*head, "agreement, unheard", *costs, "runs"), *table]
 
     def run(self) -> list[nodes.Node]:
         if not self.rows()[1:]:
@@ -201,8 +204,7 @@ class ComparisonTable(TableDirective):
     def _cell(rows: Sequence[Row]) -> str:
         if not rows:
             return ""
-        cost = f", {seconds(rows)}{NARROW}s" if rows[0]["source"] != RECORDINGS.name else ""
-        return mean_and_error(rows, "accuracy") + cost
+        return f"{mean_and_error(rows, 'accuracy')}, {seconds(rows, *COSTS)}{NARROW}s"
 
 
 class RecipeTable(TableDirective):
