@@ -41,7 +41,8 @@ def lead_sentence(rows: Sequence[Row]) -> str:
         for (source,), others in group_by(filter(_is_rival, rows), "source").items()
     ]
     found: dict[str, list[str]] = {"loses": [], "leads": [], "is level": []}
-    for name in compared_measures(rows):
+    has_divergence = any(row.get("divergence_unheard") for row in rows)
+    for name in [*compared_measures(rows), *["divergence_unheard"] * has_divergence]:
         if best := _furthest_ahead(matches, name):
             verdict, clause = _clause(name, *best)
             found[verdict].append(clause)

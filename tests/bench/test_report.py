@@ -85,10 +85,17 @@ def test_lead_sentence_says_where_frami_loses() -> None:
     rows = rows_of({"FRAMI": (0.5, 0.6, 0.7), "noise": (0.1, 0.2, 0.3), "CMI": (0.5, 0.7, 0.9)})
     unheard = {"FRAMI": "0.8", "noise": "0.7", "CMI": "0.75"}
     rows = [row | {"agreement_unheard": unheard[row["source"]]} for row in rows]
-    assert lead_sentence(rows) == (
-        "**FRAMI loses here: in accuracy to CMI (0.600 against 0.700, 1.7 standard errors). "
+    sentence = (
+        "**FRAMI loses here: in accuracy to CMI (0.600 against 0.700, 1.7 standard errors){}. "
         "It leads in agreement on unheard recordings over CMI "
         "(0.800 against 0.750, the same in all 3 pairs).**"
+    )
+    assert lead_sentence(rows) == sentence.format("")
+    divergences = {"FRAMI": "0.3", "noise": "2.0", "CMI": "0.25"}
+    rows = [row | {"divergence_unheard": divergences[row["source"]]} for row in rows]
+    assert lead_sentence(rows) == sentence.format(
+        " and in divergence on unheard recordings to CMI "
+        "(0.300 against 0.250, the same in all 3 pairs)"
     )
 
 
