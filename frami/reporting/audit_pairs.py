@@ -6,6 +6,7 @@ file.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frami.core.errors import OperationError
-from frami.data.clips import Clips
 from frami.data.store import Store
 from frami.reporting.found_runs import FoundRun
 from frami.reporting.gallery import Card, color_range, draw_card
@@ -104,17 +104,21 @@ def _draw(arrays: Mapping[str, NDArray[Any]], store: Store, run: FoundRun) -> li
 
 
 def _title(row: Mapping[str, Any]) -> str:
+    if not 0 <= row["distance"] < math.inf:
+        raise ValueError(f"a distance is {row['distance']}")
     return (
         f"{FIRST[row['source']]} and the nearest {NAMES[row['target']]}, by "
         f"{SPACES[row['space']]}: distance {row['distance']:.3g}"
     )
 
 
-def _mel(arrays: Mapping[str, NDArray[Any]], store: Clips, side: str, index: int) -> Tensor:
+def _mel(arrays: Mapping[str, NDArray[Any]], store: Store, side: str, index: int) -> Tensor:
     """Return a spectrogram ``(F, N)`` of the store or of the file."""
     if NAMES[side] == NAMES["store"]:
         return store.mel(range(len(store.targets))[index])
     mel = arrays[f"{side} {index}"]
     if mel.ndim != 2 or mel.dtype != np.float16 or not 0 < mel.size <= MAX_CLIP:
         raise ValueError("a spectrogram has another type or size")
+    if len(mel) != store.front_end.n_mels:
+        raise ValueError(f"a spectrogram has {len(mel)} bands, but the store {store.front_end.n_mels}")
     return torch.from_numpy(mel.copy())

@@ -133,7 +133,8 @@ def _levels(front_end: FrontEnd, mel: NDArray[Any]) -> NDArray[np.float64]:
 
     A front end that takes magnitudes has half the decibels in its logarithms.
     """
-    values = np.nan_to_num(mel.astype(np.float64))
+    most = float(np.finfo(np.float16).max)
+    values = np.nan_to_num(mel.astype(np.float64), posinf=most, neginf=-most)
     if not front_end.rows_are_bands:
         return values
     per_decibel = LOGARITHMS[front_end.log].per_decibel * front_end.power / 2

@@ -148,7 +148,9 @@ def _draw_scores(run: FoundRun) -> dict[str, Markup]:
     """Return the error rates of all attacks on each subject, by its name."""
     arrays = read_arrays(run.path, SCORES)
     member = arrays.get("is_member")
-    if member is None or member.dtype != bool or member.ndim != 1 or not 0 < member.mean() < 1:
+    if member is None or member.dtype != bool or member.ndim != 1:
+        return {}
+    if member.all() or not member.any():  # also without any clip
         return {}
     drawn = {}
     for subject, found in list(mapping(run.content.get("subjects")).items())[:MAX_SUBJECTS]:

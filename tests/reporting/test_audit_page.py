@@ -111,6 +111,9 @@ def test_a_page_says_why_it_has_no_recordings(audited: Path, tmp_path: Path) -> 
     {"source_index": [99, 0]},
     {"source": ["../x", "others"]},
     {"distance": ["x", "y"]},
+    {"distance": [0.5, np.nan]},
+    {"distance": [-0.5, 0.25]},
+    {"members 2": np.ones((3, 20), np.float16)},
     {"space": ["x", "y"]},
     {"members 2": np.ones((3, 3), "S5")},
 ])  # fmt: skip
@@ -122,6 +125,21 @@ def test_pairs_of_a_stranger_are_refused(
     np.savez(audited / "pairs.npz", **arrays)
     with pytest.raises(OperationError, match=r"pairs\.npz is damaged"):
         write_page(tmp_path / "teacher", tmp_path / "samples.h5", audited, recordings=True)
+
+
+@pytest.mark.filterwarnings("error")
+def test_odd_values_of_a_stranger_cause_no_warnings(audited: Path, tmp_path: Path) -> None:
+    with np.load(audited / "pairs.npz") as saved:
+        arrays = dict(saved)
+    arrays["members 2"][:, ::2] = np.inf
+    np.savez(audited / "pairs.npz", **arrays)
+    scores: dict[str, Any] = {"is_member": np.zeros(0, bool), "teacher: loss": np.zeros(0)}
+    np.savez(audited / "scores.npz", **scores)
+    runs = tmp_path / "teacher", tmp_path / "samples.h5", audited
+    page = Outline(write_page(*runs, recordings=True))
+    charts = [one["aria-label"] or "" for one in page.named("svg")]
+    assert sum(label.startswith("Spectrogram of member, clip 2") for label in charts) == 2
+    assert not any(label.startswith("Error rates") for label in charts)
 
 
 def test_an_array_may_not_state_a_size_that_it_does_not_have(tmp_path: Path) -> None:
