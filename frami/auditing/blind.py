@@ -129,7 +129,7 @@ def _test_classes(
     permutations: int,
 ) -> float:
     """Return the p-value of a chi-square statistic of classes and sides; groups are permuted."""
-    counts = targets if targets.ndim > 1 else np.eye(int(targets.max()) + 1)[targets]
+    counts = _class_counts(targets)
     per_group = np.zeros((len(sides), counts.shape[1]))
     np.add.at(per_group, index, counts)
     totals = np.maximum(per_group.sum(axis=0), 1e-9)
@@ -138,6 +138,15 @@ def _test_classes(
     share = (drawn @ np.bincount(index))[:, None] / len(index)
     chi_square = ((members - share * totals) ** 2 / (totals * share * (1 - share))).sum(axis=1)
     return p_value(chi_square[1:], float(chi_square[0]))
+
+
+def _class_counts(targets: np.ndarray) -> Floats:
+    """Return 1 for each class that a clip has, else 0, ``(S, C)``; an unknown tag is a class."""
+    if targets.ndim == 1:
+        return np.asarray(np.eye(int(targets.max()) + 1)[targets])
+    unknown = np.isnan(targets)
+    columns = [np.nan_to_num(targets), unknown[:, unknown.any(axis=0)]]
+    return np.concatenate(columns, axis=1).astype(np.float64)
 
 
 def standardize(features: Floats) -> Floats:

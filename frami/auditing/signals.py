@@ -38,7 +38,9 @@ class Signal:
 
 
 def clip_losses(model: Predictor, clips: Clips) -> Floats:
-    """Return the cross-entropy of each clip, ``(S,)`` float64; that of tags is a sum over tags.
+    """Return the cross-entropy of each clip, ``(S,)`` float64.
+
+    That of tags is a sum over tags. Unknown ones (NaN) count 0, as in training.
 
     Raises:
         OperationError: The model's output is not finite, or does not fit the labels.
@@ -62,9 +64,11 @@ def _losses(logits: Tensor, targets: Tensor) -> Tensor:
         return torch.log1p(others.exp().sum(dim=1)).where(
             others.amax(dim=1) < 500, others.logsumexp(dim=1)
         )
-    return F.binary_cross_entropy_with_logits(
+    known = ~targets.isnan()
+    losses = F.binary_cross_entropy_with_logits(
         logits, targets.double().nan_to_num(0.0), reduction="none"
-    ).sum(dim=1)
+    )
+    return losses.where(known, 0.0).sum(dim=1)
 
 
 def read_signal(

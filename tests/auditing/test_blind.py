@@ -57,3 +57,25 @@ def test_other_shares_of_the_classes_are_found(pool: Pool, rng: Generator) -> No
     clips = replace(pool.clips, targets=targets)
     blind = blind_test(replace(pool, clips=clips), rng.standard_normal((200, 3)), rng)
     assert blind.class_p_value <= 0.002 and blind.smaller <= 0.004
+
+
+def test_unknown_tags_are_no_difference_unless_one_side_has_more(
+    pool: Pool, rng: Generator
+) -> None:
+    """Of tags that are unknown here and there, the p-values are uniform as those of known tags."""
+    tags = (rng.random((200, 3)) < 0.3).astype(np.float32)
+    tags[rng.random((200, 3)) < 0.2] = np.nan
+    features = rng.standard_normal((200, 3))
+
+    def class_p_value(targets: np.ndarray) -> float:
+        tagged = replace(pool, clips=replace(pool.clips, targets=targets))
+        return blind_test(tagged, features, rng, 99).class_p_value
+
+    alike = [class_p_value(rng.permutation(tags)) for _ in range(30)]
+    assert np.mean(alike) == pytest.approx(0.5, abs=0.16) and np.mean(np.array(alike) <= 0.1) <= 0.3
+    more = tags.copy()
+    more[pool.is_member & (np.arange(200) % 3 > 0), 0] = np.nan
+    assert class_p_value(more) == 0.01
+    present = tags.copy()
+    present[pool.is_member & (np.arange(200) % 3 > 0), 0] = 1
+    assert class_p_value(present) == 0.01
