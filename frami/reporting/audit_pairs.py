@@ -120,5 +120,5 @@ def _mel(arrays: Mapping[str, NDArray[Any]], store: Store, side: str, index: int
     if mel.ndim != 2 or mel.dtype != np.float16 or not 0 < mel.size <= MAX_CLIP:
         raise ValueError("a spectrogram has another type or size")
     if len(mel) != store.front_end.n_mels:
-        raise ValueError(f"a spectrogram has {len(mel)} bands, but the store {store.front_end.n_mels}")
+        raise ValueError(f"a spectrogram has {len(mel)} bands, not {store.front_end.n_mels}")
     return torch.from_numpy(mel.copy())
