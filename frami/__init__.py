@@ -28,7 +28,12 @@ D channels before pooling, S clips of a store.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+# From version 1.31 on, onnxruntime sends what it is used for to its makers, and keeps a number of
+# the machine in the cache of the user. It looks at this variable when it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from frami.adoption.adopt import adopt

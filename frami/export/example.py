@@ -17,9 +17,12 @@ is 1 if one could not be read.
 
 import json
 import math
+import os
 import sys
 from fractions import Fraction
 from pathlib import Path
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else onnxruntime sends what it is used for
 
 import numpy as np
 import onnxruntime

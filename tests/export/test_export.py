@@ -99,6 +99,7 @@ def test_example_prints_the_top_answers_without_frami(exported: Exported, tmp_pa
     for label, probability in answers.items():
         assert float(probability) == pytest.approx(float(expected[label]), abs=0.05)  # INT8
     assert "frami" not in (exported.folder / "example.py").read_text()
+    assert {path.name for path in tmp_path.iterdir()} == {"tone.wav", "again.wav"}
 
 
 @pytest.mark.parametrize("rate", [1000, 4000, 11025, 16000, 22050, 44101, 48000, 768_000])
@@ -166,7 +167,7 @@ def run_example(folder: Path, where: Path, *names: str) -> subprocess.CompletedP
         capture_output=True,
         text=True,
         check=False,
-        env={"PATH": "/usr/bin:/bin"},
+        env={"PATH": "/usr/bin:/bin", "HOME": str(where)},
     )
 
 

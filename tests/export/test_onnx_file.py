@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from itertools import product
@@ -13,6 +15,7 @@ import onnx
 import pytest
 import torch
 
+import frami
 from frami.core import registry
 from frami.core.errors import OperationError, UsageError
 from frami.export.network import export_form
@@ -151,3 +154,13 @@ def test_names_in_a_file_do_not_reach_the_terminal(
     with pytest.raises(OperationError):
         OnnxNetwork.open(tmp_path / "a.onnx")(np.zeros((1, 2, 3), np.float32))
     assert capfd.readouterr().err == ""  # a line of onnxruntime would have the name
+
+
+def test_onnxruntime_keeps_and_sends_no_record_of_its_use(tmp_path: Path) -> None:
+    """Else it keeps a number of the machine in the cache of the user, and sends it."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    program = "import frami, onnxruntime; onnxruntime.get_available_providers()"
+    source = Path(frami.__file__).resolve().parents[1]
+    command = [sys.executable, "-c", program]
+    subprocess.run(command, check=True, cwd=source, env=environment)
+    assert not list(tmp_path.rglob("*"))
