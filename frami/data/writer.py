@@ -26,6 +26,7 @@ from frami.core.errors import UsageError
 from frami.core.settings import describe_differences, settings_to_json
 from frami.data.checksums import CHECKSUM, ROWS_PER_CHUNK, attributes_checksum, with_checksums
 from frami.data.store import COLUMNS, FORMAT, TIMELINE, Store, store_run_folder
+from frami.data.store_file import check_finite
 
 MARGIN = 1 << 20  # bytes that a batch may take in addition to its spectrograms
 # A store can only grow with a description that is equal in these attributes.
@@ -148,13 +149,14 @@ class StoreWriter:
             columns: Every other column of `frami.data.store`: ``(B, ...)``, or one value for all.
 
         Raises:
-            OperationError: The disk is full or cannot be written. The store is unchanged.
+            OperationError: The disk is full, or a value is not finite. The store is unchanged.
         """
         batch, bands, n_frames = mel.shape
         silence = self.front_end.value_range[0]
         padded = np.full((batch, bands, self._max_frames), silence, dtype=np.float16)
-        padded[:, :, :n_frames] = mel.detach().cpu().numpy()
+        padded[:, :, :n_frames] = mel.detach().cpu().half().numpy()
         arrays: dict[str, Any] = {"mel": padded, "n_frames": n_frames, **columns}
+        check_finite(arrays)
         size = padded.nbytes
         if timeline is not None:
             active = np.zeros((batch, self._n_classes, self._max_frames), dtype=np.uint8)

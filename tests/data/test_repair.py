@@ -19,8 +19,11 @@ from frami.core.run import read_record
 from frami.data.checksums import row_checksums
 from frami.data.repair import repair, verify
 from frami.data.store import Store
+from frami.data.store_file import finite_rows
 from frami.models.model import Model
-from tests.data.stores import append_batch, open_writer
+from frami.reporting.inspect import inspect
+from frami.reporting.report import report
+from tests.data.stores import append_batch, open_writer, renew_checksums
 
 
 @pytest.fixture
@@ -204,3 +207,37 @@ def test_small_file_that_claims_many_clips_is_not_walked(path: Path, tmp_path: P
     path.write_bytes(changed)
     with pytest.raises(OperationError, match="list of columns .* is damaged"):
         repair(path, tmp_path / "good.h5")
+
+
+@pytest.mark.parametrize("name", ["mel", "teacher_logits"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_damage(name: str, value: float, path: Path) -> None:
+    """An attacker can compute checksums anew; pictures and shares of such values are wrong."""
+    with h5py.File(path, "r+") as file:
+        file[name][0, 1] = value
+        renew_checksums(file)
+    sentence = f"clip 0 has NaN or infinity in {name}"
+    with Store(path) as store, pytest.raises(OperationError, match=sentence):
+        store.column(name)
+    for read in (
+        lambda: inspect(path, path.parent / "pictures"),
+        lambda: report([path], path.parent / "page.html", clips=4),
+    ):
+        with pytest.raises(OperationError, match=sentence):
+            read()
+    assert verify(path).lost.tolist() == [0]
+    repair(path, path.parent / "good.h5")
+    with Store(path.parent / "good.h5") as store:
+        assert len(store) == 23 and np.isfinite(store.column(name)).all()
+
+
+def test_rows_are_finite_as_numpy_says() -> None:
+    rng = np.random.default_rng(0)
+    for name, kind, shape in (("mel", np.float16, (4, 3)), ("teacher_logits", np.float32, (5,))):
+        values = rng.standard_normal((40, *shape)).astype(kind)
+        values.reshape(-1)[[3, 70, 131]] = np.nan, np.inf, -np.inf
+        values.reshape(-1)[[20, 90]] = np.finfo(kind).max, np.finfo(kind).tiny / 2
+        expected = np.isfinite(values).reshape(40, -1).all(axis=1)
+        assert finite_rows(name, values).tolist() == expected.tolist() and expected.sum() == 37
+        assert finite_rows(name, values[:0]).tolist() == []  # of a store without clips yet
+        assert finite_rows("losses", values).all()

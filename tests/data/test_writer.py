@@ -30,6 +30,17 @@ def test_writer_pads_short_clips_with_silence(teacher: Model, tmp_path: Path) ->
         assert bool((file["mel"][:, :, 12:] == np.float16(teacher.front_end.value_range[0])).all())
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 7e4])
+def test_writer_refuses_what_a_reader_would(teacher: Model, tmp_path: Path, value: float) -> None:
+    """The largest number of 16 bits is 65,504."""
+    writer = open_writer(teacher, tmp_path / "samples.h5")
+    append_batch(writer, 6e4)
+    with pytest.raises(OperationError, match="has NaN or infinity in mel, or more than 16 bits"):
+        append_batch(writer, value)
+    writer.close()
+    assert count_clips(tmp_path / "samples.h5") == BATCH
+
+
 def test_writer_memory_does_not_grow_with_the_store(teacher: Model, tmp_path: Path) -> None:
     def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
