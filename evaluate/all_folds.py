@@ -50,9 +50,34 @@ def score_all_folds(
     Raises:
         UsageError: No fold has a model, or `frami.score` refuses one.
     """
-    folds = load_dataset(dataset).test_folds(find_data_folder(dataset, data))
     compared = [teacher] if teacher is not None else []
-    names = [str(pattern) for pattern in (model, *others, *compared)]
+    models, missing = models_of_folds((model, *others, *compared), dataset, data)
+    scores = {}
+    report(0)
+    for fold, (first, *rest) in models.items():
+        own = rest.pop() if compared else None
+        scores[fold] = score(
+            first, dataset, data, test_fold=fold, others=rest, teacher=own, report=report, **options
+        )
+        report(len(scores), f"fold {fold}")
+    return {**summarize_folds(scores), "missing_folds": missing}
+
+
+def models_of_folds(
+    patterns: Sequence[str | Path], dataset: str, data: str | Path | None = None
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Return the models of each fold, and the folder that is not there of each other fold.
+
+    Args:
+        patterns: Folders of models, maybe with ``{fold}``.
+        dataset: A module of ``frami.datasets``.
+        data: Folder of the data set, or a folder that contains it.
+
+    Raises:
+        UsageError: No fold has all of its models.
+    """
+    folds = load_dataset(dataset).test_folds(find_data_folder(dataset, data))
+    names = [str(pattern) for pattern in patterns]
     models = {fold: [name.replace(PLACEHOLDER, fold) for name in names] for fold in folds}
     missing = {
         fold: path
@@ -65,16 +90,7 @@ def score_all_folds(
             f"No fold of {dataset} has a model: there is no {preview(list(missing.values()))}. "
             f"Write {PLACEHOLDER} where the name of the fold is, as in TEACHER-{PLACEHOLDER}."
         )
-    scores = {}
-    report(0)
-    for fold in (fold for fold in folds if fold not in missing):
-        first, *rest = models[fold]
-        own = rest.pop() if compared else None
-        scores[fold] = score(
-            first, dataset, data, test_fold=fold, others=rest, teacher=own, report=report, **options
-        )
-        report(len(scores), f"fold {fold}")
-    return {**summarize_folds(scores), "missing_folds": missing}
+    return {fold: models[fold] for fold in folds if fold not in missing}, missing
 
 
 def summarize_folds(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

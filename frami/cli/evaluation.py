@@ -12,6 +12,7 @@ from frami.core.errors import UsageError
 from frami.core.text import count, to_bytes
 
 if TYPE_CHECKING:
+    from frami.evaluate.complexity import Budget
     from frami.evaluate.event_frames import Events
     from frami.models.model import Model
 
@@ -34,15 +35,13 @@ def evaluate_fold(
     """Score models on one fold; write and print the scores."""
     from frami.core.progress import show_stages
     from frami.core.run import make_record
-    from frami.evaluate.complexity import find_budget
     from frami.evaluate.scores import score
     from frami.models.model import load
 
     began = time.monotonic()
     models = [load(name) for name in (settings["model"], *settings["others"])]
     teacher = load(settings["teacher"]) if settings["teacher"] else None
-    limits = (settings[name] for name in ("budget", "max_kb", "max_mmacs"))
-    output.echo_budget(find_budget(*limits), *models)
+    output.echo_budget(_find_budget(settings), *models)
     with show_stages() as report:
         scores = score(
             models[0],
@@ -78,6 +77,7 @@ def evaluate_all_folds(
 
     began = time.monotonic()
     dataset, data = arguments["dataset"], arguments["data"]
+    _check_budgets(settings, dataset, data)
     folds = load_dataset(dataset).test_folds(find_data_folder(dataset, data))
     with show_progress("evaluation", len(folds)) as report:
         result = score_all_folds(
@@ -94,6 +94,25 @@ def evaluate_all_folds(
         output.show(line)
     output.echo(folds_sentence(result, dataset))
     return path
+
+
+def _find_budget(settings: Mapping[str, Any]) -> Budget | None:
+    from frami.evaluate.complexity import find_budget
+
+    return find_budget(*(settings[name] for name in ("budget", "max_kb", "max_mmacs")))
+
+
+def _check_budgets(settings: Mapping[str, Any], dataset: str, data: str | None) -> None:
+    """Print how much of a budget the models of each fold take; refuse those that exceed it."""
+    from frami.evaluate.all_folds import models_of_folds
+    from frami.models.model import load
+
+    budget = _find_budget(settings)
+    if budget is not None:
+        patterns = settings["model"], *settings["others"]
+        for fold, names in models_of_folds(patterns, dataset, data)[0].items():
+            output.echo(f"Fold {fold}:")
+            output.echo_budget(budget, *map(load, names))
 
 
 def check_json_path(path: Path) -> None:

@@ -44,6 +44,13 @@ def test_train_learns_on_and_all_folds_are_scored(call: Frami, pets: Path, tmp_p
     result = json.loads((tmp_path / "all.json").read_text())
     assert list(result["folds"]) == ["1", "2"]
     assert len(result["folds"]["1"]["answers"]) == result["folds"]["1"]["clips"]
+    everywhere[-1:] = ["--max-kb", "9", "--json"]
+    scored = call("evaluate", tmp_path / "T-{fold}", *everywhere, tmp_path / "all.json")
+    assert scored.code == 0 and scored.out.count("Within --max-kb 9: ") == 2
+    everywhere[-2] = "0.5"
+    refused = call("evaluate", tmp_path / "T-{fold}", *everywhere, tmp_path / "small.json")
+    assert refused.code == 2 and "which exceeds --max-kb 0.5 by" in refused.err
+    assert "reading recordings" not in refused.err and not (tmp_path / "small.json").exists()
 
 
 def test_evaluate_prints_the_worst_mistakes_and_takes_a_map(
