@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from frami.data.recordings import Split
@@ -31,29 +32,46 @@ class Mistake(NamedTuple):
     probability: float
 
 
-def clip_answers(split: Split, probabilities: Tensor) -> list[dict[str, Any]]:
+def clip_answers(
+    split: Split, probabilities: Tensor, logits: Tensor | None = None
+) -> list[dict[str, Any]]:
     """Return the answer for each test clip.
 
     Args:
         split: Labels, and the names and labels of the test clips.
         probabilities: Probability of each class for each clip, ``(S, K)``.
+        logits: Their logits, ``(S, K)``. With them, the answer is that of the metrics also where
+            the probabilities of several tags are rounded to 1.
 
     Returns:
         For each clip its name (``clip``), the true label (``truth``), the predicted label and its
         ``probability``. For tags and sound events, ``truth`` and ``predicted`` are lists (a tag is
         predicted from a probability of 0.5), and ``probabilities`` holds all tags above 0.01.
     """
-    targets = np.asarray(split.test.targets)
-    describe = _tag_answer if targets.ndim > 1 else _label_answer
+    targets, names = np.asarray(split.test.targets), split.test.names
+    if targets.ndim > 1:
+        return [
+            {"clip": name, **_tag_answer(split.labels, target, one.tolist())}
+            for name, target, one in zip(names, targets, probabilities, strict=True)
+        ]
+    best = _best(probabilities, logits)
+    certainty = probabilities[torch.arange(len(best)), best]
     return [
-        {"clip": name, **describe(split.labels, target, one.tolist())}
-        for name, target, one in zip(split.test.names, targets, probabilities, strict=True)
+        {
+            "clip": name,
+            "truth": split.labels[target],
+            "predicted": split.labels[k],
+            "probability": p,
+        }
+        for name, target, k, p in zip(
+            names, targets, best.tolist(), certainty.tolist(), strict=True
+        )
     ]
 
 
-def _label_answer(labels: Sequence[str], target: int, values: Sequence[float]) -> dict[str, Any]:
-    best = int(np.argmax(values))
-    return {"truth": labels[target], "predicted": labels[best], "probability": values[best]}
+def _best(probabilities: Tensor, logits: Tensor | None) -> Tensor:
+    """Return the predicted class of each clip, ``(S,)``."""
+    return (probabilities if logits is None else logits).argmax(dim=1)
 
 
 def _tag_answer(
@@ -68,7 +86,9 @@ def _tag_answer(
     }
 
 
-def worst_mistakes(split: Split, probabilities: Tensor, count: int = 5) -> list[Mistake]:
+def worst_mistakes(
+    split: Split, probabilities: Tensor, logits: Tensor | None = None, count: int = 5
+) -> list[Mistake]:
     """Return the wrong answers that the model was most certain of, the worst first.
 
     For tags and sound events, each clip and tag is one answer. Unknown tags (NaN) are left out.
@@ -76,13 +96,14 @@ def worst_mistakes(split: Split, probabilities: Tensor, count: int = 5) -> list[
     Args:
         split: Labels, and the names and labels of the test clips.
         probabilities: Probability of each class for each clip, ``(S, K)``.
+        logits: Their logits; see `clip_answers`.
         count: Largest number of mistakes.
     """
     targets, values = np.asarray(split.test.targets), probabilities.double().numpy()
     labels, names = split.labels, split.test.names
     if targets.ndim == 1:
-        best = values.argmax(axis=1)
-        certainty = np.where(best == targets, -1.0, values.max(axis=1))
+        best = _best(probabilities, logits).numpy()
+        certainty = np.where(best == targets, -1.0, values[np.arange(len(best)), best])
         order = np.argsort(-certainty, kind="stable")[:count]
         return [
             Mistake(names[i], labels[targets[i]], labels[best[i]], float(values[i, best[i]]))

@@ -120,8 +120,10 @@ def score(
         | closeness
         | {
             "missing": " ".join(dict.fromkeys(filter(None, warnings))),
-            "answers": clip_answers(split, probabilities),
-            "mistakes": [mistake._asdict() for mistake in worst_mistakes(split, probabilities)],
+            "answers": clip_answers(split, probabilities, clip_logits),
+            "mistakes": [
+                mistake._asdict() for mistake in worst_mistakes(split, probabilities, clip_logits)
+            ],
         }
     )
 

@@ -7,6 +7,7 @@ import torch
 
 from frami.data.recordings import Recordings, Split
 from frami.evaluate.answers import clip_answers, worst_mistakes
+from frami.evaluate.classification import classification_scores
 
 LABELS = ("dog", "cat", "rain")
 
@@ -50,3 +51,16 @@ def test_tag_answers_and_mistakes() -> None:
         ("0.wav", "dog", "-", 0.25),
         ("0.wav", "-", "cat", 0.625),
     ]
+
+
+def test_answers_are_those_of_the_metrics_where_probabilities_are_rounded_to_one() -> None:
+    """A tagger that is scored on clips with one label: its highest logit is its answer."""
+    split = make_split((1, 2))
+    logits = torch.tensor([[40.0, 50.0, -3.0], [60.0, 40.0, 50.0]])
+    probabilities = logits.double().sigmoid()
+    assert bool((probabilities == 1).sum(dim=1).gt(1).all())
+    answers = clip_answers(split, probabilities, logits)
+    assert [one["predicted"] for one in answers] == ["cat", "dog"]
+    assert worst_mistakes(split, probabilities, logits) == [("1.wav", "rain", "dog", 1.0)]
+    scores = classification_scores(LABELS, np.array([1, 2]), logits.argmax(dim=1).numpy())
+    assert scores["accuracy"] == 0.5
