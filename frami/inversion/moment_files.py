@@ -143,8 +143,7 @@ def _sort(
                 or mean.shape != var.shape
                 or mean.dim() != (2 if prefix else 1)
                 or not {mean.dtype, var.dtype} <= DTYPES
-                or not bool(mean.isfinite().all() and var.isfinite().all() and (var >= 0).all())
-                or not bool(var.any())
+                or not _are_possible(mean.float(), var.float())
             ):
                 raise OperationError(
                     f"{path} is damaged at the layer {name}: it needs a finite mean and a finite "
@@ -155,3 +154,9 @@ def _sort(
             else:
                 layers[name] = Moments(mean.float(), var.float(), name in pooled)
     return layers, classes
+
+
+def _are_possible(mean: Tensor, var: Tensor) -> bool:
+    """Return whether some recordings can have these moments, in float32."""
+    is_finite = bool(mean.isfinite().all() and var.isfinite().all())
+    return is_finite and bool((var >= 0).all()) and bool(var.any())

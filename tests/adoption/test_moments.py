@@ -198,6 +198,7 @@ def test_other_and_tampered_files_are_refused(few_norms: Model, tmp_path: Path) 
     [
         ("head.classifier|var", torch.tensor([-1.0] * 8), "damaged at the layer head.classifier"),
         ("head.classifier|mean", torch.tensor([torch.nan] * 8), "needs a finite mean"),
+        ("head.classifier|mean", torch.full((8,), 1e300, dtype=torch.float64), "a finite mean"),
         ("head.classifier|var", torch.zeros(8), "damaged at the layer head.classifier"),
         ("head.classifier|mean", torch.zeros(8, dtype=torch.complex64), "damaged at the layer"),
         ("head.classifier|var", torch.ones(8).to(torch.float8_e5m2), "damaged at the layer"),
