@@ -51,6 +51,9 @@ def score(
 ) -> dict[str, Any]:
     """Score a model on the held-out recordings of a data set, in float32, each at its own length.
 
+    The spectrograms are kept in 16 bits, so a probability can differ slightly from that of
+    `frami predict`.
+
     Args:
         model: A model, the folder of a bundle, or the name of a pretrained model.
         dataset: A module of ``frami.datasets``.
