@@ -55,13 +55,16 @@ def test_release_compares_every_control_and_main_rival_at_one_budget() -> None:
     seeded = {("fsdd", "takes"), ("esc10", "5"), ("urbansound8k", "3")}
     everywhere = folds | {(*place, seed) for place in seeded for seed in range(3)}
     controls = {source.name for source in release_suite.CONTROLS} | {"other recordings"}
-    methods = ("FRAMI", "recordings", "FastMeta", "NAYER", "CMI", "DeepInversion")
+    larger = sources.FRAMI_LARGER.name
+    methods = ("FRAMI", larger, "recordings", "FastMeta", "NAYER", "CMI", "DeepInversion")
     for name in (*methods, *controls):
         assert places[name] == everywhere
-    for are_controls in (False, True):
-        some = [e for e in rows if (e.source.name.partition(" (")[0] in controls) is are_controls]
-        budgets = {(e.task.dataset, e.task.samples, e.task.steps) for e in some}
-        assert len(budgets) == len({e.task.dataset for e in rows})
+    budgets: dict[str, set[tuple[str, int, int]]] = {"control": set(), larger: set(), "": set()}
+    for e in rows:
+        name = e.source.name.partition(" (")[0]
+        group = "control" if name in controls else name if name == larger else ""
+        budgets[group].add((e.task.dataset, e.task.samples, e.task.steps))
+    assert {len(of_group) for of_group in budgets.values()} == {4}  # one a data set
     # An interrupted bench has FRAMI and all controls first.
     first = rows[: (2 + len(controls)) * len(everywhere)]
     assert {e.source.name.partition(" (")[0] for e in first} == {"FRAMI", "recordings", *controls}
