@@ -25,7 +25,7 @@ PACKETS = {
 
 
 def skipped_bytes(file: BinaryIO, start: int) -> int:
-    """Return how many bytes are skipped, by the chunk SSND with its content at ``start``."""
+    """Return the offset in the chunk SSND whose content is at ``start``; 0 in other chunks."""
     file.seek(start - 8)
     header = file.read(12)
     return int.from_bytes(header[8:], "big") if header.startswith(b"SSND") else 0

@@ -1,4 +1,4 @@
-"""Walk over the chunks of which wav, aiff, caf and others consist: a name, a length, and bytes."""
+"""Walk over the chunks of an audio file (wav, aiff, caf): each is a name, a length, and bytes."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ def lead_sentence(rows: Sequence[Row]) -> str:
     """Return a bold sentence on where FRAMI loses and leads; empty if there is no comparison.
 
     It compares FRAMI with all others of the table that read no recording of the task: controls and
-    other methods. FRAMI's row is the larger one that costs no more CPU time than the other; else
-    the row "FRAMI". Other forms of FRAMI do not count.
+    other methods. The larger row of FRAMI is compared with those that cost as much CPU time or
+    more, the row "FRAMI" with the rest. Other forms of FRAMI do not count.
 
     Args:
         rows: The rows of one table.
@@ -41,8 +41,10 @@ def lead_sentence(rows: Sequence[Row]) -> str:
         for (source,), others in group_by(filter(_is_rival, rows), "source").items()
     ]
     found: dict[str, list[str]] = {"loses": [], "leads": [], "is level": []}
-    has_divergence = any(row.get("divergence_unheard") for row in rows)
-    for name in [*compared_measures(rows), *["divergence_unheard"] * has_divergence]:
+    names = compared_measures(rows)
+    if any(row.get("divergence_unheard") for row in rows):
+        names.append("divergence_unheard")
+    for name in names:
         if best := _furthest_ahead(matches, name):
             verdict, clause = _clause(name, *best)
             found[verdict].append(clause)

@@ -61,8 +61,8 @@ LOWER_COMPLEXITY = StudentSpec("small, width 9", "small", 9, budget="dcase2023")
 COMPACT = StudentSpec("secrnn (0.3)", "secrnn")
 TINY = StudentSpec("secrnn, width 7 (1/58 of three teachers)", "secrnn", 7)
 
-# The student without a teacher: the baseline of the gains.
 SEEDS = 3
+# The student without a teacher: the baseline of the gains.
 LABELS = DataSource("labels only", None, "labels")
 WITH_LABELS = {"cross_entropy": 1.0}
 # Recipe frami: a student without labels from recordings, from FRAMI's clips, and from controls.

@@ -1,8 +1,8 @@
 """The suite of the published tables, the most important rows first.
 
 Rows named ``release`` compare all methods at a small budget. The controls have FRAMI's CPU time:
-their clips cost little, so they have more clips and steps. A second row of FRAMI costs less than
-clips and student of the expensive methods. Rows named ``full`` compare FRAMI with recordings and
+their clips cost little, so they have more clips and steps. A second row of FRAMI has more clips and
+steps, too, and costs less than NAYER and CMI. Rows named ``full`` compare FRAMI with recordings and
 with the synthesizer at about five times the budget.
 """
 
@@ -48,7 +48,7 @@ RIVALS = ("FastMeta", "NAYER", "CMI", "DeepInversion")
 CONTROLS = (SYNTHESIZER, ONE_CLIP, FRESH_NOISE)
 # What FRAMI's CPU time buys a control, as multiples of FRAMI's clips and steps.
 CONTROL_CLIPS, CONTROL_STEPS = 2, 1.25
-# What less than the CPU time of NAYER or CMI buys FRAMI.
+# The same for the second row of FRAMI.
 LARGER_CLIPS, LARGER_STEPS = 2, 2.5
 
 

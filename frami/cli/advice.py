@@ -41,7 +41,7 @@ class AdviseArguments(RuntimeArguments):
     section="Input",
     type=types.Integer(1),
     default=10,
-    help="About how long the trials may take. More time on a faster machine means more clips and "
+    help="About how long the trials may take. More time, or a faster machine, means more clips and "
     "longer training.",
 )
 @options.option(
