@@ -32,6 +32,7 @@ from front_end import SAMPLE_RATE, features
 
 MODEL = Path(__file__).resolve().parent / "{model}"
 TOP = 5
+MINUTES = 10  # of the longest recording, which is answered as a whole
 # The filter of resampling: zero crossings on either side, and cutoff as a part of the lower rate.
 ZEROS, CUTOFF = {zeros}, {cutoff}
 
@@ -46,9 +47,15 @@ def read(path):
     if not Path(path).is_file():
         raise ValueError("there is no such file")
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(path) as file:
+            rate, announced = file.samplerate, file.frames
+            if announced > 60 * MINUTES * rate:
+                raise ValueError(f"it is longer than {{MINUTES}} minutes; cut it into pieces")
+            samples = file.read(dtype="float32", always_2d=True)
     except (OSError, RuntimeError, TypeError) as error:
         raise ValueError(f"it cannot be read ({{error}})") from error
+    if len(samples) < announced or is_cut_off(path):
+        raise ValueError("it is cut off")
     if not {lowest} <= rate <= {highest}:
         raise ValueError(f"it has a sample rate of {{rate}} Hz")
     waveform = samples.mean(axis=1)
@@ -64,6 +71,17 @@ def read(path):
         raise ValueError("its channels cancel, because they have opposite phase")
     waveform = waveform.clip(-1, 1)
     return waveform if rate == SAMPLE_RATE else resample(waveform, rate)
+
+
+def is_cut_off(path):
+    """Return whether a wav or aiff file is shorter than its header says; soundfile reads it."""
+    with open(path, "rb") as file:
+        head = file.read(12)
+    order = {{b"RIFFWAVE": "little", b"FORMAIFF": "big"}}.get(head[:4] + head[8:])
+    length = int.from_bytes(head[4:8], order or "little") + 8
+    # A program that writes to a pipe leaves about the largest number there.
+    is_known = order is not None and length < 0x7F000000
+    return is_known and length > os.path.getsize(path) + 1
 
 
 def resample(waveform, rate):

@@ -102,27 +102,62 @@ def test_example_prints_the_top_answers_without_frami(exported: Exported, tmp_pa
     assert {path.name for path in tmp_path.iterdir()} == {"tone.wav", "again.wav"}
 
 
+@pytest.fixture
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Any]:
+    """Return the function of example.py that reads a recording, for a model at 8 kHz."""
+    write_example(tmp_path, "model.onnx")
+    front_end = SimpleNamespace(SAMPLE_RATE=8000, features=None)
+    monkeypatch.setitem(sys.modules, "front_end", front_end)
+    function: Callable[[Path], Any] = runpy.run_path(str(tmp_path / "example.py"))["read"]
+    return function
+
+
 @pytest.mark.parametrize("rate", [1000, 4000, 11025, 16000, 22050, 44101, 48000, 768_000])
-def test_example_resamples_as_frami_does(tmp_path: Path, rate: int) -> None:
-    write_example(tmp_path, "model.onnx")
-    (tmp_path / "front_end.py").write_text("SAMPLE_RATE = 8000\nfeatures = None\n")
-    sound = np.random.default_rng(0).uniform(-1, 1, rate // 3 + 1).astype(np.float32)
-    soundfile.write(tmp_path / "a.wav", sound, rate, subtype="FLOAT")
-    line = "import sys, example, numpy as np; np.save('a', example.read('a.wav'))"
-    subprocess.run([sys.executable, "-c", line], cwd=tmp_path, check=True)
-    expected = read_audio(tmp_path / "a.wav", 8000).numpy()
-    np.testing.assert_allclose(np.load(tmp_path / "a.npy"), expected, rtol=0, atol=1e-4)
+def test_example_resamples_as_frami_does(
+    read: Callable[[Path], Any], tmp_path: Path, rate: int
+) -> None:
+    noise = np.random.default_rng(0).uniform(-1, 1, rate // 3 + 1).astype(np.float32)
+    sound = tmp_path / "a.wav"
+    soundfile.write(sound, noise, rate, subtype="FLOAT")
+    np.testing.assert_allclose(read(sound), read_audio(sound, 8000).numpy(), rtol=0, atol=1e-4)
 
 
-def test_example_refuses_an_impossible_rate(tmp_path: Path) -> None:
-    write_example(tmp_path, "model.onnx")
-    (tmp_path / "front_end.py").write_text("SAMPLE_RATE = 8000\nfeatures = None\n")
-    for rate in (999, 768_001, 2**31 - 1):
-        soundfile.write(tmp_path / "a.wav", np.zeros(9), rate)
-        line = "import example; example.read('a.wav')"
-        command = [sys.executable, "-c", line]
-        result = subprocess.run(command, cwd=tmp_path, check=False, stderr=subprocess.PIPE)
-        assert f"ValueError: it has a sample rate of {rate} Hz".encode() in result.stderr
+@pytest.mark.parametrize("rate", [999, 768_001, 2**31 - 1])
+def test_example_refuses_an_impossible_rate(
+    read: Callable[[Path], Any], tmp_path: Path, rate: int
+) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(9), rate)
+    with pytest.raises(ValueError, match=f"it has a sample rate of {rate} Hz"):
+        read(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("suffix", ["wav", "aiff", "mp3"])
+def test_example_refuses_half_a_file(
+    read: Callable[[Path], Any], tmp_path: Path, suffix: str
+) -> None:
+    sound = tmp_path / f"a.{suffix}"
+    soundfile.write(sound, np.random.default_rng(0).uniform(-0.5, 0.5, 16000), 8000)
+    assert len(read(sound)) == 16000
+    sound.write_bytes(sound.read_bytes()[: sound.stat().st_size // 2])
+    with pytest.raises(ValueError, match="it is cut off"):
+        read(sound)
+
+
+def test_example_refuses_a_recording_that_is_too_long(
+    read: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "a.flac", np.zeros(1000 * 601), 1000)
+    with pytest.raises(ValueError, match="it is longer than 10 minutes"):
+        read(tmp_path / "a.flac")
+
+
+def test_example_reads_wav_from_a_pipe(read: Callable[[Path], Any], tmp_path: Path) -> None:
+    sound = tmp_path / "a.wav"
+    soundfile.write(sound, np.full(800, 0.5), 8000)
+    header = bytearray(sound.read_bytes())
+    header[4:8] = header[40:44] = b"\xff\xff\xff\xff"
+    sound.write_bytes(header)
+    assert len(read(sound)) == 800
 
 
 @pytest.mark.slow
