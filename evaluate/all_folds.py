@@ -16,6 +16,7 @@ from frami.data.recordings import load_dataset
 from frami.data.splits import find_data_folder
 from frami.evaluate.scores import score
 from frami.models.bundle import DESCRIPTION_FILE
+from frami.models.model import load
 
 PLACEHOLDER = "{fold}"
 
@@ -44,23 +45,26 @@ def score_all_folds(
 
     Returns:
         ``folds`` (the scores of each fold, by its name), ``mean`` and ``standard_error`` (for each
-        measure; the error is None for one fold), ``clips``, and ``missing_folds``: the folds
-        without a model, with the folder that is not there.
+        measure; the error is None for one fold), ``clips``, ``fingerprints`` (those of the models of
+        each fold, without the teacher), and ``missing_folds``: the folds without a model, with the
+        folder that is not there.
 
     Raises:
         UsageError: No fold has a model, or `frami.score` refuses one.
     """
     compared = [teacher] if teacher is not None else []
     models, missing = models_of_folds((model, *others, *compared), dataset, data)
-    scores = {}
+    scores, fingerprints = {}, {}
     report(0)
-    for fold, (first, *rest) in models.items():
+    for fold, names in models.items():
+        first, *rest = map(load, names)
         own = rest.pop() if compared else None
+        fingerprints[fold] = [one.fingerprint for one in (first, *rest)]
         scores[fold] = score(
             first, dataset, data, test_fold=fold, others=rest, teacher=own, report=report, **options
         )
         report(len(scores), f"fold {fold}")
-    return {**summarize_folds(scores), "missing_folds": missing}
+    return {**summarize_folds(scores), "fingerprints": fingerprints, "missing_folds": missing}
 
 
 def models_of_folds(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -87,7 +88,9 @@ def evaluate_all_folds(
             report=report,
             **arguments,
         )
-    record = make_record("evaluate", settings | {"all_folds": True}, began)
+    fingerprints = dict.fromkeys(chain.from_iterable(result["fingerprints"].values()))
+    settings |= {"all_folds": True, "fingerprints": list(fingerprints)}
+    record = make_record("evaluate", settings, began)
     path = Path(json_file or f"runs/evaluate-{record['id']}.json")
     _write_scores(path, result | {"run": record})
     for line in folds_table(result):

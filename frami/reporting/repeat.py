@@ -175,6 +175,8 @@ def _export(settings: Mapping[str, Any], names: Names, out: str) -> Words:
 
 
 def _evaluate(settings: Mapping[str, Any], names: Names, out: str) -> Words:
+    if settings.get("all_folds"):
+        return _evaluate_all_folds(settings, out)
     models = [str(one) for one in sequence(settings.get("fingerprints"))]
     words = ["evaluate", names.get(models[0], "MODEL") if models else "MODEL"]
     for other in models[1:]:
@@ -182,6 +184,15 @@ def _evaluate(settings: Mapping[str, Any], names: Names, out: str) -> Words:
     if teacher := settings.get("teacher_fingerprint"):
         words += ["--teacher", names.get(str(teacher), TEACHER)]
     return [*words, *recording_words(settings), "--json", out]
+
+
+def _evaluate_all_folds(settings: Mapping[str, Any], out: str) -> Words:
+    """Return the words with the patterns that the user typed: each fold has its own models."""
+    words = ["evaluate", shown(settings.get("model"), 4096)]
+    for other in sequence(settings.get("others")):
+        words += ["--with", shown(other, 4096)]
+    words += option("--teacher", settings.get("teacher"))
+    return [*words, *recording_words(settings), "--all-folds", "--json", out]
 
 
 def _audit(settings: Mapping[str, Any], names: Names, out: str) -> Words:

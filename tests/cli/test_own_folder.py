@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import TRAINING, Frami, next_commands
+from frami.reporting.found_runs import find_runs
+from frami.reporting.repeat import repeat_command
+from tests.cli.conftest import TRAINING, Frami, next_commands, parse_line
 from tests.datasets.folders import write_class_folders, write_listed
 
 
@@ -44,6 +46,14 @@ def test_train_learns_on_and_all_folds_are_scored(call: Frami, pets: Path, tmp_p
     result = json.loads((tmp_path / "all.json").read_text())
     assert list(result["folds"]) == ["1", "2"]
     assert len(result["folds"]["1"]["answers"]) == result["folds"]["1"]["clips"]
+    scores = find_runs([tmp_path / "all.json"])
+    line = repeat_command(scores[0], scores).replace("\\\n", "")
+    assert f"frami evaluate '{tmp_path / 'T-{fold}'}' " in line and " --all-folds " in line
+    parse_line(line)
+    reported = call("report", tmp_path / "T-2", tmp_path / "all.json", "--out", tmp_path / "a.html")
+    assert reported.code == 0
+    mixed = call("report", "digits", tmp_path / "all.json", "--out", tmp_path / "b.html")
+    assert mixed.code == 2 and "all.json is of the model" in mixed.err
     everywhere[-1:] = ["--max-kb", "9", "--json"]
     scored = call("evaluate", tmp_path / "T-{fold}", *everywhere, tmp_path / "all.json")
     assert scored.code == 0 and scored.out.count("Within --max-kb 9: ") == 2
