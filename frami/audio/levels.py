@@ -85,6 +85,7 @@ class Mixdown:
         self._n_samples = 0
         self._canceled = 0.0
         self._energy = 0.0
+        self._rest = torch.zeros(2, 0)  # of the samples so far, what does not fill a piece
 
     def mix(self, samples: Tensor) -> Tensor:
         """Return the mean of the channels of ``samples`` (T, channels), clipped to [-1, 1].
@@ -97,8 +98,39 @@ class Mixdown:
         if samples.shape[1] == 1:
             return samples[:, 0].clamp(-1, 1)
         mono = (samples[:, 0] + samples[:, 1]) * 0.5  # six times as fast as `mean`
-        self._check_cancellation(samples, mono)
+        self._measure(mono, samples[:, 0] - mono)
+        if self._n_samples >= self._judged_from:
+            self.check_cancellation()
         return mono.clamp(-1, 1)
+
+    def check_cancellation(self) -> None:
+        """Refuse channels in opposite phase: their mean is rounding errors and noise.
+
+        A stream calls it at its end, which may come before ``judged_from``.
+        """
+        energy, canceled = (
+            of_pieces + of_rest
+            for of_pieces, of_rest in zip(
+                (self._energy, self._canceled), _energies(self._rest), strict=True
+            )
+        )
+        if canceled > MAX_CANCELED * energy:
+            where = "" if canceled == energy else " in parts"
+            raise self._error(
+                f"{self._name} is almost silent as mono{where}: its two channels cancel, because "
+                f"they have opposite phase. Use one channel alone, or change the sign of one."
+            )
+
+    def _measure(self, mono: Tensor, half_difference: Tensor) -> None:
+        """Add samples ``(T,)``; the pieces do not depend on the chunks that they come in."""
+        both = torch.cat([self._rest, torch.stack([mono, half_difference])], dim=1)
+        *pieces, rest = torch.split(both, PIECE, dim=1)
+        for piece in pieces:
+            energy, canceled = _energies(piece)
+            self._energy += energy
+            self._canceled += canceled
+        self._rest = rest.clone()  # a part of a tensor would keep all of it in memory
+        self._n_samples += len(mono)
 
     def _check_peak(self, samples: Tensor) -> None:
         if not samples.numel():
@@ -120,23 +152,16 @@ class Mixdown:
                 f"{way_out}"
             )
 
-    def _check_cancellation(self, samples: Tensor, mono: Tensor) -> None:
-        """Refuse channels in opposite phase: their mean is rounding errors and noise."""
-        # The power of the channels is that of half their sum and of half their difference.
-        # Without the means: a constant offset is no sound.
-        half_difference = samples[:, 0] - mono
-        for piece in torch.split(torch.stack([mono, half_difference]), PIECE, dim=1):
-            powers = piece.var(dim=1, correction=0)
-            of_mean, of_difference = (piece.shape[1] * powers).tolist()
-            energy = of_mean + of_difference
-            self._energy += energy
-            self._canceled += energy if of_mean < MIN_MEAN_POWER * energy else 0.0
-        self._n_samples += len(mono)
-        if self._n_samples < self._judged_from:
-            return
-        if self._canceled > MAX_CANCELED * self._energy:
-            where = "" if self._canceled == self._energy else " in parts"
-            raise self._error(
-                f"{self._name} is almost silent as mono{where}: its two channels cancel, because "
-                f"they have opposite phase. Use one channel alone, or change the sign of one."
-            )
+
+def _energies(piece: Tensor) -> tuple[float, float]:
+    """Return the energy of a piece of two channels, and the part of it that cancels.
+
+    Args:
+        piece: Half the sum and half the difference of the channels, ``(2, T)``. Their powers are
+            together that of the channels. The means do not count: a constant offset is no sound.
+    """
+    if not piece.shape[1]:
+        return 0.0, 0.0
+    of_mean, of_difference = (piece.shape[1] * piece.var(dim=1, correction=0)).tolist()
+    energy = of_mean + of_difference
+    return energy, energy if of_mean < MIN_MEAN_POWER * energy else 0.0

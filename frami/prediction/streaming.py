@@ -103,8 +103,10 @@ class Stream:
         """Return the predictions that are left at the end of the sound.
 
         Raises:
+            UsageError: The two channels of the sound cancel.
             OperationError: The sound is shorter than 20 ms.
         """
+        self._mixdown.check_cancellation()
         predictions = self._feed(self._resampler.finish())
         self._is_finished = True
         if self._n_samples < MIN_SECONDS * self._rate:

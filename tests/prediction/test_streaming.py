@@ -270,3 +270,18 @@ def test_a_stream_with_channels_in_opposite_phase_is_refused_within_a_second() -
         stream.feed(both[:, start : start + 800])
     with pytest.raises(UsageError, match="The sound is almost silent as mono"):
         stream.feed(both[:, 7200:])
+
+
+@pytest.mark.parametrize("sizes", [(4000,), (0, 4000), (1,) * 50 + (3950,), (7,) * 600])
+def test_channels_in_opposite_phase_are_refused_in_any_chunks(
+    sizes: tuple[int, ...], model: Model
+) -> None:
+    """A sound that ends within a second, chunks without samples, and chunks of one."""
+    sound = loud_and_quiet(0.5)
+    both = torch.stack([sound, -0.9 * sound])
+    stream, start = Stream(model), 0
+    with pytest.raises(UsageError, match="almost silent as mono: its two channels cancel"):
+        for size in sizes:
+            stream.feed(both[:, start : start + size])
+            start += size
+        stream.finish()
