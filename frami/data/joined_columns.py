@@ -31,6 +31,8 @@ from frami.data.columns import Column
 from frami.data.hdf5 import Hdf5Error
 
 SOURCES = "sources"
+# Entries of the settings: of a shard, its numbers; of a joined store, the number of its shards.
+SHARD, SHARDS = "shard", "shards"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +29,9 @@ from frami.data.checksums import (
 from frami.data.columns import Column
 from frami.data.hdf5 import Hdf5Error
 from frami.data.joined_columns import AnyColumn
+from frami.data.shards import with_lost
 from frami.data.store import ATTRIBUTES, COLUMNS, FORMAT, TIMELINE, Store, store_run_folder
+from frami.data.store_checks import read_settings
 from frami.data.store_file import ROWS_PER_BLOCK, StoreFile, damaged
 from frami.data.whole_store import whole_store
 
@@ -115,7 +118,7 @@ def repair(store: str | Path, out: str | Path, report: ProgressCallback = silent
         if not len(good):
             raise OperationError(f"{store} has no clip that is whole. Copy the file again.")
         files.ensure_dir(out.parent)
-        _copy(file, good, out)
+        _copy(file, good, out, len(condition.lost))
     finally:
         file.close()
     settings = {"store": str(store), "clips": condition.clips, "lost": condition.lost.tolist()}
@@ -188,10 +191,12 @@ def _read(column: AnyColumn, rows: NDArray[np.int64]) -> NDArray[Any]:
     return np.concatenate([column.rows(i, i + 1) for i in rows.tolist()])
 
 
-def _copy(file: StoreFile, good: NDArray[np.int64], out: Path) -> None:
-    """Write some rows into a new store."""
+def _copy(file: StoreFile, good: NDArray[np.int64], out: Path, lost: int) -> None:
+    """Write some rows into a new store, which lacks ``lost`` others."""
     names = [name for name in file.columns if name in {"mel", TIMELINE, *COLUMNS}]
     attributes = {name: text for name, text in file.attributes.items() if name in ATTRIBUTES}
+    settings = read_settings(attributes["settings"], str(file.path))
+    attributes["settings"] = json.dumps(with_lost(settings, lost))
     with whole_store(out) as new:
         new.attrs.update(attributes, **{CHECKSUM: attributes_checksum(attributes)})
         reserve_checksums(new, names, len(good))

@@ -2,7 +2,7 @@
 
 A shard's settings have the entry ``shard`` with its number, the number of shards, and the number of
 rounds of the whole plan. The joined store has the settings of the plan, and the number of its
-shards.
+shards. If it was repaired, the entry ``lost`` has the number of clips that it lacks.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from frami.core.errors import OperationError, UsageError
 from frami.core.settings import describe_differences
 from frami.core.shards import MOST_SHARDS, Shard
 from frami.core.text import count, preview
+from frami.data.joined_columns import SHARD, SHARDS
 from frami.data.store import Store
 
-SHARD, SHARDS = "shard", "shards"
+LOST = "lost"
 MOST_ROUNDS = 2**31  # the column round is int32
 
 
@@ -45,6 +46,13 @@ def plan_settings(store: Store) -> dict[str, Any]:
     """Return the settings of the whole plan, for the store that joins its shards."""
     settings = {name: value for name, value in store.settings.items() if name != SHARD}
     return {**settings, SHARDS: store.settings[SHARD]["count"]}
+
+
+def with_lost(settings: dict[str, Any], lost: int) -> dict[str, Any]:
+    """Return the settings for a joined store that lost clips; those of other stores unchanged."""
+    if SHARDS not in settings or not lost:
+        return settings
+    return {**settings, LOST: settings.get(LOST, 0) + lost}
 
 
 def whole_plan(stores: Sequence[Store]) -> list[Store]:
@@ -116,6 +124,10 @@ def _check_rounds(store: Store, shard: Shard) -> None:
 def describe_shards(store: Store) -> str:
     """Return in a sentence whether a store is a whole plan; empty if one process made it."""
     if shards := store.settings.get(SHARDS):
+        if lost := store.settings.get(LOST):
+            return (
+                f"{store.path.name} lacks {count(lost, 'clip')} of its plan, left out as damaged."
+            )
         return f"{store.path.name} is whole: it has all {count(shards, 'shard')} of its plan."
     shard = shard_of(store)
     if shard is None:

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from frami.core.errors import OperationError
 from frami.core.json_files import check_entries, parse_object
 from frami.data.checksums import CHECKSUM
-from frami.data.joined_columns import AnyColumn
+from frami.data.joined_columns import SHARD, SHARDS, AnyColumn
 
 FORMAT = "frami store 1"
 ATTRIBUTES = {"format", "front_end", "teacher", "labels", "method", "settings", "loss_names"}
+# A shard has these in common with the store that refers to it.
+SHARED = ("format", "teacher", "front_end", "labels", "loss_names")
 TIMELINE = "timeline"
 # The dtype of each column but mel and timeline. Tags change target to float32.
 COLUMNS = {
@@ -81,7 +83,7 @@ def read_settings(text: str, source: str) -> dict[str, Any]:
     """Return the settings of a run, of a mix of methods, or of several merged runs."""
     settings = parse_object(text, source)
     runs = {"merged": list[dict[str, Any]]}
-    plan = {"batch_size": int, "shard": dict[str, int], "shards": int}
+    plan = {"batch_size": int, "shard": dict[str, int], "shards": int, "lost": int}
     parts = {"method": str, "mix": list[dict[str, Any]], "options": dict, **plan}
     check_entries(settings, source, {}, {**runs, **parts})
     for run in settings.get("merged", []):
@@ -91,6 +93,28 @@ def read_settings(text: str, source: str) -> dict[str, Any]:
         for part in one.get("mix", []):
             check_entries(part, source, {"method": str, "share": float, "options": dict})
     return settings
+
+
+def is_shard_of(
+    joined: Mapping[str, str], own: Mapping[str, str], number: int, source: str
+) -> bool:
+    """Return whether attributes are those of a shard of a joined store.
+
+    Without this, a shard that takes the place of another one would give its clips twice.
+
+    Args:
+        joined: Attributes of the joined store.
+        own: Attributes of the file that stands for the shard.
+        number: Number of the shard, from 0.
+        source: What the sentences of errors call the file.
+    """
+    plan, settings = (read_settings(each.get("settings", "{}"), source) for each in (joined, own))
+    shard = settings.pop(SHARD, {})
+    return (
+        all(own.get(name) == joined.get(name) for name in SHARED)
+        and shard.get("index") == number + 1
+        and plan == {**settings, SHARDS: shard.get("count")}
+    )
 
 
 def check_values(

@@ -29,12 +29,11 @@ from frami.data.hdf5 import (
 from frami.data.hdf5_group import read_members
 from frami.data.joined_columns import SOURCES, AnyColumn, join, read_sources
 from frami.data.row_order import ROWS_PER_BLOCK as ROWS_PER_BLOCK
+from frami.data.store_checks import is_shard_of
 
 # Columns whose values must be finite; a loss may be NaN. NaN and infinity have all bits of the
 # exponent set. To compare these bits takes a tenth of the time of `numpy.isfinite`.
 EXPONENTS = {"mel": (np.uint16, 0x7C00), "teacher_logits": (np.uint32, 0x7F800000)}
-# A shard has these in common with the store that refers to it.
-SHARED = ("format", "teacher", "front_end", "labels", "loss_names")
 
 
 class StoreFile:
@@ -107,7 +106,7 @@ class StoreFile:
         for number, path in enumerate(sources.files):
             self._shards.append(shard := StoreFile(path, lenient=self._lenient))
             try:
-                shard._open_as_shard(self.attributes)
+                shard._open_as_shard(self.attributes, number)
             except ValueError as error:
                 raise damaged(path, error) from error
             clips = max(map(len, shard.columns.values()), default=0)
@@ -115,11 +114,11 @@ class StoreFile:
         sources.check_order()
         self.columns = join([shard.columns for shard in self._shards], sources.batch)
 
-    def _open_as_shard(self, expected: Mapping[str, str]) -> None:
-        """Find the columns of a file that another store refers to."""
+    def _open_as_shard(self, expected: Mapping[str, str], number: int) -> None:
+        """Find the columns of a file that another store refers to as this shard, from 0."""
         if SOURCES in self.attributes:
             raise Hdf5Error("it is a shard, and refers to further files")
-        if any(self.attributes.get(name) != expected.get(name) for name in SHARED):
+        if not is_shard_of(expected, self.attributes, number, str(self.path)):
             raise Hdf5Error("it is not the shard that was merged")
         self.open_columns()
 

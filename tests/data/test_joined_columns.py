@@ -16,6 +16,7 @@ from frami.data.checksums import CHECKSUM, attributes_checksum
 from frami.data.joined_columns import SOURCES
 from frami.data.merge import merge
 from frami.data.repair import repair, verify
+from frami.data.shards import describe_shards
 from frami.data.store import Store
 from frami.inversion.synthesize import synthesize
 from frami.models.model import Model
@@ -143,6 +144,37 @@ def test_shard_outside_of_the_folder_is_not_referred_to(joined: Path, tmp_path: 
     with pytest.raises(UsageError, match="does not lie in .*other or below it"):
         merge(paths, tmp_path / "other" / "joined.h5", virtual=True)
     assert not list((tmp_path / "other").iterdir())
+
+
+@pytest.mark.parametrize("kind", ["copy of another", "exchanged", "other seed"])
+def test_shard_that_takes_the_place_of_another_is_refused(
+    kind: str, teacher: Model, tmp_path: Path
+) -> None:
+    """A clip would be there twice, in training and in what is held out, or in another order."""
+    paths, joined = [], tmp_path / "joined.h5"
+    for index, out, seed in ((1, "a.h5", 0), (2, "a.h5", 0), (2, "b.h5", 1)):
+        arguments = {**PLAN, "samples": 16, "seed": seed, "shard": (index, 2)}
+        with synthesize(teacher, tmp_path / out, **arguments) as store:
+            paths.append(store.path)
+    merge(paths[:2], joined, virtual=True).close()
+    contents = [path.read_bytes() for path in paths]
+    first, second = {"copy of another": (0, 0), "exchanged": (1, 0), "other seed": (0, 2)}[kind]
+    paths[0].write_bytes(contents[first])
+    paths[1].write_bytes(contents[second])
+    with pytest.raises(OperationError, match="it is not the shard that was merged"):
+        Store(joined)
+
+
+@pytest.mark.parametrize("virtual", [False, True])
+def test_repaired_store_of_shards_is_not_called_whole(virtual: bool, joined: Path) -> None:
+    shards = sorted((joined.parent / "parts").glob("*.h5"))
+    path = joined.with_name("again.h5")
+    merge(shards, path, virtual=virtual).close()
+    with h5py.File(shards[1] if virtual else path, "r+") as file:
+        file["mel"][1] = 7
+    repair(path, joined.with_name("good.h5"))
+    with Store(joined.with_name("good.h5")) as store:
+        assert describe_shards(store) == "good.h5 lacks 1 clip of its plan, left out as damaged."
 
 
 @pytest.mark.parametrize("kind", ["name", "symbolic link", "hard link"])
