@@ -205,7 +205,8 @@ def _constant_q(front_end: Settings) -> Tensor:
 def _bin_frequencies(front_end: Settings) -> Tensor:
     """Return the frequency of each Fourier bin (Hz), ``(bins, 1)``."""
     n_bins = front_end.n_fft // 2 + 1
-    return torch.linspace(0, front_end.sample_rate / 2, n_bins, dtype=torch.float64).unsqueeze(1)
+    highest = (n_bins - 1) * front_end.sample_rate / front_end.n_fft  # of odd n_fft, below half
+    return torch.linspace(0, highest, n_bins, dtype=torch.float64).unsqueeze(1)
 
 
 def _bin_spacing(front_end: Settings) -> float:
