@@ -8,6 +8,8 @@ from typing import Protocol
 # Of a second, or of a short clip that is repeated: frames, and their values.
 MOST_FRAMES, MOST_VALUES = 4096, 1 << 26
 MOST_VALUES_PER_SAMPLE = 256
+# The least normal float32: below it, the floor is 0 there, and silence minus infinity.
+LEAST_FLOOR = 2.0**-126
 
 
 class Settings(Protocol):
@@ -150,8 +152,8 @@ def _work_fits(settings: Settings) -> bool:
 def _values_fit(settings: Settings) -> bool:
     frames_change = settings.frame_pre_emphasis != 0 or settings.remove_dc
     return (
-        settings.power_floor > 0
-        and settings.std > 0
+        LEAST_FLOOR <= settings.power_floor < math.inf
+        and LEAST_FLOOR <= settings.std < math.inf
         and math.isfinite(settings.mean)
         and 0 < settings.waveform_scale < math.inf
         and 0 < settings.power <= 2

@@ -47,6 +47,11 @@ def test_bands_without_a_width_are_refused() -> None:
         FrontEnd(f_min=0.0, f_max=0.001)(torch.rand(8000))
 
 
+def test_the_least_floor_keeps_silence_finite() -> None:
+    front_end = FrontEnd(power_floor=2.0**-126, clamp_power=True)
+    assert float(front_end(torch.zeros(16000)).min()) == pytest.approx(front_end.value_range[0])
+
+
 def test_seconds_and_n_frames_are_inverse() -> None:
     slow = FrontEnd(sample_rate=8000, hop_length=100, f_max=4000.0)
     for front_end in (FrontEnd(), slow, replace(slow, n_fft=255, win_length=255)):
@@ -105,6 +110,9 @@ def test_front_end_batch_equals_single_clips(front_end: FrontEnd) -> None:
         {"win_length": 512},
         {"f_min": 4000.0},
         {"std": 0.0},
+        {"std": math.inf},
+        {"power_floor": 1e-50},
+        {"power_floor": math.inf},
         {"mean": math.nan},
         {"hop_length": 1, "n_fft": 512},
         {"hop_length": 1, "n_fft": 64, "win_length": 64, "n_mels": 8},

@@ -31,7 +31,9 @@ OTHERS = {
         sample_rate=4000, n_fft=8, win_length=1, hop_length=1, n_mels=2, f_max=2e3, window="povey"
     ),
     "no bins": FrontEnd(n_fft=64, win_length=64, hop_length=32, n_mels=2, f_min=1010, f_max=1030),
-    "beyond float": FrontEnd(power_floor=1e-300, clamp_power=True, waveform_scale=1e39, mean=200.0),
+    "beyond float": FrontEnd(
+        power_floor=2**-126, clamp_power=True, waveform_scale=1e39, mean=200.0
+    ),
 }
 FRONT_ENDS = {**PRESETS, **OTHERS}
 PROGRAM = Path(__file__).parents[1] / "data" / "front_end.c"
