@@ -37,8 +37,13 @@ def _read(path: Path) -> FrontEnd:
         content = read_json(path)
     except OperationError as error:
         raise UsageError(str(error)) from error
-    if isinstance(content, dict):
-        content = content.get("front_end", content)
+    if isinstance(content, dict) and "front_end" in content:
+        if beside := sorted(content.keys() & {PRESET, *FrontEnd.__dataclass_fields__}):
+            raise UsageError(
+                f"{path} has {beside[0]} beside front_end, which would not count. Move it into "
+                f"front_end, or remove it."
+            )
+        content = content["front_end"]
     if not isinstance(content, dict):
         raise UsageError(f"{path} must hold settings by name, such as {{'n_mels': 40}}.")
     if content.get("function"):

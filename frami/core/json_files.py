@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 import types
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
@@ -44,13 +45,22 @@ def parse_json(text: str, source: str) -> Any:
     if len(text) > MAX_BYTES:
         raise _too_large(source)
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_unique)
         _check_levels(value)
         if "\\ud" in text.lower():  # half of a letter, which cannot be written to any file
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise OperationError(f"{source} is not readable JSON ({error}). Copy it again.") from error
     return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; of two values with one name, one would be ignored."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        name = next(name for name, times in Counter(n for n, _ in pairs).items() if times > 1)
+        raise ValueError(f"it has two values called {name[:40]!r}")
+    return content
 
 
 def _too_large(source: str | Path) -> OperationError:
