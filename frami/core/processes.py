@@ -49,12 +49,14 @@ def joined(environment: Mapping[str, str] = os.environ) -> Iterator[None]:
     If the block fails, one process raises the error, and the others exit without a word.
 
     Raises:
+        UsageError: The variables of the launcher are not numbers, or contradict each other.
         OperationError: Another process was lost.
     """
     global _members
     if processes_of_launcher(environment) < 2:
         yield
         return
+    _check_launcher(environment)
     store, own_rank, size = next(iter(rendezvous("env://")))
     with _errors_of(store):
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
@@ -66,6 +68,17 @@ def joined(environment: Mapping[str, str] = os.environ) -> Iterator[None]:
         finally:
             _members = 0, 1
     dist.destroy_process_group()
+
+
+def _check_launcher(environment: Mapping[str, str]) -> None:
+    """Refuse variables with which a process would fail, or wait for others in vain."""
+    for name, limit in (("RANK", int(environment["WORLD_SIZE"])), ("MASTER_PORT", 1 << 16)):
+        value = environment[name]
+        if not value.isdecimal() or int(value) >= limit:
+            raise UsageError(
+                f"{name} is {value!r}; it must be a number below {limit:,}. Start the processes "
+                f"with torchrun, or unset WORLD_SIZE for a single process."
+            )
 
 
 @contextmanager

@@ -19,6 +19,22 @@ def test_launcher_needs_a_place_to_meet() -> None:
     assert processes_of_launcher({}) == 1
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"RANK": "x"}, "RANK is 'x'; it must be a number below 2"),
+        ({"RANK": "2"}, "RANK is '2'; it must be a number below 2"),  # would wait for others
+        ({"MASTER_PORT": "http"}, "MASTER_PORT is 'http'; it must be a number below 65,536"),
+    ],
+)
+def test_impossible_variables_of_a_launcher_are_refused(
+    wrong: dict[str, str], message: str
+) -> None:
+    known = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
+    with pytest.raises(UsageError, match=message), processes.joined(known | wrong):
+        raise AssertionError
+
+
 def test_call_outside_the_block_is_that_of_one_process() -> None:
     assert (processes.rank(), processes.count()) == (0, 1)
     assert processes.from_first(lambda: 7) == 7
