@@ -178,14 +178,19 @@ def _disk() -> str:
 
 def _recordings() -> str:
     """Return the data sets in the folder that FRAMI_DATA names."""
+    from frami.core.files import expand
     from frami.data.recordings import load_dataset
 
     variable = os.environ.get("FRAMI_DATA")
     if not variable:
         return "not set; it can name the folder that holds esc50/, fsdd/, ..."
-    if not Path(variable).is_dir():
+    try:
+        folder = expand(variable)  # as the commands read it
+        folders = {path.name.lower() for path in folder.iterdir() if path.is_dir()}
+    except (FileNotFoundError, NotADirectoryError):
         return f"PROBLEM: {variable} is not a folder"
-    folders = {path.name.lower() for path in Path(variable).iterdir() if path.is_dir()}
+    except (OSError, UsageError) as error:
+        return f"PROBLEM: {error}"
     present = [
         name for name in registry.names("datasets") if load_dataset(name).FOLDER.lower() in folders
     ]

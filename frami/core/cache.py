@@ -29,7 +29,7 @@ _keeps_nothing = ContextVar("keeps_nothing", default=False)
 def cache_folder() -> Path | None:
     """Return the cache folder, which may not exist yet, or None if nothing is to be kept."""
     value = os.environ.get(VARIABLE, "")
-    if value == OFF or (not value and _keeps_nothing.get()):
+    if value.lower() == OFF or (not value and _keeps_nothing.get()):
         return None
     return expand(value) if value else platformdirs.user_cache_path("frami", appauthor=False)
 

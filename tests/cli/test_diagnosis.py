@@ -80,8 +80,12 @@ def test_doctor_lists_the_data_sets_in_frami_data(
     (tmp_path / "FSDD").mkdir()
     (tmp_path / "esc50").mkdir()
     assert report(call)["FRAMI_DATA"].endswith("holds esc10, esc50, esc50_second, fsdd")
-    monkeypatch.setenv("FRAMI_DATA", str(tmp_path / "nothing"))
-    assert report(call)["FRAMI_DATA"].startswith("PROBLEM")
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    monkeypatch.setenv("FRAMI_DATA", f"~/{tmp_path.name}")
+    assert report(call)["FRAMI_DATA"].endswith("holds esc10, esc50, esc50_second, fsdd")
+    for wrong in (str(tmp_path / "nothing"), "x" * 300):
+        monkeypatch.setenv("FRAMI_DATA", wrong)
+        assert report(call)["FRAMI_DATA"].startswith("PROBLEM")
 
 
 def test_doctor_reports_a_package_that_cannot_be_imported(

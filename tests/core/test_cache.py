@@ -90,6 +90,8 @@ def test_the_variable_names_the_folder_or_turns_the_cache_off(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert cache_folder() == folder.parent
+    monkeypatch.setenv("FRAMI_CACHE", "OFF")
+    assert cache_folder() is None
     monkeypatch.setenv("FRAMI_CACHE", "off")
     pack = Pack("spectrograms", "1")
     pack.add(CONTENTS)
