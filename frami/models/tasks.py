@@ -178,6 +178,8 @@ def _binary_probabilities(target: Tensor) -> Tensor:
 
 def _clip_and_frame_weights(logits: Tensor) -> Tensor:
     """Return 1 for the choices of the clip and ``1 / N'`` for those of the frames, ``(J,)``."""
+    if logits.dim() == 2:  # those of the clip alone, as when a student is compared with its teacher
+        return torch.ones(logits.shape[1], device=logits.device)
     classes, columns = logits.shape[1:]
     weights = torch.full((classes, columns), 1 / max(1, columns - 1), device=logits.device)
     weights[:, 0] = 1

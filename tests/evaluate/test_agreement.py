@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from frami.evaluate.agreement import agreement
+from frami.evaluate.agreement import agreement, divergence
 from frami.models.architecture import Architecture
 from frami.models.model import Model
 
@@ -31,3 +31,13 @@ def test_of_events_it_is_that_of_the_clips_tags(teacher: Model) -> None:
     first = [torch.tensor([[1.0, -1, -1], [1, -1, -1]]), torch.tensor([[1.0, 1], [-1, 1]])]
     second = [torch.tensor([[1.0, 2, 2], [-1, 2, 2]]), torch.tensor([[1.0, -1], [-1, -1]])]
     assert agreement(detector, first, second) == pytest.approx(3 / 4)
+
+
+def test_divergence_of_events_is_that_of_the_clips_tags(teacher: Model) -> None:
+    detector = Model.build(
+        Architecture.from_options("crnn", 8), teacher.front_end, ("a", "b"), "sound-events"
+    )
+    tagger = replace(teacher, task="multi-label")
+    first, second = torch.tensor([[1.0, -1], [2, 0]]), torch.tensor([[0.0, -1], [1, 1]])
+    expected = divergence(tagger, first, second)
+    assert divergence(detector, first, second) == pytest.approx(expected) != 0
