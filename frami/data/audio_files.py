@@ -28,14 +28,16 @@ class AudioIndex:
     def find(self, name: str) -> str | None:
         """Return the path of a file below the folder, or None if there is none.
 
+        The file with exactly this name comes first, then those with another suffix.
+
         Args:
             name: Its path below the folder, with or without the suffix of an audio file.
         """
         if not is_below(name):
             return None
         parent, _, _ = name.rpartition("/")
-        found = self._list(parent).get(_key(name))
-        return found[0] if found else None
+        found = self._list(parent).get(_key(name), [])
+        return name if name in found else next(iter(found), None)
 
     def names(self, parent: str) -> list[str]:
         """Return the paths of the audio files directly in a folder, sorted."""

@@ -15,9 +15,10 @@ cannot be downloaded here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -45,6 +46,8 @@ SAMPLE_RATE = 16000
 FOLDER = "desed"
 WEAK = "train/weak"
 UNLABELED = "train/unlabel_in_domain"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -110,16 +113,12 @@ def _read_events(
     folder: Path, index: AudioIndex, part: str, durations: Path | None = None
 ) -> dict[str, Annotation]:
     """Return the annotations of a part by name below audio/, checked against its audio files."""
-    events_of = {
-        _locate(index, part, name): events
-        for name, events in read_strong_labels(_table(folder, part)).items()
-    }
+    table = _table(folder, part)
+    events_of = _by_file(index, part, table, read_strong_labels(table))
     available = {n: e for n, e in events_of.items() if _is_there(folder, n)}
     lengths = {}
     if durations is not None and durations.is_file():
-        lengths = {
-            _locate(index, part, name): length for name, length in read_durations(durations).items()
-        }
+        lengths = _by_file(index, part, durations, read_durations(durations))
     check_events_within_clips(folder / "audio", available, lengths)
     return {
         name: Annotation([event.label for event in events], events)
@@ -137,12 +136,25 @@ def _locate(index: AudioIndex, part: str, name: str) -> str:
     return index.find(f"{part}/{name}") or f"{part}/{name}"
 
 
+def _by_file(index: AudioIndex, part: str, table: Path, rows: Mapping[str, T]) -> dict[str, T]:
+    """Return the rows of a table by the path of their file, which two names must not share."""
+    listed_as: dict[str, str] = {}
+    for name in rows:
+        path = _locate(index, part, name)
+        if path in listed_as:
+            raise UsageError(
+                f"{table} lists {listed_as[path]!r} and {name!r}, but both are the file {path}. "
+                f"Write one name for it, or add the other file."
+            )
+        listed_as[path] = name
+    return {path: rows[name] for path, name in listed_as.items()}
+
+
 def _read_weak_labels(folder: Path, index: AudioIndex) -> dict[str, Annotation]:
     table = _table(folder, WEAK)
     labels_of = read_weak_labels(table) if table.is_file() else {}
-    return {
-        _locate(index, WEAK, name): Annotation(labels, None) for name, labels in labels_of.items()
-    }
+    of_file = _by_file(index, WEAK, table, labels_of)
+    return {name: Annotation(labels, None) for name, labels in of_file.items()}
 
 
 def _unlabeled(folder: Path, index: AudioIndex) -> dict[str, Annotation]:

@@ -120,6 +120,20 @@ def test_desed_table_with_a_byte_order_mark_is_read(desed: Path) -> None:
     assert len(load_split("desed", desed, test_fold="validation").labels) == 3
 
 
+def test_desed_keeps_files_apart_that_differ_in_their_suffix(desed: Path) -> None:
+    table = desed / "metadata/validation/validation.tsv"
+    table.write_text(table.read_text() + "YZZ_0.000_10.000.flac\t4.0\t5.0\tDog\n")
+    with pytest.raises(UsageError, match=r"'YZZ_0.000_10.000.flac', but both are the file"):
+        load_split("desed", desed, test_fold="validation")
+    write_sound(desed / "audio/validation/validation/YZZ_0.000_10.000.flac", 10.0)
+    test = load_split("desed", desed, test_fold="validation").test
+    assert dict(zip((Path(name).name for name in test.names), test.events or (), strict=True)) == {
+        "YZZ_0.000_10.000.flac": ((4.0, 5.0, 0),),
+        "YZZ_0.000_10.000.wav": ((1.5, 2.5, 0),),
+        "Yquiet_0.000_10.000.wav": (),
+    }
+
+
 def test_table_cannot_name_files_outside_the_folder(desed: Path, tmp_path: Path) -> None:
     inner = tmp_path / "inner"
     inner.mkdir()
