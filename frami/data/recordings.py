@@ -167,21 +167,26 @@ class Split:
 
         Where the ids of the clips are known, they count as well.
         """
-        train = self.train
-        annotated: tuple[object, ...] = (
-            self.labels,
-            train.names,
-            np.asarray(train.targets).tolist(),
-            train.events,
-        )
-        if train.ids:
-            annotated = *annotated, train.ids
-        return hashlib.sha256(repr(annotated).encode()).hexdigest()[:8]
+        return _annotations_digest(self.labels, self.train)
+
+
+def _annotations_digest(labels: tuple[str, ...], recordings: Recordings) -> str:
+    """Return 8 hex digits of labels, names and annotations, and of the ids where they are known."""
+    annotated: tuple[object, ...] = (
+        labels,
+        recordings.names,
+        np.asarray(recordings.targets).tolist(),
+        recordings.events,
+    )
+    if recordings.ids:
+        annotated = *annotated, recordings.ids
+    return hashlib.sha256(repr(annotated).encode()).hexdigest()[:8]
 
 
 def fingerprint_of_both_sides(split: Split) -> str:
     """Return digits of the training and the test clips: their annotations and their contents."""
-    names = settings_id({"train": split.annotations_id, "validation": split.test.names})
+    held_out = _annotations_digest(split.labels, split.test)
+    names = settings_id({"train": split.annotations_id, "validation": held_out})
     contents = [contents_digest(side) for side in (split.train, split.test)]
     return f"{names}-{settings_id({'contents': contents})}"
 

@@ -12,7 +12,12 @@ import soundfile
 
 from frami.core.errors import OperationError, UsageError
 from frami.core.run import Run
-from frami.data.recordings import Recordings, Split, contents_digest
+from frami.data.recordings import (
+    Recordings,
+    Split,
+    contents_digest,
+    fingerprint_of_both_sides,
+)
 
 NAMES = ("0.wav", "1.wav", "2.wav")
 
@@ -76,6 +81,17 @@ def test_recordings_that_come_from_no_file_or_have_ids_need_no_digest(folder: Pa
     for train in (computed, known):
         other = replace(split, train=train)
         assert other.fingerprint == other.annotations_id
+
+
+def test_both_sides_with_other_labels_of_test_clips_are_others(folder: Path) -> None:
+    # Soundscapes for validation are mixed from test clips by their labels.
+    train, test, exchanged = (
+        Recordings.from_files(folder, list(zip(NAMES, targets, strict=True)))
+        for targets in ((0, 1, 2), (0, 1, 2), (1, 0, 2))
+    )
+    split = Split("mine", "1", NAMES, train, test)
+    other = replace(split, test=exchanged)
+    assert fingerprint_of_both_sides(split) != fingerprint_of_both_sides(other)
 
 
 def test_a_file_that_is_not_there_is_named(folder: Path) -> None:
