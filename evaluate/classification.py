@@ -34,8 +34,9 @@ def classification_scores(
         predicted: Predicted class of each clip, ``(S,)``.
 
     Returns:
-        ``accuracy``, ``macro_f1``, ``per_class`` (clips, recall and precision by label), and
-        ``confusion`` ``(K, K)``, the number of clips with the true class by row.
+        ``accuracy``, ``macro_f1``, ``per_class`` (clips, recall and precision by label),
+        ``confusion`` ``(K, K)``, the number of clips with the true class by row, and ``labels``,
+        the classes of its rows and columns.
 
     Raises:
         UsageError: Two classes have the same name.
@@ -59,4 +60,5 @@ def classification_scores(
         ),
         "per_class": per_class,
         "confusion": counts.tolist(),
+        "labels": list(labels),
     }

@@ -82,7 +82,8 @@ def score(
         - ``answers``: name, true label, predicted label and probability of each clip
           (`frami.evaluate.answers.clip_answers`),
         - ``mistakes``: the worst mistakes (`frami.evaluate.answers.worst_mistakes`),
-        - ``confusion`` for ``single-label``: clips by true class (row) and predicted class,
+        - ``confusion`` for ``single-label``: clips by true class (row) and predicted class, and
+          ``labels``, the classes of its rows and columns,
         - ``events`` for ``sound-events``: the events found in each clip.
 
     Raises:

@@ -18,12 +18,11 @@ from frami.reporting.gallery import MAX_CLIPS, choose_cards, draw_gallery
 from frami.reporting.inline import to_png_address
 from frami.reporting.page_audit import audit_parts
 from frami.reporting.page_steps import TITLES, role_of
-from frami.reporting.untrusted import sequence, shown
+from frami.reporting.untrusted import shown
 
 
 def draw_runs(runs: Sequence[FoundRun], notes: list[str]) -> dict[str, Any]:
     """Return what a page shows of the small files of runs; add what is left out to the notes."""
-    labels = next((_labels(run) for run in runs if run.kind in ("model", "store")), [])
     benches = of_kind(runs, "bench")
     return {
         "losses": [
@@ -35,7 +34,7 @@ def draw_runs(runs: Sequence[FoundRun], notes: list[str]) -> dict[str, Any]:
             {
                 "name": run.name,
                 "tables": page_figures.score_tables(run),
-                "confusion": page_figures.draw_confusion(run.content, labels),
+                "confusion": page_figures.draw_confusion(run.content),
             }
             for run in of_kind(runs, "scores")
         ],
@@ -44,10 +43,6 @@ def draw_runs(runs: Sequence[FoundRun], notes: list[str]) -> dict[str, Any]:
         "cost_tables": [page_figures.cost_table(run) for run in benches],
         "audits": [audit_parts(run, notes) for run in of_kind(runs, "audit")],
     }
-
-
-def _labels(run: FoundRun) -> list[str]:
-    return [shown(label) for label in sequence(run.content.get("labels"))]
 
 
 def draw_stores(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -41,11 +41,12 @@ COST_COLUMNS = ("suite", "dataset", "fold", "teacher", "student", "source", "see
 
 def draw_losses(run: FoundRun) -> list[Markup]:
     """Return a chart of each loss of a run."""
-    rows = run.losses[:: max(1, len(run.losses) // MAX_POINTS)]
+    rows = run.losses
     time = "round" if rows and "round" in rows[0] else "step"
     charts_of_run = []
     for name in charts.loss_names([{time: 0.0, **row} for row in rows])[:MAX_LOSSES]:
         points = [{time: row.get(time, 0.0), name: row[name]} for row in rows if name in row]
+        points = [*points[: -1 : max(1, len(points) // MAX_POINTS)], points[-1]]
         with page_theme():
             figure = charts.loss_curves(points)
         ends = f"from {points[0][name]:.3g} to {points[-1][name]:.3g}"
@@ -62,19 +63,15 @@ def draw_map(model: Model, store: Store, real: Clips | None) -> Markup:
     return to_svg(figure, f"Map of pooled features; crosses are synthetic clips.{circles}")
 
 
-def draw_confusion(content: Mapping[str, Any], labels: Sequence[str]) -> Markup | None:
-    """Return the confusion matrix of scores; None without one, or with one that is too large.
-
-    Args:
-        content: The scores.
-        labels: Class names of the models of the report.
-    """
+def draw_confusion(content: Mapping[str, Any]) -> Markup | None:
+    """Return the confusion matrix of scores; None without one, or with one that is too large."""
     counts = sequence(content.get("confusion"))
     rows = [[float(n) for n in sequence(row) if is_number(n)] for row in counts]
     if not 2 <= len(rows) <= MAX_MATRIX or any(len(row) != len(rows) for row in rows):
         return None
-    per_class = [shown(label) for label in mapping(content.get("per_class"))]
-    named = (names for names in (per_class, list(labels)) if len(names) == len(rows))
+    # The labels of a model do not do: the data set may have others, or another order of them.
+    labels, per_class = sequence(content.get("labels")), mapping(content.get("per_class"))
+    named = ([*map(shown, names)] for names in (labels, per_class) if len(names) == len(rows))
     labels = next(named, [str(k) for k in range(len(rows))])
     with page_theme():
         figure = charts.confusion_matrix(labels, np.array(rows))

@@ -12,6 +12,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import h5py
 import numpy as np
@@ -21,10 +22,12 @@ from frami.core.errors import OperationError, UsageError
 from frami.data.checksums import write_checksums
 from frami.data.store import Store, store_run_folder
 from frami.data.tables import read_spreadsheet
+from frami.evaluate.classification import classification_scores
 from frami.inversion.synthesize import synthesize
 from frami.models.architecture import Architecture
 from frami.models.model import Model
-from frami.reporting import untrusted
+from frami.reporting import charts, page_figures, untrusted
+from frami.reporting.found_runs import FoundRun
 from frami.reporting.page_figures import COST_NUMBERS
 from frami.reporting.report import report
 from frami.training.distill import distill
@@ -195,6 +198,29 @@ def test_report_shows_scores_export_audit_and_costs(tmp_path: Path) -> None:
     assert "Accuracy against cost: cpu, tones, 0, resnet, small" in charts
     assert any(label.startswith("Confusion matrix") for label in charts)
     assert "No audit is part" not in page.text
+
+
+def test_confusions_have_the_labels_of_the_scores_in_their_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spy = Mock(wraps=charts.confusion_matrix)
+    monkeypatch.setattr(charts, "confusion_matrix", spy)
+    targets = np.array([0, 0])  # no clip has the second class
+    scores = classification_scores(("zed", "ant"), targets, targets)
+    page_figures.draw_confusion(scores)
+    page_figures.draw_confusion({"confusion": scores["confusion"]})
+    assert [call.args[0] for call in spy.call_args_list] == [["zed", "ant"], ["0", "1"]]
+
+
+def test_losses_of_long_runs_are_drawn_to_the_last_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = [{"round": k, "even" if k % 2 == 0 else "odd": float(k)} for k in range(1000)]
+    spy = Mock(wraps=charts.loss_curves)
+    monkeypatch.setattr(charts, "loss_curves", spy)
+    page_figures.draw_losses(FoundRun(path=Path("run"), kind="run", losses=losses))
+    drawn = [call.args[0] for call in spy.call_args_list]
+    ends = [(points[0]["round"], points[-1]["round"]) for points in drawn]
+    assert ends == [(0, 998), (1, 999)]
+    assert all(len(points) <= 2 * page_figures.MAX_POINTS for points in drawn)
 
 
 def test_report_refuses_a_store_of_another_teacher(store: Store, tmp_path: Path) -> None:
