@@ -10,12 +10,11 @@ from typing import Any
 from frami.auditing.evaluation import Finding
 from frami.core.errors import UsageError
 from frami.core.json_files import has_type, shorten
+from frami.data.composition import used_recordings
 from frami.data.store import Store
 from frami.models.model import Model
 
 ENTRY = "privacy"  # of a bundle's provenance: {"epsilon": ..., "delta": ...}
-# Settings of a store that was not made from its teacher alone.
-USES = {"moments": "moments of recordings", "recordings": "recordings"}
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,9 @@ def describe(statement: Statement, store: Store | None, bound: float) -> list[st
         "The guarantee does not cover moments of recordings (frami moments), distillation on "
         "recordings, or a choice of models and settings by a score on private recordings.",
     ]
-    if store is not None and (used := [name for name in USES if store.settings.get(name)]):
+    if store is not None and (used := used_recordings(store.settings)):
         sentences.append(
-            f"This store was made with {USES[used[0]]}, so the guarantee of the teacher does not "
+            f"This store was made with {used}, so the guarantee of the teacher does not "
             f"extend to it, nor to students of it."
         )
     if bound > statement.epsilon:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from frami.core.text import count, preview
+from frami.data.merge import MERGED
 from frami.data.store import Store
 
+# Settings of a store that was not made from its teacher alone.
+USES = {"moments": "moments of recordings", "recordings": "recordings"}
 MOST_FREQUENT = 3
 NEAR_CHANCE = 0.1
 FEWEST_CLIPS, FEWEST_OF_CLASS = 32, 8  # that a warning needs
@@ -28,6 +33,25 @@ class Origin:
     method: str
     seed: int
     clips: int
+
+
+def used_recordings(settings: Any) -> str:
+    """Return which of `USES` clips were made with, besides the teacher; empty if none.
+
+    Args:
+        settings: Settings of a store, or what a bundle holds in their place. Those of a merged
+            store have the settings of each part.
+    """
+    merged = settings.get(MERGED) if isinstance(settings, Mapping) else None
+    parts = merged if isinstance(merged, list) else []
+    each = [settings, *(part.get("settings") for part in parts if isinstance(part, Mapping))]
+    used = (
+        text
+        for one in each
+        for name, text in USES.items()
+        if isinstance(one, Mapping) and one.get(name)
+    )
+    return next(used, "")
 
 
 def origins(store: Store) -> list[Origin]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from frami.core.text import count, make_printable, preview
+from frami.data.composition import used_recordings
 from frami.export.measure import Row, cells
 from frami.models.card_header import card_header
 from frami.models.model import Model
@@ -171,7 +172,9 @@ def _origin(model: Model) -> str:
     if "method" in source:
         number = source.get("clips")  # a bundle may hold anything
         clips = count(number, "clip") if isinstance(number, int) else "clips of an unknown number"
-        return f"from synthetic clips alone (method {_plain(source['method'])}, {clips})"
+        used = used_recordings(source.get("settings"))
+        kind = f"clips made with {used}" if used else "synthetic clips alone"
+        return f"from {kind} (method {_plain(source['method'])}, {clips})"
     return f"from recordings ({_plain(source.get('dataset', 'of an unknown data set'))})"
 
 

@@ -10,6 +10,7 @@ from frami.audio.frontend import FrontEnd
 from frami.core.progress import format_duration, silent
 from frami.core.settings import settings_from_json
 from frami.core.text import count, preview
+from frami.data.composition import used_recordings
 from frami.data.store import Store
 from frami.reporting.belonging import store_of, students_of, teacher_fingerprint
 from frami.reporting.describe import format_front_end
@@ -132,7 +133,9 @@ def _sentence(run: FoundRun, role: str) -> str:
         return f"A {_network(run)}, distilled with the recipe {recipe} {_source(run)}.{took}"
     if role == "store":
         clips, method = count(run.content["clips"], "clip"), shown(run.content["method"])
-        return f"{clips}, made from the teacher alone by the method {method}.{took}"
+        used = used_recordings(run.content["settings"])
+        origin = f"the teacher and {used}" if used else "the teacher alone"
+        return f"{clips}, made from {origin} by the method {method}.{took}"
     sentences = {
         "export": "The student as files for a device, with the figures of each file.",
         "scores": f"Scores of {' with '.join(students_of(run)) or 'a model'} on recordings.",

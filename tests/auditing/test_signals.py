@@ -102,6 +102,16 @@ def test_a_guarantee_does_not_cover_a_store_with_moments(store: Store) -> None:
     assert "does not hold" in " ".join(describe(statement, store, 2.5))
 
 
+def test_a_guarantee_does_not_cover_a_merged_store_with_recordings(store: Store) -> None:
+    parts = [{"settings": {}}, {"settings": {"recordings": {"dataset": "tones"}}}]
+    store.settings.clear()
+    store.settings["merged"] = parts[:1]
+    statement = Statement(2.0, 1e-5)
+    assert "made with recordings" not in " ".join(describe(statement, store, 0.0))
+    store.settings["merged"] = parts
+    assert "made with recordings, so" in " ".join(describe(statement, store, 0.0))
+
+
 @pytest.mark.parametrize("epsilon", ["x", [], True, 10**400, {}, -1.0])
 def test_a_guarantee_in_a_bundle_may_be_anything(epsilon: object) -> None:
     privacy = {"epsilon": epsilon, "delta": 1e-5}

@@ -25,6 +25,29 @@ def test_source_of_a_stranger_needs_no_number_of_clips(
     assert f"(method {source['method']}, clips of an unknown number)" in card
 
 
+@pytest.mark.parametrize(
+    ("settings", "origin"),
+    [
+        ({}, "from synthetic clips alone"),
+        ("x", "from synthetic clips alone"),
+        ({"merged": [5, {"settings": 5}]}, "from synthetic clips alone"),
+        ({"moments": "abc"}, "from clips made with moments of recordings"),
+        ({"recordings": {"dataset": "fsdd"}}, "from clips made with recordings"),
+        (
+            {"merged": [{"settings": {"recordings": {}}}, {"settings": {"recordings": {"a": 1}}}]},
+            "from clips made with recordings",
+        ),
+    ],
+)
+def test_recordings_that_clips_were_made_with_are_named(
+    settings: Any, origin: str, teacher: Model
+) -> None:
+    source = {"method": "m", "clips": 8, "settings": settings}
+    assert f"{origin} (method m, 8 clips)" in render(
+        replace(teacher, provenance={"source": source})
+    )
+
+
 @pytest.mark.parametrize("key", ["license", "dataset", "source", "other"])
 def test_texts_of_a_stranger_are_no_marks(key: str, teacher: Model) -> None:
     value = {"method": HOSTILE, "clips": 5} if key == "source" else HOSTILE
