@@ -45,7 +45,7 @@ def score_all_folds(
 
     Returns:
         ``folds`` (the scores of each fold, by its name), ``mean`` and ``standard_error`` (for each
-        measure; the error is None for one fold), ``clips``, ``fingerprints`` (those of the models of
+        measure; the error is None for one fold), ``clips``, ``fingerprints`` (of the models of
         each fold, without the teacher), and ``missing_folds``: the folds without a model, with the
         folder that is not there.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import librosa
 import pytest
 import torch
@@ -90,7 +92,12 @@ def test_effective_bins_predict_the_spread_of_noise(name: str) -> None:
 @pytest.mark.parametrize(("rate", "n_fft"), [(22050, 551), (16000, 401), (7999, 255), (8000, 256)])
 def test_filterbank_matrix_of_an_odd_transform_equals_librosa(rate: int, n_fft: int) -> None:
     """The highest bin of an odd transform lies below half the rate; 25 ms are 551 samples."""
-    sizes = {"n_fft": n_fft, "win_length": n_fft, "hop_length": n_fft // 2, "n_mels": 20}
+    sizes: dict[str, Any] = {
+        "n_fft": n_fft,
+        "win_length": n_fft,
+        "hop_length": n_fft // 2,
+        "n_mels": 20,
+    }
     front_end = FrontEnd(sample_rate=rate, f_max=rate / 2, filterbank="librosa", **sizes)
     expected = torch.from_numpy(librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=20, fmin=50))
     torch.testing.assert_close(filterbanks.filterbank_matrix(front_end).T, expected)
@@ -98,7 +105,7 @@ def test_filterbank_matrix_of_an_odd_transform_equals_librosa(rate: int, n_fft: 
 
 @pytest.mark.parametrize("name", ["librosa", "gammatone", "constant-q"])
 def test_band_of_a_tone_is_the_same_for_odd_and_even_transforms(name: str) -> None:
-    sizes = {"win_length": 400, "hop_length": 200, "n_mels": 20}
+    sizes: dict[str, Any] = {"win_length": 400, "hop_length": 200, "n_mels": 20}
     odd, even = (FrontEnd(n_fft=n, filterbank=name, **sizes) for n in (4001, 4000))
     tone = torch.sin(2 * torch.pi * torch.arange(16000).double() * 7000 / 16000)
     torch.testing.assert_close(odd(tone)[:, 20:60], even(tone)[:, 20:60], atol=2e-3, rtol=0)
