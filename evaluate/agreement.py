@@ -48,7 +48,8 @@ def divergence(model: Model, first: Tensor, second: Tensor) -> float:
         first: Logits ``(S, K)``, those of the teacher.
         second: The same for the student and the same clips.
     """
-    return float(model.network.task.kl_terms(first, second).sum(dim=1).mean())
+    terms = model.network.task.kl_terms(first, second)
+    return max(0.0, float(terms.sum(dim=1).mean()))  # rounding can make it negative
 
 
 def answers(model: Model, clips: Clips, runtime: Runtime) -> Tensor:

@@ -44,7 +44,8 @@ from frami.core.errors import UsageError
     type=types.MODEL,
     metavar="MODEL",
     help="Compare with this model: agreement is the share of clips with the same answer, "
-    "divergence the mean KL(teacher, model) in nats.",
+    "divergence the mean KL(teacher, model) in nats. With --labels, both are those of the models' "
+    "own classes.",
 )
 @options.trust_option
 @options.recording_options(required=True, fold_required=False)
