@@ -84,11 +84,12 @@ def _gains(values: Pairs, name: str) -> list[float]:
 
 def _clause(name: str, rival: str, values: Pairs) -> tuple[str, str]:
     """Return the verdict on FRAMI in one measure, and the clause that says it."""
-    gain = statistics.mean(_gains(values, name))
-    verdict, to = (
-        ("loses", "to") if gain < 0 else ("leads", "over") if gain else ("is level", "with")
-    )
-    means = " against ".join(f"{statistics.mean(each):.3f}" for each in zip(*values, strict=True))
+    own, other = (f"{statistics.mean(each):.3f}" for each in zip(*values, strict=True))
+    is_ahead = statistics.mean(_gains(values, name)) > 0
+    verdict, to = ("leads", "over") if is_ahead else ("loses", "to")
+    if own == other:
+        verdict, to = "is level", "with"
+    means = f"{own} against {other}"
     title = measure(name).title.replace(", unheard", " on unheard recordings")
     return verdict, f"in {title} {to} {rival} ({means}, {_distance(_gains(values, name))})"
 

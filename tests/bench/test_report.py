@@ -110,6 +110,12 @@ def test_lead_sentence_compares_only_pairs_and_leaves_out_recordings_and_forms_o
     )
 
 
+def test_lead_sentence_calls_means_that_print_alike_level() -> None:
+    rows = rows_of({"FRAMI": (0.5, 0.6, 0.7), "CMI": (0.5, 0.6, 0.7009)})
+    level = "FRAMI is level in accuracy with CMI (0.600 against 0.600, 1.0 standard errors)"
+    assert level in lead_sentence(rows)
+
+
 def test_lead_sentence_compares_expensive_methods_with_the_larger_row_of_frami() -> None:
     scores = {"FRAMI": 0.6, "FRAMI, 2.5 times the steps": 0.8, "CMI": 0.7, "FastMeta": 0.65}
     costs = {"FRAMI": "10", "FRAMI, 2.5 times the steps": "25", "CMI": "25", "FastMeta": "24"}
