@@ -19,7 +19,8 @@ from frami.audio.synthesizer import random_sounds
 from frami.core.memory import raise_if_full
 from frami.inversion.hooks import BatchNormStats, never_updated, record_batch_norm_inputs
 from frami.models import axes
-from frami.models.foreign import Adoption, undo_activation
+from frami.models.foreign import Adoption
+from frami.models.tasks import undo_activation
 
 EARLY = 3  # batch norms that are compared
 # Divergence from which on the values differ from those of training. A front end of another library

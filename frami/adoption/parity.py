@@ -21,9 +21,10 @@ from frami.core import files
 from frami.core.errors import OperationError, UsageError
 from frami.core.text import count
 from frami.models import axes
-from frami.models.foreign import Adoption, undo_activation
+from frami.models.foreign import Adoption
 from frami.models.model import Model, load
 from frami.models.rendering import render_waveform
+from frami.models.tasks import undo_activation
 
 GOLDEN_FILE = "golden.safetensors"  # in a bundle: waveform (T,), features (F, N), logits (K,)
 

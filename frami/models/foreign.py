@@ -21,13 +21,13 @@ from frami.models.hooks import (
     replace_output,
 )
 from frami.models.network import Classifier, Output
+from frami.models.output_rate import LONG, measure, place_frames
 from frami.models.pooling import statistics_pooling
 from frami.models.rendering import render_waveform, samples_of
-from frami.models.tasks import SINGLE_LABEL
+from frami.models.tasks import SINGLE_LABEL, undo_activation
 
 ARCHITECTURE = "adopted"  # the name of the network in model.json
 ACTIVATIONS = ("", "softmax", "sigmoid")
-SMALLEST_PROBABILITY = 1e-7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +135,7 @@ class ForeignNetwork(Classifier):
     """
 
     keeps_layout = True  # code of others may call view(), which needs contiguous tensors
+    covered = 0.0  # frames that an output frame covers; measured when a detector's model is created
 
     def __init__(
         self, module: nn.Module, adoption: Adoption, front_end: FrontEnd, classes: int
@@ -167,10 +168,13 @@ class ForeignNetwork(Classifier):
         mel = axes.repeat_frames(mel, fitting)[:, :, :fitting]
         with record_outputs(self.module, self.adoption.selectors) as recorded:
             self._run(mel)
-        # Of a clip that was repeated, the frames of the first copy are kept.
-        kept = min(1.0, n_frames / mel.shape[2])
-        output = self._read(recorded, len(mel), kept)
-        return Output(**output, task=self.task)
+        return Output(**self._read(recorded, mel, n_frames), task=self.task)
+
+    def measure_output_rate(self, longest: int) -> None:
+        """Measure what a detector's output frame covers; it takes clips of ``longest`` frames."""
+        if self.adoption.frame_logits and not self.covered:
+            lengths = [self.adoption.fitting_frames(n_frames) for n_frames in (LONG, longest)]
+            self.covered = measure(self, self.front_end.n_mels, lengths)
 
     def _run(self, mel: Tensor) -> None:
         """Run the module on spectrograms ``(B, F, N)``."""
@@ -204,9 +208,11 @@ class ForeignNetwork(Classifier):
         logits = recorded[self.adoption.logits].float().reshape(len(waveform), -1)
         return undo_activation(logits, self.adoption.activation)
 
-    def _read(self, recorded: dict[str, Tensor], clips: int, kept: float) -> dict[str, Any]:
-        """Return the parts of an `Output` from the recorded tensors."""
-        adoption = self.adoption
+    def _read(self, recorded: dict[str, Tensor], mel: Tensor, n_frames: int) -> dict[str, Any]:
+        """Return the parts of an `Output` from what was recorded on clips of ``n_frames``."""
+        adoption, clips = self.adoption, len(mel)
+        # Of a clip that was repeated, the frames of the first copy are kept.
+        kept = min(1.0, n_frames / mel.shape[2])
         missing = [selector for selector in adoption.selectors if selector not in recorded]
         if missing:
             raise OperationError(f"The module {missing[0]!r} did not run. Adopt the model again.")
@@ -227,8 +233,10 @@ class ForeignNetwork(Classifier):
         stats = recorded[adoption.stats].float().reshape(clips, -1) if adoption.stats else None
         frame_logits = None
         if adoption.frame_logits:
-            frames = read(adoption.frame_logits, adoption.frame_logits_axes)
-            frame_logits = undo_activation(frames, adoption.frame_activation)
+            values = recorded[adoption.frame_logits].float()
+            frames = axes.to_frames(values, adoption.frame_logits_axes, **grid)
+            frames = undo_activation(frames, adoption.frame_activation)
+            frame_logits = place_frames(frames, n_frames, self.covered)
         return {
             "logits": undo_activation(logits, adoption.activation),
             "hidden": hidden,
@@ -236,12 +244,3 @@ class ForeignNetwork(Classifier):
             "embedding": embedding.mean(dim=2) if embedding.dim() == 3 else embedding,
             "frame_logits": frame_logits,
         }
-
-
-def undo_activation(values: Tensor, activation: str) -> Tensor:
-    """Return logits from the output of an activation; probabilities are limited to 1e-7."""
-    if activation == "softmax":
-        return values.clamp_min(SMALLEST_PROBABILITY).log()
-    if activation == "sigmoid":
-        return values.logit(eps=SMALLEST_PROBABILITY)
-    return values

@@ -22,7 +22,7 @@ from frami.models.architecture import Architecture, check_architecture, check_re
 from frami.models.bundle import list_pretrained as list_pretrained
 from frami.models.bundle import resolve_bundle as resolve_bundle
 from frami.models.description import describe_model
-from frami.models.foreign import Adoption
+from frami.models.foreign import Adoption, ForeignNetwork
 from frami.models.intake import check_labels, take_in
 from frami.models.network import Classifier, Output, frozen
 
@@ -65,6 +65,8 @@ class Model:
         object.__setattr__(self, "labels", check_labels(self.labels, self.network.classes))
         object.__setattr__(self, "frame_range", check_frame_range(self.frame_range))
         self.network.task = tasks.find_task(self.task)
+        if isinstance(self.network, ForeignNetwork):
+            self.network.measure_output_rate(self.frame_range[1])
 
     @classmethod
     def build(

@@ -39,6 +39,8 @@ from torch import Tensor
 
 from frami.core.errors import unknown_name
 
+SMALLEST_PROBABILITY = 1e-7  # of networks of other code
+
 
 def _sigmoid_inverse(probabilities: Tensor) -> Tensor:
     return probabilities.logit(eps=1e-12 if probabilities.dtype == torch.float64 else 1e-6)
@@ -221,3 +223,12 @@ def find_task(name: str) -> Task:
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
     return TASKS[name]
+
+
+def undo_activation(values: Tensor, activation: str) -> Tensor:
+    """Return logits from the output of an activation; probabilities are limited to 1e-7."""
+    if activation == "softmax":
+        return values.clamp_min(SMALLEST_PROBABILITY).log()
+    if activation == "sigmoid":
+        return values.logit(eps=SMALLEST_PROBABILITY)
+    return values
