@@ -101,7 +101,8 @@ def evaluate(
     values = -attack.values if attack.reverse else attack.values
     positive = ~is_member if attack.reverse else is_member
     area = area_under_curve(values, positive)
-    test = permutation_test(values, positive, groups, rng, settings.permutations)
+    level = 1 - confidence
+    test = permutation_test(values, positive, groups, rng, settings.permutations, level=level)
     spread = bootstrap_deviation(values, positive, groups, rng, settings.bootstrap)
     margin = float(norm.ppf((1 + confidence) / 2)) * spread
     rates = [rate_at(values, positive, groups, f, confidence) for f in _rates(attack, is_member)]
@@ -111,7 +112,7 @@ def evaluate(
         for own in (groups[positive], groups[~positive])
     )
     needed = float(norm.ppf(confidence) + norm.ppf(settings.power)) * test.deviation
-    area_leaks = test.p_value <= 1 - confidence and area - margin > 0.5
+    area_leaks = test.p_value <= level and area - margin > 0.5
     return Finding(
         attack=attack.attack,
         reverse=attack.reverse,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,7 @@ def permutation_test(
     rng: Generator,
     permutations: int,
     *,
+    level: float = 1.0,
     two_sided: bool = False,
 ) -> PermutationTest:
     """Return the permutation test of the area under the curve.
@@ -46,9 +48,12 @@ def permutation_test(
         is_member: Whether a clip is a member, ``(S,)``.
         groups: Group of each clip, ``(S,)``.
         rng: Random numbers.
-        permutations: Number of permutations.
+        permutations: Number of permutations; more are drawn if they cannot reach the level.
+        level: The p-value below which the result counts.
         two_sided: Whether an area below 1/2 counts as well.
     """
+    # The smallest p-value is one over the number of permutations.
+    permutations = max(permutations, math.ceil(2 / level))
     _, first, index = np.unique(groups, return_index=True, return_inverse=True)
     sizes = np.bincount(index).astype(np.float64)
     rank_sums = np.bincount(index, weights=rankdata(scores))

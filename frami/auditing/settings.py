@@ -17,8 +17,9 @@ class AuditSettings:
     power: float = setting(
         0.9, "probability with which the stated leakage would have been seen", low=0.5, high=0.99
     )
+    # Two tests of 999 permutations reach no p-value below 0.002.
     blind_level: float = setting(
-        0.01, "p-value below which members and others count as different", low=1e-6, high=0.5
+        0.01, "p-value below which members and others count as different", low=0.003, high=0.5
     )
     permutations: int = setting(9999, "permutations of a test", low=99, high=10**6)
     bootstrap: int = setting(400, "bootstrap samples", low=20, high=10**5)

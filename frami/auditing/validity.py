@@ -79,6 +79,7 @@ class Validity:
             self.pool.groups,
             rng,
             self.settings.permutations,
+            level=self.settings.blind_level,
             two_sided=True,
         )
         is_alike = test.p_value >= self.settings.blind_level

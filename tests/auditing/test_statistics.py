@@ -21,6 +21,8 @@ from frami.auditing.roc import (
     rate_at,
 )
 from frami.auditing.settings import AuditSettings
+from frami.core.errors import UsageError
+from frami.core.settings import make_settings
 
 SETTINGS = AuditSettings(permutations=999, bootstrap=50)
 
@@ -97,6 +99,19 @@ def test_permutations_of_all_groups_give_the_exact_p_value(rng: Generator) -> No
     test = permutation_test(scores, member, groups, rng, 4000)
     assert test.p_value == pytest.approx(exact, abs=0.03)
     assert test.deviation == pytest.approx(np.sqrt(np.mean((np.array(areas) - 0.5) ** 2)), rel=0.1)
+
+
+def test_few_permutations_hide_no_leakage(rng: Generator) -> None:
+    member, groups = sides(40, 40), np.arange(80)
+    scores = rng.standard_normal(80) + 3.0 * member
+    assert permutation_test(scores, member, groups, rng, 99).p_value == 0.01
+    test = permutation_test(scores, member, groups, rng, 99, level=1e-3)
+    assert test.p_value < 1e-3
+    settings = AuditSettings(permutations=99, bootstrap=20, confidence=0.999)
+    found = evaluate_all([Scores("loss", scores)], member, groups, settings, rng)[0]
+    assert found.p_value < 1 - found.confidence
+    with pytest.raises(UsageError, match="blind_level"):
+        make_settings(AuditSettings, {"blind_level": 0.001})
 
 
 def test_bootstrap_of_groups_is_wider_than_of_clips(rng: Generator) -> None:
