@@ -5,7 +5,7 @@ The three sets share no clip. The test clips are those that no student is traine
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,6 +99,15 @@ def _check(store: Store, model: Model) -> None:
             f"({preview(store.labels)}), but this student's task is {model.task} with "
             f"{len(model.labels)} ({preview(model.labels)})."
         )
+    source = model.provenance.get("source")
+    if isinstance(source, Mapping) and source.get("settings") == store.settings:
+        learned = source.get("clips")  # a bundle may hold anything
+        if isinstance(learned, int) and learned > len(store):
+            raise UsageError(
+                f"{store.path} has only the first {len(store)} of the {learned} clips that the "
+                f"student was distilled from, so it was trained on the last of them, which the "
+                f"figures are of. Use the store that it was distilled from."
+            )
     if len(store) < MIN_CLIPS:
         raise OperationError(
             f"{store.path} has {count(len(store), 'clip')}; calibration and test need at least "

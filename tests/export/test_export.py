@@ -394,6 +394,15 @@ def test_store_that_does_not_fit_the_student_is_refused(
     assert not (tmp_path / "ship").exists()
 
 
+def test_beginning_of_the_store_of_a_student_is_refused(
+    teacher: Model, store: Store, tmp_path: Path
+) -> None:
+    source = {"settings": store.settings, "clips": 2 * len(store)}
+    student = replace(teacher, provenance={"teacher": teacher.fingerprint, "source": source})
+    with pytest.raises(UsageError, match="only the first 16 of the 32 clips"):
+        export_student(student, tmp_path / "ship", samples=store, int8=True)
+
+
 def test_store_with_too_few_clips_is_refused(
     teacher: Model, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
