@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import h5py
 
-from frami.core import files
+from frami.core import files, locks
+from frami.core.errors import UsageError
 from frami.data.store import Store
 
 
@@ -17,10 +19,14 @@ def whole_store(out: Path) -> Iterator[h5py.File]:
     """Open a file for writing, check it at the end of the block, and rename it.
 
     Raises:
+        UsageError: Another process writes it, or has written it meanwhile.
         OperationError: It cannot be written, or it is not a store with possible values.
     """
-    temporary = out.with_name(f".{out.name}.part")
+    temporary, lock = (out.with_name(f".{out.name}.{kind}") for kind in ("part", "lock"))
+    descriptor = locks.acquire_lock(lock, f"writes {out}")
     try:
+        if out.exists():
+            raise UsageError(f"{out} exists already. Choose another `out`, or delete it.")
         with files.reraise_os_errors():
             temporary.unlink(missing_ok=True)  # it may be a link
             with h5py.File(temporary, "w") as file:
@@ -28,7 +34,8 @@ def whole_store(out: Path) -> Iterator[h5py.File]:
             Store(temporary).close()
             files.sync(temporary)
             temporary.replace(out)
-    except BaseException:
+    finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise
+            lock.unlink()
+        os.close(descriptor)

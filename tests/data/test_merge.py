@@ -25,8 +25,10 @@ from frami.data.composition import (
 )
 from frami.data.leakage import held_out_folds
 from frami.data.merge import merge
+from frami.data.merge_columns import write_merged
 from frami.data.row_order import interleaved
 from frami.data.store import Store, train_holdout_split
+from frami.data.whole_store import whole_store
 from frami.datasets import tones
 from frami.inversion.synthesize import synthesize
 from frami.models.architecture import Architecture
@@ -68,6 +70,20 @@ def test_a_merge_cut_off_before_its_record_leaves_no_store(
     assert not out.exists() and not list(tmp_path.glob(".*"))
     merge(paths, out).close()
     assert read_record(tmp_path / "whole.run")["command"] == "merge"
+
+
+def test_second_merge_into_one_file_is_refused_and_spoils_nothing(
+    paths: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "both.h5"
+    with Store(paths[0]) as first, whole_store(out) as file:
+        with pytest.raises(UsageError, match="Another process writes"):
+            merge(paths, out)
+        write_merged([first], file, {}, virtual=False)
+    assert len(Store(out)) == 16
+    with pytest.raises(UsageError, match="exists already"), whole_store(out):
+        pass  # the second had looked before the first was done
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_every_clip_is_kept_with_its_origin(paths: list[Path], tmp_path: Path) -> None:
