@@ -42,7 +42,8 @@ is added, scaled per cell by the decoder.
 
 **Random sounds.** Half of the clips (``sounds``) start at the spectrogram of a random sound
 (`audio.synthesizer`) in place of the noise texture, and the decoder's output is added to it. These
-clips have what the decoder cannot draw: harmonics, onsets and pauses.
+clips have what the decoder cannot draw: harmonics, onsets and pauses. With ``sound_choices`` above
+1, the teacher chooses the sounds that fit the targets.
 
 **Weak priors.** For a teacher with few batch norms, other losses join (`inversion.weak_priors`).
 """
@@ -67,6 +68,7 @@ from frami.inversion.hooks import ForwardPass, RunningMoments
 from frami.inversion.loop import LossTerms, RoundResult, optimize_clips
 from frami.inversion.meta import MetaLearner
 from frami.inversion.proxy import load_proxy_state, make_proxy, proxy_state
+from frami.inversion.random_sounds import choose_sounds
 from frami.inversion.terms import RunningTermSettings, teacher_terms, weights_of_round
 from frami.inversion.weak_priors import WeakPriors, WeakPriorSettings
 from frami.models.model import Model
@@ -143,7 +145,7 @@ class Method:
         decoder = self.meta.start_round()
         self.contrast.start_round()
         optimized, *siblings = torch.split(target, self._n_optimized(index, len(target)))
-        inputs = self._sample_inputs(decoder, len(optimized), n_frames, rng)
+        inputs = self._sample_inputs(decoder, optimized, n_frames, rng)
         groups = [
             {"params": decoder.parameters(), "lr": settings.learning_rate},
             {"params": inputs.latents.parameters(), "lr": settings.latent_rate},
@@ -158,7 +160,7 @@ class Method:
         )
         with torch.no_grad():
             further = [
-                self._decode(decoder, some, self._sample_inputs(decoder, len(some), n_frames, rng))
+                self._decode(decoder, some, self._sample_inputs(decoder, some, n_frames, rng))
                 for some in siblings
             ]
         result = replace(result, mel=torch.cat([result.mel, *further]))
@@ -174,12 +176,18 @@ class Method:
         return max(2, -(-n_clips // (1 + siblings)))
 
     def _sample_inputs(
-        self, decoder: Decoder, batch: int, n_frames: int, rng: torch.Generator
+        self, decoder: Decoder, target: Tensor, n_frames: int, rng: torch.Generator
     ) -> DecoderInputs:
-        """Return random inputs of the decoder for ``batch`` clips."""
-        device, shape = self.runtime.device, (batch, decoder.n_mels, n_frames)
-        latents = decoder.sample_latents(batch, n_frames, rng, device)
-        offset, texture = sample_conditions(shape, rng, self.settings, self.teacher.front_end)
+        """Return random inputs of the decoder, for one clip of each target."""
+        device, shape = self.runtime.device, (len(target), decoder.n_mels, n_frames)
+        latents = decoder.sample_latents(len(target), n_frames, rng, device)
+        offset, texture = sample_conditions(
+            shape,
+            rng,
+            self.settings,
+            self.teacher.front_end,
+            lambda sounds, n: choose_sounds(self.teacher, sounds, target[:n], self.runtime),
+        )
         return DecoderInputs(latents, offset.to(device), texture.to(device))
 
     def _decode(self, decoder: Decoder, target: Tensor, inputs: DecoderInputs) -> Tensor:

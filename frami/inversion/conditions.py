@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -37,15 +38,35 @@ class ConditionSettings:
     sounds: float = setting(
         0.5, "share of the clips that start at the spectrogram of a random sound", low=0, high=1
     )
+    sound_choices: int = setting(
+        1,
+        "random sounds for each clip that starts at one; the teacher chooses those that fit the "
+        "targets",
+        low=1,
+        high=64,
+        omit_default=True,
+    )
 
 
 def sample_conditions(
-    shape: tuple[int, int, int], rng: Generator, settings: ConditionSettings, front_end: FrontEnd
+    shape: tuple[int, int, int],
+    rng: Generator,
+    settings: ConditionSettings,
+    front_end: FrontEnd,
+    choose: Callable[[Tensor, int], Tensor],
 ) -> tuple[Tensor, Tensor]:
     """Return random offsets and the noise texture of clips, each ``(B, F, N)``.
 
     The first clips, a share ``sounds`` of them, start at a random sound: its spectrogram is part of
     their offset. A sound has a texture of its own, so theirs is 0.
+
+    Args:
+        shape: Shape of the clips.
+        rng: Source of the random numbers.
+        settings: Strengths of the conditions.
+        front_end: Front end of the clips.
+        choose: Takes the sounds, ``sound_choices`` for each clip that starts at one, and the number
+            of these clips; returns one sound for each. It is not called if there is no choice.
     """
     offset = sample_offset(
         shape,
@@ -59,7 +80,9 @@ def sample_conditions(
     count = round(settings.sounds * shape[0])
     if count:
         seed = int(torch.randint(2**62, (), generator=rng))
-        sounds = spectrograms((count, *shape[1:]), front_end, rng, seed)
+        n_sounds = count * settings.sound_choices
+        sounds = spectrograms((n_sounds, *shape[1:]), front_end, rng, seed)
+        sounds = choose(sounds, count) if n_sounds > count else sounds
         offset = torch.cat([offset[:count] + sounds, offset[count:]])
         texture = torch.cat([torch.zeros_like(sounds), texture[count:]])
     return offset, texture

@@ -7,19 +7,26 @@ from functools import cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 from torch import Generator, Tensor
 
 from frami.audio.frontend import FrontEnd
 from frami.audio.synthesizer import random_sounds, sound
 from frami.core import seeds
+from frami.core.runtime import Runtime
 from frami.core.seeds import Stream
 from frami.data.clips import crop_or_tile
 from frami.inversion.hooks import Moments
 from frami.inversion.transformer_losses import clip_statistics
+from frami.models.model import Model
 
 N_SOUNDS = 256
 SECONDS = 1.0
+# Log-probability below which a sound does not fit a class at all, so that it does not matter which
+# one a hopeless class gets.
+HOPELESS = -8.0
 
 Waveforms = Callable[[np.random.Generator, int, int], NDArray[np.float32]]
 """Takes random numbers, a number of samples and a sample rate; returns one waveform ``(T,)``."""
@@ -61,3 +68,27 @@ def random_sound_clips(front_end: FrontEnd) -> Tensor:
 def random_sound_statistics(front_end: FrontEnd) -> dict[str, Moments]:
     """Return the statistics of random sounds, see `transformer_losses.clip_statistics`."""
     return clip_statistics(random_sound_clips(front_end))
+
+
+def choose_sounds(teacher: Model, sounds: Tensor, target: Tensor, runtime: Runtime) -> Tensor:
+    """Return the sounds that fit the targets best by the teacher's answers, one for each.
+
+    The assignment has the highest mean log-likelihood of the targets; no sound is used twice.
+
+    Args:
+        teacher: The teacher.
+        sounds: Spectrograms ``(S, F, N)``, at least as many as targets.
+        target: Classes ``(B,)``, tags ``(B, K)``, or activities ``(B, K, N)`` of events, of which
+            only the tags count.
+        runtime: Device and precision.
+    """
+    with torch.no_grad(), runtime.autocast():
+        logits = teacher.network(sounds.to(runtime.device)).logits.float().cpu()
+    target = target.cpu()
+    if target.dim() == 1:
+        fit = logits.log_softmax(dim=1).clamp_min(HOPELESS)[:, target]
+    else:
+        tags = target.amax(dim=2) if target.dim() == 3 else target
+        fit = logits @ tags.T - F.softplus(logits).sum(dim=1, keepdim=True)
+    chosen, places = linear_sum_assignment(fit.numpy(), maximize=True)
+    return sounds[torch.from_numpy(chosen[np.argsort(places)])]

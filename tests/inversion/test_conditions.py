@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from frami.audio import filterbanks
 from frami.audio.features import front_end_of
@@ -50,7 +51,7 @@ def test_sample_noise_texture_has_the_moments_of_gamma_power(front_end: FrontEnd
 def test_a_share_of_the_clips_starts_at_random_sounds(front_end: FrontEnd) -> None:
     settings = ConditionSettings(level=0.0, filter=0.0, envelope=0.0, sounds=0.4)
     shape, rng = (5, front_end.n_mels, 33), torch.Generator().manual_seed(0)
-    offset, texture = sample_conditions(shape, rng, settings, front_end)
+    offset, texture = sample_conditions(shape, rng, settings, front_end, never)
     assert offset.shape == texture.shape == shape
     assert texture.abs().amax(dim=(1, 2)).bool().tolist() == [False, False, True, True, True]
     # The two sounds differ, and have the values of a spectrogram; the other clips start at 0.
@@ -58,6 +59,24 @@ def test_a_share_of_the_clips_starts_at_random_sounds(front_end: FrontEnd) -> No
     low, high = front_end.value_range
     assert bool(((low <= offset[:2]) & (offset[:2] <= high)).all())
     assert float(offset[:2].std()) > 0.1
+
+
+def never(sounds: Tensor, count: int) -> Tensor:
+    """Fail: there is one sound for each clip."""
+    raise AssertionError("there is no choice")
+
+
+def test_sounds_are_chosen_among_several(front_end: FrontEnd) -> None:
+    settings = ConditionSettings(level=0.0, filter=0.0, envelope=0.0, sounds=0.4, sound_choices=3)
+    shape, rng = (5, front_end.n_mels, 33), torch.Generator().manual_seed(0)
+    seen: list[Tensor] = []
+
+    def last(sounds: Tensor, count: int) -> Tensor:
+        seen.append(sounds)
+        return sounds[-count:]
+
+    offset, _ = sample_conditions(shape, rng, settings, front_end, last)
+    assert len(seen[0]) == 6 and torch.equal(offset[:2], seen[0][-2:])
 
 
 @pytest.mark.parametrize("name", ["panns", "ast", "whisper", "efficientat"])
