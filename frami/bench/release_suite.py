@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from frami.bench.experiment import BenchTask, DataSource, Experiment, StudentSpec
 from frami.bench.sources import (
+    BALANCED_SYNTHESIZER,
     FRAMI,
     FRAMI_LARGER,
     FRESH_NOISE,
@@ -45,7 +46,7 @@ FSDD_SPEAKERS = [replace(FSDD, fold=speaker) for speaker in SPEAKERS]
 SEEDED = (FSDD, ESC10, URBANSOUND8K)
 TDNN_TASKS = [replace(task, network="tdnn") for task in (FSDD, ESC10)]
 RIVALS = ("FastMeta", "NAYER", "CMI", "DeepInversion")
-CONTROLS = (SYNTHESIZER, ONE_CLIP, FRESH_NOISE)
+CONTROLS = (SYNTHESIZER, BALANCED_SYNTHESIZER, ONE_CLIP, FRESH_NOISE)
 # What FRAMI's CPU time buys a control, as multiples of FRAMI's clips and steps.
 CONTROL_CLIPS, CONTROL_STEPS = 2, 1.25
 # The same for the second row of FRAMI.

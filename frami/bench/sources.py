@@ -14,6 +14,8 @@ FRAMI_LARGER = DataSource("FRAMI, 2.5 times the steps", "frami")
 RECORDINGS = DataSource("recordings (upper bound)", None)
 LABELS = DataSource("recordings, labels only", None, "labels")
 SYNTHESIZER = DataSource("synthesizer", "synthesizer")
+# Twice as many sounds are made, and those of rare predicted classes are kept.
+BALANCED_SYNTHESIZER = DataSource("synthesizer, balanced", "synthesizer", synthesis={"balance": 2})
 ONE_CLIP = DataSource("one clip", "one_clip")
 # `frami.training.norms`: noise is drawn anew for every batch, and the teacher's batch norms take
 # the statistics of the batch.
