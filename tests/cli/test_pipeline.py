@@ -71,6 +71,7 @@ def test_pipeline_on_tones_goes_from_recordings_to_the_scores_of_a_student(
         "mistakes",
         "per_class",
         "confusion",
+        "labels",
         "missing",
         "run",
     }
