@@ -74,7 +74,7 @@ def read(path):
 
 
 def is_cut_off(path):
-    """Return whether a wav or aiff file is shorter than its header says; soundfile reads it."""
+    """Return whether a wav or aiff file is shorter than its header says."""
     with open(path, "rb") as file:
         head = file.read(12)
     order = {{b"RIFFWAVE": "little", b"FORMAIFF": "big"}}.get(head[:4] + head[8:])

@@ -24,8 +24,7 @@ from frami.models.model import Model
 
 N_SOUNDS = 256
 SECONDS = 1.0
-# Log-probability below which a sound does not fit a class at all, so that it does not matter which
-# one a hopeless class gets.
+# Lower log-probabilities count as this one: a class that no sound fits may get any sound.
 HOPELESS = -8.0
 
 Waveforms = Callable[[np.random.Generator, int, int], NDArray[np.float32]]
@@ -77,9 +76,9 @@ def choose_sounds(teacher: Model, sounds: Tensor, target: Tensor, runtime: Runti
 
     Args:
         teacher: The teacher.
-        sounds: Spectrograms ``(S, F, N)``, at least as many as targets.
-        target: Classes ``(B,)``, tags ``(B, K)``, or activities ``(B, K, N)`` of events, of which
-            only the tags count.
+        sounds: Spectrograms ``(S, F, N)``. S is at least B.
+        target: Classes ``(B,)``, tags ``(B, K)``, or activities of events ``(B, K, N)``. Of
+            activities, only the tags count.
         runtime: Device and precision.
     """
     with torch.no_grad(), runtime.autocast():

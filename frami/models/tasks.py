@@ -39,7 +39,7 @@ from torch import Tensor
 
 from frami.core.errors import unknown_name
 
-SMALLEST_PROBABILITY = 1e-7  # of networks of other code
+SMALLEST_PROBABILITY = 1e-7  # of a network that returns probabilities
 
 
 def _sigmoid_inverse(probabilities: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Output frames of detectors of other code are where their network heard them."""
+"""Events of adopted detectors begin and end where the network finds them."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def test_adopted_detector_of_short_clips(front_end: FrontEnd, factor: int, most:
         mel[:, :, onset] = 1.0
         frames = network(mel).frame_logits
         assert frames is not None
-        heard = tasks.expand_to_frames((frames > 0).float(), n_frames).flatten().nonzero()
+        active = tasks.expand_to_frames((frames > 0).float(), n_frames).flatten().nonzero()
         begin = onset // factor * factor
         is_last = begin + 2 * factor > n_frames
         end = n_frames if is_last else begin + factor
-        assert heard.flatten().tolist() == list(range(begin, end))
+        assert active.flatten().tolist() == list(range(begin, end))
 
 
 @pytest.mark.parametrize("factor", FACTORS)
@@ -68,10 +68,10 @@ def test_times_of_frames_do_not_depend_on_the_length_of_the_clip(
     assert covered == factor
     for n_frames in range(factor, factor + 40):
         pooled = pool(torch.arange(n_frames).float().view(1, 1, -1))
-        heard = tasks.expand_to_frames(place_frames(pooled, n_frames, covered), n_frames).flatten()
+        placed = place_frames(pooled, n_frames, covered)
         last = pooled.shape[2] - 1
         expected = pooled.flatten()[(torch.arange(n_frames) // factor).clamp_max(last)]
-        assert torch.equal(heard, expected)
+        assert torch.equal(tasks.expand_to_frames(placed, n_frames).flatten(), expected)
 
 
 def test_covered_frames_of_convolutions_with_other_padding_and_of_other_intervals() -> None:
