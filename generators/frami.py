@@ -42,8 +42,8 @@ is added, scaled per cell by the decoder.
 
 **Random sounds.** Half of the clips (``sounds``) start at the spectrogram of a random sound
 (`audio.synthesizer`) in place of the noise texture, and the decoder's output is added to it. These
-clips have what the decoder cannot draw: harmonics, onsets and pauses. With ``sound_choices`` above
-1, the teacher chooses the sounds that fit the targets.
+clips have what the decoder cannot draw: harmonics, onsets and pauses. There are four times as many
+sounds (``sound_choices``), and the teacher chooses those that fit the targets.
 
 **Weak priors.** For a teacher with few batch norms, other losses join (`inversion.weak_priors`).
 """

@@ -39,12 +39,11 @@ class ConditionSettings:
         0.5, "share of the clips that start at the spectrogram of a random sound", low=0, high=1
     )
     sound_choices: int = setting(
-        1,
+        4,
         "random sounds for each clip that starts at one; the teacher chooses those that fit the "
         "targets",
         low=1,
         high=64,
-        omit_default=True,
     )
 
 

@@ -49,7 +49,7 @@ def test_sample_noise_texture_has_the_moments_of_gamma_power(front_end: FrontEnd
 
 
 def test_a_share_of_the_clips_starts_at_random_sounds(front_end: FrontEnd) -> None:
-    settings = ConditionSettings(level=0.0, filter=0.0, envelope=0.0, sounds=0.4)
+    settings = ConditionSettings(level=0.0, filter=0.0, envelope=0.0, sounds=0.4, sound_choices=1)
     shape, rng = (5, front_end.n_mels, 33), torch.Generator().manual_seed(0)
     offset, texture = sample_conditions(shape, rng, settings, front_end, never)
     assert offset.shape == texture.shape == shape
