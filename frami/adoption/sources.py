@@ -59,11 +59,19 @@ class Source:
 
 # A generated clip consists of sounds of the synthesizer, so each is close to the other.
 SOUNDS = ("synthesizer", "one clip")
+# Of twice as many sounds, those of rare predicted classes are kept: students learn more from them.
+BALANCED = {"balance": 2}
 SOURCES = (
     Source("frami", ("frami",), "frami"),
-    Source("mix", ("frami", *SOUNDS), "frami", {"synthesizer": 0.3}),
-    Source("synthesizer", SOUNDS, "synthesizer"),
-    Source("one clip", SOUNDS, "one_clip"),
+    Source(
+        "mix",
+        ("frami", *SOUNDS),
+        "frami",
+        {"synthesizer": 0.3},
+        {f"synthesizer.{name}": value for name, value in BALANCED.items()},
+    ),
+    Source("synthesizer", SOUNDS, "synthesizer", options=BALANCED),
+    Source("one clip", SOUNDS, "one_clip", options=BALANCED),
     Source("noise", ("noise",), "noise"),
     Source("noise, batch statistics", ("noise",), None),
 )
