@@ -19,6 +19,11 @@ PROBABILITIES = (
     "The network returns probabilities in place of logits, which flattens every answer and "
     "misleads every loss. Return the logits before the softmax or sigmoid."
 )
+LOGARITHMS = (
+    "The network seems to return logarithms of probabilities: for no clip is an answer above 0, "
+    "and for loud ones some are 0. Return the logits before the log-sigmoid."
+)
+NEAR_0 = 1e-3  # below it
 
 
 def are_probabilities(task: str, logits: Tensor) -> bool:
@@ -53,7 +58,8 @@ def look_like_probabilities(task: str, logits: Tensor) -> bool:
 def check_answers(network: Classifier, mel: Tensor) -> None:
     """Refuse a network whose logits are wrong in number, not finite or constant.
 
-    Nearly constant logits, as of a network before its training, and probabilities get a warning.
+    Nearly constant logits, as of a network before its training, probabilities, and logarithms of
+    those of tags get a warning.
 
     Args:
         network: The network, frozen.
@@ -79,6 +85,8 @@ def check_answers(network: Classifier, mel: Tensor) -> None:
     answers = torch.cat([logits, loud])
     if _within_0_and_1(answers) or are_probabilities(network.task.name, answers):
         warn(PROBABILITIES)
+    elif network.task.name != "single-label" and -NEAR_0 < answers.max() <= 0:
+        warn(LOGARITHMS)
 
 
 def check_logits(network: Classifier, logits: Tensor, mel: Tensor) -> None:

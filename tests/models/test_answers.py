@@ -75,10 +75,17 @@ def test_probabilities_are_named_and_logits_are_not() -> None:
         with pytest.warns(FramiWarning, match="probabilities in place of logits"):
             check(function, task)
     with warnings.catch_warnings(action="error"):
+        check(lambda x: x.log_softmax(1), "single-label")
         for task in ("single-label", "multi-label"):
             check(lambda x: x, task)
-            check(lambda x: x.log_softmax(1), task)
+            check(lambda x: x - 3, task)
             check(torch.relu, task)
+
+
+def test_logarithms_of_the_probabilities_of_tags_get_a_warning() -> None:
+    for function in (nn.LogSigmoid(), lambda x: x.log_softmax(1)):
+        with pytest.warns(FramiWarning, match="logarithms of probabilities"):
+            check(function, "multi-label")
 
 
 def test_a_few_tags_between_0_and_1_are_no_sign_of_probabilities() -> None:
