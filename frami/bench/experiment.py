@@ -9,7 +9,7 @@ from typing import Any
 from frami.core.run import settings_id
 from frami.core.settings import settings_to_json
 from frami.data.soundscapes import SoundscapeSettings
-from frami.inversion.method import load_method
+from frami.inversion.mixture import make_parts
 from frami.training.echoes import count_batches
 from frami.training.norms import DistillSettings
 from frami.training.recipes import find_recipe
@@ -211,9 +211,10 @@ class Experiment:
                 if not config[part][name]:
                     del config[part][name]
         if source.method:
-            method_settings = load_method(source.method).Settings(**source.synthesis)
-            config["method"] = settings_to_json(method_settings)
-            if self.max_frames and self.max_frames != method_settings.frame_limit:
+            parts = make_parts(source.method, dict(source.mix), source.synthesis)
+            config["method"] = settings_to_json(parts[0].settings)
+            config |= {"mixed": [part.to_json() for part in parts[1:]]} if source.mix else {}
+            if self.max_frames and self.max_frames != parts[0].settings.frame_limit:
                 config["max_frames"] = self.max_frames
         if self.task.mixture:
             config["mixing"] = asdict(SoundscapeSettings())

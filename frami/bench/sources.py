@@ -11,6 +11,14 @@ from frami.bench.experiment import DataSource
 FRAMI = DataSource("FRAMI", "frami")
 # FRAMI beside methods that cost more.
 FRAMI_LARGER = DataSource("FRAMI, 2.5 times the steps", "frami")
+# Half of the rounds are sounds as they are. They cost little, so there are twice as many clips, and
+# all of FRAMI's are optimized.
+FRAMI_AND_SOUNDS = DataSource(
+    "FRAMI and balanced sounds",
+    "frami",
+    synthesis={"siblings_start": 2000, "synthesizer.balance": 2},
+    mix=(("synthesizer", 0.5),),
+)
 RECORDINGS = DataSource("recordings (upper bound)", None)
 LABELS = DataSource("recordings, labels only", None, "labels")
 SYNTHESIZER = DataSource("synthesizer", "synthesizer")

@@ -55,25 +55,27 @@ def test_release_compares_every_control_and_main_rival_at_one_budget() -> None:
     seeded = {("fsdd", "takes"), ("esc10", "5"), ("urbansound8k", "3")}
     everywhere = folds | {(*place, seed) for place in seeded for seed in range(3)}
     controls = {source.name for source in release_suite.CONTROLS} | {"other recordings"}
-    larger = sources.FRAMI_LARGER.name
-    methods = ("FRAMI", larger, "recordings", "FastMeta", "NAYER", "CMI", "DeepInversion")
+    larger, mixed = sources.FRAMI_LARGER.name, sources.FRAMI_AND_SOUNDS.name
+    methods = ("FRAMI", mixed, larger, "recordings", "FastMeta", "NAYER", "CMI", "DeepInversion")
     for name in (*methods, *controls):
         assert places[name] == everywhere
-    budgets: dict[str, set[tuple[str, int, int]]] = {"control": set(), larger: set(), "": set()}
+    names = ("control", mixed, larger, "")
+    budgets: dict[str, set[tuple[str, int, int]]] = {name: set() for name in names}
     for e in rows:
         name = e.source.name.partition(" (")[0]
-        group = "control" if name in controls else name if name == larger else ""
+        group = "control" if name in controls else name if name in (mixed, larger) else ""
         budgets[group].add((e.task.dataset, e.task.samples, e.task.steps))
     assert {len(of_group) for of_group in budgets.values()} == {4}  # one a data set
     # An interrupted bench has FRAMI and all controls first.
-    first = rows[: (2 + len(controls)) * len(everywhere)]
-    assert {e.source.name.partition(" (")[0] for e in first} == {"FRAMI", "recordings", *controls}
+    first = rows[: (3 + len(controls)) * len(everywhere)]
+    names = ("FRAMI", mixed, "recordings", *controls)
+    assert {e.source.name.partition(" (")[0] for e in first} == set(names)
 
 
 def test_audiomnist_has_folds_with_frami_and_the_controls() -> None:
     rows = runner.list_experiments("audiomnist")
     assert {e.task.fold for e in rows} == set("01234")
-    assert len(rows) == 5 * (2 + len(release_suite.CONTROLS))
+    assert len(rows) == 5 * (3 + len(release_suite.CONTROLS))
 
 
 def test_release_has_full_budgets_for_both_students_and_two_kinds_of_teacher() -> None:
