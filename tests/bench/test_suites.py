@@ -68,8 +68,8 @@ def test_release_compares_every_control_and_main_rival_at_one_budget() -> None:
     assert {len(of_group) for of_group in budgets.values()} == {4}  # one a data set
     # An interrupted bench has FRAMI and all controls first.
     first = rows[: (3 + len(controls)) * len(everywhere)]
-    names = ("FRAMI", mixed, "recordings", *controls)
-    assert {e.source.name.partition(" (")[0] for e in first} == set(names)
+    expected = {"FRAMI", mixed, "recordings", *controls}
+    assert {e.source.name.partition(" (")[0] for e in first} == expected
 
 
 def test_audiomnist_has_folds_with_frami_and_the_controls() -> None:
