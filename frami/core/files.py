@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import lzma
 import os
@@ -28,6 +29,7 @@ WAYS_OUT = {
     errno.ENOMEM: _MEMORY,
     **dict.fromkeys((errno.EIO, errno.ESTALE, errno.ETIMEDOUT), _DEVICE),
 }
+LOCKS_VARIABLE = "FRAMI_LOCKS"  # "off" works without locks
 MOST_LOOKS = 10  # at a path that another process changes
 MOST_NAME_BYTES = 255  # of a file or folder, on Linux and macOS
 # What reading a damaged zip file can raise; UnicodeDecodeError is a ValueError.
@@ -144,18 +146,56 @@ def open_below(path: str | Path, flags: int) -> int:
     return descriptor
 
 
+def is_at(descriptor: int, path: Path) -> bool:
+    """Return whether a path is that of an open file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _locked(temporary: Path, path: Path, *, waits: bool) -> Iterator[None]:
+    """Keep other processes from a temporary file; on a file system without locks, do nothing."""
+    flags = fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB
+    flags = fcntl.LOCK_UN if os.environ.get(LOCKS_VARIABLE, "") == "off" else flags
+    while True:
+        descriptor = open_below(temporary, os.O_CREAT | os.O_RDWR)
+        try:
+            try:
+                fcntl.flock(descriptor, flags)
+            except BlockingIOError as error:
+                raise UsageError(
+                    f"Another process writes {path}. Wait for it, or choose another `out`."
+                ) from error
+            except OSError:
+                pass  # no locks there
+            if is_at(descriptor, temporary):  # else its last holder has renamed it
+                yield
+                return
+        finally:
+            os.close(descriptor)
+
+
 def write_bytes(path: Path, content: bytes, *, keep: Path | None = None) -> None:
     """Write a file atomically: after an interruption it has the old or the new content.
 
-    With ``keep``, the old file gets that name just before the new one takes its place.
+    With ``keep``, the old file gets that name just before the new one takes its place. Another
+    process that writes the file is waited for.
     """
-    write_parts(path, [content], keep=keep)
+    write_parts(path, [content], keep=keep, waits=True)
 
 
-def write_parts(path: Path, parts: Iterable[bytes], *, keep: Path | None = None) -> None:
-    """Write a file atomically, part by part, as the parts are computed; see `write_bytes`."""
+def write_parts(
+    path: Path, parts: Iterable[bytes], *, keep: Path | None = None, waits: bool = False
+) -> None:
+    """Write a file atomically, part by part, as the parts are computed; see `write_bytes`.
+
+    Raises:
+        UsageError: Another process writes the file, and ``waits`` is not set.
+    """
     temporary = path.with_name(f".{path.name}.part")
-    with reraise_os_errors():
+    with reraise_os_errors(), _locked(temporary, path, waits=waits):
         try:
             with open(temporary, "wb", opener=open_below) as file:
                 for part in parts:

@@ -6,14 +6,19 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from frami.core.errors import OperationError, UsageError
-from frami.core.files import describe_os_error, open_below, reraise_os_errors
+from frami.core.files import (
+    LOCKS_VARIABLE,
+    describe_os_error,
+    is_at,
+    open_below,
+    reraise_os_errors,
+)
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
-LOCKS_VARIABLE = "FRAMI_LOCKS"  # "off" works without locks
 
 
 def acquire_lock(lock: Path, activity: str) -> int:
@@ -38,18 +43,10 @@ def acquire_lock(lock: Path, activity: str) -> int:
     except BaseException:
         os.close(descriptor)
         raise
-    if _is_at(descriptor, lock):
+    if is_at(descriptor, lock):
         return descriptor
     os.close(descriptor)  # its last holder has deleted the file meanwhile
     return acquire_lock(lock, activity)
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    """Return whether a path is that of an open file."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _lock(descriptor: int, flags: int, folder: Path) -> None:
@@ -68,6 +65,18 @@ def _lock(descriptor: int, flags: int, folder: Path) -> None:
             f"processes from writing to one file. Choose a place on a local disk, or set "
             f"{LOCKS_VARIABLE}=off if no other process works there."
         ) from error
+
+
+@contextmanager
+def locked(lock: Path, activity: str) -> Iterator[None]:
+    """Hold the lock of `acquire_lock` within the block; the file is deleted afterwards."""
+    descriptor = acquire_lock(lock, activity)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            lock.unlink()
+        os.close(descriptor)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import errno
 import itertools
 import json
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,45 @@ def test_write_bytes_on_a_full_disk_keeps_the_old_content(tmp_path: Path) -> Non
         files.write_bytes(tmp_path / "file", bytes(1000))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_write_parts_of_a_file_that_another_process_writes_is_refused(tmp_path: Path) -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"one"
+        with pytest.raises(UsageError, match="Another process writes .*answers.csv. Wait for it"):
+            files.write_parts(tmp_path / "answers.csv", [b"other"])
+        yield b", two"
+
+    files.write_parts(tmp_path / "answers.csv", parts())
+    assert (tmp_path / "answers.csv").read_bytes() == b"one, two"
+    assert [path.name for path in tmp_path.iterdir()] == ["answers.csv"]
+
+
+def test_write_bytes_waits_for_another_process_that_writes_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    second = threading.Thread(target=files.write_bytes, args=(path, b"second"))
+
+    def parts() -> Iterator[bytes]:
+        second.start()
+        second.join(0.05)
+        assert second.is_alive()
+        yield b"first"
+
+    files.write_parts(path, parts())
+    second.join()
+    assert path.read_bytes() == b"second"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_write_bytes_without_locks_writes_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, flags: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    files.write_bytes(tmp_path / "file", b"content")
+    assert (tmp_path / "file").read_bytes() == b"content"
 
 
 def test_write_json_keeps_letters_of_all_languages(tmp_path: Path) -> None:
