@@ -17,7 +17,7 @@ from frami.adoption.failures import user_error
 from frami.adoption.trace import trace
 from frami.adoption.trial import Trial, features_of
 from frami.adoption.waveforms import as_values, relative_difference
-from frami.core import files
+from frami.core import files, locks
 from frami.core.errors import OperationError, UsageError
 from frami.core.text import count
 from frami.models import axes
@@ -208,23 +208,26 @@ def write_bundle(
 
     Without a recording, a random sound is compared.
     """
-    temporary = out.with_name(f".{out.name}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
+    out = files.resolve(out)  # a link to an empty folder keeps leading there
+    temporary, lock = (out.with_name(f".{out.name}.{kind}") for kind in ("part", "lock"))
+    files.ensure_dir(out.parent)
     sounds = checks or [Check("a random sound", trial.sounds[0])]
-    try:
-        model.save(temporary)
-        loaded = load(temporary, trust_code=True)
-        compared = [compare(trial, loaded, check) for check in sounds]
-        report(max(compared, key=lambda parity: parity.largest).difference())
-        for check, parity in zip(sounds, compared, strict=True):
-            if checks or parity.rendered is not None:
-                report(parity.answer(check))
-            for text in parity.warnings if checks else ():
-                report(f"Warning of a library, for {check.name}: {text}")
-            require_parity(parity, check, tolerance)
-        write_golden(temporary, loaded, sounds[0].waveform)
-        with files.reraise_os_errors():
-            temporary.rename(out)
-    finally:
+    with locks.locked(lock, f"adopts a model to {out}"):
         shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            model.save(temporary)
+            loaded = load(temporary, trust_code=True)
+            compared = [compare(trial, loaded, check) for check in sounds]
+            report(max(compared, key=lambda parity: parity.largest).difference())
+            for check, parity in zip(sounds, compared, strict=True):
+                if checks or parity.rendered is not None:
+                    report(parity.answer(check))
+                for text in parity.warnings if checks else ():
+                    report(f"Warning of a library, for {check.name}: {text}")
+                require_parity(parity, check, tolerance)
+            write_golden(temporary, loaded, sounds[0].waveform)
+            with files.reraise_os_errors():
+                temporary.rename(out)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     return loaded

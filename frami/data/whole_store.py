@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,19 +22,17 @@ def whole_store(out: Path) -> Iterator[h5py.File]:
         OperationError: It cannot be written, or it is not a store with possible values.
     """
     temporary, lock = (out.with_name(f".{out.name}.{kind}") for kind in ("part", "lock"))
-    descriptor = locks.acquire_lock(lock, f"writes {out}")
-    try:
+    with locks.locked(lock, f"writes {out}"):
         if out.exists():
             raise UsageError(f"{out} exists already. Choose another `out`, or delete it.")
-        with files.reraise_os_errors():
-            temporary.unlink(missing_ok=True)  # it may be a link
-            with h5py.File(temporary, "w") as file:
-                yield file
-            Store(temporary).close()
-            files.sync(temporary)
-            temporary.replace(out)
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-            lock.unlink()
-        os.close(descriptor)
+        try:
+            with files.reraise_os_errors():
+                temporary.unlink(missing_ok=True)  # it may be a link
+                with h5py.File(temporary, "w") as file:
+                    yield file
+                Store(temporary).close()
+                files.sync(temporary)
+                temporary.replace(out)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)

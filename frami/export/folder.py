@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from frami.core import files, locks
@@ -35,12 +34,11 @@ def new_folder(out: Path) -> Iterator[Path]:
         UsageError: ``out`` holds other files, or another process exports to it.
     """
     check_folder(out)
-    out = out.absolute()
+    out = files.resolve(out)  # the folder that a link names, not the link, is replaced
     files.ensure_dir(out.parent)
     part, old, lock = (out.with_name(f".{out.name}.{kind}") for kind in ("part", "old", "lock"))
-    descriptor = locks.acquire_lock(lock, f"exports to {out}")
-    try:
-        with files.reraise_os_errors():
+    with locks.locked(lock, f"exports to {out}"), files.reraise_os_errors():
+        try:
             if old.exists() and not out.exists():  # a process was killed between two renames
                 old.rename(out)
             shutil.rmtree(part, ignore_errors=True)
@@ -52,8 +50,5 @@ def new_folder(out: Path) -> Iterator[Path]:
                 out.rename(old)
             part.rename(out)
             shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-        with suppress(OSError):
-            lock.unlink()
-        os.close(descriptor)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)

@@ -23,3 +23,16 @@ def test_an_earlier_export_that_was_set_aside_when_the_process_died_comes_back(
         (folder / RECORD).write_text("new")
     assert (tmp_path / "ship" / RECORD).read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["ship"]
+
+
+@pytest.mark.parametrize("has_earlier", [False, True])
+def test_a_link_to_a_folder_keeps_leading_there(has_earlier: bool, tmp_path: Path) -> None:
+    (tmp_path / "disk" / "big").mkdir(parents=True)
+    if has_earlier:
+        (tmp_path / "disk" / "big" / RECORD).write_text("earlier")
+    (tmp_path / "ship").symlink_to("disk/big")
+    with new_folder(tmp_path / "ship") as folder:
+        (folder / RECORD).write_text("new")
+    assert (tmp_path / "ship").is_symlink()
+    assert (tmp_path / "disk" / "big" / RECORD).read_text() == "new"
+    assert [path.name for path in tmp_path.rglob("*") if path.name.startswith(".")] == []
