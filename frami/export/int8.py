@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from frami.core.errors import OperationError
 from frami.core.progress import ProgressCallback, silent
 from frami.core.text import count
 from frami.data.clips import Clips
@@ -93,7 +94,7 @@ class Quantizer:
             qdq.prepare(self.path, prepared)
             float_logits = predict_torch(self.model, self.selection)
             trial = _Trial(self, prepared, out, float_logits)
-            best = min((trial(method) for method in methods), key=lambda one: one.rank)
+            best = _best_method(trial, methods)
             best = self._keep_float(trial, best, report)
             trial(best.method, best.kept_float)  # the last trial may have been a worse one
         finally:
@@ -119,6 +120,24 @@ class Quantizer:
                 break
             best = better
         return best
+
+
+def _best_method(trial: _Trial, methods: Sequence[str]) -> Quantization:
+    """Return the best quantization of the methods that onnxruntime can apply.
+
+    Percentile and Entropy count in bins, which a result that hardly changes is too narrow for.
+    """
+    found, problems = [], []
+    for method in methods:
+        try:
+            found.append(trial(method))
+        except OperationError as error:
+            if not isinstance(error.__cause__, ValueError):
+                raise
+            problems.append(error)
+    if not found:
+        raise problems[0]
+    return min(found, key=lambda one: one.rank)
 
 
 class _Trial:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from frami.core.errors import OperationError
 from frami.data.clips import Spectrograms
 from frami.export import int8
 from frami.export.agreement import predict, predict_torch
@@ -112,6 +113,28 @@ def test_best_calibration_method_is_kept(tmp_path: Path) -> None:
     best = quantizer.quantize(tmp_path / "best.onnx")
     assert best == min(each.values(), key=lambda one: one.rank)
     assert (tmp_path / "best.onnx").read_bytes() == (tmp_path / f"{best.method}.onnx").read_bytes()
+
+
+def test_a_calibration_method_that_cannot_be_applied_is_passed_over() -> None:
+    def trial(method: str) -> Quantization:
+        if method == "MinMax":
+            return Quantization(method, (), (), drop=0.0, error=1.0)
+        # What a result that hardly changes, such as that of a dead channel, makes of a histogram.
+        with pytest.raises(ValueError, match="Too many bins") as problem:
+            np.histogram(np.array([0.5, np.nextafter(0.5, 1)]), bins=2048)
+        raise OperationError(f"cannot quantize with {method}") from problem.value
+
+    assert int8._best_method(trial, METHODS).method == "MinMax"  # type: ignore[arg-type]
+    with pytest.raises(OperationError, match="with Percentile"):
+        int8._best_method(trial, METHODS[1:])  # type: ignore[arg-type]
+
+
+def test_a_full_disk_is_no_reason_to_pass_over_a_calibration_method() -> None:
+    def trial(method: str) -> Quantization:
+        raise OperationError("cannot write") from OSError("full")
+
+    with pytest.raises(OperationError, match="cannot write"):
+        int8._best_method(trial, METHODS)  # type: ignore[arg-type]
 
 
 def test_rank_puts_agreement_before_the_error_of_logits() -> None:
