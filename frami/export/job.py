@@ -137,6 +137,7 @@ class Job:
                 self.runtime,
                 teacher=self.teacher,
                 steps=STEPS,
+                seed=self.clips.seed,
                 report=lambda done, note="": report(3, f"INT8: tuning, {done}/{STEPS} steps"),
             )
             write_onnx(tuned, path)

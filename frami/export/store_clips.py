@@ -37,6 +37,7 @@ class StoreClips:
         calibration: Clips that the ranges of 8-bit integers are taken from, for calibration.
         selection: Clips that choose the calibration method and the layers that stay float.
         held_out: Clips that the student was not trained on; all printed figures are of these.
+        seed: Seed that chose the sets, and of the tuning.
     """
 
     store: Store
@@ -44,6 +45,7 @@ class StoreClips:
     calibration: StoreSubset
     selection: StoreSubset
     held_out: StoreSubset
+    seed: int = 0
 
     def teacher_logits(self, subset: StoreSubset) -> Tensor:
         """Return the teacher's clip logits ``(S, K)``, as the store holds them."""
@@ -72,6 +74,7 @@ def open_store(samples: Store | str | Path, model: Model, seed: int = 0) -> Stor
         StoreSubset(store, indices[:n_calibration]),
         StoreSubset(store, np.sort(indices[n_calibration : n_calibration + MAX_SELECTION])),
         held_out,
+        seed,
     )
 
 

@@ -21,13 +21,16 @@ import torch
 import frami
 from frami.audio.io import read_audio
 from frami.core.errors import FramiError, OperationError, UsageError
+from frami.core.progress import silent
+from frami.core.runtime import CPU
 from frami.data.store import Store
 from frami.export import job, measure
 from frami.export.example import write_example
 from frami.export.export import export_student
-from frami.export.int8 import Quantization
+from frami.export.int8 import Quantization, Quantizer
 from frami.export.job import Job
 from frami.export.result import Exported
+from frami.export.store_clips import open_store
 from frami.models.model import Model
 from tests.conftest import FAST, make_front_end, make_teacher
 
@@ -304,6 +307,21 @@ def test_student_is_tuned_if_int8_loses_too_much(
     assert exported.quantization is not None
     assert exported.quantization.tuning_steps == 2
     assert "tuned for it in 2 steps" in "\n".join(exported.lines())
+
+
+def test_tuning_has_the_seed_of_the_export(
+    store: Store, teacher: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tune(*_: Any, seed: int, **__: Any) -> Model:
+        raise KeyError(seed)
+
+    found = Quantization("MinMax", (), (), drop=1.0, error=0.0)
+    monkeypatch.setattr(Quantizer, "quantize", lambda *_, **__: found)
+    monkeypatch.setattr(job, "tune", tune)
+    evidence = measure.Evidence(teacher, None, None, {}, {})
+    task = Job(teacher, None, open_store(store, teacher, seed=7), evidence, CPU)
+    with pytest.raises(KeyError, match="7"):
+        task._quantize(tmp_path, silent)
 
 
 @pytest.mark.slow
