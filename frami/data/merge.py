@@ -13,14 +13,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from frami.core import code, files
+from frami.core import files
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
-from frami.core.run import make_record, read_record
 from frami.data import shards
 from frami.data.merge_columns import write_merged
-from frami.data.store import Store, store_run_folder
-from frami.data.whole_store import whole_store
+from frami.data.store import Store
+from frami.data.whole_store import recorded_references, whole_store, write_origin
 
 MERGED = "merged"
 
@@ -70,30 +69,15 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path, *, virtual: boo
             shards.plan_settings(sources[0]) if is_plan else {MERGED: list(_provenance(sources))}
         )
         files.ensure_dir(out.parent)
-        references = _teacher_code(sources)
+        references = [
+            name
+            for source in sources
+            for name in (*recorded_references(source.path), source.front_end.function)
+        ]
         with whole_store(out) as file:
             write_merged(sources, file, settings, virtual=virtual)
-            record = make_record(
-                "merge",
-                settings,
-                start,
-                teacher=sources[0].teacher,
-                **({code.TEACHER_CODE: references} if references else {}),
-            )
-            # Before the store appears, so that no store is without its record.
-            run_folder = files.ensure_below(out.parent, store_run_folder(out).name)
-            files.write_json(run_folder / "run.json", record)
+            write_origin(out, "merge", settings, start, sources[0].teacher, references)
     return Store(out)
-
-
-def _teacher_code(sources: Sequence[Store]) -> list[str]:
-    """Return the references of the teacher's code, as the records of the stores name them."""
-    names: list[str] = []
-    for source in sources:
-        folder = store_run_folder(source.path)
-        record = read_record(folder) if (folder / "run.json").is_file() else {}
-        names += [*record.get(code.TEACHER_CODE, []), source.front_end.function]
-    return list(dict.fromkeys(filter(None, names)))
 
 
 def _path(store: Store | str | Path) -> Path:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +17,6 @@ from frami.core import files
 from frami.core.errors import OperationError, UsageError
 from frami.core.files import expand
 from frami.core.progress import ProgressCallback, set_total, silent
-from frami.core.run import make_record
 from frami.core.text import count
 from frami.data.checksums import (
     CHECKSUM,
@@ -30,10 +30,10 @@ from frami.data.columns import Column
 from frami.data.hdf5 import Hdf5Error
 from frami.data.joined_columns import AnyColumn
 from frami.data.shards import with_lost
-from frami.data.store import ATTRIBUTES, COLUMNS, FORMAT, TIMELINE, Store, store_run_folder
+from frami.data.store import ATTRIBUTES, COLUMNS, FORMAT, TIMELINE, Store
 from frami.data.store_checks import read_settings
 from frami.data.store_file import ROWS_PER_BLOCK, StoreFile, damaged
-from frami.data.whole_store import whole_store
+from frami.data.whole_store import recorded_references, whole_store, write_origin
 
 
 @dataclass(frozen=True)
@@ -118,13 +118,15 @@ def repair(store: str | Path, out: str | Path, report: ProgressCallback = silent
         if not len(good):
             raise OperationError(f"{store} has no clip that is whole. Copy the file again.")
         files.ensure_dir(out.parent)
-        _copy(file, good, out, len(condition.lost))
+        references = recorded_references(store)
+        with whole_store(out) as new:
+            _copy(file, good, new, len(condition.lost))
+            lost = condition.lost.tolist()
+            settings = {"store": str(store), "clips": condition.clips, "lost": lost}
+            teacher = str(file.attributes["teacher"])
+            write_origin(out, "repair", settings, start, teacher, references)
     finally:
         file.close()
-    settings = {"store": str(store), "clips": condition.clips, "lost": condition.lost.tolist()}
-    record = make_record("repair", settings, start, teacher=file.attributes["teacher"])
-    run_folder = files.ensure_below(out.parent, store_run_folder(out).name)
-    files.write_json(run_folder / "run.json", record)
     return condition
 
 
@@ -191,24 +193,23 @@ def _read(column: AnyColumn, rows: NDArray[np.int64]) -> NDArray[Any]:
     return np.concatenate([column.rows(i, i + 1) for i in rows.tolist()])
 
 
-def _copy(file: StoreFile, good: NDArray[np.int64], out: Path, lost: int) -> None:
+def _copy(file: StoreFile, good: NDArray[np.int64], new: h5py.File, lost: int) -> None:
     """Write some rows into a new store, which lacks ``lost`` others."""
     names = [name for name in file.columns if name in {"mel", TIMELINE, *COLUMNS}]
     attributes = {name: text for name, text in file.attributes.items() if name in ATTRIBUTES}
     settings = read_settings(attributes["settings"], str(file.path))
     attributes["settings"] = json.dumps(with_lost(settings, lost))
-    with whole_store(out) as new:
-        new.attrs.update(attributes, **{CHECKSUM: attributes_checksum(attributes)})
-        reserve_checksums(new, names, len(good))
-        for name in small_first(names):
-            column, shape = file.columns[name], file.columns[name].shape[1:]
-            copy = new.create_dataset(
-                name,
-                (len(good), *shape),
-                column.dtype,
-                maxshape=(None, *shape),
-                chunks=(column.chunk, *shape),
-            )
-            for place, rows in _blocks(good):
-                copy[place] = _read(column, rows)
-        write_checksums(new)
+    new.attrs.update(attributes, **{CHECKSUM: attributes_checksum(attributes)})
+    reserve_checksums(new, names, len(good))
+    for name in small_first(names):
+        column, shape = file.columns[name], file.columns[name].shape[1:]
+        copy = new.create_dataset(
+            name,
+            (len(good), *shape),
+            column.dtype,
+            maxshape=(None, *shape),
+            chunks=(column.chunk, *shape),
+        )
+        for place, rows in _blocks(good):
+            copy[place] = _read(column, rows)
+    write_checksums(new)

@@ -1,16 +1,18 @@
-"""Write the file of a store under another name, and rename it when it is whole."""
+"""Write the file of a store under another name, and rename it when it is whole; its record."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import h5py
 
-from frami.core import files, locks
-from frami.core.errors import UsageError
-from frami.data.store import Store
+from frami.core import code, files, locks
+from frami.core.errors import FramiError, UsageError
+from frami.core.run import make_record, read_record
+from frami.data.store import Store, store_run_folder
 
 
 @contextmanager
@@ -36,3 +38,40 @@ def whole_store(out: Path) -> Iterator[h5py.File]:
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def write_origin(
+    out: Path,
+    command: str,
+    settings: Mapping[str, Any],
+    start: float,
+    teacher: str,
+    references: Iterable[str],
+) -> None:
+    """Write the record of a store that is made of others.
+
+    This belongs into the block of `whole_store`, so that no store is without its record.
+
+    Args:
+        out: The store.
+        command: The command that makes it.
+        settings: What the store is made of.
+        start: `time.monotonic` at the start of the command.
+        teacher: Fingerprint of the teacher.
+        references: References of the teacher's code; empty ones do not count.
+    """
+    needs = list(dict.fromkeys(filter(None, references)))
+    code_of_teacher = {code.TEACHER_CODE: needs} if needs else {}
+    record = make_record(command, settings, start, teacher=teacher, **code_of_teacher)
+    run_folder = files.ensure_below(out.parent, store_run_folder(out).name)
+    files.write_json(run_folder / "run.json", record)
+
+
+def recorded_references(store: Path) -> list[str]:
+    """Return the references of the teacher's code that the record of a store names.
+
+    There are none without a record, or with one that cannot be read.
+    """
+    with suppress(FramiError):
+        return list(read_record(store_run_folder(store)).get(code.TEACHER_CODE, []))
+    return []

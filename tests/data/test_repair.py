@@ -14,8 +14,10 @@ from click.testing import CliRunner
 
 import frami
 from frami.cli import frami as command
+from frami.core import files
+from frami.core.code import TEACHER_CODE
 from frami.core.errors import FramiError, OperationError
-from frami.core.run import read_record
+from frami.core.run import make_record, read_record
 from frami.data.checksums import row_checksums
 from frami.data.repair import repair, verify
 from frami.data.store import Store
@@ -105,6 +107,25 @@ def test_repair_keeps_the_good_clips(path: Path, tmp_path: Path) -> None:
     good = [i for i in range(24) if i not in (5, 17)]
     assert isinstance(before["mel"], bytes)
     assert after["mel"] == b"".join(before["mel"][i * size : (i + 1) * size] for i in good)
+
+
+def test_repaired_store_is_never_without_its_record(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.ensure_dir(tmp_path / "samples.run")
+    record = make_record("synthesize", {}, 0.0, teacher="", **{TEACHER_CODE: ["net.py:build"]})
+    files.write_json(tmp_path / "samples.run" / "run.json", record)
+
+    def die(_: Path) -> None:
+        assert (tmp_path / "good.run" / "run.json").is_file()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("frami.data.whole_store.Store", die)
+        repair(path, tmp_path / "good.h5")
+    assert not (tmp_path / "good.h5").exists()
+    repair(path, tmp_path / "good.h5")
+    assert read_record(tmp_path / "good.run")[TEACHER_CODE] == ["net.py:build"]
 
 
 def test_repair_of_a_store_that_was_cut_off(path: Path, tmp_path: Path) -> None:
