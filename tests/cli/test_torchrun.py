@@ -63,7 +63,8 @@ def test_lost_process_ends_the_run_which_one_process_continues(
 
 @pytest.mark.slow
 def test_two_processes_print_and_write_once(call: Frami, artifacts: Path, tmp_path: Path) -> None:
-    words = [*distill_words(artifacts), "--recipe", "sp"]
+    # The optimizer divides a gradient by its size, and so enlarges rounding from step to step.
+    words = [*distill_words(artifacts), "--recipe", "sp", "--set", "steps=2"]
     process = start(*words, "--out", tmp_path / "two")
     out, err = process.communicate()
     assert process.returncode == 0, err

@@ -100,7 +100,7 @@ def test_example_prints_the_top_answers_without_frami(exported: Exported, tmp_pa
     expected = dict(zip(("rise", "fall", "pulse"), predicted.probabilities[0], strict=True))
     assert list(answers) == sorted(expected, key=lambda label: -expected[label])
     for label, probability in answers.items():
-        assert float(probability) == pytest.approx(float(expected[label]), abs=0.05)  # INT8
+        assert float(probability) == pytest.approx(float(expected[label]), abs=0.1)  # INT8
     assert "frami" not in (exported.folder / "example.py").read_text()
     assert {path.name for path in tmp_path.iterdir()} == {"tone.wav", "again.wav"}
 
