@@ -63,13 +63,7 @@ SOUNDS = ("synthesizer", "one clip")
 BALANCED = {"balance": 2}
 SOURCES = (
     Source("frami", ("frami",), "frami"),
-    Source(
-        "mix",
-        ("frami", *SOUNDS),
-        "frami",
-        {"synthesizer": 0.3},
-        {f"synthesizer.{name}": value for name, value in BALANCED.items()},
-    ),
+    Source("mix", ("frami", *SOUNDS), "frami", {"synthesizer": 0.3}, {"synthesizer.balance": 2}),
     Source("synthesizer", SOUNDS, "synthesizer", options=BALANCED),
     Source("one clip", SOUNDS, "one_clip", options=BALANCED),
     Source("noise", ("noise",), "noise"),

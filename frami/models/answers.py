@@ -58,8 +58,8 @@ def look_like_probabilities(task: str, logits: Tensor) -> bool:
 def check_answers(network: Classifier, mel: Tensor) -> None:
     """Refuse a network whose logits are wrong in number, not finite or constant.
 
-    Nearly constant logits, as of a network before its training, probabilities, and logarithms of
-    those of tags get a warning.
+    Nearly constant logits, as of a network before its training, and probabilities get a warning;
+    so do the logarithms of probabilities of tags.
 
     Args:
         network: The network, frozen.
