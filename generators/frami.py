@@ -3,8 +3,8 @@
 Source: Kang et al., "Feature-Rich Audio Model Inversion for Data-Free Knowledge Distillation
 Towards General Sound Classification", ICASSP 2023, arXiv:2303.07643.
 
-Published: spectrograms are inverted under a feature-invariant contrastive loss, and clips vary in
-length. We do not know the paper's equations, weights and networks. The losses here are ours:
+Published: a feature-invariant contrastive loss, and clips that vary in length. We do not know the
+paper's equations, weights and networks. The losses here are ours:
 
     L = class_prior CE + batch_norm L_BN + contrast (L_before + L_after) + adversary L_adv
 
@@ -16,34 +16,34 @@ length. We do not know the paper's equations, weights and networks. The losses h
 - L_adv: minus the divergence of a proxy student from the teacher, on clips that both classify
   alike.
 
-**Contrast.** It compares two views of a clip: the clip, rotated in time, and a half of it with
-another level, frequency response and envelope, and with masks. Negatives are clips of the same
-class. The second view needs a pass of its own through the teacher, so only every second step
-computes it (``contrast_every``).
+**Contrast.** It compares the clip, rotated in time, with a half of it that has another level,
+frequency response and envelope, and masks. Negatives are clips of the same class. The second view
+needs its own pass through the teacher, so only every second step computes it (``contrast_every``).
 
-**Adversary.** It has weight 0 by default and then costs nothing. With it, a clip takes a third to a
-half longer; students gain on spoken digits and lose on ESC-50 (`evaluate/findings.md`).
+**Adversary.** Its weight is 0 by default. With it, a clip takes a third to a half longer; students
+gain on spoken digits and lose on ESC-50 (`evaluate/findings.md`).
 
 **Decoder.** Clips come from a light decoder. Each round optimizes a copy of it for a few steps,
 starting from meta-learned weights (first-order MAML, as FastMeta: Fang et al., AAAI 2022,
 arXiv:2112.06253).
 
-**Siblings.** The first thousand clips of a store (``siblings_start``) are all optimized. After
-them, a round optimizes only some of its clips. The others (``siblings``) are decoded from their own
-latents by the optimized decoder, at the cost of decoding alone, which makes a clip two to three
-times cheaper. Students of some hundred clips learn more from optimized ones (`evaluate/tried.md`).
+**Siblings.** The first clips are all optimized. After them (``siblings_start``), a round optimizes
+only some of its clips. The others (``siblings``) are decoded from their own latents by the
+optimized decoder, which makes a clip two to three times cheaper. Students of some hundred clips
+learn more from optimized ones (`evaluate/tried.md`).
 
-**Diversity.** A decoder that is kept between rounds tends to collapse to one clip per class. To
-keep clips diverse, each receives a random level, frequency response and envelope, with which the
-teacher must still recognize the class.
+**Diversity.** A decoder that is kept between rounds tends to collapse to one clip per class. So
+each clip receives a random level, frequency response and envelope, with which the teacher must
+still recognize the class.
 
-**Noise texture.** The decoder's output is smooth. Noise with the statistics of a noise spectrogram
-is added, scaled per cell by the decoder.
+**Noise texture.** The decoder's output is smooth. It adds noise with the statistics of a noise
+spectrogram, scaled per cell.
 
 **Random sounds.** Half of the clips (``sounds``) start at the spectrogram of a random sound
 (`audio.synthesizer`) in place of the noise texture, and the decoder's output is added to it. These
-clips have what the decoder cannot draw: harmonics, onsets and pauses. There are four times as many
-sounds (``sound_choices``), and the teacher chooses those that fit the targets.
+clips have what the decoder cannot draw: harmonics, onsets and pauses. Of four times as many sounds
+(``sound_choices``), the teacher chooses those that fit the targets. Half of the rounds of a store
+are sounds alone, by `generators.synthesizer` (``default_mix``).
 
 **Weak priors.** For a teacher with few batch norms, other losses join (`inversion.weak_priors`).
 """
@@ -51,6 +51,7 @@ sounds (``sound_choices``), and the teacher chooses those that fit the targets.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -78,14 +79,13 @@ from frami.models.model import Model
 class Settings(RunningTermSettings, WeakPriorSettings, ConditionSettings):
     """Settings of FRAMI's inversion."""
 
+    default_mix = MappingProxyType({"synthesizer": 0.5})
+
     steps: int = setting(10, "optimization steps per round", low=1)
     siblings: int = setting(
-        3,
-        "extra clips decoded beside each optimized clip; 0 optimizes all, at two to three times "
-        "the cost",
-        low=0,
+        3, "clips decoded beside each optimized clip; 0 makes a clip cost two to three times", low=0
     )
-    siblings_start: int = setting(1000, "clips of a store before siblings are decoded", low=0)
+    siblings_start: int = setting(2000, "clips of a store before siblings are decoded", low=0)
     relative: bool = setting(
         True, "divide the batch-norm distance by the teacher's spread", omit_default=True
     )

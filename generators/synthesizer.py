@@ -6,8 +6,8 @@ predicts. The teacher is not inverted, so a clip costs milliseconds. For example
 
     frami synthesize --teacher TEACHER --method synthesizer --set balance=4 --out samples.h5
 
-A teacher may assign most of the sounds to a few classes. ``frami inspect`` shows the share of each
-class; ``balance`` evens them out.
+A teacher may assign most of the sounds to a few classes. So twice as many are made, and those of
+rare classes are kept (``balance``). ``frami inspect`` shows the share of each class.
 
 Source: after Cherep and Singh, "Contrastive Learning from Synthetic Audio Doppelgangers", ICLR
 2025, arXiv:2406.05923. Differs: theirs is pretraining with a contrastive loss on sounds of another

@@ -149,6 +149,7 @@ def store(teacher: Model, tmp_path: Path) -> Store:
         tmp_path / "samples.h5",
         samples=16,
         batch_size=8,
+        mix={},
         options=FAST,
         precision="float32",
     )

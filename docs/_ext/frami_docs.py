@@ -56,7 +56,7 @@ METHODS = {
     "fastmeta": "FastMeta",
     "nayer": "NAYER",
     "synthesizer": "synthesizer",
-    "one_clip": "one clip",
+    "one_clip": "one clip, not balanced",
     "noise": "noise",
     "recordings": "other recordings",
 }
@@ -175,7 +175,7 @@ class BenchTable(TableDirective):
         if not self.rows()[1:]:
             text = "No rows yet; `frami bench --suite release` measures them."
             return self.parse_text_to_nodes(text)
-        text = "Controls have FRAMI's CPU time: twice the clips, and a quarter more steps."
+        text = "FRAMI and the controls have the CPU time of FRAMI's inverted clips alone."
         note = f"{text} See [the comparison](index.md#at-equal-budget) for how to read them."
         return [*self.parse_text_to_nodes(note), *super().run()]
 

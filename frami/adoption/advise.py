@@ -14,9 +14,13 @@ from functools import partial
 from pathlib import Path
 
 from frami.adoption.advice_file import read_content
+from frami.adoption.ranking import TOLERANCE, recommend, relative_scores
 from frami.adoption.sources import (
+    INVERTED,
+    MIXED,
     NOISE,
     SOURCES,
+    SYNTHESIZER,
     TESTS,
     Costs,
     RuntimeOptions,
@@ -39,8 +43,6 @@ from frami.training.norms import DistillSettings
 
 RESULT = "advice.json"
 STEPS = DistillSettings().steps
-TOLERANCE = 0.05  # chance of stores and of a few hundred test clips
-FEWEST_KINDS = 2
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Advice:
             "student of",
             *(f"on {test.name}" for test in TESTS),
             "score",
-            "1,000 clips",
+            "per 1,000",
             "full",
         ]
         rows = [heads]
@@ -105,9 +107,15 @@ class Advice:
 
     def _recommendation(self) -> list[str]:
         name, best = self.recommended, max(self.scores[noise] for noise in NOISE)
+        what = f"with a score of {self.scores.get(name, 0):.2f}"
+        if name == MIXED:
+            what = (
+                f"which joins inverted clips (score {self.scores[INVERTED]:.2f}) and sounds of the "
+                f"synthesizer (score {self.scores[SYNTHESIZER]:.2f})"
+            )
         lines = [
-            f"Recommended: {name}, with a score of {self.scores[name]:.2f}. A full store and "
-            f"student take about {format_duration(self.seconds_full[name])}.",
+            f"Recommended: {name}, {what}. A full store and student take about "
+            f"{format_duration(self.seconds_full[name])}.",
             f"Noise is enough: its score is {best:.2f}."
             if self.noise_is_enough
             else f"Noise is not enough: its score is {best:.2f}, and the highest is "
@@ -218,33 +226,3 @@ def _conclude(trials: Trials, runtime: RuntimeOptions) -> Advice:
         recommended=recommend(scores, full),
         noise_is_enough=max(scores[name] for name in NOISE) >= best - TOLERANCE,
     )
-
-
-def relative_scores(agreement: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Return the score of each source: what its student reaches on clips unlike its own.
-
-    The reference on each kind of test clips is the best student that was trained on such clips. The
-    score is the sum of a student's agreements over the kinds that are not its own, divided by the
-    sum of the references. Kinds on which no student imitates the teacher thus count little. A
-    source to which fewer than `FEWEST_KINDS` kinds are foreign, such as the mix, has no score.
-    """
-    references = {
-        test.name: max(
-            agreement[source.name][test.name] for source in SOURCES if test.name in source.families
-        )
-        for test in TESTS
-    }
-    scores = {}
-    for source in SOURCES:
-        others = [test.name for test in TESTS if test.name not in source.families]
-        if len(others) < FEWEST_KINDS:
-            continue
-        reached = sum(agreement[source.name][name] for name in others)
-        scores[source.name] = reached / max(sum(references[name] for name in others), 1e-9)
-    return scores
-
-
-def recommend(scores: Mapping[str, float], seconds: Mapping[str, float]) -> str:
-    """Return the cheapest source whose score is within `TOLERANCE` of the highest one."""
-    good = [name for name, score in scores.items() if score >= max(scores.values()) - TOLERANCE]
-    return min(good, key=lambda name: seconds[name])

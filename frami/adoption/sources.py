@@ -40,32 +40,32 @@ class Source:
         name: Its name in tables.
         families: Names in `TESTS` of the clips that are like its own; it is not tested on them.
         method: The inversion method; None draws fresh noise while the student trains.
-        mix: Methods that take part, as in `frami.synthesize`.
+        mix: Methods that take part, as in `frami.synthesize`; None: those of the method.
         options: Settings of the method.
     """
 
     name: str
     families: tuple[str, ...]
     method: str | None
-    mix: Mapping[str, float] = field(default_factory=dict)
+    mix: Mapping[str, float] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def words(self) -> list[tuple[str, str]]:
         """Return the options of ``frami synthesize`` that choose this source."""
-        mixed = [("--mix", f"{name}={share:g}") for name, share in self.mix.items()]
+        shares = [f"{name}={share:g}" for name, share in (self.mix or {}).items()]
+        mixed = ["none"] if self.mix == {} else shares
         settings = [("--set", f"{name}={value}") for name, value in self.options.items()]
-        return [("--method", str(self.method)), *mixed, *settings]
+        return [("--method", str(self.method)), *(("--mix", one) for one in mixed), *settings]
 
 
 # A generated clip consists of sounds of the synthesizer, so each is close to the other.
 SOUNDS = ("synthesizer", "one clip")
-# Of twice as many sounds, those of rare predicted classes are kept: students learn more from them.
-BALANCED = {"balance": 2}
+MIXED, INVERTED, SYNTHESIZER = "frami", "inverted", "synthesizer"
 SOURCES = (
-    Source("frami", ("frami",), "frami"),
-    Source("mix", ("frami", *SOUNDS), "frami", {"synthesizer": 0.3}, {"synthesizer.balance": 2}),
-    Source("synthesizer", SOUNDS, "synthesizer", options=BALANCED),
-    Source("one clip", SOUNDS, "one_clip", options=BALANCED),
+    Source(MIXED, (INVERTED, *SOUNDS), "frami"),
+    Source(INVERTED, (INVERTED,), "frami", mix={}),
+    Source(SYNTHESIZER, SOUNDS, "synthesizer"),
+    Source("one clip", SOUNDS, "one_clip"),
     Source("noise", ("noise",), "noise"),
     Source("noise, batch statistics", ("noise",), None),
 )

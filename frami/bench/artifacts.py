@@ -76,7 +76,8 @@ class Artifacts:
         """Return the store of an experiment's method; synthesize it if it is missing."""
         task, source = experiment.task, experiment.source
         assert source.method is not None
-        suffix = _settings_suffix({**source.synthesis, **dict(source.mix)})
+        suffix = _settings_suffix({**source.synthesis, **(source.mixed or {})})
+        suffix += "-alone" if source.mix == () else ""
         length = f"-{limit}-frames" if (limit := experiment.max_frames) else ""
         shards = f"-{source.shards}-shards" if source.shards else ""
         shards += f"-from-{source.warm_start}" if source.warm_start else ""
@@ -122,7 +123,7 @@ class Artifacts:
                 path,
                 samples=task.samples,
                 method=source.method,
-                mix=dict(source.mix),
+                mix=source.mixed,
                 frame_range=_frame_range(teacher, experiment.max_frames),
                 options=options,
                 seed=experiment.seed,

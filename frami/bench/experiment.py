@@ -16,13 +16,14 @@ from frami.training.recipes import find_recipe
 from frami.training.supervised import SupervisedSettings
 
 # Fields that no measured number depends on: names, goals, and the row a gain is computed against.
+# Of the method's settings, all count with their defaults, however they are written.
 IDENTITY_EXCLUDES = {
     "task": ("max_frames",),
     "student": ("name",),
-    "source": ("name", "baseline"),
+    "source": ("name", "baseline", "synthesis", "mix"),
 }
 # Fields that came later: at their default they do not change the identity of a row.
-LATER_FIELDS = {"source": ("mix", "max_frames", "noise", "shards", "warm_start")}
+LATER_FIELDS = {"source": ("max_frames", "noise", "shards", "warm_start")}
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class DataSource:
             noise.
         recipe: Recipe of the distillation.
         synthesis: Settings of the method.
-        mix: Shares of other methods, as ``(name, share)`` pairs.
+        mix: Shares of other methods, as ``(name, share)`` pairs; None: those of the method.
         distillation: Settings of the training loop, and weights of the recipe.
         teachers: The teachers. The store is made from the first; the student uses its front end.
         fused_filterbanks: Filterbanks of further students, each distilled from a teacher with the
@@ -159,11 +160,16 @@ class DataSource:
     fused_filterbanks: tuple[str, ...] = ()
     embedding_teacher: TeacherSpec | None = None
     baseline: str = ""
-    mix: tuple[tuple[str, float], ...] = ()
+    mix: tuple[tuple[str, float], ...] | None = None
     max_frames: int = 0
     noise: bool = False
     shards: int = 0
     warm_start: int = 0
+
+    @property
+    def mixed(self) -> dict[str, float] | None:
+        """The argument ``mix`` of `frami.synthesize`."""
+        return None if self.mix is None else dict(self.mix)
 
     @property
     def reads_recordings(self) -> bool:
@@ -191,7 +197,8 @@ class Experiment:
         """Settings of the method that differ from its defaults, as shown in the table."""
         source = self.source
         length = {"max_frames": source.max_frames} if source.max_frames else {}
-        options = (*source.mix, *source.synthesis.items(), *length.items())
+        mix = source.mix if source.mix != () else (("mix", "none"),)
+        options = (*(mix or ()), *source.synthesis.items(), *length.items())
         return " ".join(f"{name}={value}" for name, value in options)
 
     @property
@@ -211,9 +218,9 @@ class Experiment:
                 if not config[part][name]:
                     del config[part][name]
         if source.method:
-            parts = make_parts(source.method, dict(source.mix), source.synthesis)
+            parts = make_parts(source.method, source.mixed, source.synthesis)
             config["method"] = settings_to_json(parts[0].settings)
-            config |= {"mixed": [part.to_json() for part in parts[1:]]} if source.mix else {}
+            config |= {"mixed": [part.to_json() for part in parts[1:]]} if parts[1:] else {}
             if self.max_frames and self.max_frames != parts[0].settings.frame_limit:
                 config["max_frames"] = self.max_frames
         if self.task.mixture:

@@ -12,7 +12,7 @@ from frami.bench.experiment import BenchTask, DataSource, Experiment, StudentSpe
 # Recipe frami: the student has a classifier of its own, since adopted heads are not copied.
 RECIPE = "frami"
 RECORDINGS = DataSource("recordings (upper bound)", None, RECIPE)
-FRAMI = DataSource("FRAMI", "frami", RECIPE)
+FRAMI = DataSource("FRAMI", "frami", RECIPE, mix=())
 MIXED = DataSource("FRAMI, 30 % synthesizer", "frami", RECIPE, mix=(("synthesizer", 0.3),))
 SYNTHESIZER = DataSource("synthesizer", "synthesizer", RECIPE)
 NOISE = DataSource("noise", "noise", RECIPE)

@@ -9,22 +9,17 @@ from typing import Any
 from frami.bench.experiment import DataSource
 
 FRAMI = DataSource("FRAMI", "frami")
-# FRAMI beside methods that cost more; its rows were measured without the choice of sounds.
-FRAMI_LARGER = DataSource("FRAMI, 2.5 times the steps", "frami", synthesis={"sound_choices": 1})
-# Half of the rounds are sounds as they are. They cost little, so there are twice as many clips, and
-# all of FRAMI's are optimized.
-FRAMI_AND_SOUNDS = DataSource(
-    "FRAMI and balanced sounds",
-    "frami",
-    synthesis={"siblings_start": 2000, "synthesizer.balance": 2},
-    mix=(("synthesizer", 0.5),),
+FRAMI_LARGER = replace(FRAMI, name="FRAMI, 2.5 times the steps")  # beside methods that cost more
+# Siblings begin after as many inverted clips as by default, where half of the clips are sounds.
+INVERTED = DataSource(
+    "FRAMI, inverted clips alone", "frami", synthesis={"siblings_start": 1000}, mix=()
 )
 RECORDINGS = DataSource("recordings (upper bound)", None)
 LABELS = DataSource("recordings, labels only", None, "labels")
 SYNTHESIZER = DataSource("synthesizer", "synthesizer")
-# Twice as many sounds are made, and those of rare predicted classes are kept.
-BALANCED_SYNTHESIZER = DataSource("synthesizer, balanced", "synthesizer", synthesis={"balance": 2})
-ONE_CLIP = DataSource("one clip", "one_clip")
+# No sounds are made to choose from for even classes.
+UNBALANCED = DataSource("synthesizer, not balanced", "synthesizer", synthesis={"balance": 1})
+ONE_CLIP = DataSource("one clip, not balanced", "one_clip", synthesis={"balance": 1})
 # `frami.training.norms`: noise is drawn anew for every batch, and the teacher's batch norms take
 # the statistics of the batch.
 FRESH_NOISE = DataSource("noise, batch statistics", None, noise=True)

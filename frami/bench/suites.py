@@ -8,10 +8,10 @@ from itertools import chain
 
 from frami.bench import curves_suite, foreign_suite, recipe_suites, release_suite
 from frami.bench.experiment import DataSource, Experiment
-from frami.bench.sources import FRAMI, SHORT, method_sources
+from frami.bench.sources import FRAMI, INVERTED, SHORT, method_sources
 from frami.bench.tasks import ESC10, ESC50, FSDD, SMALL, TONES, URBANSOUND8K, other_dataset
 
-# What each part of FRAMI contributes: each row changes one thing.
+# What each part of the inversion contributes: each row changes one thing.
 ABLATIONS = (
     DataSource("no contrastive loss", "frami", synthesis={"contrast": 0.0}),
     DataSource("contrastive loss in every step", "frami", synthesis={"contrast_every": 1}),
@@ -35,16 +35,15 @@ ABLATIONS = (
 
 
 def ablation() -> Iterator[Experiment]:
-    """Yield FRAMI with one change each, on folds that its settings may be chosen on."""
+    """Yield inverted clips with one change each, on folds that settings may be chosen on."""
     esc50 = replace(ESC50, fold="1", teacher_steps=800, samples=1024, steps=400)
     fsdd = replace(FSDD, fold="lucas", samples=1024, steps=600)
     for seed in range(3):
         for task in (esc50, fsdd):
-            yield Experiment("ablation", task, SMALL, FRAMI, seed)
+            yield Experiment("ablation", task, SMALL, INVERTED, seed)
             for source in ABLATIONS:
-                yield Experiment(
-                    "ablation", task, SMALL, replace(source, baseline=FRAMI.name), seed
-                )
+                changed = replace(source, mix=INVERTED.mix, baseline=INVERTED.name)
+                yield Experiment("ablation", task, SMALL, changed, seed)
 
 
 def shards() -> Iterator[Experiment]:

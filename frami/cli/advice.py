@@ -56,7 +56,7 @@ def advise(teacher: str, out: str, **arguments: Unpack[AdviseArguments]) -> None
     """Recommend a source of clips for a teacher, without recordings.
 
     Every source makes a small store, from which a small student is distilled. The sources are
-    inverted clips, random sounds, a mix of both, pieces of one clip, and noise. The students are
+    inverted clips, random sounds, both (frami), pieces of one clip, and noise. The students are
     tested on clips of the other sources. The table shows their agreement with the teacher, and what
     each source costs on this machine. If the command was interrupted, run it again to continue.
     """

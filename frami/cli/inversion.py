@@ -81,7 +81,9 @@ class SynthesizeArguments(RuntimeArguments):
     type=types.Share(),
     metavar="METHOD=SHARE",
     help="Have another method make a share of the rounds, e.g. synthesizer=0.3. Repeat the option "
-    "for several. Its settings have its name in front: --set synthesizer.balance=4.",
+    "for several; none stands for no other method. Settings of another method have its name in "
+    "front: --set synthesizer.balance=4.",
+    default_text="none; the method frami: synthesizer=0.5",
 )
 @options.option(
     "--frame-range",
@@ -131,7 +133,7 @@ class SynthesizeArguments(RuntimeArguments):
 @options.precision_option
 def synthesize(
     teacher: str,
-    mix: tuple[tuple[str, float], ...],
+    mix: tuple[tuple[str, float] | str, ...],
     assignments: tuple[str, ...],
     list_settings: bool,
     shard: tuple[int, int] | str | None,
@@ -142,8 +144,9 @@ def synthesize(
 ) -> None:
     """Invert a teacher into a store of synthetic spectrograms.
 
-    The teacher stays frozen. The store is one HDF5 file with clips of every class. If the command
-    was interrupted, run it again to continue. To add clips later, run it again with more --samples.
+    The teacher stays frozen. The store is one HDF5 file with clips of every class: half of them are
+    inverted from the teacher, half are random sounds that it labels. If the command was
+    interrupted, run it again to continue. To add clips later, run it again with more --samples.
     With --minutes, the speed of this machine decides how many clips there are. With --shard I/N,
     N processes share the work; frami merge joins their stores.
     """
@@ -161,7 +164,7 @@ def synthesize(
         return
     minutes = options.choose_minutes(minutes, quick, best)
     own = cluster.choose_shard(shard)
-    model, shares = load(teacher), dict(mix)
+    model, shares = load(teacher), types.parse_mix(mix)
     settings = _parse_settings(assignments, method, shares)
     parts = plan_parts(model, method, shares, settings, arguments["moments"])
     for part in parts:
@@ -228,12 +231,13 @@ def _echo_next(teacher: str, store: Path, out: str, shards: int, minutes: float 
 
 
 def _parse_settings(
-    assignments: tuple[str, ...], method: str, mix: Mapping[str, float]
+    assignments: tuple[str, ...], method: str, mix: Mapping[str, float] | None
 ) -> dict[str, Any]:
-    """Return the values of --set by name; those of a method of --mix keep its name in front."""
+    """Return the values of --set by name; those of another method keep its name in front."""
     from frami.core.settings import describe_settings, parse_assignments
     from frami.inversion.method import load_method
 
+    mix = load_method(method).Settings.default_mix if mix is None else mix
     kinds: dict[str, type] = {}
     for prefix, name in (("", method), *((f"{other}.", other) for other in mix)):
         for setting, default, _ in describe_settings(load_method(name).Settings):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
@@ -13,6 +13,7 @@ from click.types import StringParamType
 from frami.audio.preset_names import SOURCES as PRESET_SOURCES
 from frami.cli.catalog import bundle_summaries
 from frami.core import registry
+from frami.core.errors import UsageError
 from frami.core.files import expand
 from frami.training.recipes import RECIPES
 
@@ -66,13 +67,13 @@ class Name(StringParamType):
 
 
 class Share(StringParamType):
-    """A name and a number, written ``name=0.3``; the value is a pair."""
+    """A name and a number, written ``name=0.3``; the value is a pair. ``none`` stays as it is."""
 
     name = "share"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the name and the share, or refuse a text of another form."""
-        if isinstance(value, tuple):
+        if isinstance(value, tuple) or value == "none":
             return value
         name, equals, number = value.partition("=")
         try:
@@ -80,8 +81,17 @@ class Share(StringParamType):
         except ValueError:
             share = None
         if not (name and equals) or share is None:
-            self.fail(f"{value!r} is not of the form NAME=SHARE, such as synthesizer=0.3.", param)
+            text = "of the form NAME=SHARE, such as synthesizer=0.3, and not none."
+            self.fail(f"{value!r} is not {text}", param)
         return name, share
+
+
+def parse_mix(mix: Sequence[tuple[str, float] | str]) -> dict[str, float] | None:
+    """Return the values of ``--mix`` by name; None without any, an empty dict for ``none``."""
+    shares = [part for part in mix if not isinstance(part, str)]
+    if shares and len(shares) < len(mix):
+        raise UsageError("--mix none stands alone. Leave it out, or the other methods.")
+    return dict(shares) if mix else None
 
 
 class ShardPair(StringParamType):

@@ -27,7 +27,7 @@ class BalanceSettings(MethodSettings):
     """Settings of a method whose clips the teacher labels."""
 
     balance: int = setting(
-        1,
+        2,
         "clips made for each clip that is kept; those of the rarest predicted classes are kept, "
         "so a higher number gives more even classes",
         low=1,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, runtime_checkable
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
@@ -25,7 +26,12 @@ class MethodSettings:
 
     A subclass adds one field per number, each made with `frami.core.settings.setting`, or with
     `frami.core.settings.weight` for the weight of a loss.
+
+    Attributes:
+        default_mix: Shares of the rounds that other methods make by default, by name.
     """
+
+    default_mix: ClassVar[Mapping[str, float]] = MappingProxyType({})
 
     @property
     def frame_limit(self) -> int | None:

@@ -59,17 +59,21 @@ class Part:
         return {"method": self.method, "share": self.share, "options": options}
 
 
-def make_parts(method: str, mix: Mapping[str, float], options: Mapping[str, Any]) -> list[Part]:
+def make_parts(
+    method: str, mix: Mapping[str, float] | None, options: Mapping[str, Any]
+) -> list[Part]:
     """Return the checked parts of a mixture, the main method first.
 
     Args:
         method: The main method; it makes the rounds that no other method makes.
-        mix: Shares of the other methods, by name.
+        mix: Shares of the other methods, by name. None: those of the main method's ``default_mix``.
         options: Settings of the main method by name, of another method as ``name.setting``.
 
     Raises:
         UsageError: A method or a setting does not exist, or the shares are not allowed.
     """
+    if mix is None:
+        mix = load_method(method).Settings.default_mix
     shares = {registry.file_name(name): _check_share(name, mix[name]) for name in mix}
     main, total = registry.file_name(method), sum(shares.values())
     if main in shares:
@@ -94,7 +98,7 @@ def make_parts(method: str, mix: Mapping[str, float], options: Mapping[str, Any]
 def plan_parts(
     teacher: Model,
     method: str,
-    mix: Mapping[str, float],
+    mix: Mapping[str, float] | None,
     options: Mapping[str, Any],
     moments: str | Path | None = None,
 ) -> list[Part]:
@@ -103,7 +107,7 @@ def plan_parts(
     Args:
         teacher: The teacher.
         method: The main method.
-        mix: Shares of the other methods, by name.
+        mix: Shares of the other methods, by name. None: those of the main method's ``default_mix``.
         options: Settings of all methods.
         moments: File of moments of recordings, for the main method.
     """
@@ -136,10 +140,15 @@ def _group_options(
 
 
 class Mixture:
-    """Methods that take turns, in proportion to their shares; with one part, that method alone."""
+    """Methods that take turns, in proportion to their shares; with one part, that method alone.
 
-    def __init__(self, parts: Sequence[Part], teacher: Model, runtime: Runtime, seed: int) -> None:
-        self._turns, self._made = rounds_in_turn(parts), list[str]()
+    Of several shards, each has all methods in these shares.
+    """
+
+    def __init__(
+        self, parts: Sequence[Part], teacher: Model, runtime: Runtime, seed: int, n_shards: int = 1
+    ) -> None:
+        self._turns, self._made, self._n_shards = rounds_in_turn(parts), list[str](), n_shards
         self.methods: dict[str, Method] = {
             part.method: part.factory(teacher, part.settings, runtime, seed) for part in parts
         }
@@ -167,10 +176,11 @@ class Mixture:
                 method.read_recordings(report)
 
     def method_of_round(self, index: int) -> str:
-        """Return the name of the method that makes a round."""
-        while len(self._made) <= index:
+        """Return the name of the method that makes a round of the whole plan."""
+        number = index // self._n_shards  # in the shard
+        while len(self._made) <= number:
             self._made.append(next(self._turns))
-        return self._made[index]
+        return self._made[number]
 
     def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
         """Return the clips of one round; see `frami.inversion.method.Method`."""
@@ -201,28 +211,30 @@ def rounds_in_turn(parts: Sequence[Part]) -> Iterator[str]:
         yield parts[chosen].method
 
 
-def check_turns(parts: Sequence[Part], samples: int, batch_size: int) -> None:
+def check_turns(parts: Sequence[Part], samples: int, batch_size: int, n_shards: int) -> None:
     """Refuse a store that is too small for a round of each method.
 
     Args:
         parts: The methods and their shares.
-        samples: Clips of the store.
+        samples: Clips of the store, in all shards.
         batch_size: Clips of a round.
+        n_shards: Number of shards.
 
     Raises:
-        UsageError: Some method makes no round.
+        UsageError: Some method makes no round in some shard.
     """
-    n_rounds = -(-samples // batch_size)
+    n_rounds = -(-samples // batch_size) // n_shards
     needed, missing = 0, {part.method for part in parts}
     for method in rounds_in_turn(parts):
         needed, missing = needed + 1, missing - {method}
         if not missing:
             break
     if needed > n_rounds:
+        where = " in each shard" if n_shards > 1 else ""
         raise UsageError(
-            f"`samples` is {samples}, which are too few for each method of `mix`: a round has "
-            f"{batch_size} clips of one method. Ask for {needed * batch_size} clips, or for a "
-            f"smaller `batch_size`."
+            f"`samples` is {samples}, which are too few for each method of `mix`{where}: a round "
+            f"has {batch_size} clips of one method. Ask for {needed * n_shards * batch_size} "
+            f"clips, or for a smaller `batch_size`."
         )
 
 

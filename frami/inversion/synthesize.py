@@ -79,8 +79,10 @@ def synthesize(
             A measurement of some seconds chooses the number of clips. The run's record keeps the
             choice, so that the same call continues an interrupted run.
         method: Name of a module of `frami.generators`, or of a module of your own with a dot.
-        mix: Shares of the rounds that other methods make, by name: ``{"synthesizer": 0.3}``. The
-            column ``method`` of the store has the method of each clip.
+        mix: Shares of the rounds that other methods make, by name: ``{"synthesizer": 0.3}``. None:
+            the method's own; with ``frami``, half of the rounds are sounds of ``synthesizer``. An
+            empty mapping: no other method. The column ``method`` of the store has the method of
+            each clip.
         frame_range: Shortest and longest clip, in frames. Default: the teacher's, up to the
             method's limit if the teacher's task is single-label.
         batch_size: Clips per round.
@@ -120,12 +122,13 @@ def synthesize(
     if shard is not None:
         own = checks.check_shard(make_shard(shard), minutes, n_rounds, batch_size)
         out, n_clips = own.path(out), batch_size * len(own.pieces(n_rounds))
-    parts = plan_parts(teacher, method, mix or {}, options or {}, moments)
+    parts = plan_parts(teacher, method, mix, options or {}, moments)
     frame_range = _check_parts(teacher, parts, frame_range, co_occurrence)
     runtime = select_run_runtime(store_run_folder(out), device, threads, precision)
     # Generators of a fixed size are built for the clips of this synthesis.
     sized = replace(teacher, frame_range=frame_range)
-    inversion = Mixture(parts, sized, runtime, seed)
+    n_shards = own.count if own else 1
+    inversion = Mixture(parts, sized, runtime, seed, n_shards)
     plan = SynthesisPlan(
         method=parts[0].method,
         options=identity_fields(parts[0].settings),
@@ -145,7 +148,8 @@ def synthesize(
         choice = plan_clips(minutes, sized, parts, out, runtime, batch_size, seed, report)
         n_clips, details = choice.samples, {RECORD_KEY: choice.to_json()}
         announce(choice.describe())
-    check_turns(parts, batch_size * n_rounds if own else n_clips, batch_size)
+    if mix:
+        check_turns(parts, batch_size * n_rounds if own else n_clips, batch_size, n_shards)
     with closing(_open_writer(out, teacher, plan, parts)) as writer:
         synthesis = Synthesis(plan, teacher, inversion, writer, runtime, start)
         _run(synthesis, parts, out, n_clips, report, log, deadline, details)

@@ -126,9 +126,9 @@ def _synthesize(settings: Mapping[str, Any], names: Names, out: str) -> Words:
         out = out.replace(f".shard-{index}-of-{total}", "")
     words += ["--samples", samples]
     assigned = changed_settings(settings.get("options"), settings_class(method))
-    for part in map(mapping, sequence(settings.get("mix"))):
-        name = str(part.get("method"))
-        words += ["--mix", f"{shown(name)}={part.get('share')}"]
+    mixed = {str(part.get("method")): part for part in map(mapping, sequence(settings.get("mix")))}
+    words += _mix_words(method, {name: part.get("share") for name, part in mixed.items()})
+    for name, part in mixed.items():
         assigned += changed_settings(part.get("options"), settings_class(name), f"{name}.")
     frames = sequence(settings.get("frame_range"))
     words += ["--frame-range", *map(str, frames)] if len(frames) == 2 else []
@@ -137,6 +137,14 @@ def _synthesize(settings: Mapping[str, Any], names: Names, out: str) -> Words:
     words += ["--moments", MOMENTS] if settings.get("moments") else []
     words += ["--warm-start", WARM_START] if settings.get("warm_start") else []
     return [*words, *assigned, *common_words(settings), "--out", out]
+
+
+def _mix_words(method: str, shares: Mapping[str, Any]) -> Words:
+    """Return the words for the other methods of a store, unless they are those of its method."""
+    if shares == getattr(settings_class(method), "default_mix", {}):
+        return []
+    shown_shares = [f"{shown(name)}={share}" for name, share in shares.items()]
+    return [word for share in shown_shares or ["none"] for word in ("--mix", share)]
 
 
 def _distill(settings: Mapping[str, Any], names: Names, out: str) -> Words:

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from frami.adoption import advise as advising
 from frami.adoption import sources, trials
-from frami.adoption.advise import Advice, advise, read_advice, recommend, relative_scores
+from frami.adoption.advise import Advice, advise, read_advice
+from frami.adoption.ranking import recommend, relative_scores
 from frami.adoption.sources import SOURCES, TESTS, Costs, choose_clips
 from frami.adoption.trials import refuse_one_answer
 from frami.audio.frontend import FrontEnd
@@ -43,22 +44,23 @@ def agreement(**rows: float) -> dict[str, dict[str, float]]:
 
 
 def test_score_is_the_part_of_what_students_of_those_clips_reach() -> None:
-    table = agreement(frami=0.8)
+    table = agreement(**{"inverted": 0.8})
     scores = relative_scores(table)
-    # On clips of frami, its own student is the reference, with 0.8; elsewhere others, with 0.5.
-    assert scores["frami"] == pytest.approx(3 * 0.8 / (3 * 0.5))
+    # On inverted clips, their own student is the reference, with 0.8; elsewhere others, with 0.5.
+    assert scores["inverted"] == pytest.approx(3 * 0.8 / (3 * 0.5))
     assert scores["synthesizer"] == pytest.approx(2 * 0.5 / (0.8 + 0.5))
     assert scores["noise"] == pytest.approx(3 * 0.5 / (0.8 + 0.5 + 0.5))
-    assert "mix" not in scores  # only noise is foreign to it
+    assert "frami" not in scores  # only noise is foreign to it
     table["synthesizer"]["synthesizer"] = 0.9  # the reference of the others, not its own score
     assert relative_scores(table)["synthesizer"] == scores["synthesizer"]
-    assert relative_scores(table)["frami"] == pytest.approx(3 * 0.8 / (0.9 + 0.5 + 0.5))
+    assert relative_scores(table)["inverted"] == pytest.approx(3 * 0.8 / (0.9 + 0.5 + 0.5))
 
 
 def test_recommendation_is_the_cheapest_of_the_good_sources() -> None:
     scores = {"a": 0.90, "b": 0.87, "c": 0.80}
     assert recommend(scores, {"a": 100.0, "b": 20.0, "c": 1.0}) == "b"
     assert recommend(scores | {"a": 0.99}, {"a": 100.0, "b": 20.0, "c": 1.0}) == "a"
+    assert recommend({"inverted": 0.9, "noise": 0.5}, {"inverted": 9.0}) == "frami"
 
 
 def test_clips_follow_from_the_minutes() -> None:
@@ -111,14 +113,15 @@ def test_lines_say_whether_noise_is_enough(teacher: Model) -> None:
         256,
         128,
         agreement(),
-        values | {"frami": 0.9},
+        {name: 0.5 for name in NAMES if name != "frami"} | {"inverted": 0.9},
         values,
         values,
         recommended="frami",
         noise_is_enough=False,
     )
     text = "\n".join(advice.lines())
-    assert "Recommended: frami, with a score of 0.90" in text and "Noise is not enough" in text
+    joined = "Recommended: frami, which joins inverted clips (score 0.90) and sounds of the synthes"
+    assert joined in text.replace("\n", " ") and "Noise is not enough" in text
     assert all(len(line) <= 100 for line in advice.lines())
     assert "(0.50)" in next(line for line in advice.lines() if line.lstrip().startswith("frami "))
 

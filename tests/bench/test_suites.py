@@ -55,20 +55,21 @@ def test_release_compares_every_control_and_main_rival_at_one_budget() -> None:
     seeded = {("fsdd", "takes"), ("esc10", "5"), ("urbansound8k", "3")}
     everywhere = folds | {(*place, seed) for place in seeded for seed in range(3)}
     controls = {source.name for source in release_suite.CONTROLS} | {"other recordings"}
-    larger, mixed = sources.FRAMI_LARGER.name, sources.FRAMI_AND_SOUNDS.name
-    methods = ("FRAMI", mixed, larger, "recordings", "FastMeta", "NAYER", "CMI", "DeepInversion")
+    larger, frami = sources.FRAMI_LARGER.name, sources.FRAMI.name
+    alone = sources.INVERTED.name
+    methods = (frami, alone, larger, "recordings", "FastMeta", "NAYER", "CMI", "DeepInversion")
     for name in (*methods, *controls):
         assert places[name] == everywhere
-    names = ("control", mixed, larger, "")
+    names = ("control", frami, larger, "")
     budgets: dict[str, set[tuple[str, int, int]]] = {name: set() for name in names}
     for e in rows:
         name = e.source.name.partition(" (")[0]
-        group = "control" if name in controls else name if name in (mixed, larger) else ""
+        group = "control" if name in controls else name if name in (frami, larger) else ""
         budgets[group].add((e.task.dataset, e.task.samples, e.task.steps))
     assert {len(of_group) for of_group in budgets.values()} == {4}  # one a data set
-    # An interrupted bench has FRAMI and all controls first.
+    # An interrupted bench has FRAMI, its inverted clips and all controls first.
     first = rows[: (3 + len(controls)) * len(everywhere)]
-    expected = {"FRAMI", mixed, "recordings", *controls}
+    expected = {frami, alone, "recordings", *controls}
     assert {e.source.name.partition(" (")[0] for e in first} == expected
 
 

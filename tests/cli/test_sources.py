@@ -35,6 +35,29 @@ def test_share_of_another_form_is_refused(share: str, bundle: Path, tmp_path: Pa
     assert result.exit_code == 2 and "NAME=SHARE, such as synthesizer=0.3" in result.output
 
 
+def test_mix_none_stands_alone(bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "alone.h5"
+    words = ["synthesize", "--teacher", bundle, "--out", out, "--samples", 8, "--batch-size", 4]
+    words += ["--set", "steps=1", "--mix", "none"]
+    refused = invoke(*words, "--mix", "noise=0.5")
+    assert "--mix none stands alone" in str(refused.exception) and not out.exists()
+    assert invoke(*words).exit_code == 0
+    with Store(out) as store:
+        assert set(store.column("method")) == {b"frami"}
+
+
+def test_default_mix_takes_settings_of_its_methods(bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mixed.h5"
+    words = ["synthesize", "--teacher", bundle, "--out", out, "--samples", 8, "--batch-size", 4]
+    result = invoke(*words, "--set", "steps=1", "--set", "synthesizer.balance=3")
+    assert result.exit_code == 0, result.output
+    assert "Methods: frami 50 % (4 clips, seed 0), synthesizer 50 % (4 clips, seed 0)." in (
+        " ".join(result.output.split())
+    )
+    with Store(out) as store:
+        assert store.settings["mix"][0]["options"] == {"balance": 3}
+
+
 def test_unknown_setting_of_a_mixed_method_is_refused(bundle: Path, tmp_path: Path) -> None:
     words = ["synthesize", "--teacher", bundle, "--out", tmp_path / "a.h5"]
     result = invoke(*words, "--mix", "synthesizer=0.5", "--set", "synthesizer.balence=2")

@@ -50,6 +50,7 @@ def paths(teacher: Model, tmp_path: Path) -> list[Path]:
         make_store(
             teacher,
             tmp_path / "frami.h5",
+            mix={},
             options=FAST | {"contrast": 0.0, "adversary": 0.0},
             frame_range=(12, 16),
         ),

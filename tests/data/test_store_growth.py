@@ -153,7 +153,7 @@ def test_store_open_for_reading_is_unchanged_while_it_grows(store: Store, teache
     with store:
         before = [store.mel(index) for index in range(16)]
         options: dict[str, Any] = {"batch_size": 8, "options": FAST, "precision": "float32"}
-        with synthesize(teacher, store.path, samples=48, **options) as grown:
+        with synthesize(teacher, store.path, samples=48, mix={}, **options) as grown:
             assert len(grown) == 48 and len(store) == 16
             for reader in (store, grown):
                 assert all(torch.equal(reader.mel(index), mel) for index, mel in enumerate(before))

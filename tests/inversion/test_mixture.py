@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,6 +52,25 @@ def test_store_names_the_method_of_each_clip_and_records_the_plan(
     assert json.loads(json.dumps(store.settings["mix"])) == recorded
 
 
+def test_frami_mixes_in_balanced_sounds_by_default(teacher: Model, tmp_path: Path) -> None:
+    made: dict[str, Any] = {"batch_size": 8, "options": FAST}
+    with synthesize(teacher, tmp_path / "a.h5", samples=32, **made) as store:
+        methods = store.column("method").reshape(4, 8)[:, 0].tolist()
+        assert methods == [b"frami", b"synthesizer"] * 2
+        assert store.settings["mix"][0]["options"] == {"balance": 2}
+    with synthesize(teacher, tmp_path / "b.h5", samples=8, **made) as store:  # a single round
+        assert set(store.column("method")) == {b"frami"}
+    with synthesize(teacher, tmp_path / "c.h5", samples=16, mix={}, **made) as store:
+        assert set(store.column("method")) == {b"frami"} and store.method == "frami"
+
+
+def test_every_shard_has_all_methods(teacher: Model, tmp_path: Path) -> None:
+    for index in (1, 2):
+        made: dict[str, Any] = {"shard": (index, 2), "samples": 32, "batch_size": 8}
+        with synthesize(teacher, tmp_path / "a.h5", options=FAST, **made) as store:
+            assert store.column("method").tolist() == [b"frami"] * 8 + [b"synthesizer"] * 8
+
+
 def test_store_that_grows_equals_one_made_at_once(
     teacher: Model, tmp_path: Path, one_thread: None
 ) -> None:
@@ -85,3 +105,6 @@ def test_a_store_too_small_for_each_method_is_refused(teacher: Model, tmp_path: 
     with pytest.raises(UsageError, match=r"too few .* Ask for 16 clips, or for a smaller"):
         synthesize(teacher, tmp_path / "a.h5", samples=8, batch_size=8, mix={"noise": 0.3})
     assert not (tmp_path / "a.h5").exists()
+    shards: dict[str, Any] = {"samples": 24, "batch_size": 8, "shard": (1, 2)}
+    with pytest.raises(UsageError, match=r"in each shard: .* Ask for 32 clips"):
+        synthesize(teacher, tmp_path / "a.h5", mix={"noise": 0.3}, **shards)

@@ -31,11 +31,10 @@ def test_clips_of_a_method_without_state_do_not_depend_on_the_shards(
     teacher: Model, tmp_path: Path
 ) -> None:
     """The plan has 5 rounds, whose targets and lengths depend on the round alone."""
-    mixed: dict[str, Any] = {"method": "noise", "mix": {"synthesizer": 0.4}}
-    with synthesize(teacher, tmp_path / "one.h5", **PLAN, **mixed) as one:
+    with synthesize(teacher, tmp_path / "one.h5", method="synthesizer", **PLAN) as one:
         expected = {name: one.column(name) for name in ("mel", "target", "round", "method")}
     for index in (1, 2, 3):
-        path = make_shard(teacher, tmp_path / "samples.h5", index, 3, **mixed)
+        path = make_shard(teacher, tmp_path / "samples.h5", index, 3, method="synthesizer")
         assert path.name == f"samples.shard-{index}-of-3.h5"
         rounds = range(index - 1, 5, 3)
         rows = np.flatnonzero(np.isin(expected["round"], rounds))

@@ -112,6 +112,26 @@ def test_a_record_of_another_command_has_no_command(tmp_path: Path) -> None:
     assert repeat_command(run, [run]) == ""
 
 
+@pytest.mark.parametrize(
+    ("method", "shares", "words"),
+    [
+        ("frami", {"synthesizer": 0.5}, []),
+        ("frami", {}, ["--mix", "none"]),
+        ("frami", {"synthesizer": 0.3}, ["--mix", "synthesizer=0.3"]),
+        ("noise", {}, []),
+        ("lab.mine", {}, []),
+    ],
+)
+def test_command_has_the_mix_that_is_not_the_default(
+    method: str, shares: dict[str, float], words: list[str], tmp_path: Path
+) -> None:
+    mix = [{"method": name, "share": share} for name, share in shares.items()]
+    run = record(tmp_path / "a.run", "synthesize", {"method": method, "mix": mix})
+    line = shlex.split(join(repeat_command(run, [run])))
+    at = line.index("--mix") if "--mix" in line else len(line)
+    assert line[at : at + 2] == words
+
+
 def test_command_of_a_shard_names_the_plan_and_its_file(tmp_path: Path) -> None:
     settings = {
         "method": "noise",
