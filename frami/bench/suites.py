@@ -57,7 +57,7 @@ def shards() -> Iterator[Experiment]:
                 name = f"FRAMI, {n_shards} shards" if n_shards else FRAMI.name
                 source = replace(FRAMI, name=name, shards=n_shards)
                 yield Experiment("shards", task, SMALL, source, seed)
-            source = replace(source, name=f"{name}, warm start", warm_start=256)
+            source = replace(source, name=f"{name}, warm start", warm_start=512)
             yield Experiment("shards", task, SMALL, source, seed)
 
 

@@ -74,6 +74,11 @@ def make_parts(
     """
     if mix is None:
         mix = load_method(method).Settings.default_mix
+    if not isinstance(mix, Mapping):
+        raise UsageError(
+            f"`mix` is {mix!r}; a dict of shares by method is allowed, such as "
+            "{'synthesizer': 0.3}. An empty one stands for no other method."
+        )
     shares = {registry.file_name(name): _check_share(name, mix[name]) for name in mix}
     main, total = registry.file_name(method), sum(shares.values())
     if main in shares:

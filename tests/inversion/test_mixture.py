@@ -89,9 +89,10 @@ def test_store_that_grows_equals_one_made_at_once(
         ({"noise": 0.0}, "share 0.0 for noise"),
         ({"noise": "half"}, "share 'half' for noise"),
         ({"nois": 0.5}, "Did you mean 'noise'"),
+        ("none", "`mix` is 'none'; a dict of shares"),
     ],
 )
-def test_wrong_mix_is_refused(mix: dict[str, float], message: str) -> None:
+def test_wrong_mix_is_refused(mix: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         make_parts("frami", mix, {})
 
