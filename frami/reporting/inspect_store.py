@@ -144,10 +144,13 @@ def probabilities(store: Store) -> NDArray[Any]:
 
 
 def _class_sounds(store: Store) -> dict[str, bytes]:
-    """Return WAV files by name: per class the clip with the teacher's highest probability."""
+    """Return WAV files by name: per class the clip with the teacher's highest probability.
+
+    If some of the clips are inverted, only those count.
+    """
     of_class, sounds = probabilities(store), {}
     for k, label in enumerate(store.labels):
-        indices = indices_of_class(store, k)
+        indices = spectrograms.inverted_of_class(store, k)
         if not len(indices):
             continue
         best = int(indices[of_class[indices, k].argmax()])

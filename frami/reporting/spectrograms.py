@@ -23,6 +23,7 @@ from frami.audio.frontend import FrontEnd
 from frami.core.errors import UsageError
 from frami.core.text import count
 from frami.data.clips import Clips, indices_of_class
+from frami.data.store import Store
 from frami.reporting.charts import COLORMAP, SMALL, escape_text
 
 MAX_CLASSES = 10
@@ -40,7 +41,8 @@ def spectrogram_grid(
     """Return synthetic spectrograms, one row per class, beside the mean of real recordings.
 
     Args:
-        synthetic: Synthetic clips. Four per class are shown, evenly from first to last.
+        synthetic: Synthetic clips. Four per class are shown, evenly from first to last; of a store,
+            the inverted ones, if there are any.
         front_end: Front end of the clips; it gives the axes.
         labels: Class names, by class index. Of more than ten classes, ten are shown.
         real: Recordings, as spectrograms of the same front end.
@@ -78,7 +80,7 @@ def spectrogram_grid(
 def _panels_by_class(synthetic: Clips, real: Clips | None) -> Mapping[int, list[Panel]]:
     panels: dict[int, list[Panel]] = {}
     for k in classes_to_show(synthetic):
-        indices = evenly_spaced(indices_of_class(synthetic, k), CLIPS_PER_ROW)
+        indices = evenly_spaced(inverted_of_class(synthetic, k), CLIPS_PER_ROW)
         panels[k] = [(f"clip {index}", synthetic.mel(int(index))) for index in indices]
         if real is not None:
             panels[k].append(mean_spectrogram(real, k))
@@ -175,6 +177,13 @@ def classes_to_show(*clips: Clips) -> list[int]:
     if not len(occurring):
         raise UsageError("There are no clips to show; run `frami synthesize` first.")
     return [int(k) for k in evenly_spaced(occurring, MAX_CLASSES)]
+
+
+def inverted_of_class(clips: Clips, target: int) -> NDArray[Any]:
+    """Return the indices of a class's clips; if some are inverted, only of those."""
+    indices = indices_of_class(clips, target)
+    inverted = indices[clips.optimized()[indices]] if isinstance(clips, Store) else indices
+    return inverted if len(inverted) else indices
 
 
 def evenly_spaced(values: NDArray[Any], count: int) -> NDArray[Any]:

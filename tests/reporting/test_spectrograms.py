@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,9 +14,11 @@ from frami.audio.presets import find_preset
 from frami.core.errors import UsageError
 from frami.data.clips import Spectrograms
 from frami.data.store import Store
+from frami.inversion.synthesize import synthesize
 from frami.models.model import Model
 from frami.reporting import charts, spectrograms
 from frami.reporting.feature_map import feature_map
+from tests.conftest import FAST
 from tests.reporting.conftest import noise_clips, texts
 
 
@@ -30,6 +35,18 @@ def test_plots_show_labels_with_special_characters(store: Store) -> None:
         charts.confusion_matrix(labels, np.eye(3))
     )
     assert {charts.escape_text(label) for label in labels} <= set(shown)
+
+
+def test_of_a_mixed_store_the_inverted_clips_are_shown(teacher: Model, tmp_path: Path) -> None:
+    made: dict[str, Any] = {"samples": 32, "batch_size": 8, "options": FAST}
+    with synthesize(teacher, tmp_path / "mixed.h5", **made) as mixed:
+        shown = texts(spectrograms.spectrogram_grid(mixed, mixed.front_end, mixed.labels))
+        clips = [int(text.split()[1]) for text in shown if text.startswith("clip ")]
+        assert clips and set(mixed.column("method")[clips]) == {b"frami"}
+    made["options"] = None
+    with synthesize(teacher, tmp_path / "noise.h5", method="noise", **made) as noise:
+        shown = texts(spectrograms.spectrogram_grid(noise, noise.front_end, noise.labels))
+        assert any(text.startswith("clip ") for text in shown)
 
 
 def test_spectrogram_grid_shares_color_scale_and_time_axis(
