@@ -28,9 +28,9 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path, *, virtual: boo
     """Write the clips of several stores into a new one; return it, open for reading.
 
     The clips of the stores are interleaved in proportion to their numbers, so the clips that
-    distillation holds out, the last 5 %, come from every store in the same proportion. Shorter
-    clips are padded as in any store. A loss that a store does not have is NaN for its clips. After
-    an interruption, ``out`` does not exist.
+    distillation holds out, the last 5 % of each method's, come from every store. Shorter clips are
+    padded as in any store. A loss that a store does not have is NaN for its clips. After an
+    interruption, ``out`` does not exist.
 
     The shards of one plan (`frami.data.shards`) are joined only as a whole, in the order of their
     rounds. ``out`` then does not depend on the order in which they are given.

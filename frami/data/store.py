@@ -228,7 +228,12 @@ class StoreSubset:
 
 
 def train_holdout_split(store: Store) -> tuple[StoreSubset, StoreSubset]:
-    """Return the clips of a store to train on, and its last 5 %, which are held out."""
-    held_out = max(1, round(HOLDOUT_FRACTION * len(store)))
-    indices = np.arange(len(store))
-    return StoreSubset(store, indices[:-held_out]), StoreSubset(store, indices[-held_out:])
+    """Return the clips of a store to train on, and the held-out ones: each method's last 5 %."""
+    methods, held_out = store.column("method"), np.zeros(len(store), bool)
+    for method in np.unique(methods):
+        rows = np.flatnonzero(methods == method)
+        held_out[rows[-max(1, round(HOLDOUT_FRACTION * len(rows))) :]] = True
+    return (
+        StoreSubset(store, np.flatnonzero(~held_out)),
+        StoreSubset(store, np.flatnonzero(held_out)),
+    )

@@ -65,8 +65,8 @@ def distill(
 ) -> Model:
     """Distill a student from a store of synthetic clips, or from recordings; write and return it.
 
-    Recordings give the upper bound of what a store can give. The last 5 % of a store are not
-    trained on; the student's agreement with its teacher on them goes into the record. An
+    Recordings give the upper bound of what a store can give. The last 5 % of each method's clips
+    are not trained on; the student's agreement with its teacher on them goes into the record. An
     interrupted run is resumed, and the student of a finished run is loaded.
 
     Args:

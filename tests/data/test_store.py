@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,20 @@ def test_store_returns_the_synthesized_clips(store: Store, teacher: Model) -> No
         subset = StoreSubset(store, np.array([3, 5]))
         assert torch.equal(subset.mel(1), mels[5])
         assert subset.targets.tolist() == store.targets[[3, 5]].tolist()
+
+
+def test_train_holdout_split_holds_out_clips_of_each_method(teacher: Model, tmp_path: Path) -> None:
+    made: dict[str, Any] = {"samples": 80, "batch_size": 20, "method": "noise"}
+    with synthesize(teacher, tmp_path / "a.h5", mix={"synthesizer": 0.25}, **made) as store:
+        train, held_out = train_holdout_split(store)
+        methods = store.column("method")
+        counts = Counter(methods[held_out.indices].tolist())
+        assert counts == {b"noise": 3, b"synthesizer": 1}
+        for method in counts:  # they are the last ones
+            assert max(train.indices[methods[train.indices] == method]) < min(
+                held_out.indices[methods[held_out.indices] == method]
+            )
+        assert sorted([*train.indices, *held_out.indices]) == list(range(80))
 
 
 def test_train_holdout_split_holds_out_the_last_clips(store: Store) -> None:
