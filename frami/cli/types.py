@@ -91,6 +91,9 @@ def parse_mix(mix: Sequence[tuple[str, float] | str]) -> dict[str, float] | None
     shares = [part for part in mix if not isinstance(part, str)]
     if shares and len(shares) < len(mix):
         raise UsageError("--mix none stands alone. Leave it out, or the other methods.")
+    names = [name for name, _ in shares]
+    if len(set(names)) < len(names):
+        raise UsageError(f"--mix names a method twice: {', '.join(names)}. Name each method once.")
     return dict(shares) if mix else None
 
 

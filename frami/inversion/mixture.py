@@ -32,6 +32,8 @@ from frami.inversion.method import (
 from frami.inversion.weak_priors import with_moments
 from frami.models.model import Model
 
+LEAST_SHARE = 0.001  # of a method; it takes about 1 / share rounds until each has had a turn
+
 
 @dataclass(frozen=True)
 class Part:
@@ -80,16 +82,18 @@ def make_parts(
             "{'synthesizer': 0.3}. An empty one stands for no other method."
         )
     shares = {registry.file_name(name): _check_share(name, mix[name]) for name in mix}
+    if len(shares) < len(mix):
+        raise UsageError(f"`mix` names a method twice: {', '.join(mix)}. Name each method once.")
     main, total = registry.file_name(method), sum(shares.values())
     if main in shares:
         raise UsageError(
             f"`mix` names {main}, the main method. Name other methods; {main} makes all other "
             f"rounds."
         )
-    if total >= 1:
+    if round(1 - total, 9) < LEAST_SHARE:
         raise UsageError(
-            f"The shares of `mix` add up to {total:g}; they must add up to less than 1. The method "
-            f"{main} makes the rest."
+            f"The shares of `mix` add up to {total:g}; they must add up to at most "
+            f"{1 - LEAST_SHARE:g}. The method {main} makes the rest."
         )
     grouped = _group_options(main, list(shares), options)
     parts = []
@@ -122,9 +126,11 @@ def plan_parts(
 
 
 def _check_share(name: str, share: Any) -> float:
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < 1:
+    is_number = isinstance(share, int | float) and not isinstance(share, bool)
+    if not is_number or not LEAST_SHARE <= share < 1:
         raise UsageError(
-            f"`mix` has the share {share!r} for {name}; a number above 0 and below 1 is allowed."
+            f"`mix` has the share {share!r} for {name}; a number from {LEAST_SHARE:g} to "
+            f"{1 - LEAST_SHARE:g} is allowed."
         )
     return float(share)
 

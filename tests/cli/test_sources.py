@@ -46,6 +46,12 @@ def test_mix_none_stands_alone(bundle: Path, tmp_path: Path) -> None:
         assert set(store.column("method")) == {b"frami"}
 
 
+def test_mix_names_a_method_once(bundle: Path, tmp_path: Path) -> None:
+    words = ["synthesize", "--teacher", bundle, "--out", tmp_path / "a.h5"]
+    result = invoke(*words, "--mix", "noise=0.5", "--mix", "noise=0.2")
+    assert "--mix names a method twice: noise, noise" in str(result.exception)
+
+
 def test_default_mix_takes_settings_of_its_methods(bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "mixed.h5"
     words = ["synthesize", "--teacher", bundle, "--out", out, "--samples", 8, "--batch-size", 4]

@@ -85,9 +85,12 @@ def test_store_that_grows_equals_one_made_at_once(
     ("mix", "message"),
     [
         ({"frami": 0.5}, "names frami, the main method"),
-        ({"synthesizer": 0.5, "noise": 0.5}, "add up to 1; they must add up to less than 1"),
+        ({"synthesizer": 0.5, "noise": 0.5}, "add up to 1; they must add up to at most 0.999"),
         ({"noise": 0.0}, "share 0.0 for noise"),
         ({"noise": "half"}, "share 'half' for noise"),
+        ({"noise": 1e-9}, "share 1e-09 for noise; a number from 0.001 to 0.999"),
+        ({"synthesizer": 0.5, "noise": 0.4999}, "add up to 0.9999; they must"),
+        ({"one-clip": 0.2, "one_clip": 0.3}, "names a method twice: one-clip, one_clip"),
         ({"nois": 0.5}, "Did you mean 'noise'"),
         ("none", "`mix` is 'none'; a dict of shares"),
     ],
