@@ -140,8 +140,12 @@ def _synthesize(settings: Mapping[str, Any], names: Names, out: str) -> Words:
 
 
 def _mix_words(method: str, shares: Mapping[str, Any]) -> Words:
-    """Return the words for the other methods of a store, unless they are those of its method."""
-    if shares == getattr(settings_class(method), "default_mix", {}):
+    """Return the words for the other methods of a store, unless they are those of its method.
+
+    A stranger's method may have a mix by default, which cannot be known here.
+    """
+    cls = settings_class(method)
+    if cls is not None and shares == getattr(cls, "default_mix", {}):
         return []
     shown_shares = [f"{shown(name)}={share}" for name, share in shares.items()]
     return [word for share in shown_shares or ["none"] for word in ("--mix", share)]

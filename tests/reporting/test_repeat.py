@@ -119,7 +119,7 @@ def test_a_record_of_another_command_has_no_command(tmp_path: Path) -> None:
         ("frami", {}, ["--mix", "none"]),
         ("frami", {"synthesizer": 0.3}, ["--mix", "synthesizer=0.3"]),
         ("noise", {}, []),
-        ("lab.mine", {}, []),
+        ("lab.mine", {}, ["--mix", "none"]),
     ],
 )
 def test_command_has_the_mix_that_is_not_the_default(
