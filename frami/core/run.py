@@ -17,6 +17,7 @@ from frami.core.meter import Meter
 from frami.core.run_identity import matching_record as matching_record
 from frami.core.run_identity import warn_of_other_machine
 from frami.core.run_record import STATE_FILES
+from frami.core.run_record import check_outputs as check_outputs
 from frami.core.run_record import discard_record as discard_record
 from frami.core.run_record import is_finished as is_finished
 from frami.core.run_record import make_record as make_record

@@ -44,6 +44,17 @@ def discard_record(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
+def check_outputs(folder: Path, expected: Mapping[str, int]) -> None:
+    """Raise `OperationError` if a finished run lacks files, given their numbers by pattern."""
+    for pattern, number in expected.items():
+        found = sum(1 for _ in folder.glob(pattern))
+        if found < number:
+            raise OperationError(
+                f"{folder} holds a finished run, but {found} of {number} files {pattern} are "
+                f"there. Delete the folder, and run the command again."
+            )
+
+
 def make_record(
     command: str, settings: Mapping[str, Any], start: float, **details: Any
 ) -> dict[str, Any]:

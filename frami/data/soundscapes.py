@@ -40,7 +40,7 @@ import torch
 from frami.core import files
 from frami.core.errors import UsageError
 from frami.core.progress import ProgressCallback, check_callback, silent
-from frami.core.run import Run
+from frami.core.run import Run, check_outputs
 from frami.core.runtime import select_runtime
 from frami.core.seeds import Stream, make_rng
 from frami.core.settings import make_settings
@@ -153,11 +153,12 @@ def make_soundscapes(
     ) as run:
         if not run.finished:
             report(0)
-            state = run.state()
-            tables: dict[str, dict[str, list[str]]] = state["tables"] if state else {}
+            tables: dict[str, dict[str, list[str]]] = (run.state() or {}).get("tables", {})
             for done, plan in ((0, plans[0]), (train, plans[1])):
                 _write_subset(run, plan, tables, done, report)
             run.finish(soundscapes=train + validation)
+        expected = {"audio/**/*.wav": train + validation, "metadata/**/*.tsv": 2 + (train > 0)}
+        check_outputs(run.folder, expected)
         return run.folder
 
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 import frami
 from frami import cli
-from frami.core.errors import UsageError
+from frami.core.errors import OperationError, UsageError
 from frami.data import scenes, soundscapes
 from frami.data.annotations import Event
 from frami.data.leakage import leakage_warning
@@ -116,6 +116,10 @@ def test_make_soundscapes_interrupted_and_resumed_gives_equal_files(
     monkeypatch.setattr(tones, "TRAIN_PER_CLASS", 2)
     monkeypatch.setattr(tones, "TEST_PER_CLASS", 1)
     assert read_contents(make_small(tmp_path / "cut")) == whole
+    for name in (f"{SUBSETS['train'][0]}/00001.wav", SUBSETS["validation"][1]):
+        (tmp_path / "whole" / name).unlink()
+        with pytest.raises(OperationError, match=r"finished run, but \d of \d files .* are there"):
+            make_small(tmp_path / "whole")
     with pytest.raises(UsageError, match="other settings"):
         make_small(tmp_path / "cut", max_events=2)
     monkeypatch.setattr(tones, "TEST_PER_CLASS", 2)
