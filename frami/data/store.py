@@ -228,12 +228,15 @@ class StoreSubset:
 
 
 def train_holdout_split(store: Store) -> tuple[StoreSubset, StoreSubset]:
-    """Return the clips of a store to train on, and the held-out ones: each method's last 5 %."""
-    methods, held_out = store.column("method"), np.zeros(len(store), bool)
-    for method in np.unique(methods):
-        rows = np.flatnonzero(methods == method)
-        held_out[rows[-max(1, round(HOLDOUT_FRACTION * len(rows))) :]] = True
-    return (
-        StoreSubset(store, np.flatnonzero(~held_out)),
-        StoreSubset(store, np.flatnonzero(held_out)),
-    )
+    """Return the clips of a store to train on, and the held-out ones: each method's last 5 %.
+
+    They are 5 % in all, whatever methods a store names: some clips are left to train on.
+    """
+    n_held_out = max(1, round(HOLDOUT_FRACTION * len(store)))
+    _, method, counts = np.unique(store.column("method"), return_inverse=True, return_counts=True)
+    later = np.empty(len(store))  # clips of the same method after each clip
+    by_method = np.argsort(method, kind="stable")
+    later[by_method] = np.repeat(counts.cumsum(), counts) - np.arange(len(store)) - 1
+    order = np.argsort((later + 0.5) / counts[method], kind="stable")
+    held_out, train = np.sort(order[:n_held_out]), np.sort(order[n_held_out:])
+    return StoreSubset(store, train), StoreSubset(store, held_out)

@@ -93,6 +93,16 @@ def test_train_holdout_split_holds_out_the_last_clips(store: Store) -> None:
         assert torch.equal(held_out.target(0), store.target(15))
 
 
+def test_store_with_a_method_for_each_clip_holds_out_few(store: Store) -> None:
+    store.close()
+    with h5py.File(store.path, "r+") as file:
+        file["method"][:] = [b"%d" % row for row in range(16)]
+        renew_checksums(file)
+    with Store(store.path) as changed:
+        train, held_out = train_holdout_split(changed)
+        assert (len(train.indices), len(held_out.indices)) == (15, 1)
+
+
 def test_target_agreement_is_the_part_of_targets_that_the_teacher_predicts(tmp_path: Path) -> None:
     front_end = FrontEnd(sample_rate=8000, n_mels=24, f_max=4000.0)
     description = {"front_end": front_end, "teacher": "a", "labels": ["x", "y"]}
