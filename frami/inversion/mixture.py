@@ -222,33 +222,6 @@ def rounds_in_turn(parts: Sequence[Part]) -> Iterator[str]:
         yield parts[chosen].method
 
 
-def check_turns(parts: Sequence[Part], samples: int, batch_size: int, n_shards: int) -> None:
-    """Refuse a store that is too small for a round of each method.
-
-    Args:
-        parts: The methods and their shares.
-        samples: Clips of the store, in all shards.
-        batch_size: Clips of a round.
-        n_shards: Number of shards.
-
-    Raises:
-        UsageError: Some method makes no round in some shard.
-    """
-    n_rounds = -(-samples // batch_size) // n_shards
-    needed, missing = 0, {part.method for part in parts}
-    for method in rounds_in_turn(parts):
-        needed, missing = needed + 1, missing - {method}
-        if not missing:
-            break
-    if needed > n_rounds:
-        where = " in each shard" if n_shards > 1 else ""
-        raise UsageError(
-            f"`samples` is {samples}, which are too few for each method of `mix`{where}: a round "
-            f"has {batch_size} clips of one method. Ask for {needed * n_shards * batch_size} "
-            f"clips, or for a smaller `batch_size`."
-        )
-
-
 def unique(lists: Iterable[Iterable[str]]) -> list[str]:
     """Return the texts of several lists, each once, in order of first appearance."""
     return list(dict.fromkeys(itertools.chain.from_iterable(lists)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from frami.core import seeds
-from frami.core.errors import OperationError
+from frami.core.errors import OperationError, UsageError
 from frami.core.progress import ProgressCallback, set_total
 from frami.core.run import Run
 from frami.core.runtime import Runtime
@@ -24,7 +24,7 @@ from frami.inversion import targets
 from frami.inversion.explicit_norms import explicit_batch_norms
 from frami.inversion.gradients import require_gradient
 from frami.inversion.loop import NotFiniteError, RoundResult, Setback
-from frami.inversion.mixture import Mixture
+from frami.inversion.mixture import Mixture, Part, rounds_in_turn
 from frami.inversion.plan import SynthesisPlan
 from frami.models import tasks
 from frami.models.answers import check_answers
@@ -176,4 +176,31 @@ class Synthesis:
             round=index,
             step=result.step,
             losses=np.array(losses, dtype=np.float32),
+        )
+
+
+def check_turns(parts: Sequence[Part], samples: int, batch_size: int, n_shards: int) -> None:
+    """Refuse a store that is too small for a round of each method.
+
+    Args:
+        parts: The methods and their shares.
+        samples: Clips of the store, in all shards.
+        batch_size: Clips of a round.
+        n_shards: Number of shards.
+
+    Raises:
+        UsageError: Some method makes no round in some shard.
+    """
+    n_rounds = -(-samples // batch_size) // n_shards
+    needed, missing = 0, {part.method for part in parts}
+    for method in rounds_in_turn(parts):
+        needed, missing = needed + 1, missing - {method}
+        if not missing:
+            break
+    if needed > n_rounds:
+        where = " in each shard" if n_shards > 1 else ""
+        raise UsageError(
+            f"`samples` is {samples}, which are too few for each method of `mix`{where}: a round "
+            f"has {batch_size} clips of one method. Ask for {needed * n_shards * batch_size} "
+            f"clips, or for a smaller `batch_size`."
         )

@@ -29,9 +29,9 @@ from frami.data.store import Store, store_run_folder
 from frami.data.writer import StoreWriter
 from frami.inversion import checks, targets
 from frami.inversion.checks import inversion_warnings
-from frami.inversion.mixture import Mixture, Part, check_turns, plan_parts, unique
+from frami.inversion.mixture import Mixture, Part, plan_parts, unique
 from frami.inversion.plan import SynthesisPlan
-from frami.inversion.rounds import Synthesis
+from frami.inversion.rounds import Synthesis, check_turns
 from frami.inversion.time_budget import plan_clips
 from frami.inversion.warm_start import with_warm_start
 from frami.inversion.weak_priors import moments_digest
