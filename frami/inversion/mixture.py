@@ -193,6 +193,14 @@ class Mixture:
             self._made.append(next(self._turns))
         return self._made[number]
 
+    def target_index(self, index: int) -> int:
+        """Return the index by which a round's targets are drawn: that of its method's rounds alone.
+
+        A method that ignores its targets would otherwise leave the others with uneven classes.
+        """
+        method, number = self.method_of_round(index), index // self._n_shards
+        return self._made[:number].count(method) * self._n_shards + index % self._n_shards
+
     def run_round(self, index: int, target: Tensor, n_frames: int) -> RoundResult:
         """Return the clips of one round; see `frami.inversion.method.Method`."""
         return self.methods[self.method_of_round(index)].run_round(index, target, n_frames)

@@ -76,7 +76,8 @@ class Synthesis:
             while done * batch < samples:
                 index = plan.round_index(done)
                 n_frames = targets.sample_round_frames(plan.frame_range, index, plan.seed)
-                target = sample_targets(similarity, batch, index, plan.seed, n_frames)
+                drawn = self.inversion.target_index(index)
+                target = sample_targets(similarity, batch, drawn, plan.seed, n_frames)
                 result = self._run_round(network, index, target, n_frames)
                 setbacks += self._describe_setback(network, result.setback, index, setbacks)
                 # The saved state can be some seconds older than the store: after a kill, the store

@@ -12,7 +12,8 @@ import pytest
 
 from frami.core.errors import UsageError
 from frami.core.run import read_record
-from frami.inversion.mixture import make_parts, rounds_in_turn
+from frami.core.runtime import Runtime
+from frami.inversion.mixture import Mixture, make_parts, rounds_in_turn
 from frami.inversion.synthesize import synthesize
 from frami.models.model import Model
 from tests.conftest import FAST
@@ -62,6 +63,17 @@ def test_frami_mixes_in_balanced_sounds_by_default(teacher: Model, tmp_path: Pat
         assert set(store.column("method")) == {b"frami"}
     with synthesize(teacher, tmp_path / "c.h5", samples=16, mix={}, **made) as store:
         assert set(store.column("method")) == {b"frami"} and store.method == "frami"
+
+
+@pytest.mark.parametrize("n_shards", [1, 3])
+def test_targets_of_each_method_are_balanced(
+    n_shards: int, teacher: Model, runtime: Runtime
+) -> None:
+    mixture = Mixture(make_parts("frami", MIX, {}), teacher, runtime, 0, n_shards)
+    drawn: dict[str, list[int]] = {}
+    for index in range(12 * n_shards):
+        drawn.setdefault(mixture.method_of_round(index), []).append(mixture.target_index(index))
+    assert all(sorted(indices) == list(range(len(indices))) for indices in drawn.values())
 
 
 def test_every_shard_has_all_methods(teacher: Model, tmp_path: Path) -> None:
