@@ -70,6 +70,8 @@ The contract (`frami.inversion.method`):
 Optional parts:
 
 - ``Settings.frame_limit`` (a property): longest clip made by default for a single-label teacher.
+- ``Settings.default_mix`` (a class attribute): shares of the rounds that other methods make by
+  default. Settings that are derived from FRAMI's inherit its half of random sounds.
 - ``views`` (a setting from `frami.inversion.views.ViewSettings`): views on which losses are
   computed.
 - The weight of a loss, made with `frami.core.settings.weight`, has the name of the loss.
