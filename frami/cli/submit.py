@@ -19,6 +19,7 @@ from frami.cli import types
 from frami.cli.help import Command
 from frami.cli.job import Job, import_submitit
 from frami.cli.options import option, required_option
+from frami.core import files
 from frami.core.errors import OperationError, UsageError
 from frami.core.shards import make_shard
 from frami.core.text import count, make_printable
@@ -116,6 +117,8 @@ def _lines(words: Sequence[str], shards: int | None) -> list[tuple[str, ...]]:
         raise UsageError(f"frami {words[0]} has no shards. Leave out `shards`.")
     parts: list[tuple[str, ...]] = [()]
     if shards:
+        if any(word.partition("=")[0] == "--shard" for word in words):
+            raise UsageError("`shards` gives each job its --shard. Leave out one of the two.")
         total = make_shard((1, shards)).count
         parts = [("--shard", f"{index}/{total}") for index in range(1, total + 1)]
     for part in parts:
@@ -154,7 +157,8 @@ def _executor(folder: str, local: bool) -> Any:
         )
     cluster = "local" if local else "slurm"
     starts = {f"{cluster}_max_num_timeout": MOST_STARTS}
-    executor = submitit.AutoExecutor(Path(folder).resolve(), cluster=cluster, **starts)
+    logs = files.ensure_dir(folder).resolve()
+    executor = submitit.AutoExecutor(logs, cluster=cluster, **starts)
     # Jobs start in the current folder. Python must not search it: it may be a download.
     os.environ["PYTHONSAFEPATH"] = "1"
     executor.update_parameters(slurm_setup=["export PYTHONSAFEPATH=1"])

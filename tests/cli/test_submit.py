@@ -111,11 +111,15 @@ def test_command_that_would_fail_is_not_submitted(
         (["--local", "--", "invert"], "'invert' is not a command to submit"),
         (["--local", "--", *synthesis, "--sampels", 8], "No such option '--sampels'"),
         (["--local", "--shards", 2, "--", "doctor"], "frami doctor has no shards"),
+        (["--shards", 2, "--", *synthesis, "--shard", "1/2"], "Leave out one of the two."),
         (["--", *synthesis], "There is no Slurm on this machine"),
     ):
         refused = call("submit", "--folder", logs, *words)
         assert refused.code == 2 and message in refused.err, refused.err
     assert not logs.exists()
+    logs.write_text("not a folder", encoding="utf-8")
+    refused = call("submit", "--folder", logs, "--local", "--", "doctor")
+    assert refused.code == 2 and "is a file, but a folder is needed there" in refused.err
 
 
 def test_job_of_slurm_runs_nothing_of_names_or_of_the_current_folder(
