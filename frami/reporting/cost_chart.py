@@ -17,7 +17,7 @@ from matplotlib.transforms import Bbox, BboxBase
 from frami.reporting.charts import SMALL, escape_text
 
 # Possible offsets of a label from its marker, in points.
-OFFSETS = tuple((right, up) for up in (3, -10, 12, -19) for right in (5, -5))
+OFFSETS = tuple((right, up) for up in (3, -10, 12, -19, 21, -28) for right in (5, -5))
 MARKER_RADIUS = 4  # points
 GPU_KINDS = ("cuda", "mps")
 CONTROLS = ("recordings", "other recordings", "noise", "synthesizer", "one clip")
@@ -131,6 +131,7 @@ def _draw_panel(ax: Axes, panel: Panel, unit: str, *, connect: bool) -> None:
     ax.xaxis.set_major_formatter(LogFormatter())
     ax.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.4)))
     ax.set(xlabel=f"{unit} of synthesis and distillation", ylabel=panel.title)
+    ax.margins(x=0.12, y=0.14)  # room for the labels
     ax.grid(alpha=0.3)
 
 
@@ -158,6 +159,7 @@ def _move(label: Annotation, offset: tuple[int, int]) -> Bbox:
 
 
 def _count_overlaps(box: Bbox, taken: Sequence[BboxBase], inside: BboxBase) -> int:
-    """Return how many boxes a label overlaps, plus 1 if it crosses the edge of the plot."""
-    crosses_edge = box.x0 < inside.x0 or box.x1 > inside.x1 or box.y0 < inside.y0
-    return int(box.count_overlaps(taken)) + int(crosses_edge)
+    """Return how many boxes a label overlaps, plus 2 if it crosses the edge of the plot."""
+    is_inside = inside.x0 <= box.x0 and box.x1 <= inside.x1
+    is_inside &= inside.y0 <= box.y0 and box.y1 <= inside.y1
+    return int(box.count_overlaps(taken)) + 2 * (not is_inside)

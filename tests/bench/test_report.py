@@ -227,3 +227,17 @@ def test_plot_labels_of_near_points_do_not_overlap() -> None:
     boxes = [label.get_window_extent() for label in labels]
     assert [label.get_text() for label in labels] == list(near)
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_plot_labels_of_the_best_students_lie_inside() -> None:
+    names = ("synthesizer", "one clip, not balanced", "FRAMI, inverted clips alone", "FRAMI")
+    best = {name: (100.0 + 6 * index, [0.99]) for index, name in enumerate(names)}
+    panel = Panel("agreement", {**best, "DFAD": (260.0, [0.4]), "CMI": (550.0, [0.99])})
+    figure = quality_against_cost([panel], "seconds")
+    ax = figure.axes[0]
+    outside = [
+        label.get_text()
+        for label in ax.texts
+        if not all(ax.bbox.contains(*corner) for corner in label.get_window_extent().corners())
+    ]
+    assert len(ax.texts) == 6 and not outside
