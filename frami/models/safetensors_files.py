@@ -20,7 +20,9 @@ def load_safetensors(path: Path) -> dict[str, Tensor]:
         OSError: It cannot be read.
     """
     check_header(path)
-    return safetensors.torch.load_file(path)
+    # The library's tensors are the file, mapped: a file that shrinks would end the process. They
+    # begin at any byte, where some kernels round differently than in torch's own memory.
+    return {name: tensor.clone() for name, tensor in safetensors.torch.load_file(path).items()}
 
 
 def check_header(path: Path) -> None:

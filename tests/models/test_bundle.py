@@ -62,6 +62,18 @@ def test_load_saved_model_is_identical(network: str, front_end: FrontEnd, tmp_pa
     assert torch.equal(loaded.network(mel).logits, model.network(mel).logits)
 
 
+def test_loaded_weights_lie_in_memory_of_their_own(bundle: Path) -> None:
+    model = load(bundle)
+    tensors = [*model.network.parameters(), *model.network.buffers()]
+    assert {tensor.data_ptr() % 64 for tensor in tensors} == {0}  # as torch allocates
+    before, path = copy_weights(model), bundle / "weights.safetensors"
+    with path.open("r+b") as file:  # as `cp` writes over a file
+        file.seek(path.stat().st_size // 2)
+        file.write(bytes(path.stat().st_size // 2))
+        file.truncate(1000)
+    assert equal_weights(before, copy_weights(model))
+
+
 def test_load_saved_projection_is_identical(front_end: FrontEnd, tmp_path: Path) -> None:
     model = Model.build(Architecture("small", {"width": 4}, projection=6), front_end, LABELS)
     assert equal_weights(copy_weights(model), copy_weights(load(model.save(tmp_path / "bundle"))))
