@@ -15,6 +15,7 @@ from frami.core.files import expand
 from frami.core.text import count, itemize, preview
 from frami.data.contents import check_links
 from frami.data.recordings import DatasetModule, Recordings, Split, load_dataset
+from frami.data.tags import positions_of
 from frami.models import tasks
 
 WAY_OUT = "Use the data set that the model was trained on."
@@ -197,7 +198,8 @@ def match_labels(split: Split, labels: Sequence[str], way_out: str = WAY_OUT) ->
 
 def _renumber(recordings: Recordings, own: Sequence[str], labels: Sequence[str]) -> Recordings:
     """Return recordings whose annotations are indices in ``labels``, no longer in ``own``."""
-    positions = [list(labels).index(label) for label in own]
+    known = positions_of(labels)
+    positions = [known[label] for label in own]
     targets = np.asarray(recordings.targets)
     renumbered: tuple[int, ...] | np.ndarray
     if targets.ndim == 1:
@@ -216,8 +218,9 @@ def _renumber(recordings: Recordings, own: Sequence[str], labels: Sequence[str])
 
 def check_labels(model_labels: Sequence[str], split: Split, way_out: str = WAY_OUT) -> None:
     """Raise `UsageError`, and name the difference, if the classes of model and split differ."""
-    unknown = [label for label in split.labels if label not in model_labels]
-    absent = [label for label in model_labels if label not in split.labels]
+    known, present = set(model_labels), set(split.labels)
+    unknown = [label for label in split.labels if label not in known]
+    absent = [label for label in model_labels if label not in present]
     if unknown:
         difference = (
             f"{split.dataset} has classes that the model was not trained on ({preview(unknown)})"

@@ -17,6 +17,7 @@ from frami.data.grouping import assign_folds, connected_groups
 from frami.data.listing import find_table, read_listing
 from frami.data.spellings import find_alike, show_alike, spelling_key
 from frami.data.tables import is_position
+from frami.data.tags import tag_rows
 from frami.data.user_clips import (
     TEST,
     TRAIN,
@@ -80,8 +81,7 @@ def divide_clips(folder: Path) -> DividedClips:
 
 def tags_of(clips: tuple[UserClip, ...], labels: tuple[str, ...]) -> np.ndarray:
     """Return 1 where a clip has a label, else 0, ``(S, K)`` float32."""
-    tags = [[label in clip.labels for label in labels] for clip in clips]
-    return np.array(tags, dtype=np.float32).reshape(len(clips), len(labels))
+    return tag_rows([clip.labels for clip in clips], labels)
 
 
 def _drop_unusable(user: UserClips, contents: Mapping[str, Contents]) -> UserClips:

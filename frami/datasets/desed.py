@@ -14,7 +14,6 @@ cannot be downloaded here.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +39,7 @@ from frami.data.audio_files import AudioIndex, is_below
 from frami.data.folds import check_fold
 from frami.data.leakage import held_out_folds
 from frami.data.recordings import FileReader, Recordings, Split
+from frami.data.tags import positions_of, tag_rows
 
 SECONDS = 10.0
 SAMPLE_RATE = 16000
@@ -190,9 +190,9 @@ def _recordings(
     """Return the annotated clips with their tags and events, and the number without audio."""
     _check_labels(folder, annotations, labels)
     names = [name for name in sorted(annotations) if _is_there(folder, name)]
-    tags = [_tags(annotations[name].labels, labels) for name in names]
-    targets = np.array(tags, dtype=np.float32).reshape(len(names), len(labels))
-    events = tuple(_indexed(annotations[name].events, labels) for name in names)
+    targets = tag_rows([annotations[name].labels for name in names], labels)
+    positions = positions_of(labels)
+    events = tuple(_indexed(annotations[name].events, positions) for name in names)
 
     read = FileReader(tuple(folder / "audio" / name for name in names))
     return Recordings(tuple(names), targets, read, events), len(annotations) - len(names)
@@ -201,24 +201,19 @@ def _recordings(
 def _check_labels(
     folder: Path, annotations: dict[str, Annotation], labels: tuple[str, ...]
 ) -> None:
+    known = set(labels)
     for name, clip in annotations.items():
         for label in clip.labels or ():
-            if label not in labels:
+            if label not in known:
                 raise UsageError(
                     f"{folder / 'metadata'} has the label {label!r} for {name}, but no training "
                     f"soundscape has it. Allowed: {', '.join(labels)}."
                 )
 
 
-def _tags(clip_labels: list[str] | None, labels: tuple[str, ...]) -> list[float]:
-    if clip_labels is None:
-        return [math.nan] * len(labels)
-    return [float(label in clip_labels) for label in labels]
-
-
 def _indexed(
-    events: Iterable[Event] | None, labels: tuple[str, ...]
+    events: Iterable[Event] | None, positions: Mapping[str, int]
 ) -> tuple[tuple[float, float, int], ...] | None:
     if events is None:
         return None
-    return tuple((event.onset, event.offset, labels.index(event.label)) for event in events)
+    return tuple((event.onset, event.offset, positions[event.label]) for event in events)
