@@ -50,7 +50,7 @@ from frami.cli.export import export
 from frami.cli.help import Group, Option
 from frami.cli.inversion import synthesize
 from frami.cli.moments import moments
-from frami.cli.output import show_library_warnings
+from frami.cli.output import open_missing_streams, show_library_warnings
 from frami.cli.prediction import predict
 from frami.cli.recordings import data, soundscapes
 from frami.cli.report_page import listen, report
@@ -142,6 +142,7 @@ def main() -> None:
 
     The codes are 0 (done), 1 (failed), 2 (wrong use), 75 (--stop-after) and 130 (Ctrl-C).
     """
+    open_missing_streams()
     with exit_of_torchrun():
         _main()
 

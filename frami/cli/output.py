@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shlex
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -21,6 +23,21 @@ if TYPE_CHECKING:
     from frami.models.model import Model
 
 SECONDS_OF_SILENCE = 1.5
+
+
+def open_missing_streams() -> None:
+    """Let the standard streams that the caller closed, as a daemon may, read and write nothing.
+
+    Without it, a file that a command writes could get their number, and with it the words that a
+    library in C writes to standard error.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
 
 
 def show(message: str, *, err: bool = False) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -39,3 +41,17 @@ def test_names_in_a_table_do_not_control_the_terminal(call: Frami, tmp_path: Pat
     result = call("data", "check", tmp_path)
     assert result.code == 0 and "--test-fold" in result.out
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(result.out + result.err)
+
+
+def test_files_get_no_number_of_a_closed_standard_stream(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from frami.cli.output import open_missing_streams\n"
+        "open_missing_streams()\n"
+        "print(sys.stdin.read(), sys.stdout.isatty(), sys.stderr.isatty())\n"
+        "with open(sys.argv[1], 'w') as file:\n"
+        "    file.write(str(file.fileno()))\n"
+    )
+    script, path = 'exec "$0" -c "$1" "$2" <&- >&- 2>&-', tmp_path / "number"
+    subprocess.run(["sh", "-c", script, sys.executable, program, str(path)], check=True)
+    assert int(path.read_text()) > 2
