@@ -19,6 +19,7 @@ from frami.adoption.trial import Trial, features_of
 from frami.adoption.waveforms import as_values, relative_difference
 from frami.core import files, locks
 from frami.core.errors import OperationError, UsageError
+from frami.core.hidden_names import hidden_beside
 from frami.core.text import count
 from frami.models import axes
 from frami.models.foreign import Adoption
@@ -209,7 +210,7 @@ def write_bundle(
     Without a recording, a random sound is compared.
     """
     out = files.resolve(out)  # a link to an empty folder keeps leading there
-    temporary, lock = (out.with_name(f".{out.name}.{kind}") for kind in ("part", "lock"))
+    temporary, lock = (hidden_beside(out, kind) for kind in ("part", "lock"))
     files.ensure_dir(out.parent)
     sounds = checks or [Check("a random sound", trial.sounds[0])]
     with locks.locked(lock, f"adopts a model to {out}"):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from frami.core.errors import OperationError, UsageError
+from frami.core.hidden_names import MOST_NAME_BYTES, hidden_beside
 
 _FULL = "Free space there, or name another place."
 _OPEN_FILES = "Too many files are open: close other programs, or raise the limit with ulimit -n."
@@ -31,7 +32,6 @@ WAYS_OUT = {
 }
 LOCKS_VARIABLE = "FRAMI_LOCKS"  # "off" works without locks
 MOST_LOOKS = 10  # at a path that another process changes
-MOST_NAME_BYTES = 255  # of a file or folder, on Linux and macOS
 # What reading a damaged zip file can raise; UnicodeDecodeError is a ValueError.
 ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError),
@@ -194,7 +194,7 @@ def write_parts(
     Raises:
         UsageError: Another process writes the file, and ``waits`` is not set.
     """
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = hidden_beside(path, "part")
     with reraise_os_errors(), _locked(temporary, path, waits=waits):
         try:
             with open(temporary, "wb", opener=open_below) as file:

@@ -11,6 +11,7 @@ import h5py
 
 from frami.core import code, files, locks
 from frami.core.errors import FramiError, UsageError
+from frami.core.hidden_names import hidden_beside
 from frami.core.run import make_record, read_record
 from frami.data.store import Store, store_run_folder
 
@@ -23,7 +24,7 @@ def whole_store(out: Path) -> Iterator[h5py.File]:
         UsageError: Another process writes it, or has written it meanwhile.
         OperationError: It cannot be written, or it is not a store with possible values.
     """
-    temporary, lock = (out.with_name(f".{out.name}.{kind}") for kind in ("part", "lock"))
+    temporary, lock = (hidden_beside(out, kind) for kind in ("part", "lock"))
     with locks.locked(lock, f"writes {out}"):
         if out.exists():
             raise UsageError(f"{out} exists already. Choose another `out`, or delete it.")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from frami.core import files, locks
 from frami.core.errors import UsageError
+from frami.core.hidden_names import hidden_beside
 
 RECORD = "export.json"
 
@@ -36,7 +37,7 @@ def new_folder(out: Path) -> Iterator[Path]:
     check_folder(out)
     out = files.resolve(out)  # the folder that a link names, not the link, is replaced
     files.ensure_dir(out.parent)
-    part, old, lock = (out.with_name(f".{out.name}.{kind}") for kind in ("part", "old", "lock"))
+    part, old, lock = (hidden_beside(out, kind) for kind in ("part", "old", "lock"))
     with locks.locked(lock, f"exports to {out}"), files.reraise_os_errors():
         try:
             if old.exists() and not out.exists():  # a process was killed between two renames

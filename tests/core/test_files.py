@@ -223,3 +223,11 @@ def test_write_json_escapes_names_that_are_not_text(tmp_path: Path) -> None:
     name = os.fsdecode(b"a\xff.wav")
     files.write_json(tmp_path / "a.json", {name: [name]})
     assert read_json(tmp_path / "a.json") == {r"a\udcff.wav": [r"a\udcff.wav"]}
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "\N{CJK UNIFIED IDEOGRAPH-9CE5}" * 85, "a" * 250])
+def test_a_name_of_any_length_that_a_file_can_have_can_be_written(
+    tmp_path: Path, name: str
+) -> None:
+    files.write_bytes(tmp_path / name, b"content")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
