@@ -10,18 +10,26 @@ from pathlib import Path
 from frami.core import files, locks
 from frami.core.errors import UsageError
 from frami.core.hidden_names import hidden_beside
+from frami.export.card import FILES
 
 RECORD = "export.json"
+# What lies in the folder of an export; the last two come of its use.
+NAMES = {*FILES, "README.md", "__pycache__", ".DS_Store"}
 
 
 def check_folder(out: Path) -> None:
-    """Raise a UsageError if a folder holds anything but an earlier export."""
+    """Raise a UsageError if a folder holds anything but an earlier export, which is replaced."""
     if out.is_file():
         raise UsageError(f"{out} is a file, but a folder is needed there. Choose another `out`.")
-    if out.is_dir() and any(out.iterdir()) and not (out / RECORD).is_file():
+    if not out.is_dir():
+        return
+    names = {path.name for path in out.iterdir()}
+    others = names - NAMES if (out / RECORD).is_file() else names
+    if others:
+        problem = "besides an export" if others != names else "and no export"
         raise UsageError(
-            f"{out} holds other files ({min(path.name for path in out.iterdir())}) and no export. "
-            f"Choose another `out`, so that nothing is overwritten."
+            f"{out} holds other files ({min(others)}) {problem}. Choose another `out`, so that "
+            f"nothing is overwritten."
         )
 
 
