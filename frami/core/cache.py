@@ -1,7 +1,8 @@
 """The cache folder: what takes long to compute and can be computed again.
 
 The folder is that of the user's caches, such as ``~/.cache/frami`` on Linux. The environment
-variable ``FRAMI_CACHE`` names another folder; with ``off``, nothing is kept.
+variable ``FRAMI_CACHE`` names another folder; with ``off``, nothing is kept. Other users of the
+machine cannot read what is kept, unless its folder ``packs`` was made for them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from frami.core.files import ZIP_ERRORS, expand
 VARIABLE = "FRAMI_CACHE"
 OFF = "off"
 MAX_BYTES = 4 * 10**9
+PRIVATE = 0o700  # mode of a new folder of packs
 
 _keeps_nothing = ContextVar("keeps_nothing", default=False)
 
@@ -107,7 +109,8 @@ class Pack:
             return
         path = self._folder / self._name
         with suppress(*ZIP_ERRORS):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            # Spectrograms of recordings that others may not read.
+            self._folder.mkdir(PRIVATE, parents=True, exist_ok=True)
             with self._locked():
                 known = _size(path)
                 if known + size > MAX_BYTES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,11 @@ def test_the_key_of_a_file_changes_with_its_name_size_and_time(tmp_path: Path) -
     keys.add(file_key(one))
     assert len(keys) == 4 and file_key(one) in keys
     assert file_key(tmp_path / "3.wav") == ""
+
+
+def test_other_users_cannot_read_a_pack(folder: Path) -> None:
+    Pack("spectrograms", "1").add(CONTENTS)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    folder.chmod(0o750)  # as a group chose it
+    Pack("spectrograms", "2").add(CONTENTS)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o750
