@@ -141,7 +141,12 @@ def plain_header(name: str) -> str:
 
 
 def read_text(path: Path) -> str:
-    """Return the content of a UTF-8 text file, without a byte order mark."""
+    """Return the content of a UTF-8 text file, without a byte order mark.
+
+    A pipe would be waited for, and a device may have no end: they are refused.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file. Put the file of that name in its place.")
     try:
         # Line ends within a quoted cell are part of it, so they are kept as they are.
         return path.read_bytes().decode("utf-8-sig")

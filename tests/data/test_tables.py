@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import tempfile
 from pathlib import Path
 
@@ -123,3 +124,9 @@ def test_rows_that_are_shorter_than_a_wide_header_take_little_memory(tmp_path: P
     (tmp_path / "a.csv").write_text(header + "\n" + "x\n" * 20_000)
     with pytest.raises(UsageError, match="There are 20000 faults"):
         read_rows(tmp_path / "a.csv", ("c0",), absent="")
+
+
+def test_a_pipe_in_place_of_a_table_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.txt")
+    with pytest.raises(UsageError, match="is not a file"):
+        read_text(tmp_path / "a.txt")
