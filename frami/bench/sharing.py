@@ -24,7 +24,7 @@ class RowLocks:
     def __init__(self, page: Path) -> None:
         """Open the locks of a page; the folder must exist."""
         with files.reraise_os_errors():
-            self._file = os.open(page / FILE_NAME, os.O_CREAT | os.O_RDWR)
+            self._file = files.open_below(page / FILE_NAME, os.O_CREAT | os.O_RDWR)
 
     def take(self, key: Sequence[str]) -> bool:
         """Take the lock of a row until `close`; return False if another process has it."""

@@ -15,7 +15,7 @@ import pytest
 from frami.bench import runner
 from frami.bench.measure import Bench
 from frami.bench.sharing import RowLocks, row_number
-from frami.core.errors import Stopped
+from frami.core.errors import OperationError, Stopped
 from frami.core.shards import Shard
 from frami.core.stopping import make_deadline
 
@@ -128,3 +128,10 @@ def test_bench_stops_between_rows(page: Path) -> None:
     with pytest.raises(Stopped, match="Left: 2 of 2 rows"):
         runner.run_bench(runner.list_experiments("quick")[:2], bench, page, print)
     assert not runner.read_rows(page)
+
+
+def test_a_link_in_place_of_the_locks_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".rows.lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OperationError):
+        RowLocks(tmp_path)
+    assert not (tmp_path / "elsewhere").exists()
