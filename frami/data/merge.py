@@ -19,7 +19,7 @@ from frami.core.files import expand
 from frami.data import shards
 from frami.data.merge_columns import write_merged
 from frami.data.store import Store
-from frami.data.whole_store import recorded_references, whole_store, write_origin
+from frami.data.whole_store import recorded_references, size_of_rows, whole_store, write_origin
 
 MERGED = "merged"
 
@@ -74,7 +74,9 @@ def merge(stores: Sequence[Store | str | Path], out: str | Path, *, virtual: boo
             for source in sources
             for name in (*recorded_references(source.path), source.front_end.function)
         ]
-        with whole_store(out) as file:
+        rows = 0 if virtual else sum(map(len, sources))
+        size = size_of_rows([store.columns for store in sources], rows)
+        with whole_store(out, size) as file:
             write_merged(sources, file, settings, virtual=virtual)
             write_origin(out, "merge", settings, start, sources[0].teacher, references)
     return Store(out)

@@ -33,7 +33,7 @@ from frami.data.shards import with_lost
 from frami.data.store import ATTRIBUTES, COLUMNS, FORMAT, TIMELINE, Store
 from frami.data.store_checks import read_settings
 from frami.data.store_file import ROWS_PER_BLOCK, StoreFile, damaged
-from frami.data.whole_store import recorded_references, whole_store, write_origin
+from frami.data.whole_store import recorded_references, size_of_rows, whole_store, write_origin
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def repair(store: str | Path, out: str | Path, report: ProgressCallback = silent
             raise OperationError(f"{store} has no clip that is whole. Copy the file again.")
         files.ensure_dir(out.parent)
         references = recorded_references(store)
-        with whole_store(out) as new:
+        with whole_store(out, size_of_rows([file.columns], len(good))) as new:
             _copy(file, good, new, len(condition.lost))
             lost = condition.lost.tolist()
             settings = {"store": str(store), "clips": condition.clips, "lost": lost}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,21 @@ from frami.core import code, files, locks
 from frami.core.errors import FramiError, UsageError
 from frami.core.hidden_names import hidden_beside
 from frami.core.run import make_record, read_record
+from frami.data.joined_columns import AnyColumn
 from frami.data.store import Store, store_run_folder
+from frami.data.writer import reserve
+
+BYTES_OF_ROW = 128  # of its checksums, and of its places in the file
 
 
 @contextmanager
-def whole_store(out: Path) -> Iterator[h5py.File]:
+def whole_store(out: Path, size: int = 0) -> Iterator[h5py.File]:
     """Open a file for writing, check it at the end of the block, and rename it.
+
+    Args:
+        out: The file.
+        size: Most bytes that its rows take (`size_of_rows`): a full disk is found before HDF5
+            writes them, which could not end in order without space.
 
     Raises:
         UsageError: Another process writes it, or has written it meanwhile.
@@ -31,6 +42,7 @@ def whole_store(out: Path) -> Iterator[h5py.File]:
         try:
             with files.reraise_os_errors():
                 temporary.unlink(missing_ok=True)  # it may be a link
+                reserve(temporary, size)  # HDF5 begins it anew: this only tells whether it fits
                 with h5py.File(temporary, "w") as file:
                     yield file
                 Store(temporary).close()
@@ -39,6 +51,24 @@ def whole_store(out: Path) -> Iterator[h5py.File]:
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def size_of_rows(stores: Sequence[Mapping[str, AnyColumn]], rows: int) -> int:
+    """Return the most bytes that rows take in a store, if they come from stores of these columns.
+
+    Args:
+        stores: The columns of each store.
+        rows: Number of rows.
+    """
+    size = rows * BYTES_OF_ROW
+    for name in dict.fromkeys(itertools.chain(*stores)):
+        columns = [store[name] for store in stores if name in store]
+        # Stores may differ in their losses, which become columns beside each other.
+        joined: Callable[..., int] = sum if name == "losses" else max
+        shape = [joined(sizes) for sizes in zip(*(c.shape[1:] for c in columns), strict=True)]
+        width = math.prod(shape) * max(column.dtype.itemsize for column in columns)
+        size += (rows + max(column.chunk for column in columns)) * width
+    return size
 
 
 def write_origin(

@@ -113,7 +113,7 @@ class StoreWriter:
     def _create(self) -> int:
         """Put an empty store in place; return 0, its number of clips."""
         with files.reraise_os_errors():
-            _reserve(self._spare, 0)
+            reserve(self._spare, 0)
             with h5py.File(self._spare, "w") as file:
                 file.attrs.update(self._attributes)
                 for name, (dtype, shape, rows) in self._layout().items():
@@ -165,7 +165,7 @@ class StoreWriter:
             size += active.nbytes
         with files.reraise_os_errors():
             self._refresh_spare(size)
-            _reserve(self._spare, size)
+            reserve(self._spare, size)
             with h5py.File(self._spare, "r+") as file:
                 _extend(file, with_checksums(file, arrays, batch), batch)
                 file.flush()
@@ -179,7 +179,7 @@ class StoreWriter:
             size: Size of the missing batch (bytes).
         """
         if self._spare.is_file():
-            _reserve(self._spare, size)
+            reserve(self._spare, size)
         try:
             with h5py.File(self._spare, "r+") as spare, h5py.File(self.path, "r") as store:
                 old, new = len(spare["mel"]), len(store["mel"])
@@ -205,7 +205,7 @@ def _extend(file: h5py.File, columns: Mapping[str, Any], batch: int) -> None:
         column[len(column) - batch :] = columns[name]
 
 
-def _reserve(path: Path, size: int) -> None:
+def reserve(path: Path, size: int) -> None:
     """Allocate disk space after the end of a file; HDF5 fills it and truncates the rest.
 
     A full disk raises its error here. In the middle of a write, HDF5 would print tracebacks and

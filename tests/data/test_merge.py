@@ -28,12 +28,13 @@ from frami.data.merge import merge
 from frami.data.merge_columns import write_merged
 from frami.data.row_order import interleaved
 from frami.data.store import Store, train_holdout_split
-from frami.data.whole_store import whole_store
+from frami.data.whole_store import size_of_rows, whole_store
+from frami.data.writer import MARGIN
 from frami.datasets import tones
 from frami.inversion.synthesize import synthesize
 from frami.models.architecture import Architecture
 from frami.models.model import Model
-from tests.conftest import FAST, LABELS, make_teacher
+from tests.conftest import FAST, LABELS, full_disk, make_teacher
 
 
 def make_store(teacher: Model, path: Path, samples: int = 16, **arguments: Any) -> Path:
@@ -85,6 +86,18 @@ def test_second_merge_into_one_file_is_refused_and_spoils_nothing(
     with pytest.raises(UsageError, match="exists already"), whole_store(out):
         pass  # the second had looked before the first was done
     assert not list(tmp_path.glob(".*"))
+
+
+def test_merge_on_a_full_disk_ends_before_rows_are_written(
+    paths: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "both.h5"
+    size = sum(path.stat().st_size for path in paths)
+    with full_disk(size // 2), pytest.raises(OperationError, match=r"Cannot write .*Free space"):
+        merge(paths, out)
+    assert not out.exists() and not list(tmp_path.glob(".*"))
+    with merge(paths, out) as both:
+        assert out.stat().st_size < size_of_rows([both.columns], len(both)) + MARGIN
 
 
 def test_every_clip_is_kept_with_its_origin(paths: list[Path], tmp_path: Path) -> None:
