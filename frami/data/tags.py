@@ -12,9 +12,7 @@ def positions_of(labels: Iterable[str]) -> dict[str, int]:
     return {label: index for index, label in enumerate(labels)}
 
 
-def tag_rows(
-    labels_of: Sequence[Collection[str] | None], labels: Sequence[str]
-) -> np.ndarray:
+def tag_rows(labels_of: Sequence[Collection[str] | None], labels: Sequence[str]) -> np.ndarray:
     """Return 1 where a clip has a label, else 0, ``(S, K)`` float32.
 
     Args:
