@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from frami.core.errors import FramiError, UsageError
 from frami.core.files import is_file
 from frami.core.run import read_record
