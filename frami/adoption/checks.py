@@ -56,10 +56,11 @@ def _read_check(check: str | Path | Tensor, labels: Sequence[str], sample_rate: 
             raise UsageError("`check` holds no samples, or samples that are not numbers.")
         if not bool(waveform.any()):
             raise UsageError("`check` is digital silence, which tells nothing; give a sound.")
-        return Check("the waveform", waveform)
+        return Check("the waveform", waveform.clamp(-1, 1))
     path, label = str(check), ""
     if not expand(path).is_file() and "=" in path:  # the name of a file may hold one, too
         path, _, label = path.rpartition("=")
         if label not in labels:
             raise unknown_name("class", label, labels)
-    return Check(expand(path).name, read_audio(path, sample_rate), label)
+    # Clipped after resampling, too, as `Model.predict` clips a waveform: one sound for all.
+    return Check(expand(path).name, read_audio(path, sample_rate).clamp(-1, 1), label)

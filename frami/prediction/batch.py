@@ -9,12 +9,11 @@ from pathlib import Path
 
 import soundfile
 
-from frami.audio.blocks import read_blocks
 from frami.audio.decoding import DECODING_ERRORS, decoder_name
 from frami.core.errors import FramiError, OperationError
 from frami.core.progress import ProgressCallback, begin_stage, silent
 from frami.core.text import count
-from frami.prediction.predict import predict_blocks
+from frami.prediction.predict import predict_file
 from frami.prediction.predictor import Predictor
 from frami.prediction.results import Prediction
 from frami.prediction.streaming import Stream
@@ -65,8 +64,7 @@ class Batch:
                 self.predictor, window=self.window, hop=self.hop, threshold=self.threshold
             )
             try:
-                blocks = read_blocks(path, self.predictor.front_end.sample_rate)
-                for prediction in predict_blocks(stream, blocks):
+                for prediction in predict_file(stream, path):
                     self.n_silent += prediction.silent
                     report(max(0, math.ceil(done + prediction.offset) - 1), name)
                     yield name, prediction

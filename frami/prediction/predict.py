@@ -52,8 +52,15 @@ def predict(
         threshold=threshold,
     )
     if isinstance(sound, str | Path):
-        return list(predict_blocks(stream, read_blocks(sound, predictor.front_end.sample_rate)))
+        return list(predict_file(stream, sound))
     return stream.feed(sound) + stream.finish()
+
+
+def predict_file(stream: Stream, path: str | Path) -> Iterator[Prediction]:
+    """Yield the predictions of a stream for an audio file, as soon as they are known."""
+    for block in read_blocks(path, stream.predictor.front_end.sample_rate):
+        yield from stream.feed_block(block)
+    yield from stream.finish()
 
 
 def predict_blocks(stream: Stream, blocks: Iterator[Tensor]) -> Iterator[Prediction]:

@@ -95,9 +95,22 @@ class Stream:
         Raises:
             UsageError: The chunk is not a waveform, or the stream is finished.
         """
+        self._check_running()
+        return self._feed(self._resampler.feed(as_mono(chunk, self._mixdown)))
+
+    def feed_block(self, block: Tensor) -> list[Prediction]:
+        """Return the predictions for the windows that a block of `read_blocks` completes.
+
+        Args:
+            block: Samples ``(T,)`` at the front end's rate, mixed down and checked. They may exceed
+                [-1, 1] slightly after resampling, and are not clipped again.
+        """
+        self._check_running()
+        return self._feed(block)
+
+    def _check_running(self) -> None:
         if self._is_finished:
             raise UsageError("The stream is finished. Make a new one for another sound.")
-        return self._feed(self._resampler.feed(as_mono(chunk, self._mixdown)))
 
     def finish(self) -> list[Prediction]:
         """Return the predictions that are left at the end of the sound.

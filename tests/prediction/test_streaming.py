@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from frami.audio.frontend import FrontEnd
-from frami.audio.io import resample
+from frami.audio.io import read_audio, resample
 from frami.core.errors import OperationError, UsageError
 from frami.evaluate.event_frames import frame_edges, median_filter, threshold_events
 from frami.models.architecture import Architecture
@@ -285,3 +287,15 @@ def test_channels_in_opposite_phase_are_refused_in_any_chunks(
             stream.feed(both[:, start : start + size])
             start += size
         stream.finish()
+
+
+def test_a_clipped_file_is_answered_as_its_samples_are(model: Model, tmp_path: Path) -> None:
+    # Resampling exceeds full scale where a recording was clipped; training does not clip it again.
+    soundfile.write(tmp_path / "loud.wav", (30 * loud_and_quiet(2.0, 16000)).clamp(-1, 1), 16000)
+    samples, rate = soundfile.read(tmp_path / "loud.wav", dtype="float32")
+    heard = read_audio(tmp_path / "loud.wav", RATE)
+    assert heard.abs().max() > 1.1
+    mel = model.front_end(heard).unsqueeze(0)
+    expected = model.network(mel).logits[0].double().softmax(dim=0).numpy()
+    for (answer,) in (predict(model, tmp_path / "loud.wav"), predict(model, samples, rate)):
+        np.testing.assert_allclose(answer.probabilities, expected, atol=1e-6)
