@@ -471,6 +471,32 @@ def test_leakage_is_found_by_contents(tmp_path: Path) -> None:
     assert leakage_warning(trained, load_split("folder", other, test_fold="2")) == ""
 
 
+def test_leakage_is_found_for_small_folds_of_many_clips(tmp_path: Path) -> None:
+    lines = ["file,label,fold"]
+    for clip in range(96):
+        write_sound(tmp_path / f"{clip}.wav", 200 + 20 * clip)
+        lines.append(f"{clip}.wav,{'ab'[clip % 2]},speaker{clip // 2}")
+    (tmp_path / "clips.csv").write_text("\n".join(lines))
+    trained = load_split("folder", tmp_path, test_fold="speaker0").origin
+    silent = [
+        fold
+        for fold in map("speaker{}".format, range(48))
+        if not leakage_warning(trained, load_split("folder", tmp_path, test_fold=fold))
+    ]
+    assert silent == ["speaker0"]
+
+
+def test_folds_of_one_training_set_do_not_leak(tmp_path: Path) -> None:
+    lines = ["file,label,fold"]
+    for clip in range(90):
+        fold = {0: "validation", 1: "test"}.get(clip // 4, "train")
+        write_sound(tmp_path / f"{clip}.wav", 200 + 20 * clip)
+        lines.append(f"{clip}.wav,{'ab'[clip % 2]},{fold}")
+    (tmp_path / "clips.csv").write_text("\n".join(lines))
+    trained = load_split("folder", tmp_path, test_fold="validation").origin
+    assert leakage_warning(trained, load_split("folder", tmp_path, test_fold="test")) == ""
+
+
 @pytest.mark.parametrize("in_table, on_disk", [("NFC", "NFD"), ("NFD", "NFC")])
 def test_composed_and_decomposed_letters_are_the_same(
     in_table: Literal["NFC", "NFD"], on_disk: Literal["NFC", "NFD"], tmp_path: Path
