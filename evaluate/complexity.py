@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -147,12 +148,34 @@ def check_budget(budget: str | Budget, *models: Model) -> str:
     return f"Within {limit.name}: {usage}."
 
 
+def _bilinear_flops(*shapes: Any, **_: Any) -> int:
+    """Return the operations of `torch.nn.Bilinear`, from the shapes and dimensions of its inputs.
+
+    The other dimensions of each input are of size 1.
+    """
+    expanded = []
+    for shape, axes in zip(shapes[:3], shapes[3:6], strict=True):
+        sizes = list(shape)
+        for axis in sorted(axes):
+            sizes.insert(axis, 1)
+        expanded.append(sizes)
+    return 2 * math.prod(map(max, zip(*expanded, strict=True)))
+
+
+# Products that torch does not count: of a matrix or vector and a vector, and of two inputs.
+UNCOUNTED: dict[Any, Any] = {
+    torch.ops.aten.addmv: lambda bias, matrix, vector, **_: 2 * math.prod(matrix),
+    torch.ops.aten.dot: lambda one, other, **_: 2 * math.prod(one),
+    torch.ops.aten._trilinear: _bilinear_flops,
+}
+
+
 def multiply_adds(model: Model, seconds: float = 1.0) -> int:
     """Return the network's multiply-adds for a clip of this length (s).
 
     Convolutions and matrix products count, other operations do not.
     """
-    counter = FlopCounterMode(display=False)
+    counter = FlopCounterMode(display=False, custom_mapping=UNCOUNTED)
     with (
         torch.no_grad(),
         CPU.placed(model.network) as network,

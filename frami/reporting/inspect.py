@@ -133,7 +133,7 @@ def _describe_bundle(
 ) -> Rows:
     model = load(path)
     size = format_bytes(weights_path(path).stat().st_size)
-    work = f"{complexity.multiply_adds(model) / 1e6:.1f} M multiply-adds per second of audio"
+    work = f"{complexity.multiply_adds(model) / 1e6:.1f} M multiply-adds for a clip of 1 s"
     rows = [
         ("bundle", str(path)),
         ("network", _describe_network(model)),

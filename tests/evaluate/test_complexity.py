@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+import torch
+from torch import Tensor, nn
 
 from frami.audio.frontend import FrontEnd
 from frami.core.errors import UsageError
@@ -79,3 +83,22 @@ def test_measure_complexity_longer_clip_takes_more_work(front_end: FrontEnd) -> 
     assert one.parameters == two.parameters == model.parameters
     assert two.multiply_adds == pytest.approx(2 * one.multiply_adds, rel=0.1)
     assert one.bytes > 4 * one.parameters and one.milliseconds > 0
+
+
+@pytest.mark.parametrize(
+    "layer, expected",
+    [
+        (lambda x: nn.Linear(4, 3)(x), 4 * 3),
+        (lambda x: torch.addmv(torch.zeros(3), torch.ones(3, 4), x[0]), 4 * 3),
+        (lambda x: torch.dot(x[0], x[0]), 4),
+        (lambda x: nn.Bilinear(4, 2, 5)(x, x[:, :2]), 4 * 2 * 5),
+        (lambda x: nn.Bilinear(4, 2, 5)(x.expand(3, 4), x[:, :2].expand(3, 2)), 3 * 4 * 2 * 5),
+    ],
+)
+def test_multiply_adds_counts_products_of_vectors(
+    layer: Callable[[Tensor], Tensor], expected: int, front_end: FrontEnd
+) -> None:
+    model = make_teacher(front_end)
+    before = complexity.multiply_adds(model)
+    model.network.register_forward_pre_hook(lambda *_: print(layer(torch.ones(1, 4)).shape))
+    assert complexity.multiply_adds(model) - before == expected
