@@ -14,8 +14,10 @@ from torch import Tensor
 
 from frami.core.progress import ProgressCallback, silent
 from frami.core.runtime import Runtime
+from frami.core.warn import warn
 from frami.data.clips import Clips
 from frami.evaluate.predictions import iter_predictions
+from frami.models.answers import PROBABILITIES, look_like_probabilities
 from frami.models.model import Model
 
 
@@ -27,6 +29,8 @@ def predict(
 ) -> list[Tensor]:
     """Return the fused logits of each clip, ``(K,)`` or ``(K, 1 + N')``; one model's are unchanged.
 
+    A `FramiWarning` tells of a model that returns probabilities.
+
     Args:
         models: Models with the same classes, task and frame rate.
         clips: The same recordings, once per model, as spectrograms of its front end.
@@ -37,6 +41,8 @@ def predict(
     logits: list[list[Tensor]] = []
     for model, own in zip(models, clips, strict=True):
         logits.append(_predict_one(model, own, runtime, report, sum(map(len, logits))))
+        if logits[-1] and look_like_probabilities(model.task, clip_logits(logits[-1])):
+            warn(PROBABILITIES)
     if len(models) == 1:
         return logits[0]
     task = models[0].network.task

@@ -18,12 +18,14 @@ from frami import cli
 from frami.audio.frontend import FrontEnd
 from frami.core.errors import UsageError
 from frami.core.runtime import Runtime
+from frami.core.warn import FramiWarning
 from frami.data.clips import Spectrograms
 from frami.data.splits import load_split
 from frami.datasets import tones
 from frami.evaluate import fusion
 from frami.models.architecture import Architecture
 from frami.models.model import Model
+from frami.models.network import Output
 from tests.conftest import make_teacher
 from tests.soundscapes import scenes as scenes
 
@@ -120,3 +122,27 @@ def test_predict_detectors_may_differ_by_one_frame(
     assert logits.shape == (2, 1 + own)
     mean = torch.tensor([0.0, 1.0]).sigmoid().mean()
     torch.testing.assert_close(logits.sigmoid(), mean.expand(2, 1 + own))
+
+
+@pytest.mark.parametrize("factor", [1, 100])
+def test_predict_warns_of_probabilities(
+    factor: int, front_end: FrontEnd, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, clips = make_teacher(front_end), Spectrograms(*random_clips(front_end))
+    logits = fusion.predict([model], [clips], runtime)
+    forward = model.network.forward
+
+    def probabilities(mel: Tensor) -> Output:
+        output = forward(mel)
+        return replace(output, logits=factor * output.logits.softmax(dim=1))
+
+    monkeypatch.setattr(model.network, "forward", probabilities)
+    with pytest.warns(FramiWarning, match="returns probabilities in place of logits"):
+        answers = fusion.predict([model], [clips], runtime)
+    assert answers[0].argmax() == logits[0].argmax()
+
+
+def random_clips(front_end: FrontEnd) -> tuple[list[Tensor], np.ndarray, np.ndarray]:
+    """Return spectrograms, their lengths and their targets."""
+    mels = [torch.randn(front_end.n_mels, 20).half() for _ in range(4)]
+    return mels, np.full(4, 20), np.zeros(4, dtype=np.int64)
