@@ -25,6 +25,7 @@ from frami.core.progress import ProgressCallback, begin_stage, silent
 from frami.core.text import count, itemize
 from frami.data.clips import Spectrograms
 from frami.data.grouping import connected_groups
+from frami.data.spellings import spelling_key
 from frami.models.model import Model
 
 Read = Callable[[int, int], Tensor]
@@ -133,7 +134,7 @@ def _assemble(
     keys: list[list[object]] = []
     for side, clip in pairs:
         group = side.groups[clip.index]
-        keys.append([("contents", clip.clip_id), *([("group", group)] if group else [])])
+        keys.append([("contents", clip.clip_id), *([("group", spelling_key(group))] if group else [])])
     groups = np.array(connected_groups(keys))
     targets = np.concatenate(
         [

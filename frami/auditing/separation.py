@@ -12,6 +12,7 @@ from frami.auditing.reading import ReadClip, clip_name
 from frami.auditing.sides import MEMBERS, OTHERS, Side, Sides
 from frami.core.errors import UsageError
 from frami.core.text import count, itemize, preview
+from frami.data.spellings import spelling_key
 
 
 def check_overlap(both: Sequence[Side], read: Sequence[Sequence[ReadClip]]) -> None:
@@ -32,14 +33,12 @@ def check_overlap(both: Sequence[Side], read: Sequence[Sequence[ReadClip]]) -> N
 
 def separate_groups(sides: Sides, read: Sequence[Sequence[ReadClip]]) -> tuple[list[ReadClip], str]:
     """Return the others without the groups of members, and a note; refuse a user's own groups."""
-    taken = {sides.members.groups[clip.index] for clip in read[0]} - {""}
-    shared = sorted(
-        {
-            sides.others.groups[clip.index]
-            for clip in read[1]
-            if sides.others.groups[clip.index] in taken
-        }
-    )
+    own, other = sides.members.groups, sides.others.groups
+    # Two spellings of one name, such as S-01 and s 1, are one speaker.
+    taken = {spelling_key(own[clip.index]) for clip in read[0] if own[clip.index]}
+    in_both = {name for name in other if name and spelling_key(name) in taken}
+    kept = [clip for clip in read[1] if other[clip.index] not in in_both]
+    shared = sorted(in_both & {other[clip.index] for clip in read[1]})
     if not shared:
         return list(read[1]), ""
     if not sides.shared_groups:
@@ -49,7 +48,6 @@ def separate_groups(sides: Sides, read: Sequence[Sequence[ReadClip]]) -> tuple[l
             f"members and others. Move {'it' if is_one else 'each'} to one side. To audit "
             f"single clips rather than speakers, remove the groups from the table."
         )
-    kept = [clip for clip in read[1] if sides.others.groups[clip.index] not in taken]
     if not kept:
         raise UsageError(
             f"All others share a source or speaker with members ({preview(shared)}). Choose "

@@ -57,6 +57,15 @@ def test_a_speaker_on_both_sides_is_named(memorizer: Model) -> None:
     )
 
 
+def test_two_spellings_of_a_speaker_are_one(memorizer: Model) -> None:
+    members = noise_side(1, 60, [f"S-{n // 5:02}" for n in range(60)])
+    with pytest.raises(UsageError, match=r"1 group \(s 3\) is among members and others"):
+        load_pool(Sides(members, noise_side(2, 60, ["s 3"] * 60), False, ()), memorizer)
+    others = noise_side(2, 60, ["", *["T-01", "t_1"] * 20, *map(str, range(19))])
+    pool = load_pool(Sides(members, others, False, ()), memorizer)
+    assert (pool.groups_on(True), pool.groups_on(False)) == (12, 21)
+
+
 def test_a_class_without_recordings_is_named(
     memorizer: Model, folders: Folders, tmp_path: Path
 ) -> None:
