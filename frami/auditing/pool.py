@@ -134,7 +134,9 @@ def _assemble(
     keys: list[list[object]] = []
     for side, clip in pairs:
         group = side.groups[clip.index]
-        keys.append([("contents", clip.clip_id), *([("group", spelling_key(group))] if group else [])])
+        keys.append(
+            [("contents", clip.clip_id), *([("group", spelling_key(group))] if group else [])]
+        )
     groups = np.array(connected_groups(keys))
     targets = np.concatenate(
         [

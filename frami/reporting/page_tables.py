@@ -52,9 +52,21 @@ def make_table(caption: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     """
     names = dict.fromkeys(name for row in rows for name in row)
     used = [n for n in names if any(row.get(n) not in (None, "") for row in rows)][:MAX_COLUMNS]
-    cells = [[make_cell(row.get(name)) for name in used] for row in rows[:MAX_ROWS]]
+    cells = [
+        [
+            _name_cell(row.get(name)) if name == used[0] else make_cell(row.get(name))
+            for name in used
+        ]
+        for row in rows[:MAX_ROWS]
+    ]
     titles = [shown(name).replace("_", " ") for name in used]
     return Table(caption, titles, cells, max(0, len(rows) - MAX_ROWS))
+
+
+def _name_cell(value: Any) -> Cell:
+    """Return the cell that names a row: a class may be called 007, and a fold 2019."""
+    is_name = isinstance(value, str) and value != ""
+    return Cell(_to_text(value), to_number(value)) if is_name else make_cell(value)
 
 
 def make_cell(value: Any) -> Cell:
