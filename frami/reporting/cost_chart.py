@@ -46,8 +46,8 @@ def draw_costs(rows: Rows, *, connect: bool = False) -> Figure:
         rows: The rows.
         connect: Draw a line through the points of each method.
     """
-    # The CPU seconds do not count what a GPU computes.
-    on_gpu = any(f", {kind}" in rows[0]["machine"] for kind in GPU_KINDS)
+    # The CPU seconds do not count what a GPU computes, be it for some of the rows.
+    on_gpu = any(f", {kind}" in row["machine"] for row in rows for kind in GPU_KINDS)
     columns = [f"{part}_{'s' if on_gpu else 'cpu_s'}" for part in ("synthesis", "distillation")]
     accuracies = _points(rows, "accuracy", columns)
     panels = [Panel("accuracy on held-out recordings", accuracies, _teacher_accuracy(rows))]

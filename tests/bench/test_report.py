@@ -12,7 +12,7 @@ import pytest
 from frami.bench import report, runner
 from frami.bench.comparison import lead_sentence
 from frami.bench.rows import Row
-from frami.reporting.cost_chart import Panel, quality_against_cost
+from frami.reporting.cost_chart import Panel, draw_costs, quality_against_cost
 
 UPPER_BOUND = "recordings (upper bound)"
 COSTS = (
@@ -208,6 +208,15 @@ def test_table_marks_rows_without_identity(rows: list[Row]) -> None:
 def test_write_report_draws_accuracy_against_cost(rows: list[Row], tmp_path: Path) -> None:
     runner.write_report(tmp_path, {(str(index),): row for index, row in enumerate(rows)})
     assert (tmp_path / "bench-release-esc10-1-1.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("on_gpu", [0, 1, -1])
+def test_plot_of_rows_of_a_gpu_counts_seconds(rows: list[Row], on_gpu: int) -> None:
+    """The CPU seconds of such a row leave out most of its work."""
+    assert "CPU seconds" in draw_costs(rows).axes[0].get_xlabel()
+    rows[on_gpu]["machine"] += ", cuda, NVIDIA H200"
+    label = draw_costs(rows).axes[0].get_xlabel()
+    assert "seconds" in label and "CPU" not in label
 
 
 def test_plot_of_equal_accuracies_is_drawn() -> None:
