@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from frami.export.qdq import RECURRENT, WEIGHTED
 from frami.models.onnx_network import INPUT
 
 REPETITIONS = 30
@@ -33,7 +34,8 @@ def activation_bytes(path: Path, features: np.ndarray) -> int:
 
     The nodes run in the order of the file. A result lives from the node that makes it to the last
     node that reads it. Weights do not count. In a file with 8-bit integers, a result between
-    quantize and dequantize counts one byte a value, as in a runtime that joins these operators.
+    quantize and dequantize counts one byte a value, as in a runtime that joins these operators. A
+    layer whose weights stay float reads and writes floats.
 
     Args:
         path: The ONNX file.
@@ -69,17 +71,32 @@ def _places(graph: Any, nodes: list[Any], weights: set[str]) -> dict[str, str]:
         for name in node.input:
             readers.setdefault(name, []).append(node)
     place = {value.name: value.name for value in graph.input}
+    float_places = set()
     for node in nodes:
         source = next((name for name in node.input if name in place), None)
         for name in node.output:
             place[name] = name
+        if _has_float_weights(node, weights):
+            float_places |= set(node.output)
         if source is None:
             continue
         only_reader = len(readers[source]) == 1
-        joins = node.op_type in ("QuantizeLinear", "DequantizeLinear")
-        if (joins or node.op_type in IN_PLACE) and (only_reader or node.op_type[0] == "D"):
+        if node.op_type == "DequantizeLinear":
+            joins = not any(
+                _has_float_weights(one, weights) for one in readers.get(node.output[0], [])
+            )
+        elif node.op_type == "QuantizeLinear":
+            joins = only_reader and place[source] not in float_places
+        else:
+            joins = only_reader and node.op_type in IN_PLACE
+        if joins:
             place[node.output[0]] = place[source]
     return {name: where for name, where in place.items() if name not in weights}
+
+
+def _has_float_weights(node: Any, weights: set[str]) -> bool:
+    """Return whether a layer computes in float: 8-bit weights pass a DequantizeLinear."""
+    return node.op_type in (*WEIGHTED, *RECURRENT) and node.input[1] in weights
 
 
 def _result_sizes(path: Path, names: list[str], features: np.ndarray) -> dict[str, int]:
