@@ -159,7 +159,8 @@ def _bilinear_flops(*shapes: Any, **_: Any) -> int:
         for axis in sorted(axes):
             sizes.insert(axis, 1)
         expanded.append(sizes)
-    return 2 * math.prod(map(max, zip(*expanded, strict=True)))
+    products: int = math.prod(map(max, zip(*expanded, strict=True)))
+    return 2 * products
 
 
 # Products that torch does not count: of a matrix or vector and a vector, and of two inputs.
