@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from frami.adoption.sources import NOISE, SOURCES, TESTS
+from frami.adoption.sources import INVERTED, MIXED, NOISE, SOURCES, SYNTHESIZER, TESTS
 from frami.core.json_files import check_entries, read_object
 
 NUMBERS = dict[str, float]
@@ -30,9 +30,11 @@ def read_content(path: Path) -> dict[str, Any]:
         check_entries(content["agreement"][name], source, tests)
     for name in ("seconds_per_1000", "seconds_full"):
         check_entries(content[name], source, sources)
-    needed = dict.fromkeys((*NOISE, content["recommended"]), float)
-    check_entries(content["scores"], source, needed)
-    check_entries(content["seconds_full"], source, needed)
+    recommended = content["recommended"]
+    check_entries(content["seconds_full"], source, {recommended: float})
+    # The mix has no score; that of its clips is shown.
+    shown = (INVERTED, SYNTHESIZER) if recommended == MIXED else (recommended,)
+    check_entries(content["scores"], source, dict.fromkeys((*NOISE, *shown), float))
     agreement = {
         name: {test: content["agreement"][name][test] for test in tests} for name in sources
     }

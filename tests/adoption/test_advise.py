@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from frami.adoption.trials import refuse_one_answer
 from frami.audio.frontend import FrontEnd
 from frami.cli import frami
 from frami.core.errors import OperationError, UsageError
+from frami.core.files import write_json
 from frami.core.run import read_record
 from frami.models.model import Model
 from tests.conftest import last_layer, make_teacher
@@ -106,7 +108,7 @@ def test_command_tries_every_source_and_repeats_nothing(
     assert "other settings (minutes 1, now 2)" in str(refused.exception)
 
 
-def test_lines_say_whether_noise_is_enough(teacher: Model) -> None:
+def test_lines_say_whether_noise_is_enough(teacher: Model, tmp_path: Path) -> None:
     values = dict.fromkeys(NAMES, 0.5)
     advice = Advice(
         teacher.fingerprint,
@@ -124,6 +126,8 @@ def test_lines_say_whether_noise_is_enough(teacher: Model) -> None:
     assert joined in text.replace("\n", " ") and "Noise is not enough" in text
     assert all(len(line) <= 100 for line in advice.lines())
     assert "(0.50)" in next(line for line in advice.lines() if line.lstrip().startswith("frami "))
+    write_json(tmp_path / "advice.json", asdict(advice))
+    assert read_advice(tmp_path) == advice  # the mix has no score to read
 
 
 @pytest.mark.slow

@@ -47,14 +47,14 @@ def test_first_round_has_the_state_of_the_finished_store(
         clips = torch.stack([store.mel(index) for index in range(4)])
         target = torch.as_tensor(store.targets)
     runtime = select_runtime("cpu", precision="float32")
-    mixture = Mixture(plan_parts(teacher, "frami", {}, FAST), teacher, runtime, 0)
+    mixture = Mixture(plan_parts(teacher, "frami", None, FAST), teacher, runtime, 0)
     state = read_state(store_run_folder(warm))
     assert state is not None
     mixture.load_state_dict(state["method"])
     with runtime.placed(teacher.network) as network, frozen(network):
         expected = mixture.run_round(0, target, targets.sample_round_frames((16, 16), 0, 0))
     torch.testing.assert_close(clips, expected.mel.half().float(), atol=0.01, rtol=0)
-    cold = Mixture(plan_parts(teacher, "frami", {}, FAST), teacher, runtime, 0)
+    cold = Mixture(plan_parts(teacher, "frami", None, FAST), teacher, runtime, 0)
     with runtime.placed(teacher.network) as network, frozen(network):
         other = cold.run_round(0, target, targets.sample_round_frames((16, 16), 0, 0))
     assert float((clips - other.mel).abs().max()) > 0.1
