@@ -132,10 +132,11 @@ def _sentence(run: FoundRun, role: str) -> str:
         recipe = shown(provenance.get("recipe", "unknown"))
         return f"A {_network(run)}, distilled with the recipe {recipe} {_source(run)}.{took}"
     if role == "store":
-        clips, method = count(run.content["clips"], "clip"), shown(run.content["method"])
+        clips, methods = count(run.content["clips"], "clip"), run.content["method"].split("+")
+        makers = f"method{'s' * (len(methods) > 1)} {shown(' and '.join(methods))}"
         used = used_recordings(run.content["settings"])
         origin = f"the teacher and {used}" if used else "the teacher alone"
-        return f"{clips}, made from {origin} by the method {method}.{took}"
+        return f"{clips}, made from {origin} by the {makers}.{took}"
     sentences = {
         "export": "The student as files for a device, with the figures of each file.",
         "scores": f"Scores of {' with '.join(students_of(run)) or 'a model'} on recordings.",

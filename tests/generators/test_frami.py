@@ -82,14 +82,14 @@ def test_events_are_made_at_their_target_times(front_end: FrontEnd, runtime: Run
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("weight", "fraction"), [("class_prior", 0.8), ("batch_norm", 0.98)])
+@pytest.mark.parametrize(("weight", "fraction"), [("class_prior", 0.5), ("batch_norm", 0.95)])
 def test_each_loss_falls_alone(
     weight: str, fraction: float, teacher: Model, runtime: Runtime
 ) -> None:
     others = {name: 0.0 for name in WEIGHTS if name != weight}
     options = others | {"siblings": 0, "steps": 5, "momentum": 0.0, "queue": 0, "sounds": 0.0}
     inversion = make_frami(teacher, runtime, **options)
-    values = [inversion.run_round(index, TARGET, 16).losses[weight] for index in range(30)]
+    values = [inversion.run_round(index, TARGET, 16).losses[weight] for index in range(60)]
     assert sum(values[-5:]) < fraction * sum(values[:5])
 
 
@@ -109,14 +109,14 @@ def test_siblings_are_of_their_class_without_being_optimized(
     others |= {"siblings": siblings, "siblings_start": 0, "steps": 5, "sounds": 0.0}
     inversion = make_frami(teacher, runtime, **others)
     target, correct = TARGET.repeat(4), []
-    for index in range(30):
+    for index in range(50):
         mel = inversion.run_round(index, target, 16).mel
         assert len(torch.unique(mel, dim=0)) == len(target)
         with torch.no_grad():
             correct.append(teacher.network(mel).logits.argmax(dim=1) == target)
     assert batch_sizes == {optimized}
     # The last six clips of a round are only optimized if all are.
-    assert float(torch.stack(correct[20:])[:, -6:].float().mean()) > 0.7
+    assert float(torch.stack(correct[40:])[:, -6:].float().mean()) > 0.8
 
 
 @pytest.mark.parametrize(("index", "expected"), [(0, 24), (1, 24), (2, 6)])

@@ -71,6 +71,7 @@ def make_store(tmp_path: Path) -> MakeStore:
             teacher,
             tmp_path / "made.h5",
             samples=16,
+            mix={},  # a clip of every class
             batch_size=8,
             frame_range=(20, 24),
             options=options,
