@@ -194,7 +194,9 @@ def score_predictions(
             )
         for label, figures in scores.pop("per_class", {}).items():
             per_class.setdefault(label, {}).update(figures)
-        measures |= {name: scores.pop(name) for name in metric.MEASURES}
+        values = {name: scores.pop(name) for name in metric.MEASURES}
+        # Numbers of NumPy or torch, and whole ones, are printed and averaged like all others.
+        measures |= {name: v if v is None else float(v) for name, v in values.items()}
         rest |= scores
     return measures | {"clips": len(logits), "per_class": per_class} | rest
 

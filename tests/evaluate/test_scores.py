@@ -70,6 +70,19 @@ def predict_classes(front_end: FrontEnd) -> dict[str, object]:
     return score_predictions(make_teacher(front_end), split, clips, list(logits))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("whole", "int(hits.sum())"), ("numpy", "np.float32(3)"), ("tensor", "torch.tensor(3.0)")],
+)
+def test_measure_of_another_type_is_a_number(
+    name: str, value: str, evaluate_folder: Path, front_end: FrontEnd
+) -> None:
+    source = f"import numpy as np, torch\n{TOP2}".replace("float(hits.mean())", value)
+    (evaluate_folder / f"{name}_top2.py").write_text(source.replace("a_top2", name))
+    measure = predict_classes(front_end)[f"{name}_accuracy"]
+    assert measure == 3.0 and type(measure) is float
+
+
 def test_metric_is_one_new_file(evaluate_folder: Path, front_end: FrontEnd) -> None:
     before = predict_classes(front_end)
     (evaluate_folder / "a_top2.py").write_text(TOP2)
