@@ -64,8 +64,10 @@ def check_data(
         if each.problem:
             found.unusable.add(each.problem)
     folds = _find_folds(module, folder, dataset, found)
-    for fold in folds:
+    stage = begin_stage(report, "checking folds", len(folds))
+    for done, fold in enumerate(folds, start=1):
         _check_fold(module, folder, fold, contents, found)
+        stage(done)
     return DataCheck(folder, len(names), folds, found.by_kind(), found.notes.found)
 
 
