@@ -29,8 +29,6 @@ from frami.audio.frontend import FrontEnd
 from frami.audio.synthesizer import random_sounds
 from frami.core import code
 from frami.core.checks import check_integer
-from frami.core.errors import UsageError
-from frami.core.files import expand
 from frami.core.runtime import select_runtime
 from frami.core.text import count
 from frami.generators.frami import Settings as FRAMI
@@ -112,7 +110,7 @@ def adopt(
         UsageError: An argument is wrong or the module does not fit it; the message says how.
         OperationError: The bundle's answers differ from the original's, or from a given class.
     """
-    out = _free_folder(out)
+    out = parity.free_folder(out)
     if task is not None:
         find_task(task)
     names, given = read_labels(labels), find_front_end(front_end, sample_rate)
@@ -146,13 +144,6 @@ def adopt(
             report(f"Warning: {doubt}")
             warn(doubt)
         return parity.write_bundle(trial, model, out, checks, tolerance, report)
-
-
-def _free_folder(out: str | Path) -> Path:
-    out = expand(out)
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise UsageError(f"{out} exists. Choose another `out`, so that nothing is overwritten.")
-    return out
 
 
 def _frame_range(frame_range: tuple[int, int] | None, front_end: FrontEnd) -> tuple[int, int]:

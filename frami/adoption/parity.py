@@ -197,6 +197,14 @@ def write_golden(folder: Path, model: Model, waveform: Tensor) -> None:
     files.write_bytes(folder / GOLDEN_FILE, safetensors.torch.save(golden))
 
 
+def free_folder(out: str | Path) -> Path:
+    """Return a folder that does not exist or is empty; raise `UsageError` for another one."""
+    out = files.expand(out)
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise UsageError(f"{out} exists. Choose another `out`, so that nothing is overwritten.")
+    return out
+
+
 def write_bundle(
     trial: Trial,
     model: Model,
@@ -214,6 +222,7 @@ def write_bundle(
     files.ensure_dir(out.parent)
     sounds = checks or [Check("a random sound", trial.sounds[0])]
     with locks.locked(lock, f"adopts a model to {out}"):
+        free_folder(out)  # another process may have adopted a model to it meanwhile
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             model.save(temporary)

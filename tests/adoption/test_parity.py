@@ -47,6 +47,8 @@ def test_a_second_adoption_to_the_folder_leaves_the_first_alone(tmp_path: Path) 
     os.close(lock)
     write(tmp_path / "teacher")
     assert [path.name for path in tmp_path.iterdir()] == ["teacher"]
+    with pytest.raises(UsageError, match="teacher exists. Choose another `out`"):
+        write(tmp_path / "teacher")
 
 
 def test_a_link_to_an_empty_folder_keeps_leading_there(tmp_path: Path) -> None:
